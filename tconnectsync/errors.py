@@ -1,0 +1,98 @@
+"""Everything that can go wrong, as one small tree.
+
+The text of an error is a sentence for the person who reads it: what happened, what it means, what
+to do. Each class knows the exit code it leads to and whether trying again later can help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def _with_status(message: str, status: int | None) -> str:
+    if status is None:
+        return message
+    stop = "." if message.endswith(".") else ""
+    return f"{message.removesuffix('.')} (HTTP {status}){stop}"
+
+
+class TconnectsyncError(Exception):
+    """The root: anything we raise on purpose."""
+
+    exit_code: int = 1
+    """What the program exits with when this error ends it."""
+
+    can_retry: bool = False
+    """Whether the same call may succeed later without anybody changing anything."""
+
+    fatal: bool = False
+    """Whether going on with the next feature or window is pointless or harmful."""
+
+
+class UsageError(TconnectsyncError):
+    """The command line asks for something impossible."""
+
+    exit_code = 2
+
+
+class ConfigError(TconnectsyncError):
+    """The configuration is incomplete or wrong; carries every problem found, not just the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class NetworkError(TconnectsyncError):
+    """No usable answer: no connection, cut in the middle, or too slow."""
+
+    can_retry = True
+
+
+class ApiError(TconnectsyncError):
+    """Tandem's cloud answered with something else than the data asked for.
+
+    ``status`` is the HTTP status code, or ``None`` when the answer was 200 but unusable.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        # Trouble on the server's side passes; a refusal does not.
+        self.can_retry = status is not None and (status == 429 or status >= 500)
+        super().__init__(_with_status(message, status))
+
+
+class LoginError(ApiError):
+    """The login was refused or could not be completed."""
+
+    fatal = True
+
+
+class FirewallError(ApiError):
+    """Tandem's firewall blocks this address for a while; asking again soon prolongs it."""
+
+    fatal = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.can_retry = True
+
+
+class NightscoutError(TconnectsyncError):
+    """Nightscout refused a request or answered something unusable.
+
+    ``status`` is the HTTP status code, or ``None`` when the answer was 200 but unusable.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        self.can_retry = status is not None and (status == 429 or status >= 500)
+        super().__init__(_with_status(message, status))
+
+
+class NightscoutLoginError(NightscoutError):
+    """Nightscout does not accept the secret; every further try slows the whole site down."""
+
+    fatal = True
