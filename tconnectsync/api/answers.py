@@ -1,0 +1,115 @@
+"""What an answer of Tandem's cloud must be before its payload may be used.
+
+Everything else becomes an error in words: a status, a web page, nothing at all, or the firewall.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import requests
+
+from tconnectsync.errors import ApiError, FirewallError
+
+_FIREWALL_MARKS = ("Web Page Blocked!", "Attack ID:")
+
+Shape = TypeVar("Shape", dict[str, Any], list[Any])
+
+
+def raise_if_blocked(answer: requests.Response) -> None:
+    """Recognise the page of Tandem's firewall, whatever its status (contract §1.5).
+
+    Raises:
+        FirewallError: this address is blocked for a while.
+    """
+    if not _is_html(answer):
+        return
+    page = text_of(answer)
+    if "__VIEWSTATE" not in page and any(mark in page for mark in _FIREWALL_MARKS):
+        raise FirewallError(
+            "Tandem's firewall blocks this address for a while, usually after too many logins or "
+            "requests. The account is not the problem. Wait half an hour before trying again, "
+            "because every further try prolongs the block."
+        )
+
+
+def require_ok(answer: requests.Response, what: str) -> None:
+    """Accept only HTTP 200; ``what`` names the data asked for.
+
+    Raises:
+        ApiError: with any other status.
+    """
+    status = answer.status_code
+    if status == 200:
+        return
+    if status == 404:
+        text = f"Tandem's cloud has no {what} for this pump or these days"
+    elif status == 429 or status >= 500:
+        text = f"Tandem's cloud could not give the {what}; it may work again later"
+    else:
+        text = f"Tandem's cloud refused to give the {what}"
+    raise ApiError(text, status)
+
+
+def json_of(answer: requests.Response, what: str, shape: type[Shape]) -> Shape:
+    """Return the JSON payload of an answer; ``shape`` is what its outermost value must be.
+
+    Raises:
+        ApiError: another status than 200, no JSON, or JSON of another shape.
+    """
+    require_ok(answer, what)
+    return shaped(parse_json(text_of(answer), what), what, shape)
+
+
+def parse_json(text: str, what: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ApiError: it is something else; the text says what.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise unusable(text, what) from None
+
+
+def shaped(payload: Any, what: str, shape: type[Shape]) -> Shape:
+    """Return the payload if its outermost value is a ``shape``.
+
+    Raises:
+        ApiError: it is not.
+    """
+    if isinstance(payload, shape):
+        return payload
+    raise ApiError(
+        f"Tandem's cloud answered the request for the {what} with something of another form. "
+        "It may have changed; if this lasts, a newer tconnectsync is needed."
+    )
+
+
+def unusable(text: str, what: str) -> ApiError:
+    """Say what came instead of the data that was due."""
+    start = text.lstrip()[:1]
+    if not start:
+        came = "an empty answer"
+    elif start == "<":
+        came = "a web page"
+    else:
+        came = "an error report, or a text that is damaged or cut short,"
+    error = ApiError(
+        f"Tandem's cloud sent {came} instead of the {what}. It may work again later; the next "
+        "run asks again."
+    )
+    error.can_retry = True
+    return error
+
+
+def text_of(answer: requests.Response) -> str:
+    """Return the body as text: UTF-8 with or without mark, whatever the header claims."""
+    return answer.content.decode("utf-8-sig", errors="replace")
+
+
+def _is_html(answer: requests.Response) -> bool:
+    declared = answer.headers.get("Content-Type", "").lower()
+    return "html" in declared or answer.content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

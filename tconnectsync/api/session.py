@@ -1,0 +1,116 @@
+"""Keeps a login: when to log in, when to log in again, and how often.
+
+The one place with the rule for an expiring token and for HTTP 401, shared by all of t:connect's
+APIs that need a login.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+
+from tconnectsync.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+RENEW_BEFORE = timedelta(minutes=5)
+"""A token with this time left or less is not used any more (contract §0)."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token and the instant (aware) when it expires, if that is known."""
+
+    value: str = field(repr=False)
+    expires_at: datetime | None
+
+    @property
+    def header(self) -> dict[str, str]:
+        """The header that authorizes a request."""
+        return {"Authorization": f"Bearer {self.value}"}
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it can still be used; a token of unknown expiry can, until it is refused."""
+        return self.expires_at is None or self.expires_at - now > RENEW_BEFORE
+
+
+def parse_expiry(text: str) -> datetime | None:
+    """Read an expiry such as ``2021-05-04T11:18:08.381Z`` (UTC); ``None`` if it is not a time."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+class Login(Protocol):
+    """What a login must offer to be kept here."""
+
+    @property
+    def token(self) -> Token:
+        """The token it brought."""
+
+
+AnyLogin = TypeVar("AnyLogin", bound=Login)
+
+
+class LoginKeeper(Generic[AnyLogin]):
+    """The current login to one service, made at first use and renewed when needed.
+
+    Args:
+        log_in: makes a new login; what it raises passes through, and nothing is kept then.
+        now: returns the current instant, aware.
+    """
+
+    def __init__(self, log_in: Callable[[], AnyLogin], now: Callable[[], datetime]) -> None:
+        self._log_in = log_in
+        self._now = now
+        self._login: AnyLogin | None = None
+
+    def current(self) -> AnyLogin:
+        """Return a login whose token can be used."""
+        if self._login is None or not self._login.token.is_fresh(self._now()):
+            return self._renew()
+        return self._login
+
+    def ask(self, send: Callable[[AnyLogin], requests.Response]) -> requests.Response:
+        """Return the answer to a request made with the current login.
+
+        If the service asks for a login all the same, log in again and repeat, once. Being
+        redirected to the login page counts as HTTP 401.
+
+        Raises:
+            ApiError: status 401, the fresh login is not accepted either.
+        """
+        answer = send(self.current())
+        if not _asks_for_login(answer):
+            return answer
+        log.info("Tandem's cloud asks for a new login.")
+        answer = send(self._renew())
+        if _asks_for_login(answer):
+            raise ApiError(
+                "Tandem's cloud does not accept a login that it has only just given. Its login "
+                "service may be disturbed, or the account may lack the permission",
+                401,
+            )
+        return answer
+
+    def _renew(self) -> AnyLogin:
+        self._login = None
+        self._login = self._log_in()
+        if not self._login.token.is_fresh(self._now()):
+            log.warning(
+                "The token that Tandem's cloud has just given seems to have expired already, so "
+                "every request logs in anew. Check the clock of this computer."
+            )
+        return self._login
+
+
+def _asks_for_login(answer: requests.Response) -> bool:
+    return answer.status_code == 401 or "login.aspx" in urlsplit(answer.url).path.lower()

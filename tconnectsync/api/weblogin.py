@@ -1,0 +1,159 @@
+"""The form login of the t:connect web site, which gives the cookies, the user GUID and a token.
+
+Follows contract §1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+import requests
+from bs4 import BeautifulSoup
+
+from tconnectsync.api.account import Account, endpoint
+from tconnectsync.api.session import Token, parse_expiry
+from tconnectsync.errors import ApiError, LoginError
+from tconnectsync.http import HttpClient, Retries
+
+RETRIES = Retries(server_error=())
+"""A form that was answered with HTTP 500 is not sent again: too many tries lock people out."""
+
+_LOGIN_PATH = "login.aspx?ReturnUrl=%2f"
+_CONTROL = "ctl00$ContentBody$LoginControl$"
+_FAILED = "Error logging in to t:connect"
+
+
+@dataclass(frozen=True)
+class WebLogin:
+    """A completed login to the web site."""
+
+    user_guid: str = field(repr=False)
+    """Names the user in the paths of controliq and ws2."""
+
+    token: Token
+    """For controliq."""
+
+    software_version: str | None
+    """What the login page calls its version, such as ``t:connect 7.17.2.3``."""
+
+    http: HttpClient = field(repr=False)
+    """The session with the login's cookies, for the pages of the web site."""
+
+
+def log_in(account: Account, http: HttpClient, app_token: Callable[[], Token]) -> WebLogin:
+    """Log in with the form of the web site.
+
+    Args:
+        account: whose login.
+        http: a new client without cookies; it stays part of the login.
+        app_token: logs in with the app's API, for the days when the site sets no token cookies
+            (contract §1.6).
+
+    Raises:
+        LoginError: the credentials are wrong, or the login could not be completed.
+        ApiError: the site did not accept the cookies it had set.
+        FirewallError: this address is blocked for a while.
+        NetworkError: no answer.
+    """
+    url = endpoint(account.web_url, _LOGIN_PATH)
+    page = http.get(url)
+    if page.status_code != 200:
+        raise LoginError(_FAILED, page.status_code)
+    soup = _soup(page)
+    answer = http.post(
+        url, data=_form(account, soup), headers={"Referer": url}, allow_redirects=False
+    )
+    _require_accepted(answer)
+    user_guid = _cookie(answer, "UserGUID")
+    if not user_guid:
+        raise LoginError(
+            f"{_FAILED}: the site accepted the login but did not say which user it is (no UserGUID "
+            "cookie). If this lasts, the site has changed and a newer tconnectsync is needed."
+        )
+    _confirm_cookies(http, url, answer)
+    return WebLogin(
+        user_guid=user_guid,
+        token=_token(answer) or app_token(),
+        software_version=_software_version(soup),
+        http=http,
+    )
+
+
+def _form(account: Account, page: BeautifulSoup) -> dict[str, str]:
+    return {
+        "__LASTFOCUS": "",
+        "__EVENTTARGET": f"{_CONTROL}linkLogin",
+        "__EVENTARGUMENT": "",
+        "__VIEWSTATE": _hidden(page, "__VIEWSTATE"),
+        "__VIEWSTATEGENERATOR": _hidden(page, "__VIEWSTATEGENERATOR"),
+        "__EVENTVALIDATION": _hidden(page, "__EVENTVALIDATION"),
+        f"{_CONTROL}txtLoginEmailAddress": account.email,
+        "txtLoginEmailAddress_ClientState": _client_state(account.email),
+        f"{_CONTROL}txtLoginPassword": account.password,
+        "txtLoginPassword_ClientState": _client_state(account.password),
+    }
+
+
+def _hidden(page: BeautifulSoup, name: str) -> str:
+    element = page.find(id=name)
+    if element is None:
+        raise LoginError(
+            f"{_FAILED}: the login page lacks the field {name}. Either another page was sent in "
+            "its place, for example because of maintenance, or the site has changed. Try again "
+            "later; if it lasts, a newer tconnectsync is needed."
+        )
+    return str(element.get("value") or "")
+
+
+def _client_state(text: str) -> str:
+    state = {
+        "enabled": True,
+        "emptyMessage": "",
+        "validationText": text,
+        "valueAsString": text,
+        "lastSetTextBoxValue": text,
+    }
+    return json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+
+
+def _require_accepted(answer: requests.Response) -> None:
+    if answer.status_code == 302:
+        return
+    if answer.status_code != 200:
+        raise LoginError(_FAILED, answer.status_code)
+    notice = _soup(answer).find(class_="notice_error")
+    message = " ".join(notice.get_text().split()) if notice else ""
+    raise LoginError(f"{_FAILED}: {message or 'Check your login credentials.'}")
+
+
+def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) -> None:
+    """Go where the site sends us after the login; only then do its pages know the cookies."""
+    location = accepted.headers.get("Location")
+    if not location:
+        raise LoginError(f"{_FAILED}: the site accepted the login but did not say where to go on.")
+    answer = http.post(urljoin(url, location))
+    if answer.status_code != 200:
+        raise ApiError(
+            "The login cookies could not be retrieved from t:connect", answer.status_code
+        )
+
+
+def _token(answer: requests.Response) -> Token | None:
+    value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
+    return Token(value, parse_expiry(expiry)) if value and expiry else None
+
+
+def _cookie(answer: requests.Response, name: str) -> str | None:
+    return next((cookie.value for cookie in answer.cookies if cookie.name == name), None)
+
+
+def _software_version(page: BeautifulSoup) -> str | None:
+    element = page.find(id="footer_version")
+    return element.get_text(strip=True) or None if element else None
+
+
+def _soup(answer: requests.Response) -> BeautifulSoup:
+    return BeautifulSoup(answer.content, "html.parser")

@@ -1,0 +1,171 @@
+"""A small HTTP server on loopback, which the simulated services are built on.
+
+It speaks HTTP/1.1 with kept-alive connections, notes every request it answered, can slow every
+answer down, and can be told to misbehave.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from http.cookies import SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent. Header names are lower case; ``path`` has no query and no host."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of a URL-encoded form."""
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies sent along."""
+        return {name: c.value for name, c in SimpleCookie(self.headers.get("cookie", "")).items()}
+
+
+@dataclass(frozen=True)
+class Response:
+    """What to answer; ``headers`` may repeat a name, as ``Set-Cookie`` needs it."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = "application/json"
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    delay: float = 0.0
+    """Seconds to wait before answering."""
+
+
+class Fault(Enum):
+    """How a server can fail to answer at all."""
+
+    DROP = "close the connection without a word"
+    CUT = "close the connection in the middle of the answer"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A request that was answered, and how."""
+
+    request: Request
+    status: int
+
+
+class LoopbackServer:
+    """Serves ``handle`` on a free port of 127.0.0.1 until stopped; use it with ``with``.
+
+    Args:
+        handle: makes the answer to a request; requests come from several threads.
+        latency: seconds added before every answer.
+    """
+
+    def __init__(self, handle: Callable[[Request], Response], *, latency: float = 0.0) -> None:
+        self.latency = latency
+        self.log: list[Logged] = []
+        self.fault: Callable[[Request], Response | Fault | None] | None = None
+        """Asked first for every request; what it returns replaces the answer."""
+        self._handle = handle
+        self._server = _Server(("127.0.0.1", 0), _handler_for(self))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        """The base address, without trailing slash."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, request: Request) -> Response | Fault:
+        """Answer one request: the planned fault if there is one, else what ``handle`` says."""
+        answer = (self.fault and self.fault(request)) or self._handle(request)
+        delay = self.latency + (answer.delay if isinstance(answer, Response) else 0.0)
+        if delay:
+            time.sleep(delay)
+        self.log.append(Logged(request, answer.status if isinstance(answer, Response) else 0))
+        return answer
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet: clients that go away are part of what is simulated."""
+
+
+def _handler_for(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            length = int(self.headers.get("Content-Length") or 0)
+            request = Request(
+                method=self.command,
+                path=url.path,
+                query=dict(parse_qsl(url.query, keep_blank_values=True)),
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=self.rfile.read(length),
+            )
+            answer = server.answer(request)
+            if answer is Fault.DROP:
+                self._hang_up()
+            elif answer is Fault.CUT:
+                self._send(Response(b"[", headers=[("Content-Length", "1000")]))
+                self._hang_up()
+            elif isinstance(answer, Response):
+                self._send(answer)
+
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+        def _send(self, answer: Response) -> None:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            names = {name.lower() for name, _ in answer.headers}
+            if "content-length" not in names:
+                self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in answer.headers:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.body)
+            self.wfile.flush()
+
+        def _hang_up(self) -> None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay silent; the server keeps its own log."""
+
+    return Handler
