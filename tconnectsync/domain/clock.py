@@ -1,0 +1,56 @@
+"""From the pump's wall clock to instants, and stretches of time between two instants.
+
+Instants are aware datetimes with a fixed offset, never with a named zone: Python subtracts two
+datetimes of one named zone by their wall clocks, which is wrong by an hour across a daylight-saving
+change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+
+class PumpClock:
+    """The pump's clock, which shows a wall time and knows no zone.
+
+    ``zone`` is the zone that the pump's clock is set to (``TIMEZONE_NAME``).
+    """
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+
+    def instant(self, wall: datetime) -> datetime:
+        """Return the instant at which the pump's clock showed ``wall`` (naive).
+
+        In the hour that an autumn night repeats, ``wall.fold`` tells the first from the second.
+        A time that a spring night leaves out is taken as not yet set forward.
+        """
+        offset = wall.replace(tzinfo=self.zone).utcoffset()
+        return wall.replace(tzinfo=timezone(offset or timedelta(0)), fold=0)
+
+    def here(self, instant: datetime) -> datetime:
+        """Return the same instant as the pump's clock shows it."""
+        local = instant.astimezone(self.zone)
+        return local.replace(tzinfo=timezone(local.utcoffset() or timedelta(0)), fold=0)
+
+    def day(self, instant: datetime) -> date:
+        """Return the day of the pump's calendar in which ``instant`` lies."""
+        return instant.astimezone(self.zone).date()
+
+    def midnight(self, day: date) -> datetime:
+        """Return the instant at which ``day`` begins on the pump."""
+        return self.instant(datetime(day.year, day.month, day.day))
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """A stretch of time from ``start`` (included) to ``end`` (excluded), both aware."""
+
+    start: datetime
+    end: datetime
+
+    def overlaps(self, begin: datetime, end: datetime) -> bool:
+        """Tell whether something from ``begin`` to ``end`` (both included) touches the range."""
+        return begin < self.end and end >= self.start

@@ -1,0 +1,173 @@
+"""What the pump did: basal segments, boluses, activities, suspensions, site changes.
+
+Every event is a frozen value. Times are aware instants, insulin is in units (U), rates in U/h,
+carbohydrates in g. ``key`` names the event as the pump or its cloud does; it stays the same each
+time the event is reported, also when the event has grown or its zone was corrected meanwhile.
+``begins`` and ``ends`` are the first and the last instant that the event has to do with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+
+class Delivery(Enum):
+    """Why the pump delivered basal insulin at a rate."""
+
+    PROFILE = "the active profile"
+    TEMP = "a temporary rate"
+    ALGORITHM = "Control-IQ"
+    NONE = "suspended: nothing was delivered"
+    UNKNOWN = "not reported"
+
+
+@dataclass(frozen=True, slots=True)
+class Basal:
+    """Basal insulin at one rate for a while."""
+
+    key: str
+    start: datetime
+    duration: timedelta
+    rate: float
+    """U/h."""
+    delivery: Delivery
+    suspended_by: str = ""
+    """Who held the insulin back, in the pump's words (``control-iq``, ``manual``); else empty."""
+    running: bool = False
+    """Whether it may still go on: ``duration`` is then what is known so far."""
+
+    @property
+    def begins(self) -> datetime:
+        """The first instant of the segment."""
+        return self.start
+
+    @property
+    def ends(self) -> datetime:
+        """The instant at which the segment ends, as far as known."""
+        return self.start + self.duration
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedPart:
+    """The part of an extended bolus that is delivered slowly after the immediate part."""
+
+    completed: datetime | None
+    """``None`` while it is running."""
+    insulin: float
+    """U delivered, so far if still running."""
+    requested: float | None
+    """U requested, if known."""
+    status: str
+    """How it ended, in the pump's words; empty while running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bolus:
+    """A bolus; of an extended one, ``insulin`` is the immediate part alone."""
+
+    key: str
+    requested_at: datetime
+    completed: datetime | None
+    """When the immediate part ended; ``None`` while it is running."""
+    insulin: float
+    """U delivered, so far if still running."""
+    requested: float | None
+    """U requested for the immediate part, if known."""
+    carbs: float
+    """g entered; 0 when none were."""
+    description: str
+    """The kind of bolus in the pump's words, such as ``Standard/Correction``."""
+    status: str
+    """``Completed``, or how else it ended in the pump's words; empty while running."""
+    override: bool
+    """Whether the person chose another amount than the pump had calculated."""
+    extended: ExtendedPart | None = None
+    planned: Split | None = None
+    """How an extended bolus was to be divided; ``None`` for any other."""
+
+    @property
+    def begins(self) -> datetime:
+        """The instant of the request."""
+        return self.requested_at
+
+    @property
+    def ends(self) -> datetime:
+        """The instant at which the last part ended, as far as known."""
+        ends = [self.requested_at, self.completed, self.extended and self.extended.completed]
+        return max(instant for instant in ends if instant)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How an extended bolus is divided between now and later."""
+
+    total: float | None
+    """U requested in both parts together, if known."""
+    now_percent: float
+    """Share of the immediate part, 0..100."""
+    duration: timedelta | None
+    """Over how long the rest is to be delivered, if known."""
+
+
+class ActivityKind(Enum):
+    """What kind of period the pump reports."""
+
+    SLEEP = "Sleep"
+    EXERCISE = "Exercise"
+    AUTO_BOLUS = "AutoBolus"
+    CARB_ONLY = "CarbOnly"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """A period that the pump shows in its timeline: sleep, exercise and the like.
+
+    It is reported with its duration so far while it goes on, and nothing tells whether it does.
+    """
+
+    key: str
+    kind: ActivityKind
+    start: datetime
+    duration: timedelta
+
+    @property
+    def begins(self) -> datetime:
+        """The first instant of the period."""
+        return self.start
+
+    @property
+    def ends(self) -> datetime:
+        """The instant at which the period ends, as far as known."""
+        return self.start + self.duration
+
+
+class Interruption(Enum):
+    """Why the pump stopped delivering, as far as it is worth an event of its own."""
+
+    SITE_CHANGE = "cartridge or infusion site changed"
+    ALARM = "cartridge empty or pump shut down"
+    USER = "suspended by the person"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """An instant at which the pump stopped delivering, and why."""
+
+    key: str
+    at: datetime
+    reason: Interruption
+
+    @property
+    def begins(self) -> datetime:
+        """The instant of the event."""
+        return self.at
+
+    @property
+    def ends(self) -> datetime:
+        """The instant of the event."""
+        return self.at
+
+
+Event = Basal | Bolus | Activity | Suspension
