@@ -1,0 +1,78 @@
+"""Where the pump's story comes from: one small interface, one adapter per cloud."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.events import Activity, Basal, Bolus, Suspension
+
+if TYPE_CHECKING:
+    from tconnectsync.api import TConnectApi
+    from tconnectsync.config import Settings
+
+
+class Reader(Protocol):
+    """What happened in one range of time.
+
+    Each method asks the cloud for what it needs, at most once, and raises a
+    :class:`~tconnectsync.errors.TconnectsyncError` of its own when that fails, so that the others
+    can go on. Events may lie somewhat before the range; those that touch it are complete.
+    """
+
+    skipped: Counter[str]
+    """What could not be understood and was left out, with how often."""
+
+    def basals(self) -> list[Basal]:
+        """Return the basal segments."""
+        ...
+
+    def boluses(self) -> list[Bolus]:
+        """Return the boluses."""
+        ...
+
+    def activities(self) -> list[Activity]:
+        """Return sleep, exercise and the like."""
+        ...
+
+    def suspensions(self) -> list[Suspension]:
+        """Return when and why delivery was interrupted."""
+        ...
+
+
+class Source(Protocol):
+    """A cloud that holds the pump's data."""
+
+    window_days: int
+    """The longest range, in days, that one reader should be asked for."""
+
+    def read(self, wanted: TimeRange) -> Reader:
+        """Return a reader for ``wanted``; nothing is fetched yet."""
+        ...
+
+
+def open_source(settings: Settings, clock: PumpClock) -> Source:
+    """Return the source that the settings choose; it logs in when it is first asked."""
+    from tconnectsync.sources.tconnect import TConnectSource
+
+    return TConnectSource(tconnect_api(vars(settings)), clock)
+
+
+def tconnect_api(values: Mapping[str, Any]) -> TConnectApi:
+    """Return the t:connect clients for settings given by field name; nothing is sent yet."""
+    from tconnectsync.api import Account, TConnectApi
+
+    return TConnectApi(
+        Account(
+            email=values["tconnect_email"],
+            password=values["tconnect_password"],
+            web_url=values["tconnect_web_url"],
+            services_url=values["tconnect_services_url"],
+            ws2_url=values["tconnect_ws2_url"],
+            proxy=values["requests_proxy"],
+        ),
+        now=lambda: datetime.now(values["timezone_name"]),
+    )

@@ -1,0 +1,170 @@
+"""t:connect as a source: which of its three services to ask for what, and from which day on.
+
+Contract tconnect-processing §4: the timeline for basals and activities, TherapyEvents for
+boluses, the CSV export where those have nothing, basal suspensions for interruptions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from tconnectsync.api import TConnectApi
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.events import Activity, Basal, Bolus, Suspension
+from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.sources.once import Once
+from tconnectsync.sources.tconnect.basals import (
+    DELIVERIES,
+    begins_suspended,
+    csv_basals,
+    timeline_basals,
+)
+from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
+from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
+from tconnectsync.sources.tconnect.values import objects, readable_wall_time
+
+log = logging.getLogger(__name__)
+
+DAY = timedelta(days=1)
+LONGEST_LOOK_BACK = 15 * DAY
+"""How far before a range the beginning of a suspension is looked for."""
+NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
+
+
+class TConnectSource:
+    """The t:connect cloud; see :class:`tconnectsync.sources.Source`."""
+
+    window_days = 7
+
+    def __init__(self, api: TConnectApi, clock: PumpClock) -> None:
+        self._api = api
+        self._clock = clock
+
+    def read(self, wanted: TimeRange) -> TConnectReader:
+        """Return a reader for ``wanted``; nothing is fetched yet."""
+        return TConnectReader(self._api, self._clock, wanted)
+
+
+class TConnectReader:
+    """What t:connect knows about one range; see :class:`tconnectsync.sources.Reader`.
+
+    A day more than the range is fetched at its beginning, because what goes on at that moment
+    began earlier: a night's sleep, an extended bolus, a suspension.
+    """
+
+    def __init__(self, api: TConnectApi, clock: PumpClock, wanted: TimeRange) -> None:
+        self.skipped: Counter[str] = Counter()
+        self._api = api
+        self._clock = clock
+        self._until = wanted.end
+        self._first = clock.day(wanted.start) - DAY
+        self._last = clock.day(wanted.end - timedelta(microseconds=1))
+        self._timeline = Once(self._fetch_timeline)
+        self._therapy_events = Once(
+            lambda: self._api.controliq.therapy_events(self._first, self._last)
+        )
+        self._csv = Once(lambda: self._api.ws2.therapy_timeline_csv(self._first, self._last))
+
+    def basals(self) -> list[Basal]:
+        """Return the basal segments, from the CSV export where Control-IQ reports none."""
+        found = timeline_basals(self._timeline(), self._clock, self._known_until, self.skipped)
+        controlled_from = found[0].start if found else self._until
+        if controlled_from - self._clock.midnight(self._first) < DAY:
+            return found
+        log.info("Control-IQ reports no basal for some days; asking for the CSV export.")
+        try:
+            return self._csv_basals(controlled_from) + found
+        except TconnectsyncError as error:
+            if error.fatal or not found:
+                raise
+            log.warning("Basals before %s may be missing: %s", controlled_from, error)
+            return found
+
+    def boluses(self) -> list[Bolus]:
+        """Return the boluses, from the CSV export where TherapyEvents has none."""
+        try:
+            found = therapy_boluses(self._therapy_events(), self._clock, self.skipped)
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            log.warning("Asking for the CSV export instead of TherapyEvents: %s", error)
+            return self._csv_boluses()
+        if found:
+            return found
+        log.info("TherapyEvents has no bolus in this range; asking the CSV export as well.")
+        try:
+            return self._csv_boluses()
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            log.warning("The CSV export could not confirm that there was no bolus: %s", error)
+            return []
+
+    def activities(self) -> list[Activity]:
+        """Return sleep, exercise and the like."""
+        return timeline_activities(self._timeline(), self._clock, self.skipped)
+
+    def suspensions(self) -> list[Suspension]:
+        """Return site changes, alarms and suspensions by the person."""
+        payload = self._api.ws2.basal_suspension(self._first, self._last)
+        return basal_suspensions(payload, self._clock, self.skipped)
+
+    def _fetch_timeline(self) -> Mapping[str, Any]:
+        """Fetch the timeline, and earlier days while it opens inside a suspension."""
+        timeline = self._fetch_timeline_days(self._first, self._last)
+        first, step = self._first, DAY
+        while begins_suspended(timeline, self._clock) and self._first - first < LONGEST_LOOK_BACK:
+            earlier = self._fetch_timeline_days(first - step, first - DAY)
+            timeline = _joined(earlier, timeline)
+            first, step = first - step, 2 * step
+        return timeline
+
+    def _fetch_timeline_days(self, first: date, last: date) -> Mapping[str, Any]:
+        try:
+            return self._api.controliq.therapy_timeline(first, last)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            # Contract tconnect-api §2: no pump with Control-IQ in this range.
+            return {}
+
+    def _known_until(self) -> datetime:
+        """Return the newest instant of which TherapyEvents knows, at most the range's end."""
+        try:
+            events = objects(self._therapy_events(), "event")
+        except TconnectsyncError as error:
+            log.debug("How long the suspension has lasted is not known: %s", error)
+            events = []
+        return self._newest(events, self._until)
+
+    def _csv_basals(self, before: datetime) -> list[Basal]:
+        csv = self._csv()
+        known_until = self._newest((row for rows in csv.values() for row in rows), before)
+        found = csv_basals(csv["basalData"], self._clock, known_until, self.skipped)
+        return [basal for basal in found if basal.start < before]
+
+    def _csv_boluses(self) -> list[Bolus]:
+        return csv_boluses(self._csv()["bolusData"], self._clock, self.skipped)
+
+    def _newest(self, items: Iterable[Mapping[str, Any]], limit: datetime) -> datetime:
+        times = (item.get("eventDateTime") or item.get("EventDateTime") for item in items)
+        newest = max(filter(None, map(readable_wall_time, times)), default=None)
+        return min(self._clock.instant(newest), limit) if newest else NOTHING_KNOWN
+
+
+def _joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put two timelines together, as far as basals, suspensions and activities go."""
+    return {
+        "basal": {
+            name: objects(earlier, "basal", name) + objects(later, "basal", name)
+            for name in DELIVERIES
+        },
+        **{
+            name: objects(earlier, name) + objects(later, name)
+            for name in ("suspensionDeliveryEvents", "events")
+        },
+    }

@@ -1,0 +1,157 @@
+"""Boluses from t:connect: TherapyEvents, or the CSV export where those have none.
+
+Contract tconnect-processing §6, tconnect-api §2.4 and §4.1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.events import Bolus, ExtendedPart, Split
+from tconnectsync.sources.tconnect.values import (
+    UnknownKindError,
+    number,
+    objects,
+    read_each,
+    required,
+    wall_time,
+)
+
+COMPLETED = "Completed"
+EXTENDED = "Extended"
+OTHER_EVENTS = ("CGM", "BG", "Basal")
+"""Therapy events that are no boluses."""
+
+
+def therapy_boluses(
+    therapy_events: Mapping[str, Any], clock: PumpClock, skipped: Counter[str]
+) -> list[Bolus]:
+    """Return the boluses of a TherapyEvents answer in the order of their requests."""
+
+    def read(event: Mapping[str, Any]) -> Bolus | None:
+        kind = event.get("type")
+        if kind in OTHER_EVENTS:
+            return None
+        if kind != "Bolus":
+            raise UnknownKindError(f"therapy event of unknown type {kind!r}")
+        return _from_event(event, clock)
+
+    return _in_order(read_each(objects(therapy_events, "event"), read, "bolus", skipped))
+
+
+def csv_boluses(
+    rows: Sequence[Mapping[str, Any]], clock: PumpClock, skipped: Counter[str]
+) -> list[Bolus]:
+    """Return the boluses of the CSV export in the order of their requests."""
+
+    def read(row: Mapping[str, Any]) -> Bolus | None:
+        return _from_event(_as_event(row), clock)
+
+    return _in_order(read_each(rows, read, "bolus row", skipped))
+
+
+def _in_order(boluses: list[Bolus]) -> list[Bolus]:
+    return sorted(boluses, key=lambda bolus: (bolus.requested_at, bolus.key))
+
+
+def _as_event(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a CSV row the shape that TherapyEvents has for the same bolus."""
+    total, percent = (
+        number(row.get("ActualTotalBolusRequested")),
+        number(row.get("StandardPercent")),
+    )
+    is_extended = "extended" in str(row["Description"]).lower()
+    immediate = total
+    if is_extended and total is not None and percent is not None:
+        immediate = round(total * percent / 100, 2)
+    bolex = {
+        "bolexStartDateTime": row["BolexStartDateTime"],
+        "insulinDelivered": {
+            "value": row.get("BolexInsulinDelivered"),
+            "completionDateTime": row.get("BolexCompletionDateTime"),
+        },
+        "size": row.get("BolexSize"),
+        "completionStatusDesc": row.get("BolexCompletionStatusDesc"),
+    }
+    return {
+        "bolusRequestOptions": EXTENDED if is_extended else "",
+        "description": row["Description"],
+        "requestDateTime": row.get("RequestDateTime"),
+        "eventDateTime": row.get("EventDateTime"),
+        "carbSize": row.get("CarbSize"),
+        "userOverride": row.get("UserOverride"),
+        "actualTotalBolusRequested": total,
+        "standardPercent": percent,
+        "duration": row.get("Duration"),
+        "standard": {
+            "bolusRequestId": row.get("BolusRequestID"),
+            "insulinDelivered": {
+                "value": row.get("InsulinDelivered"),
+                "completionDateTime": row.get("CompletionDateTime"),
+            },
+            "insulinRequested": immediate,
+            "completionStatusDesc": row.get("CompletionStatusDesc"),
+        },
+        "bolex": bolex if row["BolexStartDateTime"] else None,
+    }
+
+
+def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
+    """Read one bolus; ``None`` for one in progress of which nothing certain is known yet."""
+    standard = event.get("standard") or {}
+    delivered = standard.get("insulinDelivered") or {}
+    is_extended = event.get("bolusRequestOptions") == EXTENDED
+    bolex = (event.get("bolex") or {}) if is_extended else {}
+    requested = wall_time(event.get("requestDateTime")) or wall_time(event.get("eventDateTime"))
+    if requested is None:
+        raise ValueError("time is missing")
+    # The slow part begins when the immediate one is through; where there is none, at once.
+    completed = wall_time(delivered.get("completionDateTime")) or wall_time(
+        bolex.get("bolexStartDateTime")
+    )
+    insulin = number(delivered.get("value")) or 0.0
+    request_id = number(standard.get("bolusRequestId")) or 0
+    if completed is None and not (request_id and insulin):
+        return None
+    return Bolus(
+        # Ids begin again with another pump, hence the time with them.
+        key=f"bolus {request_id:.0f} {requested.isoformat()}",
+        requested_at=clock.instant(requested),
+        completed=clock.instant(completed) if completed else None,
+        insulin=required(insulin, "insulin"),
+        requested=number(standard.get("insulinRequested")),
+        carbs=required(number(event.get("carbSize")) or 0, "carbs"),
+        description=str(event.get("description") or "Bolus"),
+        status=_status(standard, completed),
+        override=number(event.get("userOverride")) == 1,
+        extended=_extended_part(bolex, clock) if bolex else None,
+        planned=_split(event) if is_extended else None,
+    )
+
+
+def _status(part: Mapping[str, Any], completed: datetime | None) -> str:
+    return str(part.get("completionStatusDesc") or (COMPLETED if completed else ""))
+
+
+def _extended_part(bolex: Mapping[str, Any], clock: PumpClock) -> ExtendedPart:
+    delivered = bolex.get("insulinDelivered") or {}
+    completed = wall_time(delivered.get("completionDateTime"))
+    return ExtendedPart(
+        completed=clock.instant(completed) if completed else None,
+        insulin=required(number(delivered.get("value")) or 0, "insulin"),
+        requested=number(bolex.get("insulinRequested")) or number(bolex.get("size")),
+        status=_status(bolex, completed),
+    )
+
+
+def _split(event: Mapping[str, Any]) -> Split:
+    percent, minutes = number(event.get("standardPercent")), number(event.get("duration"))
+    return Split(
+        total=number(event.get("actualTotalBolusRequested")),
+        now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
+        duration=timedelta(minutes=minutes) if minutes else None,
+    )

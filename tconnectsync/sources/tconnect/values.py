@@ -1,0 +1,125 @@
+"""Reading single values of t:connect payloads, and getting past the ones that make no sense."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+T = TypeVar("T")
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+NO_TIME = "0001-01-01"
+
+
+class UnknownKindError(ValueError):
+    """An item of a kind we have never heard of; the text names the kind."""
+
+
+def number(value: object) -> float | None:
+    """Return a number given as such or as text; ``None`` when it is absent or none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        result = float(value)
+    except ValueError:
+        return None
+    return result if math.isfinite(result) else None
+
+
+def required(value: object, name: str) -> float:
+    """Return a number that must be there and must not be negative.
+
+    Raises:
+        ValueError: it is absent, not a number, or negative.
+    """
+    result = number(value)
+    if result is None or result < 0:
+        raise ValueError(f"{name} is not a number")
+    return result
+
+
+def wall_time(value: object) -> datetime | None:
+    """Return the pump's wall time given as naive ISO text; ``None`` when there is none.
+
+    Contract tconnect-api §2.4: ``0001-01-01T00:00:00`` stands for "none".
+
+    Raises:
+        ValueError: the text is not a time.
+    """
+    if not value or not isinstance(value, str) or value.startswith(NO_TIME):
+        return None
+    return datetime.fromisoformat(value).replace(tzinfo=None, microsecond=0)
+
+
+def readable_wall_time(value: object) -> datetime | None:
+    """Return what :func:`wall_time` does, and ``None`` also for a text that is not a time."""
+    try:
+        return wall_time(value)
+    except ValueError:
+        return None
+
+
+def pacific_wall_time(seconds: object) -> datetime:
+    """Decode the wall time that t:connect encodes as if the pump stood in Los Angeles.
+
+    The result is naive; its ``fold`` tells the two halves of a repeated hour apart. Contract
+    tconnect-api §6.
+
+    Raises:
+        ValueError: it is not a number of seconds.
+    """
+    try:
+        instant = datetime.fromtimestamp(int(required(seconds, "time")), UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError("time is out of range") from error
+    return instant.astimezone(PACIFIC).replace(tzinfo=None)
+
+
+def json_date_seconds(value: object) -> int:
+    """Return the seconds in ``/Date(<ms>-0000)/``, still Pacific-encoded. Contract §4.2, §6.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    found = (
+        re.fullmatch(r"/Date\((\d+)(?:[+-]\d{4})?\)/", value) if isinstance(value, str) else None
+    )
+    if not found:
+        raise ValueError("time has an unknown form")
+    return int(found[1]) // 1000
+
+
+def read_each(
+    items: Iterable[Mapping[str, Any]],
+    read: Callable[[Mapping[str, Any]], T | None],
+    name: str,
+    skipped: Counter[str],
+) -> list[T]:
+    """Read every item; leave out and count those that are broken or of an unknown kind.
+
+    ``read`` returns ``None`` for an item that is rightly nothing to us.
+    """
+    results = []
+    for item in items:
+        try:
+            result = read(item)
+        except UnknownKindError as unknown:
+            skipped[str(unknown)] += 1
+        except (AttributeError, KeyError, TypeError, ValueError):
+            skipped[f"unreadable {name}"] += 1
+        else:
+            if result is not None:
+                results.append(result)
+    return results
+
+
+def objects(payload: object, *path: str) -> list[Mapping[str, Any]]:
+    """Return the list found below ``path`` in a payload, ``[]`` where any step is missing."""
+    for step in path:
+        payload = payload.get(step) if isinstance(payload, Mapping) else None
+    return payload if isinstance(payload, list) else []
