@@ -1,0 +1,175 @@
+"""Nightscout's REST API v1 as an uploader needs it. Contract nightscout-api §0 to §2."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+
+from tconnectsync.errors import NightscoutError, NightscoutLoginError
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant
+
+PAGE = 1000
+"""Documents asked for at once."""
+CERTAINLY_COMPLETE = 100
+"""A shorter page is no page cut short: no server is known to have a lower limit."""
+BATCH_DOCUMENTS = 100
+BATCH_BYTES = 100_000
+EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
+
+
+class NightscoutApi:
+    """Reads and writes treatments of one Nightscout site.
+
+    ``url`` is the site's address; it may have a path. ``secret`` is the API secret or an access
+    token: Nightscout takes the SHA-1 of either in the same header.
+    """
+
+    def __init__(self, url: str, secret: str, http: HttpClient) -> None:
+        self._base = f"{url.rstrip('/')}/api/v1/"
+        self._http = http
+        hashed = hashlib.sha1(secret.encode(), usedforsecurity=False).hexdigest()
+        self._headers = {"api-secret": hashed, "Accept": "application/json"}
+
+    def treatments(self, start: datetime, end: datetime) -> list[Document]:
+        """Return all treatments from ``start`` to ``end`` (both included), whoever wrote them.
+
+        Pages are asked for, newest first, until the server has nothing more.
+
+        Raises:
+            NightscoutError: the answer is not a list of treatments; it never means "none".
+            NetworkError: Nightscout could not be reached.
+        """
+        found: dict[str, Document] = {}
+        count = PAGE
+        while True:
+            page = self._find(count, start, end)
+            fresh = [document for document in page if document["_id"] not in found]
+            found.update((document["_id"], document) for document in fresh)
+            if len(page) < CERTAINLY_COMPLETE or not fresh:
+                return list(found.values())
+            times = [at for document in page if (at := instant(document))]
+            oldest = min(times, default=start)
+            if oldest >= end:
+                count *= 2  # a whole page of one instant
+            end = oldest
+
+    def newest(self, event_type: str) -> datetime | None:
+        """Return when our newest treatment of this type happened, ``None`` without any."""
+        now = datetime.now(UTC) + timedelta(days=1)
+        found = self._find(1, EARLIEST, now, enteredBy=ENTERED_BY, eventType=event_type)
+        return instant(found[0]) if found else None
+
+    def create(self, documents: Sequence[Document]) -> None:
+        """Store new treatments in batches, in the order given.
+
+        Repeating the call with the same documents changes nothing.
+
+        Raises:
+            NightscoutError: a batch was refused; those before it are stored.
+            NetworkError: Nightscout could not be reached.
+        """
+        for batch in _batches(documents):
+            self._write("POST", batch)
+
+    def replace(self, document: Document) -> None:
+        """Replace the stored treatment that has the same ``_id``. Raises as :meth:`create`."""
+        self._write("PUT", json.dumps(document))
+
+    def _find(self, count: int, start: datetime, end: datetime, **equal: str) -> list[Document]:
+        query = {
+            "count": str(count),
+            "find[created_at][$gte]": _utc(start),
+            "find[created_at][$lte]": _utc(end),
+            **{f"find[{name}]": value for name, value in equal.items()},
+        }
+        answer = self._request("GET", params=query)
+        documents = _parsed(answer)
+        if not isinstance(documents, list) or not all(
+            isinstance(document, dict) and document.get("_id") for document in documents
+        ):
+            raise NightscoutError(
+                "Nightscout did not answer with a list of treatments. Check that NS_URL is the "
+                "address of your Nightscout site."
+            )
+        return documents
+
+    def _write(self, method: str, body: str) -> None:
+        headers = {"Content-Type": "application/json"}
+        self._request(method, data=body.encode(), headers=headers)
+
+    def _request(
+        self, method: str, headers: dict[str, str] | None = None, **options: Any
+    ) -> requests.Response:
+        answer = self._http.request(
+            method,
+            f"{self._base}treatments",
+            headers={**self._headers, **(headers or {})},
+            allow_redirects=False,
+            **options,
+        )
+        if answer.status_code not in (200, 201, 204):
+            raise _refusal(answer, method)
+        return answer
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _batches(documents: Sequence[Document]) -> Iterator[str]:
+    """Cut documents into JSON arrays that every known server accepts."""
+    batch: list[str] = []
+    size = 0
+    for document in documents:
+        text = json.dumps(document)
+        if batch and (len(batch) == BATCH_DOCUMENTS or size + len(text) > BATCH_BYTES):
+            yield f"[{','.join(batch)}]"
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text) + 1
+    if batch:
+        yield f"[{','.join(batch)}]"
+
+
+def _parsed(answer: requests.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _refusal(answer: requests.Response, method: str) -> NightscoutError:
+    """Say what an answer that is no success means and what to do about it."""
+    status = answer.status_code
+    if status == 401:
+        return NightscoutLoginError(
+            "Nightscout does not accept NS_SECRET for this. Check it: the site's API secret, or an "
+            "access token whose role may read, create and update treatments (Nightscout 0.12 takes "
+            "the API secret only).",
+            status,
+        )
+    if status in (301, 302, 303, 307, 308):
+        return NightscoutError(
+            "Nightscout sends us to another address. Set NS_URL to the address that your browser "
+            "shows when you open the site (https instead of http, usually).",
+            status,
+        )
+    if status == 404 and method != "GET":
+        return NightscoutError(
+            "Nightscout does not take treatments. Add careportal to its ENABLE setting, and check "
+            "that NS_URL is the address of your site.",
+            status,
+        )
+    if status == 404:
+        return NightscoutError(
+            "There is no Nightscout at NS_URL. Check the address.",
+            status,
+        )
+    trouble = "is in trouble; the next run tries again" if status >= 500 else "refused a request"
+    return NightscoutError(f"Nightscout {trouble}.", status)

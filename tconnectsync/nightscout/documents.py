@@ -1,0 +1,224 @@
+"""From events to Nightscout treatments.
+
+Contract tconnect-processing §5, §6, §8 and §9 for the texts, nightscout-api §4 for what Nightscout
+makes of the fields. Insulin is in U, rates in U/h, ``duration`` in minutes, carbs in g. Unknown
+numbers are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tconnectsync.domain.events import (
+    Activity,
+    ActivityKind,
+    Basal,
+    Bolus,
+    Delivery,
+    Event,
+    Interruption,
+    Suspension,
+)
+
+ENTERED_BY = "Pump (tconnectsync)"
+"""Marks a document as ours; older versions of tconnectsync wrote the same."""
+
+NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
+"""Where our identifiers live (RFC 9562 §6.5)."""
+
+Document = dict[str, Any]
+
+DELIVERY_NAMES = {
+    Delivery.PROFILE: "profileDelivery",
+    Delivery.TEMP: "tempDelivery",
+    Delivery.ALGORITHM: "algorithmDelivery",
+    Delivery.UNKNOWN: "Unknown",
+}
+ACTIVITY_TYPES = {
+    ActivityKind.SLEEP: "Sleep",
+    ActivityKind.EXERCISE: "Exercise",
+    ActivityKind.AUTO_BOLUS: "Activity",
+    ActivityKind.CARB_ONLY: "Activity",
+}
+INTERRUPTION_TYPES = {
+    Interruption.SITE_CHANGE: ("Site Change", "Site/Cartridge Change"),
+    Interruption.ALARM: ("Basal Suspension", "Empty Cartridge/Pump Shutdown"),
+    Interruption.USER: ("Basal Suspension", "User Suspended"),
+}
+COMPLETED = "Completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A treatment as it should stand in Nightscout."""
+
+    at: datetime
+    body: Document
+    growing: bool
+    """What it describes may still go on; Nightscout may already know it to be longer."""
+
+    @property
+    def identifier(self) -> str:
+        """The name under which Nightscout knows the document."""
+        return str(self.body["identifier"])
+
+
+def documents(event: Event) -> Iterator[Wanted]:
+    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none."""
+    match event:
+        case Basal():
+            yield _basal(event)
+        case Bolus():
+            yield from _bolus(event)
+        case Activity():
+            yield _activity(event)
+        case Suspension():
+            yield _suspension(event)
+
+
+def _basal(basal: Basal) -> Wanted:
+    if basal.delivery is Delivery.NONE:
+        reason = f"{basal.suspended_by} suspension"
+    elif basal.suspended_by:
+        reason = f"{DELIVERY_NAMES[basal.delivery]} ({basal.suspended_by} suspension)"
+    else:
+        reason = DELIVERY_NAMES[basal.delivery]
+    fields = {
+        "duration": _minutes(basal.duration),
+        "absolute": basal.rate,
+        "rate": basal.rate,
+        "reason": reason,
+    }
+    return _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
+
+
+def _bolus(bolus: Bolus) -> Iterator[Wanted]:
+    if bolus.status == COMPLETED or bolus.insulin > 0:
+        fields = _known(
+            insulin=bolus.insulin or None,
+            carbs=_whole(bolus.carbs) or None,
+            notes=_bolus_notes(bolus),
+            **_split_fields(bolus),
+        )
+        at = bolus.completed or bolus.requested_at
+        growing = bolus.completed is None
+        yield _treatment("Combo Bolus", at, bolus.key, fields, growing=growing)
+    part = bolus.extended
+    if part and part.completed and part.insulin > 0:
+        notes = f"{bolus.description}{_shortfall(part.status, part.requested)} (Extended part)"
+        fields = _known(insulin=part.insulin, notes=notes)
+        yield _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
+
+
+def _bolus_notes(bolus: Bolus) -> str:
+    notes = bolus.description + _shortfall(bolus.status or "in progress", bolus.requested)
+    if bolus.override:
+        notes += " (Override)"
+    return notes + " (Extended)" if bolus.planned else notes
+
+
+def _shortfall(status: str, requested: float | None) -> str:
+    """Say how a bolus ended if not as requested."""
+    if status == COMPLETED:
+        return ""
+    return f" ({status})" if requested is None else f" ({status}: requested {requested:g} units)"
+
+
+def _split_fields(bolus: Bolus) -> Document:
+    if not bolus.planned:
+        return {}
+    planned = bolus.planned
+    return {
+        "enteredinsulin": planned.total,
+        "splitNow": planned.now_percent,
+        "splitExt": 100 - planned.now_percent,
+        "duration": _minutes(planned.duration) if planned.duration else None,
+    }
+
+
+def _activity(activity: Activity) -> Wanted:
+    name = activity.kind.value
+    fields = {"duration": _minutes(activity.duration), "reason": name, "notes": name}
+    event_type = ACTIVITY_TYPES[activity.kind]
+    return _treatment(event_type, activity.start, activity.key, fields, growing=True)
+
+
+def _suspension(suspension: Suspension) -> Wanted:
+    event_type, name = INTERRUPTION_TYPES[suspension.reason]
+    return _treatment(event_type, suspension.at, suspension.key, {"reason": name, "notes": name})
+
+
+def _minutes(duration: timedelta) -> float:
+    return duration.total_seconds() / 60
+
+
+def _whole(number: float) -> float | int:
+    return int(number) if number == int(number) else number
+
+
+def _known(**fields: Any) -> Document:
+    """Leave out what is unknown; Nightscout would take a null for zero."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _treatment(
+    event_type: str, at: datetime, key: str, fields: Document, *, growing: bool = False
+) -> Wanted:
+    identifier = str(uuid.uuid5(NAMESPACE, key))
+    body = {
+        "eventType": event_type,
+        "created_at": created_at(at),
+        **fields,
+        "enteredBy": ENTERED_BY,
+        "identifier": identifier,
+        "syncIdentifier": identifier,
+    }
+    body["checksum"] = checksum(body)
+    return Wanted(at, body, growing)
+
+
+def created_at(at: datetime) -> str:
+    """Return an instant as Nightscout is to read it: ISO 8601 with the pump's own offset."""
+    return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")
+
+
+def instant(document: Mapping[str, Any]) -> datetime | None:
+    """Return when a stored treatment happened, to the millisecond; ``None`` if it does not say.
+
+    Older versions wrote a space instead of ``T``; a time without zone is UTC to Nightscout.
+    """
+    try:
+        at = datetime.fromisoformat(str(document.get("created_at")))
+    except ValueError:
+        return None
+    at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def checksum(document: Mapping[str, Any]) -> str:
+    """Return a short text that changes when somebody edits what we wrote.
+
+    It is stored with the document. As long as it fits, nobody has touched the document since; it
+    looks past what a server does to a document by itself: zones, rounding, dropped zeros, escaped
+    characters, and the milliseconds by which we set two documents apart.
+    """
+    at = instant(document)
+    parts = [
+        str(document.get("eventType")),
+        at.astimezone(UTC).isoformat(timespec="seconds") if at else "",
+    ]
+    parts += [
+        _as_number(document.get(name)) for name in ("duration", "insulin", "carbs", "absolute")
+    ]
+    parts += [html.unescape(str(document.get(name) or "")).strip() for name in ("reason", "notes")]
+    return hashlib.blake2s("\n".join(parts).encode(), digest_size=6).hexdigest()
+
+
+def _as_number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, int | float) and value else ""
