@@ -1,0 +1,20 @@
+"""Carrying a plan out."""
+
+from __future__ import annotations
+
+from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.sync.plan import Plan
+
+
+def apply(plan: Plan, nightscout: NightscoutApi) -> None:
+    """Write what the plan says: updates first, since they free instants, then what is new.
+
+    Every step can be repeated, so a run that breaks off in the middle is made good by the next.
+
+    Raises:
+        NightscoutError: a write was refused; what came before it stays written.
+        NetworkError: Nightscout could not be reached.
+    """
+    for update in plan.update:
+        nightscout.replace(update.after)
+    nightscout.create(plan.create)

@@ -1,0 +1,137 @@
+"""One cycle over a range: window by window, read, plan, write, and go on after failures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.events import Event
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.documents import Document, Wanted, documents
+from tconnectsync.sources import Reader, Source
+from tconnectsync.sync.apply import apply
+from tconnectsync.sync.features import parts_of
+from tconnectsync.sync.plan import Plan, make_plan
+from tconnectsync.sync.window import windows
+
+Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
+
+LOOK_BEFORE = timedelta(hours=36)
+LOOK_AFTER = timedelta(hours=24)
+"""How much more of Nightscout is read on both sides of what is wanted.
+
+A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored must be found where
+it was. Nightscout compares times as text: one that an older program left with a space instead of
+``T`` sorts before its whole day, and its day is a local one.
+"""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be synced; ``features`` are the names of those that have to be repeated."""
+
+    window: TimeRange
+    features: tuple[str, ...]
+    error: TconnectsyncError
+
+
+@dataclass
+class Outcome:
+    """What a cycle did, in documents, and what it could not do."""
+
+    created: int = 0
+    updated: int = 0
+    kept: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What a cycle is made of.
+
+    ``features`` are names of :data:`tconnectsync.sync.features.FEATURES`. With ``pretend`` nothing
+    is written. ``on_plan`` sees the plan of every window before it is carried out.
+    """
+
+    source: Source
+    nightscout: NightscoutApi
+    clock: PumpClock
+    features: Sequence[str]
+    now: Callable[[], datetime]
+    pretend: bool
+    fill_gaps: bool
+    on_plan: Callable[[TimeRange, Plan], None]
+
+    def run(self, wanted: TimeRange, progress: Progress = lambda windows: windows) -> Outcome:
+        """Sync a range window by window; memory does not grow with its length.
+
+        What fails is noted in the outcome and the rest goes on, unless the error says that going
+        on makes no sense; then all of the rest is noted as not done. ``progress`` is given the
+        windows and hands them on one by one.
+        """
+        outcome = Outcome()
+        before = Plan()
+        for window in progress(list(windows(wanted, self.source.window_days, self.clock))):
+            try:
+                before = self._sync(window, before, outcome)
+            except TconnectsyncError as error:
+                rest = TimeRange(window.start, wanted.end) if error.fatal else window
+                outcome.failures.append(Failure(rest, tuple(self.features), error))
+                if error.fatal:
+                    break
+        return outcome
+
+    def _sync(self, window: TimeRange, before: Plan, outcome: Outcome) -> Plan:
+        """Sync one window and return its plan; ``before`` is that of the window before it."""
+        reader = self.source.read(window)
+        wanted = self._wanted(reader, window, outcome)
+        outcome.skipped.update(reader.skipped)
+        if not wanted:
+            return Plan()
+        times = [want.at for want in wanted]
+        stored = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
+        if self.pretend:
+            stored = _as_if_carried_out(before, stored)
+        plan = make_plan(wanted, stored, fill_gaps=self.fill_gaps)
+        self.on_plan(window, plan)
+        if not self.pretend:
+            apply(plan, self.nightscout)
+        outcome.created += len(plan.create)
+        outcome.updated += len(plan.update)
+        outcome.kept += plan.kept
+        return plan
+
+    def _wanted(self, reader: Reader, window: TimeRange, outcome: Outcome) -> list[Wanted]:
+        """Read all parts, each by itself, and return the documents for what touches the window."""
+        events: list[Event] = []
+        now = self.now()
+        for part, feature in parts_of(self.features).items():
+            try:
+                events += getattr(reader, part)()
+            except TconnectsyncError as error:
+                if error.fatal:
+                    raise
+                outcome.failures.append(Failure(window, (feature,), error))
+        return [
+            want
+            for event in events
+            if window.overlaps(event.begins, event.ends)
+            for want in documents(event)
+            if want.at <= now
+        ]
+
+
+def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
+    """Return what Nightscout would hold if a plan had been carried out.
+
+    What begins in one window and ends in the next is then not shown as new in both.
+    """
+    changed = [update.after for update in plan.update]
+    updated = {document["_id"]: document for document in changed if "_id" in document}
+    imagined = [document for document in changed if "_id" not in document] + plan.create
+    return [updated.get(document["_id"], document) for document in stored] + imagined

@@ -1,0 +1,65 @@
+"""The registry of features: what each one needs from a source.
+
+The command line, the help text and the cycle all take it from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that can be synced or left out.
+
+    ``parts`` are methods of :class:`tconnectsync.sources.Reader`; ``regular`` is the treatment type
+    that comes every day, by which a run sees how far the one before got.
+    """
+
+    name: str
+    meaning: str
+    parts: tuple[str, ...]
+    default: bool = False
+    regular: str = ""
+
+
+FEATURES = {
+    feature.name: feature
+    for feature in (
+        Feature(
+            "BASAL",
+            "every basal segment with its rate and duration, and why",
+            parts=("basals",),
+            default=True,
+            regular="Temp Basal",
+        ),
+        Feature(
+            "BOLUS",
+            "every bolus: insulin delivered, carbs, kind, extended and incomplete ones",
+            parts=("boluses",),
+            default=True,
+            regular="Combo Bolus",
+        ),
+        Feature(
+            "PUMP_EVENTS",
+            "site and cartridge changes, alarms, suspensions, exercise and sleep",
+            parts=("activities", "suspensions"),
+        ),
+        Feature(
+            "PUMP_EVENTS_BASAL_SUSPENSION",
+            "of PUMP_EVENTS only site and cartridge changes, alarms and suspensions",
+            parts=("suspensions",),
+        ),
+    )
+}
+DEFAULT = tuple(name for name, feature in FEATURES.items() if feature.default)
+
+
+def parts_of(names: Iterable[str]) -> dict[str, str]:
+    """Return what the features with these names need, each once, with the first that needs it."""
+    parts: dict[str, str] = {}
+    for name in names:
+        for part in FEATURES[name].parts:
+            parts.setdefault(part, name)
+    return parts

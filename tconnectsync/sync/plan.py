@@ -1,0 +1,218 @@
+"""Wanted treatments against stored ones: what to create, what to update, what to leave alone.
+
+Pure: nothing is read or written here. A stored document of ours is recognised by its identifier,
+else by type and instant, which covers those of older versions. It is updated when the pump knows
+better and nobody has edited it; everything else that is stored stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tconnectsync.nightscout.documents import (
+    ENTERED_BY,
+    Document,
+    Wanted,
+    checksum,
+    created_at,
+    instant,
+)
+
+MILLISECOND = timedelta(milliseconds=1)
+UNFINISHED_NOTE = " (: requested "
+"""What an older version wrote into the notes of a bolus whose extended part was running."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """A stored document and what it becomes; both carry the same ``_id``."""
+
+    before: Document
+    after: Document
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write to Nightscout, oldest first, and how many documents are right already."""
+
+    create: list[Document] = field(default_factory=list)
+    update: list[Update] = field(default_factory=list)
+    kept: int = 0
+
+
+def make_plan(
+    wanted: Iterable[Wanted], stored: Sequence[Document], *, fill_gaps: bool = True
+) -> Plan:
+    """Compare what should be in Nightscout with what is.
+
+    Args:
+        wanted: what the pump's story asks for.
+        stored: every treatment that Nightscout holds around the same time, ours and others'.
+        fill_gaps: ``False`` creates only what is newer than the newest stored one of its type.
+    """
+    wanted = _each_once(wanted)
+    ours = [document for document in stored if document.get("enteredBy") == ENTERED_BY]
+    pairs, missing = _match(wanted, ours)
+    taken = {slot for document in stored if (slot := _slot(document))}
+    update = [Update(old, new) for want, old in pairs if (new := _revised(want, old, taken))]
+    if not fill_gaps:
+        missing = _newer_than_stored(missing, ours)
+    create = [_set_apart(want, taken) for want in missing]
+    return Plan(create, update, kept=len(pairs) - len(update))
+
+
+def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Drop repeated reports of one event, keeping the most advanced, and sort by time."""
+    best: dict[str, Wanted] = {}
+    for want in wanted:
+        known = best.get(want.identifier)
+        if known is None or _progress(want) > _progress(known):
+            best[want.identifier] = want
+    return sorted(best.values(), key=lambda want: (want.at, want.identifier))
+
+
+def _progress(want: Wanted) -> tuple[bool, float, float, str]:
+    duration, insulin = want.body.get("duration", 0.0), want.body.get("insulin", 0.0)
+    return (not want.growing, duration, insulin, want.body["checksum"])
+
+
+def _match(
+    wanted: Sequence[Wanted], ours: Sequence[Document]
+) -> tuple[list[tuple[Wanted, Document]], list[Wanted]]:
+    """Pair wanted documents with stored ones of ours; also return those without a partner.
+
+    A stored document with an identifier stands for the event of that name and for no other, even
+    one of the same second.
+    """
+    named: dict[str, Document] = {}
+    nameless: list[Document] = []
+    for document in ours:
+        name = document.get("identifier") or document.get("syncIdentifier")
+        if name:
+            named[name] = document
+        else:
+            nameless.append(document)
+    known = [(want, named[want.identifier]) for want in wanted if want.identifier in named]
+    others = [want for want in wanted if want.identifier not in named]
+    found, missing = _match_by_second(others, nameless)
+    return known + found, missing
+
+
+def _match_by_second(
+    wanted: Sequence[Wanted], ours: Sequence[Document]
+) -> tuple[list[tuple[Wanted, Document]], list[Wanted]]:
+    """Pair by type and second; where several share one, the most alike go together."""
+    rest: dict[tuple[str, datetime], list[Document]] = defaultdict(list)
+    for document in ours:
+        at = instant(document)
+        if at:
+            rest[str(document.get("eventType")), at.replace(microsecond=0)].append(document)
+    candidates = [
+        (_difference(want, document), index, number)
+        for index, want in enumerate(wanted)
+        for number, document in enumerate(rest.get(_second(want), ()))
+    ]
+    partner: dict[int, Document] = {}
+    used: set[int] = set()
+    for _, index, number in sorted(candidates):
+        document = rest[_second(wanted[index])][number]
+        if index not in partner and id(document) not in used:
+            partner[index] = document
+            used.add(id(document))
+    pairs = [(want, partner[index]) for index, want in enumerate(wanted) if index in partner]
+    return pairs, [want for index, want in enumerate(wanted) if index not in partner]
+
+
+def _second(want: Wanted) -> tuple[str, datetime]:
+    return want.body["eventType"], want.at.replace(microsecond=0)
+
+
+def _difference(want: Wanted, document: Mapping[str, Any]) -> tuple[bool, float]:
+    insulin = _number(want.body.get("insulin")) - _number(document.get("insulin"))
+    return want.body.get("reason") != document.get("reason"), abs(insulin)
+
+
+def _revised(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> Document | None:
+    """Return what a stored document of ours becomes, ``None`` when it stays as it is."""
+    if "checksum" not in old:
+        changes = _finished_by(want, old)
+    elif _edited(old) or want.body["checksum"] == old["checksum"] or _is_ahead(old, want):
+        changes = {}
+    else:
+        changes = want.body
+    if not changes:
+        return None
+    known = {name: value for name, value in old.items() if value is not None}
+    return {**known, **changes, "created_at": _time_after_update(want, old, taken)}
+
+
+def _time_after_update(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> str:
+    """Return the wanted time, with the milliseconds that the document already has to itself.
+
+    It carries the pump's offset: Nightscout computes ``utcOffset`` from it anew.
+    """
+    at = instant(old)
+    if at and at.replace(microsecond=0) == want.at:
+        return created_at(at.astimezone(want.at.tzinfo))
+    return str(_set_apart(want, taken)["created_at"])
+
+
+def _edited(document: Document) -> bool:
+    return bool(document["checksum"] != checksum(document))
+
+
+def _is_ahead(old: Document, want: Wanted) -> bool:
+    """Tell whether Nightscout already knows more of something than this report of it."""
+    return want.growing and any(
+        _number(old.get(name)) > _number(want.body.get(name)) + 0.005
+        for name in ("duration", "insulin")
+    )
+
+
+def _finished_by(want: Wanted, old: Document) -> Document:
+    """Return what is to change in a document of an older version that was left unfinished."""
+    if UNFINISHED_NOTE in str(old.get("notes")):
+        names = ("insulin", "notes", "enteredinsulin", "splitNow", "splitExt", "duration")
+        return {name: want.body[name] for name in names if name in want.body}
+    if "insulin" in want.body:
+        return {}
+    grown = _number(want.body.get("duration")) > _number(old.get("duration")) + 0.005
+    return {"duration": want.body["duration"]} if grown else {}
+
+
+def _newer_than_stored(missing: Iterable[Wanted], stored: Iterable[Document]) -> list[Wanted]:
+    newest: dict[str, datetime] = {}
+    for document in stored:
+        event_type, at = str(document.get("eventType")), instant(document)
+        if at and (event_type not in newest or at > newest[event_type]):
+            newest[event_type] = at
+    return [
+        want
+        for want in missing
+        if want.body["eventType"] not in newest or want.at > newest[want.body["eventType"]]
+    ]
+
+
+def _slot(document: Mapping[str, Any]) -> tuple[str, datetime] | None:
+    at = instant(document)
+    return (str(document.get("eventType")), at) if at else None
+
+
+def _set_apart(want: Wanted, taken: set[tuple[str, datetime]]) -> Document:
+    """Return the document at the first free millisecond from its instant on, and take that.
+
+    Nightscout before 15.0.7 lets one of two documents of a type at one instant overwrite the other.
+    """
+    event_type, at = want.body["eventType"], want.at
+    while (event_type, at) in taken:
+        at += MILLISECOND
+    taken.add((event_type, at))
+    return {**want.body, "created_at": created_at(at)}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,61 @@
+"""Which range a run covers, how far it reaches back to catch up, and cutting it into windows.
+
+Days are days of the pump's calendar, wherever the program runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.errors import UsageError
+
+DAY = timedelta(days=1)
+
+
+def last_days(days: int, now: datetime) -> TimeRange:
+    """Return the ``days`` times 24 hours before ``now``."""
+    return TimeRange(now - days * DAY, now)
+
+
+def date_range(first: date, last: date, clock: PumpClock, now: datetime) -> TimeRange:
+    """Return the range from the beginning of ``first`` to the end of ``last``, but not after now.
+
+    Raises:
+        UsageError: the range begins in the future.
+    """
+    start = clock.midnight(first)
+    if start >= now:
+        raise UsageError(
+            f"--start-date {first} lies in the future: it is {clock.day(now)} on the pump."
+        )
+    return TimeRange(start, min(clock.midnight(last + DAY), now))
+
+
+def caught_up(
+    wanted: TimeRange, newest: Iterable[datetime | None], limit_days: float
+) -> tuple[TimeRange, bool]:
+    """Extend a range back to where earlier runs left off.
+
+    Args:
+        wanted: the range asked for.
+        newest: the newest document of ours per regular kind; ``None`` for a kind without any.
+        limit_days: how far before its end the range may begin at the most.
+
+    Returns:
+        The range, and whether the limit kept it from reaching back far enough.
+    """
+    left_off = min(filter(None, newest), default=wanted.start)
+    earliest = min(wanted.start, wanted.end - timedelta(days=limit_days))
+    start = min(wanted.start, max(left_off, earliest))
+    return TimeRange(start, wanted.end), left_off < start
+
+
+def windows(wanted: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRange]:
+    """Cut a range into windows of at most ``days`` calendar days, in time order."""
+    start = wanted.start
+    while start < wanted.end:
+        end = min(clock.midnight(clock.day(start) + days * DAY), wanted.end)
+        yield TimeRange(start, end)
+        start = end

@@ -1,0 +1,135 @@
+"""Laws that hold for every story and every order in which it becomes known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tconnectsync.domain.events import Basal, Bolus, Event, Interruption
+from tconnectsync.nightscout.documents import instant
+from tconnectsync.sync.plan import make_plan
+from tests.support.story import Site, basal, bolus, extended_part, sleep, suspension, wanted
+
+UNITS = st.integers(1, 2500).map(lambda hundredths: hundredths / 100)
+MINUTES = st.integers(0, 600)
+
+
+@st.composite
+def boluses(draw: st.DrawFn) -> Bolus:
+    slow = extended_part(700, draw(UNITS)) if draw(st.booleans()) else None
+    key = str(draw(st.integers(0, 40)))
+    return bolus(draw(MINUTES), draw(UNITS), key=key, carbs=draw(st.integers(0, 90)), extended=slow)
+
+
+@st.composite
+def basals(draw: st.DrawFn) -> list[Event]:
+    """Segments that follow one another without overlap."""
+    lengths = draw(st.lists(st.integers(1, 90), max_size=12))
+    starts = [sum(lengths[:index]) for index in range(len(lengths))]
+    rates = draw(st.lists(UNITS, min_size=len(lengths), max_size=len(lengths)))
+    return [basal(*each) for each in zip(starts, lengths, rates, strict=True)]
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Event]:
+    events: list[Event] = [*draw(basals())]
+    events += draw(st.lists(boluses(), max_size=8, unique_by=lambda event: event.key))
+    events += [sleep(start, 30) for start in draw(st.sets(MINUTES, max_size=3))]
+    reasons = st.sampled_from(Interruption)
+    events += [
+        suspension(start, reason)
+        for start, reason in draw(st.sets(st.tuples(MINUTES, reasons), max_size=5))
+    ]
+    return events
+
+
+def facts(site: Site) -> Counter[tuple[object, ...]]:
+    """What a site says, without the names of its documents and the milliseconds between them."""
+    names = ("eventType", "duration", "insulin", "carbs", "absolute", "reason", "notes")
+    found: Counter[tuple[object, ...]] = Counter()
+    for document in site.stored:
+        moment = instant(document)
+        assert moment
+        found[(moment.replace(microsecond=0), *(document.get(name) for name in names))] += 1
+    return found
+
+
+def synced(*looks: list[Event]) -> Site:
+    site = Site()
+    for events in looks:
+        site.carry_out(make_plan(wanted(*events), site.stored))
+    return site
+
+
+@given(stories())
+def test_planning_twice_changes_nothing(story: list[Event]) -> None:
+    site = synced(story)
+    plan = make_plan(wanted(*story), site.stored)
+    assert (plan.create, plan.update) == ([], [])
+    assert plan.kept == len(site.stored)
+
+
+@settings(max_examples=200)
+@given(stories(), st.data())
+def test_any_order_of_arrival_ends_in_the_same_documents(
+    story: list[Event], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(story))
+    cut = data.draw(st.integers(0, len(story)))
+    first, second = shuffled[:cut], shuffled[cut:]
+    assert facts(synced(first, second)) == facts(synced(second, first)) == facts(synced(story))
+
+
+@given(stories(), st.integers(0, 600))
+def test_looking_while_it_happens_ends_in_the_same_documents(story: list[Event], now: int) -> None:
+    assert facts(synced([e for e in (seen(e, now) for e in story) if e], story)) == facts(
+        synced(story)
+    )
+
+
+def seen(event: Event, now: int) -> Event | None:
+    """Return what was known of an event ``now`` minutes after noon."""
+    moment = basal(now, 0).start
+    if event.begins >= moment:
+        return None
+    if isinstance(event, Basal) and event.ends > moment:
+        return dataclasses.replace(event, duration=moment - event.start, running=True)
+    if isinstance(event, Bolus) and event.extended and event.ends > moment:
+        running = dataclasses.replace(event.extended, completed=None, insulin=0.0, status="")
+        return dataclasses.replace(event, extended=running)
+    return event
+
+
+@given(stories())
+def test_no_two_documents_of_a_type_share_an_instant(story: list[Event]) -> None:
+    site = synced(story[::2], story)
+    slots = [(document["eventType"], document["created_at"]) for document in site.stored]
+    assert len(slots) == len(set(slots))
+
+
+@given(stories())
+def test_insulin_in_is_insulin_out(story: list[Event]) -> None:
+    site = synced(story)
+    given_as_bolus = sum(
+        event.insulin + (event.extended.insulin if event.extended else 0.0)
+        for event in story
+        if isinstance(event, Bolus)
+    )
+    given_as_basal = sum(
+        event.rate * (event.duration / timedelta(hours=1))
+        for event in story
+        if isinstance(event, Basal)
+    )
+    shown_as_bolus = sum(document.get("insulin", 0.0) for document in site.stored)
+    shown_as_basal = sum(
+        document["absolute"] * document["duration"] / 60
+        for document in site.stored
+        if document["eventType"] == "Temp Basal"
+    )
+    assert shown_as_bolus == pytest.approx(given_as_bolus, abs=0.005)
+    assert shown_as_basal == pytest.approx(given_as_basal, abs=0.005)
