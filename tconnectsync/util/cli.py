@@ -1,0 +1,62 @@
+"""Logging, and the t:connect clients as the configuration describes them, for a Python shell.
+
+The recipe of the README: ``tconnectsync.util.cli.enable_logging()``, then
+``api = tconnectsync.util.cli.get_api()``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tconnectsync.redact import RedactingFormatter, make_redactor
+
+if TYPE_CHECKING:
+    from tconnectsync.api import TConnectApi
+
+NEEDED_FOR_TANDEM = ("TCONNECT_", "TIMEZONE_NAME", "REQUESTS_PROXY")
+
+
+def enable_logging(level: int = logging.INFO, secrets: Mapping[str, str] | None = None) -> None:
+    """Show what the program does on the standard error output.
+
+    ``secrets`` maps names to values that are shown as the name alone. Calling it again changes the
+    level and the secrets.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter(make_redactor(secrets or {})))
+    logger = logging.getLogger("tconnectsync")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def given_values() -> tuple[dict[str, str], dict[str, str]]:
+    """Return what the environment and the ``.env`` file set.
+
+    Raises:
+        ConfigError: the ``.env`` file cannot be read.
+    """
+    from tconnectsync import config
+
+    files = config.env_files(Path.home(), Path.cwd())
+    return dict(os.environ), config.read_env_files(files)
+
+
+def get_api() -> TConnectApi:
+    """Return t:connect's clients for the configured account; they log in when first used.
+
+    Only the variables of the Tandem account and the time zone have to be set.
+
+    Raises:
+        ConfigError: one of them is missing or wrong.
+    """
+    from tconnectsync import config
+    from tconnectsync.sources import tconnect_api
+
+    variables = [v for v in config.VARIABLES if v.name.startswith(NEEDED_FOR_TANDEM)]
+    return tconnect_api(config.read(variables, *given_values()))

@@ -1,0 +1,105 @@
+"""Options, and what is said at the end of a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+
+import pytest
+
+from tconnectsync.cli import commands, parse
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.errors import NetworkError, UsageError
+from tconnectsync.sync.cycle import Failure
+from tconnectsync.sync.plan import make_plan
+from tconnectsync.sync.show import lines
+from tests.support.story import NEW_YORK, Site, basal, bolus, wanted
+
+
+def test_basals_and_boluses_are_synced_unless_told_otherwise() -> None:
+    assert parse([]).features == ["BASAL", "BOLUS"]
+
+
+@pytest.mark.parametrize("arguments", [["BASAL", "PUMP_EVENTS"], ["BASAL,PUMP_EVENTS"]])
+def test_features_may_be_separated_by_spaces_or_commas(arguments: list[str]) -> None:
+    assert parse(["--features", *arguments]).features == ["BASAL", "PUMP_EVENTS"]
+
+
+@pytest.mark.parametrize("text", ["2024-02-29", "02-29-2024"])
+def test_dates_are_read_in_two_ways(text: str) -> None:
+    assert parse(["--start-date", text, "--end-date", text]).start_date == date(2024, 2, 29)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--start-date", "2024-01-01"], "belong together"),
+        (["--end-date", "2024-01-01"], "belong together"),
+        (["--start-date", "2024-01-02", "--end-date", "2024-01-01"], "lies before"),
+        (["--start-date", "2024-01-01", "--end-date", "2024-01-02", "--days", "1"], "--days"),
+        (["--start-date", "2024-01-01", "--end-date", "2024-01-02", "--auto-update"], "--auto"),
+        (["--start-date", "2024-02-30", "--end-date", "2024-03-01"], "is not a date"),
+        (["--start-date", "1704067200", "--end-date", "2024-03-01"], "is not a date"),
+        (["--days", "-1"], "days"),
+        (["--days", "many"], "number of days"),
+        (["--features", "BASAL", "DANCE"], "DANCE is not a feature. Choose from: BASAL"),
+        (["--features", ","], "nothing is not a feature"),
+        (["--auto-update"], "not available yet"),
+        (["--check-login"], "not available yet"),
+        (["--feat", "BASAL"], "unrecognized"),
+    ],
+)
+def test_wrong_use_is_answered_with_a_sentence(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        parse(arguments)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def failure(first: tuple[int, int], last: tuple[int, int], *features: str) -> Failure:
+    start = NEW_YORK.midnight(date(2024, *first))
+    end = NEW_YORK.midnight(date(2024, *last))
+    return Failure(TimeRange(start, end), features, NetworkError("no answer"))
+
+
+def test_failed_windows_that_follow_each_other_are_repeated_by_one_command() -> None:
+    failures = [
+        failure((6, 3), (6, 10), "BASAL", "BOLUS"),
+        failure((6, 10), (6, 17), "BASAL", "BOLUS"),
+        failure((7, 1), (7, 8), "BASAL", "BOLUS"),
+        failure((6, 10), (6, 17), "PUMP_EVENTS"),
+    ]
+    assert commands(failures, False, NEW_YORK) == [
+        "tconnectsync --start-date 2024-06-03 --end-date 2024-06-16 --features BASAL BOLUS",
+        "tconnectsync --start-date 2024-07-01 --end-date 2024-07-07 --features BASAL BOLUS",
+        "tconnectsync --start-date 2024-06-10 --end-date 2024-06-16 --features PUMP_EVENTS",
+    ]
+    assert all(parse(command.split()[1:]) for command in commands(failures, True, NEW_YORK))
+
+
+def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
+    site = Site()
+    site.carry_out(make_plan(wanted(basal(0, 5, running=True)), []))
+    plan = make_plan(wanted(basal(0, 65), bolus(30, 2.5, carbs=40)), site.stored)
+    shown = list(lines(plan))
+    assert [line.split() for line in shown[:2]] == [
+        ["Combo", "Bolus", "1", "new", "0", "changed"],
+        ["Temp", "Basal", "0", "new", "1", "changed"],
+    ]
+    assert "duration: 5.0 → 65.0" in shown[2]
+    assert "2024-03-05T12:32:00+00:00  Combo Bolus" in shown[3]
+    assert "insulin: 2.5, carbs: 40, notes: Standard" in shown[3]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom tconnectsync.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'requests', 'arrow', 'bs4', 'dotenv', 'tqdm', 'urllib3', 'json', 'zoneinfo'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "loaded: []"

@@ -1,0 +1,164 @@
+"""The settings: where they come from and what is said about wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tconnectsync.config import (
+    VARIABLES,
+    Settings,
+    env_files,
+    load,
+    notices,
+    read_env_files,
+)
+from tconnectsync.errors import ConfigError
+
+COMPLETE = {
+    "TCONNECT_EMAIL": "someone@example.org",
+    "TCONNECT_PASSWORD": "correct horse",
+    "PUMP_SERIAL_NUMBER": "00123456",
+    "NS_URL": "https://ns.example.org/path",
+    "NS_SECRET": "a long enough secret",
+    "TIMEZONE_NAME": "Europe/Berlin",
+}
+
+
+def problems(**changes: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load({**COMPLETE, **changes}, {})
+    return list(caught.value.problems)
+
+
+def test_a_complete_configuration_is_read() -> None:
+    settings = load(COMPLETE, {})
+    assert settings.tconnect_email == "someone@example.org"
+    assert settings.timezone_name.key == "Europe/Berlin"
+    assert settings.tconnect_web_url == "https://tconnect.tandemdiabetes.com"
+    assert (settings.sync_gaps, settings.ns_skip_tls_verify) == (True, False)
+    assert settings.catch_up_days == 14
+
+
+def test_every_variable_is_a_field_of_the_settings_and_nothing_else_is() -> None:
+    assert {v.field for v in VARIABLES} == set(Settings.__dataclass_fields__)
+
+
+def test_a_serial_number_keeps_its_leading_zeros() -> None:
+    assert load(COMPLETE, {}).pump_serial_number == "00123456"
+
+
+def test_all_problems_are_reported_at_once_with_the_variable_s_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({"NS_URL": "ns.example.org", "PUMP_SERIAL_NUMBER": "abc"}, {})
+    text = str(caught.value)
+    names = [v.name for v in VARIABLES if v.default is None]
+    assert all(name in text for name in names)
+    assert len(caught.value.problems) == len(names)
+
+
+@pytest.mark.parametrize(
+    "variable", [v for v in VARIABLES if v.placeholder], ids=lambda variable: variable.name
+)
+def test_a_placeholder_counts_as_not_set(variable: object) -> None:
+    name, placeholder = variable.name, variable.placeholder  # type: ignore[attr-defined]
+    (problem,) = problems(**{name: placeholder})
+    assert problem.startswith(name)
+    assert "is not set" in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("PUMP_SERIAL_NUMBER", "12ab", "digits"),
+        ("NS_URL", "my-site.example.org", "whole address"),
+        ("NS_URL", "https://ns.example.org/?token=abc", "NS_SECRET"),
+        ("NS_URL", "https://user:pw@ns.example.org/", "without name"),
+        ("TIMEZONE_NAME", "New York", "America/New_York"),
+        ("TIMEZONE_NAME", "../../etc/passwd", "America/New_York"),
+        ("SYNC_GAPS", "maybe", "true or false"),
+        ("CATCH_UP_DAYS", "a week", "number of days"),
+        ("CATCH_UP_DAYS", "nan", "number of days"),
+        ("TCONNECT_SOURCE", "elsewhere", "tconnect"),
+        ("TCONNECT_WEB_URL", "ftp://x", "whole address"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_what_to_write_instead(
+    name: str, value: str, advice: str
+) -> None:
+    (problem,) = problems(**{name: value})
+    assert problem.startswith(f"{name} is not usable")
+    assert advice in problem
+
+
+def test_problems_do_not_repeat_secrets() -> None:
+    text = " ".join(problems(NS_SECRET="", NS_URL="s3cret", REQUESTS_PROXY="http://u:pw@h"))
+    assert "pw" not in text
+    assert "correct horse" not in text
+
+
+@pytest.mark.parametrize("mark", ["'", '"'])
+def test_quotation_marks_left_by_docker_are_dropped(mark: str) -> None:
+    quoted = {name: f"{mark}{value}{mark}" for name, value in COMPLETE.items()}
+    assert load(quoted, {}) == load(COMPLETE, {})
+
+
+def test_the_older_names_of_two_variables_still_work_and_are_mentioned() -> None:
+    older = {**COMPLETE, "API_SECRET": "another secret", "TZ": ":America/Chicago"}
+    del older["NS_SECRET"], older["TIMEZONE_NAME"]
+    settings = load(older, {})
+    assert settings.ns_secret == "another secret"
+    assert settings.timezone_name.key == "America/Chicago"
+    assert notices(older, {}) == [
+        "NS_SECRET is not set; API_SECRET is used instead.",
+        "TIMEZONE_NAME is not set; TZ is used instead.",
+    ]
+
+
+def test_a_variable_without_effect_is_mentioned() -> None:
+    (notice,) = notices(COMPLETE, {"NS_IGNORE_CONN_ERRORS": "true"})
+    assert notice.startswith("NS_IGNORE_CONN_ERRORS has no effect any more")
+
+
+def test_settings_do_not_show_secrets() -> None:
+    settings = load(COMPLETE, {})
+    assert not any(secret in repr(settings) for secret in settings.secrets.values() if secret)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_the_environment_wins_over_a_file(tmp_path: Path) -> None:
+    write(tmp_path / ".env", "TCONNECT_EMAIL=file@example.org\nTCONNECT_PASSWORD=from file\n")
+    files = read_env_files(env_files(tmp_path / "home", tmp_path))
+    environment = {k: v for k, v in COMPLETE.items() if k != "TCONNECT_PASSWORD"}
+    settings = load(environment, files)
+    assert settings.tconnect_email == "someone@example.org"
+    assert settings.tconnect_password == "from file"
+
+
+def test_the_working_directory_wins_over_the_home_directory(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    write(home / ".config/tconnectsync/.env", "TCONNECT_EMAIL=home@example.org\nNS_URL=x")
+    candidates = env_files(home, tmp_path)
+    assert read_env_files(candidates)["TCONNECT_EMAIL"] == "home@example.org"
+    write(tmp_path / ".env", "TCONNECT_EMAIL=here@example.org")
+    assert read_env_files(candidates) == {"TCONNECT_EMAIL": "here@example.org"}
+
+
+def test_a_password_with_special_characters_survives_the_file(tmp_path: Path) -> None:
+    write(tmp_path / ".env", "TCONNECT_PASSWORD='a$b${c}#d \"e'\n")
+    assert read_env_files((tmp_path / ".env",)) == {"TCONNECT_PASSWORD": 'a$b${c}#d "e'}
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(ConfigError, match=r"\.env cannot be read"):
+        read_env_files((tmp_path / ".env",))
+
+
+def test_no_file_is_no_problem(tmp_path: Path) -> None:
+    assert read_env_files(env_files(tmp_path, tmp_path)) == {}
