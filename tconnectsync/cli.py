@@ -239,7 +239,7 @@ def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> i
     for what, times in outcome.skipped.most_common():
         log.warning("Left out because it is not understood: %s (%d times).", what, times)
     for failure in outcome.failures:
-        log.error("%s failed. %s", _what(failure, clock), failure.error)
+        log.error("%s failed. %s", _what(failure, clock), failure.reason)
     for command in commands(outcome.failures, options.pretend, clock):
         _say(f"To repeat what failed: {command}")
     return 1 if outcome.failures else 0
@@ -258,17 +258,18 @@ def _days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
 
 def commands(failures: Sequence[Failure], pretend: bool, clock: PumpClock) -> list[str]:
     """Return the commands that repeat what failed, one for windows that follow each other."""
-    spans: dict[tuple[str, ...], list[tuple[date, date]]] = {}
+    by_window: dict[tuple[date, date], list[str]] = {}
     for failure in failures:
-        first, last = _days_of(failure.window, clock)
-        span = spans.setdefault(failure.features, [])
-        if span and (first - span[-1][1]).days <= 1:
-            span[-1] = (span[-1][0], max(last, span[-1][1]))
+        names = by_window.setdefault(_days_of(failure.window, clock), [])
+        names += [name for name in failure.features if name not in names]
+    spans: list[tuple[date, date, list[str]]] = []
+    for (first, last), names in by_window.items():
+        if spans and spans[-1][2] == names and (first - spans[-1][1]).days <= 1:
+            spans[-1] = (spans[-1][0], last, names)
         else:
-            span.append((first, last))
+            spans.append((first, last, names))
     return [
-        f"tconnectsync --start-date {first} --end-date {last} --features {' '.join(features)}"
+        f"tconnectsync --start-date {first} --end-date {last} --features {' '.join(names)}"
         + (" --pretend" if pretend else "")
-        for features, span in spans.items()
-        for first, last in span
+        for first, last, names in spans
     ]

@@ -20,8 +20,8 @@ from tconnectsync.http import HttpClient, Retries
 TIMEOUT = 10.0
 """Seconds to wait for an answer."""
 
-CSV_RETRIES = Retries(network=(60.0, 120.0), server_error=(60.0, 120.0))
-"""The export often recovers within minutes, but not at once."""
+CSV_RETRIES = Retries(server_error=(60.0, 120.0))
+"""The export often recovers from HTTP 500 within minutes, but not at once (contract §4.1)."""
 
 _JSONP = re.compile(r"\s*cb\((.*)\)\s*;?\s*", re.DOTALL)
 
@@ -36,7 +36,7 @@ class Ws2Api:
     Args:
         account: where the service is.
         http: the client for everything but the export.
-        csv_http: the client for the export, which retries as ``CSV_RETRIES`` says.
+        csv_http: the patient client for the export, which retries as ``CSV_RETRIES`` says.
         user_guid: whose data.
         today: returns the pump's calendar day.
     """
@@ -55,13 +55,17 @@ class Ws2Api:
         self._user = quote(user_guid, safe="")
         self._today = today
 
-    def therapy_timeline_csv(self, start: Day = None, end: Day = None) -> Timeline:
-        """Return the rows of the CSV export, by list; long ranges are asked for in pieces."""
+    def therapy_timeline_csv(
+        self, start: Day = None, end: Day = None, *, patient: bool = True
+    ) -> Timeline:
+        """Return the rows of the CSV export, by list; long ranges are asked for in pieces.
+
+        Without ``patient`` an export in trouble is not waited for as long as it often needs.
+        """
         timeline: Timeline = {name: [] for name in LISTS}
+        http = self._csv_http if patient else self._http
         for first, last in windows(*day_range(start, end, self._today())):
-            answer = self._csv_http.get(
-                self._url("therapytimeline2csv", first, last, "?format=csv")
-            )
+            answer = http.get(self._url("therapytimeline2csv", first, last, "?format=csv"))
             require_ok(answer, "CSV export")
             for name, rows in parse_timeline(text_of(answer)).items():
                 timeline[name] += rows

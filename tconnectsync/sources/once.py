@@ -20,6 +20,11 @@ class Once(Generic[T]):
         self._fetch = fetch
         self._outcome: tuple[T] | TconnectsyncError | None = None
 
+    @property
+    def asked(self) -> bool:
+        """Whether it has been called."""
+        return self._outcome is not None
+
     def __call__(self) -> T:
         """Return what ``fetch`` returned, or raise what it raised."""
         if self._outcome is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan, make_plan
 from tconnectsync.sync.window import windows
 
+log = logging.getLogger(__name__)
+
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
 
 LOOK_BEFORE = timedelta(hours=36)
@@ -32,11 +35,14 @@ it was. Nightscout compares times as text: one that an older program left with a
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be synced; ``features`` are the names of those that have to be repeated."""
+    """What could not be synced, and why; ``features`` are those that have to be repeated.
+
+    It keeps the error's words and not the error, which would keep all payloads of its window.
+    """
 
     window: TimeRange
     features: tuple[str, ...]
-    error: TconnectsyncError
+    reason: str
 
 
 @dataclass
@@ -81,7 +87,7 @@ class Cycle:
                 before = self._sync(window, before, outcome)
             except TconnectsyncError as error:
                 rest = TimeRange(window.start, wanted.end) if error.fatal else window
-                outcome.failures.append(Failure(rest, tuple(self.features), error))
+                outcome.failures.append(Failure(rest, tuple(self.features), str(error)))
                 if error.fatal:
                     break
         return outcome
@@ -98,6 +104,13 @@ class Cycle:
         if self.pretend:
             stored = _as_if_carried_out(before, stored)
         plan = make_plan(wanted, stored, fill_gaps=self.fill_gaps)
+        counts = (len(wanted), len(stored), len(plan.create), len(plan.update))
+        log.debug(
+            "Treatments of %s to %s: %d wanted, %d stored around them, %d to create, %d to update.",
+            window.start,
+            window.end,
+            *counts,
+        )
         self.on_plan(window, plan)
         if not self.pretend:
             apply(plan, self.nightscout)
@@ -116,7 +129,7 @@ class Cycle:
             except TconnectsyncError as error:
                 if error.fatal:
                     raise
-                outcome.failures.append(Failure(window, (feature,), error))
+                outcome.failures.append(Failure(window, (feature,), str(error)))
         return [
             want
             for event in events

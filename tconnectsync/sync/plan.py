@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,8 @@ from tconnectsync.nightscout.documents import (
 )
 
 MILLISECOND = timedelta(milliseconds=1)
+IN_PIECES = ("Sleep", "Exercise")
+"""What older versions wrote in as many pieces as t:connect reported."""
 UNFINISHED_NOTE = " (: requested "
 """What an older version wrote into the notes of a bolus whose extended part was running."""
 
@@ -58,6 +60,7 @@ def make_plan(
     ours = [document for document in stored if document.get("enteredBy") == ENTERED_BY]
     pairs, missing = _match(wanted, ours)
     taken = {slot for document in stored if (slot := _slot(document))}
+    pairs = [_last_piece(want, old, ours) for want, old in pairs]
     update = [Update(old, new) for want, old in pairs if (new := _revised(want, old, taken))]
     if not fill_gaps:
         missing = _newer_than_stored(missing, ours)
@@ -134,6 +137,28 @@ def _second(want: Wanted) -> tuple[str, datetime]:
 def _difference(want: Wanted, document: Mapping[str, Any]) -> tuple[bool, float]:
     insulin = _number(want.body.get("insulin")) - _number(document.get("insulin"))
     return want.body.get("reason") != document.get("reason"), abs(insulin)
+
+
+def _last_piece(want: Wanted, old: Document, ours: Sequence[Document]) -> tuple[Wanted, Document]:
+    """Where an older version wrote a period in pieces, pair its rest with the last of them.
+
+    The others stay as they are, so that no time is shown twice.
+    """
+    if "checksum" in old or want.body["eventType"] not in IN_PIECES:
+        return want, old
+    ends = want.at + timedelta(minutes=want.body["duration"])
+    pieces = [
+        (at, index)
+        for index, document in enumerate(ours)
+        if document.get("eventType") == want.body["eventType"]
+        and (at := instant(document))
+        and want.at < at < ends
+    ]
+    if not pieces:
+        return want, old
+    at, index = max(pieces)
+    rest = {**want.body, "duration": (ends - at) / timedelta(minutes=1)}
+    return replace(want, at=at.astimezone(want.at.tzinfo), body=rest), ours[index]
 
 
 def _revised(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> Document | None:

@@ -10,7 +10,7 @@ from tconnectsync.nightscout.documents import created_at, instant
 from tconnectsync.sync.plan import Plan, Update
 
 AT_THE_START = ("created_at", "eventType")
-CHANGED_BY_ITSELF = ("checksum",)
+CHANGED_BY_ITSELF = ("checksum", "created_at")
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -33,6 +33,8 @@ def _changed(update: Update) -> str:
         for name, value in update.after.items()
         if update.before.get(name) != value and name not in CHANGED_BY_ITSELF
     ]
+    if instant(update.before) != instant(update.after):
+        changes.insert(0, f"now at {update.after['created_at']}")
     return f"  ~ {_head(update.before)}  {', '.join(changes)}"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tconnectsync.cli import commands, parse
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import NetworkError, UsageError
+from tconnectsync.errors import UsageError
 from tconnectsync.sync.cycle import Failure
 from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.show import lines
@@ -60,20 +60,22 @@ def test_wrong_use_is_answered_with_a_sentence(arguments: list[str], sentence: s
 def failure(first: tuple[int, int], last: tuple[int, int], *features: str) -> Failure:
     start = NEW_YORK.midnight(date(2024, *first))
     end = NEW_YORK.midnight(date(2024, *last))
-    return Failure(TimeRange(start, end), features, NetworkError("no answer"))
+    return Failure(TimeRange(start, end), features, "no answer")
 
 
 def test_failed_windows_that_follow_each_other_are_repeated_by_one_command() -> None:
     failures = [
         failure((6, 3), (6, 10), "BASAL", "BOLUS"),
-        failure((6, 10), (6, 17), "BASAL", "BOLUS"),
-        failure((7, 1), (7, 8), "BASAL", "BOLUS"),
-        failure((6, 10), (6, 17), "PUMP_EVENTS"),
+        failure((6, 10), (6, 17), "BASAL"),
+        failure((6, 10), (6, 17), "BOLUS"),
+        failure((6, 17), (6, 24), "PUMP_EVENTS"),
+        failure((6, 17), (6, 24), "PUMP_EVENTS"),
+        failure((7, 1), (7, 8), "PUMP_EVENTS"),
     ]
     assert commands(failures, False, NEW_YORK) == [
         "tconnectsync --start-date 2024-06-03 --end-date 2024-06-16 --features BASAL BOLUS",
-        "tconnectsync --start-date 2024-07-01 --end-date 2024-07-07 --features BASAL BOLUS",
-        "tconnectsync --start-date 2024-06-10 --end-date 2024-06-16 --features PUMP_EVENTS",
+        "tconnectsync --start-date 2024-06-17 --end-date 2024-06-23 --features PUMP_EVENTS",
+        "tconnectsync --start-date 2024-07-01 --end-date 2024-07-07 --features PUMP_EVENTS",
     ]
     assert all(parse(command.split()[1:]) for command in commands(failures, True, NEW_YORK))
 

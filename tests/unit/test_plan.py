@@ -129,6 +129,15 @@ def test_a_basal_that_an_older_version_left_running_is_finished() -> None:
     assert make_plan(wanted(basal(0, 65)), [plan.update[0].after]).kept == 1
 
 
+def test_a_night_that_an_older_version_wrote_in_pieces_is_not_shown_twice() -> None:
+    pieces = [from_older_version(w.body) for w in wanted(sleep(0, 120), sleep(120, 60))]
+    site = Site(*pieces)
+    assert make_plan(wanted(sleep(0, 180)), site.stored).update == []
+    site.carry_out(make_plan(wanted(sleep(0, 400)), site.stored))
+    assert [d["duration"] for d in site.stored] == [120, 280]
+    assert make_plan(wanted(sleep(0, 400)), site.stored).update == []
+
+
 def test_an_extended_bolus_that_an_older_version_left_unfinished_is_finished() -> None:
     event = bolus(0, 0.2, extended=extended_part(15, 0.2))
     note = "Extended 50.00%/0.00 (: requested 0.2 units) (Extended)"

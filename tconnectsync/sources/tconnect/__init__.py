@@ -53,27 +53,30 @@ class TConnectReader:
     """What t:connect knows about one range; see :class:`tconnectsync.sources.Reader`.
 
     A day more than the range is fetched at its beginning, because what goes on at that moment
-    began earlier: a night's sleep, an extended bolus, a suspension.
+    began earlier: a night's sleep, an extended bolus, a suspension. Basals are also fetched for the
+    day in which the range ends, since only what follows says how long the last one lasted.
     """
 
     def __init__(self, api: TConnectApi, clock: PumpClock, wanted: TimeRange) -> None:
+        first = clock.day(wanted.start) - DAY
+        last = clock.day(wanted.end - timedelta(microseconds=1))
+        beyond = clock.day(wanted.end)
         self.skipped: Counter[str] = Counter()
-        self._api = api
         self._clock = clock
+        self._from = wanted.start
         self._until = wanted.end
-        self._first = clock.day(wanted.start) - DAY
-        self._last = clock.day(wanted.end - timedelta(microseconds=1))
-        self._timeline = Once(self._fetch_timeline)
-        self._therapy_events = Once(
-            lambda: self._api.controliq.therapy_events(self._first, self._last)
-        )
-        self._csv = Once(lambda: self._api.ws2.therapy_timeline_csv(self._first, self._last))
+        # None of these may refer to the reader: payloads are to go when it goes.
+        self._timeline = Once(lambda: _fetch_timeline(api, clock, first, beyond))
+        self._therapy_events = Once(lambda: api.controliq.therapy_events(first, last))
+        self._csv = Once(lambda: api.ws2.therapy_timeline_csv(first, beyond))
+        self._csv_at_once = Once(lambda: api.ws2.therapy_timeline_csv(first, last, patient=False))
+        self._suspensions = Once(lambda: api.ws2.basal_suspension(first, last))
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, from the CSV export where Control-IQ reports none."""
         found = timeline_basals(self._timeline(), self._clock, self._known_until, self.skipped)
         controlled_from = found[0].start if found else self._until
-        if controlled_from - self._clock.midnight(self._first) < DAY:
+        if found and controlled_from - self._from < DAY:
             return found
         log.info("Control-IQ reports no basal for some days; asking for the CSV export.")
         try:
@@ -92,12 +95,13 @@ class TConnectReader:
             if error.fatal:
                 raise
             log.warning("Asking for the CSV export instead of TherapyEvents: %s", error)
-            return self._csv_boluses()
+            return csv_boluses(self._csv()["bolusData"], self._clock, self.skipped)
         if found:
             return found
         log.info("TherapyEvents has no bolus in this range; asking the CSV export as well.")
+        csv = self._csv if self._csv.asked else self._csv_at_once
         try:
-            return self._csv_boluses()
+            return csv_boluses(csv()["bolusData"], self._clock, self.skipped)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -110,27 +114,7 @@ class TConnectReader:
 
     def suspensions(self) -> list[Suspension]:
         """Return site changes, alarms and suspensions by the person."""
-        payload = self._api.ws2.basal_suspension(self._first, self._last)
-        return basal_suspensions(payload, self._clock, self.skipped)
-
-    def _fetch_timeline(self) -> Mapping[str, Any]:
-        """Fetch the timeline, and earlier days while it opens inside a suspension."""
-        timeline = self._fetch_timeline_days(self._first, self._last)
-        first, step = self._first, DAY
-        while begins_suspended(timeline, self._clock) and self._first - first < LONGEST_LOOK_BACK:
-            earlier = self._fetch_timeline_days(first - step, first - DAY)
-            timeline = _joined(earlier, timeline)
-            first, step = first - step, 2 * step
-        return timeline
-
-    def _fetch_timeline_days(self, first: date, last: date) -> Mapping[str, Any]:
-        try:
-            return self._api.controliq.therapy_timeline(first, last)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            # Contract tconnect-api §2: no pump with Control-IQ in this range.
-            return {}
+        return basal_suspensions(self._suspensions(), self._clock, self.skipped)
 
     def _known_until(self) -> datetime:
         """Return the newest instant of which TherapyEvents knows, at most the range's end."""
@@ -147,13 +131,33 @@ class TConnectReader:
         found = csv_basals(csv["basalData"], self._clock, known_until, self.skipped)
         return [basal for basal in found if basal.start < before]
 
-    def _csv_boluses(self) -> list[Bolus]:
-        return csv_boluses(self._csv()["bolusData"], self._clock, self.skipped)
-
     def _newest(self, items: Iterable[Mapping[str, Any]], limit: datetime) -> datetime:
         times = (item.get("eventDateTime") or item.get("EventDateTime") for item in items)
         newest = max(filter(None, map(readable_wall_time, times)), default=None)
         return min(self._clock.instant(newest), limit) if newest else NOTHING_KNOWN
+
+
+def _fetch_timeline(
+    api: TConnectApi, clock: PumpClock, first: date, last: date
+) -> Mapping[str, Any]:
+    """Fetch the timeline, and earlier days while it opens inside a suspension."""
+    timeline = _fetch_timeline_days(api, first, last)
+    earliest, step = first, DAY
+    while begins_suspended(timeline, clock) and first - earliest < LONGEST_LOOK_BACK:
+        earlier = _fetch_timeline_days(api, earliest - step, earliest - DAY)
+        timeline = _joined(earlier, timeline)
+        earliest, step = earliest - step, 2 * step
+    return timeline
+
+
+def _fetch_timeline_days(api: TConnectApi, first: date, last: date) -> Mapping[str, Any]:
+    try:
+        return api.controliq.therapy_timeline(first, last)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        # Contract tconnect-api §2: no pump with Control-IQ in this range.
+        return {}
 
 
 def _joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -74,10 +74,10 @@ def pacific_wall_time(seconds: object) -> datetime:
         ValueError: it is not a number of seconds.
     """
     try:
-        instant = datetime.fromtimestamp(int(required(seconds, "time")), UTC)
+        local = datetime.fromtimestamp(int(required(seconds, "time")), PACIFIC)
     except (OverflowError, OSError) as error:
         raise ValueError("time is out of range") from error
-    return instant.astimezone(PACIFIC).replace(tzinfo=None)
+    return local.replace(tzinfo=None)
 
 
 def json_date_seconds(value: object) -> int:

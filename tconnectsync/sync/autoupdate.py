@@ -1,0 +1,355 @@
+"""The loop of ``--auto-update``: when to ask for uploads, when to sync, when to give up.
+
+Follows contract tconnect-processing §12. Asking is cheap, syncing is not, so a cycle runs when the
+pump's upload counter has moved. The loop knows neither payloads nor HTTP; time, waiting and chance
+are passed in. All times are seconds of a clock that is never set.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from math import inf
+from statistics import median
+
+from tconnectsync.config import Settings
+from tconnectsync.errors import FirewallError, TconnectsyncError
+from tconnectsync.sync.cycle import Failure, Outcome
+
+log = logging.getLogger(__name__)
+
+MINUTE = 60.0
+FIREWALL_WAIT = 30 * MINUTE
+FIRST_BACK_OFF = 30.0
+USUAL_GAP = 60 * MINUTE
+"""How often the phone app uploads, as long as nothing else has been observed."""
+LATE = 1.5
+"""An upload is overdue after this many times the usual gap."""
+GAPS_NEEDED = 3
+GAPS_KEPT = 10
+FRUITLESS_POLLS = 3
+"""With a fixed sleep no time is expected, so an upload is overdue after so many fruitless polls."""
+FAILURES_UNTIL_ERROR = 3
+"""A fault that passes by itself soon is worth a warning only."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """The variables ``AUTOUPDATE_…``, by the rest of their names."""
+
+    default_sleep_seconds: float
+    max_sleep_seconds: float
+    unexpected_no_index_sleep_seconds: float
+    use_fixed_sleep: bool
+    no_data_failure_minutes: float
+    failure_minutes: float
+    api_failure_minutes: float
+    restart_on_failure: bool
+    max_loop_invocations: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> LoopSettings:
+        """Take them from all the settings."""
+        return cls(
+            **{each.name: getattr(settings, f"autoupdate_{each.name}") for each in fields(cls)}
+        )
+
+
+class UploadRhythm:
+    """How often the pump uploads, learnt from when its counter moved, and when to look again."""
+
+    def __init__(self, settings: LoopSettings, started: float) -> None:
+        self.gaps: deque[float] = deque(maxlen=GAPS_KEPT)
+        self._settings = settings
+        self._last = started
+        self._any = False
+        self._fruitless = 0
+        self._was_awaited = False
+
+    def uploaded(self, now: float) -> None:
+        """Take note of an upload since the poll before."""
+        if self._any:
+            gap = now - self._last
+            if self._usual and not self._was_awaited:
+                # It may have been there for long: what was measured is how often we look. Looking
+                # earlier from now on creeps up on the true time.
+                gap -= self._settings.unexpected_no_index_sleep_seconds
+            self.gaps.append(gap)
+        self._any = True
+        self._last = now
+        self._fruitless = 0
+        self._was_awaited = False
+
+    def nothing(self, now: float) -> None:
+        """Take note of a poll without an upload."""
+        self._fruitless += 1
+        self._was_awaited = self._usual is not None and now >= self._last + self._usual
+
+    def silence(self, now: float) -> float:
+        """Return how long the last upload, or the beginning, is ago."""
+        return now - self._last
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether an upload should have been seen by now."""
+        if self._settings.use_fixed_sleep:
+            return self._fruitless >= FRUITLESS_POLLS
+        return self.silence(now) >= LATE * (self._usual or USUAL_GAP)
+
+    def pause(self, now: float) -> float:
+        """Return how long to wait for the next poll, as long as nothing is overdue."""
+        settings = self._settings
+        if settings.use_fixed_sleep:
+            return settings.default_sleep_seconds
+        if self._usual is None:
+            return min(settings.default_sleep_seconds, settings.max_sleep_seconds)
+        left = self._last + self._usual - now
+        often = settings.unexpected_no_index_sleep_seconds
+        return min(max(left, often), settings.max_sleep_seconds)
+
+    @property
+    def _usual(self) -> float | None:
+        # The median: a night with the phone off is no rhythm.
+        return median(self.gaps) if len(self.gaps) >= GAPS_NEEDED else None
+
+
+class _Occasions:
+    """Counts how often something happens in a row, and says when it is worth a line in the log."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def worth_a_line(self) -> bool:
+        """Count once more; true the 1st, 2nd, 4th, 8th … time."""
+        self.count += 1
+        return self.count & (self.count - 1) == 0
+
+    def over(self) -> None:
+        """Begin anew."""
+        self.count = 0
+
+
+class _GaveUp(Exception):  # noqa: N818
+    """Going on makes no sense; the log says why."""
+
+
+class Loop:
+    """Polls, syncs and waits until there is a reason to end.
+
+    Args:
+        settings: when to wait how long, and when to give up.
+        latest_index: asks for the pump's upload counter; ``None`` if the cloud does not tell.
+        run_cycle: syncs up to now, what failed in earlier cycles included. Notes what fails in the
+            outcome; raises the error after which going on would be pointless.
+        log_in_anew: makes the next request to the cloud begin with a new login.
+        pretend: whether nothing is written; then what a cycle finds new says nothing about uploads.
+        clock: returns seconds that only grow.
+        wait: waits so many seconds.
+        jitter: returns a number in 0..1.
+    """
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        *,
+        latest_index: Callable[[], int | None],
+        run_cycle: Callable[[], Outcome],
+        log_in_anew: Callable[[], None],
+        pretend: bool,
+        clock: Callable[[], float],
+        wait: Callable[[float], None],
+        jitter: Callable[[], float],
+    ) -> None:
+        self.index: int | None = None
+        self.rhythm = UploadRhythm(settings, clock())
+        self._settings = settings
+        self._latest_index = latest_index
+        self._run_cycle = run_cycle
+        self._log_in_anew = log_in_anew
+        self._pretend = pretend
+        self._clock = clock
+        self._wait = wait
+        self._jitter = jitter
+        self._repeat_at = inf
+        self._partly_failed = 0
+        self._failed = 0
+        self._failing_since = clock()
+        self._dry_since = clock()
+        self._without_news = _Occasions()
+        self._overdue = _Occasions()
+        self._silent = _Occasions()
+        self._unknown = _Occasions()
+
+    def run(self) -> int:
+        """Go round until the limit of rounds is reached (0) or giving up is better (1).
+
+        What the callables raise besides errors of ours ends the loop too: a wish to stop comes so.
+        """
+        rounds = 0
+        while True:
+            try:
+                pause = self._round()
+            except _GaveUp:
+                return 1
+            self._wait(pause)
+            rounds += 1
+            if rounds == self._settings.max_loop_invocations:
+                return 0
+
+    def _round(self) -> float:
+        """Poll once, sync if that is due, and return how long to wait."""
+        try:
+            pause = self._poll(self._clock())
+        except TconnectsyncError as error:
+            return self._trouble(error)
+        if self._failed:
+            log.info("The connection works again.")
+            self._failed = 0
+        return min(pause, max(self._repeat_at - self._clock(), 0.0))
+
+    def _poll(self, now: float) -> float:
+        index = self._latest_index()
+        moved = index is not None and index != self.index
+        if index is None and self._unknown.worth_a_line():
+            log.warning(
+                "Tandem does not tell whether this pump has uploaded, so every poll syncs. Check "
+                "PUMP_SERIAL_NUMBER."
+            )
+        if moved or index is None or now >= self._repeat_at:
+            news = self._sync()
+            if news:
+                self._without_news.over()
+            elif index is not None and self.index is not None and index > self.index:
+                self._nothing_new(now)
+            moved = moved or (index is None and news)
+        if not moved:
+            return self._nothing_uploaded(now, told=index is not None)
+        if index is not None:
+            # One that has become smaller is that of a pump that was replaced or reset.
+            self.index = index
+        self.rhythm.uploaded(now)
+        self._overdue.over()
+        self._silent.over()
+        return self.rhythm.pause(self._clock())
+
+    def _sync(self) -> bool:
+        """Run a cycle and tell whether it found something new.
+
+        Raises:
+            TconnectsyncError: nothing could be synced, or trying further would do harm.
+        """
+        outcome = self._run_cycle()
+        failures = outcome.failures
+        if failures and not outcome.created + outcome.updated + outcome.kept:
+            raise TconnectsyncError(failures[0].reason)
+        self._repeat_at = inf
+        if failures:
+            self._repeat_soon(failures)
+        else:
+            self._partly_failed = 0
+        return outcome.created + outcome.updated > 0
+
+    def _repeat_soon(self, failures: Sequence[Failure]) -> None:
+        """Plan another cycle; what could be synced goes on in its own rhythm meanwhile."""
+        self._partly_failed += 1
+        wait = self._back_off(self._partly_failed, self._settings.max_sleep_seconds)
+        self._repeat_at = self._clock() + wait
+        for what, reason in dict.fromkeys((" ".join(f.features), f.reason) for f in failures):
+            log.warning("%s failed. %s", what, reason)
+        log.warning("The rest is done. Trying again in %.0f s at the latest.", wait)
+
+    def _nothing_new(self, now: float) -> None:
+        """The counter has moved, but the cycle found nothing."""
+        if self._pretend or self._repeat_at < inf:
+            return
+        worth_a_line = self._without_news.worth_a_line()
+        first = self._without_news.count == 1
+        self._dry_since = now if first else self._dry_since
+        minutes = (now - self._dry_since) / MINUTE
+        if minutes >= self._settings.failure_minutes:
+            if worth_a_line or self._settings.restart_on_failure:
+                log.error(
+                    "AutoupdateFailureError: The pump uploads, but for %.0f minutes nothing of it "
+                    "has been new to Nightscout. Compare the two, and check TIMEZONE_NAME.",
+                    minutes,
+                )
+            self._give_up_if_wanted()
+            return
+        if worth_a_line:
+            log.warning(
+                "AutoupdateFailureWarning: The pump has uploaded, but nothing of it is new to "
+                "Nightscout."
+            )
+        if first:
+            # What has come in may not be ready yet. Not each time: many logins look like an attack.
+            log.info("Looking again in a moment, after a new login.")
+            self._log_in_anew()
+            self._repeat_at = self._clock() + self._settings.default_sleep_seconds
+
+    def _nothing_uploaded(self, now: float, *, told: bool) -> float:
+        """The counter has not moved, or (not ``told``) is unknown and there was nothing new."""
+        settings = self._settings
+        self.rhythm.nothing(now)
+        minutes = self.rhythm.silence(now) / MINUTE
+        if minutes >= settings.no_data_failure_minutes:
+            if self._silent.worth_a_line():
+                log.error(
+                    "AutoupdateNoEventIndexesDetectedError: The pump has uploaded nothing for %.0f "
+                    "minutes. Check that the phone has a connection and its t:connect app runs. "
+                    "With a new pump, PUMP_SERIAL_NUMBER has to be changed.",
+                    minutes,
+                )
+            self._give_up_if_wanted()
+            return settings.default_sleep_seconds
+        if not told:
+            return settings.default_sleep_seconds
+        if not self.rhythm.is_overdue(now):
+            return self.rhythm.pause(self._clock())
+        if self._overdue.worth_a_line():
+            log.warning(
+                "AutoupdateNoIndexChangeWarning: An upload of the pump is overdue; the last one "
+                "was seen %.0f minutes ago.",
+                minutes,
+            )
+        return settings.unexpected_no_index_sleep_seconds
+
+    def _give_up_if_wanted(self) -> None:
+        if self._settings.restart_on_failure:
+            log.error("Ending, so that it can be started anew (AUTOUPDATE_RESTART_ON_FAILURE).")
+            raise _GaveUp
+
+    def _trouble(self, error: TconnectsyncError) -> float:
+        """Return how long to wait after a round in which nothing could be done."""
+        if error.fatal and not error.can_retry:
+            log.error("%s Ending, because trying again would not help.", _sentence(error))
+            raise _GaveUp
+        if isinstance(error, FirewallError):
+            # Ending would only mean that a restart asks again too soon.
+            self._failed = 0
+            log.error("%s Going on in 30 minutes.", _sentence(error))
+            return FIREWALL_WAIT
+        now, limit = self._clock(), self._settings.api_failure_minutes
+        self._failing_since = self._failing_since if self._failed else now
+        self._failed += 1
+        if 0 < limit <= (now - self._failing_since) / MINUTE:
+            log.error(
+                "%s Ending, because nothing has worked for %.0f minutes "
+                "(AUTOUPDATE_API_FAILURE_MINUTES).",
+                _sentence(error),
+                (now - self._failing_since) / MINUTE,
+            )
+            raise _GaveUp
+        wait = self._back_off(self._failed, self._settings.default_sleep_seconds)
+        level = logging.WARNING if self._failed < FAILURES_UNTIL_ERROR else logging.ERROR
+        log.log(level, "%s Trying again in %.0f s.", _sentence(error), wait)
+        return wait
+
+    def _back_off(self, times: int, longest: float) -> float:
+        """Return how long to wait after failing so many times in a row."""
+        doubled = FIRST_BACK_OFF * 2.0 ** min(times - 1, 16)
+        return min(doubled, max(longest, FIRST_BACK_OFF)) * (1 + 0.25 * self._jitter())
+
+
+def _sentence(error: TconnectsyncError) -> str:
+    return f"{str(error).removesuffix('.')}."
