@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from functools import cache
 from zoneinfo import ZoneInfo
 
 
@@ -27,13 +28,11 @@ class PumpClock:
         In the hour that an autumn night repeats, ``wall.fold`` tells the first from the second.
         A time that a spring night leaves out is taken as not yet set forward.
         """
-        offset = wall.replace(tzinfo=self.zone).utcoffset()
-        return wall.replace(tzinfo=timezone(offset or timedelta(0)), fold=0)
+        return _fixed(wall.replace(tzinfo=self.zone))
 
     def here(self, instant: datetime) -> datetime:
         """Return the same instant as the pump's clock shows it."""
-        local = instant.astimezone(self.zone)
-        return local.replace(tzinfo=timezone(local.utcoffset() or timedelta(0)), fold=0)
+        return _fixed(instant.astimezone(self.zone))
 
     def day(self, instant: datetime) -> date:
         """Return the day of the pump's calendar in which ``instant`` lies."""
@@ -42,6 +41,16 @@ class PumpClock:
     def midnight(self, day: date) -> datetime:
         """Return the instant at which ``day`` begins on the pump."""
         return self.instant(datetime(day.year, day.month, day.day))
+
+
+def _fixed(local: datetime) -> datetime:
+    return local.replace(tzinfo=_at_offset(local.utcoffset() or timedelta(0)), fold=0)
+
+
+@cache
+def _at_offset(offset: timedelta) -> timezone:
+    """Return the same object for the same offset, which makes comparisons quick."""
+    return timezone(offset)
 
 
 @dataclass(frozen=True, slots=True)
