@@ -83,6 +83,8 @@ class HttpClient:
         self.session = requests.Session()
         self.session.verify = verify
         self.session.headers.update(headers or {})
+        # Without one, requests looks for a login in ~/.netrc and puts it in the place of ours.
+        self.session.auth = lambda request: request
         if proxy:
             self.session.proxies = {"http": proxy, "https": proxy}
             self.session.trust_env = False
@@ -131,7 +133,16 @@ class HttpClient:
 
     def _send(self, method: str, url: str, options: Mapping[str, Any]) -> requests.Response:
         try:
-            return self.session.request(method, url, timeout=self._timeout, **options)
+            answer = self.session.request(method, url, timeout=self._timeout, **options)
+            log.debug(
+                "%s %s: HTTP %d, %d bytes after %.2f s.",
+                method,
+                self.service,
+                answer.status_code,
+                len(answer.content),
+                answer.elapsed.total_seconds(),
+            )
+            return answer
         except requests.exceptions.RequestException as error:
             what, can_retry = _explain(error)
             host = urlsplit(url).hostname
