@@ -1,0 +1,324 @@
+"""A whole cycle between the simulated t:connect and the small Nightscout, faults included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+
+from tconnectsync.api import Account, TConnectApi
+from tconnectsync.demo.history import (
+    BasalSegment,
+    BolusRecord,
+    CgmReading,
+    PumpHistory,
+    SuspensionRecord,
+)
+from tconnectsync.demo.nightscout import SmallNightscout
+from tconnectsync.demo.person import live
+from tconnectsync.demo.server import Fault, Request, Response
+from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.sources.tconnect import TConnectSource
+from tconnectsync.sync.cycle import Cycle, Outcome
+from tconnectsync.sync.window import date_range
+from tests.support.story import NEW_YORK
+
+FIRST = date(2024, 6, 3)
+EMAIL, PASSWORD, SECRET = "someone@example.org", "correct horse", "a secret of some length"
+EVERYTHING = ("BASAL", "BOLUS", "PUMP_EVENTS")
+
+
+def at(day: int, hours: float) -> datetime:
+    """Return a moment of the pump's wall clock; day 0 is :data:`FIRST`."""
+    return datetime.combine(FIRST, time()) + timedelta(days=day, hours=hours)
+
+
+@dataclass
+class World:
+    """The two servers and the ordinary program between them, without its waiting."""
+
+    tconnect: SimulatedTConnect
+    nightscout: SmallNightscout
+
+    def sync(
+        self,
+        first: int,
+        last: int,
+        *features: str,
+        now: datetime | None = None,
+        secret: str = SECRET,
+        password: str = PASSWORD,
+        pretend: bool = False,
+    ) -> Outcome:
+        """Sync from day ``first`` to the end of day ``last``."""
+        url = self.tconnect.url
+        account = Account(EMAIL, password, web_url=url, services_url=url, ws2_url=url)
+        api = TConnectApi(account, sleep=lambda seconds: None, jitter=lambda: 0.0)
+        http = HttpClient("Nightscout", sleep=lambda seconds: None)
+        cycle = Cycle(
+            source=TConnectSource(api, NEW_YORK),
+            nightscout=NightscoutApi(self.nightscout.url, secret, http),
+            clock=NEW_YORK,
+            features=features or EVERYTHING,
+            now=lambda: now or datetime(2025, 1, 1, tzinfo=UTC),
+            pretend=pretend,
+            fill_gaps=True,
+            on_plan=lambda window, plan: None,
+        )
+        days = [FIRST + timedelta(days=day) for day in (first, last)]
+        return cycle.run(date_range(days[0], days[1], NEW_YORK, cycle.now()))
+
+    def asked(self, part: str) -> int:
+        """Return how often t:connect was asked for something with ``part`` in its path."""
+        return sum(part in entry.request.path for entry in self.tconnect.log)
+
+    def kinds(self) -> set[str]:
+        """Return the kinds of treatments that have arrived."""
+        return {document["eventType"] for document in self.nightscout.treatments}
+
+
+@pytest.fixture(scope="module")
+def life() -> PumpHistory:
+    return live(FIRST, 22)
+
+
+@pytest.fixture
+def make_world() -> Iterator[Callable[[PumpHistory], World]]:
+    entered: list[SimulatedTConnect | SmallNightscout] = []
+
+    def make(history: PumpHistory) -> World:
+        world = World(
+            SimulatedTConnect(history, email=EMAIL, password=PASSWORD), SmallNightscout(SECRET)
+        )
+        entered.extend((world.tconnect.__enter__(), world.nightscout.__enter__()))
+        return world
+
+    yield make
+    for server in entered:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def world(make_world: Callable[[PumpHistory], World], life: PumpHistory) -> World:
+    return make_world(life)
+
+
+def broken(part: str, answer: Response | Fault) -> Callable[[Request], Response | Fault | None]:
+    return lambda request: answer if part in request.path else None
+
+
+def test_everything_arrives_and_a_second_run_changes_nothing(world: World) -> None:
+    first = world.sync(0, 2)
+    assert first.created == len(world.nightscout.treatments) > 700
+    second = world.sync(0, 2)
+    assert (second.created, second.updated, second.kept) == (0, 0, first.created)
+    assert not first.failures
+    assert not second.failures
+
+
+def test_an_overlapping_run_changes_nothing_that_is_there(world: World) -> None:
+    world.sync(0, 3)
+    before = world.nightscout.treatments
+    outcome = world.sync(2, 5)
+    assert outcome.updated == 0
+    assert [d for d in world.nightscout.treatments if d in before] == before
+
+
+@pytest.mark.parametrize(
+    ("part", "feature", "arrives"),
+    [
+        ("basalsuspension", "PUMP_EVENTS", {"Temp Basal", "Combo Bolus", "Sleep"}),
+        ("therapytimeline/", "BASAL", {"Combo Bolus", "Basal Suspension"}),
+    ],
+)
+@pytest.mark.parametrize(
+    "answer", [Response(b"<html>", 500), Response(b"<html>oops</html>"), Fault.DROP]
+)
+def test_what_fails_does_not_stop_the_rest(
+    world: World, part: str, feature: str, arrives: set[str], answer: Response | Fault
+) -> None:
+    world.tconnect.fault = broken(part, answer)
+    outcome = world.sync(0, 2)
+    assert feature in {name for failure in outcome.failures for name in failure.features}
+    assert arrives <= world.kinds()
+    world.tconnect.fault = None
+    assert not world.sync(0, 2).failures
+    assert world.sync(0, 2).created == 0
+
+
+def test_a_failed_answer_that_two_features_need_is_asked_for_once(world: World) -> None:
+    world.tconnect.fault = broken("therapytimeline/", Response(b"", 403))
+    outcome = world.sync(0, 0)
+    assert world.asked("therapytimeline/") == 1
+    assert len(outcome.failures) == 2
+
+
+def test_pretending_tells_what_a_real_run_does_and_writes_nothing(world: World) -> None:
+    pretended = world.sync(0, 20, pretend=True)
+    assert world.nightscout.treatments == []
+    assert not [e for e in world.nightscout.log if e.request.method != "GET"]
+    real = world.sync(0, 20)
+    assert (pretended.created, pretended.updated) == (real.created, real.updated)
+
+
+def test_without_therapy_events_the_csv_export_brings_the_boluses(world: World) -> None:
+    world.tconnect.fault = broken("TherapyEvents", Response(b"", 403))
+    assert not world.sync(0, 2, "BOLUS").failures
+    from_csv = [(d["created_at"], d["insulin"]) for d in world.nightscout.treatments]
+    world.tconnect.fault = None
+    outcome = world.sync(0, 2, "BOLUS")
+    assert (outcome.created, outcome.updated) == (0, 0)
+    assert len(from_csv) > 10
+
+
+def test_the_csv_export_is_left_alone_when_it_is_not_needed(world: World) -> None:
+    world.sync(1, 3)
+    assert world.asked("therapytimeline2csv") == 0
+
+
+def test_a_day_without_a_bolus_does_not_fail_when_the_csv_export_is_down(
+    make_world: Callable[[PumpHistory], World],
+) -> None:
+    quiet = PumpHistory(FIRST, 1, True, basal=(BasalSegment(at(0, 0), 86_400, 0.8, "algorithm"),))
+    world = make_world(quiet)
+    world.tconnect.fault = broken("therapytimeline2csv", Response(b"", 500))
+    assert not world.sync(0, 0, "BOLUS").failures
+    assert world.asked("therapytimeline2csv") == 2
+
+
+def test_pumps_without_control_iq_are_read_from_the_csv_export(
+    make_world: Callable[[PumpHistory], World],
+) -> None:
+    world = make_world(live(FIRST, 4, control_iq=False))
+    outcome = world.sync(0, 3)
+    assert not outcome.failures
+    basals = [d for d in world.nightscout.treatments if d["eventType"] == "Temp Basal"]
+    assert {d["reason"] for d in basals} == {"Unknown"}
+    again = world.sync(0, 3)
+    assert (again.created, again.updated) == (0, 0)
+
+
+def test_a_window_that_fails_is_reported_and_the_others_are_done(world: World) -> None:
+    def second_week(request: Request) -> Response | None:
+        # A window is asked for from a day before its beginning.
+        asked = f"{request.path}?{request.query}"
+        starts = ("/06-09-2024/06-1", "'startDate': '06-09-2024'")
+        return Response(b"", 403) if any(start in asked for start in starts) else None
+
+    world.tconnect.fault = second_week
+    outcome = world.sync(0, 20)
+    assert {NEW_YORK.day(failure.window.start) for failure in outcome.failures} == {
+        date(2024, 6, 10)
+    }
+    days = {document["created_at"][:10] for document in world.nightscout.treatments}
+    assert {"2024-06-05", "2024-06-20"} <= days
+    assert "2024-06-13" not in days
+    world.tconnect.fault = None
+    assert not world.sync(7, 13).failures
+    assert world.sync(0, 20).created == 0
+
+
+def test_a_failed_read_of_nightscout_never_means_that_it_is_empty(world: World) -> None:
+    world.sync(0, 0)
+    before = world.nightscout.treatments
+    world.nightscout.fault = lambda request: Response(b"") if request.method == "GET" else None
+    outcome = world.sync(0, 0)
+    assert len(outcome.failures) == 1
+    assert world.nightscout.treatments == before
+
+
+@pytest.mark.parametrize(("secret", "password"), [("wrong", PASSWORD), (SECRET, "wrong")])
+def test_wrong_credentials_end_the_run_at_once(world: World, secret: str, password: str) -> None:
+    outcome = world.sync(0, 20, secret=secret, password=password)
+    (failure,) = outcome.failures
+    assert failure.window == TimeRange(NEW_YORK.instant(at(0, 0)), NEW_YORK.instant(at(21, 0)))
+    assert world.nightscout.treatments == []
+    refused = [e for e in (*world.nightscout.log, *world.tconnect.log) if e.status == 401]
+    logins = [e for e in world.tconnect.log if e.request.path == "/login.aspx"]
+    assert len(refused) <= 1
+    assert len(logins) == 2
+
+
+def test_what_lies_in_the_future_waits(world: World) -> None:
+    now = NEW_YORK.instant(at(1, 12))
+    world.sync(0, 2, now=now)
+    newest = max(document["created_at"] for document in world.nightscout.treatments)
+    assert newest <= now.astimezone(UTC).isoformat()
+    assert newest[:13] == now.astimezone(UTC).isoformat()[:10] + "T15"
+
+
+def test_unknown_kinds_are_counted_and_the_rest_arrives(world: World) -> None:
+    real = world.tconnect.answer
+
+    def with_strangers(request: Request) -> Response | None:
+        if "TherapyEvents" not in request.path:
+            return None
+        world.tconnect.fault = None
+        answer = real(request)
+        assert isinstance(answer, Response)
+        return Response(answer.body.replace(b'"CGM"', b'"Dance"'))
+
+    world.tconnect.fault = with_strangers
+    outcome = world.sync(0, 0)
+    assert outcome.skipped["therapy event of unknown type 'Dance'"] > 200
+    assert not outcome.failures
+    assert "Combo Bolus" in world.kinds()
+
+
+def suspended(start: datetime, end: datetime | None, readings_until: datetime) -> PumpHistory:
+    """Return a pump that delivers 0.8 U/h but for one suspension by the person."""
+    segments = [BasalSegment(at(0, 0), int((start - at(0, 0)).total_seconds()), 0.8, "algorithm")]
+    if end:
+        segments.append(BasalSegment(end, 3600, 0.8, "algorithm"))
+    count = int((readings_until - at(0, 0)) / timedelta(minutes=5))
+    readings = tuple(CgmReading(at(0, index / 12), 110) for index in range(count + 1))
+    bolus = BolusRecord(1, at(0, 1), at(0, 1.05), 2.0, 2.0)
+    return PumpHistory(
+        FIRST,
+        10,
+        True,
+        basal=tuple(segments),
+        boluses=(bolus,),
+        suspensions=(SuspensionRecord(start, end, "manual"),),
+        readings=readings,
+    )
+
+
+def zero_basals(world: World) -> list[tuple[str, float]]:
+    return [
+        (document["created_at"], document["duration"])
+        for document in world.nightscout.treatments
+        if document.get("absolute") == 0
+    ]
+
+
+def test_a_suspension_that_goes_on_shows_as_zero_and_grows(
+    make_world: Callable[[PumpHistory], World],
+) -> None:
+    world = make_world(suspended(at(0, 20), at(2, 8), readings_until=at(9, 0)))
+    world.tconnect.uploaded_until = at(0, 22)
+    world.sync(0, 0, "BASAL", now=NEW_YORK.instant(at(0, 22)))
+    assert zero_basals(world) == [("2024-06-04T00:00:00.000Z", 120)]
+    world.tconnect.uploaded_until = at(1, 8)
+    world.sync(1, 1, "BASAL", now=NEW_YORK.instant(at(1, 8)))
+    assert zero_basals(world) == [("2024-06-04T00:00:00.000Z", 720)]
+    world.tconnect.uploaded_until = None
+    world.sync(2, 2, "BASAL")
+    assert zero_basals(world) == [("2024-06-04T00:00:00.000Z", 36 * 60)]
+
+
+def test_a_range_that_begins_days_inside_a_suspension_finds_its_beginning(
+    make_world: Callable[[PumpHistory], World],
+) -> None:
+    world = make_world(suspended(at(0, 20), at(6, 8), readings_until=at(9, 0)))
+    world.sync(5, 6, "BASAL")
+    whole = [("2024-06-04T00:00:00.000Z", (5 * 24 + 12) * 60)]
+    assert zero_basals(world) == whole
+    world.sync(0, 9, "BASAL")
+    assert zero_basals(world) == whole
+    assert world.sync(0, 9, "BASAL").updated == 0
