@@ -1,0 +1,69 @@
+"""The Nightscout the end-to-end tests run against: our own, or one named in the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.support.provision import UnavailableError, nightscout_home
+from tests.support.real_nightscout import Document, NightscoutSite, RealNightscout
+
+
+class GivenSite(NightscoutSite):
+    """A site somebody else started: reachable through its API only."""
+
+    @property
+    def log(self) -> Path:
+        _skip_for_given_site("log")
+
+    def dump(self) -> list[Document]:
+        _skip_for_given_site("database")
+
+    def insert_raw(self, documents: Sequence[Document]) -> None:
+        _skip_for_given_site("database")
+
+
+def _skip_for_given_site(what: str) -> NoReturn:
+    pytest.skip(
+        f"This test needs the {what} of the site, which E2E_NS_URL does not give access to."
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the first installation of Nightscout, limited by itself, off the clock of a test."""
+    for item in items:
+        if "nightscout" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(func_only=True))
+
+
+@pytest.fixture(scope="session")
+def real_nightscout_installed() -> None:
+    """Have the real Nightscout installed; skip where that is impossible, but fail there in CI."""
+    try:
+        nightscout_home()
+    except UnavailableError as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(reason), pytrace=False)
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def nightscout(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
+    """Give a Nightscout without treatments.
+
+    It is a fresh one with a database of its own. When `E2E_NS_URL` and `E2E_NS_SECRET` are set
+    it is that site instead, which must be a throw-away one: ALL ITS TREATMENTS ARE DELETED before
+    each test. Tests that need its database or log are skipped then.
+    """
+    if url := os.environ.get("E2E_NS_URL"):
+        site = GivenSite(url.rstrip("/"), os.environ["E2E_NS_SECRET"])
+        site.delete_treatments()
+        yield site
+        return
+    request.getfixturevalue("real_nightscout_installed")
+    with RealNightscout() as fresh:
+        yield fresh
