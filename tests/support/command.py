@@ -1,0 +1,140 @@
+"""The command as a user runs it: a process of its own, with nothing of the tester's settings."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from tconnectsync.demo.history import PumpHistory
+from tconnectsync.demo.tconnect import SimulatedTConnect
+
+EMAIL = "robin.sample@example.org"
+PASSWORD = 'correct "horse" & 100%'
+SERIAL = "90210042"
+SECRET = "a secret of good length"
+NEW_YORK = "America/New_York"
+
+TIME_LIMIT = 90.0
+"""Longest time (seconds) the command may take."""
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+AS_MODULE = (sys.executable, "-m", "tconnectsync")
+AS_FILE = (sys.executable, str(CHECKOUT / "main.py"))
+SCRIPT = shutil.which("tconnectsync", path=str(Path(sys.executable).parent))
+COMMAND = (SCRIPT,) if SCRIPT else AS_MODULE
+"""The installed command, or the module where the tests run on a checkout alone."""
+
+ALL_FEATURES = ("--features", "BASAL", "BOLUS", "PUMP_EVENTS")
+
+_COUNTS = re.compile(r"(\d+) created, (\d+) updated, (\d+) unchanged\.\n")
+_REPEAT = re.compile(r"^To repeat what failed: tconnectsync (.+)$", re.MULTILINE)
+
+
+class Counts(NamedTuple):
+    """What a run did, in treatments, as its last line says."""
+
+    created: int
+    updated: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def counts(self) -> Counts:
+        """What the run says it did."""
+        found = _COUNTS.search(self.output)
+        assert found, f"The run did not say what it did:\n{self.output}{self.errors}"
+        return Counts(*map(int, found.groups()))
+
+    @property
+    def repeats(self) -> list[list[str]]:
+        """The arguments of the commands that the run says will repeat what failed."""
+        return [shlex.split(command) for command in _REPEAT.findall(self.errors)]
+
+
+@dataclass(frozen=True)
+class Computer:
+    """Where a user runs the command.
+
+    ``folder`` is the working directory and the home; ``variables`` are all that is set besides
+    where programs are found.
+    """
+
+    folder: Path
+    variables: Mapping[str, str]
+
+    def run(
+        self, *arguments: str, command: Sequence[str] = COMMAND, **changes: str | None
+    ) -> Finished:
+        """Run the command; ``changes`` are variables set otherwise, or unset, this time."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(CHECKOUT),
+            **self.variables,
+            **changes,
+        }
+        run = subprocess.run(
+            [*command, *arguments],
+            cwd=self.folder,
+            env={name: value for name, value in environment.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIME_LIMIT,
+        )
+        return Finished(run.returncode, run.stdout, run.stderr)
+
+    def sync(self, *arguments: str) -> Counts:
+        """Run the command for all features; return its counts, and insist that it succeeds."""
+        finished = self.run(*arguments, *ALL_FEATURES)
+        assert finished.code == 0, finished.errors
+        return finished.counts
+
+
+def cloud(history: PumpHistory) -> SimulatedTConnect:
+    """Return a simulated t:connect that knows our account."""
+    return SimulatedTConnect(history, email=EMAIL, password=PASSWORD)
+
+
+def computer(
+    folder: Path,
+    tconnect: SimulatedTConnect,
+    nightscout_url: str,
+    secret: str,
+    zone: str = NEW_YORK,
+) -> Computer:
+    """Return a computer that is set up for these services."""
+    variables = {
+        "TCONNECT_EMAIL": EMAIL,
+        "TCONNECT_PASSWORD": PASSWORD,
+        "PUMP_SERIAL_NUMBER": SERIAL,
+        "NS_URL": nightscout_url,
+        "NS_SECRET": secret,
+        "TIMEZONE_NAME": zone,
+        "TCONNECT_WEB_URL": tconnect.url,
+        "TCONNECT_SERVICES_URL": tconnect.url,
+        "TCONNECT_WS2_URL": tconnect.url,
+    }
+    return Computer(folder, variables)
+
+
+def days(first: date, last: date) -> tuple[str, ...]:
+    """Return the options for these days, both included."""
+    return ("--start-date", str(first), "--end-date", str(last))
