@@ -14,6 +14,7 @@ from tconnectsync.api.android import AndroidApi
 from tconnectsync.api.answers import raise_if_blocked
 from tconnectsync.api.controliq import ControlIqApi
 from tconnectsync.api.session import LoginKeeper, Token
+from tconnectsync.api.webui import WebUiApi
 from tconnectsync.api.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
 from tconnectsync.http import HttpClient
 
@@ -90,6 +91,12 @@ class TConnectApi:
             self._browser, "tconnectws2", read_timeout=min(self._read_timeout, TIMEOUT)
         )
         return Ws2Api(self.account, client(), client(retries=CSV_RETRIES), user_guid, self._today)
+
+    @cached_property
+    def webui(self) -> WebUiApi:
+        """The web site's pages; shares its login with controliq."""
+        http = self._browser("t:connect", read_timeout=self._read_timeout)
+        return WebUiApi(self.account, http, self.controliq.logins)
 
     def _today(self) -> date:
         return self._now().date()

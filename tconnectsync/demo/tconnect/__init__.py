@@ -1,8 +1,8 @@
 """A simulated t:connect cloud: logins and APIs of a person's pump data over HTTP, on loopback.
 
-It serves what its neighbours ``payloads``, ``export`` and ``account`` make
-of a history, and refuses requests that the real services would refuse (contract §1–4). All four
-services share one address.
+It serves what its neighbours ``payloads``, ``export`` and ``account`` make of a history, and what
+``pages`` shows of the pump's settings; it refuses requests that the real services would refuse
+(contract §1–5). All four services share one address.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tconnectsync.demo.tconnect.account import (
     user_profile,
 )
 from tconnectsync.demo.tconnect.export import timeline_csv
+from tconnectsync.demo.tconnect.pages import AccountPages
 from tconnectsync.demo.tconnect.payloads import (
     basal_suspensions,
     summary,
@@ -72,6 +73,8 @@ class SimulatedTConnect(LoopbackServer):
         """
         self.hidden: set[Record] = set()
         """Records that are held back as if the upload had missed them."""
+        self.account_pages = AccountPages()
+        """What the web site shows of the person's devices and the pump's settings."""
         self.tokens: set[str] = set()
         """The bearer tokens that are accepted; clear it to make them all expire."""
         self.user_guid = str(uuid5(NAMESPACE_URL, email.lower()))
@@ -136,6 +139,10 @@ class SimulatedTConnect(LoopbackServer):
             case [""]:
                 self._require_cookie(request)
                 return _html("<html><body>t:connect</body></html>")
+            case ["myaccount", name]:
+                self._require_cookie(request)
+                page = self.account_pages.page(name, request.query.get("guid"))
+                return _html(page) if page else _error(404)
         return _error(404)
 
     def _log_in(self, request: Request) -> Response:

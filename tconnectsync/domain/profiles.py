@@ -1,0 +1,51 @@
+"""What a pump is set to: its insulin profiles, and the glucose at which it warns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import time, timedelta
+
+MGDL_PER_MMOL = 18.0182
+"""mg/dL of glucose in 1 mmol/L."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Settings that hold from one time of the day until the next segment, the last to midnight."""
+
+    start: time
+    """The pump's wall clock, without zone."""
+    basal_rate: float
+    """U/h."""
+    correction_factor: float
+    """mg/dL by which 1 U lowers the glucose."""
+    carb_ratio: float
+    """g of carbohydrate that 1 U covers."""
+    target: float
+    """Glucose aimed at, mg/dL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A day's settings under a name."""
+
+    name: str
+    segments: tuple[Segment, ...]
+    """In time order; the first begins at midnight."""
+    insulin_duration: timedelta
+    """How long insulin is taken to act."""
+    carbs_enabled: bool
+    """Whether the pump asks for carbohydrates, and so uses the carb ratios."""
+    active: bool
+    """Whether the pump followed this profile when it last uploaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class PumpSettings:
+    """What one pump is set to; an alert that is off keeps its default."""
+
+    profiles: tuple[Profile, ...]
+    low_alert: float = 70.0
+    """Glucose below which the pump warns, mg/dL."""
+    high_alert: float = 180.0
+    """Glucose above which the pump warns, mg/dL."""

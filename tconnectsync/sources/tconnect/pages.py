@@ -1,0 +1,216 @@
+"""Reads two pages of t:connect's web site: the person's devices, and what a pump is set to.
+
+Follows contract tconnect-api §5. The markup is sloppy, so rows and cells are looked for wherever
+they stand; what they say is taken only as it is known, because people dose by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+from bs4 import BeautifulSoup, Tag
+from bs4.builder import ParserRejectedMarkup
+
+from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
+from tconnectsync.errors import ApiError
+
+_DEVICES, _SETTINGS = "list of devices", "pump settings"
+_NOT_SEGMENTS = ("Start Time", "Calculated Total Daily Basal")
+_ALERTS = {"Low Alert": "low_alert", "High Alert": "high_alert"}
+
+_RATE, _CARBS = {"u/hr": 1.0}, {"g": 1.0}
+_GLUCOSE = {"mg/dl": 1.0, "mmol/l": MGDL_PER_MMOL}
+
+_CLOCK = re.compile(r"(0?[1-9]|1[0-2]):([0-5]\d) ?([AP])M", re.IGNORECASE)
+_AMOUNT = re.compile(r"(?:1 ?u: ?)?(\d+(?:\.\d+)?) ?([a-z][a-z/]*)", re.IGNORECASE)
+_DURATION = re.compile(r"Duration of Insulin: ?(\d{1,2}):([0-5]\d) ?hour")
+_CARBS_OFF = re.compile(r"Carbohydrates: ?Off")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A pump or meter of the person's account."""
+
+    name: str
+    model: str
+    """Its model number, or name."""
+    status: str
+    """Whether it is in use and since when, in the site's words."""
+    guid: str | None = field(repr=False)
+    """Names its page of settings; ``None`` for one without, such as a meter."""
+
+
+def read_devices(page: str) -> dict[str, Device]:
+    """Return the devices of the account by serial number (contract §5.1).
+
+    Raises:
+        ApiError: it is another page, or no device in it can be read.
+    """
+    devices = {}
+    for box in _parse(page, _DEVICES).select("#content > div.box"):
+        facts = _facts(box)
+        if serial := facts.get("Serial #"):
+            devices[serial] = Device(
+                name=_text(box.select_one(".subTitle")),
+                model=facts.get("Model #", ""),
+                status=facts.get("Status", ""),
+                guid=_guid(box),
+            )
+    if not devices:
+        raise _unreadable(_DEVICES, "it shows no device with a serial number")
+    return devices
+
+
+def settings_guid(devices: Mapping[str, Device], serial: str) -> str:
+    """Return what names the settings page of the pump with this serial number.
+
+    Leading zeros do not matter.
+
+    Raises:
+        ApiError: the account has no such pump, or no settings of it. The text tells the last
+            digits of the pumps that it has.
+    """
+    pumps = {name.lstrip("0"): device.guid for name, device in devices.items() if device.guid}
+    if guid := pumps.get(serial.lstrip("0")):
+        return guid
+    known = ", ".join(f"…{name[-3:]}" for name in pumps) or "none"
+    raise ApiError(
+        "t:connect shows no settings for a pump with the serial number in PUMP_SERIAL_NUMBER. "
+        f"The account's pumps end in: {known}. Correct the number, or upload the pump once."
+    )
+
+
+def read_settings(page: str) -> PumpSettings:
+    """Return a pump's profiles and alerts, glucose in mg/dL (contract §5.2).
+
+    Raises:
+        ApiError: it is another page, or something in it is missing or not understood.
+    """
+    sheet = _parse(page, _SETTINGS).select_one("#divXML > div")
+    tables = sheet.find_all("table", recursive=False) if sheet else []
+    profiles = tuple(_profile(table) for table in tables if _is_profile(table))
+    if sheet is None or not profiles:
+        raise _unreadable(_SETTINGS, "it shows no profile")
+    return PumpSettings(profiles, **_alert_levels(sheet))
+
+
+def clock_time(text: str) -> time:
+    """Return a time of the day given as ``6:30 AM``, ``Midnight`` or ``Noon``.
+
+    Raises:
+        ApiError: it is given in another way.
+    """
+    text = {"midnight": "12:00 AM", "noon": "12:00 PM"}.get(text.lower(), text)
+    found = _CLOCK.fullmatch(text)
+    if not found:
+        raise _unreadable(_SETTINGS, "a segment begins at an unknown time")
+    afternoon = found[3].upper() == "P"
+    return time(int(found[1]) % 12 + 12 * afternoon, int(found[2]))
+
+
+def _facts(box: Tag) -> dict[str, str]:
+    rows = map(_cells, box.find_all("tr"))
+    return {_text(cells[0]): _text(cells[1]) for cells in rows if len(cells) == 2}
+
+
+def _guid(box: Tag) -> str | None:
+    link = box.select_one('a[href*="DeviceSettings.aspx" i]')
+    query = parse_qs(urlsplit(str(link["href"])).query) if link else {}
+    return query.get("guid", [None])[0]
+
+
+def _is_profile(table: Tag) -> bool:
+    return any(_text(mark) == "Profile" for mark in table.select(".setting_bg"))
+
+
+def _profile(table: Tag) -> Profile:
+    name, text = _text(table.select_one(".setting_title")), _text(table)
+    duration = _DURATION.search(text)
+    if not name or not duration:
+        raise _unreadable(_SETTINGS, "a profile lacks its name or duration of insulin")
+    return Profile(
+        name=name,
+        segments=_segments(table),
+        insulin_duration=timedelta(hours=int(duration[1]), minutes=int(duration[2])),
+        carbs_enabled=not _CARBS_OFF.search(text),
+        active="Active at the time of upload" in text,
+    )
+
+
+def _segments(table: Tag) -> tuple[Segment, ...]:
+    rows = [[_text(cell) for cell in _cells(row)] for row in table.find_all("tr")]
+    segments = tuple(
+        _segment(*row) for row in rows if len(row) == 5 and row[0] not in _NOT_SEGMENTS
+    )
+    starts = [segment.start for segment in segments]
+    if starts[:1] != [time.min] or starts != sorted(set(starts)):
+        raise _unreadable(_SETTINGS, "the segments of a profile do not follow one another")
+    return segments
+
+
+def _segment(start: str, rate: str, correction: str, carbs: str, target: str) -> Segment:
+    return Segment(
+        start=clock_time(start),
+        basal_rate=_amount(rate, _RATE, "basal rate"),
+        correction_factor=_amount(correction, _GLUCOSE, "correction factor"),
+        carb_ratio=_amount(carbs, _CARBS, "carb ratio"),
+        target=_amount(target, _GLUCOSE, "target"),
+    )
+
+
+def _alert_levels(sheet: Tag) -> dict[str, float]:
+    """Return the levels of the alerts that are on, mg/dL, by their names in PumpSettings."""
+    levels, group = {}, ""
+    for cells in map(_cells, sheet.find_all("tr")):
+        label = _text(cells[0]) if cells else ""
+        if len(cells) == 1:
+            group = label
+        elif len(cells) == 2 and group == "CGM Alerts" and label in _ALERTS:
+            words = list(cells[1].stripped_strings)
+            if "On" in words:
+                level = _squeeze(" ".join(words[words.index("On") + 1 :]))
+                levels[_ALERTS[label]] = _amount(level, _GLUCOSE, label)
+    return levels
+
+
+def _amount(text: str, units: Mapping[str, float], what: str) -> float:
+    """Return a number, turned into our unit by the factor of the unit it is given in."""
+    found = _AMOUNT.match(text)
+    if not found:
+        raise _unreadable(_SETTINGS, f"a {what} is not a number with a unit")
+    factor = units.get(found[2].lower())
+    if factor is None:
+        raise _unreadable(_SETTINGS, f"a {what} has the unknown unit “{found[2]}”")
+    return float(found[1]) * factor
+
+
+def _parse(page: str, what: str) -> BeautifulSoup:
+    if "</html>" not in page.lower():
+        raise _unreadable(what, "it is cut short, or no web page at all")
+    try:
+        return BeautifulSoup(page, "html.parser")
+    except ParserRejectedMarkup:
+        raise _unreadable(what, "it is damaged") from None
+
+
+def _cells(row: Tag) -> list[Tag]:
+    return row.find_all("td", recursive=False)
+
+
+def _text(element: Tag | None) -> str:
+    return _squeeze(element.get_text()) if element else ""
+
+
+def _squeeze(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _unreadable(what: str, why: str) -> ApiError:
+    return ApiError(
+        f"t:connect's page with the {what} cannot be used: {why}. Look at it in a browser: if it "
+        "is all right there, it has changed and a newer tconnectsync is needed."
+    )
