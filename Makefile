@@ -1,0 +1,42 @@
+# make demo   try tconnectsync with a simulated pump; needs Python 3.11+ only
+# make test   everything: unit, wire, end-to-end with a real Nightscout (needs npm), acceptance
+# make lint   style and types
+# make docs   rewrite what the README and .env.example take from the tables in the code
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo test lint docs bench clean
+
+demo: .venv/installed
+	@$(BIN)/tconnectsync --demo
+
+test: .venv/installed-for-tests
+	@$(BIN)/python -m tests.support.provision
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-for-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: .venv/installed-for-tests
+	$(BIN)/python -m tests.support.reference
+
+bench: .venv/installed-for-tests
+	$(BIN)/python -m tests.bench
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing tconnectsync into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/installed-for-tests: .venv/installed
+	@echo "Installing what the tests need into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[test,lint]"
+	@touch $@
+
+clean:
+	rm -rf .venv .cache build dist *.egg-info

@@ -1,0 +1,93 @@
+"""What README and .env.example take from the tables in the code.
+
+``make docs`` (``python -m tests.support.reference``) writes it; a test compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from tconnectsync.config import REQUIRED, RETIRED, VARIABLES, Variable
+from tconnectsync.sync.features import FEATURES
+
+ROOT = Path(__file__).parents[2]
+
+
+def env_example() -> str:
+    """Return the whole text of ``.env.example``."""
+    return "\n".join(_env_lines()) + "\n"
+
+
+def _env_lines() -> Iterator[str]:
+    yield "# Copy this file to .env in the folder where tconnectsync runs, or to"
+    yield "# ~/.config/tconnectsync/.env, and fill in the first part."
+    for group, variables in groupby(VARIABLES, key=lambda variable: variable.group):
+        yield ""
+        yield f"# --- {group} ---"
+        for variable in variables:
+            yield ""
+            yield from _wrapped(variable.meaning)
+            if group == REQUIRED:
+                yield f"{variable.name}={variable.placeholder}"
+            else:
+                yield f"#{variable.name}={variable.default}"
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    line = "#"
+    for word in text.split():
+        if len(line) + 1 + len(word) > 88:
+            yield line
+            line = "#"
+        line += f" {word}"
+    yield line
+
+
+def settings_tables() -> str:
+    """Return the README's tables of variables."""
+    lines: list[str] = []
+    for group, variables in groupby(VARIABLES, key=lambda variable: variable.group):
+        lines += [f"**{group}**", "", "| variable | meaning | default |", "|---|---|---|"]
+        lines += [_row(variable) for variable in variables]
+        lines.append("")
+    lines += ["**Without effect any more** (older versions had them)", ""]
+    lines += ["| variable | why |", "|---|---|"]
+    lines += [f"| `{name}` | {reason} |" for name, reason in RETIRED.items()]
+    return "\n".join(lines)
+
+
+def _row(variable: Variable) -> str:
+    name = f"`{variable.name}`" + (f" (or `{variable.instead}`)" if variable.instead else "")
+    default = f"`{variable.default}`" if variable.default else ""
+    return f"| {name} | {variable.meaning} | {default} |"
+
+
+def feature_table() -> str:
+    """Return the README's table of features."""
+    lines = ["| feature | on by default | what appears in Nightscout |", "|---|---|---|"]
+    for feature in FEATURES.values():
+        default = "yes" if feature.default else ""
+        lines.append(f"| `{feature.name}` | {default} | {feature.meaning} |")
+    return "\n".join(lines)
+
+
+def filled_in(readme: str) -> str:
+    """Return the README with the text between its markers made anew."""
+    for name, text in (("features", feature_table()), ("settings", settings_tables())):
+        begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
+        before, _, rest = readme.partition(begin)
+        readme = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+    return readme
+
+
+def main() -> None:
+    """Write both files."""
+    (ROOT / ".env.example").write_text(env_example(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(filled_in(readme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
