@@ -1,0 +1,104 @@
+"""The loop of --auto-update: the polls, waits and log lines recorded.
+
+Times are those of a clock that only waiting moves. Where a case sets nothing, it means the defaults
+of the older program, not ours.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import pytest
+
+from tconnectsync.sync.autoupdate import Loop, LoopSettings
+from tconnectsync.sync.cycle import Outcome
+from tests.acceptance.cases import cases, exception, load
+
+RECORDED = "autoupdate.cases.json"
+UNLIMITED = 0
+"""Fault tolerance is ours; no case has a fault."""
+
+
+@dataclass
+class Course:
+    """What a loop did."""
+
+    exit_code: int = -1
+    loop_invocations: int = 0
+    last_event_index: int | None = None
+    sync_calls: int = 0
+    updates_timed: int = 0
+    log_classes: list[list[str]] = field(default_factory=list)
+    sleeps_seconds: list[float] = field(default_factory=list)
+    new_logins: int = 0
+
+
+def settings_of(case: dict[str, Any]) -> LoopSettings:
+    values = {
+        "AUTOUPDATE_API_FAILURE_MINUTES": UNLIMITED,
+        **load("config_defaults.expected.json"),
+        **case["settings"],
+    }
+    names = {each.name: f"AUTOUPDATE_{each.name.upper()}" for each in fields(LoopSettings)}
+    return LoopSettings(**{name: values[variable] for name, variable in names.items()})
+
+
+def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
+    """Let the loop see what the case says, and return what it did."""
+    course = Course()
+    polls = [each for each in case["max_pump_event_index_per_poll"] if isinstance(each, int)]
+    added = list(case["items_added_per_sync"])
+    answers = iter(polls)
+
+    def run_cycle() -> Outcome:
+        course.sync_calls += 1
+        return Outcome(created=added.pop(0) if added else 0)
+
+    def log_in_anew() -> None:
+        course.new_logins += 1
+
+    loop = Loop(
+        settings_of(case),
+        latest_index=lambda: next(answers, polls[-1]),
+        run_cycle=run_cycle,
+        log_in_anew=log_in_anew,
+        pretend=case["pretend"],
+        clock=lambda: sum(course.sleeps_seconds),
+        wait=course.sleeps_seconds.append,
+        jitter=lambda: 0.0,
+    )
+    with caplog.at_level(logging.WARNING, "tconnectsync"):
+        course.exit_code = loop.run()
+    course.last_event_index = loop.index
+    course.updates_timed = len(loop.rhythm.gaps)
+    course.loop_invocations = len(course.sleeps_seconds)
+    course.log_classes = [
+        [record.levelname.lower(), name]
+        for record in caplog.records
+        if (name := record.getMessage().partition(":")[0]).startswith("Autoupdate")
+    ]
+    return course
+
+
+def check(case: dict[str, Any], course: Course) -> None:
+    wanted = {name: value for name, value in case["expected"].items() if name != "note"}
+    new_logins = len(wanted.pop("api_client_recreated_with", []))
+    assert {name: getattr(course, name) for name in wanted} == wanted
+    assert course.new_logins == new_logins
+
+
+@pytest.mark.parametrize("case", cases(RECORDED))
+def test_the_loop_polls_waits_and_warns_as_recorded(
+    case: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    check(case, follow(case, caplog))
+
+
+def test_pretending_plans_every_cycle(caplog: pytest.LogCaptureFixture) -> None:
+    case = exception("autoupdate.cases.json", "process_time_range_never_called_with_pretend")
+    course = follow(case, caplog)
+    assert course.sync_calls == 1
+    case["expected"]["sync_calls"] = 1
+    check(case, course)
