@@ -7,18 +7,32 @@ do not work on purpose: no secret belongs into a URL.
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
-from tconnectsync.demo.nightscout.store import BadFindError, DatabaseError, Document
-from tconnectsync.demo.nightscout.treatments import Treatments, shown, to_iso
+from tconnectsync.demo.nightscout.activity import ActivityRecords
+from tconnectsync.demo.nightscout.entries import Entries
+from tconnectsync.demo.nightscout.find import BadFindError, Document
+from tconnectsync.demo.nightscout.profiles import Profiles
+from tconnectsync.demo.nightscout.store import BadIdError, Collection, DatabaseError, Host
+from tconnectsync.demo.nightscout.treatments import Treatments
+from tconnectsync.demo.nightscout.values import to_epoch, to_iso
+from tconnectsync.demo.nightscout.wire import (
+    failure,
+    json_answer,
+    not_found,
+    page,
+    problem,
+    wants_json,
+)
 from tconnectsync.demo.server import LoopbackServer, Request, Response
 
 _API = "/api/v1/"
+_ENABLED = ("careportal", "basal", "iob", "pump", "openaps", "profile")
+_BODY_LIMITS = {"activity": 100 * 1024, "profile": 1024 * 1024}
+"""The longest body (bytes) that 15.0.7 reads, where a client may well exceed it (contract §1.1)."""
 
 
 class SmallNightscout(LoopbackServer):
@@ -33,6 +47,7 @@ class SmallNightscout(LoopbackServer):
         token: an access token with all rights; 0.12.8 does not take it in the header.
         latency: seconds added before every answer.
         now: the site's clock.
+        units: what the site says it shows glucose in; "mg/dl" or "mmol".
     """
 
     def __init__(
@@ -43,6 +58,7 @@ class SmallNightscout(LoopbackServer):
         token: str | None = None,
         latency: float = 0.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        units: str = "mg/dl",
     ) -> None:
         super().__init__(self._respond, latency=latency)
         self.writes = 0
@@ -53,112 +69,110 @@ class SmallNightscout(LoopbackServer):
         if token and keyed_by_identifier:
             self._passwords |= {token, _sha1(token)}
         self._lock = threading.RLock()
-        self._treatments = Treatments(keyed_by_identifier=keyed_by_identifier, now=now)
+        self._units = units
+        host = Host(keyed_by_identifier, now, self._count_written)
+        treatments, entries = Treatments(host), Entries(host)
+        activity, profiles = ActivityRecords(host), Profiles(host)
+        self._stored: dict[str, Collection] = {
+            "treatments": treatments.stored,
+            "entries": entries.stored,
+            "activity": activity.stored,
+            "profile": profiles.stored,
+        }
         self._resources: dict[str, Callable[[Request, list[str]], Response | None]] = {
             "status": self._status,
-            "treatments": self._on_treatments,
+            "treatments": treatments.respond,
+            "entries": entries.respond,
+            "activity": activity.respond,
+            "profile": profiles.respond,
+            "profiles": profiles.search,
         }
 
     @property
     def treatments(self) -> list[Document]:
         """Copies of the stored treatments, oldest first."""
-        with self._lock:
-            return [_copy(document) for document in self._treatments.stored.oldest_first()]
+        return self._copies("treatments")
 
-    def insert(self, documents: Iterable[Document]) -> None:
-        """Put treatments into the database as they are, as another program may have left them."""
+    @property
+    def entries(self) -> list[Document]:
+        """Copies of the stored entries, oldest first."""
+        return self._copies("entries")
+
+    @property
+    def activity(self) -> list[Document]:
+        """Copies of the stored activity records, oldest first."""
+        return self._copies("activity")
+
+    @property
+    def profiles(self) -> list[Document]:
+        """Copies of the stored profile documents, the one that started first at the front."""
+        return self._copies("profile")
+
+    def insert(self, documents: Iterable[Document], collection: str = "treatments") -> None:
+        """Put documents into the database as they are, as another program may have left them.
+
+        Args:
+            documents: what to store.
+            collection: "treatments", "entries", "activity" or "profile".
+        """
         with self._lock:
             for document in documents:
-                self._treatments.stored.add(_copy(document))
+                self._stored[collection].seed(_copy(document))
+
+    def _copies(self, collection: str) -> list[Document]:
+        with self._lock:
+            return [_copy(document) for document in self._stored[collection].oldest_first()]
+
+    def _count_written(self, documents: int) -> None:
+        self.writes += documents
 
     def _respond(self, request: Request) -> Response:
         name, *rest = request.path.removeprefix(_API).removesuffix(".json").rstrip("/").split("/")
         resource = self._resources.get(name)
         if not request.path.startswith(_API) or resource is None:
-            return _not_found(request)
+            return not_found(request)
         if request.headers.get("api-secret") not in self._passwords:
-            return _problem(401, "Unauthorized", "Invalid/Missing")
+            return problem(401, "Unauthorized", "Invalid/Missing")
+        limit = _BODY_LIMITS.get(name) if self._keyed_by_identifier else None
+        if limit is not None and len(request.body) > limit:
+            return page(413, "PayloadTooLargeError: request entity too large")
         with self._lock:
             try:
-                return resource(request, rest) or _not_found(request)
+                return resource(request, rest) or not_found(request)
             except json.JSONDecodeError as error:
-                return _page(400, f"SyntaxError: {error}")
+                return page(400, f"SyntaxError: {error}")
             except DatabaseError as error:
-                return _problem(500, "Mongo Error", str(error))
+                return problem(500, "Mongo Error", str(error))
+            except BadIdError as error:
+                if self._keyed_by_identifier:
+                    return problem(400, "Bad Request", str(error))
+                return failure(request, error)
             except BadFindError as error:
-                if self._keyed_by_identifier and request.method == "GET":
-                    return _json(None)
-                return _json({"error": {"message": str(error)}}, 500)
+                if self._keyed_by_identifier and request.method == "GET" and name != "entries":
+                    return json_answer(None)
+                return failure(request, error)
 
     def _status(self, request: Request, rest: list[str]) -> Response | None:
         if request.method != "GET" or rest:
             return None
-        if not request.path.endswith(".json") and "json" not in request.headers.get("accept", ""):
-            return _page(200, "STATUS OK")
+        if not wants_json(request):
+            return page(200, "STATUS OK")
         now = self._now()
-        return _json(
+        return json_answer(
             {
                 "status": "ok",
                 "name": "nightscout",
                 "version": "15.0.7" if self._keyed_by_identifier else "0.12.8",
                 "serverTime": to_iso(now),
-                "serverTimeEpoch": int(now.timestamp() * 1000),
+                "serverTimeEpoch": to_epoch(now),
                 "apiEnabled": True,
-                "careportalEnabled": True,
-                "boluscalcEnabled": True,
-                "settings": {"units": "mg/dl", "timeFormat": 12, "enable": ["careportal"]},
+                "careportalEnabled": "careportal" in _ENABLED,
+                "boluscalcEnabled": "boluscalc" in _ENABLED,
+                "settings": {"units": self._units, "timeFormat": 12, "enable": list(_ENABLED)},
                 "extendedSettings": {},
                 "authorized": None,
             }
         )
-
-    def _on_treatments(self, request: Request, rest: list[str]) -> Response | None:
-        match request.method, rest:
-            case "GET", []:
-                return self._list(request)
-            case "POST", []:
-                return self._post(request)
-            case "PUT", []:
-                return self._put(request)
-            case "DELETE", [] | [_]:
-                return self._delete(request, *rest)
-        return None
-
-    def _list(self, request: Request) -> Response:
-        count = request.query.get("count", self._default_count(request))
-        if not count.isdigit():
-            raise BadFindError("count must be a number")
-        found = self._treatments.find(request.query)
-        return _json([shown(treatment) for treatment in found[: int(count) or None]])
-
-    def _default_count(self, request: Request) -> str:
-        if not self._keyed_by_identifier:
-            return "0"
-        return "1000" if any(name.startswith("find[") for name in request.query) else "100"
-
-    def _post(self, request: Request) -> Response:
-        body = _body(request)
-        if self._keyed_by_identifier:
-            body = _sanitised(body)
-        answer = []
-        for document in body if isinstance(body, list) else [body]:
-            answer.append(self._treatments.post(document))
-            self.writes += 1
-        return _json(answer)
-
-    def _put(self, request: Request) -> Response:
-        answer = self._treatments.put(_body(request))
-        self.writes += 1
-        return _json(answer)
-
-    def _delete(self, request: Request, id_: str = "*") -> Response:
-        query = request.query if id_ == "*" else {**request.query, "find[_id]": id_}
-        found = self._treatments.find(query)
-        self._treatments.stored.remove(found)
-        self.writes += len(found)
-        if not self._keyed_by_identifier:
-            return _json({"n": len(found), "ok": 1})
-        return _json({"acknowledged": True, "deletedCount": len(found)})
 
 
 def _sha1(text: str) -> str:
@@ -168,48 +182,3 @@ def _sha1(text: str) -> str:
 def _copy(document: Document) -> Document:
     copy: Document = json.loads(json.dumps(document))
     return copy
-
-
-def _body(request: Request) -> Any:
-    """Return the JSON sent; a body that is not called JSON is no body, and no body is ``{}``.
-
-    Raises:
-        json.JSONDecodeError: it is not JSON, or neither an object nor an array of objects.
-    """
-    if "json" not in request.headers.get("content-type", "") or not request.body:
-        return {}
-    text = request.body.decode()
-    body = json.loads(text)
-    documents = body if isinstance(body, list) and request.method == "POST" else [body]
-    if not all(isinstance(document, dict) for document in documents):
-        raise json.JSONDecodeError("An object is expected", text, 0)
-    return body
-
-
-def _sanitised(value: Any) -> Any:
-    """Return a value with its texts made safe for a web page."""
-    match value:
-        case str():
-            return html.escape(html.unescape(value), quote=False)
-        case list():
-            return [_sanitised(item) for item in value]
-        case dict():
-            return {name: _sanitised(item) for name, item in value.items()}
-    return value
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value).encode(), status, "application/json; charset=utf-8")
-
-
-def _problem(status: int, message: str, description: str) -> Response:
-    return _json({"status": status, "message": message, "description": description}, status)
-
-
-def _page(status: int, text: str) -> Response:
-    body = f"<!DOCTYPE html>\n<title>Nightscout</title>\n<pre>{html.escape(text)}</pre>\n"
-    return Response(body.encode(), status, "text/html; charset=utf-8")
-
-
-def _not_found(request: Request) -> Response:
-    return _page(404, f"Cannot {request.method} {request.path}")

@@ -1,4 +1,4 @@
-"""The documents of one Nightscout collection, in memory, and Nightscout's ``find`` language.
+"""The documents of one Nightscout collection, in memory.
 
 Serves the small Nightscout. Documents are kept by id, by the fields they are recognised by, and in
 the order of their date, so that a year of treatments can be written and read quickly.
@@ -8,50 +8,79 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
-import operator
-import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from datetime import datetime
+from typing import Any
 
-Document: TypeAlias = dict[str, Any]
-Readers: TypeAlias = Mapping[str, Callable[[str], Any]]
-"""How the operands of a field are read; those of all other fields stay text."""
-
-
-class BadFindError(Exception):
-    """The query asks for something Nightscout, or this small one, cannot look for."""
+from tconnectsync.demo.nightscout.find import Condition, Document
+from tconnectsync.demo.nightscout.values import is_object_id
 
 
 class DatabaseError(Exception):
     """The database refuses to store a document."""
 
 
+class BadIdError(Exception):
+    """An ``_id`` is none of the database."""
+
+
+class TextId(str):
+    """An ``_id`` that the database holds as a text: the same digits as an id do not mean it."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TextId) and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((TextId, str(self)))
+
+
+def as_posted(document: Document) -> Document:
+    """Return a copy in which an ``_id`` is what a POST makes of it: a text."""
+    if "_id" not in document:
+        return dict(document)
+    return document | {"_id": TextId(document["_id"])}
+
+
 @dataclass(frozen=True)
-class Condition:
-    """One condition on a field: ``find[field][operator]=operand`` (contract §1.7)."""
+class Host:
+    """What a collection is told about the Nightscout it belongs to.
 
-    field: str
-    operator: str
-    operand: Any
+    Args:
+        keyed_by_identifier: whether it is 15.0.7; else it is 0.12.8.
+        now: its clock.
+        written: told how many documents have been created, replaced or deleted.
+    """
 
-    def holds(self, document: Document) -> bool:
-        """Say whether the document fulfils it."""
-        return _OPERATORS[self.operator](document.get(self.field), self.operand)
+    keyed_by_identifier: bool
+    now: Callable[[], datetime]
+    written: Callable[[int], None]
 
 
 class Collection:
     """Documents with an ``_id`` each.
 
     Args:
-        date_field: the field, a text, by which they are ordered.
+        date_field: the field by which they are ordered.
         keys: the groups of fields by which :meth:`same` finds a document.
+        written: told how many documents have been created, replaced or deleted.
     """
 
-    def __init__(self, date_field: str, keys: Iterable[tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        date_field: str,
+        *,
+        keys: Iterable[tuple[str, ...]] = (),
+        written: Callable[[int], None],
+    ) -> None:
         self._date_field = date_field
+        self._written = written
         self._by_id: dict[str, Document] = {}
         self._by_key: dict[tuple[str, ...], dict[str, list[Document]]] = {k: {} for k in keys}
         self._by_date: list[Document] = []
@@ -61,7 +90,7 @@ class Collection:
     def oldest_first(self) -> Sequence[Document]:
         """Return all documents in the order of their date."""
         if not self._in_order:
-            self._by_date.sort(key=self._date)
+            self._by_date.sort(key=self._rank)
             self._in_order = True
         return self._by_date
 
@@ -74,18 +103,30 @@ class Collection:
         found = self._by_key[fields].get(_key(fields, document))
         return found[0] if found else None
 
-    def add(self, document: Document) -> None:
-        """Store a document, which is given an ``_id`` if it has none.
+    def with_all_of(self, document: Document) -> Document | None:
+        """Return the first stored document that has every field of this one."""
+        for stored in self._by_id.values():
+            if all(stored.get(field) == value for field, value in document.items()):
+                return stored
+        return None
 
-        Raises:
-            DatabaseError: another document has its ``_id``.
-        """
+    def seed(self, document: Document) -> None:
+        """Store a document without counting it as written; else as :meth:`add`."""
         id_ = document.setdefault("_id", f"{next(self._ids):024x}")
         if id_ in self._by_id:
             raise DatabaseError("E11000 duplicate key error")
         self._by_id[id_] = document
         self._by_date.append(document)
         self._enter(document)
+
+    def add(self, document: Document) -> None:
+        """Store a document, which is given an ``_id`` if it has none.
+
+        Raises:
+            DatabaseError: another document has its ``_id``.
+        """
+        self.seed(document)
+        self._written(1)
 
     def replace(self, stored: Document, document: Document) -> None:
         """Replace the content of a stored document; only its ``_id`` survives."""
@@ -94,6 +135,30 @@ class Collection:
         stored.clear()
         stored.update(content)
         self._enter(stored)
+        self._written(1)
+
+    def save(self, document: Document) -> bool:
+        """Replace the document with this ``_id`` or add it; say whether there was one.
+
+        Raises:
+            BadIdError: its ``_id`` is none of the database.
+        """
+        if document.get("_id") is None:
+            document.pop("_id", None)
+            found = None
+        else:
+            found = self._meant(document["_id"])
+        if found is None:
+            self.add(document)
+        else:
+            self.replace(found, document)
+        return found is not None
+
+    def discard(self, id_: str) -> None:
+        """Remove the document with this ``_id`` if there is one; raises as :meth:`save`."""
+        found = self._meant(id_)
+        if found is not None:
+            self.remove([found])
 
     def remove(self, documents: Sequence[Document]) -> None:
         """Remove stored documents."""
@@ -102,6 +167,7 @@ class Collection:
             del self._by_id[document["_id"]]
         self._by_date = list(self._by_id.values())
         self._in_order = False
+        self._written(len(documents))
 
     def find(self, conditions: Sequence[Condition]) -> list[Document]:
         """Return the documents that fulfil all conditions, newest first."""
@@ -110,15 +176,20 @@ class Collection:
         for condition in conditions:
             if condition.field != self._date_field:
                 continue
+            bound = _rank(condition.operand)
             if condition.operator in ("$gte", "$gt", "$eq"):
-                first = max(first, bisect_left(documents, condition.operand, key=self._date))
+                first = max(first, bisect_left(documents, bound, key=self._rank))
             if condition.operator in ("$lte", "$lt", "$eq"):
-                last = min(last, bisect_right(documents, condition.operand, key=self._date))
+                last = min(last, bisect_right(documents, bound, key=self._rank))
         return [d for d in reversed(documents[first:last]) if all(c.holds(d) for c in conditions)]
 
-    def _date(self, document: Document) -> str:
-        date = document.get(self._date_field)
-        return date if isinstance(date, str) else ""
+    def _meant(self, id_: Any) -> Document | None:
+        if not is_object_id(id_):
+            raise BadIdError("the _id must be 24 hexadecimal digits")
+        return self.get(id_)
+
+    def _rank(self, document: Document) -> tuple[int, Any]:
+        return _rank(document.get(self._date_field))
 
     def _enter(self, document: Document) -> None:
         for fields, found in self._by_key.items():
@@ -135,75 +206,8 @@ def _key(fields: tuple[str, ...], document: Document) -> str:
     return json.dumps([document.get(field) for field in fields])
 
 
-def parse_find(query: Mapping[str, str], readers: Readers) -> list[Condition]:
-    """Read the ``find[…]`` parameters of a URL (contract §1.7).
-
-    Raises:
-        BadFindError: an operand cannot be read, or the operator is not among those simulated.
-    """
-    conditions = []
-    for name, value in query.items():
-        if not name.startswith("find["):
-            continue
-        parts = _FIND.fullmatch(name)
-        if not parts or (parts["operator"] or "$eq") not in _OPERATORS:
-            raise BadFindError(f"{name} is not understood")
-        read = readers.get(parts["field"], str)
-        conditions.append(Condition(parts["field"], parts["operator"] or "$eq", read(value)))
-    return conditions
-
-
-def read_integer(text: str) -> float:
-    """Read an operand as JavaScript's ``parseInt`` does: 0.5 is 0, and NaN if it is no number."""
-    digits = re.match(r"\s*([+-]?\d+)", text)
-    return int(digits[1]) if digits else math.nan
-
-
-def read_text(text: str) -> str | re.Pattern[str]:
-    """Read an operand that becomes a regular expression as soon as it has two slashes.
-
-    Raises:
-        BadFindError: it is not a usable regular expression.
-    """
-    parts = re.search(r"/(.*)/(.*)", text)
-    if not parts:
-        return text
-    try:
-        return re.compile(f"(?{parts[2]}){parts[1]}" if parts[2] else parts[1])
-    except re.error as error:
-        raise BadFindError(f"{text} is not a regular expression") from error
-
-
-_FIND = re.compile(r"find\[(?P<field>[^\[\]]+)\](?:\[(?P<operator>\$\w+)\])?")
-
-
-def _equal(value: Any, operand: Any) -> bool:
-    if isinstance(operand, re.Pattern):
-        return isinstance(value, str) and operand.search(value) is not None
-    return bool(value == operand)
-
-
-def _unequal(value: Any, operand: Any) -> bool:
-    return not _equal(value, operand)
-
-
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """Compare as the database does: texts with texts, numbers with numbers, else false."""
-
-    def holds(value: Any, operand: Any) -> bool:
-        comparable = any(
-            isinstance(value, kind) and isinstance(operand, kind) for kind in (str, (int, float))
-        )
-        return comparable and compare(value, operand)
-
-    return holds
-
-
-_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "$eq": _equal,
-    "$ne": _unequal,
-    "$gt": _ordered(operator.gt),
-    "$gte": _ordered(operator.ge),
-    "$lt": _ordered(operator.lt),
-    "$lte": _ordered(operator.le),
-}
+def _rank(date: Any) -> tuple[int, Any]:
+    """Order dates as the database does: none, then numbers, then texts."""
+    if isinstance(date, str):
+        return 2, date
+    return (1, date) if isinstance(date, int | float) else (0, 0)

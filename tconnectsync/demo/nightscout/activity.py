@@ -1,0 +1,90 @@
+"""How Nightscout stores and finds activity records, in both of its generations (contract §1.6).
+
+Serves the small Nightscout.
+"""
+
+from __future__ import annotations
+
+from tconnectsync.demo.nightscout.find import (
+    DEFAULT_WINDOW,
+    Document,
+    bounded,
+    parse_find,
+    read_count,
+    read_date,
+    read_id,
+)
+from tconnectsync.demo.nightscout.store import Collection, DatabaseError, Host, as_posted
+from tconnectsync.demo.nightscout.values import to_iso
+from tconnectsync.demo.nightscout.wire import json_answer, read_body, read_documents
+from tconnectsync.demo.server import Request, Response
+
+_READERS = {"_id": read_id, "created_at": read_date}
+
+
+class ActivityRecords:
+    """The activity records of a site; their times are stored as they are sent."""
+
+    def __init__(self, host: Host) -> None:
+        self.stored = Collection("created_at", written=host.written)
+        self._host = host
+
+    def respond(self, request: Request, rest: list[str]) -> Response | None:
+        """Answer a request for ``activity`` and what follows it in the path."""
+        match request.method, rest:
+            case "GET", []:
+                return json_answer(self._list(request))
+            case "POST", []:
+                return json_answer(self._post(read_documents(request)))
+            case "PUT", []:
+                return json_answer(self._put(dict(read_body(request))))
+            case "DELETE", [id_]:
+                self.stored.discard(id_)
+                return json_answer({})
+        return None
+
+    def _list(self, request: Request) -> list[Document]:
+        since = to_iso(self._host.now() - DEFAULT_WINDOW)
+        conditions = bounded(parse_find(request.query, _READERS), "created_at", since)
+        return self.stored.find(conditions)[: read_count(request.query, None)]
+
+    def _post(self, documents: list[Document]) -> list[Document]:
+        """Store records; return what is answered.
+
+        Raises:
+            DatabaseError: an ``_id`` is taken, or there is nothing to insert for 0.12.8.
+        """
+        if self._host.keyed_by_identifier:
+            return [self._upsert(document) for document in documents]
+        if not documents:
+            raise DatabaseError("Invalid Operation, no operations specified")
+        return [self._insert(document) for document in documents]
+
+    def _insert(self, document: Document) -> Document:
+        record = as_posted(document)
+        self.stored.add(record)
+        return dict(record)
+
+    def _upsert(self, document: Document) -> Document:
+        """Store a record unless it is there; one with its ``_id`` and time is replaced."""
+        record = as_posted({"created_at": to_iso(self._host.now())} | document)
+        key = {name: record[name] for name in ("_id", "created_at")} if "_id" in record else record
+        found = self.stored.with_all_of(key)
+        if found is None:
+            return self._insert(record)
+        self.stored.replace(found, record)
+        return record
+
+    def _put(self, document: Document) -> Document:
+        """Store a record that a client has changed; to 0.12.8 it is always one of this moment.
+
+        Raises:
+            BadIdError: its ``_id`` is none of the database.
+        """
+        now = to_iso(self._host.now())
+        if self._host.keyed_by_identifier:
+            record = {"created_at": now} | document
+            self.stored.save(record)
+            return record
+        existed = self.stored.save(document | {"created_at": now})
+        return {"ok": 1, "n": 1, "nModified": int(existed)}

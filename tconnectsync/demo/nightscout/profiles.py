@@ -1,0 +1,102 @@
+"""How Nightscout stores and lists profiles, in both of its generations (contract §1.5).
+
+Serves the small Nightscout.
+"""
+
+from __future__ import annotations
+
+from tconnectsync.demo.nightscout.find import (
+    DEFAULT_WINDOW,
+    Document,
+    bounded,
+    parse_find,
+    read_count,
+    read_date,
+    read_id,
+)
+from tconnectsync.demo.nightscout.store import Collection, DatabaseError, Host, as_posted
+from tconnectsync.demo.nightscout.values import to_iso
+from tconnectsync.demo.nightscout.wire import CrashError, json_answer, read_body, sanitised
+from tconnectsync.demo.server import Request, Response
+
+_DEFAULT_COUNT = 10
+_READERS = {"_id": read_id, "startDate": read_date}
+
+
+class Profiles:
+    """The profile documents of a site; nothing is recognised but the ``_id`` of a change."""
+
+    def __init__(self, host: Host) -> None:
+        self.stored = Collection("startDate", written=host.written)
+        self._host = host
+
+    def respond(self, request: Request, rest: list[str]) -> Response | None:
+        """Answer a request for ``profile`` and what follows it in the path."""
+        match request.method, rest:
+            case "GET", []:
+                return json_answer(self._list(request))
+            case "GET", ["current"]:
+                return json_answer(self._current())
+            case "POST", []:
+                return json_answer(self._post(read_body(request)))
+            case "PUT", []:
+                profile = {"created_at": self._now()} | read_body(request)
+                self.stored.save(profile)
+                return json_answer(profile)
+            case "DELETE", [id_]:
+                self.stored.discard(id_)
+                return json_answer({})
+        return None
+
+    def search(self, request: Request, rest: list[str]) -> Response | None:
+        """Answer a request for ``profiles``, which 0.12.8 does not know."""
+        if not self._host.keyed_by_identifier or request.method != "GET" or rest:
+            return None
+        since = to_iso(self._host.now() - DEFAULT_WINDOW)
+        conditions = bounded(parse_find(request.query, _READERS), "startDate", since)
+        count = read_count(request.query, _DEFAULT_COUNT)
+        return json_answer(self.stored.find(conditions)[:count])
+
+    def _list(self, request: Request) -> list[Document]:
+        newest_first = list(reversed(self.stored.oldest_first()))
+        if not self._host.keyed_by_identifier:
+            return newest_first
+        return newest_first[: read_count(request.query, _DEFAULT_COUNT)]
+
+    def _current(self) -> Document | None:
+        """Return the one that Nightscout uses: the newest, even if it begins in the future."""
+        profiles = self.stored.oldest_first()
+        if not profiles:
+            return None
+        newest = profiles[-1]
+        if self._host.keyed_by_identifier:
+            same = [p for p in profiles if p.get("startDate") == newest.get("startDate")]
+            return max(same, key=lambda profile: str(profile["_id"]))
+        return newest
+
+    def _post(self, body: Document | list[Document]) -> list[Document]:
+        """Insert profiles; return them with their ids.
+
+        Raises:
+            DatabaseError: an ``_id`` is taken.
+            CrashError: the same, or there is nothing to insert, for 0.12.8.
+        """
+        documents = body if isinstance(body, list) else [body]
+        if self._host.keyed_by_identifier:
+            return [self._insert({"created_at": self._now()} | d) for d in sanitised(documents)]
+        if not documents:
+            raise CrashError
+        if not isinstance(body, list):
+            documents = [body | {"created_at": self._now()}]
+        try:
+            return [self._insert(document) for document in documents]
+        except DatabaseError as error:
+            raise CrashError from error
+
+    def _insert(self, document: Document) -> Document:
+        profile = as_posted(document)
+        self.stored.add(profile)
+        return dict(profile)
+
+    def _now(self) -> str:
+        return to_iso(self._host.now())

@@ -1,0 +1,89 @@
+"""Reading requests and making answers as Nightscout does. Serves the small Nightscout."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+from tconnectsync.demo.nightscout.find import Document
+from tconnectsync.demo.nightscout.store import Host
+from tconnectsync.demo.server import Request, Response
+
+
+class CrashError(Exception):
+    """Nightscout ends without an answer; whoever runs it starts it again."""
+
+
+def read_body(request: Request) -> Any:
+    """Return the JSON sent; a body that is not called JSON is no body, and no body is ``{}``.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON, or neither an object nor an array of objects.
+    """
+    if "json" not in request.headers.get("content-type", "") or not request.body:
+        return {}
+    text = request.body.decode()
+    body = json.loads(text)
+    documents = body if isinstance(body, list) and request.method == "POST" else [body]
+    if not all(isinstance(document, dict) for document in documents):
+        raise json.JSONDecodeError("An object is expected", text, 0)
+    return body
+
+
+def read_documents(request: Request) -> list[Document]:
+    """Return the documents of a POST, which may be one or an array; raises as `read_body`."""
+    body = read_body(request)
+    return body if isinstance(body, list) else [body]
+
+
+def sanitised(value: Any) -> Any:
+    """Return a value with its texts made safe for a web page."""
+    match value:
+        case str():
+            return html.escape(html.unescape(value), quote=False)
+        case list():
+            return [sanitised(item) for item in value]
+        case dict():
+            return {name: sanitised(item) for name, item in value.items()}
+    return value
+
+
+def wants_json(request: Request) -> bool:
+    """Say whether the client has asked for JSON in one of the two ways."""
+    return request.path.endswith(".json") or "json" in request.headers.get("accept", "")
+
+
+def json_answer(value: Any, status: int = 200) -> Response:
+    """Answer with JSON."""
+    return Response(json.dumps(value).encode(), status, "application/json; charset=utf-8")
+
+
+def deletion(host: Host, number: int) -> Response:
+    """Answer what the database says about a deletion."""
+    if host.keyed_by_identifier:
+        return json_answer({"acknowledged": True, "deletedCount": number})
+    return json_answer({"n": number, "ok": 1})
+
+
+def problem(status: int, message: str, description: str) -> Response:
+    """Answer with an error in Nightscout's own form."""
+    return json_answer({"status": status, "message": message, "description": description}, status)
+
+
+def failure(request: Request, error: Exception) -> Response:
+    """Answer that something went wrong unexpectedly, in the form the client asked for."""
+    if wants_json(request):
+        return json_answer({"error": {"message": str(error)}}, 500)
+    return page(500, f"Error: {error}")
+
+
+def page(status: int, text: str) -> Response:
+    """Answer with a web page."""
+    body = f"<!DOCTYPE html>\n<title>Nightscout</title>\n<pre>{html.escape(text)}</pre>\n"
+    return Response(body.encode(), status, "text/html; charset=utf-8")
+
+
+def not_found(request: Request) -> Response:
+    """Answer that nothing is there."""
+    return page(404, f"Cannot {request.method} {request.path}")
