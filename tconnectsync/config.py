@@ -39,6 +39,23 @@ def _days(value: str) -> float:
     return days
 
 
+def _amount(value: str) -> float:
+    try:
+        amount = float(value)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= 1_000_000:
+        raise ValueError("write a number that is not negative, for example 300")
+    return amount
+
+
+def _limit(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("write a whole number; 0 or less means no limit") from None
+
+
 def _serial(value: str) -> str:
     if not re.fullmatch(r"\d{4,12}", value):
         raise ValueError("write the digits of the serial number, as on the back of the pump")
@@ -66,15 +83,22 @@ def _zone(value: str) -> ZoneInfo:
         ) from error
 
 
-def _source(value: str) -> str:
-    if value not in SOURCES:
-        raise ValueError(f"write one of: {', '.join(SOURCES)}")
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"write one of: {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def _written(value: str) -> str:
+    _amount(value)
     return value
 
 
 SOURCES = ("tconnect",)
 """The clouds that can be synced from."""
-
 
 REQUIRED = "Required"
 OPTIONAL = "Optional"
@@ -153,7 +177,7 @@ VARIABLES = (
     Variable(
         "TCONNECT_SOURCE",
         f"The cloud to sync from: {', '.join(SOURCES)}.",
-        parse=_source,
+        parse=_one_of(*SOURCES),
         default="tconnect",
     ),
     Variable(
@@ -169,6 +193,92 @@ VARIABLES = (
         "older gaps as they are.",
         parse=_switch,
         default="true",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_UPLOAD_MODE",
+        "add stores a changed profile as a new record, valid from now on; replace overwrites the "
+        "record in force.",
+        parse=_one_of("add", "replace"),
+        default="add",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_TARGETS",
+        "segments shows the target glucose of each segment of a profile, which the pump aims at; "
+        "alerts shows the limits of the pump's glucose alerts, as older versions did.",
+        parse=_one_of("segments", "alerts"),
+        default="segments",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_CARBS_HR_VALUE",
+        "The carbs absorbed per hour (g/h) in profiles; the pump does not know it.",
+        parse=_written,
+        default="20",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_DELAY_VALUE",
+        "The delay (minutes) in profiles; the pump does not know it.",
+        parse=_written,
+        default="20",
+    ),
+    Variable(
+        "AUTOUPDATE_DEFAULT_SLEEP_SECONDS",
+        "How long --auto-update waits before it asks again whether the pump has uploaded, until it "
+        "knows the rhythm of the uploads.",
+        parse=_amount,
+        default="300",
+    ),
+    Variable(
+        "AUTOUPDATE_MAX_SLEEP_SECONDS",
+        "The longest that --auto-update waits before it asks again, whatever the rhythm.",
+        parse=_amount,
+        default="1500",
+    ),
+    Variable(
+        "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS",
+        "How long --auto-update waits while an upload is due or overdue.",
+        parse=_amount,
+        default="60",
+    ),
+    Variable(
+        "AUTOUPDATE_USE_FIXED_SLEEP",
+        "true takes no notice of the rhythm of the uploads and always waits for the default time, "
+        "as long as nothing is overdue.",
+        parse=_switch,
+        default="false",
+    ),
+    Variable(
+        "AUTOUPDATE_NO_DATA_FAILURE_MINUTES",
+        "After so long without an upload, --auto-update reports an error: usually the phone is off "
+        "or without connection.",
+        parse=_amount,
+        default="180",
+    ),
+    Variable(
+        "AUTOUPDATE_FAILURE_MINUTES",
+        "After so long with uploads that bring nothing new to Nightscout, --auto-update reports an "
+        "error.",
+        parse=_amount,
+        default="75",
+    ),
+    Variable(
+        "AUTOUPDATE_API_FAILURE_MINUTES",
+        "After so long without any success, because Tandem or Nightscout cannot be reached, "
+        "--auto-update ends with exit code 1; 0 goes on for ever.",
+        parse=_amount,
+        default="45",
+    ),
+    Variable(
+        "AUTOUPDATE_RESTART_ON_FAILURE",
+        "true ends --auto-update with exit code 1 when it reports one of the errors about uploads, "
+        "so that what started it can start it anew.",
+        parse=_switch,
+        default="false",
+    ),
+    Variable(
+        "AUTOUPDATE_MAX_LOOP_INVOCATIONS",
+        "--auto-update ends with exit code 0 after so many rounds; 0 or less means no limit.",
+        parse=_limit,
+        default="-1",
     ),
     Variable(
         "NS_SKIP_TLS_VERIFY",
@@ -226,6 +336,19 @@ class Settings:
     tconnect_source: str
     catch_up_days: float
     sync_gaps: bool
+    nightscout_profile_upload_mode: str
+    nightscout_profile_targets: str
+    nightscout_profile_carbs_hr_value: str
+    nightscout_profile_delay_value: str
+    autoupdate_default_sleep_seconds: float
+    autoupdate_max_sleep_seconds: float
+    autoupdate_unexpected_no_index_sleep_seconds: float
+    autoupdate_use_fixed_sleep: bool
+    autoupdate_no_data_failure_minutes: float
+    autoupdate_failure_minutes: float
+    autoupdate_api_failure_minutes: float
+    autoupdate_restart_on_failure: bool
+    autoupdate_max_loop_invocations: int
     ns_skip_tls_verify: bool
     requests_proxy: str = field(repr=False)
     tconnect_web_url: str

@@ -65,9 +65,19 @@ class ApiError(TconnectsyncError):
 
 
 class LoginError(ApiError):
-    """The login was refused or could not be completed."""
+    """The login was refused or could not be completed.
+
+    ``can_retry`` tells trouble, which passes, from wrong credentials, which lock people out.
+    """
 
     fatal = True
+
+    def __init__(
+        self, message: str, status: int | None = None, *, can_retry: bool | None = None
+    ) -> None:
+        super().__init__(message, status)
+        if can_retry is not None:
+            self.can_retry = can_retry
 
 
 class FirewallError(ApiError):

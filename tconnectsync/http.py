@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -58,7 +59,8 @@ class HttpClient:
 
     ``service`` is what the service is called in sentences for the user. ``inspect`` sees every
     answer before anything else is done with it, and may raise an error that is then not retried.
-    ``sleep`` and ``jitter`` (a number in 0..1) are passed in so that tests need not wait.
+    ``sleep`` and ``jitter`` (a number in 0..1) are passed in so that tests need not wait. Every
+    request that writes is sent within a ``writing`` block.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class HttpClient:
         inspect: Callable[[requests.Response], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        writing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.service = service
         self.retries = retries or Retries()
@@ -80,6 +83,7 @@ class HttpClient:
         self._inspect = inspect
         self._sleep = sleep
         self._jitter = jitter
+        self._writing = writing
         self.session = requests.Session()
         self.session.verify = verify
         self.session.headers.update(headers or {})
@@ -133,7 +137,8 @@ class HttpClient:
 
     def _send(self, method: str, url: str, options: Mapping[str, Any]) -> requests.Response:
         try:
-            answer = self.session.request(method, url, timeout=self._timeout, **options)
+            with nullcontext() if method == "GET" else self._writing():
+                answer = self.session.request(method, url, timeout=self._timeout, **options)
             log.debug(
                 "%s %s: HTTP %d, %d bytes after %.2f s.",
                 method,

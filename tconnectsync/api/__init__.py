@@ -98,6 +98,11 @@ class TConnectApi:
         http = self._browser("t:connect", read_timeout=self._read_timeout)
         return WebUiApi(self.account, http, self.controliq.logins)
 
+    def forget_logins(self) -> None:
+        """Make the next request of every API log in anew, with new cookies and connections."""
+        for name in ("controliq", "android", "ws2", "webui"):
+            self.__dict__.pop(name, None)
+
     def _today(self) -> date:
         return self._now().date()
 

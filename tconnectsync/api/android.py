@@ -59,7 +59,7 @@ def log_in(account: Account, http: HttpClient) -> AndroidLogin:
     try:
         payload = json_of(answer, "login of the t:connect app", dict)
     except ApiError as error:
-        raise LoginError(str(error)) from None
+        raise LoginError(str(error), can_retry=error.can_retry) from None
     return _login_from(payload)
 
 

@@ -61,7 +61,8 @@ def log_in(account: Account, http: HttpClient, app_token: Callable[[], Token]) -
     url = endpoint(account.web_url, _LOGIN_PATH)
     page = http.get(url)
     if page.status_code != 200:
-        raise LoginError(_FAILED, page.status_code)
+        # No credentials have been sent yet.
+        raise LoginError(_FAILED, page.status_code, can_retry=True)
     soup = _soup(page)
     answer = http.post(
         url, data=_form(account, soup), headers={"Referer": url}, allow_redirects=False
@@ -103,7 +104,8 @@ def _hidden(page: BeautifulSoup, name: str) -> str:
         raise LoginError(
             f"{_FAILED}: the login page lacks the field {name}. Either another page was sent in "
             "its place, for example because of maintenance, or the site has changed. Try again "
-            "later; if it lasts, a newer tconnectsync is needed."
+            "later; if it lasts, a newer tconnectsync is needed.",
+            can_retry=True,
         )
     return str(element.get("value") or "")
 

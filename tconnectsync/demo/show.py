@@ -18,6 +18,7 @@ from tconnectsync.demo.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.demo.tconnect.view import SERIAL_NUMBER
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sync.assemble import assemble
 from tconnectsync.sync.cycle import Outcome
@@ -55,7 +56,7 @@ def demo(say: Callable[[str], None]) -> None:
             {
                 "TCONNECT_EMAIL": email,
                 "TCONNECT_PASSWORD": password,
-                "PUMP_SERIAL_NUMBER": "00112233",
+                "PUMP_SERIAL_NUMBER": str(SERIAL_NUMBER),
                 "NS_URL": nightscout.url,
                 "NS_SECRET": secret,
                 "TIMEZONE_NAME": ZONE,

@@ -170,4 +170,13 @@ class Suspension:
         return self.at
 
 
+@dataclass(frozen=True, slots=True)
+class InsulinOnBoard:
+    """How much insulin was still at work in the body."""
+
+    at: datetime
+    units: float
+    """U."""
+
+
 Event = Basal | Bolus | Activity | Suspension

@@ -24,7 +24,7 @@ EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 
 
 class NightscoutApi:
-    """Reads and writes treatments of one Nightscout site.
+    """Reads and writes treatments, profiles and activity records of one Nightscout site.
 
     ``url`` is the site's address; it may have a path. ``secret`` is the API secret or an access
     token: Nightscout takes the SHA-1 of either in the same header.
@@ -48,7 +48,7 @@ class NightscoutApi:
         found: dict[str, Document] = {}
         count = PAGE
         while True:
-            page = self._find(count, start, end)
+            page = self._find("treatments", count, start, end)
             fresh = [document for document in page if document["_id"] not in found]
             found.update((document["_id"], document) for document in fresh)
             if len(page) < CERTAINLY_COMPLETE or not fresh:
@@ -61,8 +61,10 @@ class NightscoutApi:
 
     def newest(self, event_type: str) -> datetime | None:
         """Return when our newest treatment of this type happened, ``None`` without any."""
-        now = datetime.now(UTC) + timedelta(days=1)
-        found = self._find(1, EARLIEST, now, enteredBy=ENTERED_BY, eventType=event_type)
+        soon = datetime.now(UTC) + timedelta(days=1)
+        found = self._find(
+            "treatments", 1, EARLIEST, soon, enteredBy=ENTERED_BY, eventType=event_type
+        )
         return instant(found[0]) if found else None
 
     def create(self, documents: Sequence[Document]) -> None:
@@ -75,40 +77,85 @@ class NightscoutApi:
             NetworkError: Nightscout could not be reached.
         """
         for batch in _batches(documents):
-            self._write("POST", batch)
+            self._write("POST", "treatments", batch)
 
     def replace(self, document: Document) -> None:
         """Replace the stored treatment that has the same ``_id``. Raises as :meth:`create`."""
-        self._write("PUT", json.dumps(document))
+        self._write("PUT", "treatments", json.dumps(document))
 
-    def _find(self, count: int, start: datetime, end: datetime, **equal: str) -> list[Document]:
+    def shows_mmol(self) -> bool:
+        """Tell whether the site shows glucose in mmol/L rather than mg/dL.
+
+        Raises:
+            NightscoutError: the site does not say.
+            NetworkError: Nightscout could not be reached.
+        """
+        status = _parsed(self._request("GET", "status.json"))
+        settings = status.get("settings") if isinstance(status, dict) else None
+        if not isinstance(settings, dict):
+            raise NightscoutError("Nightscout does not say in which units it shows glucose.")
+        return str(settings.get("units")).lower().startswith("mmol")
+
+    def profile(self) -> Document | None:
+        """Return the profile record in force, ``None`` if the site has none. Raises as above."""
+        answer = self._request("GET", "profile/current")
+        record = _parsed(answer)
+        if isinstance(record, dict):
+            return record
+        if answer.content.strip() == b"null":
+            return None
+        raise NightscoutError("Nightscout did not answer with a profile record.")
+
+    def add_profile(self, record: Document) -> None:
+        """Store a further profile record. Raises as :meth:`create`."""
+        self._write("POST", "profile", json.dumps(record))
+
+    def replace_profile(self, record: Document) -> None:
+        """Replace the profile record that has the same ``_id``. Raises as :meth:`create`."""
+        self._write("PUT", "profile", json.dumps(record))
+
+    def activities(self, kind: str) -> list[Document]:
+        """Return our records of this ``activityType``, however old. Raises as above."""
+        soon = datetime.now(UTC) + timedelta(days=1)
+        return self._find("activity", PAGE, EARLIEST, soon, enteredBy=ENTERED_BY, activityType=kind)
+
+    def add_activity(self, record: Document) -> None:
+        """Store an activity record. Raises as :meth:`create`."""
+        self._write("POST", "activity", json.dumps(record))
+
+    def remove_activity(self, record: Document) -> None:
+        """Delete the activity record that has this ``_id``. Raises as :meth:`create`."""
+        self._request("DELETE", f"activity/{record['_id']}")
+
+    def _find(
+        self, collection: str, count: int, start: datetime, end: datetime, **equal: str
+    ) -> list[Document]:
         query = {
             "count": str(count),
             "find[created_at][$gte]": _utc(start),
             "find[created_at][$lte]": _utc(end),
             **{f"find[{name}]": value for name, value in equal.items()},
         }
-        answer = self._request("GET", params=query)
-        documents = _parsed(answer)
+        documents = _parsed(self._request("GET", collection, params=query))
         if not isinstance(documents, list) or not all(
             isinstance(document, dict) and document.get("_id") for document in documents
         ):
             raise NightscoutError(
-                "Nightscout did not answer with a list of treatments. Check that NS_URL is the "
+                f"Nightscout did not answer with a list of {collection}. Check that NS_URL is the "
                 "address of your Nightscout site."
             )
         return documents
 
-    def _write(self, method: str, body: str) -> None:
+    def _write(self, method: str, path: str, body: str) -> None:
         headers = {"Content-Type": "application/json"}
-        self._request(method, data=body.encode(), headers=headers)
+        self._request(method, path, data=body.encode(), headers=headers)
 
     def _request(
-        self, method: str, headers: dict[str, str] | None = None, **options: Any
+        self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> requests.Response:
         answer = self._http.request(
             method,
-            f"{self._base}treatments",
+            self._base + path,
             headers={**self._headers, **(headers or {})},
             allow_redirects=False,
             **options,

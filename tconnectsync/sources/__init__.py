@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Activity, Basal, Bolus, Suspension
+from tconnectsync.domain.events import (
+    Activity,
+    Basal,
+    Bolus,
+    InsulinOnBoard,
+    Suspension,
+)
+from tconnectsync.domain.profiles import PumpSettings
 
 if TYPE_CHECKING:
     from tconnectsync.api import TConnectApi
@@ -42,6 +49,10 @@ class Reader(Protocol):
         """Return when and why delivery was interrupted."""
         ...
 
+    def insulin_on_board(self) -> list[InsulinOnBoard]:
+        """Return how much insulin was on board, of the last two days of the range at least."""
+        ...
+
 
 class Source(Protocol):
     """A cloud that holds the pump's data."""
@@ -53,12 +64,31 @@ class Source(Protocol):
         """Return a reader for ``wanted``; nothing is fetched yet."""
         ...
 
+    def upload_counter(self) -> int | None:
+        """Ask, cheaply, for a number that changes when the pump has uploaded.
+
+        ``None`` if the cloud does not tell. Raises a ``TconnectsyncError`` if it cannot be asked.
+        """
+        ...
+
+    def log_in_anew(self) -> None:
+        """Make the next request begin with a new login."""
+        ...
+
+    def pump_settings(self) -> PumpSettings:
+        """Return what the configured pump is set to.
+
+        Raises:
+            ApiError: the account has no such pump, or its settings cannot be read.
+        """
+        ...
+
 
 def open_source(settings: Settings, clock: PumpClock) -> Source:
     """Return the source that the settings choose; it logs in when it is first asked."""
     from tconnectsync.sources.tconnect import TConnectSource
 
-    return TConnectSource(tconnect_api(vars(settings)), clock)
+    return TConnectSource(tconnect_api(vars(settings)), clock, settings.pump_serial_number)
 
 
 def tconnect_api(values: Mapping[str, Any]) -> TConnectApi:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.sources import open_source
+from tconnectsync.nightscout.profiles import ProfileStyle
+from tconnectsync.sources import Source, open_source
 from tconnectsync.sync.cycle import Cycle
+from tconnectsync.sync.iob import sync_iob
 from tconnectsync.sync.plan import Plan
+from tconnectsync.sync.profiles import sync_profiles
 
 NIGHTSCOUT_TIMEOUT = 60.0
 """Seconds; after a wrong login Nightscout holds every answer back for a while."""
@@ -23,19 +27,59 @@ def assemble(
     *,
     pretend: bool = False,
     on_plan: Callable[[TimeRange, Plan], None] = lambda window, plan: None,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Cycle:
-    """Return the cycle that the settings describe; nothing is sent yet."""
+    """Return the cycle that the settings describe; nothing is sent yet.
+
+    Every request that changes Nightscout is sent within a ``writing`` block.
+    """
     clock = PumpClock(settings.timezone_name)
     http = HttpClient(
-        "Nightscout", read_timeout=NIGHTSCOUT_TIMEOUT, verify=not settings.ns_skip_tls_verify
+        "Nightscout",
+        read_timeout=NIGHTSCOUT_TIMEOUT,
+        verify=not settings.ns_skip_tls_verify,
+        writing=writing,
     )
+    nightscout = NightscoutApi(settings.ns_url, settings.ns_secret, http)
+    source = open_source(settings, clock)
+    once = {
+        "PROFILES": lambda window: _profiles(settings, source, nightscout, pretend),
+        "IOB": lambda window: sync_iob(
+            source.read(window).insulin_on_board(), nightscout, pretend=pretend
+        ),
+    }
     return Cycle(
-        source=open_source(settings, clock),
-        nightscout=NightscoutApi(settings.ns_url, settings.ns_secret, http),
+        source=source,
+        nightscout=nightscout,
         clock=clock,
         features=features,
-        now=lambda: datetime.now(UTC),
+        now=_now,
         pretend=pretend,
         fill_gaps=settings.sync_gaps,
         on_plan=on_plan,
+        at_the_end={name: sync for name, sync in once.items() if name in features},
     )
+
+
+def _profiles(
+    settings: Settings, source: Source, nightscout: NightscoutApi, pretend: bool
+) -> list[str]:
+    style = ProfileStyle(
+        timezone=settings.timezone_name.key,
+        mmol=nightscout.shows_mmol(),
+        targets=settings.nightscout_profile_targets,
+        carbs_hr=settings.nightscout_profile_carbs_hr_value,
+        delay=settings.nightscout_profile_delay_value,
+    )
+    return sync_profiles(
+        source.pump_settings(),
+        nightscout,
+        style,
+        mode=settings.nightscout_profile_upload_mode,
+        now=_now(),
+        pretend=pretend,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

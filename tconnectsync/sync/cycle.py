@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Event
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Document, Wanted, documents
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan, make_plan
-from tconnectsync.sync.window import windows
+from tconnectsync.sync.window import halves, windows
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,10 @@ class Outcome:
     kept: int = 0
     failures: list[Failure] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    others: list[str] = field(default_factory=list)
+    """What was written besides treatments, in words."""
+    ended_by: TconnectsyncError | None = None
+    """What made going on pointless, if anything did; the failures say what was left undone."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Cycle:
     pretend: bool
     fill_gaps: bool
     on_plan: Callable[[TimeRange, Plan], None]
+    at_the_end: Mapping[str, Callable[[TimeRange], list[str]]]
+    """What is synced once, by feature: is given the last window and says what it wrote."""
 
     def run(self, wanted: TimeRange, progress: Progress = lambda windows: windows) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
@@ -82,21 +88,27 @@ class Cycle:
         """
         outcome = Outcome()
         before = Plan()
-        for window in progress(list(windows(wanted, self.source.window_days, self.clock))):
+        chunks = list(windows(wanted, self.source.window_days, self.clock))
+        for window in progress(chunks):
             try:
                 before = self._sync(window, before, outcome)
             except TconnectsyncError as error:
                 rest = TimeRange(window.start, wanted.end) if error.fatal else window
                 outcome.failures.append(Failure(rest, tuple(self.features), str(error)))
                 if error.fatal:
-                    break
+                    outcome.ended_by = error.with_traceback(None)
+                    return outcome
+        for feature, sync in self.at_the_end.items():
+            try:
+                outcome.others += sync(chunks[-1])
+            except TconnectsyncError as error:
+                outcome.failures.append(Failure(chunks[-1], (feature,), str(error)))
         return outcome
 
     def _sync(self, window: TimeRange, before: Plan, outcome: Outcome) -> Plan:
         """Sync one window and return its plan; ``before`` is that of the window before it."""
         reader = self.source.read(window)
         wanted = self._wanted(reader, window, outcome)
-        outcome.skipped.update(reader.skipped)
         if not wanted:
             return Plan()
         times = [want.at for want in wanted]
@@ -124,12 +136,8 @@ class Cycle:
         events: list[Event] = []
         now = self.now()
         for part, feature in parts_of(self.features).items():
-            try:
-                events += getattr(reader, part)()
-            except TconnectsyncError as error:
-                if error.fatal:
-                    raise
-                outcome.failures.append(Failure(window, (feature,), str(error)))
+            events += self._read(part, feature, reader, window, outcome)
+        outcome.skipped.update(reader.skipped)
         return [
             want
             for event in events
@@ -137,6 +145,33 @@ class Cycle:
             for want in documents(event)
             if want.at <= now
         ]
+
+    def _read(
+        self, part: str, feature: str, reader: Reader, window: TimeRange, outcome: Outcome
+    ) -> list[Event]:
+        """Return the events of one part; what is answered badly is asked for day by day at last."""
+        try:
+            events: list[Event] = getattr(reader, part)()
+            return events
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            pieces = list(halves(window, self.clock)) if _answered_badly(error) else [window]
+            if len(pieces) < 2:
+                outcome.failures.append(Failure(window, (feature,), str(error)))
+                return []
+            log.warning("%s Asking for shorter ranges.", error)
+        found = []
+        for piece in pieces:
+            shorter = self.source.read(piece)
+            found += self._read(part, feature, shorter, piece, outcome)
+            outcome.skipped.update(shorter.skipped)
+        return found
+
+
+def _answered_badly(error: TconnectsyncError) -> bool:
+    """Tell whether one bad day may be the reason: the cloud answered, but with nothing usable."""
+    return isinstance(error, ApiError) and error.status in (None, 500)
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 class Feature:
     """Something that can be synced or left out.
 
-    ``parts`` are methods of :class:`tconnectsync.sources.Reader`; ``regular`` is the treatment type
-    that comes every day, by which a run sees how far the one before got.
+    ``parts`` are methods of :class:`tconnectsync.sources.Reader` that give events; one without
+    any is synced once, at the end of a cycle. ``regular`` is the treatment type that comes every
+    day, by which a run sees how far the one before got.
     """
 
     name: str
     meaning: str
-    parts: tuple[str, ...]
+    parts: tuple[str, ...] = ()
     default: bool = False
     regular: str = ""
 
@@ -50,6 +51,14 @@ FEATURES = {
             "PUMP_EVENTS_BASAL_SUSPENSION",
             "of PUMP_EVENTS only site and cartridge changes, alarms and suspensions",
             parts=("suspensions",),
+        ),
+        Feature(
+            "PROFILES",
+            "the pump's insulin profiles, and which one is active",
+        ),
+        Feature(
+            "IOB",
+            "the newest insulin on board, as one activity record",
         ),
     )
 }

@@ -59,3 +59,10 @@ def windows(wanted: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRang
         end = min(clock.midnight(clock.day(start) + days * DAY), wanted.end)
         yield TimeRange(start, end)
         start = end
+
+
+def halves(window: TimeRange, clock: PumpClock) -> Iterator[TimeRange]:
+    """Cut a window into two of whole calendar days; one of a single day stays whole."""
+    last = clock.day(window.end - timedelta(microseconds=1))
+    days = (last - clock.day(window.start)).days + 1
+    return windows(window, (days + 1) // 2, clock)

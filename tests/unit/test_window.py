@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import UsageError
-from tconnectsync.sync.window import caught_up, date_range, last_days, windows
+from tconnectsync.sync.window import caught_up, date_range, halves, last_days, windows
 from tests.support.story import NEW_YORK
 
 NOW = datetime(2024, 3, 12, 15, 0, tzinfo=UTC)
@@ -68,6 +68,13 @@ def test_windows_follow_one_another_and_cover_the_range(start: datetime, hours: 
     assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
     assert all(a.end == b.start for a, b in pairwise(parts))
     assert all(part.end - part.start <= timedelta(days=7, hours=1) for part in parts)
+
+
+@pytest.mark.parametrize(("days", "lengths"), [(1, [1]), (2, [1, 1]), (3, [2, 1]), (7, [4, 3])])
+def test_a_window_is_halved_into_whole_days(days: int, lengths: list[int]) -> None:
+    first = date(2024, 3, 1)
+    window = date_range(first, first + timedelta(days=days - 1), NEW_YORK, NOW)
+    assert [(p.end - p.start).days for p in halves(window, NEW_YORK)] == lengths
 
 
 def test_a_run_after_an_outage_reaches_back_to_where_the_last_one_ended() -> None:

@@ -61,7 +61,7 @@ class World:
         api = TConnectApi(account, sleep=lambda seconds: None, jitter=lambda: 0.0)
         http = HttpClient("Nightscout", sleep=lambda seconds: None)
         cycle = Cycle(
-            source=TConnectSource(api, NEW_YORK),
+            source=TConnectSource(api, NEW_YORK, "90210042"),
             nightscout=NightscoutApi(self.nightscout.url, secret, http),
             clock=NEW_YORK,
             features=features or EVERYTHING,
@@ -69,6 +69,7 @@ class World:
             pretend=pretend,
             fill_gaps=True,
             on_plan=lambda window, plan: None,
+            at_the_end={},
         )
         days = [FIRST + timedelta(days=day) for day in (first, last)]
         return cycle.run(date_range(days[0], days[1], NEW_YORK, cycle.now()))
@@ -221,6 +222,33 @@ def test_a_window_that_fails_is_reported_and_the_others_are_done(world: World) -
     world.tconnect.fault = None
     assert not world.sync(7, 13).failures
     assert world.sync(0, 20).created == 0
+
+
+def test_one_bad_day_costs_only_that_day(world: World) -> None:
+    """Tandem has trouble with the 7th: every answer that holds it is spoilt."""
+
+    def spoilt(request: Request) -> Response | None:
+        if "therapytimeline/" not in request.path:
+            return None
+        first, last = (request.query[name] for name in ("startDate", "endDate"))
+        return Response(b"<html>", 500) if first <= "06-07-2024" <= last else None
+
+    world.tconnect.fault = spoilt
+    outcome = world.sync(0, 13, "BASAL")
+    # A day is asked for with its neighbours.
+    assert {NEW_YORK.day(failure.window.start).day for failure in outcome.failures} == {6, 7, 8}
+    basals = {document["created_at"][:10] for document in world.nightscout.treatments}
+    assert {"2024-06-04", "2024-06-05", "2024-06-10", "2024-06-16"} <= basals
+    world.tconnect.fault = None
+    assert not world.sync(0, 13, "BASAL").failures
+    again = world.sync(0, 13, "BASAL")
+    assert (again.created, again.updated) == (0, 0)
+
+
+def test_a_refusal_is_not_asked_for_again_in_pieces(world: World) -> None:
+    world.tconnect.fault = broken("therapytimeline/", Response(b"", 403))
+    assert len(world.sync(0, 6, "BASAL").failures) == 1
+    assert world.asked("therapytimeline/") == 1
 
 
 def test_a_failed_read_of_nightscout_never_means_that_it_is_empty(world: World) -> None:

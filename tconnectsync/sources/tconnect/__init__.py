@@ -14,7 +14,14 @@ from typing import Any
 
 from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Activity, Basal, Bolus, Suspension
+from tconnectsync.domain.events import (
+    Activity,
+    Basal,
+    Bolus,
+    InsulinOnBoard,
+    Suspension,
+)
+from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.once import Once
 from tconnectsync.sources.tconnect.basals import (
@@ -24,6 +31,8 @@ from tconnectsync.sources.tconnect.basals import (
     timeline_basals,
 )
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
+from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board
+from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
 from tconnectsync.sources.tconnect.values import objects, readable_wall_time
 
@@ -40,13 +49,30 @@ class TConnectSource:
 
     window_days = 7
 
-    def __init__(self, api: TConnectApi, clock: PumpClock) -> None:
+    def __init__(self, api: TConnectApi, clock: PumpClock, serial: str) -> None:
         self._api = api
         self._clock = clock
+        self._serial = serial
 
     def read(self, wanted: TimeRange) -> TConnectReader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
         return TConnectReader(self._api, self._clock, wanted)
+
+    def upload_counter(self) -> int | None:
+        """Return the highest index of what the pump has uploaded (contract tconnect-api §3.2)."""
+        # Without the leading zeros: the service knows it as a number.
+        counter = self._api.android.last_event_uploaded(int(self._serial)).get("maxPumpEventIndex")
+        return counter if isinstance(counter, int) else None
+
+    def log_in_anew(self) -> None:
+        """Make the next request begin with a new login."""
+        self._api.forget_logins()
+
+    def pump_settings(self) -> PumpSettings:
+        """Return what the pump was set to at its last upload."""
+        webui = self._api.webui
+        guid = settings_guid(read_devices(webui.my_devices()), self._serial)
+        return read_settings(webui.device_settings(guid))
 
 
 class TConnectReader:
@@ -70,6 +96,9 @@ class TConnectReader:
         self._therapy_events = Once(lambda: api.controliq.therapy_events(first, last))
         self._csv = Once(lambda: api.ws2.therapy_timeline_csv(first, beyond))
         self._csv_at_once = Once(lambda: api.ws2.therapy_timeline_csv(first, last, patient=False))
+        self._csv_of_last_days = Once(
+            lambda: api.ws2.therapy_timeline_csv(max(first, last - DAY), last)
+        )
         self._suspensions = Once(lambda: api.ws2.basal_suspension(first, last))
 
     def basals(self) -> list[Basal]:
@@ -115,6 +144,11 @@ class TConnectReader:
     def suspensions(self) -> list[Suspension]:
         """Return site changes, alarms and suspensions by the person."""
         return basal_suspensions(self._suspensions(), self._clock, self.skipped)
+
+    def insulin_on_board(self) -> list[InsulinOnBoard]:
+        """Return how much insulin was on board, as the CSV export tells it."""
+        csv = self._csv if self._csv.asked else self._csv_of_last_days
+        return csv_insulin_on_board(csv()["iobData"], self._clock, self.skipped)
 
     def _known_until(self) -> datetime:
         """Return the newest instant of which TherapyEvents knows, at most the range's end."""

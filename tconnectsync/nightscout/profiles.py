@@ -1,0 +1,128 @@
+"""From the pump's profiles to a Nightscout profile record, compared by value.
+
+Contract tconnect-processing §11, nightscout-api §1.5 and §4.6. Profiles that only Nightscout knows,
+and fields that we do not know, stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any
+
+from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
+from tconnectsync.nightscout.documents import Document
+
+FROM_THE_BEGINNING = "1970-01-01T00:00:00.000Z"
+TARGETS = ("segments", "alerts")
+"""Where ``target_low`` and ``target_high`` come from."""
+
+
+@dataclass(frozen=True)
+class ProfileStyle:
+    """How profiles are written down.
+
+    ``timezone`` is the pump's zone; ``mmol`` says that the site shows mmol/L; ``targets`` is one of
+    :data:`TARGETS`; ``carbs_hr`` (g/h) and ``delay`` (minutes) are what the pump does not know.
+    """
+
+    timezone: str
+    mmol: bool
+    targets: str
+    carbs_hr: str
+    delay: str
+
+
+def revised_record(
+    current: Mapping[str, Any] | None, settings: PumpSettings, style: ProfileStyle
+) -> Document | None:
+    """Return the profile record that shows the pump's profiles, ``None`` if ``current`` does.
+
+    ``current`` is the site's newest record, ``None`` when it has none. The times of a new record
+    are not set; see :func:`stamped`.
+
+    Raises:
+        ValueError: the pump does not say which of its profiles is active.
+    """
+    active = [profile.name for profile in settings.profiles if profile.active]
+    if len(active) != 1:
+        raise ValueError("the pump does not say which profile is active")
+    record = dict(current or {"units": _units(style)})
+    stored = record.get("store")
+    store = dict(stored) if isinstance(stored, dict) else {}
+    for profile in settings.profiles:
+        entry = _entry(profile, settings, style)
+        known = store.get(profile.name)
+        if not isinstance(known, dict):
+            store[profile.name] = entry
+        elif not all(same(value, known.get(name)) for name, value in entry.items()):
+            store[profile.name] = {**known, **entry}
+    changed = store != stored or record.get("defaultProfile") != active[0]
+    return {**record, "store": store, "defaultProfile": active[0]} if changed else None
+
+
+def stamped(record: Mapping[str, Any], now: datetime) -> Document:
+    """Return a record to be added: as valid from ``now`` on, and without the old one's ``_id``."""
+    moment = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = {name: value for name, value in record.items() if name != "_id"}
+    return {**fields, "startDate": moment, "created_at": moment}
+
+
+def same(one: object, other: object) -> bool:
+    """Tell whether two values mean the same: numbers may be texts, and differ in the 7th digit."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return _canonical(one) == _canonical(other)
+
+
+def _canonical(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    try:
+        return f"{float(value):.6f}"
+    except ValueError:
+        return value
+
+
+def _units(style: ProfileStyle) -> str:
+    return "mmol" if style.mmol else "mg/dl"
+
+
+def _entry(profile: Profile, settings: PumpSettings, style: ProfileStyle) -> Document:
+    """Return a profile as an entry of a record's ``store``; numbers at this level are texts."""
+
+    def glucose(mgdl: float) -> float:
+        return round(mgdl / MGDL_PER_MMOL if style.mmol else mgdl, 2)
+
+    def each(value: Callable[[Segment], float]) -> list[Document]:
+        return [_item(segment.start, value(segment)) for segment in profile.segments]
+
+    if style.targets == "alerts":
+        low = [_item(time(), glucose(settings.low_alert))]
+        high = [_item(time(), glucose(settings.high_alert))]
+    else:
+        low = high = each(lambda segment: glucose(segment.target))
+    entry = {
+        "dia": f"{profile.insulin_duration.total_seconds() / 3600:g}",
+        "sens": each(lambda segment: glucose(segment.correction_factor)),
+        "basal": each(lambda segment: segment.basal_rate),
+        "target_low": low,
+        "target_high": high,
+        "carbs_hr": style.carbs_hr,
+        "delay": style.delay,
+        "timezone": style.timezone,
+        "startDate": FROM_THE_BEGINNING,
+        "units": _units(style),
+    }
+    # Nightscout divides by the ratio; a pump that does not ask for carbs may have none.
+    if all(segment.carb_ratio > 0 for segment in profile.segments):
+        entry["carbratio"] = each(lambda segment: segment.carb_ratio)
+    return entry
+
+
+def _item(start: time, value: float) -> Document:
+    seconds = start.hour * 3600 + start.minute * 60
+    return {"time": f"{start:%H:%M}", "timeAsSeconds": seconds, "value": value}
