@@ -8,7 +8,8 @@ from datetime import date
 
 import pytest
 
-from tconnectsync.cli import commands, parse
+from tconnectsync.cli.options import parse
+from tconnectsync.cli.report import commands
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.cycle import Failure
@@ -45,7 +46,6 @@ def test_dates_are_read_in_two_ways(text: str) -> None:
         (["--days", "many"], "number of days"),
         (["--features", "BASAL", "DANCE"], "DANCE is not a feature. Choose from: BASAL"),
         (["--features", ","], "nothing is not a feature"),
-        (["--auto-update"], "not available yet"),
         (["--check-login"], "not available yet"),
         (["--feat", "BASAL"], "unrecognized"),
     ],

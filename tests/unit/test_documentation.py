@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tconnectsync import cli
+from tconnectsync.cli import options
 from tconnectsync.config import VARIABLES, load
 from tconnectsync.errors import ConfigError
 from tconnectsync.sync.features import FEATURES
@@ -43,7 +44,7 @@ def test_the_help_names_every_feature(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_readme_s_options_exist() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     others = {"--rm", "--env-file"}  # docker's
-    known = {option for action in cli._parser()._actions for option in action.option_strings}
+    known = {option for action in options._parser()._actions for option in action.option_strings}
     assert named - others <= known
 
 

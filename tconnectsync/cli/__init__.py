@@ -1,0 +1,182 @@
+"""The command line: options in, sentences and an exit code out.
+
+The only room that prints, sets up logging and decides the exit code. What takes long to import is
+imported when it is needed, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tconnectsync.cli.options import parse
+from tconnectsync.cli.report import (
+    keep_quiet,
+    print_plan,
+    progress,
+    report,
+    say,
+    say_what_was_done,
+)
+from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.sync.features import FEATURES
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tconnectsync.config import Settings
+    from tconnectsync.domain.clock import TimeRange
+    from tconnectsync.sync.cycle import Cycle, Outcome
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return 0 when done, 1 when something failed, 2 for wrong use."""
+    try:
+        options = parse(arguments)
+        if options.demo:
+            from tconnectsync.demo.show import demo
+
+            demo(print)
+            return 0
+        return auto_update(options) if options.auto_update else sync(options)
+    except ConfigError as error:
+        say("tconnectsync cannot start, because of its configuration:")
+        for problem in error.problems:
+            say(f"  {problem}")
+        say("Set it in the environment, in .env here or in ~/.config/tconnectsync/.env.")
+        return error.exit_code
+    except TconnectsyncError as error:
+        say(f"tconnectsync: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("Stopped. Nothing is lost: the next run goes on from here.")
+        return 1
+    except Exception:
+        log.exception("This should not have happened. Please report it with the lines below.")
+        return 1
+
+
+def sync(options: argparse.Namespace) -> int:
+    """Run one cycle as the options and the configuration say; return the exit code."""
+    from tconnectsync.sync.assemble import assemble
+
+    settings = _settings(options)
+    cycle = assemble(
+        settings,
+        options.features,
+        pretend=options.pretend,
+        on_plan=print_plan if options.pretend else keep_quiet,
+    )
+    wanted = _range(options, settings, cycle)
+    _announce(wanted, options, cycle)
+    return report(cycle.run(wanted, progress), options, cycle.clock)
+
+
+def auto_update(options: argparse.Namespace) -> int:
+    """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
+    import random
+    import time
+
+    from tconnectsync.stop import Stop, Stopped
+    from tconnectsync.sync.assemble import assemble
+    from tconnectsync.sync.autoupdate import Loop, LoopSettings
+
+    settings = _settings(options)
+    stop = Stop()
+    cycle = assemble(
+        settings,
+        options.features,
+        pretend=options.pretend,
+        on_plan=print_plan if options.pretend else keep_quiet,
+        writing=stop.writing,
+    )
+    loop = Loop(
+        LoopSettings.of(settings),
+        latest_index=cycle.source.upload_counter,
+        run_cycle=_moving_cycle(options, settings, cycle),
+        log_in_anew=cycle.source.log_in_anew,
+        pretend=options.pretend,
+        clock=time.monotonic,
+        wait=time.sleep,
+        jitter=random.random,
+    )
+    try:
+        with stop.listening():
+            return loop.run()
+    except Stopped:
+        log.info("Stopped. Nothing is lost: the next run goes on from here.")
+        return 0
+
+
+def _moving_cycle(
+    options: argparse.Namespace, settings: Settings, cycle: Cycle
+) -> Callable[[], Outcome]:
+    """Return what syncs up to now, and what failed before once more."""
+    failed_from: datetime | None = None
+
+    def run() -> Outcome:
+        nonlocal failed_from
+        wanted = _range(options, settings, cycle, failed_from)
+        _announce(wanted, options, cycle)
+        outcome = cycle.run(wanted, progress)
+        failed_from = min((failure.window.start for failure in outcome.failures), default=None)
+        say_what_was_done(outcome, options)
+        if outcome.ended_by:
+            raise outcome.ended_by
+        return outcome
+
+    return run
+
+
+def _announce(wanted: TimeRange, options: argparse.Namespace, cycle: Cycle) -> None:
+    log.info(
+        "Syncing %s from %s to %s%s.",
+        ", ".join(options.features),
+        cycle.clock.here(wanted.start).isoformat(" ", "minutes"),
+        cycle.clock.here(wanted.end).isoformat(" ", "minutes"),
+        " (pretend)" if options.pretend else "",
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from tconnectsync import config
+    from tconnectsync.util.cli import enable_logging, given_values
+
+    environment, files = given_values()
+    if options.source:
+        environment["TCONNECT_SOURCE"] = options.source
+    settings = config.load(environment, files)
+    enable_logging(logging.DEBUG if options.verbose else logging.INFO, settings.secrets)
+    for notice in config.notices(environment, files):
+        log.warning(notice)
+    return settings
+
+
+def _range(
+    options: argparse.Namespace,
+    settings: Settings,
+    cycle: Cycle,
+    failed_from: datetime | None = None,
+) -> TimeRange:
+    """Return what a run covers; ``failed_from`` is where the last one left something undone."""
+    from tconnectsync.sync.window import caught_up, date_range, last_days
+
+    clock, now = cycle.clock, cycle.now()
+    if options.start_date is not None:
+        return date_range(options.start_date, options.end_date, clock, now)
+    wanted = last_days(options.days or 1, now)
+    regular = {FEATURES[name].regular for name in options.features} - {""}
+    newest = [cycle.nightscout.newest(event_type) for event_type in sorted(regular)]
+    extended, cut_off = caught_up(wanted, [*newest, failed_from], settings.catch_up_days)
+    if extended.start < wanted.start:
+        log.info("The last sync was longer ago; reaching back to %s.", clock.day(extended.start))
+    if cut_off:
+        log.warning(
+            "The last sync was more than CATCH_UP_DAYS ago. For what is older, run tconnectsync "
+            "with --start-date and --end-date."
+        )
+    return extended

@@ -1,0 +1,104 @@
+"""The options of the command line, checked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from tconnectsync import __version__
+from tconnectsync.errors import UsageError
+from tconnectsync.sync.features import DEFAULT, FEATURES
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message.removeprefix('argument ')}. See tconnectsync --help.")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read and check the options.
+
+    Raises:
+        UsageError: an option is unknown, unreadable or does not go with another.
+    """
+    options = _parser().parse_args(arguments)
+    options.features = [name for group in options.features for name in group.split(",") if name]
+    _check_features(options.features)
+    _check_dates(options)
+    if options.check_login:
+        raise UsageError(f"--check-login is not available yet in version {__version__}.")
+    return options
+
+
+def _check_dates(options: argparse.Namespace) -> None:
+    first, last = options.start_date, options.end_date
+    if (first is None) != (last is None):
+        raise UsageError("--start-date and --end-date belong together: give both or neither.")
+    if first is None:
+        return
+    if options.days is not None:
+        raise UsageError("--days cannot be combined with --start-date and --end-date.")
+    if options.auto_update:
+        raise UsageError("--auto-update cannot be combined with --start-date and --end-date.")
+    if last < first:
+        raise UsageError(f"--end-date {last} lies before --start-date {first}.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    names = "\n".join(f"  {feature.name:<29} {feature.meaning}" for feature in FEATURES.values())
+    parser = _Parser(
+        prog="tconnectsync",
+        description="Copies what a Tandem insulin pump did from Tandem's cloud into Nightscout.",
+        epilog=f"features:\n{names}\n\nexit codes: 0 done, 1 something failed, 2 wrong use",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--version", action="version", version=f"tconnectsync {__version__}")
+    add("--days", type=_days, metavar="N", help="sync the last N days (default: 1)")
+    add("--start-date", type=_date, metavar="DATE", help="sync from this day on (YYYY-MM-DD)")
+    add("--end-date", type=_date, metavar="DATE", help="sync to the end of this day")
+    add(
+        "--features",
+        nargs="+",
+        default=list(DEFAULT),
+        metavar="F",
+        help=f"what to sync (default: {' '.join(DEFAULT)})",
+    )
+    add("--pretend", action="store_true", help="show what would be written, write nothing")
+    add("--source", help="the cloud to sync from, instead of TCONNECT_SOURCE: tconnect")
+    add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
+    add("--auto-update", action="store_true", help="go on for ever: sync when the pump uploads")
+    add("--check-login", action="store_true", help="(not available yet)")
+    add("-v", "--verbose", action="store_true", help="say more about what is done")
+    return parser
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 3650:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 to 3650")
+    return int(text)
+
+
+def _date(text: str) -> date:
+    import arrow
+
+    try:
+        return arrow.get(text.strip(), ["YYYY-MM-DD", "MM-DD-YYYY"]).date()
+    except (ValueError, arrow.ParserError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a date; write it like 2024-01-31"
+        ) from None
+
+
+def _check_features(names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in FEATURES]
+    if unknown or not names:
+        raise UsageError(
+            f"{', '.join(unknown) or 'nothing'} is not a feature. Choose from: "
+            f"{', '.join(FEATURES)}."
+        )

@@ -1,0 +1,101 @@
+"""What the command line says: progress, plans, results, and what to do about failures."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from tconnectsync.domain.clock import PumpClock, TimeRange
+    from tconnectsync.sync.cycle import Failure, Outcome
+    from tconnectsync.sync.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+def say(text: str) -> None:
+    """Print for a person, not for a pipe."""
+    print(text, file=sys.stderr)
+
+
+def progress(windows: list[TimeRange]) -> Iterable[TimeRange]:
+    """Hand on the windows, with a bar on a terminal when there are several."""
+    if len(windows) < 2 or not sys.stderr.isatty():
+        yield from windows
+        return
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    with logging_redirect_tqdm([logging.getLogger("tconnectsync")]):
+        yield from tqdm(windows, unit="window", desc="Syncing")
+
+
+def print_plan(window: TimeRange, plan: Plan) -> None:
+    """Show what would be written for one window."""
+    from tconnectsync.sync.show import lines
+
+    print(f"From {window.start:%Y-%m-%d %H:%M %z} to {window.end:%Y-%m-%d %H:%M %z}:")
+    for line in lines(plan):
+        print(line)
+
+
+def keep_quiet(window: TimeRange, plan: Plan) -> None:
+    """Show nothing of a plan that is carried out anyway."""
+
+
+def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> int:
+    """Say what was done and what was not; return the exit code."""
+    say_what_was_done(outcome, options)
+    for failure in outcome.failures:
+        log.error("%s failed. %s", _what(failure, clock), failure.reason)
+    for command in commands(outcome.failures, options.pretend, clock):
+        say(f"To repeat what failed: {command}")
+    return 1 if outcome.failures else 0
+
+
+def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
+    """Say what was written, or would be, and what was left out."""
+    done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
+    if options.pretend:
+        print(f"Nothing was written (--pretend). Treatments that would be: {done}.")
+    else:
+        print(f"Treatments: {done}.")
+    for line in outcome.others:
+        print(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
+    for what, times in outcome.skipped.most_common():
+        log.warning("Left out because it is not understood: %s (%d times).", what, times)
+
+
+def _what(failure: Failure, clock: PumpClock) -> str:
+    first, last = _days_of(failure.window, clock)
+    return f"{' '.join(failure.features)} from {first} to {last}"
+
+
+def _days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
+    from datetime import timedelta
+
+    return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
+
+
+def commands(failures: Sequence[Failure], pretend: bool, clock: PumpClock) -> list[str]:
+    """Return the commands that repeat what failed, one for windows that follow each other."""
+    by_window: dict[tuple[date, date], list[str]] = {}
+    for failure in failures:
+        names = by_window.setdefault(_days_of(failure.window, clock), [])
+        names += [name for name in failure.features if name not in names]
+    spans: list[tuple[date, date, list[str]]] = []
+    for (first, last), names in by_window.items():
+        if spans and spans[-1][2] == names and (first - spans[-1][1]).days <= 1:
+            spans[-1] = (spans[-1][0], last, names)
+        else:
+            spans.append((first, last, names))
+    return [
+        f"tconnectsync --start-date {first} --end-date {last} --features {' '.join(names)}"
+        + (" --pretend" if pretend else "")
+        for first, last, names in spans
+    ]

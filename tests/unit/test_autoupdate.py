@@ -1,0 +1,517 @@
+"""The loop of --auto-update, on a clock that only its waiting moves. Times are minutes."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.errors import (
+    ApiError,
+    FirewallError,
+    LoginError,
+    NetworkError,
+    NightscoutError,
+    NightscoutLoginError,
+    TconnectsyncError,
+)
+from tconnectsync.sync.autoupdate import Loop, LoopSettings
+from tconnectsync.sync.cycle import Failure, Outcome
+
+DEFAULTS = LoopSettings(
+    default_sleep_seconds=300,
+    max_sleep_seconds=1500,
+    unexpected_no_index_sleep_seconds=60,
+    use_fixed_sleep=False,
+    no_data_failure_minutes=180,
+    failure_minutes=75,
+    api_failure_minutes=45,
+    restart_on_failure=False,
+    max_loop_invocations=-1,
+)
+RESTARTING = replace(DEFAULTS, restart_on_failure=True)
+PATIENT = replace(DEFAULTS, api_failure_minutes=0)
+HOUR, DAY = 60, 24 * 60
+DOWN = NetworkError("Nightscout (ns.example.org): the connection failed or was cut.")
+MONDAY = datetime(2024, 6, 3, tzinfo=UTC)
+SOME_RANGE = TimeRange(MONDAY, MONDAY + timedelta(days=1))
+
+
+class Stopped(BaseException):
+    """A person has pressed Ctrl-C."""
+
+
+class World:
+    """A pump that uploads at given times, and the services in between.
+
+    ``index_at`` is what the counter shows at a time; ``new_at`` how many documents a cycle would
+    create then; ``poll_fault`` and ``cycle_fault`` what goes wrong then.
+    """
+
+    def __init__(self, uploads: Iterable[float] = (), settings: LoopSettings = DEFAULTS) -> None:
+        self.uploads = sorted(uploads)
+        self.settings = settings
+        self.pretend = False
+        self.jitter = 0.0
+        self.index_at: Callable[[float], int | None] = self._uploaded_by
+        self.new_at: Callable[[float], int] = lambda now: self._uploaded_by(now) - self.synced
+        self.poll_fault: Callable[[float], TconnectsyncError | None] = lambda now: None
+        self.cycle_fault: Callable[[float], Exception | Outcome | None] = lambda now: None
+        self.synced = 0
+        self.seconds = 0.0
+        self.polls: list[float] = []
+        self.cycles: list[float] = []
+        self.logins: list[float] = []
+
+    @property
+    def now(self) -> float:
+        return self.seconds / 60
+
+    @property
+    def waits(self) -> list[float]:
+        """The time from each poll to the next."""
+        return [round(later - earlier, 6) for earlier, later in pairwise(self.polls)]
+
+    def run(self, until: float) -> int | None:
+        """Run the loop; return its exit code, or nothing if it was still going at that time."""
+
+        def wait(seconds: float) -> None:
+            assert seconds >= 0
+            self.seconds += seconds
+            if self.now >= until:
+                raise Stopped
+
+        loop = Loop(
+            self.settings,
+            latest_index=self._latest_index,
+            run_cycle=self._run_cycle,
+            log_in_anew=lambda: self.logins.append(self.now),
+            pretend=self.pretend,
+            clock=lambda: self.seconds,
+            wait=wait,
+            jitter=lambda: self.jitter,
+        )
+        try:
+            return loop.run()
+        except Stopped:
+            return None
+
+    def delays(self) -> list[float]:
+        """Return how long after each upload the next cycle ran."""
+        return [min(c for c in self.cycles if c >= upload) - upload for upload in self.uploads]
+
+    def _uploaded_by(self, now: float) -> int:
+        return bisect(self.uploads, now + 1e-9) + 1
+
+    def _latest_index(self) -> int | None:
+        self.polls.append(self.now)
+        if fault := self.poll_fault(self.now):
+            raise fault
+        return self.index_at(self.now)
+
+    def _run_cycle(self) -> Outcome:
+        self.cycles.append(self.now)
+        fault = self.cycle_fault(self.now)
+        if isinstance(fault, Outcome):
+            return fault
+        if fault:
+            raise fault
+        new = self.new_at(self.now)
+        self.synced += new
+        return Outcome(created=new, kept=self.synced)
+
+
+def every(minutes: float, *, until: float, first: float = 17) -> list[float]:
+    return [first + number * minutes for number in range(int((until - first) / minutes))]
+
+
+def failed(*features: str, kept: int = 0) -> Outcome:
+    return Outcome(kept=kept, failures=[Failure(SOME_RANGE, features, "It did not work.")])
+
+
+@contextmanager
+def lines(caplog: pytest.LogCaptureFixture, name: str) -> Iterator[list[logging.LogRecord]]:
+    """Collect the log's lines that begin with ``name``."""
+    found: list[logging.LogRecord] = []
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG, "tconnectsync"):
+        yield found
+    found += [record for record in caplog.records if record.getMessage().startswith(name)]
+
+
+# When to poll
+
+
+def test_an_hourly_upload_is_synced_within_minutes_and_with_few_polls() -> None:
+    world = World(every(HOUR, until=3 * DAY))
+    world.run(until=3 * DAY)
+    assert max(world.delays()) <= 5
+    assert max(world.delays()[20:]) <= 2
+    assert len([poll for poll in world.polls if poll > DAY]) <= 5 * 48
+
+
+def test_uploads_every_five_minutes_are_synced_within_a_minute_or_two() -> None:
+    world = World(every(5, until=DAY, first=4.5))
+    world.run(until=DAY)
+    assert len(world.cycles) >= len(world.uploads) - 1
+    assert max(world.delays()[30:]) <= 2
+
+
+def test_uploads_that_become_more_frequent_are_noticed() -> None:
+    world = World([*every(HOUR, until=DAY), *every(5, until=3 * DAY, first=DAY)])
+    world.run(until=3 * DAY)
+    last_day = [cycle for cycle in world.cycles if cycle > 2 * DAY]
+    assert len(last_day) > 200
+
+
+@given(st.lists(st.floats(0.5, 600), min_size=1, max_size=60))
+def test_no_upload_waits_longer_than_the_longest_sleep(gaps: list[float]) -> None:
+    world = World(accumulate(gaps))
+    world.run(until=sum(gaps) + 30)
+    assert max(world.delays()) <= 25 + 1e-6
+    assert min(world.waits) >= 1 - 1e-6
+
+
+def test_a_night_without_uploads_does_not_change_the_rhythm() -> None:
+    evening, morning = every(HOUR, until=12 * HOUR), every(HOUR, until=DAY, first=20 * HOUR)
+    world = World([*evening, *morning])
+    world.run(until=DAY)
+    assert max(world.delays()[-len(morning) :]) <= 5
+
+
+def test_hourly_uploads_that_come_a_little_early_or_late_are_no_reason_to_warn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(base + (-9, 4, 8, -2)[n % 4] for n, base in enumerate(every(HOUR, until=DAY)))
+    with lines(caplog, "Autoupdate") as told:
+        world.run(until=DAY)
+    assert told == []
+
+
+def test_a_fixed_sleep_takes_no_notice_of_the_rhythm() -> None:
+    world = World(every(7, until=2 * DAY, first=2), replace(DEFAULTS, use_fixed_sleep=True))
+    world.run(until=DAY)
+    assert set(world.waits) == {5}
+
+
+def test_the_longest_sleep_also_bounds_the_default_one() -> None:
+    world = World(settings=replace(DEFAULTS, max_sleep_seconds=120))
+    world.run(until=HOUR)
+    assert set(world.waits) == {2}
+
+
+def test_an_overdue_upload_is_asked_for_more_often_but_not_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(every(HOUR, until=8 * HOUR))
+    with lines(caplog, "AutoupdateNoIndexChangeWarning") as told:
+        world.run(until=2 * DAY)
+    assert 1 in world.waits[-1000:]
+    assert set(world.waits[-100:]) == {5}
+    assert 1 <= len(told) <= 8
+
+
+def test_the_number_of_rounds_can_be_limited() -> None:
+    world = World(settings=replace(DEFAULTS, max_loop_invocations=3))
+    assert world.run(until=DAY) == 0
+    assert len(world.polls) == 3
+
+
+def test_a_wish_to_stop_ends_the_waiting() -> None:
+    world = World(every(HOUR, until=DAY))
+    assert world.run(until=30) is None
+    assert world.polls[-1] < 30
+
+
+# What the counter shows
+
+
+def test_only_a_counter_that_has_moved_leads_to_a_cycle() -> None:
+    world = World([30, 50])
+    world.run(until=2 * HOUR)
+    assert world.cycles == [0, 30, 50]
+
+
+def test_a_counter_of_zero_is_a_counter() -> None:
+    world = World()
+    world.index_at = lambda now: 0
+    world.run(until=HOUR)
+    assert world.cycles == [0]
+
+
+def test_a_counter_that_goes_down_is_that_of_another_pump_and_leads_to_a_cycle(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.index_at = lambda now: 5000 if now < 30 else 3
+    with lines(caplog, "Autoupdate") as told:
+        world.run(until=HOUR)
+    assert world.cycles == [0, 30]
+    assert told == []
+
+
+def test_without_a_counter_every_poll_syncs_and_never_more_often_than_usual(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(every(HOUR, until=DAY))
+    world.index_at = lambda now: None
+    with lines(caplog, "Tandem does not tell") as told:
+        world.run(until=DAY)
+    assert world.cycles == world.polls
+    assert max(world.delays()) <= 25
+    assert min(world.waits) == 5
+    assert 1 <= len(told) <= 10
+
+
+def test_a_counter_that_is_missing_for_a_while_changes_nothing_else() -> None:
+    world = World([40])
+    world.index_at = lambda now: None if 10 <= now < 20 else world._uploaded_by(now)
+    world.run(until=HOUR)
+    assert world.cycles == [0, 10, 15, 40]
+
+
+def test_silence_for_long_is_an_error_also_without_a_counter(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(settings=RESTARTING)
+    world.index_at = lambda now: None
+    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as told:
+        assert world.run(until=DAY) == 1
+    assert (len(told), world.now) == (1, 180)
+
+
+# Nothing uploaded, and nothing new: two different things
+
+
+def test_a_phone_that_is_off_for_a_day_is_reported_and_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World([30, DAY])
+    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as told:
+        assert world.run(until=DAY + HOUR) is None
+    assert 1 <= len(told) <= 9
+    assert told[0].levelno == logging.ERROR
+    assert "nothing for 180 minutes" in told[0].getMessage()
+    assert world.delays()[-1] <= 5
+
+
+def test_a_phone_that_is_off_for_hours_can_end_the_loop() -> None:
+    world = World([30], RESTARTING)
+    assert world.run(until=DAY) == 1
+    assert world.now == pytest.approx(30 + 180, abs=5)
+
+
+def test_waiting_for_an_upload_is_not_taken_for_uploads_without_anything_new(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World([30, 30 + 170], RESTARTING)
+    with lines(caplog, "AutoupdateFailure") as told:
+        assert world.run(until=4 * HOUR) is None
+    assert told == []
+
+
+def test_what_tandem_has_not_ready_at_once_is_looked_for_again_after_a_new_login() -> None:
+    world = World([30])
+    world.new_at = lambda now: 5 if now == 35 else 0
+    world.run(until=3 * HOUR)
+    assert world.cycles == [0, 30, 35]
+    assert world.logins == [30]
+
+
+def test_uploads_without_anything_new_are_an_error_after_a_while_and_need_no_more_logins(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(every(HOUR, until=6 * HOUR, first=30))
+    world.new_at = lambda now: 0
+    with lines(caplog, "AutoupdateFailure") as told:
+        assert world.run(until=6 * HOUR) is None
+    names = [record.getMessage().partition(":")[0] for record in told]
+    assert names == ["AutoupdateFailureWarning"] * 2 + ["AutoupdateFailureError"]
+    assert len(world.logins) == 1
+
+
+def test_uploads_without_anything_new_can_end_the_loop() -> None:
+    world = World(every(HOUR, until=6 * HOUR, first=30), RESTARTING)
+    world.new_at = lambda now: 0
+    assert world.run(until=6 * HOUR) == 1
+    assert world.now == pytest.approx(30 + 2 * HOUR, abs=5)
+
+
+def test_something_new_in_between_ends_the_time_without(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(every(HOUR, until=10 * HOUR, first=30))
+    world.new_at = lambda now: int(int(now / HOUR) % 2)
+    with lines(caplog, "AutoupdateFailureError") as told:
+        world.run(until=10 * HOUR)
+    assert told == []
+
+
+def test_a_basal_that_has_only_grown_is_something_new(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(every(HOUR, until=10 * HOUR))
+    world.cycle_fault = lambda now: Outcome(updated=1)
+    with lines(caplog, "AutoupdateFailure") as told:
+        world.run(until=10 * HOUR)
+    assert told == []
+
+
+def test_pretending_plans_every_cycle_and_expects_nothing_new(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(every(HOUR, until=6 * HOUR), RESTARTING)
+    world.pretend = True
+    world.new_at = lambda now: 0
+    with lines(caplog, "AutoupdateFailure") as told:
+        assert world.run(until=6 * HOUR) is None
+    assert len(world.cycles) == 1 + len(world.uploads)
+    assert told == []
+
+
+# What goes wrong
+
+
+def during(
+    begin: float, end: float, error: TconnectsyncError
+) -> Callable[[float], TconnectsyncError | None]:
+    return lambda now: error if begin <= now < end else None
+
+
+TROUBLE = [
+    DOWN,
+    ApiError("Tandem's cloud could not give the upload counter", 503),
+    ApiError("Tandem's cloud refused to give the upload counter", 403),
+    LoginError("The login of the t:connect app failed", 500),
+    NightscoutError("Nightscout is in trouble; the next run tries again", 502),
+]
+
+
+@pytest.mark.parametrize("where", ["poll_fault", "cycle_fault"])
+@pytest.mark.parametrize("error", TROUBLE, ids=lambda error: type(error).__name__)
+def test_trouble_is_waited_out_and_then_caught_up_with(
+    error: TconnectsyncError, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World([60])
+    setattr(world, where, during(50, 90, error))
+    with lines(caplog, str(error).removesuffix(".")) as told:
+        assert world.run(until=2 * HOUR) is None
+    assert world.synced == 2
+    assert world.delays()[0] <= 35
+    assert [record.levelno for record in told[:3]] == [30, 30, 40]
+    assert told[0].getMessage().endswith("Trying again in 30 s.")
+
+
+def test_the_waits_grow_up_to_the_default_sleep_and_are_never_quite_the_same() -> None:
+    world = World(settings=PATIENT)
+    world.poll_fault = lambda now: DOWN
+    world.run(until=HOUR)
+    assert world.waits[:6] == [0.5, 1, 2, 4, 5, 5]
+    world = World(settings=PATIENT)
+    world.poll_fault = lambda now: DOWN
+    world.jitter = 1.0
+    world.run(until=HOUR)
+    assert world.waits[:2] == [0.625, 1.25]
+
+
+@pytest.mark.parametrize("where", ["poll_fault", "cycle_fault"])
+def test_trouble_without_a_break_ends_the_loop_after_the_time_allowed(where: str) -> None:
+    world = World()
+    setattr(world, where, lambda now: DOWN)
+    assert world.run(until=DAY) == 1
+    assert 45 <= world.now <= 50
+
+
+def test_trouble_never_ends_the_loop_where_that_is_wanted() -> None:
+    world = World([30], PATIENT)
+    world.poll_fault = during(10, 3 * DAY, DOWN)
+    assert world.run(until=4 * DAY) is None
+    assert world.synced == 2
+
+
+def test_trouble_that_comes_and_goes_never_ends_the_loop() -> None:
+    world = World(every(HOUR, until=2 * DAY))
+    world.poll_fault = lambda now: DOWN if now % 50 < 40 else None
+    assert world.run(until=2 * DAY) is None
+
+
+@pytest.mark.parametrize("where", ["poll_fault", "cycle_fault"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        LoginError("The login of the t:connect app was refused", 401),
+        NightscoutLoginError("Nightscout does not accept NS_SECRET for this.", 401),
+    ],
+    ids=["Tandem", "Nightscout"],
+)
+def test_wrong_credentials_end_the_loop_at_once(error: TconnectsyncError, where: str) -> None:
+    world = World(settings=PATIENT)
+    setattr(world, where, lambda now: error)
+    assert world.run(until=DAY) == 1
+    assert (world.now, len(world.polls)) == (0, 1)
+
+
+@pytest.mark.parametrize("where", ["poll_fault", "cycle_fault"])
+def test_a_firewall_block_is_given_half_an_hour_each_time(where: str) -> None:
+    world = World([60])
+    setattr(world, where, during(0, 100, FirewallError("Tandem's firewall blocks this address.")))
+    assert world.run(until=4 * HOUR) is None
+    assert [poll for poll in world.polls if poll < 125] == [0, 30, 60, 90, 120]
+    assert world.synced == 2
+
+
+def test_a_cycle_that_could_do_nothing_counts_as_trouble() -> None:
+    world = World()
+    world.cycle_fault = lambda now: failed("BASAL", "BOLUS")
+    assert world.run(until=DAY) == 1
+    assert 45 <= world.now <= 50
+
+
+def test_what_failed_is_tried_again_though_the_counter_has_not_moved(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World([30])
+    world.cycle_fault = lambda now: failed("BOLUS", kept=9) if 30 <= now < 32 else None
+    with lines(caplog, "BOLUS failed. It did not work.") as told:
+        world.run(until=2 * HOUR)
+    assert world.cycles == [0, 30, 30.5, 31.5, 33.5]
+    assert len(told) == 3
+
+
+def test_a_feature_that_never_works_neither_ends_the_loop_nor_holds_the_others_up() -> None:
+    world = World(every(5, until=DAY, first=4.5))
+    world.cycle_fault = lambda now: failed("PUMP_EVENTS", kept=300)
+    assert world.run(until=DAY) is None
+    assert max(world.delays()[30:]) <= 2
+
+
+def test_a_feature_that_never_works_is_tried_less_and_less_often() -> None:
+    world = World()
+    world.cycle_fault = lambda now: failed("PUMP_EVENTS", kept=300)
+    world.run(until=5 * HOUR)
+    assert world.cycles[:5] == [0, 0.5, 1.5, 3.5, 7.5]
+    assert {round(b - a, 6) for a, b in pairwise(world.cycles[-5:])} == {25}
+
+
+@given(
+    st.lists(st.floats(1, 200), min_size=1, max_size=20),
+    st.lists(st.tuples(st.floats(0, 2000), st.floats(1, 300)), max_size=5),
+    st.sampled_from(["poll_fault", "cycle_fault"]),
+)
+def test_whatever_goes_wrong_everything_uploaded_arrives_in_the_end(
+    gaps: list[float], outages: Sequence[tuple[float, float]], where: str
+) -> None:
+    world = World(accumulate(gaps), PATIENT)
+
+    def fault(now: float) -> TconnectsyncError | None:
+        return DOWN if any(begin <= now < begin + length for begin, length in outages) else None
+
+    setattr(world, where, fault)
+    end = max([sum(gaps), *(begin + length for begin, length in outages)])
+    world.run(until=end + 31)
+    assert world.synced == len(world.uploads) + 1
