@@ -281,6 +281,12 @@ VARIABLES = (
         default="-1",
     ),
     Variable(
+        "ENABLE_TESTING_MODES",
+        "true allows the features that are still being tested: BOLUS_BG and CGM.",
+        parse=_switch,
+        default="false",
+    ),
+    Variable(
         "NS_SKIP_TLS_VERIFY",
         "true accepts any certificate of the Nightscout site. Only for a site in your own network.",
         parse=_switch,
@@ -349,6 +355,7 @@ class Settings:
     autoupdate_api_failure_minutes: float
     autoupdate_restart_on_failure: bool
     autoupdate_max_loop_invocations: int
+    enable_testing_modes: bool
     ns_skip_tls_verify: bool
     requests_proxy: str = field(repr=False)
     tconnect_web_url: str

@@ -3,44 +3,127 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
-from urllib.parse import quote, quote_plus
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import date
+from functools import cache
+from html.entities import codepoint2name
+from urllib.parse import quote, urlsplit
 
 SHORTEST = 6
-"""A secret shorter than this is replaced only where it stands as a word of its own."""
+"""A value shorter than this is replaced only where it stands as a word of its own."""
+
+WORTH_LEARNING = 3
+"""A shorter value found on the way is hidden in its place but not looked for elsewhere."""
+
+_SHAPES = {
+    "GUID": r"(?<![0-9a-z])[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-z])",
+    "EMAIL": r"(?<![\w.+-])[\w.+-]+(?:@|%40|&#64;|\\u0040)[\w-]+(?:\.[\w-]+)+",
+    "TOKEN": r"(?<!\w)eyJ[\w-]{8,}\.[\w-]+\.[\w-]+",
+}
+"""What is personal whatever it says, by its looks."""
+
+# Keys under which something personal stands, written small and without punctuation.
+_BIRTH = re.compile(r"birth|dob$")
+_PERSON = re.compile(r"(first|middle|last|full|given|family|sur|nick|maiden|display|user)name$")
+_OWN = re.compile(
+    r"mail|secret|answer|password|passphrase|token|cookie|authorization|apikey|guid|uuid|serial"
+    r"|(user|account|patient|person|customer|transmitter)id$"
+)
+_OTHERS = re.compile(
+    r"^(patient|caregiver|guardian|parent|physician|doctor|clinic)|^(age|sn|sub|user|zip|city)$"
+    r"|(address|phone|mobile|host|hostname|title|urls?\d*|framename\d*)$"
+)
 
 
-def make_redactor(secrets: Mapping[str, str]) -> Callable[[str], str]:
-    """Return a function that replaces every secret in a text by its name in brackets.
+class Redactor:
+    """Replaces in a text what must not be shown by its name in brackets.
 
-    ``secrets`` maps a name (``TCONNECT_PASSWORD``) to what it stands for. Each is found as it is,
-    as it looks inside a URL or in JSON, and as its SHA-1; upper and lower case do not matter.
+    ``secrets`` maps a name (``TCONNECT_PASSWORD``) to what it stands for. A secret is found as it
+    is, as it looks in a URL, in JSON or HTML, in Base64 and as its hash; upper and lower case do
+    not matter. GUIDs, e-mail addresses and web tokens are hidden whosever they are. More can be
+    learned at any time.
     """
-    names: dict[str, str] = {}
-    for name, secret in secrets.items():
-        for form in _forms(secret) if secret else ():
-            names.setdefault(form.lower(), name)
-    if not names:
-        return lambda text: text
-    longest_first = sorted(names, key=len, reverse=True)
-    pattern = re.compile("|".join(map(_as_pattern, longest_first)), re.IGNORECASE)
-    return lambda text: pattern.sub(
-        lambda found: f"[{names.get(found.group().lower(), 'SECRET')}]", text
-    )
 
+    def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
+        self._known: dict[str, tuple[str, str]] = {}
+        self._pattern: re.Pattern[str] | None = None
+        self._titles: list[str] = []
+        for name, secret in (secrets or {}).items():
+            self.learn(name, secret)
+            for form in _digests(secret) if secret else ():
+                self.learn(name, form)
 
-def _forms(secret: str) -> set[str]:
-    sha1 = hashlib.sha1(secret.encode(), usedforsecurity=False).hexdigest()
-    as_json = json.dumps(secret)[1:-1]
-    return {secret, quote(secret, safe=""), quote_plus(secret), as_json, sha1}
+    def __call__(self, text: str) -> str:
+        """Return the text without what must not be shown."""
+        pattern = self._pattern or self._compile()
+        return pattern.sub(lambda found: f"[{self._titles[(found.lastindex or 0) - 1]}]", text)
 
+    def learn(self, name: str, value: str) -> None:
+        """Hide a value from now on, under this name."""
+        if value and value.lower() not in self._known:
+            self._known[value.lower()] = (name, value)
+            self._pattern = None
 
-def _as_pattern(form: str) -> str:
-    escaped = re.escape(form)
-    return rf"(?<!\w){escaped}(?!\w)" if len(form) < SHORTEST else escaped
+    def learn_address(self, name: str, url: str) -> None:
+        """Hide a web address, and its host wherever that stands.
+
+        A host without a dot, as in a network of containers, tells nothing about anybody and is
+        often an ordinary word; it stays.
+        """
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        whole = url.partition("://")[2].rstrip("/")
+        forms = [url.rstrip("/"), whole, parts.netloc, host]
+        with suppress(UnicodeError):
+            forms.append(host.encode("idna").decode())
+        for form in forms:
+            if len(form) >= SHORTEST and (form != host or "." in host):
+                self.learn(name, form)
+
+    def learn_from(self, payload: object) -> None:
+        """Hide from now on what stands under the personal keys of a payload, at any depth."""
+        for key, text in _texts(payload):
+            plain = _plain(key)
+            if _BIRTH.search(plain):
+                found = _dates(text)
+            elif _PERSON.search(plain):
+                found = [text, *re.split(r"[\s,]+", text)]
+            else:
+                found = [text] if _OWN.search(plain) else []
+            for value in found:
+                if len(value) >= WORTH_LEARNING + value.isdecimal():
+                    self.learn(_title(key), value)
+
+    def clean(self, payload: object) -> object:
+        """Return a copy of a payload that has names instead of values under personal keys."""
+        match payload:
+            case Mapping():
+                return {
+                    key: f"[{_title(key)}]" if _is_personal(key, value) else self.clean(value)
+                    for key, value in payload.items()
+                }
+            case list():
+                return [self.clean(item) for item in payload]
+        return payload
+
+    def _compile(self) -> re.Pattern[str]:
+        # The longest first: a whole address before the host in it. Plain words come last, because
+        # a name may be a part of somebody's e-mail address.
+        known = sorted(self._known.values(), key=lambda item: (item[1].isalpha(), -len(item[1])))
+        words = [item for item in known if item[1].isalpha()]
+        others = [item for item in known if not item[1].isalpha()]
+        forms = [(name, _as_pattern(value)) for name, value in others]
+        forms += _SHAPES.items()
+        forms += [(name, _as_pattern(value)) for name, value in words]
+        self._titles = [name for name, _ in forms]
+        self._pattern = re.compile("|".join(f"({form})" for _, form in forms), re.IGNORECASE)
+        return self._pattern
 
 
 class RedactingFormatter(logging.Formatter):
@@ -53,3 +136,98 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format the record and replace what must not be shown."""
         return self._redact(super().format(record))
+
+
+def _digests(secret: str) -> Iterator[str]:
+    """Yield the hashes of a secret, and what is sure to be in the Base64 of a text with it."""
+    plain = secret.encode()
+    for algorithm in ("md5", "sha1", "sha256", "sha512"):
+        yield hashlib.new(algorithm, plain, usedforsecurity=False).hexdigest()
+    for before in range(3):
+        coded = b64encode(bytes(before) + plain).decode()
+        core = coded[(before * 8 + 5) // 6 : (before + len(plain)) * 8 // 6]
+        if len(core) >= SHORTEST:
+            yield core
+            yield core.translate({ord("+"): "-", ord("/"): "_"})
+
+
+def _as_pattern(value: str) -> str:
+    pattern = "".join(map(_in_any_dress, value))
+    if len(value) <= WORTH_LEARNING and value != value.lower():
+        # "May" and "MAY" are somebody, "may" is a word.
+        pattern = f"(?-i:{pattern}|{''.join(map(_in_any_dress, value.upper()))})"
+    return rf"(?<!\w){pattern}(?!\w)" if len(value) < SHORTEST else pattern
+
+
+@cache
+def _in_any_dress(char: str) -> str:
+    """Return a pattern for a character as itself and as URLs, JSON and HTML write it."""
+    if char.isascii() and char.isalnum():
+        return char
+    code = ord(char)
+    plain = {char, json.dumps(char)[1:-1], html.escape(char), f"\\{char}", f"\\u{code:04x}"}
+    plain |= {f"&#{code};", f"&#{code:03};", f"&#x{code:x};"}
+    if name := codepoint2name.get(code):
+        plain.add(f"&{name};")
+    in_url = {quote(form, safe="") for form in plain}
+    with suppress(UnicodeError):
+        in_url.add(quote(char, safe="", encoding="latin-1"))
+    forms = plain | in_url | {quote(form, safe="") for form in in_url}
+    if char == " ":
+        forms.add("+")
+    return f"(?:{'|'.join(re.escape(form) for form in sorted(forms, key=len, reverse=True))})"
+
+
+def _texts(payload: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text and number of a payload with the key that it stands under."""
+    match payload:
+        case Mapping():
+            for name, value in payload.items():
+                yield from _texts(value, str(name))
+        case list():
+            for item in payload:
+                yield from _texts(item, key)
+        case str() | int() | float() if not isinstance(payload, bool):
+            yield key, str(payload).strip()
+
+
+def _is_personal(key: object, value: object) -> bool:
+    if value is None or value == "" or isinstance(value, bool):
+        return False
+    plain = _plain(str(key))
+    return any(pattern.search(plain) for pattern in (_BIRTH, _PERSON, _OWN, _OTHERS))
+
+
+def _plain(key: str) -> str:
+    return re.sub(r"[\W_]", "", key).lower()
+
+
+def _title(key: object) -> str:
+    """Return ``patientFullName`` as ``PATIENT_FULL_NAME``."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(key))
+    return re.sub(r"\W+", "_", words).strip("_").upper()
+
+
+def _dates(text: str) -> list[str]:
+    """Return the ways in which a date may be written; none for a date that stands for "none"."""
+    found = re.match(r"(?:(\d{4})-(\d\d?)-(\d\d?)|(\d\d?)/(\d\d?)/(\d{4}))", text)
+    if not found:
+        return [text]
+    year, month, day = (int(found[i] or found[j]) for i, j in ((1, 6), (2, 4), (3, 5)))
+    try:
+        born = date(year, month, day)
+    except ValueError:
+        return [text]
+    if year < 1900:
+        return []
+    numbers = [f"{a}{mark}{b}{mark}{year}" for mark in "/-." for a, b in _pairs(month, day)]
+    words = [f"{born:{form}} {day}, {year}" for form in ("%b", "%B")]
+    words += [f"{born:{form}} {day:02}, {year}" for form in ("%b", "%B")]
+    words += [f"{day} {born:{form}} {year}" for form in ("%b", "%B")]
+    return [text, f"{born}", f"{born:%Y%m%d}", f"{born:%Y/%m/%d}", *numbers, *words]
+
+
+def _pairs(month: int, day: int) -> list[tuple[str, str]]:
+    """Return month and day in either order, with and without leading zeros."""
+    plain, padded = (f"{month}", f"{day}"), (f"{month:02}", f"{day:02}")
+    return [plain, plain[::-1], padded, padded[::-1]]

@@ -29,9 +29,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.features = [name for group in options.features for name in group.split(",") if name]
     _check_features(options.features)
     _check_dates(options)
-    if options.check_login:
-        raise UsageError(f"--check-login is not available yet in version {__version__}.")
+    if options.check_login and options.auto_update:
+        raise UsageError("--check-login cannot be combined with --auto-update.")
     return options
+
+
+def check_testing(names: Sequence[str], *, enabled: bool) -> None:
+    """Refuse features that are still being tested unless ``ENABLE_TESTING_MODES`` allows them.
+
+    Raises:
+        UsageError: one of the features is, and they are not allowed.
+    """
+    testing = [name for name in names if FEATURES[name].testing]
+    if testing and not enabled:
+        raise UsageError(
+            f"Still being tested: {', '.join(testing)}. To use that all the same, set "
+            "ENABLE_TESTING_MODES=true in the environment or in .env."
+        )
 
 
 def _check_dates(options: argparse.Namespace) -> None:
@@ -49,11 +63,15 @@ def _check_dates(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    names = "\n".join(f"  {feature.name:<29} {feature.meaning}" for feature in FEATURES.values())
+    names = "\n".join(
+        f"  {feature.name:<29} {feature.meaning}" + " (testing)" * feature.testing
+        for feature in FEATURES.values()
+    )
     parser = _Parser(
         prog="tconnectsync",
         description="Copies what a Tandem insulin pump did from Tandem's cloud into Nightscout.",
-        epilog=f"features:\n{names}\n\nexit codes: 0 done, 1 something failed, 2 wrong use",
+        epilog=f"features (those marked with testing need ENABLE_TESTING_MODES=true):\n{names}\n\n"
+        "exit codes: 0 done, 1 something failed, 2 wrong use",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -73,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--source", help="the cloud to sync from, instead of TCONNECT_SOURCE: tconnect")
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="go on for ever: sync when the pump uploads")
-    add("--check-login", action="store_true", help="(not available yet)")
+    add("--check-login", action="store_true", help="try every login and service, say what is wrong")
     add("-v", "--verbose", action="store_true", help="say more about what is done")
     return parser
 

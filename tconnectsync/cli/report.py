@@ -61,10 +61,11 @@ def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> i
 def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
     """Say what was written, or would be, and what was left out."""
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
+    documents = "Treatments and entries" if "CGM" in options.features else "Treatments"
     if options.pretend:
-        print(f"Nothing was written (--pretend). Treatments that would be: {done}.")
+        print(f"Nothing was written (--pretend). {documents} that would be: {done}.")
     else:
-        print(f"Treatments: {done}.")
+        print(f"{documents}: {done}.")
     for line in outcome.others:
         print(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
     for what, times in outcome.skipped.most_common():

@@ -1,8 +1,9 @@
-"""What the pump did: basal segments, boluses, activities, suspensions, site changes.
+"""What the pump did and knew: basal segments, boluses, activities, suspensions, glucose readings.
 
 Every event is a frozen value. Times are aware instants, insulin is in units (U), rates in U/h,
-carbohydrates in g. ``key`` names the event as the pump or its cloud does; it stays the same each
-time the event is reported, also when the event has grown or its zone was corrected meanwhile.
+carbohydrates in g, glucose in mg/dL. ``key`` names the event as the pump or its cloud does; it
+stays the same each time the event is reported, also when the event has grown or its zone was
+corrected meanwhile.
 ``begins`` and ``ends`` are the first and the last instant that the event has to do with.
 """
 
@@ -49,6 +50,24 @@ class Basal:
         return self.start + self.duration
 
 
+class ReadingKind(Enum):
+    """Where a glucose value comes from."""
+
+    SENSOR = "the glucose sensor"
+    FINGER = "a finger stick, or what else a person entered"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A glucose value that the pump was told."""
+
+    key: str
+    at: datetime
+    glucose: int
+    """mg/dL."""
+    kind: ReadingKind
+
+
 @dataclass(frozen=True, slots=True)
 class ExtendedPart:
     """The part of an extended bolus that is delivered slowly after the immediate part."""
@@ -86,6 +105,10 @@ class Bolus:
     extended: ExtendedPart | None = None
     planned: Split | None = None
     """How an extended bolus was to be divided; ``None`` for any other."""
+    glucose: float | None = None
+    """mg/dL that the amount was calculated with, if any were entered or taken from the sensor."""
+    glucose_kind: ReadingKind | None = None
+    """Where ``glucose`` comes from; ``None`` as long as nobody has found out."""
 
     @property
     def begins(self) -> datetime:

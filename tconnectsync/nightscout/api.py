@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import requests
 from tconnectsync.errors import NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.entries import TYPES, entry_time
 
 PAGE = 1000
 """Documents asked for at once."""
@@ -21,10 +23,30 @@ CERTAINLY_COMPLETE = 100
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
+ENTRIES = "entries.json"
+TIMEOUT = 60.0
+"""Seconds; after a wrong login Nightscout holds every answer back for a while."""
+
+
+def open_nightscout(
+    values: Mapping[str, Any],
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> NightscoutApi:
+    """Return the client for settings given by field name; nothing is sent yet.
+
+    Every request that may change Nightscout is sent within a ``writing`` block.
+    """
+    http = HttpClient(
+        "Nightscout",
+        read_timeout=TIMEOUT,
+        verify=not values["ns_skip_tls_verify"],
+        writing=writing,
+    )
+    return NightscoutApi(values["ns_url"], values["ns_secret"], http)
 
 
 class NightscoutApi:
-    """Reads and writes treatments, profiles and activity records of one Nightscout site.
+    """Reads and writes treatments, entries, profiles and activity records of one Nightscout site.
 
     ``url`` is the site's address; it may have a path. ``secret`` is the API secret or an access
     token: Nightscout takes the SHA-1 of either in the same header.
@@ -45,23 +67,42 @@ class NightscoutApi:
             NightscoutError: the answer is not a list of treatments; it never means "none".
             NetworkError: Nightscout could not be reached.
         """
+        return self._all("treatments", start, end, instant)
+
+    def entries(self, start: datetime, end: datetime) -> list[Document]:
+        """Return all entries of any type from ``start`` to ``end`` (both included).
+
+        Whoever wrote them. Raises as :meth:`treatments`.
+        """
+        return self._all(ENTRIES, start, end, entry_time)
+
+    def _all(
+        self,
+        collection: str,
+        start: datetime,
+        end: datetime,
+        when: Callable[[Document], datetime | None],
+    ) -> list[Document]:
         found: dict[str, Document] = {}
         count = PAGE
         while True:
-            page = self._find("treatments", count, start, end)
+            page = self._find(collection, count, start, end)
             fresh = [document for document in page if document["_id"] not in found]
             found.update((document["_id"], document) for document in fresh)
             if len(page) < CERTAINLY_COMPLETE or not fresh:
                 return list(found.values())
-            times = [at for document in page if (at := instant(document))]
+            times = [at for document in page if (at := when(document))]
             oldest = min(times, default=start)
             if oldest >= end:
                 count *= 2  # a whole page of one instant
             end = oldest
 
     def newest(self, event_type: str) -> datetime | None:
-        """Return when our newest treatment of this type happened, ``None`` without any."""
+        """Return when our newest treatment or entry of this type happened, ``None`` if never."""
         soon = datetime.now(UTC) + timedelta(days=1)
+        if event_type in TYPES.values():
+            found = self._find(ENTRIES, 1, EARLIEST, soon, device=ENTERED_BY, type=event_type)
+            return entry_time(found[0]) if found else None
         found = self._find(
             "treatments", 1, EARLIEST, soon, enteredBy=ENTERED_BY, eventType=event_type
         )
@@ -79,19 +120,48 @@ class NightscoutApi:
         for batch in _batches(documents):
             self._write("POST", "treatments", batch)
 
+    def create_entries(self, documents: Sequence[Document]) -> None:
+        """Store new entries as :meth:`create` stores treatments."""
+        for batch in _batches(documents):
+            self._write("POST", ENTRIES, batch)
+
     def replace(self, document: Document) -> None:
         """Replace the stored treatment that has the same ``_id``. Raises as :meth:`create`."""
         self._write("PUT", "treatments", json.dumps(document))
 
-    def shows_mmol(self) -> bool:
-        """Tell whether the site shows glucose in mmol/L rather than mg/dL.
+    def status(self) -> Document:
+        """Return what the site says of itself: version, clock, settings (contract §1.6).
 
         Raises:
-            NightscoutError: the site does not say.
+            NightscoutError: it does not say, or not to us.
             NetworkError: Nightscout could not be reached.
         """
         status = _parsed(self._request("GET", "status.json"))
-        settings = status.get("settings") if isinstance(status, dict) else None
+        if not isinstance(status, dict):
+            raise NightscoutError(
+                "What answers at NS_URL is not Nightscout. Set it to the address that your browser "
+                "shows when you open the site."
+            )
+        return status
+
+    def rights(self) -> Any:
+        """Return what the site says of our rights; sites differ in how (contract §1.6).
+
+        A wrong secret is no error here, but counts as a failed login. Raises as :meth:`status`.
+        """
+        answer = _parsed(self._request("GET", "verifyauth"))
+        return answer.get("message") if isinstance(answer, dict) else None
+
+    def try_create(self) -> None:
+        """Store no treatment at all, which only those may do who may create some.
+
+        Raises as :meth:`create`.
+        """
+        self._write("POST", "treatments", "[]")
+
+    def shows_mmol(self) -> bool:
+        """Tell whether the site shows glucose in mmol/L rather than mg/dL. Raises as above."""
+        settings = self.status().get("settings")
         if not isinstance(settings, dict):
             raise NightscoutError("Nightscout does not say in which units it shows glucose.")
         return str(settings.get("units")).lower().startswith("mmol")
@@ -132,8 +202,7 @@ class NightscoutApi:
     ) -> list[Document]:
         query = {
             "count": str(count),
-            "find[created_at][$gte]": _utc(start),
-            "find[created_at][$lte]": _utc(end),
+            **_bounds(collection, start, end),
             **{f"find[{name}]": value for name, value in equal.items()},
         }
         documents = _parsed(self._request("GET", collection, params=query))
@@ -141,8 +210,8 @@ class NightscoutApi:
             isinstance(document, dict) and document.get("_id") for document in documents
         ):
             raise NightscoutError(
-                f"Nightscout did not answer with a list of {collection}. Check that NS_URL is the "
-                "address of your Nightscout site."
+                f"Nightscout did not answer with a list of {collection.removesuffix('.json')}. "
+                "Check that NS_URL is the address of your Nightscout site."
             )
         return documents
 
@@ -163,6 +232,19 @@ class NightscoutApi:
         if answer.status_code not in (200, 201, 204):
             raise _refusal(answer, method)
         return answer
+
+
+def _bounds(collection: str, start: datetime, end: datetime) -> dict[str, str]:
+    """Return the conditions on the time; that of entries is a number (contract §1.7)."""
+    if collection == ENTRIES:
+        field, first, last = "date", _epoch(start), _epoch(end)
+    else:
+        field, first, last = "created_at", _utc(start), _utc(end)
+    return {f"find[{field}][$gte]": first, f"find[{field}][$lte]": last}
+
+
+def _epoch(at: datetime) -> str:
+    return str(round(at.timestamp() * 1000))
 
 
 def _utc(at: datetime) -> str:

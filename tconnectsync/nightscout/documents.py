@@ -23,6 +23,7 @@ from tconnectsync.domain.events import (
     Delivery,
     Event,
     Interruption,
+    ReadingKind,
     Suspension,
 )
 
@@ -51,6 +52,8 @@ INTERRUPTION_TYPES = {
     Interruption.ALARM: ("Basal Suspension", "Empty Cartridge/Pump Shutdown"),
     Interruption.USER: ("Basal Suspension", "User Suspended"),
 }
+GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
+GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
 COMPLETED = "Completed"
 
 
@@ -105,6 +108,7 @@ def _bolus(bolus: Bolus) -> Iterator[Wanted]:
             carbs=_whole(bolus.carbs) or None,
             notes=_bolus_notes(bolus),
             **_split_fields(bolus),
+            **_glucose_fields(bolus),
         )
         at = bolus.completed or bolus.requested_at
         growing = bolus.completed is None
@@ -140,6 +144,14 @@ def _split_fields(bolus: Bolus) -> Document:
         "splitExt": 100 - planned.now_percent,
         "duration": _minutes(planned.duration) if planned.duration else None,
     }
+
+
+def _glucose_fields(bolus: Bolus) -> Document:
+    """Return the glucose that a bolus was calculated with, if it is known where that came from."""
+    if bolus.glucose is None or bolus.glucose_kind is None:
+        return {}
+    values = (_whole(bolus.glucose), GLUCOSE_TYPES[bolus.glucose_kind], "mg/dl")
+    return dict(zip(GLUCOSE_FIELDS, values, strict=True))
 
 
 def _activity(activity: Activity) -> Wanted:
@@ -206,7 +218,8 @@ def checksum(document: Mapping[str, Any]) -> str:
 
     It is stored with the document. As long as it fits, nobody has touched the document since; it
     looks past what a server does to a document by itself: zones, rounding, dropped zeros, escaped
-    characters, and the milliseconds by which we set two documents apart.
+    characters, and the milliseconds by which we set two documents apart. A document without glucose
+    has the one it would have if nobody had thought of glucose.
     """
     at = instant(document)
     parts = [
@@ -217,6 +230,8 @@ def checksum(document: Mapping[str, Any]) -> str:
         _as_number(document.get(name)) for name in ("duration", "insulin", "carbs", "absolute")
     ]
     parts += [html.unescape(str(document.get(name) or "")).strip() for name in ("reason", "notes")]
+    if glucose := _as_number(document.get("glucose")):
+        parts += [glucose, str(document.get("glucoseType"))]
     return hashlib.blake2s("\n".join(parts).encode(), digest_size=6).hexdigest()
 
 

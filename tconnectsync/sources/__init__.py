@@ -13,6 +13,7 @@ from tconnectsync.domain.events import (
     Basal,
     Bolus,
     InsulinOnBoard,
+    Reading,
     Suspension,
 )
 from tconnectsync.domain.profiles import PumpSettings
@@ -47,6 +48,10 @@ class Reader(Protocol):
 
     def suspensions(self) -> list[Suspension]:
         """Return when and why delivery was interrupted."""
+        ...
+
+    def readings(self) -> list[Reading]:
+        """Return the glucose readings, by the sensor and by the person."""
         ...
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:

@@ -9,6 +9,8 @@ from tconnectsync.sync.plan import Plan
 def apply(plan: Plan, nightscout: NightscoutApi) -> None:
     """Write what the plan says: updates first, since they free instants, then what is new.
 
+    Entries come last: nothing is lost to those who only care for treatments.
+
     Every step can be repeated, so a run that breaks off in the middle is made good by the next.
 
     Raises:
@@ -18,3 +20,4 @@ def apply(plan: Plan, nightscout: NightscoutApi) -> None:
     for update in plan.update:
         nightscout.replace(update.after)
     nightscout.create(plan.create)
+    nightscout.create_entries(plan.entries)

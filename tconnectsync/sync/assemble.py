@@ -8,17 +8,13 @@ from datetime import UTC, datetime
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources import Source, open_source
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.iob import sync_iob
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.profiles import sync_profiles
-
-NIGHTSCOUT_TIMEOUT = 60.0
-"""Seconds; after a wrong login Nightscout holds every answer back for a while."""
 
 
 def assemble(
@@ -34,13 +30,7 @@ def assemble(
     Every request that changes Nightscout is sent within a ``writing`` block.
     """
     clock = PumpClock(settings.timezone_name)
-    http = HttpClient(
-        "Nightscout",
-        read_timeout=NIGHTSCOUT_TIMEOUT,
-        verify=not settings.ns_skip_tls_verify,
-        writing=writing,
-    )
-    nightscout = NightscoutApi(settings.ns_url, settings.ns_secret, http)
+    nightscout = open_nightscout(vars(settings), writing)
     source = open_source(settings, clock)
     once = {
         "PROFILES": lambda window: _profiles(settings, source, nightscout, pretend),

@@ -7,21 +7,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Event
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Document, Wanted, documents
+from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan, make_plan
+from tconnectsync.sync.readings import with_entries, with_glucose_kind
 from tconnectsync.sync.window import halves, windows
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
+_Events = dict[str, list[Any]]
+"""What a reader found, by the method of :class:`tconnectsync.sources.Reader` that gave it."""
 
 LOOK_BEFORE = timedelta(hours=36)
 LOOK_AFTER = timedelta(hours=24)
@@ -108,7 +112,23 @@ class Cycle:
     def _sync(self, window: TimeRange, before: Plan, outcome: Outcome) -> Plan:
         """Sync one window and return its plan; ``before`` is that of the window before it."""
         reader = self.source.read(window)
-        wanted = self._wanted(reader, window, outcome)
+        events = self._events(reader, window, outcome)
+        plan = self._treatments(events, window, before)
+        if "CGM" in self.features:
+            plan = self._with_entries(plan, events["readings"], window, outcome)
+        if plan == Plan():
+            return plan
+        self.on_plan(window, plan)
+        if not self.pretend:
+            apply(plan, self.nightscout)
+        outcome.created += len(plan.create) + len(plan.entries)
+        outcome.updated += len(plan.update)
+        outcome.kept += plan.kept
+        return plan
+
+    def _treatments(self, events: _Events, window: TimeRange, before: Plan) -> Plan:
+        """Plan the treatments of one window."""
+        wanted = self._wanted(events, window)
         if not wanted:
             return Plan()
         times = [want.at for want in wanted]
@@ -123,48 +143,74 @@ class Cycle:
             window.end,
             *counts,
         )
-        self.on_plan(window, plan)
-        if not self.pretend:
-            apply(plan, self.nightscout)
-        outcome.created += len(plan.create)
-        outcome.updated += len(plan.update)
-        outcome.kept += plan.kept
         return plan
 
-    def _wanted(self, reader: Reader, window: TimeRange, outcome: Outcome) -> list[Wanted]:
-        """Read all parts, each by itself, and return the documents for what touches the window."""
-        events: list[Event] = []
-        now = self.now()
-        for part, feature in parts_of(self.features).items():
-            events += self._read(part, feature, reader, window, outcome)
+    def _with_entries(
+        self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
+    ) -> Plan:
+        """Add the entries that are missing; treatments go on without them."""
+        wanted = entries(readings, window)
+        times = [at for entry in wanted if (at := entry_time(entry))]
+        if not times:
+            return plan
+        try:
+            stored = self.nightscout.entries(min(times), max(times) + timedelta(seconds=1))
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            outcome.failures.append(Failure(window, ("CGM",), str(error)))
+            return plan
+        return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
+
+    def _events(self, reader: Reader, window: TimeRange, outcome: Outcome) -> _Events:
+        """Read all parts, each by itself."""
+        events: _Events = {}
+        failed_before = len(outcome.failures)
+        for part, features in parts_of(self.features).items():
+            events[part] = self._read(part, features, reader, window, outcome)
         outcome.skipped.update(reader.skipped)
+        failed = {name for each in outcome.failures[failed_before:] for name in each.features}
+        if "BOLUS_BG" in self.features and "BOLUS_BG" not in failed:
+            events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
+        return events
+
+    def _wanted(self, events: _Events, window: TimeRange) -> list[Wanted]:
+        """Return the documents for what touches the window."""
+        now = self.now()
         return [
             want
-            for event in events
+            for part, found in events.items()
+            if part != "readings"
+            for event in found
             if window.overlaps(event.begins, event.ends)
             for want in documents(event)
             if want.at <= now
         ]
 
     def _read(
-        self, part: str, feature: str, reader: Reader, window: TimeRange, outcome: Outcome
-    ) -> list[Event]:
+        self,
+        part: str,
+        features: tuple[str, ...],
+        reader: Reader,
+        window: TimeRange,
+        outcome: Outcome,
+    ) -> list[Any]:
         """Return the events of one part; what is answered badly is asked for day by day at last."""
         try:
-            events: list[Event] = getattr(reader, part)()
+            events: list[Any] = getattr(reader, part)()
             return events
         except TconnectsyncError as error:
             if error.fatal:
                 raise
             pieces = list(halves(window, self.clock)) if _answered_badly(error) else [window]
             if len(pieces) < 2:
-                outcome.failures.append(Failure(window, (feature,), str(error)))
+                outcome.failures.append(Failure(window, features, str(error)))
                 return []
             log.warning("%s Asking for shorter ranges.", error)
         found = []
         for piece in pieces:
             shorter = self.source.read(piece)
-            found += self._read(part, feature, shorter, piece, outcome)
+            found += self._read(part, features, shorter, piece, outcome)
             outcome.skipped.update(shorter.skipped)
         return found
 

@@ -14,8 +14,9 @@ class Feature:
     """Something that can be synced or left out.
 
     ``parts`` are methods of :class:`tconnectsync.sources.Reader` that give events; one without
-    any is synced once, at the end of a cycle. ``regular`` is the treatment type that comes every
-    day, by which a run sees how far the one before got.
+    any is synced once, at the end of a cycle. ``regular`` is the type of treatment or entry that
+    comes every day, by which a run sees how far the one before got. A ``testing`` feature can be
+    chosen with ``ENABLE_TESTING_MODES`` only.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Feature:
     parts: tuple[str, ...] = ()
     default: bool = False
     regular: str = ""
+    testing: bool = False
 
 
 FEATURES = {
@@ -60,15 +62,29 @@ FEATURES = {
             "IOB",
             "the newest insulin on board, as one activity record",
         ),
+        Feature(
+            "BOLUS_BG",
+            "BOLUS, and with it the glucose that it was calculated with, from sensor or finger",
+            parts=("boluses", "readings"),
+            regular="Combo Bolus",
+            testing=True,
+        ),
+        Feature(
+            "CGM",
+            "the pump's glucose readings as entries; only without another CGM uploader",
+            parts=("readings",),
+            regular="sgv",
+            testing=True,
+        ),
     )
 }
 DEFAULT = tuple(name for name, feature in FEATURES.items() if feature.default)
 
 
-def parts_of(names: Iterable[str]) -> dict[str, str]:
-    """Return what the features with these names need, each once, with the first that needs it."""
-    parts: dict[str, str] = {}
+def parts_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return what the features with these names need, each once, with those that need it."""
+    parts: dict[str, tuple[str, ...]] = {}
     for name in names:
         for part in FEATURES[name].parts:
-            parts.setdefault(part, name)
+            parts[part] = (*parts.get(part, ()), name)
     return parts

@@ -15,6 +15,7 @@ from typing import Any
 
 from tconnectsync.nightscout.documents import (
     ENTERED_BY,
+    GLUCOSE_FIELDS,
     Document,
     Wanted,
     checksum,
@@ -39,11 +40,15 @@ class Update:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to write to Nightscout, oldest first, and how many documents are right already."""
+    """What to write to Nightscout, oldest first, and how many documents are right already.
+
+    ``create`` and ``update`` are treatments, ``entries`` are to be created.
+    """
 
     create: list[Document] = field(default_factory=list)
     update: list[Update] = field(default_factory=list)
     kept: int = 0
+    entries: list[Document] = field(default_factory=list)
 
 
 def make_plan(
@@ -163,6 +168,7 @@ def _last_piece(want: Wanted, old: Document, ours: Sequence[Document]) -> tuple[
 
 def _revised(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> Document | None:
     """Return what a stored document of ours becomes, ``None`` when it stays as it is."""
+    want = _with_glucose_of(old, want)
     if "checksum" not in old:
         changes = _finished_by(want, old)
     elif _edited(old) or want.body["checksum"] == old["checksum"] or _is_ahead(old, want):
@@ -173,6 +179,18 @@ def _revised(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> D
         return None
     known = {name: value for name, value in old.items() if value is not None}
     return {**known, **changes, "created_at": _time_after_update(want, old, taken)}
+
+
+def _with_glucose_of(old: Document, want: Wanted) -> Wanted:
+    """Let a wanted document that says nothing about glucose have what the stored one says.
+
+    Then it makes no difference that BOLUS_BG is switched off, or knows nothing for once.
+    """
+    known = {name: old[name] for name in GLUCOSE_FIELDS if old.get(name)}
+    if "glucose" in want.body or "glucose" not in known:
+        return want
+    body = {**want.body, **known}
+    return replace(want, body={**body, "checksum": checksum(body)})
 
 
 def _time_after_update(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> str:

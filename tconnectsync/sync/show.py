@@ -9,13 +9,14 @@ from typing import Any
 from tconnectsync.nightscout.documents import created_at, instant
 from tconnectsync.sync.plan import Plan, Update
 
-AT_THE_START = ("created_at", "eventType")
+AT_THE_START = ("created_at", "eventType", "dateString", "type")
 CHANGED_BY_ITSELF = ("checksum", "created_at")
 
 
 def lines(plan: Plan) -> Iterator[str]:
     """Yield the counts per kind and then every document with all that would be written."""
     created = Counter(str(document["eventType"]) for document in plan.create)
+    created.update(str(entry["type"]) for entry in plan.entries)
     updated = Counter(str(update.after["eventType"]) for update in plan.update)
     for kind in sorted({*created, *updated}):
         yield f"  {kind:<18} {created[kind]:>5} new {updated[kind]:>5} changed"
@@ -25,6 +26,8 @@ def lines(plan: Plan) -> Iterator[str]:
         yield _changed(update)
     for document in plan.create:
         yield f"  + {_head(document)}  {_fields(document)}"
+    for entry in plan.entries:
+        yield f"  + {entry['dateString']}  {entry['type']}  {_fields(entry)}"
 
 
 def _changed(update: Update) -> str:

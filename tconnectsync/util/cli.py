@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tconnectsync.redact import RedactingFormatter, make_redactor
+from tconnectsync.redact import RedactingFormatter, Redactor
 
 if TYPE_CHECKING:
     from tconnectsync.api import TConnectApi
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
 NEEDED_FOR_TANDEM = ("TCONNECT_", "TIMEZONE_NAME", "REQUESTS_PROXY")
 
 
-def enable_logging(level: int = logging.INFO, secrets: Mapping[str, str] | None = None) -> None:
+def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) -> None:
     """Show what the program does on the standard error output.
 
-    ``secrets`` maps names to values that are shown as the name alone. Calling it again changes the
-    level and the secrets.
+    What the redactor knows is not shown. Calling it again changes the level and the redactor.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter(make_redactor(secrets or {})))
+    handler.setFormatter(RedactingFormatter(redactor or Redactor()))
     logger = logging.getLogger("tconnectsync")
     logger.handlers = [handler]
     logger.setLevel(level)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.nightscout.documents import Document, instant
-from tests.acceptance.exceptions import EXCEPTIONS, LATER
+from tests.acceptance.exceptions import EXCEPTIONS
 
 FOLDER = Path(__file__).parents[3] / "shared" / "cases" / "tconnect"
 
@@ -83,10 +83,8 @@ def cases(name: str, **only: str) -> list[Any]:
 
 
 def is_different(name: str, case: str = "") -> bool:
-    """Tell whether we do something else on purpose, or nothing yet."""
-    return (name, case) in EXCEPTIONS or any(
-        fnmatch(f"{name}#{case}" if case else name, pattern) for pattern in LATER
-    )
+    """Tell whether we do something else on purpose."""
+    return (name, case) in EXCEPTIONS
 
 
 def exception(name: str, case: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""Where we do not do what a case says: on purpose, or because the feature does not exist yet.
+"""Where we do not do what a case says.
 
 For everything in :data:`EXCEPTIONS` a test asserts what we do instead. The ids ``D-…`` are those
 of the known defects in contract tconnect-processing.
@@ -55,7 +55,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "finished bolus says as well, and add the extended part later"
     ),
     ("source_samples/therapy_events_all_four_types.json", ""): (
-        "D-BOLUS-8: takes basal events for readings; to us only the bolus is a bolus"
+        "D-BOLUS-8: takes basal events for readings; to us each event is what it says"
     ),
     ("basalsuspension_unknown_reason.json", ""): UNKNOWN_KIND,
     (ENTRIES, "parse_ciq_activity_event_unknown_id"): UNKNOWN_KIND,
@@ -73,6 +73,14 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     (DOCUMENTS, "basal"): REASONS,
     (DOCUMENTS, "basalsuspension"): REASONS,
     (DOCUMENTS, "sitechange"): REASONS,
+    (DOCUMENTS, "bolus_with_bg"): "glucose is a text; with us it is a number with its unit",
+    (DOCUMENTS, "bolus_with_bg_invalid_type"): (
+        "an unknown kind of glucose is an error; with us the bolus is shown without its glucose"
+    ),
+    ("reading_at_time.cases.json", ""): (
+        "a reading is in force however old it is; with us for a quarter of an hour"
+    ),
+    ("ws2_timeline_readings.csv", ""): "entries have no direction; ours have where it is known",
     (DEFAULTS, "TCONNECT_EMAIL"): NO_DEFAULT,
     (DEFAULTS, "TCONNECT_PASSWORD"): NO_DEFAULT,
     (DEFAULTS, "PUMP_SERIAL_NUMBER"): NO_DEFAULT,
@@ -101,17 +109,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "PUMP_EVENTS includes the basal suspensions (product.md), so we read them here as well; "
         "there is nothing in them to show"
     ),
-}
-
-LATER: dict[str, str] = {
-    # pattern of files or file#case: what has to exist first
-    "config_defaults.expected.json#ENABLE_TESTING_MODES": "BOLUS_BG and CGM",
-    "reading_at_time.cases.json": "BOLUS_BG and CGM",
-    "nightscout_documents.cases.json#bolus_with_bg*": "BOLUS_BG",
-    "nightscout_documents.cases.json#entry": "CGM",
-    "parser_entries.cases.json#parse_cgm_entry": "CGM",
-    "parser_entries.cases.json#parse_reading_entry*": "CGM",
-    "ws2_timeline_readings.csv": "CGM",
 }
 
 

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Activity, Basal, Bolus, Suspension
+from tconnectsync.domain.events import Activity, Basal, Bolus, ReadingKind, Suspension
 from tconnectsync.nightscout.documents import INTERRUPTION_TYPES, documents
 from tconnectsync.sources.tconnect.basals import read_halts, timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board
+from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board, csv_readings
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
 from tconnectsync.sources.tconnect.values import PACIFIC, json_date_seconds, pacific_wall_time
 from tests.acceptance.cases import cases, exception, expected, files, load
@@ -115,11 +115,12 @@ def show_bolus(bolus: Bolus) -> dict[str, Any]:
         "user_override": bolus.override,
         "extended_bolus": bolus.planned is not None,
         "bolex_completion_time": slow.completed if slow else None,
+        "bg": bolus.glucose,
     }
 
 
 def as_values(record: dict[str, Any]) -> dict[str, Any]:
-    """Turn the texts of a recorded bolus into values; glucose belongs to a later feature."""
+    """Turn the texts of a recorded bolus into values."""
     times = ("request_time", "completion_time", "bolex_completion_time")
     return {
         "description": record["description"],
@@ -127,6 +128,7 @@ def as_values(record: dict[str, Any]) -> dict[str, Any]:
         **{name: instant(record[name]) if record[name] else None for name in times},
         **{name: float(record[name]) for name in ("insulin", "requested_insulin", "carbs")},
         **{name: record[name] == "1" for name in ("user_override", "extended_bolus")},
+        "bg": float(record["bg"]) if record["bg"] else None,
     }
 
 
@@ -137,6 +139,17 @@ def insulin_on_board(case: dict[str, Any], skipped: Counter[str]) -> dict[str, A
     return {"time": value.at, "iob": f"{value.units:.2f}", "event_id": kind}
 
 
+def csv_reading(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any]:
+    (reading,) = csv_readings([case["input"]], NEW_YORK, skipped)
+    kind = "EGV" if reading.kind is ReadingKind.SENSOR else "?"
+    return {"time": reading.at, "bg": str(reading.glucose), "type": kind}
+
+
+def csv_reading_variant(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any]:
+    found = csv_reading(case, skipped)
+    return {"time": found["time"], "reading": found["bg"], "reading_type": found["type"]}
+
+
 READ: dict[str, Callable[[dict[str, Any], Counter[str]], dict[str, Any] | None]] = {
     "controliq_basal": segment,
     "controliq_suspension": halt,
@@ -145,6 +158,8 @@ READ: dict[str, Callable[[dict[str, Any], Counter[str]], dict[str, Any] | None]]
     "ws2_basalsuspension": suspension,
     "csv_bolus": csv_bolus,
     "csv_iob": insulin_on_board,
+    "csv_reading": csv_reading,
+    "csv_reading_variant": csv_reading_variant,
 }
 
 

@@ -1,4 +1,4 @@
-"""Every file of the cases is checked or named in a table, and no table names what is not there.
+"""Every file of the cases is checked, and the table of exceptions names only what is there.
 
 A file is checked when a test names it, by itself or in a pattern, or when cases that a test names
 do. An expectation is checked together with its payload.
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cases import FOLDER, folder, is_different, load, text
-from tests.acceptance.exceptions import EXCEPTIONS, LATER
+from tests.acceptance.cases import FOLDER, folder, load, text
+from tests.acceptance.exceptions import EXCEPTIONS
 
 MODULES = [path for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
 EXPECTATION = ".expected.json"
@@ -38,21 +38,14 @@ def checked() -> set[str]:
     return named
 
 
-def test_every_file_is_checked_or_waits_for_its_feature() -> None:
+def test_every_file_is_checked() -> None:
     known = checked()
     stems = {name.split(".")[0] for name in known}
     assert [
         name
         for name in FILES
-        if name not in known
-        and not (name.endswith(EXPECTATION) and name.split(".")[0] in stems)
-        and not waits(name)
+        if name not in known and not (name.endswith(EXPECTATION) and name.split(".")[0] in stems)
     ] == []
-
-
-def waits(name: str) -> bool:
-    payloads = (each for each in FILES if each.split(".")[0] == name.split(".")[0])
-    return any(is_different(each) for each in payloads)
 
 
 @pytest.mark.parametrize(("name", "case"), EXCEPTIONS, ids="#".join)
@@ -63,15 +56,3 @@ def test_every_exception_exists_and_is_asserted(name: str, case: str) -> None:
     elif case:
         assert case in load(name)
     assert {name, case or name} <= literals()
-
-
-@pytest.mark.parametrize("pattern", LATER)
-def test_everything_that_waits_exists(pattern: str) -> None:
-    name, _, case = pattern.partition("#")
-    matching = [each for each in FILES if fnmatch(each, name)]
-    assert matching
-    if case:
-        (found,) = matching
-        content = load(found)
-        names = [c["case"] for c in content] if isinstance(content, list) else list(content)
-        assert any(is_different(found, each) for each in names if fnmatch(each, case))

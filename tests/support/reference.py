@@ -68,7 +68,7 @@ def feature_table() -> str:
     """Return the README's table of features."""
     lines = ["| feature | on by default | what appears in Nightscout |", "|---|---|---|"]
     for feature in FEATURES.values():
-        default = "yes" if feature.default else ""
+        default = "yes" if feature.default else "testing" if feature.testing else ""
         lines.append(f"| `{feature.name}` | {default} | {feature.meaning} |")
     return "\n".join(lines)
 

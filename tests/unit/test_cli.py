@@ -46,7 +46,7 @@ def test_dates_are_read_in_two_ways(text: str) -> None:
         (["--days", "many"], "number of days"),
         (["--features", "BASAL", "DANCE"], "DANCE is not a feature. Choose from: BASAL"),
         (["--features", ","], "nothing is not a feature"),
-        (["--check-login"], "not available yet"),
+        (["--check-login", "--auto-update"], "--check-login cannot be combined"),
         (["--feat", "BASAL"], "unrecognized"),
     ],
 )

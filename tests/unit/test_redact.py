@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
+import re
 import sys
 
 import pytest
 
-from tconnectsync.redact import RedactingFormatter, make_redactor
+from tconnectsync.redact import RedactingFormatter, Redactor
 
 SECRETS = {"PASSWORD": 'p"ss wörd/&', "EMAIL": "Someone@example.org", "SERIAL": "00123456"}
-redact = make_redactor(SECRETS)
+redact = Redactor(SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +38,11 @@ def test_the_sha1_of_a_secret_is_as_secret() -> None:
 
 
 def test_a_short_secret_does_not_garble_words() -> None:
-    assert make_redactor({"PASSWORD": "a"})("a cat and a") == "[PASSWORD] cat and [PASSWORD]"
+    assert Redactor({"PASSWORD": "a"})("a cat and a") == "[PASSWORD] cat and [PASSWORD]"
 
 
 def test_without_secrets_everything_is_shown() -> None:
-    assert make_redactor({"PASSWORD": ""})("as it is") == "as it is"
+    assert Redactor({"PASSWORD": ""})("as it is") == "as it is"
 
 
 def test_tracebacks_are_redacted_too() -> None:
@@ -53,3 +55,132 @@ def test_tracebacks_are_redacted_too() -> None:
     assert "Trouble with [SERIAL]" in text
     assert "failed for [EMAIL]" in text
     assert SECRETS["EMAIL"] not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'p"ss wörd/&',
+        "p%22ss%20w%c3%b6rd%2f%26",
+        "p%22ss+w%F6rd/&",
+        "p%2522ss%2520w%25C3%25B6rd%252F%2526",
+        "p&quot;ss w&ouml;rd/&amp;",
+        "p&#34;ss w&#246;rd&#x2f;&#038;",
+        r"p\"ss w\u00f6rd\/\u0026",
+        r"p%5C%22ss%20w%5Cu00f6rd%2F%26",
+    ],
+)
+def test_a_password_is_found_however_it_is_written(text: str) -> None:
+    assert redact(f"<{text}>") == "<[PASSWORD]>"
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "someone:"])
+def test_base64_hides_nothing_from_us(before: str) -> None:
+    password = "correct horse battery"
+    coded = base64.b64encode(f"{before}{password}:end".encode()).decode()
+    shown = Redactor({"PASSWORD": password})(f"Basic {coded}")
+    assert "[PASSWORD]" in shown
+    assert coded[6:20] not in shown
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
+def test_hashes_are_as_secret(algorithm: str) -> None:
+    digest = hashlib.new(algorithm, SECRETS["PASSWORD"].encode()).hexdigest()
+    assert redact(digest.upper()) == "[PASSWORD]"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("users/9F1C2A34-5b6c-4d7e-8f90-a1b2c3d4e5f6?x", "users/[GUID]?x"),
+        ("id 9f1c2a345b6c4d7e8f90a1b2c3d4e5f6.", "id [GUID]."),
+        ("ask jo.doe+pump@mail.example.org, please", "ask [EMAIL], please"),
+        ("user=jo%40example.org&x", "user=[EMAIL]&x"),
+        ("Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqbyJ9.c2lnbmF0dXJl-_", "Bearer [TOKEN]"),
+        ("5f1c2a345b6c4d7e8f90a1b2", "5f1c2a345b6c4d7e8f90a1b2"),
+    ],
+)
+def test_what_looks_personal_is_hidden_whosever_it_is(text: str, shown: str) -> None:
+    assert Redactor()(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://Robin.Example.org:8443/ns/", "robin.example.org", "//ROBIN.example.org%3A8443/x"],
+)
+def test_the_host_of_an_address_is_hidden_in_any_form(text: str) -> None:
+    redactor = Redactor()
+    redactor.learn_address("NS_URL", "https://robin.example.org:8443/ns")
+    assert "[NS_URL]" in redactor(text)
+    assert "robin" not in redactor(text).lower()
+
+
+def test_the_host_of_an_address_in_another_script_is_hidden_as_both() -> None:
+    redactor = Redactor()
+    redactor.learn_address("NS_URL", "https://jörg.example.org")
+    assert redactor("jörg.example.org xn--jrg-sna.example.org") == "[NS_URL] [NS_URL]"
+
+
+def test_a_host_that_is_only_a_word_does_not_garble_sentences() -> None:
+    redactor = Redactor()
+    redactor.learn_address("NS_URL", "http://nightscout:1337/")
+    assert redactor("Nightscout at http://nightscout:1337") == "Nightscout at [NS_URL]"
+
+
+ACCOUNT = {
+    "account": {"patientFullName": "Robin van Sample", "caregiverFullName": ""},
+    "people": [{"firstName": "May", "lastName": "Sample-Doe", "birthDate": "1990-02-03T00:00:00"}],
+    "secretQuestionId": 1,
+    "secretAnswer": "blue",
+    "dateOfBirth": "0001-01-01T00:00:00",
+    "pumps": [{"serialNumber": 90210042}, {"Serial #": "METER-77"}],
+    "hasControlIQ": True,
+    "dose": 1,
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Robin van Sample",
+        "Sample, Robin",
+        "robin's",
+        "May Sample-Doe",
+        "MAY",
+        "2/3/1990",
+        "02/03/1990",
+        "1990-02-03",
+        "Feb 3, 1990",
+        "03.02.1990",
+        "blue",
+        "90210042",
+        "meter-77",
+    ],
+)
+def test_what_an_account_tells_is_hidden_elsewhere_too(text: str) -> None:
+    redactor = Redactor()
+    redactor.learn_from(ACCOUNT)
+    left = re.sub(r"\[[A-Z_]+\]", "", redactor(text))
+    assert not re.search(r"\w{2}", left)
+
+
+def test_what_an_account_tells_garbles_no_other_text() -> None:
+    redactor = Redactor()
+    redactor.learn_from(ACCOUNT)
+    text = "It may give 1 U at 0001-01-01; blues, and a robinia."
+    assert redactor(text) == text
+
+
+def test_personal_keys_are_hidden_at_any_depth() -> None:
+    assert Redactor().clean(ACCOUNT) == {
+        "account": {"patientFullName": "[PATIENT_FULL_NAME]", "caregiverFullName": ""},
+        "people": [
+            {"firstName": "[FIRST_NAME]", "lastName": "[LAST_NAME]", "birthDate": "[BIRTH_DATE]"}
+        ],
+        "secretQuestionId": "[SECRET_QUESTION_ID]",
+        "secretAnswer": "[SECRET_ANSWER]",
+        "dateOfBirth": "[DATE_OF_BIRTH]",
+        "pumps": [{"serialNumber": "[SERIAL_NUMBER]"}, {"Serial #": "[SERIAL]"}],
+        "hasControlIQ": True,
+        "dose": 1,
+    }

@@ -22,9 +22,11 @@ MAY_KNOW = {
     "sources": {"api", "domain"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "http"},
+    # It wants to see what came, not what a source makes of it: hence api.
+    "check": {"api", "sources", "nightscout", "domain"},
     "demo": {"domain", "sync"},
     "util": {"sources", "api"},
-    "cli": {"stop", "sync", "domain", "util", "demo"},
+    "cli": {"stop", "sync", "check", "domain", "util", "demo"},
     "__main__": {"cli"},
     "": {"util"},
 }

@@ -128,6 +128,8 @@ class SmallNightscout(LoopbackServer):
 
     def _respond(self, request: Request) -> Response:
         name, *rest = request.path.removeprefix(_API).removesuffix(".json").rstrip("/").split("/")
+        if request.path == f"{_API}verifyauth":
+            return self._verifyauth(request)
         resource = self._resources.get(name)
         if not request.path.startswith(_API) or resource is None:
             return not_found(request)
@@ -151,6 +153,22 @@ class SmallNightscout(LoopbackServer):
                 if self._keyed_by_identifier and request.method == "GET" and name != "entries":
                     return json_answer(None)
                 return failure(request, error)
+
+    def _verifyauth(self, request: Request) -> Response:
+        """Say what the secret allows; that it is wrong is said with HTTP 200 (contract §1.6)."""
+        may = request.headers.get("api-secret") in self._passwords
+        said = "OK" if may else "UNAUTHORIZED"
+        if not self._keyed_by_identifier:
+            return json_answer({"status": 200, "message": said})
+        rights = {
+            "canRead": may,
+            "canWrite": may,
+            "isAdmin": may,
+            "message": said,
+            "rolefound": "NOTFOUND",
+            "permissions": "ROLE" if may else "DEFAULT",
+        }
+        return json_answer({"status": 200, "message": rights})
 
     def _status(self, request: Request, rest: list[str]) -> Response | None:
         if request.method != "GET" or rest:

@@ -1,7 +1,7 @@
 """t:connect as a source: which of its three services to ask for what, and from which day on.
 
-Contract tconnect-processing §4: the timeline for basals and activities, TherapyEvents for
-boluses, the CSV export where those have nothing, basal suspensions for interruptions.
+Contract tconnect-processing §4: the timeline for basals and activities, TherapyEvents for boluses
+and readings, the CSV export where those have nothing, basal suspensions for interruptions.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from tconnectsync.domain.events import (
     Basal,
     Bolus,
     InsulinOnBoard,
+    Reading,
+    ReadingKind,
     Suspension,
 )
 from tconnectsync.domain.profiles import PumpSettings
@@ -31,7 +33,11 @@ from tconnectsync.sources.tconnect.basals import (
     timeline_basals,
 )
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board
+from tconnectsync.sources.tconnect.glucose import (
+    csv_insulin_on_board,
+    csv_readings,
+    therapy_readings,
+)
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
 from tconnectsync.sources.tconnect.values import objects, readable_wall_time
@@ -144,6 +150,24 @@ class TConnectReader:
     def suspensions(self) -> list[Suspension]:
         """Return site changes, alarms and suspensions by the person."""
         return basal_suspensions(self._suspensions(), self._clock, self.skipped)
+
+    def readings(self) -> list[Reading]:
+        """Return the glucose readings, from the CSV export where TherapyEvents has no sensor's.
+
+        An export that fails is an error here: without it nobody knows whether there were any.
+        """
+        try:
+            found = therapy_readings(self._therapy_events(), self._clock, self.skipped)
+            csv = self._csv if self._csv.asked else self._csv_at_once
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            log.warning("Asking for the CSV export instead of TherapyEvents: %s", error)
+            found, csv = [], self._csv
+        if any(reading.kind is ReadingKind.SENSOR for reading in found):
+            return found
+        log.info("TherapyEvents has no sensor reading in this range; asking the CSV export.")
+        return found + csv_readings(csv()["readingData"], self._clock, self.skipped)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board, as the CSV export tells it."""

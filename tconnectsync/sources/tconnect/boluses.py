@@ -14,6 +14,7 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Bolus, ExtendedPart, Split
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
+    glucose,
     number,
     objects,
     read_each,
@@ -83,6 +84,7 @@ def _as_event(row: Mapping[str, Any]) -> Mapping[str, Any]:
         "requestDateTime": row.get("RequestDateTime"),
         "eventDateTime": row.get("EventDateTime"),
         "carbSize": row.get("CarbSize"),
+        "bg": row.get("BG"),
         "userOverride": row.get("UserOverride"),
         "actualTotalBolusRequested": total,
         "standardPercent": percent,
@@ -130,6 +132,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         override=number(event.get("userOverride")) == 1,
         extended=_extended_part(bolex, clock) if bolex else None,
         planned=_split(event) if is_extended else None,
+        glucose=glucose(event.get("bg")),
     )
 
 

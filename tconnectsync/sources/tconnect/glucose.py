@@ -1,17 +1,63 @@
-"""Insulin on board from t:connect's CSV export.
+"""Glucose readings from t:connect, and insulin on board from its CSV export.
 
-Contract tconnect-processing §7, tconnect-api §4.1.
+Contract tconnect-processing §7 and §10, tconnect-api §2.4 and §4.1.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import InsulinOnBoard
-from tconnectsync.sources.tconnect.values import read_each, required, wall_time
+from tconnectsync.domain.events import InsulinOnBoard, Reading, ReadingKind
+from tconnectsync.sources.tconnect.values import glucose, objects, read_each, required, wall_time
+
+SENSOR = "EGV"
+"""How the CSV export describes an estimated glucose value, a sensor's."""
+
+
+def therapy_readings(
+    therapy_events: Mapping[str, Any], clock: PumpClock, skipped: Counter[str]
+) -> list[Reading]:
+    """Return the readings of a TherapyEvents answer; calibrations are finger sticks."""
+
+    def read(event: Mapping[str, Any]) -> Reading | None:
+        match event.get("type"):
+            case "CGM":
+                value, kind = event["egv"]["estimatedGlucoseValue"], ReadingKind.SENSOR
+            case "BG":
+                value, kind = event["bg"], ReadingKind.FINGER
+            case _:
+                return None
+        return _reading(event.get("eventDateTime"), value, kind, clock)
+
+    return read_each(objects(therapy_events, "event"), read, "glucose reading", skipped)
+
+
+def csv_readings(
+    rows: Sequence[Mapping[str, Any]], clock: PumpClock, skipped: Counter[str]
+) -> list[Reading]:
+    """Return the readings of the export; what is not the sensor's is a finger stick."""
+
+    def read(row: Mapping[str, Any]) -> Reading:
+        kind = ReadingKind.SENSOR if row["Description"] == SENSOR else ReadingKind.FINGER
+        return _reading(row["EventDateTime"], row["Readings (CGM / BGM)"], kind, clock)
+
+    return read_each(rows, read, "glucose reading", skipped)
+
+
+def _reading(at: object, value: object, kind: ReadingKind, clock: PumpClock) -> Reading:
+    wall, known = _required_time(at), glucose(value)
+    if known is None:
+        raise ValueError("glucose is not plausible")
+    return Reading(
+        key=f"reading {kind.name} {wall.isoformat()}",
+        at=clock.instant(wall),
+        glucose=known,
+        kind=kind,
+    )
 
 
 def csv_insulin_on_board(
@@ -20,9 +66,14 @@ def csv_insulin_on_board(
     """Return the values of the export's IOB rows."""
 
     def read(row: Mapping[str, Any]) -> InsulinOnBoard:
-        wall = wall_time(row["EventDateTime"])
-        if wall is None:
-            raise ValueError("time is missing")
-        return InsulinOnBoard(clock.instant(wall), required(row["IOB"], "insulin on board"))
+        at = clock.instant(_required_time(row["EventDateTime"]))
+        return InsulinOnBoard(at, required(row["IOB"], "insulin on board"))
 
     return read_each(rows, read, "insulin on board row", skipped)
+
+
+def _required_time(value: object) -> datetime:
+    wall = wall_time(value)
+    if wall is None:
+        raise ValueError("time is missing")
+    return wall

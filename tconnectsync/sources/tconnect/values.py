@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 NO_TIME = "0001-01-01"
+LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20, 600
+"""mg/dL; no sensor and no meter shows anything else."""
 
 
 class UnknownKindError(ValueError):
@@ -41,6 +43,14 @@ def required(value: object, name: str) -> float:
     if result is None or result < 0:
         raise ValueError(f"{name} is not a number")
     return result
+
+
+def glucose(value: object) -> int | None:
+    """Return a glucose value, mg/dL; ``None`` when there is none that can be true."""
+    result = number(value)
+    if result is None or not LOWEST_GLUCOSE <= result <= HIGHEST_GLUCOSE:
+        return None
+    return round(result)
 
 
 def wall_time(value: object) -> datetime | None:
