@@ -1,0 +1,91 @@
+"""The report of a check: a text to share when asking for help, without anything personal."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tconnectsync import __version__
+from tconnectsync.check.results import Findings, Result
+from tconnectsync.config import VARIABLES
+from tconnectsync.domain.clock import TimeRange
+
+FILE_NAME = "tconnectsync-check-output.log"
+LIBRARIES = ("requests", "urllib3", "beautifulsoup4", "arrow", "tzdata")
+
+
+def report(
+    results: Sequence[Result],
+    findings: Findings,
+    values: Mapping[str, Any],
+    wanted: TimeRange,
+    now: datetime,
+) -> str:
+    """Return the text of the report, with nothing in it that the redactor knows."""
+    lines = [*_head(wanted, now), "", *map(str, results), "", *_settings(values)]
+    for what, payload in findings.answers:
+        lines += ["", f"=== {what} ===", _pretty(findings.redactor.clean(payload))]
+    text = "\n".join(lines) + "\n"
+    # Payloads repeat many lines thousands of times.
+    redact = cache(findings.redactor.__call__)
+    return "".join(map(redact, text.splitlines(keepends=True)))
+
+
+def save(text: str, folder: Path) -> Path:
+    """Write the report so that only its owner can read it, and return where it is.
+
+    One that lies there from before is replaced, not written to: whoever could read it, cannot read
+    the new one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = folder / FILE_NAME
+    # Readable by its owner alone from the first moment on.
+    handle, name = tempfile.mkstemp(prefix=".tconnectsync-check-", dir=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _head(wanted: TimeRange, now: datetime) -> Iterator[str]:
+    yield f"tconnectsync {__version__}, check of {now.isoformat(' ', 'seconds')}"
+    yield f"Python {platform.python_version()} on {platform.platform()}, {ssl.OPENSSL_VERSION}"
+    yield ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
+    yield f"Time zone of this computer: {now.astimezone():%Z (%z)}"
+    yield f"Range: {wanted.start.isoformat(' ')} to {wanted.end.isoformat(' ')}"
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _settings(values: Mapping[str, Any]) -> Iterator[str]:
+    yield "Settings:"
+    for variable in VARIABLES:
+        value = values.get(variable.field)
+        shown = "(hidden)" if variable.secret and value else value
+        yield f"  {variable.name}={'(not usable)' if value is None else shown}"
+
+
+def _pretty(payload: object) -> str:
+    if isinstance(payload, str):
+        return payload
+    return json.dumps(payload, indent=2, ensure_ascii=False, default=str)

@@ -1,0 +1,645 @@
+"""--check-login: every fault has a sentence of its own, and nothing personal gets out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tconnectsync.api import Account, TConnectApi
+from tconnectsync.check import Check, State
+from tconnectsync.demo.nightscout import SmallNightscout
+from tconnectsync.demo.person import live
+from tconnectsync.demo.server import Fault, Request, Response
+from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.demo.tconnect.pages import OLD_SERIAL_NUMBER
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.api import NightscoutApi
+from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL, cloud, computer
+
+FIRST = date(2024, 6, 3)
+WALL_NOW = datetime.combine(FIRST, time(15, 0)) + timedelta(days=1)
+NOW = WALL_NOW.replace(tzinfo=ZoneInfo(NEW_YORK)).astimezone(UTC)
+
+TANDEM = (
+    "Tandem login",
+    "Basals and activities",
+    "Boluses and readings",
+    "Suspensions (ws2)",
+    "CSV export (ws2)",
+    "Pump's serial number",
+    "Upload counter",
+)
+NIGHTSCOUT = (
+    "Nightscout",
+    "Nightscout careportal",
+    "Nightscout secret",
+    "Nightscout treatments",
+)
+CLOCKS = ("This computer's clock", "Pump's clock and zone")
+EVERY_STEP = ("Settings", *TANDEM, *NIGHTSCOUT, *CLOCKS)
+
+Answer = Response | Fault | None
+
+
+@dataclass
+class Bench:
+    """The two services, and a check of them that need not wait."""
+
+    tconnect: SimulatedTConnect
+    site: SmallNightscout
+    changes: dict[str, str | None] = field(default_factory=dict)
+    now: datetime = NOW
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All variables that are set."""
+        usual = computer(Path(), self.tconnect, self.site.url, SECRET).variables
+        return {k: v for k, v in {**usual, **self.changes}.items() if v is not None}
+
+    def check(self, days: int = 1, until: datetime | None = None) -> dict[str, tuple[State, str]]:
+        """Run a check; return by step what came of it."""
+        waits: list[float] = []
+        check = Check(
+            self.environment,
+            {},
+            now=lambda: self.now,
+            tandem=partial(_tandem, sleep=waits.append),
+            nightscout=partial(_nightscout, sleep=waits.append),
+        )
+        end = until or check.started
+        results = list(check.run(TimeRange(end - timedelta(days=days), end)))
+        assert all("\n" not in str(result) for result in results)
+        assert sum(waits) < 60
+        return {result.step: (result.state, result.text) for result in results}
+
+    def fail(self, path: str, answer: Answer, method: str = "") -> None:
+        """Let all requests to Tandem whose path begins so be answered in this way."""
+        self.tconnect.fault = _fault(path, answer, method)
+
+    def fail_nightscout(self, path: str, answer: Answer, method: str = "") -> None:
+        """Let all requests to Nightscout whose path begins so be answered in this way."""
+        self.site.fault = _fault(f"/api/v1/{path}", answer, method)
+
+
+def _fault(path: str, answer: Answer, method: str) -> Callable[[Request], Answer]:
+    def fault(request: Request) -> Answer:
+        fits = request.path.startswith(path) and method in ("", request.method)
+        return answer if fits else None
+
+    return fault
+
+
+def _tandem(values: dict[str, Any], sleep: Callable[[float], None]) -> TConnectApi:
+    url = values["tconnect_web_url"]
+    account = Account(
+        values["tconnect_email"],
+        values["tconnect_password"],
+        web_url=url,
+        services_url=url,
+        ws2_url=url,
+    )
+    return TConnectApi(account, sleep=sleep, now=lambda: datetime.now(values["timezone_name"]))
+
+
+def _nightscout(values: dict[str, Any], sleep: Callable[[float], None]) -> NightscoutApi:
+    http = HttpClient("Nightscout", sleep=sleep)
+    return NightscoutApi(values["ns_url"], values["ns_secret"], http)
+
+
+@pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
+def any_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    yield from serve(request.param)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    yield from serve(True)
+
+
+def serve(keyed_by_identifier: bool) -> Iterator[Bench]:
+    with (
+        cloud(live(FIRST, 2)) as tconnect,
+        SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier, now=lambda: NOW) as site,
+    ):
+        tconnect.uploaded_until = WALL_NOW - timedelta(minutes=12)
+        yield Bench(tconnect, site)
+
+
+def only_failed(results: dict[str, tuple[State, str]], *steps: str) -> str:
+    """Insist that exactly these steps failed; return what is said about the first."""
+    assert [name for name, (state, _) in results.items() if state is State.FAILED] == list(steps)
+    return results[steps[0]][1]
+
+
+def not_tried(results: dict[str, tuple[State, str]]) -> list[str]:
+    return [name for name, (state, _) in results.items() if state is State.NOT_TRIED]
+
+
+# All is well
+
+
+def test_where_all_is_well_every_step_says_so_and_nothing_is_written(any_bench: Bench) -> None:
+    results = any_bench.check()
+
+    assert {name: state for name, (state, _) in results.items()} == dict.fromkeys(
+        EVERY_STEP, State.OK
+    )
+    assert any_bench.site.writes == 0
+    assert "t:connect 7.17.2.3" in results["Tandem login"][1]
+    assert re.search(r"\d+ basals, .+ 12 minutes ago", results["Basals and activities"][1])
+    assert re.search(r"\d+ boluses, \d+ readings", results["Boluses and readings"][1])
+    assert "create and update" in results["Nightscout secret"][1]
+    assert "12 minutes old" in results["Pump's clock and zone"][1]
+
+
+def test_a_check_logs_in_once_to_each_service(bench: Bench) -> None:
+    bench.check()
+    logins = [e.request.path for e in bench.tconnect.log if e.request.method == "POST"]
+    # The web login takes the app's token, and the app has a login of its own.
+    assert logins.count("/login.aspx") == 1
+    assert logins.count("/cloud/oauth2/token") == 2
+
+
+def test_the_age_of_our_newest_treatments_is_told(bench: Bench) -> None:
+    treatment = {"eventType": "Temp Basal", "enteredBy": "Pump (tconnectsync)"}
+    bench.site.insert([treatment | {"created_at": "2024-06-03T19:00:00.000Z"}])
+    text = bench.check()["Nightscout treatments"][1]
+    assert "our newest Temp Basal is from a day ago, no Combo Bolus of ours yet" in text
+
+
+def test_a_long_range_is_asked_for_in_pieces_as_a_sync_does(bench: Bench) -> None:
+    results = bench.check(days=20, until=NOW - timedelta(hours=1))
+    asked = [e.request.query for e in bench.tconnect.log if "therapytimeline/" in e.request.path]
+    assert [query["endDate"] for query in asked] == ["05-21-2024", "05-28-2024", "06-04-2024"]
+    assert results["Basals and activities"][0] is State.OK
+
+
+def test_a_range_in_the_past_does_not_judge_the_clock(bench: Bench) -> None:
+    results = bench.check(until=NOW - timedelta(days=300))
+    assert not_tried(results) == ["Pump's clock and zone"]
+    assert "nothing was uploaded for these days" in results["Boluses and readings"][1]
+
+
+def test_a_pump_without_control_iq_is_no_failure() -> None:
+    with (
+        cloud(live(FIRST, 2, control_iq=False)) as tconnect,
+        SmallNightscout(SECRET, now=lambda: NOW) as site,
+    ):
+        tconnect.uploaded_until = WALL_NOW
+        results = Bench(tconnect, site).check()
+    assert {state for state, _ in results.values()} == {State.OK}
+    assert "CSV export" in results["Basals and activities"][1]
+
+
+# Settings
+
+
+def test_all_that_is_wrong_with_the_settings_is_told_and_the_rest_is_tried(bench: Bench) -> None:
+    bench.changes = {"NS_URL": None, "TCONNECT_PASSWORD": "password", "SYNC_GAPS": "maybe"}
+    results = bench.check()
+
+    text = only_failed(results, "Settings")
+    for name in ("NS_URL is not set", "TCONNECT_PASSWORD is not set", "SYNC_GAPS is not usable"):
+        assert name in text
+    assert not_tried(results) == ["Tandem", "Nightscout", *CLOCKS]
+    assert bench.tconnect.log == bench.site.log == []
+
+
+def test_nightscout_is_tried_where_only_tandem_s_settings_are_wrong(bench: Bench) -> None:
+    bench.changes = {"TCONNECT_EMAIL": None}
+    results = bench.check()
+    only_failed(results, "Settings")
+    assert all(results[step][0] is State.OK for step in NIGHTSCOUT)
+
+
+# Tandem
+
+
+def notice(text: str) -> Response:
+    return Response(f'<div class="notice_error">{text}</div>'.encode(), 200, "text/html")
+
+
+def test_a_wrong_password_is_tried_once_and_explained(bench: Bench) -> None:
+    bench.changes = {"TCONNECT_PASSWORD": "quite wrong"}
+    results = bench.check()
+
+    assert "Wrong e-mail address or password" in only_failed(results, "Tandem login")
+    assert not_tried(results) == [*TANDEM[1:], "Pump's clock and zone"]
+    posts = [e.request.path for e in bench.tconnect.log if e.request.method == "POST"]
+    assert posts == ["/login.aspx"]
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("Your account has been locked.", "The account is locked. Do not try again for half an"),
+        ("Too many failed attempts.", "The account is locked."),
+        ("Your account belongs to another region.", "belongs to another region than the web site"),
+        ("Invalid username or password", "Wrong e-mail address or password"),
+    ],
+)
+def test_what_the_login_page_says_leads_to_advice(bench: Bench, said: str, sentence: str) -> None:
+    bench.fail("/login.aspx", notice(said), "POST")
+    text = only_failed(bench.check(), "Tandem login")
+    assert said in text
+    assert sentence in text
+
+
+def test_trouble_of_the_login_page_is_not_blamed_on_the_password(bench: Bench) -> None:
+    bench.fail("/login.aspx", Response(b"", 503))
+    text = only_failed(bench.check(), "Tandem login")
+    assert "t:connect itself is in trouble" in text
+    assert "Wrong" not in text
+
+
+def test_no_way_to_tandem_is_a_matter_of_the_network(bench: Bench) -> None:
+    bench.fail("/login.aspx", Fault.DROP)
+    text = only_failed(bench.check(), "Tandem login")
+    assert "REQUESTS_PROXY" in text
+    assert "firewall of its network" in text
+
+
+BLOCKED = Response(b"<html><h3>Web Page Blocked!</h3> Attack ID: 2</html>", 403, "text/html")
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ("/login.aspx", 0),
+        ("/tconnect/controliq", 1),
+        ("/tconnect/therapyevents", 2),
+        ("/basalsuspension", 3),
+        ("/therapytimeline2csv", 4),
+        ("/myaccount", 5),
+        ("/cloud/account", 6),
+    ],
+)
+def test_a_firewall_block_ends_all_steps_of_tandem(bench: Bench, path: str, step: int) -> None:
+    bench.fail(path, BLOCKED)
+    results = bench.check()
+    assert "firewall blocks this address" in only_failed(results, TANDEM[step])
+    assert [name for name in not_tried(results) if name in TANDEM] == list(TANDEM[step + 1 :])
+    assert bench.tconnect.log[-1].status == 403
+
+
+def test_trouble_of_ws2_says_what_it_matters_to(bench: Bench) -> None:
+    bench.fail("/basalsuspension", Response(b"", 404))
+    text = only_failed(bench.check(), "Suspensions (ws2)")
+    assert "matters only to PUMP_EVENTS" in text
+
+    bench.fail("/therapytimeline2csv", Response(b"", 404))
+    assert "matters only to IOB, CGM" in only_failed(bench.check(), "CSV export (ws2)")
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ("/tconnect/controliq", "Basals and activities"),
+        ("/tconnect/therapyevents", "Boluses and readings"),
+        ("/myaccount", "Pump's serial number"),
+        ("/cloud/upload", "Upload counter"),
+    ],
+)
+def test_one_service_in_trouble_does_not_stop_the_others(
+    bench: Bench, path: str, step: str
+) -> None:
+    bench.fail(path, Response(b"", 500))
+    results = bench.check()
+    assert "HTTP 500" in only_failed(results, step)
+    assert set(not_tried(results)) <= {"Pump's clock and zone"}
+
+
+def test_an_unknown_serial_number_comes_with_the_known_ones(bench: Bench) -> None:
+    bench.changes = {"PUMP_SERIAL_NUMBER": "12345678"}
+    results = bench.check()
+    only_failed(results, "Pump's serial number", "Upload counter")
+    for step in ("Pump's serial number", "Upload counter"):
+        assert f"…{SERIAL[-3:]}, …{str(OLD_SERIAL_NUMBER)[-3:]}" in results[step][1]
+        assert SERIAL not in results[step][1]
+
+
+def test_leading_zeros_of_the_serial_number_do_not_matter(bench: Bench) -> None:
+    bench.changes = {"PUMP_SERIAL_NUMBER": f"00{SERIAL}"}
+    assert {state for state, _ in bench.check().values()} == {State.OK}
+
+
+def test_an_answer_of_an_unexpected_form_is_one_failed_step(bench: Bench) -> None:
+    bench.fail("/tconnect/therapyevents", Response(b'{"event": ["odd"]}'))
+    text = only_failed(bench.check(), "Boluses and readings")
+    assert "should not have happened (AttributeError)" in text
+
+
+# Nightscout
+
+
+READABLE_BY_ALL = Response(
+    json.dumps(
+        {"status": "ok", "version": "0.12.8", "careportalEnabled": True, "serverTimeEpoch": 0}
+        | {"serverTimeEpoch": NOW.timestamp() * 1000}
+    ).encode()
+)
+
+
+def test_a_wrong_secret_is_tried_once_where_nothing_is_public(any_bench: Bench) -> None:
+    any_bench.changes = {"NS_SECRET": "quite another secret"}
+    results = any_bench.check()
+    assert only_failed(results, "Nightscout").startswith("NS_SECRET is wrong.")
+    assert not_tried(results) == [*NIGHTSCOUT[1:], "This computer's clock"]
+    assert [entry.status for entry in any_bench.site.log] == [401]
+
+
+def test_a_wrong_secret_is_noticed_also_where_everybody_may_read(any_bench: Bench) -> None:
+    any_bench.changes = {"NS_SECRET": "quite another secret"}
+    any_bench.fail_nightscout("status", READABLE_BY_ALL)
+    results = any_bench.check()
+    assert only_failed(results, "Nightscout secret").startswith("NS_SECRET is wrong.")
+    assert not_tried(results) == ["Nightscout treatments"]
+
+
+def test_on_a_new_site_a_wrong_secret_is_not_sent_once_more_than_needed(bench: Bench) -> None:
+    bench.changes = {"NS_SECRET": "quite another secret"}
+    bench.fail_nightscout("status", READABLE_BY_ALL)
+    bench.check()
+    asked = [entry.request.path for entry in bench.site.log]
+    assert asked == ["/api/v1/status.json", "/api/v1/verifyauth"]
+
+
+def rights(**said: object) -> Response:
+    message = {"canRead": True, "canWrite": False, "isAdmin": False, "message": "UNAUTHORIZED"}
+    message |= {"rolefound": "FOUND", "permissions": "ROLE", **said}
+    return Response(json.dumps({"status": 200, "message": message}).encode())
+
+
+def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(bench: Bench) -> None:
+    def fault(request: Request) -> Response | None:
+        if request.path.endswith("verifyauth"):
+            return rights()
+        return Response(b"{}", 401) if request.method == "POST" else None
+
+    bench.site.fault = fault
+    text = only_failed(bench.check(), "Nightscout secret")
+    assert "access token that may only read" in text
+    assert "api:treatments:update" in text
+
+
+def test_a_token_that_may_create_is_told_what_else_its_role_needs(bench: Bench) -> None:
+    bench.fail_nightscout("verifyauth", rights())
+    state, text = bench.check()["Nightscout secret"]
+    assert state is State.OK
+    assert "api:treatments:update" in text
+
+
+def test_a_site_without_verifyauth_is_judged_by_the_trial_write(bench: Bench) -> None:
+    bench.fail_nightscout("verifyauth", Response(b"", 404))
+    state, text = bench.check()["Nightscout secret"]
+    assert state is State.OK
+    assert "It may create treatments." in text
+
+
+def test_careportal_that_is_off_is_named(bench: Bench) -> None:
+    off = {"status": "ok", "version": "15.0.7", "careportalEnabled": False}
+    bench.fail_nightscout("status", Response(json.dumps(off).encode()))
+    results = bench.check()
+    assert "Add careportal to ENABLE" in only_failed(results, "Nightscout careportal")
+    assert not [entry for entry in bench.site.log if entry.request.method == "POST"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (Response(b"<html>Welcome</html>", 200, "text/html"), "is not Nightscout"),
+        (Response(b"", 404), "There is no Nightscout at NS_URL"),
+        (Response(b"", 307, headers=[("Location", "https://x/")]), "sends us to another address"),
+        (Response(b"", 503), "is in trouble"),
+        (Fault.DROP, "Open NS_URL in a browser"),
+    ],
+)
+def test_what_is_wrong_with_the_address_is_told(
+    bench: Bench, answer: Response | Fault, sentence: str
+) -> None:
+    bench.fail_nightscout("status", answer)
+    results = bench.check()
+    assert sentence in only_failed(results, "Nightscout")
+    assert [name for name in not_tried(results) if name in NIGHTSCOUT] == list(NIGHTSCOUT[1:])
+
+
+# Clocks
+
+
+def test_a_computer_whose_clock_is_wrong_is_told_so_and_the_pump_is_not_blamed(
+    bench: Bench,
+) -> None:
+    bench.now = NOW + timedelta(minutes=9)
+    results = bench.check()
+    text = only_failed(results, "This computer's clock")
+    assert "9 minutes ahead of Nightscout's" in text
+    assert "12 minutes old" in results["Pump's clock and zone"][1]
+
+
+def test_a_pump_whose_clock_is_fast_is_noticed(bench: Bench) -> None:
+    bench.tconnect.uploaded_until = WALL_NOW + timedelta(minutes=11)
+    text = only_failed(bench.check(), "Pump's clock and zone")
+    assert re.search(r"lie (9|10|11) minutes in the future", text)
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Europe/Berlin"])
+def test_a_zone_that_does_not_fit_is_noticed_and_the_fitting_one_named(
+    bench: Bench, zone: str
+) -> None:
+    bench.changes = {"TIMEZONE_NAME": zone}
+    text = only_failed(bench.check(), "Pump's clock and zone")
+    assert f"TIMEZONE_NAME ({zone}) is not the zone of the pump's clock" in text
+    assert "UTC-4 would fit, for example America/New_York" in text
+
+
+def test_in_the_evening_a_zone_far_in_the_west_is_noticed_too(bench: Bench) -> None:
+    # On the pump, it is already tomorrow.
+    bench.changes = {"TIMEZONE_NAME": "Pacific/Honolulu"}
+    bench.now = NOW - timedelta(hours=13)
+    bench.tconnect.uploaded_until = WALL_NOW - timedelta(hours=13, minutes=12)
+    text = only_failed(bench.check(), "This computer's clock", "Pump's clock and zone")
+    assert "behind Nightscout's" in text
+
+
+def test_a_pump_that_has_not_uploaded_for_hours_is_noticed(bench: Bench) -> None:
+    bench.tconnect.uploaded_until = WALL_NOW - timedelta(hours=5)
+    text = only_failed(bench.check(), "Pump's clock and zone")
+    assert "has not uploaded since: open the t:connect app" in text
+
+
+# The report
+
+
+SET = {"e-mail": EMAIL, "password": PASSWORD, "secret": SECRET, "serial": SERIAL}
+"""What the settings hold of a person."""
+OWNER = {
+    "first name": "Robin",
+    "last name": "Sample",
+    "birth date": "1990-01-01",
+    "birth date in the export": "1/1/1990",
+    "question": "Which pump?",
+    "answer": "A simulated one",
+}
+"""What the account tells of its owner."""
+DEVICES = {"old serial": str(OLD_SERIAL_NUMBER), "meter": "METER1234"}
+"""What the list of devices tells."""
+PATHS = {
+    "": "nothing is broken",
+    "Tandem login": "/login.aspx",
+    "Basals and activities": "/tconnect/controliq",
+    "Boluses and readings": "/tconnect/therapyevents",
+    "Suspensions (ws2)": "/basalsuspension",
+    "CSV export (ws2)": "/therapytimeline2csv",
+    "Pump's serial number": "/myaccount",
+    "Upload counter": "/cloud/upload",
+    "Nightscout": "/api/v1/status",
+    "Nightscout secret": "/api/v1/verifyauth",
+    "Nightscout treatments": "/api/v1/treatments",
+}
+"""The steps that ask a service, and where."""
+
+
+def leaked(text: str, personal: dict[str, str]) -> list[str]:
+    """Return what of somebody's data a text holds, in any encoding."""
+    lowered = text.lower()
+    return [
+        f"{name} as {form}"
+        for name, value in personal.items()
+        for form in dresses(value, hashed=name in SET)
+        if form.lower() in lowered
+    ]
+
+
+def dresses(value: str, *, hashed: bool) -> set[str]:
+    """Return the forms in which a value might be met; those of a secret include its hashes."""
+    as_json = json.dumps(value)[1:-1]
+    forms = {value, quote(value, safe=""), as_json, quote(as_json, safe=""), html.escape(value)}
+    if hashed:
+        forms |= {hashlib.new(name, value.encode()).hexdigest() for name in ("sha1", "sha512")}
+        forms.add(base64.b64encode(value.encode()).decode().rstrip("="))
+    return forms
+
+
+def talkative(
+    server: SimulatedTConnect | SmallNightscout, broken: str, personal: dict[str, str]
+) -> Callable[[Request], Answer]:
+    """Return a fault by which every answer, be it an error, is full of personal data.
+
+    Some of it stands under keys that tell what it is, the most under those that do not.
+    """
+
+    def fault(request: Request) -> Answer:
+        remarks = [f"<{f}>" for n, v in personal.items() for f in dresses(v, hashed=n in SET)]
+        extra = {"remarks": [*remarks, dict(request.headers), request.path, request.query]}
+        if request.path.startswith(PATHS[broken]) and (server.log or broken != "Tandem login"):
+            page = f'<div class="notice_error">{" ".join(remarks)} {json.dumps(extra)}</div>'
+            return Response(page.encode(), 200 if request.method == "POST" else 403, "text/html")
+        answer = server._handle(request)
+        try:
+            payload = json.loads(answer.body)
+        except ValueError:
+            return None
+        if not isinstance(payload, dict) or request.path.endswith("token"):
+            return None
+        settings: dict[str, Any] = {
+            "customTitle": FAMILY,
+            "baseURL": f"https://{FAMILY}.example.org",
+        }
+        settings |= {"subject": {"sub": FAMILY, "emailAddress": f"x@{FAMILY}.example.org"}}
+        return Response(json.dumps({**payload, **extra, "settings": settings}).encode())
+
+    return fault
+
+
+FAMILY = "robins-sugar"
+
+
+@pytest.mark.parametrize("broken", PATHS)
+def test_nothing_personal_reaches_screen_log_or_report(
+    tmp_path: Path, bench: Bench, broken: str
+) -> None:
+    # Under harmless keys, only that can be recognised which the program has been told of.
+    personal = {**SET, "guid": bench.tconnect.user_guid, "host": bench.site.url[7:]}
+    personal |= OWNER if broken != "Tandem login" else {}
+    personal |= DEVICES if broken not in ("Tandem login", "Pump's serial number") else {}
+    for server in (bench.tconnect, bench.site):
+        server.fault = talkative(server, broken, personal)
+    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+    run = home.run("--check-login", "-v", "--start-date", str(FIRST), "--end-date", str(FIRST))
+    report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
+
+    failed = [
+        name for name in EVERY_STEP if re.search(rf"(?m)^{re.escape(name)}: +failed", run.output)
+    ]
+    assert broken in ("", *failed)
+    assert "DEBUG" in run.errors
+    assert "Traceback" not in run.errors + report
+    personal |= {"family": FAMILY}
+    personal |= {f"token {n}": token for n, token in enumerate(bench.tconnect.tokens)}
+    assert leaked(run.output + run.errors, personal) == []
+    assert leaked(report, personal) == []
+
+
+def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
+    tmp_path: Path, bench: Bench
+) -> None:
+    file = tmp_path / "tconnectsync-check-output.log"
+    file.write_text("from before")
+    file.chmod(0o666)
+    old = file.open(encoding="utf-8")
+
+    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+    home.run("--check-login", "--start-date", str(FIRST), "--end-date", str(FIRST))
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "tconnectsync" in file.read_text(encoding="utf-8")
+    with old:
+        assert old.read() == "from before"
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
+    tmp_path: Path, bench: Bench
+) -> None:
+    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+    run = home.run("--check-login")
+    assert "Tandem did not tell the names" not in run.output
+
+    def refused(request: Request) -> Answer:
+        private = ("/cloud/account", "/cloud/usersettings")
+        return Response(b"{}", 403) if request.path.startswith(private) else None
+
+    bench.tconnect.fault = refused
+    run = home.run("--check-login")
+    assert "Tandem did not tell the names" in run.output
+    assert re.search("Upload counter: +ok", run.output)
+
+
+def test_the_report_holds_lines_versions_and_answers(tmp_path: Path, bench: Bench) -> None:
+    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+    run = home.run("--check-login", "--start-date", str(FIRST), "--end-date", str(FIRST))
+    report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
+
+    assert run.code == 1, "the small Nightscout lives in 2024"
+    lines = [line for line in run.output.splitlines() if line.partition(":")[0] in EVERY_STEP]
+    assert len(lines) == len(EVERY_STEP)
+    assert all(line in report for line in lines)
+    assert re.search(r"tconnectsync \d.+\nPython 3\.\d+", report)
+    for what in ("therapy timeline", "therapy events", "CSV export", "devices", "status"):
+        assert f"{what} ===\n" in report
+    assert '"serialNumber": "[SERIAL_NUMBER]"' in report
