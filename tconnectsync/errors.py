@@ -57,6 +57,9 @@ class ApiError(TconnectsyncError):
     ``status`` is the HTTP status code, or ``None`` when the answer was 200 but unusable.
     """
 
+    divisible = True
+    """Whether it may help to ask for a shorter range."""
+
     def __init__(self, message: str, status: int | None = None) -> None:
         self.status = status
         # Trouble on the server's side passes; a refusal does not.

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from tconnectsync.errors import NetworkError
 
@@ -52,6 +53,9 @@ class Retries:
         if status == 500:
             return self.server_error
         return self.busy if status in (429, 502, 503, 504) else ()
+
+
+NO_RETRIES = Retries(network=(), busy=(), server_error=())
 
 
 class HttpClient:
@@ -105,28 +109,32 @@ class HttpClient:
         """PUT to ``url``; see :meth:`request`."""
         return self.request("PUT", url, **options)
 
-    def request(self, method: str, url: str, **options: Any) -> requests.Response:
+    def request(
+        self, method: str, url: str, *, repeatable: bool = True, **options: Any
+    ) -> requests.Response:
         """Send a request and return the answer, whatever its status, body fully read.
 
         ``options`` are those of :meth:`requests.Session.request`. Failures that may pass are
-        tried again as ``retries`` says; the last answer is returned even if it is an error.
+        tried again as ``retries`` says; the last answer is returned even if it is an error. What is
+        not ``repeatable``, because twice would be once too often, is sent once.
 
         Raises:
             NetworkError: no complete answer came, also not after the retries.
         """
+        retries = self.retries if repeatable else NO_RETRIES
         failures = 0
         while True:
             asked_wait = 0.0
             try:
                 answer = self._send(method, url, options)
             except NetworkError as error:
-                waits, problem = self.retries.network, str(error)
+                waits, problem = retries.network, str(error)
                 if failures >= len(waits) or not error.can_retry:
                     raise
             else:
                 if self._inspect:
                     self._inspect(answer)
-                waits, asked_wait = self.retries.waits_for(answer.status_code), _retry_after(answer)
+                waits, asked_wait = retries.waits_for(answer.status_code), _retry_after(answer)
                 problem = f"{self.service} answered HTTP {answer.status_code}."
                 if failures >= len(waits) or asked_wait > MAX_RETRY_AFTER:
                     return answer
@@ -148,7 +156,7 @@ class HttpClient:
                 answer.elapsed.total_seconds(),
             )
             return answer
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, HTTPError, ValueError) as error:
             what, can_retry = _explain(error)
             host = urlsplit(url).hostname
         # Raised outside the handler: the library's own error names the whole URL.
@@ -157,7 +165,7 @@ class HttpClient:
         raise problem
 
 
-def _explain(error: requests.exceptions.RequestException) -> tuple[str, bool]:
+def _explain(error: Exception) -> tuple[str, bool]:
     """Say in words what happened, and whether it may pass by itself."""
     match error:
         case requests.exceptions.SSLError():
@@ -170,17 +178,19 @@ def _explain(error: requests.exceptions.RequestException) -> tuple[str, bool]:
             return "it did not answer in time.", True
         case requests.exceptions.ConnectionError() | requests.exceptions.ChunkedEncodingError():
             return "the connection failed or was cut.", True
+        case requests.exceptions.ContentDecodingError():
+            return "its answer was damaged.", True
         case _:
-            return f"the request could not be sent ({type(error).__name__}).", False
+            return f"the request could not be completed ({type(error).__name__}).", False
 
 
 def _retry_after(answer: requests.Response) -> float:
     """Return the seconds the server asks us to wait (RFC 9110 §10.2.3), 0 when it does not."""
     value = answer.headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
+        until = parsedate_to_datetime(value).astimezone(UTC)
+    except (ValueError, OverflowError):
         return 0.0
-    return max(0.0, (until.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

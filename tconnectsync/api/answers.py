@@ -70,7 +70,7 @@ def parse_json(text: str, what: str) -> Any:
     """
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise unusable(text, what) from None
 
 

@@ -15,6 +15,7 @@ from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import parse_json, require_ok, shaped, text_of
 from tconnectsync.api.dates import Day, day_range, on_wire, windows
 from tconnectsync.api.ws2csv import LISTS, Timeline, parse_timeline
+from tconnectsync.errors import ApiError
 from tconnectsync.http import HttpClient, Retries
 
 TIMEOUT = 10.0
@@ -64,11 +65,15 @@ class Ws2Api:
         """
         timeline: Timeline = {name: [] for name in LISTS}
         http = self._csv_http if patient else self._http
-        for first, last in windows(*day_range(start, end, self._today())):
-            answer = http.get(self._url("therapytimeline2csv", first, last, "?format=csv"))
-            require_ok(answer, "CSV export")
-            for name, rows in parse_timeline(text_of(answer)).items():
-                timeline[name] += rows
+        try:
+            for first, last in windows(*day_range(start, end, self._today())):
+                answer = http.get(self._url("therapytimeline2csv", first, last, "?format=csv"))
+                require_ok(answer, "CSV export")
+                for name, rows in parse_timeline(text_of(answer)).items():
+                    timeline[name] += rows
+        except ApiError as error:
+            error.divisible = False  # It was asked for in pieces already.
+            raise
         return timeline
 
     def basal_suspension(

@@ -75,7 +75,8 @@ def sync(options: argparse.Namespace) -> int:
     )
     wanted = _range(options, settings, cycle)
     _announce(wanted, options, cycle)
-    return report(cycle.run(wanted, progress), options, cycle.clock)
+    outcome = cycle.run(wanted, progress, in_order=options.start_date is None)
+    return report(outcome, options, cycle.clock)
 
 
 def auto_update(options: argparse.Namespace) -> int:
@@ -156,7 +157,7 @@ def _moving_cycle(
         nonlocal failed_from
         wanted = _range(options, settings, cycle, failed_from)
         _announce(wanted, options, cycle)
-        outcome = cycle.run(wanted, progress)
+        outcome = cycle.run(wanted, progress, in_order=True)
         failed_from = min((failure.window.start for failure in outcome.failures), default=None)
         say_what_was_done(outcome, options)
         if outcome.ended_by:
@@ -200,6 +201,11 @@ def _given(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]
     return environment, files
 
 
+def _newest(cycle: Cycle, kinds: Sequence[str]) -> datetime | None:
+    found = [at for kind in kinds if (at := cycle.nightscout.newest(kind))]
+    return max(found, default=None)
+
+
 def _range(
     options: argparse.Namespace,
     settings: Settings,
@@ -213,8 +219,8 @@ def _range(
     if options.start_date is not None:
         return date_range(options.start_date, options.end_date, clock, now)
     wanted = last_days(options.days or 1, now)
-    regular = {FEATURES[name].regular for name in options.features} - {""}
-    newest = [cycle.nightscout.newest(event_type) for event_type in sorted(regular)]
+    regular = sorted({FEATURES[name].regular for name in options.features} - {()})
+    newest = [_newest(cycle, kinds) for kinds in regular]
     extended, cut_off = caught_up(wanted, [*newest, failed_from], settings.catch_up_days)
     if extended.start < wanted.start:
         log.info("The last sync was longer ago; reaching back to %s.", clock.day(extended.start))

@@ -90,11 +90,12 @@ def commands(failures: Sequence[Failure], pretend: bool, clock: PumpClock) -> li
         names = by_window.setdefault(_days_of(failure.window, clock), [])
         names += [name for name in failure.features if name not in names]
     spans: list[tuple[date, date, list[str]]] = []
-    for (first, last), names in by_window.items():
+    for (first, last), names in sorted(by_window.items(), key=lambda item: (item[1], item[0])):
         if spans and spans[-1][2] == names and (first - spans[-1][1]).days <= 1:
-            spans[-1] = (spans[-1][0], last, names)
+            spans[-1] = (spans[-1][0], max(last, spans[-1][1]), names)
         else:
             spans.append((first, last, names))
+    spans.sort(key=lambda span: span[:2])
     return [
         f"tconnectsync --start-date {first} --end-date {last} --features {' '.join(names)}"
         + (" --pretend" if pretend else "")

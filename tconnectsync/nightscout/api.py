@@ -178,7 +178,7 @@ class NightscoutApi:
 
     def add_profile(self, record: Document) -> None:
         """Store a further profile record. Raises as :meth:`create`."""
-        self._write("POST", "profile", json.dumps(record))
+        self._write("POST", "profile", json.dumps(record), repeatable=False)
 
     def replace_profile(self, record: Document) -> None:
         """Replace the profile record that has the same ``_id``. Raises as :meth:`create`."""
@@ -191,7 +191,7 @@ class NightscoutApi:
 
     def add_activity(self, record: Document) -> None:
         """Store an activity record. Raises as :meth:`create`."""
-        self._write("POST", "activity", json.dumps(record))
+        self._write("POST", "activity", json.dumps(record), repeatable=False)
 
     def remove_activity(self, record: Document) -> None:
         """Delete the activity record that has this ``_id``. Raises as :meth:`create`."""
@@ -215,9 +215,9 @@ class NightscoutApi:
             )
         return documents
 
-    def _write(self, method: str, path: str, body: str) -> None:
+    def _write(self, method: str, path: str, body: str, *, repeatable: bool = True) -> None:
         headers = {"Content-Type": "application/json"}
-        self._request(method, path, data=body.encode(), headers=headers)
+        self._request(method, path, data=body.encode(), headers=headers, repeatable=repeatable)
 
     def _request(
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
@@ -230,7 +230,7 @@ class NightscoutApi:
             **options,
         )
         if answer.status_code not in (200, 201, 204):
-            raise _refusal(answer, method)
+            raise _refusal(answer, method, path.split("/")[0])
         return answer
 
 
@@ -273,14 +273,14 @@ def _parsed(answer: requests.Response) -> Any:
         return None
 
 
-def _refusal(answer: requests.Response, method: str) -> NightscoutError:
+def _refusal(answer: requests.Response, method: str, collection: str) -> NightscoutError:
     """Say what an answer that is no success means and what to do about it."""
     status = answer.status_code
     if status == 401:
         return NightscoutLoginError(
-            "Nightscout does not accept NS_SECRET for this. Check it: the site's API secret, or an "
-            "access token whose role may read, create and update treatments (Nightscout 0.12 takes "
-            "the API secret only).",
+            f"Nightscout does not accept NS_SECRET for {collection}. Check it: the site's API "
+            f"secret, or an access token whose role may read, create, update and delete "
+            f"{collection} (Nightscout 0.12 takes the API secret only).",
             status,
         )
     if status in (301, 302, 303, 307, 308):

@@ -15,16 +15,16 @@ from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, S
 from tconnectsync.nightscout.documents import Document
 
 FROM_THE_BEGINNING = "1970-01-01T00:00:00.000Z"
-TARGETS = ("segments", "alerts")
-"""Where ``target_low`` and ``target_high`` come from."""
+NAMES_OF_ONE_RECORD = ("_id", "identifier", "date", "srvCreated", "srvModified", "subject")
 
 
 @dataclass(frozen=True)
 class ProfileStyle:
     """How profiles are written down.
 
-    ``timezone`` is the pump's zone; ``mmol`` says that the site shows mmol/L; ``targets`` is one of
-    :data:`TARGETS`; ``carbs_hr`` (g/h) and ``delay`` (minutes) are what the pump does not know.
+    ``timezone`` is the pump's zone; ``mmol`` says that the site shows mmol/L; ``targets`` is
+    ``segments`` or ``alerts``; ``carbs_hr`` (g/h) and ``delay`` (minutes) are what the pump does
+    not know.
     """
 
     timezone: str
@@ -63,9 +63,9 @@ def revised_record(
 
 
 def stamped(record: Mapping[str, Any], now: datetime) -> Document:
-    """Return a record to be added: as valid from ``now`` on, and without the old one's ``_id``."""
+    """Return a record to be added: valid from ``now`` on, without what names the old one."""
     moment = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    fields = {name: value for name, value in record.items() if name != "_id"}
+    fields = {name: value for name, value in record.items() if name not in NAMES_OF_ONE_RECORD}
     return {**fields, "startDate": moment, "created_at": moment}
 
 

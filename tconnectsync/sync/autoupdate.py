@@ -241,14 +241,14 @@ class Loop:
         """
         outcome = self._run_cycle()
         failures = outcome.failures
-        if failures and not outcome.created + outcome.updated + outcome.kept:
+        if failures and not outcome.created + outcome.updated + outcome.kept + len(outcome.others):
             raise TconnectsyncError(failures[0].reason)
         self._repeat_at = inf
         if failures:
             self._repeat_soon(failures)
         else:
             self._partly_failed = 0
-        return outcome.created + outcome.updated > 0
+        return outcome.created + outcome.updated + len(outcome.others) > 0
 
     def _repeat_soon(self, failures: Sequence[Failure]) -> None:
         """Plan another cycle; what could be synced goes on in its own rhythm meanwhile."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,30 +84,41 @@ class Cycle:
     at_the_end: Mapping[str, Callable[[TimeRange], list[str]]]
     """What is synced once, by feature: is given the last window and says what it wrote."""
 
-    def run(self, wanted: TimeRange, progress: Progress = lambda windows: windows) -> Outcome:
+    def run(
+        self,
+        wanted: TimeRange,
+        progress: Progress = lambda windows: windows,
+        *,
+        in_order: bool = False,
+    ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
         What fails is noted in the outcome and the rest goes on, unless the error says that going
         on makes no sense; then all of the rest is noted as not done. ``progress`` is given the
-        windows and hands them on one by one.
+        windows and hands them on one by one. With ``in_order`` a feature that failed waits in the
+        later windows too, so that the newest document still tells the next run where to catch up.
         """
         outcome = Outcome()
         before = Plan()
         chunks = list(windows(wanted, self.source.window_days, self.clock))
+        remaining = self
         for window in progress(chunks):
-            try:
-                before = self._sync(window, before, outcome)
-            except TconnectsyncError as error:
-                rest = TimeRange(window.start, wanted.end) if error.fatal else window
-                outcome.failures.append(Failure(rest, tuple(self.features), str(error)))
-                if error.fatal:
-                    outcome.ended_by = error.with_traceback(None)
-                    return outcome
+            if not remaining.features:
+                break
+            seen = len(outcome.failures)
+            with _noting(outcome, TimeRange(window.start, wanted.end), window, remaining.features):
+                before = remaining._sync(window, before, outcome)
+            if outcome.ended_by:
+                return outcome
+            if in_order:
+                failed = {name for each in outcome.failures[seen:] for name in each.features}
+                going = [name for name in remaining.features if name not in failed]
+                remaining = replace(remaining, features=going)
         for feature, sync in self.at_the_end.items():
-            try:
+            with _noting(outcome, chunks[-1], chunks[-1], [feature]):
                 outcome.others += sync(chunks[-1])
-            except TconnectsyncError as error:
-                outcome.failures.append(Failure(chunks[-1], (feature,), str(error)))
+            if outcome.ended_by:
+                break
         return outcome
 
     def _sync(self, window: TimeRange, before: Plan, outcome: Outcome) -> Plan:
@@ -135,7 +147,9 @@ class Cycle:
         stored = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
         if self.pretend:
             stored = _as_if_carried_out(before, stored)
-        plan = make_plan(wanted, stored, fill_gaps=self.fill_gaps)
+        kinds = {want.body["eventType"] for want in wanted}
+        newest = None if self.fill_gaps else {k: self.nightscout.newest(k) for k in kinds}
+        plan = make_plan(wanted, stored, newest)
         counts = (len(wanted), len(stored), len(plan.create), len(plan.update))
         log.debug(
             "Treatments of %s to %s: %d wanted, %d stored around them, %d to create, %d to update.",
@@ -215,9 +229,23 @@ class Cycle:
         return found
 
 
+@contextmanager
+def _noting(
+    outcome: Outcome, rest: TimeRange, window: TimeRange, features: Sequence[str]
+) -> Iterator[None]:
+    """Note what fails in the block; if that makes going on pointless, ``rest`` stays undone."""
+    try:
+        yield
+    except TconnectsyncError as error:
+        undone = rest if error.fatal else window
+        outcome.failures.append(Failure(undone, tuple(features), str(error)))
+        if error.fatal:
+            outcome.ended_by = error.with_traceback(None)
+
+
 def _answered_badly(error: TconnectsyncError) -> bool:
     """Tell whether one bad day may be the reason: the cloud answered, but with nothing usable."""
-    return isinstance(error, ApiError) and error.status in (None, 500)
+    return isinstance(error, ApiError) and error.divisible and error.status in (None, 500)
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:

@@ -23,7 +23,7 @@ class Feature:
     meaning: str
     parts: tuple[str, ...] = ()
     default: bool = False
-    regular: str = ""
+    regular: tuple[str, ...] = ()
     testing: bool = False
 
 
@@ -35,24 +35,26 @@ FEATURES = {
             "every basal segment with its rate and duration, and why",
             parts=("basals",),
             default=True,
-            regular="Temp Basal",
+            regular=("Temp Basal",),
         ),
         Feature(
             "BOLUS",
             "every bolus: insulin delivered, carbs, kind, extended and incomplete ones",
             parts=("boluses",),
             default=True,
-            regular="Combo Bolus",
+            regular=("Combo Bolus",),
         ),
         Feature(
             "PUMP_EVENTS",
             "site and cartridge changes, alarms, suspensions, exercise and sleep",
             parts=("activities", "suspensions"),
+            regular=("Site Change", "Basal Suspension"),
         ),
         Feature(
             "PUMP_EVENTS_BASAL_SUSPENSION",
             "of PUMP_EVENTS only site and cartridge changes, alarms and suspensions",
             parts=("suspensions",),
+            regular=("Site Change", "Basal Suspension"),
         ),
         Feature(
             "PROFILES",
@@ -66,14 +68,14 @@ FEATURES = {
             "BOLUS_BG",
             "BOLUS, and with it the glucose that it was calculated with, from sensor or finger",
             parts=("boluses", "readings"),
-            regular="Combo Bolus",
+            regular=("Combo Bolus",),
             testing=True,
         ),
         Feature(
             "CGM",
             "the pump's glucose readings as entries; only without another CGM uploader",
             parts=("readings",),
-            regular="sgv",
+            regular=("sgv",),
             testing=True,
         ),
     )

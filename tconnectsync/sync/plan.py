@@ -52,23 +52,28 @@ class Plan:
 
 
 def make_plan(
-    wanted: Iterable[Wanted], stored: Sequence[Document], *, fill_gaps: bool = True
+    wanted: Iterable[Wanted],
+    stored: Sequence[Document],
+    newer_than: Mapping[str, datetime | None] | None = None,
 ) -> Plan:
     """Compare what should be in Nightscout with what is.
 
     Args:
         wanted: what the pump's story asks for.
         stored: every treatment that Nightscout holds around the same time, ours and others'.
-        fill_gaps: ``False`` creates only what is newer than the newest stored one of its type.
+        newer_than: per type, create only what is newer than this; ``None`` fills every gap.
     """
     wanted = _each_once(wanted)
     ours = [document for document in stored if document.get("enteredBy") == ENTERED_BY]
     pairs, missing = _match(wanted, ours)
     taken = {slot for document in stored if (slot := _slot(document))}
     pairs = [_last_piece(want, old, ours) for want, old in pairs]
-    update = [Update(old, new) for want, old in pairs if (new := _revised(want, old, taken))]
-    if not fill_gaps:
-        missing = _newer_than_stored(missing, ours)
+    newest = _newest_of_each_type(ours)
+    update = [
+        Update(old, new) for want, old in pairs if (new := _revised(want, old, taken, newest))
+    ]
+    if newer_than is not None:
+        missing = [want for want in missing if _is_newer(want, newer_than)]
     create = [_set_apart(want, taken) for want in missing]
     return Plan(create, update, kept=len(pairs) - len(update))
 
@@ -93,14 +98,14 @@ def _match(
 ) -> tuple[list[tuple[Wanted, Document]], list[Wanted]]:
     """Pair wanted documents with stored ones of ours; also return those without a partner.
 
-    A stored document with an identifier stands for the event of that name and for no other, even
-    one of the same second.
+    A document that this version wrote stands for the event of its identifier and for no other, even
+    one of the same second. An identifier that another program gave a document means nothing here.
     """
     named: dict[str, Document] = {}
     nameless: list[Document] = []
     for document in ours:
         name = document.get("identifier") or document.get("syncIdentifier")
-        if name:
+        if name and "checksum" in document:
             named[name] = document
         else:
             nameless.append(document)
@@ -166,11 +171,17 @@ def _last_piece(want: Wanted, old: Document, ours: Sequence[Document]) -> tuple[
     return replace(want, at=at.astimezone(want.at.tzinfo), body=rest), ours[index]
 
 
-def _revised(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> Document | None:
+def _revised(
+    want: Wanted,
+    old: Document,
+    taken: set[tuple[str, datetime]],
+    newest: Mapping[str, datetime],
+) -> Document | None:
     """Return what a stored document of ours becomes, ``None`` when it stays as it is."""
     want = _with_glucose_of(old, want)
     if "checksum" not in old:
-        changes = _finished_by(want, old)
+        is_newest = instant(old) == newest.get(str(old.get("eventType")))
+        changes = _finished_by(want, old, is_newest)
     elif _edited(old) or want.body["checksum"] == old["checksum"] or _is_ahead(old, want):
         changes = {}
     else:
@@ -216,28 +227,31 @@ def _is_ahead(old: Document, want: Wanted) -> bool:
     )
 
 
-def _finished_by(want: Wanted, old: Document) -> Document:
-    """Return what is to change in a document of an older version that was left unfinished."""
+def _finished_by(want: Wanted, old: Document, is_newest: bool) -> Document:
+    """Return what is to change in a document of an older version that was left unfinished.
+
+    Only the newest of its type can have been left running; another one that is shorter than the
+    pump says was edited by a person.
+    """
     if UNFINISHED_NOTE in str(old.get("notes")):
         names = ("insulin", "notes", "enteredinsulin", "splitNow", "splitExt", "duration")
         return {name: want.body[name] for name in names if name in want.body}
-    if "insulin" in want.body:
+    if "insulin" in want.body or not is_newest:
         return {}
     grown = _number(want.body.get("duration")) > _number(old.get("duration")) + 0.005
     return {"duration": want.body["duration"]} if grown else {}
 
 
-def _newer_than_stored(missing: Iterable[Wanted], stored: Iterable[Document]) -> list[Wanted]:
+def _is_newer(want: Wanted, than: Mapping[str, datetime | None]) -> bool:
+    newest = than.get(want.body["eventType"])
+    return newest is None or want.at > newest
+
+
+def _newest_of_each_type(documents: Iterable[Document]) -> dict[str, datetime]:
     newest: dict[str, datetime] = {}
-    for document in stored:
-        event_type, at = str(document.get("eventType")), instant(document)
-        if at and (event_type not in newest or at > newest[event_type]):
-            newest[event_type] = at
-    return [
-        want
-        for want in missing
-        if want.body["eventType"] not in newest or want.at > newest[want.body["eventType"]]
-    ]
+    for slot in filter(None, map(_slot, documents)):
+        newest[slot[0]] = max(slot[1], newest.get(slot[0], slot[1]))
+    return newest
 
 
 def _slot(document: Mapping[str, Any]) -> tuple[str, datetime] | None:

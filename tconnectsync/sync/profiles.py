@@ -7,12 +7,10 @@ from datetime import datetime
 
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.documents import Document
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, stamped
 
 log = logging.getLogger(__name__)
-
-UPLOAD_MODES = ("add", "replace")
-"""A changed profile becomes a new record, valid from now on, or takes the old one's place."""
 
 
 def sync_profiles(
@@ -26,7 +24,9 @@ def sync_profiles(
 ) -> list[str]:
     """Write the pump's profiles if Nightscout has others; return what was done, in words.
 
-    ``mode`` is one of :data:`UPLOAD_MODES`; a site without any record gets one in both.
+    With ``mode`` ``add`` a change becomes a new record, valid from ``now`` on; with ``replace`` it
+    takes the old one's place. A site without any record gets one in both. A record from the future
+    would hide every new one, and is replaced.
 
     Raises:
         NightscoutError: Nightscout refused something.
@@ -42,10 +42,25 @@ def sync_profiles(
         return []
     names = sorted(profile.name for profile in settings.profiles)
     what = f"profiles {', '.join(names)}, active: {record['defaultProfile']}"
-    if mode == "replace" and current and current.get("_id"):
+    new = stamped(record, now)
+    is_ahead = bool(current) and str(record.get("startDate")) > new["startDate"]
+    if current and current.get("_id") and (mode == "replace" or is_ahead):
         if not pretend:
-            nightscout.replace_profile(record)
+            times = {"startDate": new["startDate"]} if is_ahead else {}
+            nightscout.replace_profile({**record, **times})
         return [f"Profile record replaced: {what}"]
     if not pretend:
-        nightscout.add_profile(stamped(record, now))
+        nightscout.add_profile(new)
+        _repair(new, nightscout)
     return [f"Profile record added: {what}"]
+
+
+def _repair(record: Document, nightscout: NightscoutApi) -> None:
+    """Put a name right that Nightscout has escaped on its way in, as it does with ``&``.
+
+    It does so with texts and not with names of entries, and not when a record is replaced.
+    """
+    stored = nightscout.profile()
+    active = record["defaultProfile"]
+    if stored and stored.get("_id") and stored.get("defaultProfile") != active:
+        nightscout.replace_profile({**record, "_id": stored["_id"]})

@@ -32,7 +32,7 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def _changed(update: Update) -> str:
     changes = [
-        f"{name}: {update.before.get(name)} → {value}"
+        f"{name}: {update.before.get(name)} -> {value}"
         for name, value in update.after.items()
         if update.before.get(name) != value and name not in CHANGED_BY_ITSELF
     ]

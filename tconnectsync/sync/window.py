@@ -46,10 +46,13 @@ def caught_up(
     Returns:
         The range, and whether the limit kept it from reaching back far enough.
     """
-    left_off = min(filter(None, newest), default=wanted.start)
+    known = [instant for instant in newest if instant]
     earliest = min(wanted.start, wanted.end - timedelta(days=limit_days))
-    start = min(wanted.start, max(left_off, earliest))
-    return TimeRange(start, wanted.end), left_off < start
+    cut_off = bool(known) and max(known) < earliest
+    # What has been quiet for longer while others went on has simply not happened.
+    left_off = [instant for instant in known if instant >= earliest or cut_off]
+    start = min(wanted.start, max(min(left_off, default=wanted.start), earliest))
+    return TimeRange(start, wanted.end), cut_off
 
 
 def windows(wanted: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRange]:

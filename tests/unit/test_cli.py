@@ -80,6 +80,18 @@ def test_failed_windows_that_follow_each_other_are_repeated_by_one_command() -> 
     assert all(parse(command.split()[1:]) for command in commands(failures, True, NEW_YORK))
 
 
+def test_the_commands_are_in_order_and_leave_no_day_out() -> None:
+    failures = [
+        failure((6, 8), (6, 9), "BASAL"),
+        failure((6, 3), (6, 10), "BASAL"),
+        failure((6, 1), (6, 2), "BASAL"),
+    ]
+    assert commands(failures, False, NEW_YORK) == [
+        "tconnectsync --start-date 2024-06-01 --end-date 2024-06-01 --features BASAL",
+        "tconnectsync --start-date 2024-06-03 --end-date 2024-06-09 --features BASAL",
+    ]
+
+
 def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
     site = Site()
     site.carry_out(make_plan(wanted(basal(0, 5, running=True)), []))
@@ -89,7 +101,7 @@ def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
         ["Combo", "Bolus", "1", "new", "0", "changed"],
         ["Temp", "Basal", "0", "new", "1", "changed"],
     ]
-    assert "duration: 5.0 → 65.0" in shown[2]
+    assert "duration: 5.0 -> 65.0" in shown[2]
     assert "2024-03-05T12:32:00+00:00  Combo Bolus" in shown[3]
     assert "insulin: 2.5, carbs: 40, notes: Standard" in shown[3]
 

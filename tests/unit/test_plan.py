@@ -138,6 +138,18 @@ def test_a_night_that_an_older_version_wrote_in_pieces_is_not_shown_twice() -> N
     assert make_plan(wanted(sleep(0, 400)), site.stored).update == []
 
 
+def test_what_a_person_shortened_in_an_older_record_stays() -> None:
+    older = [from_older_version(w.body) for w in wanted(basal(0, 60), basal(60, 60))]
+    older[0]["duration"] = 20
+    assert make_plan(wanted(basal(0, 60), basal(60, 60)), older).update == []
+
+
+def test_an_identifier_from_elsewhere_does_not_double_an_older_bolus() -> None:
+    old = from_older_version(wanted(bolus(0, 3))[0].body) | {"identifier": "from elsewhere"}
+    plan = make_plan(wanted(bolus(0, 3)), [old])
+    assert (plan.create, plan.kept) == ([], 1)
+
+
 def test_an_extended_bolus_that_an_older_version_left_unfinished_is_finished() -> None:
     event = bolus(0, 0.2, extended=extended_part(15, 0.2))
     note = "Extended 50.00%/0.00 (: requested 0.2 units) (Extended)"
@@ -206,7 +218,7 @@ def test_repeated_reports_of_one_event_are_one_document() -> None:
 def test_without_gap_filling_only_what_is_newer_is_created() -> None:
     site = site_with(bolus(30, 1))
     events = wanted(bolus(0, 5), bolus(30, 1), bolus(60, 2), sleep(0, 20))
-    plan = make_plan(events, site.stored, fill_gaps=False)
+    plan = make_plan(events, site.stored, {"Combo Bolus": at(32), "Sleep": None})
     assert sorted(d["eventType"] for d in plan.create) == ["Combo Bolus", "Sleep"]
     assert [d["insulin"] for d in plan.create if "insulin" in d] == [2]
 

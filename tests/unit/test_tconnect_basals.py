@@ -104,6 +104,26 @@ def test_a_suspension_carried_over_midnight_is_no_new_one() -> None:
     assert len(basals) == 3
 
 
+def test_a_suspension_whose_beginning_is_unknown_shows_day_by_day() -> None:
+    halts = [halt(hours, continuation="previous") for hours in (0, 24, 48)]
+    basals = read(timeline(*halts, algorithm=[entry(60, 60)]))
+    assert spans(basals)[:3] == [
+        (at(0), 1440, 0, "manual"),
+        (at(24), 1440, 0, "manual"),
+        (at(48), 720, 0, "manual"),
+    ]
+    later = read(timeline(*halts[1:], algorithm=[entry(60, 60)]))
+    assert [basal.key for basal in later] == [basal.key for basal in basals[1:]]
+
+
+@pytest.mark.parametrize("duration", [1e12, 4294967295, 1e15])
+def test_a_basal_of_absurd_length_is_counted_and_the_others_stay(duration: float) -> None:
+    skipped: Counter[str] = Counter()
+    payload = timeline(algorithm=[entry(0, 60), {**entry(1, 1), "duration": duration}])
+    assert len(timeline_basals(payload, NEW_YORK, lambda: UNKNOWN, skipped)) == 1
+    assert skipped == {"unreadable basal entry": 1}
+
+
 def test_suspensions_reported_twice_count_once() -> None:
     basals = read(timeline(halt(1), halt(1), algorithm=[entry(0, 60), entry(2, 60)]))
     assert spans(basals)[1:2] == [(at(1), 60, 0, "manual")]

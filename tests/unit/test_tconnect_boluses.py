@@ -165,6 +165,18 @@ def test_carbs_with_decimals_and_missing_numbers_are_no_trouble() -> None:
     assert shown(bare)[0]["insulin"] == 4
 
 
+def test_the_last_day_of_the_calendar_is_no_time() -> None:
+    part = standard(insulinDelivered={"value": 4, "completionDateTime": "9999-12-31T23:59:59"})
+    (document,) = shown(event(standard=part))
+    assert (document["insulin"], document["created_at"]) == (4, "2024-03-05T12:00:00-05:00")
+
+
+def test_a_bolus_over_the_repeated_hour_ends_after_its_request() -> None:
+    part = standard(insulinDelivered={"value": 4, "completionDateTime": "2021-11-07T01:01:10"})
+    (document,) = shown(event(requestDateTime="2021-11-07T01:58:30", standard=part))
+    assert document["created_at"] == "2021-11-07T01:01:10-05:00"
+
+
 def test_readings_calibrations_and_basal_events_are_no_boluses() -> None:
     skipped: Counter[str] = Counter()
     events = [{"type": kind} for kind in ("CGM", "BG", "Basal")]

@@ -36,6 +36,13 @@ def test_a_night_reported_in_pieces_is_one_sleep() -> None:
     assert activities(*reversed(pieces)) == [(ActivityKind.SLEEP, 0, 360)]
 
 
+def test_sleep_mode_day_and_night_is_a_sleep_a_day_whatever_the_range() -> None:
+    pieces = [entry(24 * day, 1440) for day in range(4)]
+    whole = activities(*pieces)
+    assert whole == [(ActivityKind.SLEEP, 0, 1440)] * 4
+    assert activities(*pieces[2:]) == whole[2:]
+
+
 def test_two_naps_with_a_pause_stay_two() -> None:
     assert activities(entry(1, 30), entry(2, 30)) == [
         (ActivityKind.SLEEP, 1, 30),

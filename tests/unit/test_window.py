@@ -94,6 +94,12 @@ def test_without_an_outage_the_range_stays(newest: list[datetime | None]) -> Non
     assert caught_up(last_days(1, NOW), newest, 14) == (last_days(1, NOW), False)
 
 
+def test_what_has_been_quiet_for_long_while_others_went_on_does_not_count() -> None:
+    newest = [NOW - timedelta(days=30), NOW - timedelta(days=2)]
+    extended, cut_off = caught_up(last_days(1, NOW), newest, 14)
+    assert (extended.start, cut_off) == (NOW - timedelta(days=2), False)
+
+
 def test_catching_up_can_be_switched_off() -> None:
     extended, cut_off = caught_up(last_days(1, NOW), [NOW - timedelta(days=5)], 0)
     assert (extended, cut_off) == (last_days(1, NOW), True)

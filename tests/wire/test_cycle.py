@@ -54,6 +54,7 @@ class World:
         secret: str = SECRET,
         password: str = PASSWORD,
         pretend: bool = False,
+        in_order: bool = False,
     ) -> Outcome:
         """Sync from day ``first`` to the end of day ``last``."""
         url = self.tconnect.url
@@ -72,7 +73,8 @@ class World:
             at_the_end={},
         )
         days = [FIRST + timedelta(days=day) for day in (first, last)]
-        return cycle.run(date_range(days[0], days[1], NEW_YORK, cycle.now()))
+        wanted = date_range(days[0], days[1], NEW_YORK, cycle.now())
+        return cycle.run(wanted, in_order=in_order)
 
     def asked(self, part: str) -> int:
         """Return how often t:connect was asked for something with ``part`` in its path."""
@@ -243,6 +245,29 @@ def test_one_bad_day_costs_only_that_day(world: World) -> None:
     assert not world.sync(0, 13, "BASAL").failures
     again = world.sync(0, 13, "BASAL")
     assert (again.created, again.updated) == (0, 0)
+
+
+def test_after_an_outage_what_failed_is_still_to_be_caught_up(world: World) -> None:
+    """The first of two windows fails; the second waits, so that the hole stays the newest."""
+    world.tconnect.fault = broken("therapytimeline/", Response(b"", 503))
+    outcome = world.sync(0, 13, "BASAL", "BOLUS", in_order=True)
+    assert {name for failure in outcome.failures for name in failure.features} == {"BASAL"}
+    days = {d["created_at"][:10] for d in world.nightscout.treatments}
+    assert "2024-06-14" in days
+    assert len(outcome.failures) == 1
+
+
+@pytest.mark.parametrize("part", ["therapytimeline/", "TherapyEvents", "basalsuspension"])
+def test_an_error_report_with_status_200_does_not_mean_that_nothing_happened(
+    world: World, part: str
+) -> None:
+    report = Response(b'{"messages":["An error occurred. Try it again."]}')
+    world.tconnect.fault = broken(part, report)
+    outcome = world.sync(1, 1)
+    if part == "TherapyEvents":
+        assert world.asked("therapytimeline2csv") > 0
+    else:
+        assert outcome.failures
 
 
 def test_a_refusal_is_not_asked_for_again_in_pieces(world: World) -> None:

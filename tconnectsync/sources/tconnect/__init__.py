@@ -99,13 +99,17 @@ class TConnectReader:
         self._until = wanted.end
         # None of these may refer to the reader: payloads are to go when it goes.
         self._timeline = Once(lambda: _fetch_timeline(api, clock, first, beyond))
-        self._therapy_events = Once(lambda: api.controliq.therapy_events(first, last))
+        self._therapy_events = Once(
+            lambda: _with(api.controliq.therapy_events(first, last), "event")
+        )
         self._csv = Once(lambda: api.ws2.therapy_timeline_csv(first, beyond))
         self._csv_at_once = Once(lambda: api.ws2.therapy_timeline_csv(first, last, patient=False))
         self._csv_of_last_days = Once(
             lambda: api.ws2.therapy_timeline_csv(max(first, last - DAY), last)
         )
-        self._suspensions = Once(lambda: api.ws2.basal_suspension(first, last))
+        self._suspensions = Once(
+            lambda: _with(api.ws2.basal_suspension(first, last), "BasalSuspension")
+        )
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, from the CSV export where Control-IQ reports none."""
@@ -190,7 +194,11 @@ class TConnectReader:
         return [basal for basal in found if basal.start < before]
 
     def _newest(self, items: Iterable[Mapping[str, Any]], limit: datetime) -> datetime:
-        times = (item.get("eventDateTime") or item.get("EventDateTime") for item in items)
+        times = (
+            item.get("eventDateTime") or item.get("EventDateTime")
+            for item in items
+            if isinstance(item, Mapping)
+        )
         newest = max(filter(None, map(readable_wall_time, times)), default=None)
         return min(self._clock.instant(newest), limit) if newest else NOTHING_KNOWN
 
@@ -210,12 +218,28 @@ def _fetch_timeline(
 
 def _fetch_timeline_days(api: TConnectApi, first: date, last: date) -> Mapping[str, Any]:
     try:
-        return api.controliq.therapy_timeline(first, last)
+        return _with(api.controliq.therapy_timeline(first, last), "basal")
     except ApiError as error:
         if error.status != 404:
             raise
         # Contract tconnect-api §2: no pump with Control-IQ in this range.
         return {}
+
+
+def _with(payload: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """Return a payload that has its main part, be that empty.
+
+    Raises:
+        ApiError: it has not; then it is an error report and does not mean "nothing happened".
+    """
+    if part in payload:
+        return payload
+    error = ApiError(
+        f"Tandem's cloud answered without the part {part!r} that holds the data. It may work again "
+        "later; the next run asks again."
+    )
+    error.can_retry = True
+    raise error
 
 
 def _joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from tconnectsync.sources.tconnect.values import (
     pacific_wall_time,
     read_each,
     required,
+    seconds_long,
     wall_time,
 )
 
@@ -78,7 +79,7 @@ def _segments(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[st
             return Basal(
                 key=f"basal {delivery.name} {entry['x']}",
                 start=clock.instant(pacific_wall_time(entry["x"])),
-                duration=timedelta(seconds=required(entry["duration"], "duration")),
+                duration=seconds_long(entry["duration"]),
                 rate=required(entry["y"], "rate"),
                 delivery=delivery,
             )
@@ -109,15 +110,17 @@ def _suspended(
     """Turn suspensions without a basal entry of their own into segments of 0 U/h.
 
     ``flows`` are the instants, in order, at which insulin flows again. Several suspensions in one
-    gap follow one another; one that is carried over prolongs the one before. Two reports of one
-    instant are one suspension.
+    gap follow one another; one that is carried over prolongs the one before. Where the beginning is
+    not known, each day is a piece of its own, so that the pieces do not depend on the range that is
+    looked at. Two reports of one instant are one suspension.
     """
     begun: list[tuple[Halt, datetime | None]] = []
     for halt in halts:
         later = bisect_right(flows, halt.at)
         end = flows[later] if later < len(flows) else None
-        same_gap = bool(begun) and begun[-1][1] == end
-        if not (same_gap and (halt.carried_over or halt.at == begun[-1][0].at)):
+        last = begun[-1][0] if begun and begun[-1][1] == end else None
+        goes_on = last and (halt.at == last.at or (halt.carried_over and not last.carried_over))
+        if not goes_on:
             begun.append((halt, end))
     segments = []
     for index, (halt, end) in enumerate(begun):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
@@ -19,6 +19,7 @@ from tconnectsync.sources.tconnect.values import (
     objects,
     read_each,
     required,
+    seconds_long,
     wall_time,
 )
 
@@ -123,14 +124,14 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         # Ids begin again with another pump, hence the time with them.
         key=f"bolus {request_id:.0f} {requested.isoformat()}",
         requested_at=clock.instant(requested),
-        completed=clock.instant(completed) if completed else None,
+        completed=_after(requested, completed, clock) if completed else None,
         insulin=required(insulin, "insulin"),
         requested=number(standard.get("insulinRequested")),
         carbs=required(number(event.get("carbSize")) or 0, "carbs"),
         description=str(event.get("description") or "Bolus"),
         status=_status(standard, completed),
         override=number(event.get("userOverride")) == 1,
-        extended=_extended_part(bolex, clock) if bolex else None,
+        extended=_extended_part(bolex, requested, clock) if bolex else None,
         planned=_split(event) if is_extended else None,
         glucose=glucose(event.get("bg")),
     )
@@ -140,11 +141,22 @@ def _status(part: Mapping[str, Any], completed: datetime | None) -> str:
     return str(part.get("completionStatusDesc") or (COMPLETED if completed else ""))
 
 
-def _extended_part(bolex: Mapping[str, Any], clock: PumpClock) -> ExtendedPart:
+def _after(requested: datetime, completed: datetime, clock: PumpClock) -> datetime:
+    """Return when something ended that began at ``requested``.
+
+    Where the end seems to lie before it, in an hour that an autumn night repeats, it is the second.
+    """
+    ended = clock.instant(completed)
+    if ended < clock.instant(requested):
+        ended = clock.instant(completed.replace(fold=1))
+    return ended
+
+
+def _extended_part(bolex: Mapping[str, Any], requested: datetime, clock: PumpClock) -> ExtendedPart:
     delivered = bolex.get("insulinDelivered") or {}
     completed = wall_time(delivered.get("completionDateTime"))
     return ExtendedPart(
-        completed=clock.instant(completed) if completed else None,
+        completed=_after(requested, completed, clock) if completed else None,
         insulin=required(number(delivered.get("value")) or 0, "insulin"),
         requested=number(bolex.get("insulinRequested")) or number(bolex.get("size")),
         status=_status(bolex, completed),
@@ -156,5 +168,5 @@ def _split(event: Mapping[str, Any]) -> Split:
     return Split(
         total=number(event.get("actualTotalBolusRequested")),
         now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
-        duration=timedelta(minutes=minutes) if minutes else None,
+        duration=seconds_long(minutes * 60) if minutes else None,
     )

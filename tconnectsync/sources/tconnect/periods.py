@@ -19,7 +19,7 @@ from tconnectsync.sources.tconnect.values import (
     objects,
     pacific_wall_time,
     read_each,
-    required,
+    seconds_long,
 )
 
 ACTIVITIES = {
@@ -31,6 +31,7 @@ ACTIVITIES = {
 IN_PIECES = (ActivityKind.SLEEP, ActivityKind.EXERCISE)
 SEAM = timedelta(minutes=1)
 """Two pieces no farther apart than this are one."""
+HALF_A_DAY = timedelta(hours=12)
 
 INTERRUPTIONS = {
     "site-cart": Interruption.SITE_CHANGE,
@@ -54,7 +55,7 @@ def timeline_activities(
             key=f"activity {kind.name} {entry['x']}",
             kind=kind,
             start=clock.instant(pacific_wall_time(entry["x"])),
-            duration=timedelta(seconds=required(entry["duration"], "duration")),
+            duration=seconds_long(entry["duration"]),
         )
 
     pieces = read_each(objects(timeline, "events"), read, "activity", skipped)
@@ -72,7 +73,13 @@ def timeline_activities(
 
 
 def _joins(earlier: Activity, later: Activity) -> bool:
-    return later.kind in IN_PIECES and later.start <= earlier.ends + SEAM
+    """Tell whether a piece goes on with an earlier one of the same noon to noon.
+
+    Somebody whose pump is in sleep mode day and night has no night to put together, and what
+    belongs together must not depend on the range that is looked at.
+    """
+    same_night = (earlier.start - HALF_A_DAY).date() == (later.start - HALF_A_DAY).date()
+    return later.kind in IN_PIECES and same_night and later.start <= earlier.ends + SEAM
 
 
 def basal_suspensions(

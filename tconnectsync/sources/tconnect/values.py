@@ -6,16 +6,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 T = TypeVar("T")
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-NO_TIME = "0001-01-01"
 LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20, 600
 """mg/dL; no sensor and no meter shows anything else."""
+YEARS = range(2000, 2101)
+"""Years that a time can lie in; t:connect writes the year 1 for "none"."""
+LONGEST = 400 * 86_400
+"""Seconds; nothing that the pump reports as one event lasts longer."""
 
 
 class UnknownKindError(ValueError):
@@ -56,14 +59,16 @@ def glucose(value: object) -> int | None:
 def wall_time(value: object) -> datetime | None:
     """Return the pump's wall time given as naive ISO text; ``None`` when there is none.
 
-    Contract tconnect-api §2.4: ``0001-01-01T00:00:00`` stands for "none".
+    Contract tconnect-api §2.4: ``0001-01-01T00:00:00`` stands for "none", as does any year that
+    cannot be.
 
     Raises:
         ValueError: the text is not a time.
     """
-    if not value or not isinstance(value, str) or value.startswith(NO_TIME):
+    if not value or not isinstance(value, str):
         return None
-    return datetime.fromisoformat(value).replace(tzinfo=None, microsecond=0)
+    wall = datetime.fromisoformat(value).replace(tzinfo=None, microsecond=0)
+    return wall if wall.year in YEARS else None
 
 
 def readable_wall_time(value: object) -> datetime | None:
@@ -87,7 +92,21 @@ def pacific_wall_time(seconds: object) -> datetime:
         local = datetime.fromtimestamp(int(required(seconds, "time")), PACIFIC)
     except (OverflowError, OSError) as error:
         raise ValueError("time is out of range") from error
+    if local.year not in YEARS:
+        raise ValueError("time is out of range")
     return local.replace(tzinfo=None)
+
+
+def seconds_long(value: object) -> timedelta:
+    """Return a duration given in seconds.
+
+    Raises:
+        ValueError: it is absent, not a number, negative, or longer than anything can last.
+    """
+    seconds = required(value, "duration")
+    if seconds > LONGEST:
+        raise ValueError("duration is out of range")
+    return timedelta(seconds=seconds)
 
 
 def json_date_seconds(value: object) -> int:
