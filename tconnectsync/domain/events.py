@@ -68,6 +68,10 @@ class Reading:
     kind: ReadingKind
 
 
+COMPLETED = "Completed"
+"""How a bolus ended that was delivered as requested, in the pump's word."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExtendedPart:
     """The part of an extended bolus that is delivered slowly after the immediate part."""

@@ -13,7 +13,7 @@ import requests
 
 from tconnectsync.errors import NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant, utc_text
 from tconnectsync.nightscout.entries import TYPES, entry_time
 
 PAGE = 1000
@@ -239,16 +239,12 @@ def _bounds(collection: str, start: datetime, end: datetime) -> dict[str, str]:
     if collection == ENTRIES:
         field, first, last = "date", _epoch(start), _epoch(end)
     else:
-        field, first, last = "created_at", _utc(start), _utc(end)
+        field, first, last = "created_at", utc_text(start), utc_text(end)
     return {f"find[{field}][$gte]": first, f"find[{field}][$lte]": last}
 
 
 def _epoch(at: datetime) -> str:
     return str(round(at.timestamp() * 1000))
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _batches(documents: Sequence[Document]) -> Iterator[str]:

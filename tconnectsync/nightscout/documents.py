@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import (
+    COMPLETED,
     Activity,
     ActivityKind,
     Basal,
@@ -54,7 +55,6 @@ INTERRUPTION_TYPES = {
 }
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
 GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
-COMPLETED = "Completed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,11 @@ def _treatment(
 def created_at(at: datetime) -> str:
     """Return an instant as Nightscout is to read it: ISO 8601 with the pump's own offset."""
     return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")
+
+
+def utc_text(at: datetime) -> str:
+    """Return an instant in the form that Nightscout stores and compares as text: UTC with ms."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def instant(document: Mapping[str, Any]) -> datetime | None:

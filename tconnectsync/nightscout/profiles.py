@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 from typing import Any
 
 from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
-from tconnectsync.nightscout.documents import Document
+from tconnectsync.nightscout.documents import Document, utc_text
 
 FROM_THE_BEGINNING = "1970-01-01T00:00:00.000Z"
 NAMES_OF_ONE_RECORD = ("_id", "identifier", "date", "srvCreated", "srvModified", "subject")
@@ -64,7 +64,7 @@ def revised_record(
 
 def stamped(record: Mapping[str, Any], now: datetime) -> Document:
     """Return a record to be added: valid from ``now`` on, without what names the old one."""
-    moment = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = utc_text(now)
     fields = {name: value for name, value in record.items() if name not in NAMES_OF_ONE_RECORD}
     return {**fields, "startDate": moment, "created_at": moment}
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from tconnectsync.domain.events import InsulinOnBoard
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant, utc_text
 
 ACTIVITY_TYPE = "tconnect_iob"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -45,7 +45,7 @@ def sync_iob(
 
 def _record(value: InsulinOnBoard) -> Document:
     # Nightscout stores these times as they come and compares them as text: hence UTC.
-    at = value.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = utc_text(value.at)
     return {
         "activityType": ACTIVITY_TYPE,
         "iob": value.units,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Bolus, ExtendedPart, Split
+from tconnectsync.domain.events import COMPLETED, Bolus, ExtendedPart, Split
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
     glucose,
@@ -23,7 +23,6 @@ from tconnectsync.sources.tconnect.values import (
     wall_time,
 )
 
-COMPLETED = "Completed"
 EXTENDED = "Extended"
 OTHER_EVENTS = ("CGM", "BG", "Basal")
 """Therapy events that are no boluses."""
