@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tconnectsync.errors import ApiError
+from tconnectsync.errors import LoginError
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,9 @@ AnyLogin = TypeVar("AnyLogin", bound=Login)
 class LoginKeeper(Generic[AnyLogin]):
     """The current login to one service, made at first use and renewed when needed.
 
+    A token that looks expired the moment it is given tells that this computer's clock is wrong, and
+    nothing of its expiry: it is used until it is refused.
+
     Args:
         log_in: makes a new login; what it raises passes through, and nothing is kept then.
         now: returns the current instant, aware.
@@ -72,10 +75,11 @@ class LoginKeeper(Generic[AnyLogin]):
         self._log_in = log_in
         self._now = now
         self._login: AnyLogin | None = None
+        self._trust_expiry = True
 
     def current(self) -> AnyLogin:
         """Return a login whose token can be used."""
-        if self._login is None or not self._login.token.is_fresh(self._now()):
+        if self._login is None or (self._trust_expiry and not self._is_fresh(self._login)):
             return self._renew()
         return self._login
 
@@ -86,7 +90,8 @@ class LoginKeeper(Generic[AnyLogin]):
         redirected to the login page counts as HTTP 401.
 
         Raises:
-            ApiError: status 401, the fresh login is not accepted either.
+            LoginError: status 401, the fresh login is not accepted either. It may be later, but
+                asking for something else would only log in once more for nothing.
         """
         answer = send(self.current())
         if not _asks_for_login(answer):
@@ -94,22 +99,28 @@ class LoginKeeper(Generic[AnyLogin]):
         log.info("Tandem's cloud asks for a new login.")
         answer = send(self._renew())
         if _asks_for_login(answer):
-            raise ApiError(
+            raise LoginError(
                 "Tandem's cloud does not accept a login that it has only just given. Its login "
-                "service may be disturbed, or the account may lack the permission",
+                "service may be disturbed, which passes, or the account may lack the permission",
                 401,
+                can_retry=True,
             )
         return answer
 
     def _renew(self) -> AnyLogin:
         self._login = None
         self._login = self._log_in()
-        if not self._login.token.is_fresh(self._now()):
+        is_fresh = self._is_fresh(self._login)
+        if self._trust_expiry and not is_fresh:
             log.warning(
-                "The token that Tandem's cloud has just given seems to have expired already, so "
-                "every request logs in anew. Check the clock of this computer."
+                "The token that Tandem's cloud has just given seems to have expired already, so it "
+                "is used until it is refused. Check the clock of this computer."
             )
+        self._trust_expiry = is_fresh
         return self._login
+
+    def _is_fresh(self, login: AnyLogin) -> bool:
+        return login.token.is_fresh(self._now())
 
 
 def _asks_for_login(answer: requests.Response) -> bool:

@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 
 from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.session import Token, parse_expiry
-from tconnectsync.errors import ApiError, LoginError
+from tconnectsync.errors import LoginError
 from tconnectsync.http import HttpClient, Retries
 
 RETRIES = Retries(server_error=())
@@ -138,8 +138,10 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
         raise LoginError(f"{_FAILED}: the site accepted the login but did not say where to go on.")
     answer = http.post(urljoin(url, location))
     if answer.status_code != 200:
-        raise ApiError(
-            "The login cookies could not be retrieved from t:connect", answer.status_code
+        raise LoginError(
+            "The login cookies could not be retrieved from t:connect",
+            answer.status_code,
+            can_retry=True,
         )
 
 

@@ -2,7 +2,8 @@
 
 Follows contract tconnect-processing §12. Asking is cheap, syncing is not, so a cycle runs when the
 pump's upload counter has moved. The loop knows neither payloads nor HTTP; time, waiting and chance
-are passed in. All times are seconds of a clock that is never set.
+are passed in. All times are seconds of a clock that is never set, and which on some systems stands
+still while the computer sleeps.
 """
 
 from __future__ import annotations
@@ -71,11 +72,11 @@ class UploadRhythm:
     def uploaded(self, now: float) -> None:
         """Take note of an upload since the poll before."""
         if self._any:
-            gap = now - self._last
+            gap, often = now - self._last, self._settings.unexpected_no_index_sleep_seconds
             if self._usual and not self._was_awaited:
                 # It may have been there for long: what was measured is how often we look. Looking
                 # earlier from now on creeps up on the true time.
-                gap -= self._settings.unexpected_no_index_sleep_seconds
+                gap = max(gap - often, often)
             self.gaps.append(gap)
         self._any = True
         self._last = now
@@ -97,16 +98,21 @@ class UploadRhythm:
             return self._fruitless >= FRUITLESS_POLLS
         return self.silence(now) >= LATE * (self._usual or USUAL_GAP)
 
+    def is_silent(self, now: float) -> bool:
+        """Tell whether so long without an upload is an error, no matter what is usual."""
+        return self.silence(now) >= self._settings.no_data_failure_minutes * MINUTE
+
     def pause(self, now: float) -> float:
-        """Return how long to wait for the next poll, as long as nothing is overdue."""
+        """Return how long to wait for the next poll."""
         settings = self._settings
-        if settings.use_fixed_sleep:
+        if self.is_silent(now):
             return settings.default_sleep_seconds
-        if self._usual is None:
-            return min(settings.default_sleep_seconds, settings.max_sleep_seconds)
+        if self.is_overdue(now):
+            return settings.unexpected_no_index_sleep_seconds
+        if settings.use_fixed_sleep or self._usual is None:
+            return settings.default_sleep_seconds
         left = self._last + self._usual - now
-        often = settings.unexpected_no_index_sleep_seconds
-        return min(max(left, often), settings.max_sleep_seconds)
+        return max(left, settings.unexpected_no_index_sleep_seconds)
 
     @property
     def _usual(self) -> float | None:
@@ -131,7 +137,13 @@ class _Occasions:
 
 
 class _GaveUp(Exception):  # noqa: N818
-    """Going on makes no sense; the log says why."""
+    """Going on makes no sense; the log says why.
+
+    The exit code tells what started the loop whether to start it again.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
 
 
 class Loop:
@@ -176,23 +188,30 @@ class Loop:
         self._failed = 0
         self._failing_since = clock()
         self._dry_since = clock()
-        self._without_news = _Occasions()
+        self._dry = _Occasions()
+        self._dry_for_long = _Occasions()
         self._overdue = _Occasions()
         self._silent = _Occasions()
         self._unknown = _Occasions()
 
     def run(self) -> int:
-        """Go round until the limit of rounds is reached (0) or giving up is better (1).
+        """Go round and return the exit code.
 
+        It is 0 when the limit of rounds is reached, 1 when giving up is better, 2 when nothing will
+        work before somebody has changed something: wrong credentials, which lock people out.
         What the callables raise besides errors of ours ends the loop too: a wish to stop comes so.
         """
         rounds = 0
         while True:
             try:
                 pause = self._round()
-            except _GaveUp:
-                return 1
+            except _GaveUp as end:
+                return end.exit_code
+            asked = self._clock()
             self._wait(pause)
+            if self._clock() - asked > pause + MINUTE:
+                # The computer has slept. What failed before says nothing about now.
+                self._failed = 0
             rounds += 1
             if rounds == self._settings.max_loop_invocations:
                 return 0
@@ -206,31 +225,32 @@ class Loop:
         if self._failed:
             log.info("The connection works again.")
             self._failed = 0
-        return min(pause, max(self._repeat_at - self._clock(), 0.0))
+        settings = self._settings
+        longest = inf if settings.use_fixed_sleep else settings.max_sleep_seconds
+        return min(pause, longest, max(self._repeat_at - self._clock(), 0.0))
 
     def _poll(self, now: float) -> float:
         index = self._latest_index()
-        moved = index is not None and index != self.index
+        uploaded = index is not None and index != self.index
         if index is None and self._unknown.worth_a_line():
             log.warning(
                 "Tandem does not tell whether this pump has uploaded, so every poll syncs. Check "
                 "PUMP_SERIAL_NUMBER."
             )
-        if moved or index is None or now >= self._repeat_at:
+        if uploaded or index is None or now >= self._repeat_at:
             news = self._sync()
             if news:
-                self._without_news.over()
+                self._something_new()
             elif index is not None and self.index is not None and index > self.index:
                 self._nothing_new(now)
-            moved = moved or (index is None and news)
-        if not moved:
-            return self._nothing_uploaded(now, told=index is not None)
-        if index is not None:
-            # One that has become smaller is that of a pump that was replaced or reset.
-            self.index = index
-        self.rhythm.uploaded(now)
-        self._overdue.over()
-        self._silent.over()
+            uploaded = uploaded or (index is None and news)
+        if uploaded:
+            self._uploaded(now, index)
+        else:
+            self._nothing_uploaded(now, told=index is not None)
+        if index is None:
+            # Each poll costs a cycle, so none comes early.
+            return self._settings.default_sleep_seconds
         return self.rhythm.pause(self._clock())
 
     def _sync(self) -> bool:
@@ -259,16 +279,19 @@ class Loop:
             log.warning("%s failed. %s", what, reason)
         log.warning("The rest is done. Trying again in %.0f s at the latest.", wait)
 
+    def _something_new(self) -> None:
+        self._dry.over()
+        self._dry_for_long.over()
+
     def _nothing_new(self, now: float) -> None:
         """The counter has moved, but the cycle found nothing."""
         if self._pretend or self._repeat_at < inf:
             return
-        worth_a_line = self._without_news.worth_a_line()
-        first = self._without_news.count == 1
+        first = self._dry.count == 0
         self._dry_since = now if first else self._dry_since
         minutes = (now - self._dry_since) / MINUTE
         if minutes >= self._settings.failure_minutes:
-            if worth_a_line or self._settings.restart_on_failure:
+            if self._dry_for_long.worth_a_line():
                 log.error(
                     "AutoupdateFailureError: The pump uploads, but for %.0f minutes nothing of it "
                     "has been new to Nightscout. Compare the two, and check TIMEZONE_NAME.",
@@ -276,7 +299,7 @@ class Loop:
                 )
             self._give_up_if_wanted()
             return
-        if worth_a_line:
+        if self._dry.worth_a_line():
             log.warning(
                 "AutoupdateFailureWarning: The pump has uploaded, but nothing of it is new to "
                 "Nightscout."
@@ -287,43 +310,45 @@ class Loop:
             self._log_in_anew()
             self._repeat_at = self._clock() + self._settings.default_sleep_seconds
 
-    def _nothing_uploaded(self, now: float, *, told: bool) -> float:
+    def _uploaded(self, now: float, index: int | None) -> None:
+        """The counter has moved, or (``None``) is unknown and there was something new."""
+        if index is not None:
+            # One that has become smaller is that of a pump that was replaced or reset.
+            self.index = index
+        self.rhythm.uploaded(now)
+        self._overdue.over()
+        self._silent.over()
+
+    def _nothing_uploaded(self, now: float, *, told: bool) -> None:
         """The counter has not moved, or (not ``told``) is unknown and there was nothing new."""
-        settings = self._settings
         self.rhythm.nothing(now)
         minutes = self.rhythm.silence(now) / MINUTE
-        if minutes >= settings.no_data_failure_minutes:
+        if self.rhythm.is_silent(now):
             if self._silent.worth_a_line():
                 log.error(
                     "AutoupdateNoEventIndexesDetectedError: The pump has uploaded nothing for %.0f "
-                    "minutes. Check that the phone has a connection and its t:connect app runs. "
+                    "minutes. Check that the phone has a connection and Tandem's app runs. "
                     "With a new pump, PUMP_SERIAL_NUMBER has to be changed.",
                     minutes,
                 )
             self._give_up_if_wanted()
-            return settings.default_sleep_seconds
-        if not told:
-            return settings.default_sleep_seconds
-        if not self.rhythm.is_overdue(now):
-            return self.rhythm.pause(self._clock())
-        if self._overdue.worth_a_line():
+        elif told and self.rhythm.is_overdue(now) and self._overdue.worth_a_line():
             log.warning(
                 "AutoupdateNoIndexChangeWarning: An upload of the pump is overdue; the last one "
                 "was seen %.0f minutes ago.",
                 minutes,
             )
-        return settings.unexpected_no_index_sleep_seconds
 
     def _give_up_if_wanted(self) -> None:
         if self._settings.restart_on_failure:
             log.error("Ending, so that it can be started anew (AUTOUPDATE_RESTART_ON_FAILURE).")
-            raise _GaveUp
+            raise _GaveUp(1)
 
     def _trouble(self, error: TconnectsyncError) -> float:
         """Return how long to wait after a round in which nothing could be done."""
         if error.fatal and not error.can_retry:
             log.error("%s Ending, because trying again would not help.", _sentence(error))
-            raise _GaveUp
+            raise _GaveUp(2)
         if isinstance(error, FirewallError):
             # Ending would only mean that a restart asks again too soon.
             self._failed = 0
@@ -339,7 +364,7 @@ class Loop:
                 _sentence(error),
                 (now - self._failing_since) / MINUTE,
             )
-            raise _GaveUp
+            raise _GaveUp(1)
         wait = self._back_off(self._failed, self._settings.default_sleep_seconds)
         level = logging.WARNING if self._failed < FAILURES_UNTIL_ERROR else logging.ERROR
         log.log(level, "%s Trying again in %.0f s.", _sentence(error), wait)

@@ -43,7 +43,7 @@ def sync_profiles(
     names = sorted(profile.name for profile in settings.profiles)
     what = f"profiles {', '.join(names)}, active: {record['defaultProfile']}"
     new = stamped(record, now)
-    is_ahead = bool(current) and str(record.get("startDate")) > new["startDate"]
+    is_ahead = bool(current) and str(record.get("startDate") or "") > new["startDate"]
     if current and current.get("_id") and (mode == "replace" or is_ahead):
         if not pretend:
             times = {"startDate": new["startDate"]} if is_ahead else {}
@@ -58,9 +58,10 @@ def sync_profiles(
 def _repair(record: Document, nightscout: NightscoutApi) -> None:
     """Put a name right that Nightscout has escaped on its way in, as it does with ``&``.
 
-    It does so with texts and not with names of entries, and not when a record is replaced.
+    It does so with texts and not with names of entries, and not when a record is replaced. What is
+    in force may by now be a record of another program.
     """
-    stored = nightscout.profile()
-    active = record["defaultProfile"]
-    if stored and stored.get("_id") and stored.get("defaultProfile") != active:
+    stored = nightscout.profile() or {}
+    is_new = "_id" in stored and stored.get("startDate") == record["startDate"]
+    if is_new and stored.get("defaultProfile") != record["defaultProfile"]:
         nightscout.replace_profile({**record, "_id": stored["_id"]})

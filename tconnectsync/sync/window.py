@@ -12,6 +12,8 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import UsageError
 
 DAY = timedelta(days=1)
+FIRST_DAY = date(2008, 1, 1)
+"""The first day that a pump's clock can show."""
 
 
 def last_days(days: int, now: datetime) -> TimeRange:
@@ -23,14 +25,14 @@ def date_range(first: date, last: date, clock: PumpClock, now: datetime) -> Time
     """Return the range from the beginning of ``first`` to the end of ``last``, but not after now.
 
     Raises:
-        UsageError: the range begins in the future.
+        UsageError: the range begins in the future, or before there were pumps.
     """
-    start = clock.midnight(first)
+    if first < FIRST_DAY:
+        raise UsageError(f"--start-date {first} lies before there were pumps: try {FIRST_DAY}.")
+    start, today = clock.midnight(first), clock.day(now)
     if start >= now:
-        raise UsageError(
-            f"--start-date {first} lies in the future: it is {clock.day(now)} on the pump."
-        )
-    return TimeRange(start, min(clock.midnight(last + DAY), now))
+        raise UsageError(f"--start-date {first} lies in the future: it is {today} on the pump.")
+    return TimeRange(start, min(clock.midnight(min(last, today) + DAY), now))
 
 
 def caught_up(

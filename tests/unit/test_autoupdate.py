@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.config import VARIABLES, read
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import (
     ApiError,
+    ConfigError,
     FirewallError,
     LoginError,
     NetworkError,
@@ -54,7 +57,8 @@ class World:
     """A pump that uploads at given times, and the services in between.
 
     ``index_at`` is what the counter shows at a time; ``new_at`` how many documents a cycle would
-    create then; ``poll_fault`` and ``cycle_fault`` what goes wrong then.
+    create then; ``poll_fault`` and ``cycle_fault`` what goes wrong then. The computer sleeps during
+    ``asleep`` (from, to), on a system whose clock goes on meanwhile.
     """
 
     def __init__(self, uploads: Iterable[float] = (), settings: LoopSettings = DEFAULTS) -> None:
@@ -66,6 +70,7 @@ class World:
         self.new_at: Callable[[float], int] = lambda now: self._uploaded_by(now) - self.synced
         self.poll_fault: Callable[[float], TconnectsyncError | None] = lambda now: None
         self.cycle_fault: Callable[[float], Exception | Outcome | None] = lambda now: None
+        self.asleep = (inf, inf)
         self.synced = 0
         self.seconds = 0.0
         self.polls: list[float] = []
@@ -87,6 +92,8 @@ class World:
         def wait(seconds: float) -> None:
             assert seconds >= 0
             self.seconds += seconds
+            if self.asleep[0] <= self.now < self.asleep[1]:
+                self.seconds = self.asleep[1] * 60
             if self.now >= until:
                 raise Stopped
 
@@ -203,10 +210,39 @@ def test_a_fixed_sleep_takes_no_notice_of_the_rhythm() -> None:
     assert set(world.waits) == {5}
 
 
-def test_the_longest_sleep_also_bounds_the_default_one() -> None:
-    world = World(settings=replace(DEFAULTS, max_sleep_seconds=120))
-    world.run(until=HOUR)
+@pytest.mark.parametrize("index", [7, None], ids=["counter", "no counter"])
+def test_the_longest_sleep_bounds_every_other_one(index: int | None) -> None:
+    bounded = replace(DEFAULTS, max_sleep_seconds=120, unexpected_no_index_sleep_seconds=600)
+    world = World(settings=bounded)
+    world.index_at = lambda now: index
+    world.run(until=DAY)
     assert set(world.waits) == {2}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AUTOUPDATE_DEFAULT_SLEEP_SECONDS",
+        "AUTOUPDATE_MAX_SLEEP_SECONDS",
+        "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS",
+    ],
+)
+def test_asking_with_hardly_a_pause_is_refused(name: str) -> None:
+    variables = [variable for variable in VARIABLES if variable.name == name]
+    assert read(variables, {name: "10"}, {}) == {name.lower(): 10.0}
+    for value in ("0", "9.9"):
+        with pytest.raises(ConfigError, match=f"{name} is not usable.* 10 or more"):
+            read(variables, {name: value}, {})
+
+
+def test_a_rhythm_that_is_faster_than_we_look_makes_nothing_overdue_too_soon(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seldom = replace(DEFAULTS, unexpected_no_index_sleep_seconds=600)
+    world = World(every(7, until=6 * HOUR), seldom)
+    with lines(caplog, "AutoupdateNoIndexChangeWarning") as told:
+        world.run(until=7 * HOUR)
+    assert "seen 20 minutes ago" in told[0].getMessage()
 
 
 def test_an_overdue_upload_is_asked_for_more_often_but_not_for_ever(
@@ -272,6 +308,15 @@ def test_without_a_counter_every_poll_syncs_and_never_more_often_than_usual(
     assert 1 <= len(told) <= 10
 
 
+def test_without_a_counter_pretending_syncs_no_more_often_than_usual() -> None:
+    world = World()
+    world.pretend = True
+    world.index_at = lambda now: None
+    world.new_at = lambda now: 5
+    world.run(until=6 * HOUR)
+    assert set(world.waits) == {5}
+
+
 def test_a_counter_that_is_missing_for_a_while_changes_nothing_else() -> None:
     world = World([40])
     world.index_at = lambda now: None if 10 <= now < 20 else world._uploaded_by(now)
@@ -334,8 +379,10 @@ def test_uploads_without_anything_new_are_an_error_after_a_while_and_need_no_mor
     world.new_at = lambda now: 0
     with lines(caplog, "AutoupdateFailure") as told:
         assert world.run(until=6 * HOUR) is None
-    names = [record.getMessage().partition(":")[0] for record in told]
-    assert names == ["AutoupdateFailureWarning"] * 2 + ["AutoupdateFailureError"]
+    assert [record.levelno for record in told] == [30, 30, 40, 40]
+    assert told[0].getMessage().startswith("AutoupdateFailureWarning: ")
+    assert told[2].getMessage().startswith("AutoupdateFailureError: ")
+    assert "for 120 minutes" in told[2].getMessage()
     assert len(world.logins) == 1
 
 
@@ -388,6 +435,7 @@ TROUBLE = [
     ApiError("Tandem's cloud could not give the upload counter", 503),
     ApiError("Tandem's cloud refused to give the upload counter", 403),
     LoginError("The login of the t:connect app failed", 500),
+    LoginError("Tandem's cloud does not accept its own login", 401, can_retry=True),
     NightscoutError("Nightscout is in trouble; the next run tries again", 502),
 ]
 
@@ -434,6 +482,14 @@ def test_trouble_never_ends_the_loop_where_that_is_wanted() -> None:
     assert world.synced == 2
 
 
+def test_the_time_that_the_computer_sleeps_is_no_time_of_trouble() -> None:
+    world = World([30])
+    world.poll_fault = during(100, 500, DOWN)
+    world.asleep = (101, 490)
+    assert world.run(until=10 * HOUR) is None
+    assert [poll for poll in world.polls if 100 < poll <= 490] == [100.5, 490]
+
+
 def test_trouble_that_comes_and_goes_never_ends_the_loop() -> None:
     world = World(every(HOUR, until=2 * DAY))
     world.poll_fault = lambda now: DOWN if now % 50 < 40 else None
@@ -449,10 +505,12 @@ def test_trouble_that_comes_and_goes_never_ends_the_loop() -> None:
     ],
     ids=["Tandem", "Nightscout"],
 )
-def test_wrong_credentials_end_the_loop_at_once(error: TconnectsyncError, where: str) -> None:
+def test_wrong_credentials_end_the_loop_at_once_and_for_good(
+    error: TconnectsyncError, where: str
+) -> None:
     world = World(settings=PATIENT)
     setattr(world, where, lambda now: error)
-    assert world.run(until=DAY) == 1
+    assert world.run(until=DAY) == 2
     assert (world.now, len(world.polls)) == (0, 1)
 
 

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import UsageError
-from tconnectsync.sync.window import caught_up, date_range, halves, last_days, windows
+from tconnectsync.sync.window import (
+    FIRST_DAY,
+    caught_up,
+    date_range,
+    halves,
+    last_days,
+    windows,
+)
 from tests.support.story import NEW_YORK
 
 NOW = datetime(2024, 3, 12, 15, 0, tzinfo=UTC)
@@ -43,6 +50,33 @@ def test_a_range_over_the_spring_night_is_an_hour_shorter() -> None:
 
 def test_a_range_never_reaches_into_the_future() -> None:
     assert date_range(date(2024, 3, 1), date(2024, 4, 1), NEW_YORK, NOW).end == NOW
+
+
+@pytest.mark.parametrize("clock", [NEW_YORK, AUCKLAND], ids=["west", "east"])
+def test_an_end_date_may_be_as_late_as_one_can_write(clock: PumpClock) -> None:
+    found = date_range(date(2024, 3, 1), date.max, clock, NOW)
+    assert found == date_range(date(2024, 3, 1), clock.day(NOW), clock, NOW)
+
+
+@pytest.mark.parametrize("clock", [NEW_YORK, AUCKLAND], ids=["west", "east"])
+@pytest.mark.parametrize(
+    ("first", "sentence"),
+    [
+        (date.min, "0001-01-01 lies before there were pumps: try 2008-01-01"),
+        (date(2007, 12, 31), "2007-12-31 lies before there were pumps"),
+        (date.max, "9999-12-31 lies in the future"),
+    ],
+)
+def test_a_start_date_when_there_can_be_nothing_is_refused(
+    first: date, sentence: str, clock: PumpClock
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        date_range(first, date.max, clock, NOW)
+
+
+def test_a_range_may_begin_with_the_first_day_there_can_be() -> None:
+    found = date_range(FIRST_DAY, FIRST_DAY, NEW_YORK, NOW)
+    assert found.end - found.start == timedelta(days=1)
 
 
 def test_a_range_in_the_future_is_refused() -> None:

@@ -275,7 +275,7 @@ def test_glucose_stays_when_the_readings_cannot_be_had(world: World) -> None:
 
 def test_what_two_features_need_fails_for_both(world: World) -> None:
     world.tconnect.fault = lambda request: (
-        Response(b"", 403) if "login" not in request.path.lower() else None
+        Response(b"", 403) if request.path.startswith(("/tconnect/", "/therapy")) else None
     )
     outcome = world.sync(0, 0, "BOLUS_BG", "CGM")
     assert [f.features for f in outcome.failures] == [("BOLUS_BG",), ("BOLUS_BG", "CGM")]

@@ -12,7 +12,7 @@ import pytest
 from tconnectsync import config
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
+from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.nightscout.documents import ENTERED_BY
 from tconnectsync.sync.assemble import assemble
@@ -35,6 +35,7 @@ class World:
         """Sync two days."""
         url = self.tconnect.url
         given = {
+            "TCONNECT_SOURCE": "tconnect",
             "TCONNECT_EMAIL": EMAIL,
             "TCONNECT_PASSWORD": PASSWORD,
             "PUMP_SERIAL_NUMBER": SERIAL,
@@ -58,6 +59,16 @@ class World:
         segments = (replace(first, basal_rate=rate), *others)
         profiles[index] = replace(profiles[index], segments=segments)
         settings = replace(pages.settings, profiles=tuple(profiles))
+        self.tconnect.account_pages = replace(pages, settings=settings)
+
+    def rename_active(self, name: str) -> None:
+        """Call the pump's active profile so."""
+        pages = self.tconnect.account_pages
+        profiles = tuple(
+            replace(profile, name=name) if profile.active else profile
+            for profile in pages.settings.profiles
+        )
+        settings = replace(pages.settings, profiles=profiles)
         self.tconnect.account_pages = replace(pages, settings=settings)
 
     @property
@@ -113,6 +124,76 @@ def test_a_person_s_own_profile_survives(world: World) -> None:
     assert world.record["store"]["Holiday"] == {"dia": 4}
     assert world.record["mine"] is True
     assert world.record["defaultProfile"] != "Holiday"
+
+
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_a_name_that_nightscout_escapes_is_put_right_at_once(world: World, mode: str) -> None:
+    world.rename_active("Work & gym")
+    assert len(world.sync("PROFILES", NIGHTSCOUT_PROFILE_UPLOAD_MODE=mode).others) == 1
+    assert world.record["defaultProfile"] == "Work & gym"
+    assert world.first_rate() > 0
+    assert world.sync("PROFILES", NIGHTSCOUT_PROFILE_UPLOAD_MODE=mode).others == []
+    assert len(world.nightscout.profiles) == 1
+
+
+def test_a_record_that_another_program_adds_meanwhile_is_not_put_right(world: World) -> None:
+    other = {"startDate": "2998-01-01T00:00:00.000Z", "defaultProfile": "Theirs", "store": {}}
+
+    def add(request: Request) -> Response | None:
+        if request.method == "POST":
+            world.nightscout.insert([other], "profile")
+        return None
+
+    world.nightscout.fault = add
+    world.sync("PROFILES")
+    assert {name: world.record[name] for name in other} == other
+
+
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_a_record_from_the_future_which_would_hide_ours_is_replaced(
+    world: World, mode: str
+) -> None:
+    later = {"store": {"Holiday": {"dia": 4}}, "defaultProfile": "Holiday"}
+    world.nightscout.insert([later | {"startDate": "2998-01-01T00:00:00.000Z"}], "profile")
+    outcome = world.sync("PROFILES", NIGHTSCOUT_PROFILE_UPLOAD_MODE=mode)
+    assert outcome.others[0].startswith("Profile record replaced")
+    (record,) = world.nightscout.profiles
+    assert record["startDate"] <= datetime.now(UTC).isoformat()
+    assert record["store"]["Holiday"] == {"dia": 4}
+    assert record["defaultProfile"] != "Holiday"
+    assert world.sync("PROFILES", NIGHTSCOUT_PROFILE_UPLOAD_MODE=mode).others == []
+
+
+def test_a_record_without_a_date_is_not_one_from_the_future(world: World) -> None:
+    undated = {"store": {"Holiday": {"dia": 4}}, "defaultProfile": "Holiday"}
+    world.nightscout.insert([undated], "profile")
+    assert world.sync("PROFILES").others[0].startswith("Profile record added")
+    assert len(world.nightscout.profiles) == 2
+
+
+@pytest.mark.parametrize("failure", [Fault.DROP, Response(b"", 503)], ids=["cut", "503"])
+@pytest.mark.parametrize(("feature", "collection"), [("PROFILES", "profiles"), ("IOB", "activity")])
+def test_what_is_stored_though_its_answer_is_lost_is_not_sent_again(
+    world: World, feature: str, collection: str, failure: Response | Fault
+) -> None:
+    site = world.nightscout
+    sent: list[Request] = []
+
+    def lose_the_answer(request: Request) -> Response | Fault | None:
+        if request.method != "POST":
+            return None
+        sent.append(request)
+        site.fault = None
+        site.answer(request)
+        site.fault = lose_the_answer
+        return failure
+
+    site.fault = lose_the_answer
+    assert len(world.sync(feature).failures) == 1
+    assert len(sent) == len(getattr(site, collection)) == 1
+    again = world.sync(feature)
+    assert (again.failures, again.others) == ([], [])
+    assert len(sent) == len(getattr(site, collection)) == 1
 
 
 def test_a_pump_that_the_account_does_not_have_is_reported_and_nothing_written(

@@ -320,13 +320,29 @@ def test_a_token_with_five_minutes_or_less_left_is_renewed(
     assert len(bench.requests(TOKEN)) == logins
 
 
-def test_a_clock_that_is_wrong_costs_one_login_per_request_and_is_told(
+def test_a_token_that_is_given_expired_is_used_until_it_is_refused_and_told_of_once(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.now += timedelta(days=1)
-    bench.api.controliq.therapy_timeline()
+    for _ in range(3):
+        bench.api.controliq.therapy_timeline()
     assert len(bench.requests(LOGIN, "POST")) == 1
-    assert "Check the clock of this computer" in caplog.text
+    bench.fail("/tconnect", Response(status=401))
+    bench.api.controliq.therapy_timeline()
+    assert len(bench.requests(LOGIN, "POST")) == 2
+    assert caplog.text.count("Check the clock of this computer") == 1
+
+
+def test_once_the_clock_is_right_a_token_is_renewed_in_time_again(bench: Bench) -> None:
+    bench.now += timedelta(days=1)
+    bench.api.android.patient_info()
+    bench.now -= timedelta(days=1)
+    bench.fail("/cloud/account", Response(status=401))
+    bench.api.android.patient_info()
+    assert len(bench.requests(TOKEN)) == 2
+    bench.now += timedelta(hours=8)
+    bench.api.android.patient_info()
+    assert len(bench.requests(TOKEN)) == 3
 
 
 @pytest.mark.parametrize("expiry", ["soon", ""])
