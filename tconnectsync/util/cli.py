@@ -17,7 +17,13 @@ from tconnectsync.redact import RedactingFormatter, Redactor
 if TYPE_CHECKING:
     from tconnectsync.api import TConnectApi
 
-NEEDED_FOR_TANDEM = ("TCONNECT_", "TIMEZONE_NAME", "REQUESTS_PROXY")
+NEEDED_FOR_TANDEM = (
+    "TCONNECT_",
+    "TANDEM_",
+    "CACHE_CREDENTIALS",
+    "TIMEZONE_NAME",
+    "REQUESTS_PROXY",
+)
 
 
 def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) -> None:
@@ -54,7 +60,7 @@ def get_api() -> TConnectApi:
         ConfigError: one of them is missing or wrong.
     """
     from tconnectsync import config
-    from tconnectsync.sources import tconnect_api
+    from tconnectsync.sources import tandem_api
 
     variables = [v for v in config.VARIABLES if v.name.startswith(NEEDED_FOR_TANDEM)]
-    return tconnect_api(config.read(variables, *given_values()))
+    return tandem_api(config.read(variables, *given_values()))

@@ -38,9 +38,9 @@ def test_a_setting_has_the_default_recorded(name: str, default: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["TCONNECT_EMAIL", "TCONNECT_PASSWORD", "PUMP_SERIAL_NUMBER", "NS_URL", "NS_SECRET"]
 )
-def test_the_default_recorded_is_our_placeholder_for_what_is_required(name: str) -> None:
+def test_the_default_recorded_is_our_placeholder(name: str) -> None:
     assert KNOWN[name].placeholder == str(load(DEFAULTS)[name])
-    assert KNOWN[name].default is None
+    assert not KNOWN[name].default
 
 
 def test_the_time_zone_has_no_default() -> None:

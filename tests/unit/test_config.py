@@ -53,7 +53,7 @@ def test_all_problems_are_reported_at_once_with_the_variable_s_name() -> None:
     with pytest.raises(ConfigError) as caught:
         load({"NS_URL": "ns.example.org", "PUMP_SERIAL_NUMBER": "abc"}, {})
     text = str(caught.value)
-    names = [v.name for v in VARIABLES if v.default is None]
+    names = [v.name for v in VARIABLES if v.default is None] + ["PUMP_SERIAL_NUMBER"]
     assert all(name in text for name in names)
     assert len(caught.value.problems) == len(names)
 
@@ -63,9 +63,18 @@ def test_all_problems_are_reported_at_once_with_the_variable_s_name() -> None:
 )
 def test_a_placeholder_counts_as_not_set(variable: object) -> None:
     name, placeholder = variable.name, variable.placeholder  # type: ignore[attr-defined]
-    (problem,) = problems(**{name: placeholder})
+    (problem,) = problems(**{"TCONNECT_SOURCE": "tconnect", name: placeholder})
     assert problem.startswith(name)
     assert "is not set" in problem
+
+
+def test_tandem_source_needs_no_serial_number() -> None:
+    settings = load({**COMPLETE, "PUMP_SERIAL_NUMBER": "11111111"}, {})
+    assert (settings.tconnect_source, settings.pump_serial_number) == ("tandem-source", "")
+
+
+def test_the_region_may_be_written_small() -> None:
+    assert load({**COMPLETE, "TCONNECT_REGION": "eu"}, {}).tconnect_region == "EU"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +89,9 @@ def test_a_placeholder_counts_as_not_set(variable: object) -> None:
         ("SYNC_GAPS", "maybe", "true or false"),
         ("CATCH_UP_DAYS", "a week", "number of days"),
         ("CATCH_UP_DAYS", "nan", "number of days"),
-        ("TCONNECT_SOURCE", "elsewhere", "tconnect"),
+        ("TCONNECT_SOURCE", "elsewhere", "tandem-source, tconnect"),
+        ("TCONNECT_REGION", "Germany", "EU"),
+        ("TANDEM_SOURCE_URL", "source.example.org", "whole address"),
         ("TCONNECT_WEB_URL", "ftp://x", "whole address"),
     ],
 )

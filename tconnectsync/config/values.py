@@ -1,0 +1,132 @@
+"""How the text of a variable is read: each function returns a value or says what to write instead.
+
+A ``ValueError`` carries that advice; it completes the sentence "NAME is not usable: …".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+SHORTEST_PAUSE = 10
+"""Seconds; asking more often brings nothing sooner and looks like an attack."""
+
+
+def text(value: str) -> str:
+    """Return the text as it is."""
+    return value
+
+
+def switch(value: str) -> bool:
+    """Read a yes or no."""
+    if value.lower() in ("true", "1", "yes", "on"):
+        return True
+    if value.lower() in ("false", "0", "no", "off", ""):
+        return False
+    raise ValueError("write true or false")
+
+
+def days(value: str) -> float:
+    """Read a number of days."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 3650:
+        raise ValueError("write a number of days, for example 14")
+    return number
+
+
+def amount(value: str) -> float:
+    """Read a number that is not negative."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1_000_000:
+        raise ValueError("write a number that is not negative, for example 300")
+    return number
+
+
+def pause(value: str) -> float:
+    """Read a number of seconds that is long enough for a wait."""
+    if amount(value) < SHORTEST_PAUSE:
+        raise ValueError(f"write a number of seconds, {SHORTEST_PAUSE} or more")
+    return float(value)
+
+
+def limit(value: str) -> int:
+    """Read a whole number; 0 or less means no limit."""
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("write a whole number; 0 or less means no limit") from None
+
+
+def serial(value: str) -> str:
+    """Read the serial number of a pump; leading zeros count."""
+    if not re.fullmatch(r"\d{4,12}", value):
+        raise ValueError("write the digits of the serial number, as on the back of the pump")
+    return value
+
+
+def address(value: str) -> str:
+    """Read a web address; it may have a path."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write a whole address, for example https://my-site.example.com")
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError(
+            "write the address alone, without name, password or anything after a question mark "
+            "(a token belongs into NS_SECRET)"
+        )
+    return value
+
+
+def optional(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """Return what reads an empty value as it is, and any other as ``parse`` does."""
+    return lambda value: parse(value) if value else ""
+
+
+def region(value: str) -> str:
+    """Read the region of a Tandem account, in capitals."""
+    if value.upper() not in ("US", "EU"):
+        raise ValueError(
+            "write US or EU. US is for accounts in the United States, Canada and Mexico, EU for "
+            "all others"
+        )
+    return value.upper()
+
+
+def zone(value: str) -> ZoneInfo:
+    """Read the name of a time zone."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(value.removeprefix(":"))
+    except (ValueError, OSError, LookupError) as error:
+        raise ValueError(
+            "write the name of a time zone, for example America/New_York or Europe/Berlin"
+        ) from error
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return what reads one of these words, in small letters."""
+
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"write one of: {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def written(value: str) -> str:
+    """Check that a number is not negative, and leave it as it is written."""
+    amount(value)
+    return value

@@ -1,0 +1,302 @@
+"""The table of every variable, which also drives the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tconnectsync.config.values import (
+    address,
+    amount,
+    days,
+    limit,
+    one_of,
+    optional,
+    pause,
+    region,
+    serial,
+    switch,
+    text,
+    written,
+    zone,
+)
+
+TANDEM_SOURCE, TCONNECT = "tandem-source", "tconnect"
+SOURCES = (TANDEM_SOURCE, TCONNECT)
+"""The clouds that can be synced from."""
+
+REQUIRED = "Required"
+OPTIONAL = "Optional"
+ADVANCED = "For tests and proxies"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable: what it is called, what it means, how it is read.
+
+    ``placeholder`` is an example that counts as "not set". ``instead`` is another variable that is
+    used when this one is not set. A required variable has no default.
+    """
+
+    name: str
+    meaning: str
+    parse: Callable[[str], Any] = text
+    default: str | None = None
+    placeholder: str = ""
+    instead: str = ""
+    secret: bool = False
+    group: str = OPTIONAL
+
+    @property
+    def field(self) -> str:
+        """The name of the field of :class:`Settings`."""
+        return self.name.lower()
+
+
+VARIABLES = (
+    Variable(
+        "TCONNECT_EMAIL",
+        "The e-mail address of your Tandem account.",
+        placeholder="email@email.com",
+        secret=True,
+        group=REQUIRED,
+    ),
+    Variable(
+        "TCONNECT_PASSWORD",
+        "The password of your Tandem account.",
+        placeholder="password",
+        secret=True,
+        group=REQUIRED,
+    ),
+    Variable(
+        "NS_URL",
+        "The address of your Nightscout site; it may have a path.",
+        parse=address,
+        placeholder="https://yournightscouturl/",
+        group=REQUIRED,
+    ),
+    Variable(
+        "NS_SECRET",
+        "The API secret of your Nightscout site, or an access token whose role may read, create "
+        "and update treatments.",
+        placeholder="apisecret",
+        instead="API_SECRET",
+        secret=True,
+        group=REQUIRED,
+    ),
+    Variable(
+        "TIMEZONE_NAME",
+        "The time zone that your pump's clock is set to, for example America/New_York.",
+        parse=zone,
+        instead="TZ",
+        group=REQUIRED,
+    ),
+    Variable(
+        "TCONNECT_SOURCE",
+        f"The cloud to sync from: {', '.join(SOURCES)}.",
+        parse=one_of(*SOURCES),
+        default=TANDEM_SOURCE,
+    ),
+    Variable(
+        "TCONNECT_REGION",
+        "Where your account is: US (with Canada and Mexico) or EU (everywhere else).",
+        parse=region,
+        default="US",
+    ),
+    Variable(
+        "PUMP_SERIAL_NUMBER",
+        "The serial number of your pump, with its leading zeros. Tandem Source takes the pump in "
+        "use when it is not set; t:connect needs it.",
+        parse=optional(serial),
+        default="",
+        placeholder="11111111",
+        secret=True,
+    ),
+    Variable(
+        "CACHE_CREDENTIALS",
+        "false keeps the access token of Tandem Source in memory only. Otherwise it is stored in "
+        "your cache folder, readable by you alone, so that not every run has to log in.",
+        parse=switch,
+        default="true",
+    ),
+    Variable(
+        "FETCH_ALL_EVENT_TYPES",
+        "true asks Tandem Source for log entries of every kind, not only for those that are used.",
+        parse=switch,
+        default="false",
+    ),
+    Variable(
+        "IGNORE_ZERO_UNIT_BASAL",
+        "true leaves out basals below 0.01 U/h (Tandem Source only).",
+        parse=switch,
+        default="false",
+    ),
+    Variable(
+        "CATCH_UP_DAYS",
+        "How many days a run without dates reaches back at the most to fill in what an outage "
+        "left out; 0 never reaches back further than --days.",
+        parse=days,
+        default="14",
+    ),
+    Variable(
+        "SYNC_GAPS",
+        "false creates only what is newer than the newest treatment of its kind, and so leaves "
+        "older gaps as they are.",
+        parse=switch,
+        default="true",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_UPLOAD_MODE",
+        "add stores a changed profile as a new record, valid from now on; replace overwrites the "
+        "record in force.",
+        parse=one_of("add", "replace"),
+        default="add",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_TARGETS",
+        "segments shows the target glucose of each segment of a profile, which the pump aims at; "
+        "alerts shows the limits of the pump's glucose alerts, as older versions did.",
+        parse=one_of("segments", "alerts"),
+        default="segments",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_CARBS_HR_VALUE",
+        "The carbs absorbed per hour (g/h) in profiles; the pump does not know it.",
+        parse=written,
+        default="20",
+    ),
+    Variable(
+        "NIGHTSCOUT_PROFILE_DELAY_VALUE",
+        "The delay (minutes) in profiles; the pump does not know it.",
+        parse=written,
+        default="20",
+    ),
+    Variable(
+        "AUTOUPDATE_DEFAULT_SLEEP_SECONDS",
+        "How long --auto-update waits before it asks again whether the pump has uploaded, until it "
+        "knows the rhythm of the uploads.",
+        parse=pause,
+        default="300",
+    ),
+    Variable(
+        "AUTOUPDATE_MAX_SLEEP_SECONDS",
+        "The longest that --auto-update waits before it asks again, whatever the rhythm.",
+        parse=pause,
+        default="1500",
+    ),
+    Variable(
+        "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS",
+        "How long --auto-update waits while an upload is due or overdue.",
+        parse=pause,
+        default="60",
+    ),
+    Variable(
+        "AUTOUPDATE_USE_FIXED_SLEEP",
+        "true takes no notice of the rhythm of the uploads and always waits for the default time, "
+        "as long as nothing is overdue.",
+        parse=switch,
+        default="false",
+    ),
+    Variable(
+        "AUTOUPDATE_NO_DATA_FAILURE_MINUTES",
+        "After so long without an upload, --auto-update reports an error: usually the phone is off "
+        "or without connection.",
+        parse=amount,
+        default="180",
+    ),
+    Variable(
+        "AUTOUPDATE_FAILURE_MINUTES",
+        "After so long with uploads that bring nothing new to Nightscout, --auto-update reports an "
+        "error.",
+        parse=amount,
+        default="75",
+    ),
+    Variable(
+        "AUTOUPDATE_API_FAILURE_MINUTES",
+        "After so long without any success, because Tandem or Nightscout cannot be reached, "
+        "--auto-update ends with exit code 1; 0 goes on for ever.",
+        parse=amount,
+        default="45",
+    ),
+    Variable(
+        "AUTOUPDATE_RESTART_ON_FAILURE",
+        "true ends --auto-update with exit code 1 when it reports one of the errors about uploads, "
+        "so that what started it can start it anew.",
+        parse=switch,
+        default="false",
+    ),
+    Variable(
+        "AUTOUPDATE_MAX_LOOP_INVOCATIONS",
+        "--auto-update ends with exit code 0 after so many rounds; 0 or less means no limit.",
+        parse=limit,
+        default="-1",
+    ),
+    Variable(
+        "ENABLE_TESTING_MODES",
+        "true allows the features that are still being tested: BOLUS_BG, and CGM on t:connect.",
+        parse=switch,
+        default="false",
+    ),
+    Variable(
+        "NS_SKIP_TLS_VERIFY",
+        "true accepts any certificate of the Nightscout site. Only for a site in your own network.",
+        parse=switch,
+        default="false",
+    ),
+    Variable(
+        "REQUESTS_PROXY",
+        "A proxy for all requests to Tandem, for example http://proxy.example.com:8080. SOCKS "
+        'proxies need `pip install ".[socks]"`.',
+        default="",
+        secret=True,
+    ),
+    Variable(
+        "TANDEM_SSO_URL",
+        "Where Tandem Source's login page is. Empty: the region's own.",
+        parse=optional(address),
+        default="",
+        group=ADVANCED,
+    ),
+    Variable(
+        "TANDEM_ACCOUNTS_URL",
+        "Where Tandem Source's accounts are, with /accounts/api. Empty: the region's own.",
+        parse=optional(address),
+        default="",
+        group=ADVANCED,
+    ),
+    Variable(
+        "TANDEM_SOURCE_URL",
+        "Where Tandem Source's data are. Empty: the region's own.",
+        parse=optional(address),
+        default="",
+        group=ADVANCED,
+    ),
+    Variable(
+        "TCONNECT_WEB_URL",
+        "Where t:connect's login and pages are.",
+        parse=address,
+        default="https://tconnect.tandemdiabetes.com",
+        group=ADVANCED,
+    ),
+    Variable(
+        "TCONNECT_SERVICES_URL",
+        "Where t:connect's controliq and android services are.",
+        parse=address,
+        default="https://tdcservices.tandemdiabetes.com",
+        group=ADVANCED,
+    ),
+    Variable(
+        "TCONNECT_WS2_URL",
+        "Where t:connect's ws2 service is.",
+        parse=address,
+        default="https://tconnectws2.tandemdiabetes.com",
+        group=ADVANCED,
+    ),
+)
+
+RETIRED = {
+    "SKIP_NS_LAST_UPLOADED_CHECK": "every run compares everything with what Nightscout holds",
+    "NS_IGNORE_CONN_ERRORS": "a failed look-up never counts as an empty site",
+}
+"""Variables of older versions that have nothing left to do, and why."""
