@@ -14,9 +14,12 @@ from tconnectsync.api.android import AndroidApi
 from tconnectsync.api.answers import raise_if_blocked
 from tconnectsync.api.controliq import ControlIqApi
 from tconnectsync.api.session import LoginKeeper, Token
+from tconnectsync.api.tandemsource import TandemSourceApi
+from tconnectsync.api.tandemsource import login as tandem_login
+from tconnectsync.api.tandemsource.tokens import SavedLogins, TokenCache
 from tconnectsync.api.webui import WebUiApi
 from tconnectsync.api.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
-from tconnectsync.http import HttpClient
+from tconnectsync.http import HttpClient, Retries
 
 __all__ = ["Account", "TConnectApi"]
 
@@ -35,11 +38,12 @@ def _local_now() -> datetime:
 
 
 class TConnectApi:
-    """All of t:connect's APIs for one account; each is made at first use and kept.
+    """t:connect's APIs and Tandem Source for one account; each is made at first use and kept.
 
     Args:
         account: whose data, and where.
-        read_timeout: seconds to wait for an answer; ws2 gets 10 s at most.
+        read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
+            slow with long ranges, twice as much.
         sleep: waits between retries.
         jitter: returns a number in 0..1.
         now: returns the current instant, aware and in the pump's zone: its date is "today" for
@@ -98,10 +102,33 @@ class TConnectApi:
         http = self._browser("t:connect", read_timeout=self._read_timeout)
         return WebUiApi(self.account, http, self.controliq.logins)
 
+    @cached_property
+    def tandemsource(self) -> TandemSourceApi:
+        """Pumps and their logs from Tandem Source; takes a saved login, or logs in when called.
+
+        Raises:
+            ConfigError: the account's region does not exist.
+        """
+        http = self._tandem_client()
+        log_in: Callable[[], tandem_login.TandemLogin] = self._tandem_login
+        if self._token_cache:
+            log_in = SavedLogins(self._token_cache, log_in, self._now)
+        return TandemSourceApi(self.account, http, LoginKeeper(log_in, self._now))
+
     def forget_logins(self) -> None:
-        """Make the next request of every API log in anew, with new cookies and connections."""
-        for name in ("controliq", "android", "ws2", "webui"):
+        """Make the next request of every API log in anew, with new cookies and connections.
+
+        A login that was saved is forgotten too.
+        """
+        for name in ("controliq", "android", "ws2", "webui", "tandemsource"):
             self.__dict__.pop(name, None)
+        if self._token_cache:
+            self._token_cache.drop()
+
+    @cached_property
+    def _token_cache(self) -> TokenCache | None:
+        folder = self.account.token_cache
+        return TokenCache(folder, self.account) if folder else None
 
     def _today(self) -> date:
         return self._now().date()
@@ -109,6 +136,13 @@ class TConnectApi:
     def _web_login(self) -> weblogin.WebLogin:
         http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
         return weblogin.log_in(self.account, http, self._app_token)
+
+    def _tandem_client(self, retries: Retries | None = None) -> HttpClient:
+        return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, retries=retries)
+
+    def _tandem_login(self) -> tandem_login.TandemLogin:
+        http = self._tandem_client(tandem_login.RETRIES)
+        return tandem_login.log_in(self.account, http, self._now)
 
     def _app_token(self) -> Token:
         # Not the token that android holds: controliq may be logging in because that one is refused.

@@ -12,13 +12,15 @@ import requests
 
 from tconnectsync.errors import ApiError, FirewallError
 
-_FIREWALL_MARKS = ("Web Page Blocked!", "Attack ID:")
+_FIREWALL_MARKS = ("Web Page Blocked!", "Attack ID:", "The request is blocked")
 
 Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
 
 def raise_if_blocked(answer: requests.Response) -> None:
-    """Recognise the page of Tandem's firewall, whatever its status (contract §1.5).
+    """Recognise the page of Tandem's firewall, whatever its status (tconnect-api §1.5).
+
+    Tandem Source has another firewall with a page of its own (tandem-source-api §4).
 
     Raises:
         FirewallError: this address is blocked for a while.

@@ -1,0 +1,122 @@
+"""Why a login to Tandem Source did not come about, in words: four causes, four sentences."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import requests
+
+from tconnectsync.api.answers import text_of
+from tconnectsync.api.tandemsource.regions import other_region
+from tconnectsync.errors import LoginError
+
+_MAINTENANCE = re.compile(
+    r"maintenance|(service|temporarily) (is )?unavailable|out of service|be right back", re.I
+)
+_CODE = re.compile(r"[a-z][a-z0-9_/-]{0,59}")
+_UNKNOWN_CLIENT = {"invalid_client", "unauthorized_client"}
+
+
+def wrong_credentials(region: str, answer: requests.Response) -> LoginError:
+    """E-mail address and password are not known in this region; trying again is harmful."""
+    code = error_code(json_object(answer))
+    reason = f" It says: {code}." if code not in ("", "account/invalid_credentials") else ""
+    return LoginError(
+        f"Tandem's {region} cloud does not accept the e-mail address and password.{reason} Check "
+        "TCONNECT_EMAIL and TCONNECT_PASSWORD, best by logging in at Tandem Source with a browser. "
+        "Check the region too, because Tandem's EU and US clouds know different accounts: "
+        "TCONNECT_REGION or --region is US for the United States, Canada and Mexico, EU for all "
+        "other countries",
+        answer.status_code,
+        can_retry=False,
+    )
+
+
+def wrong_region(region: str) -> LoginError:
+    """The service that answered is that of another region; trying again cannot help."""
+    return LoginError(
+        f"Tandem's login service is not the one of the {region} region, or the account belongs to "
+        f"another one. If it was made outside of it, set TCONNECT_REGION or --region to "
+        f"{other_region(region)}; if TANDEM_ACCOUNTS_URL is set, check it."
+    )
+
+
+def more_is_asked() -> LoginError:
+    """The credentials are right, but the service wants something of the person first."""
+    return LoginError(
+        "Tandem knows the e-mail address and password but wants something more before it lets "
+        "anybody in. Log in at Tandem Source with a browser and do what it asks there, such as "
+        "accepting new terms. If it asks for nothing, a newer tconnectsync is needed."
+    )
+
+
+def unexpected(step: str, status: int | None = None) -> LoginError:
+    """Something came that is not part of the login as we know it; ``step`` says in reply to what.
+
+    It may pass: a notice can stand in the place of any page.
+    """
+    return LoginError(
+        f"Tandem's login service answered {step} in a way that tconnectsync does not know. Another "
+        "page may stand in its place for a while, or the service has changed. Try again later; if "
+        "it lasts, a newer tconnectsync is needed",
+        status,
+        can_retry=True,
+    )
+
+
+def raise_if_out(answer: requests.Response) -> None:
+    """Recognise a login service that is out of order, whatever the status of its page (§6).
+
+    Raises:
+        LoginError: it is; it can be tried again.
+    """
+    status = answer.status_code
+    is_page = json_object(answer) is None
+    if status == 429 or status >= 500 or (is_page and _MAINTENANCE.search(text_of(answer))):
+        raise LoginError(
+            "Tandem's login service is out of order or under maintenance. The account is not the "
+            "problem; it may work again later",
+            None if status == 200 else status,
+            can_retry=True,
+        )
+
+
+def raise_if_client_unknown(region: str, error: str) -> None:
+    """Recognise a login service at which our web app of this region is not registered.
+
+    Raises:
+        LoginError: it is so.
+    """
+    if error in _UNKNOWN_CLIENT:
+        raise wrong_region(region)
+
+
+def payload_of(answer: requests.Response, region: str, step: str) -> dict[str, Any]:
+    """Return the JSON object that a step of the login brought.
+
+    Raises:
+        LoginError: out of order, wrong region, or something unexpected.
+    """
+    raise_if_out(answer)
+    payload = json_object(answer)
+    raise_if_client_unknown(region, error_code(payload))
+    if answer.status_code != 200 or payload is None:
+        raise unexpected(step, None if answer.status_code == 200 else answer.status_code)
+    return payload
+
+
+def json_object(answer: requests.Response) -> dict[str, Any] | None:
+    """Return the JSON object that is the body of an answer; ``None`` if it is something else."""
+    try:
+        payload = json.loads(text_of(answer))
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def error_code(payload: dict[str, Any] | None) -> str:
+    """Return the short name of an error in a payload; free text is left out, it may be personal."""
+    code = payload.get("error") if payload else None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""

@@ -1,0 +1,166 @@
+"""Keeps the login to Tandem Source in a file, so that not every start logs in (contract §3).
+
+The file holds what a request needs and nothing else personal: no e-mail address, no password.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from stat import S_IMODE
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from tconnectsync.api.account import Account
+from tconnectsync.api.session import Token
+from tconnectsync.api.tandemsource.login import TandemLogin
+from tconnectsync.api.tandemsource.regions import cloud_of
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""The format of the file; a file of another format is replaced."""
+
+_FIT_FOR_A_REQUEST = re.compile(r"[!-~]*")
+
+
+class TokenCache:
+    """One login in one file, readable by its owner only.
+
+    Whatever is wrong with the file, there is no login in it then. If it cannot be written, that is
+    told once, and it is not used any more.
+
+    Args:
+        folder: where the file is; made when the first login is saved.
+        account: whose login; e-mail address, region and login service tell one from another.
+    """
+
+    def __init__(self, folder: Path, account: Account) -> None:
+        self._path = folder / _file_name(account)
+        self._is_usable = True
+
+    def load(self) -> TandemLogin | None:
+        """Return the login in the file, expired or not; ``None`` if there is none."""
+        if not self._is_usable:
+            return None
+        try:
+            with self._path.open("rb") as file:
+                _require_private(file.fileno())
+                return _read(json.load(file))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+            log.debug("The saved login is not used (%s).", type(error).__name__)
+            return None
+
+    def save(self, login: TandemLogin) -> None:
+        """Put a login in the file's place, at once or not at all.
+
+        One of unknown expiry is not saved: nothing would ever tell that it is too old.
+        """
+        if self._is_usable and login.token.expires_at is not None:
+            self._try(lambda: _replace(self._path, _written(login)))
+
+    def drop(self) -> None:
+        """Remove the file."""
+        if self._is_usable:
+            self._try(lambda: self._path.unlink(missing_ok=True))
+
+    def _try(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except OSError as error:
+            self._is_usable = False
+            log.warning(
+                "The login to Tandem Source cannot be saved (%s), so every start logs in anew. "
+                "Make the folder for caches writable, or set CACHE_CREDENTIALS=false.",
+                error.strerror or type(error).__name__,
+            )
+
+
+@dataclass
+class SavedLogins:
+    """Logs in for a :class:`~tconnectsync.api.session.LoginKeeper`, but first looks at home.
+
+    Only the first login asked for may come from the cache; a further one is asked for because the
+    one before has expired or was refused.
+    """
+
+    cache: TokenCache
+    log_in: Callable[[], TandemLogin]
+    now: Callable[[], datetime]
+    _has_looked: bool = field(default=False, init=False)
+
+    def __call__(self) -> TandemLogin:
+        """Return a login.
+
+        Raises:
+            LoginError: and whatever else logging in raises.
+        """
+        saved = None if self._has_looked else self.cache.load()
+        self._has_looked = True
+        if saved and saved.token.is_fresh(self.now()):
+            return saved
+        self.cache.drop()
+        login = self.log_in()
+        self.cache.save(login)
+        return login
+
+
+def _file_name(account: Account) -> str:
+    cloud = cloud_of(account)
+    who = "\n".join([account.email.strip().lower(), cloud.region, cloud.accounts_url])
+    return f"tandem-source-{sha256(who.encode()).hexdigest()[:32]}.json"
+
+
+def _require_private(file: int) -> None:
+    """Refuse a file that others could have read or written (where a file has such a mode)."""
+    if os.name == "posix" and S_IMODE(os.fstat(file).st_mode) & 0o077:
+        raise PermissionError
+
+
+def _read(saved: Any) -> TandemLogin:
+    if saved["version"] != VERSION:
+        raise ValueError
+    values = [saved[name] for name in ("access_token", "pumper_id", "account_id")]
+    expires_at = datetime.fromisoformat(saved["expires_at"])
+    if expires_at.tzinfo is None or not all(_FIT_FOR_A_REQUEST.fullmatch(text) for text in values):
+        raise ValueError
+    token, pumper_id, account_id = values
+    if not (token and pumper_id):
+        raise ValueError
+    return TandemLogin(Token(token, expires_at), pumper_id, account_id)
+
+
+def _written(login: TandemLogin) -> str:
+    expires_at = login.token.expires_at
+    saved = {
+        "version": VERSION,
+        "pumper_id": login.pumper_id,
+        "account_id": login.account_id,
+        "access_token": login.token.value,
+        "expires_at": expires_at and expires_at.isoformat(),
+    }
+    return json.dumps(saved, indent=1)
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Made with mode 0600, and in the same folder, so that it can take the file's place at once.
+    with NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False) as new:
+        try:
+            new.write(text)
+            new.close()
+            Path(new.name).replace(path)
+        except OSError:
+            with suppress(OSError):
+                Path(new.name).unlink()
+            raise
