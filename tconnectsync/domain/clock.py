@@ -44,12 +44,12 @@ class PumpClock:
 
 
 def _fixed(local: datetime) -> datetime:
-    return local.replace(tzinfo=_at_offset(local.utcoffset() or timedelta(0)), fold=0)
+    return local.replace(tzinfo=fixed_zone(local.utcoffset() or timedelta(0)), fold=0)
 
 
 @cache
-def _at_offset(offset: timedelta) -> timezone:
-    """Return the same object for the same offset, which makes comparisons quick."""
+def fixed_zone(offset: timedelta) -> timezone:
+    """Return the zone of a constant offset: always the same object, so comparisons are quick."""
     return timezone(offset)
 
 

@@ -1,10 +1,12 @@
-"""What the pump did and knew: basal segments, boluses, activities, suspensions, glucose readings.
+"""What the pump did and knew: basal segments, boluses, activities, notices, glucose readings.
 
 Every event is a frozen value. Times are aware instants, insulin is in units (U), rates in U/h,
 carbohydrates in g, glucose in mg/dL. ``key`` names the event as the pump or its cloud does; it
 stays the same each time the event is reported, also when the event has grown or its zone was
 corrected meanwhile.
 ``begins`` and ``ends`` are the first and the last instant that the event has to do with.
+``log_ids`` are the numbers of the entries of the pump's log that tell of the event, the one that
+gives it its time first; they are empty where the cloud does not hand the log out.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ class Basal:
     """Who held the insulin back, in the pump's words (``control-iq``, ``manual``); else empty."""
     running: bool = False
     """Whether it may still go on: ``duration`` is then what is known so far."""
+    told_as: str | None = None
+    """What the pump's log calls the kind of delivery, where it has a word for it."""
+    log_ids: tuple[int, ...] = ()
 
     @property
     def begins(self) -> datetime:
@@ -66,6 +71,7 @@ class Reading:
     glucose: int
     """mg/dL."""
     kind: ReadingKind
+    log_ids: tuple[int, ...] = ()
 
 
 COMPLETED = "Completed"
@@ -113,6 +119,9 @@ class Bolus:
     """mg/dL that the amount was calculated with, if any were entered or taken from the sensor."""
     glucose_kind: ReadingKind | None = None
     """Where ``glucose`` comes from; ``None`` as long as nobody has found out."""
+    declined_correction: bool = False
+    """Whether the person refused the correction that the pump recommended."""
+    log_ids: tuple[int, ...] = ()
 
     @property
     def begins(self) -> datetime:
@@ -149,15 +158,20 @@ class ActivityKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """A period that the pump shows in its timeline: sleep, exercise and the like.
+    """A period in a mode of the pump: sleep, exercise and the like.
 
-    It is reported with its duration so far while it goes on, and nothing tells whether it does.
+    It is reported with its duration so far while it goes on.
     """
 
     key: str
     kind: ActivityKind
     start: datetime
     duration: timedelta
+    running: bool = True
+    """Whether it may still go on; t:connect never says that it does not."""
+    told_as: str | None = None
+    """How it came about, such as ``Sleep (Scheduled)``, where the pump tells."""
+    log_ids: tuple[int, ...] = ()
 
     @property
     def begins(self) -> datetime:
@@ -197,6 +211,61 @@ class Suspension:
         return self.at
 
 
+class NoticeKind(Enum):
+    """What happened at one instant, as the pump's log tells it."""
+
+    SUSPENSION = "delivery was suspended"
+    RESUME = "delivery was resumed"
+    ALARM = "an alarm or a malfunction"
+    CARTRIDGE = "a cartridge was filled"
+    TUBING = "the tubing was filled"
+    CANNULA = "the cannula was filled"
+    SENSOR_START = "a sensor session began"
+    SENSOR_STOP = "a sensor session ended"
+    CGM_ALERT = "an alert about glucose or its sensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the pump noted down at one instant."""
+
+    key: str
+    at: datetime
+    kind: NoticeKind
+    text: str
+    """What to show, in the pump's words; may be empty."""
+    log_ids: tuple[int, ...]
+    noted_at: datetime | None = None
+    """When the pump noted it, if that is later than it happened."""
+
+    @property
+    def begins(self) -> datetime:
+        """The instant of the event."""
+        return self.at
+
+    @property
+    def ends(self) -> datetime:
+        """The instant at which the pump noted it."""
+        return self.noted_at or self.at
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """The state of the pump at its last upload, as far as known."""
+
+    at: datetime
+    """The newest instant of which anything is told."""
+    battery_percent: int | None
+    """0..100."""
+    battery_volts: float | None
+    reservoir: float | None
+    """U left."""
+    iob: float | None
+    """U."""
+    suspended: bool | None
+    log_ids: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class InsulinOnBoard:
     """How much insulin was still at work in the body."""
@@ -206,4 +275,4 @@ class InsulinOnBoard:
     """U."""
 
 
-Event = Basal | Bolus | Activity | Suspension
+Event = Basal | Bolus | Activity | Suspension | Notice

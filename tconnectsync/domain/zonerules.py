@@ -1,0 +1,84 @@
+"""What a zone does with its clocks, as a table that is quick to ask.
+
+Times are naive UTC here, and an offset is what a wall clock shows more than UTC.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+FIRST, LAST = datetime(2007, 1, 1), datetime(2070, 1, 1)
+"""What the table covers: pumps count from 2008. Beyond it, the outermost offsets hold."""
+STEP = timedelta(days=10)
+"""No zone puts its clocks forward and back within so few days."""
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRules:
+    """When a zone switches, and its offset before, between and after the switches."""
+
+    switches: tuple[datetime, ...]
+    offsets: tuple[timedelta, ...]
+    """One more than there are switches."""
+
+    def at(self, instant: datetime) -> timedelta:
+        """Return the offset at an instant."""
+        return self.offsets[bisect_right(self.switches, instant)]
+
+    def between(self, start: datetime, end: datetime) -> range:
+        """Return the indices of the offsets in use from ``start`` until just before ``end``."""
+        first = bisect_right(self.switches, start)
+        return range(first, max(first, bisect_left(self.switches, end)) + 1)
+
+    def of_wall(self, wall: datetime) -> list[timedelta]:
+        """Return the offsets with which ``wall`` can be right: two in the repeated hour.
+
+        A time that a spring night leaves out was set forward a bit early.
+        """
+        before, after = self.at(utc(wall, DAY)), self.at(utc(wall, -DAY))
+        near = [before, after] if before != after else [before]
+        return [offset for offset in near if self.at(utc(wall, offset)) == offset] or [after]
+
+
+def utc(wall: datetime, offset: timedelta) -> datetime:
+    """Return when a clock with this offset shows ``wall``, as near as a date can be written."""
+    try:
+        return wall - offset
+    except OverflowError:
+        return datetime.min if offset > timedelta(0) else datetime.max
+
+
+@cache
+def zone_rules(zone: ZoneInfo) -> ZoneRules:
+    """Return the table of a zone."""
+    switches: list[datetime] = []
+    offsets = [_offset(zone, FIRST)]
+    start = FIRST
+    while start < LAST:
+        end = start + STEP
+        if _offset(zone, end) != offsets[-1]:
+            switches.append(_first_with_other_offset(zone, start, end))
+            offsets.append(_offset(zone, end))
+        start = end
+    return ZoneRules(tuple(switches), tuple(offsets))
+
+
+def _first_with_other_offset(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
+    before = _offset(zone, start)
+    while end - start > SECOND:
+        middle = start + (end - start) // 2
+        middle = middle.replace(microsecond=0)
+        if _offset(zone, middle) == before:
+            start = middle
+        else:
+            end = middle
+    return end
+
+
+def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
+    return instant.replace(tzinfo=UTC).astimezone(zone).utcoffset() or timedelta(0)
