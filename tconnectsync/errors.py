@@ -45,6 +45,12 @@ class ConfigError(TconnectsyncError):
         super().__init__("\n".join(self.problems))
 
 
+class LogFileError(TconnectsyncError):
+    """A file that is to be imported holds no pump log, or one that is damaged or cut short."""
+
+    exit_code = 2
+
+
 class NetworkError(TconnectsyncError):
     """No usable answer: no connection, cut in the middle, or too slow."""
 

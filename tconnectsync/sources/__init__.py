@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -12,7 +13,9 @@ from tconnectsync.domain.events import (
     Activity,
     Basal,
     Bolus,
+    DeviceStatus,
     InsulinOnBoard,
+    Notice,
     Reading,
     Suspension,
 )
@@ -46,8 +49,16 @@ class Reader(Protocol):
         """Return sleep, exercise and the like."""
         ...
 
-    def suspensions(self) -> list[Suspension]:
+    def suspensions(self) -> Sequence[Suspension | Notice]:
         """Return when and why delivery was interrupted."""
+        ...
+
+    def notices(self) -> list[Notice]:
+        """Return what else the pump noted: resumptions, alarms, fills, sensor sessions."""
+        ...
+
+    def cgm_alerts(self) -> list[Notice]:
+        """Return the alerts about glucose and its sensor."""
         ...
 
     def readings(self) -> list[Reading]:
@@ -56,6 +67,10 @@ class Reader(Protocol):
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board, of the last two days of the range at least."""
+        ...
+
+    def device_status(self) -> DeviceStatus | None:
+        """Return the pump's state at the end of the range, ``None`` if nothing is known."""
         ...
 
 
@@ -89,15 +104,33 @@ class Source(Protocol):
         ...
 
 
-def open_source(settings: Settings, clock: PumpClock) -> Source:
-    """Return the source that the settings choose; it logs in when it is first asked."""
-    from tconnectsync.sources.tconnect import TConnectSource
+def open_source(settings: Settings, clock: PumpClock, *, everything: bool = False) -> Source:
+    """Return the source that the settings choose; it logs in when it is first asked.
 
-    return TConnectSource(tconnect_api(vars(settings)), clock, settings.pump_serial_number)
+    Args:
+        settings: which one, whose and where.
+        clock: knows the zone of the pump's clock.
+        everything: whether Tandem Source is asked for log entries of every kind.
+    """
+    api = tandem_api(vars(settings))
+    if settings.tconnect_source == "tconnect":
+        from tconnectsync.sources.tconnect import TConnectSource
+
+        return TConnectSource(api, clock, settings.pump_serial_number)
+    from tconnectsync.sources.tandemsource import TandemSource
+
+    return TandemSource(
+        api,
+        clock,
+        settings.pump_serial_number,
+        everything=everything or settings.fetch_all_event_types,
+        ignore_zero_basals=settings.ignore_zero_unit_basal,
+        now=lambda: datetime.now(UTC),
+    )
 
 
-def tconnect_api(values: Mapping[str, Any]) -> TConnectApi:
-    """Return the t:connect clients for settings given by field name; nothing is sent yet."""
+def tandem_api(values: Mapping[str, Any]) -> TConnectApi:
+    """Return Tandem's clients for settings given by field name; nothing is sent yet."""
     from tconnectsync.api import Account, TConnectApi
 
     return TConnectApi(
@@ -107,7 +140,19 @@ def tconnect_api(values: Mapping[str, Any]) -> TConnectApi:
             web_url=values["tconnect_web_url"],
             services_url=values["tconnect_services_url"],
             ws2_url=values["tconnect_ws2_url"],
+            region=values["tconnect_region"],
+            sso_url=values["tandem_sso_url"],
+            accounts_url=values["tandem_accounts_url"],
+            source_url=values["tandem_source_url"],
+            token_cache=_cache_folder() if values["cache_credentials"] else None,
             proxy=values["requests_proxy"],
         ),
         now=lambda: datetime.now(values["timezone_name"]),
     )
+
+
+def _cache_folder() -> Path:
+    """Return where this user's programs keep what they can do without."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("tconnectsync", appauthor=False)

@@ -19,6 +19,7 @@ from tconnectsync.domain.events import (
     Basal,
     Bolus,
     InsulinOnBoard,
+    Notice,
     Reading,
     ReadingKind,
     Suspension,
@@ -154,6 +155,17 @@ class TConnectReader:
     def suspensions(self) -> list[Suspension]:
         """Return site changes, alarms and suspensions by the person."""
         return basal_suspensions(self._suspensions(), self._clock, self.skipped)
+
+    def notices(self) -> list[Notice]:
+        """Return nothing: t:connect does not tell of them."""
+        return []
+
+    def cgm_alerts(self) -> list[Notice]:
+        """Return nothing: t:connect does not tell of them."""
+        return []
+
+    def device_status(self) -> None:
+        """Return nothing: t:connect does not tell it."""
 
     def readings(self) -> list[Reading]:
         """Return the glucose readings, from the CSV export where TherapyEvents has no sensor's.

@@ -1,0 +1,147 @@
+"""Basal insulin from the pump's log.
+
+Contract tandem-source-processing §4, tandem-event-log §7 (279, 11, 12). The pump writes the rate
+down every five minutes and whenever it changes, also while it is suspended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.records import whole
+
+SUSPENDED, RESUMED, DELIVERY = 11, 12, 279
+CODES = (SUSPENDED, RESUMED, DELIVERY)
+SUSPENSIONS = (SUSPENDED, RESUMED)
+
+SUPPORTED = timedelta(minutes=5)
+"""How long an entry vouches for its rate."""
+LATE = timedelta(minutes=6)
+"""When the next entry comes no later than that, nothing is missing in between."""
+HIGHEST_RATE = 15_000
+"""The highest rate a pump delivers, in mU/h."""
+
+NOTHING = 0
+"""The source of a rate when the pump is suspended."""
+SOURCES: dict[int | None, tuple[Delivery, str]] = {
+    NOTHING: (Delivery.NONE, "Suspended"),
+    1: (Delivery.PROFILE, "Profile"),
+    2: (Delivery.TEMP, "TempRate"),
+    3: (Delivery.ALGORITHM, "Algorithm"),
+    4: (Delivery.ALGORITHM, "TempRateAndAlgorithm"),
+}
+UNKNOWN = (Delivery.UNKNOWN, "")
+
+
+def basals(log: Log, known_until: datetime, skipped: Counter[str]) -> list[Basal]:
+    """Return the basal segments in time order, one per entry; a suspension is one of 0 U/h.
+
+    No segment is longer than the log supports: until the next entry, or five minutes where that is
+    missing. A suspension lasts until the pump says that it delivers again. What goes on at
+    ``known_until``, the newest instant of the log, is marked as running. What has lasted no time
+    yet is left out: to Nightscout it would be the end of the basal before it.
+    """
+    story = list(entries_of(log, *CODES))
+    suspensions = list(_suspensions(story, known_until))
+    spans = [span for _, span, _ in suspensions]
+    found = [_suspended(*suspension) for suspension in suspensions]
+    for entry, after in _with_next(story):
+        if entry.code == DELIVERY and not _is_within(entry, spans):
+            end, running = _end(entry, after, known_until)
+            basal = _delivered(entry, end - entry.at, running, skipped)
+            if basal:
+                found.append(basal)
+    return sorted((basal for basal in found if basal.duration), key=lambda basal: basal.start)
+
+
+def begins_suspended(log: Log) -> bool:
+    """Tell whether the log opens in the middle of a suspension."""
+    first = next(iter(entries_of(log, *CODES)), None)
+    return first is not None and (first.code == RESUMED or _source(first) == NOTHING)
+
+
+def _suspensions(
+    story: Iterable[Entry], known_until: datetime
+) -> Iterator[tuple[Entry, TimeRange, bool]]:
+    """Yield when the pump was suspended, by which entry, and whether it still is."""
+    begun: Entry | None = None
+    for entry in story:
+        if begun and (entry.code != DELIVERY or _delivers(entry, begun)):
+            yield begun, TimeRange(begun.at, entry.at), False
+            begun = None
+        if entry.code == SUSPENDED:
+            begun = entry
+    if begun:
+        yield begun, TimeRange(begun.at, max(begun.at, known_until)), True
+
+
+def _delivers(entry: Entry, suspended: Entry) -> bool:
+    """Tell whether the pump delivers again, although its log has no word of being resumed."""
+    return entry.at > suspended.at and _source(entry) not in (NOTHING, None)
+
+
+def _is_within(entry: Entry, spans: Sequence[TimeRange]) -> bool:
+    """Tell whether an entry lies in one of some spans that follow one another."""
+    index = bisect_right(spans, entry.at, key=lambda span: span.start)
+    return index > 0 and entry.at < spans[index - 1].end
+
+
+def _with_next(story: Sequence[Entry]) -> Iterator[tuple[Entry, Entry | None]]:
+    yield from pairwise(story)
+    if story:
+        yield story[-1], None
+
+
+def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[datetime, bool]:
+    """Return until when an entry's rate is known to hold, and whether it may go on."""
+    if after and after.at - entry.at <= LATE:
+        return after.at, False
+    supported = entry.at + SUPPORTED
+    if after:
+        return supported, False
+    return max(entry.at, min(known_until, supported)), known_until - entry.at <= LATE
+
+
+def _suspended(entry: Entry, span: TimeRange, running: bool) -> Basal:
+    delivery, told_as = SOURCES[NOTHING]
+    return Basal(
+        key=f"{entry.key} basal",
+        start=span.start,
+        duration=span.end - span.start,
+        rate=0.0,
+        delivery=delivery,
+        running=running,
+        told_as=told_as,
+        log_ids=(entry.sequence,),
+    )
+
+
+def _delivered(
+    entry: Entry, duration: timedelta, running: bool, skipped: Counter[str]
+) -> Basal | None:
+    rate = whole(entry.values, "commandedrate")
+    if rate is None or not 0 <= rate <= HIGHEST_RATE:
+        skipped["basal entry without a plausible rate"] += 1
+        return None
+    delivery, told_as = SOURCES.get(_source(entry), UNKNOWN)
+    return Basal(
+        key=entry.key,
+        start=entry.at,
+        duration=duration,
+        rate=rate / 1000,
+        delivery=delivery,
+        running=running,
+        told_as=told_as,
+        log_ids=(entry.sequence,),
+    )
+
+
+def _source(entry: Entry) -> int | None:
+    return whole(entry.values, "commandedratesource")

@@ -1,0 +1,54 @@
+"""An entry of the pump's log at its true instant, and how the entries of one kind are found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from tconnectsync.domain.logclock import LogClock
+from tconnectsync.sources.tandemsource.records import Record
+
+
+class Entry(NamedTuple):
+    """One entry of the log.
+
+    ``sequence`` is the number that the pump gave it; ``wall`` is what its clock showed. ``values``
+    are its properties under plain names: lower case, letters and digits only.
+    """
+
+    at: datetime
+    code: int
+    sequence: int
+    wall: datetime
+    values: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """A name that stays the same however and whenever the entry is delivered."""
+        return f"pump log {self.sequence} {self.wall.isoformat()}"
+
+
+Log = Mapping[int, Sequence[Entry]]
+"""The entries by their code; those of one code in the order of the log."""
+
+
+def by_code(records: Sequence[Record], clock: LogClock, now: datetime) -> Log:
+    """Return the records as entries by code, without what has not happened yet.
+
+    ``records`` are in the order of the log; a pump whose clock is wrong can be ahead of ``now``.
+    """
+    instants = clock.instants([(record[1:3], record.wall) for record in records])
+    log: dict[int, list[Entry]] = defaultdict(list)
+    for at, (code, _, sequence, wall, values) in zip(instants, records, strict=True):
+        if at <= now:
+            log[code].append(Entry(at, code, sequence, wall, values))
+    return log
+
+
+def entries_of(log: Log, *codes: int) -> Iterable[Entry]:
+    """Return the entries of some codes in time order; those of one second as they were written."""
+    found = [entry for code in codes for entry in log.get(code, ())]
+    return sorted(found, key=attrgetter("at", "sequence"))

@@ -1,0 +1,211 @@
+"""The events of the pump's log: their numbers, names and fields. Contract tandem-event-log §7–9.
+
+Fields have plain names: those of the JSON form in lower case, only letters and digits, so that the
+spellings in use become one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Field(NamedTuple):
+    """One value of an event, and where the 16 payload bytes of a binary record hold it."""
+
+    name: str
+    offset: int
+    type: str
+    """The letter that the struct module has for it: B b H h I or f, big-endian."""
+    is_mask: bool
+    """Whether it is a set of bits; JSON lists the numbers of those that are set."""
+
+
+class Layout(NamedTuple):
+    """An event whose fields are known, in the order of their offsets."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+
+def _event(name: str, fields: str) -> Layout:
+    """Read fields written as "H2 bolusid": type, offset, ``*`` if it is a bit mask, name."""
+    return Layout(f"LID_{name}", tuple(map(_field, fields.split(", "))))
+
+
+def _field(text: str) -> Field:
+    place, name = text.split()
+    return Field(name, int(place[1:].removesuffix("*")), place[0], place.endswith("*"))
+
+
+_FAULT = "I4 faultlocatordata, I8 param1, f12 param2"
+_SENSOR_ALERT = "B2 sensortype, B3 dalertid"
+_CLOCK_CHANGE = "I0 {0}prior, I4 {0}after, I8 rawrtctime"
+_BOLUS_END = "H0 bolusid, H2 completionstatus, f4 iob, f8 insulindelivered, f12 insulinrequested"
+_BOLUS_START = "B1 selectediob, H2 bolusid, f4 iob, f8 {}size"
+_VERSION = "I0 version, I4 configabits, I8 configbbits"
+_DEXCOM_TIMES = "I0 currenttransmittertime, I4 sessionstarttime"
+_LIBRE_STOP = "I0 sessionstarttime, I4 sessionstoptime"
+_LIBRE_JOIN = "I0 sessionstarttime, I4 sessionjointime"
+_GLUCOSE = (
+    "H4 currentglucosedisplayvalue, b6 rssi, B7 algorithmstate, I8 egvtimestamp, B13 interval, "
+    "H14* egvinfobitmask"
+)
+_DEXCOM_READING = f"b0 rate, B1* cgmdatatype, H2 glucosevaluestatus, {_GLUCOSE}"
+_LIBRE_READING = f"h0 rate, B2* cgmdatatype, B3 glucosevaluestatus, {_GLUCOSE}"
+
+LAYOUTS: dict[int, Layout] = {
+    3: _event(
+        "BASAL_RATE_CHANGE",
+        "f0 commandedbasalrate, f4 basebasalrate, f8 maxbasalrate, B13* changetype, H14 idp",
+    ),
+    4: _event("ALERT_ACTIVATED", f"I0 alertid, {_FAULT}"),
+    5: _event("ALARM_ACTIVATED", f"I0 alarmid, {_FAULT}"),
+    6: _event("MALFUNCTION_ACTIVATED", f"I0 malfid, {_FAULT}"),
+    11: _event(
+        "PUMPING_SUSPENDED",
+        "I0 presuspendstate, B4 rpatimeout, B5 suspendreason, H6 insulinamount",
+    ),
+    12: _event("PUMPING_RESUMED", "I0 preresumestate, H6 insulinamount"),
+    13: _event("TIME_CHANGED", _CLOCK_CHANGE.format("time")),
+    14: _event("DATE_CHANGED", _CLOCK_CHANGE.format("date")),
+    16: _event(
+        "BG_READING_TAKEN",
+        "B0 bgentrytype, B1 cgmcalibration, H2 bg, f4 iob, H8 isf, H10 targetbg, "
+        "B14 bgsourcetype, B15 selectediob",
+    ),
+    20: _event("BOLUS_COMPLETED", _BOLUS_END),
+    21: _event("BOLEX_COMPLETED", _BOLUS_END),
+    26: _event("ALERT_CLEARED", "I0 alertid, I4 faultlocatordata"),
+    28: _event("ALARM_CLEARED", "I0 alarmid"),
+    33: _event("CARTRIDGE_FILLED", "I0 insulinvolume, f4 v2volume"),
+    36: _event("USB_CONNECTED", "f0 negotiatedcurrent"),
+    37: _event("USB_DISCONNECTED", "f0 negotiatedcurrent"),
+    48: _event("CARBS_ENTERED", "f0 carbs"),
+    53: _event(
+        "SHELF_MODE",
+        "I0 msecsincereset, B4 lipoibc, B5 lipoabc, h6 lipocurrent, I8 liporemcap, I12 lipomv",
+    ),
+    55: _event("BOLUS_ACTIVATED", _BOLUS_START.format("bolus")),
+    59: _event("BOLEX_ACTIVATED", _BOLUS_START.format("bolex")),
+    60: _event("DATA_LOG_CORRUPTION", "I0 block, B7 reason"),
+    61: _event("CANNULA_FILLED", "f0 primesize, I4 completionstatus"),
+    63: _event("TUBING_FILLED", "f0 primesize, I4 completionstatus, I8 position"),
+    64: _event(
+        "BOLUS_REQUESTED_MSG1",
+        "B0 correctionbolusincluded, B1 bolustype, H2 bolusid, H4 bg, H6 carbamount, f8 iob, "
+        "I12 carbratio",
+    ),
+    65: _event(
+        "BOLUS_REQUESTED_MSG2",
+        "B0 standardpercent, B1 options, H2 bolusid, H6 duration, H8 targetbg, H10 isf, "
+        "B13 selectediob, B14 declinedcorrection, B15 useroverride",
+    ),
+    66: _event(
+        "BOLUS_REQUESTED_MSG3",
+        "H2 bolusid, f4 foodbolussize, f8 correctionbolussize, f12 totalbolussize",
+    ),
+    81: _event(
+        "DAILY_BASAL",
+        "f0 dailytotalbasal, f4 lastbasalrate, f8 iob, H12 batterylipomillivolts, "
+        "B14 batterychargepercent, B15 finaleventforday",
+    ),
+    # The layout calls these two plain numbers, the JSON form lists bits.
+    90: _event("NEW_DAY", "f0 commandedbasalrate, I4* featuresbitmask, I8* featurebitmaskindex"),
+    99: _event("ARM_INIT", f"{_VERSION}, I12 numlogentries"),
+    140: _event(
+        "PLGS_PERIODIC",
+        "I0 timestamp, H4 pgv, H6 fmr, B8 hominstate, B9* rulestate, B10 pgvvalid, B11 fmrstatus, "
+        "I12* status",
+    ),
+    171: _event("CGM_ALERT_ACTIVATED", f"I0 dalertid, {_FAULT}"),
+    172: _event("CGM_ALERT_CLEARED", "I0 dalertid"),
+    191: _event("VERSION_INFO", f"{_VERSION}, H14 armcrc"),
+    203: _event(
+        "UPDATE_STATUS",
+        "H0 metadataandversionstatus, H2 swupdatestatus, H4 filedlandsideloadstatus, "
+        "H6 fulldlandcrcstatus, B9 updatesuccessful, H10 externalflashstatus, I12 swpartnum",
+    ),
+    212: _event("CGM_START_SESSION_GX", f"{_DEXCOM_TIMES}, B15 sessionduration"),
+    213: _event(
+        "CGM_JOIN_SESSION_GX", f"{_DEXCOM_TIMES}, B14 sessionjoinreason, B15 sessionduration"
+    ),
+    214: _event(
+        "CGM_STOP_SESSION_GX",
+        f"{_DEXCOM_TIMES}, I8 sessionstoptime, B14 sessionstopreason, B15 sessionduration",
+    ),
+    229: _event(
+        "AA_USER_MODE_CHANGE",
+        "B1 requestedaction, B2 previoususermode, B3 currentusermode, B6* activesleepschedule, "
+        "B7 sleepstartedbygui, H8 exercisetime, B10 exercisechoice, B11 exercisestoppedbytimer, "
+        "B15 eatingsoonstoppedbytimer",
+    ),
+    230: _event(
+        "AA_PCM_CHANGE",
+        "B0 calculationavailable, B1 pumpsuspended, B2 previouspcm, B3 currentpcm, "
+        "B5 sufficientclosedloopparams, B6 closedlooppreferred, B7 cgmavailable",
+    ),
+    256: _event("CGM_DATA_GXB", _DEXCOM_READING),
+    279: _event(
+        "BASAL_DELIVERY",
+        "H2 commandedratesource, H4 profilebasalrate, H6 commandedrate, H8 temprate, "
+        "H10 algorithmrate",
+    ),
+    280: _event(
+        "BOLUS_DELIVERY",
+        "B0* bolustype, B1 bolusdeliverystatus, H2 bolusid, H4 requestednow, B6 remoteid, "
+        "B7 bolussource, H8 correction, H10 requestedlater, H12 deliveredtotal, "
+        "H14 extendeddurationrequested",
+    ),
+    307: _event(
+        "VERSIONS_A", "I0 armpartnumber, I4 armswversion, I8 blepartnumber, I12 bleswversion"
+    ),
+    313: _event("AA_DAILY_STATUS", "B1 sensortype, B2 usermode, B3 pumpcontrolstate"),
+    369: _event("CGM_ALERT_ACTIVATED_DEX", f"{_SENSOR_ALERT}, {_FAULT}"),
+    370: _event("CGM_ALERT_CLEARED_DEX", _SENSOR_ALERT),
+    371: _event("CGM_ALERT_ACK_DEX", f"{_SENSOR_ALERT}, I4 acksource"),
+    372: _event("CGM_DATA_FSL2", _LIBRE_READING),
+    394: _event("CGM_JOIN_SESSION_G7", "I0 cgmtimestamp, I4 sessionsignature"),
+    399: _event("CGM_DATA_G7", _DEXCOM_READING),
+    404: _event("CGM_START_SESSION_FSL2", "I0 sessionstarttime, B7 sessionduration"),
+    405: _event(
+        "CGM_STOP_SESSION_FSL2", f"{_LIBRE_STOP}, B10 sessionstopreason, B11 sessionduration"
+    ),
+    406: _event(
+        "CGM_JOIN_SESSION_FSL2", f"{_LIBRE_JOIN}, B10 sessionjoinreason, B11 sessionduration"
+    ),
+    447: _event(
+        "CGM_STOP_SESSION_G7",
+        f"{_DEXCOM_TIMES}, I8 sessionstoptime, B13 stopsessioncode, B14 sessionstopreason, "
+        "B15 sessionduration",
+    ),
+    460: _event("CGM_ALERT_ACTIVATED_FSL2", f"{_SENSOR_ALERT}, {_FAULT}"),
+    461: _event("CGM_ALERT_CLEARED_FSL2", _SENSOR_ALERT),
+    477: _event(
+        "CGM_JOIN_SESSION_FSL3", f"{_LIBRE_JOIN}, B8 sessionduration, B9 sessionjoinreason"
+    ),
+    480: _event("CGM_DATA_FSL3", _LIBRE_READING),
+    486: _event(
+        "CGM_STOP_SESSION_FSL3", f"{_LIBRE_STOP}, B8 sessionduration, B9 sessionstopreason"
+    ),
+}
+"""The events whose fields are known, by their number."""
+
+_WITHOUT_LAYOUT = (
+    *(0, 2, 7, 8, 15, 25, 27, 29, 30, 31, 32, 41, 57, 67, 68, 69, 70, 71, 73, 74, 82, 93, 96, 97),
+    *(98, 142, 151, 156, 157, 160, 162, 163, 165, 166, 167, 168, 169, 173, 187, 198, 199, 210),
+    *(211, 215, 216, 217, 218, 220, 235, 238, 244, 245, 246, 267, 283, 286, 288, 291, 301, 302),
+    *(318, 319, 332, 348, 367, 368, 390, 395, 419, 438, 439, 441, 443),
+    *(558, 559, 562, 563, 564, 565, 566),
+)
+
+KNOWN_CODES = frozenset({*LAYOUTS, *_WITHOUT_LAYOUT})
+"""Every event number that means something to somebody; others are worth a word in the log."""
+
+REQUESTED_CODES = (
+    *(229, 5, 28, 4, 26, 562, 563, 566, 99, 279, 3, 16, 59, 21, 55, 20, 280, 64, 65, 66, 61, 33),
+    *(371, 171, 369, 460, 172, 370, 461, 372, 480, 399, 256, 213, 406, 477, 394, 212, 404, 214),
+    *(405, 486, 447, 313, 60, 14, 69, 57, 6, 90, 230, 140, 12, 11, 53, 559, 558, 565, 564, 13),
+    *(63, 203, 307, 191, 81),
+)
+"""What Tandem's own web app asks for, in its order (contract tandem-source-api §4.2), and 81, which
+holds the battery."""

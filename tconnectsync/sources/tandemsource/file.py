@@ -1,0 +1,90 @@
+"""A saved pump log as a source."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.logclock import LogClock
+from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.errors import ApiError, LogFileError
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.entries import Log, by_code
+from tconnectsync.sources.tandemsource.logfile import read_log
+from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_BACK, LogReader
+
+log = logging.getLogger(__name__)
+
+MARGIN = timedelta(days=1)
+
+
+class LogFile:
+    """The log in a file; see :class:`tconnectsync.sources.Source`.
+
+    Args:
+        path: the file, as :func:`~tconnectsync.sources.tandemsource.logfile.read_log` takes it.
+        clock: knows the zone of the pump's clock.
+        ignore_zero_basals: whether basals without insulin are left out.
+        now: the current instant; nothing in the file can be later.
+
+    Raises:
+        LogFileError: the file cannot be read, or holds no log.
+    """
+
+    window_days = 7
+
+    def __init__(
+        self, path: Path, clock: PumpClock, *, ignore_zero_basals: bool, now: datetime
+    ) -> None:
+        self._skipped: Counter[str] = Counter()
+        records = read_log(path, self._skipped)
+        changes = [record for record in records if record.code in CLOCK_CODES]
+        newest = max((record.wall for record in records), default=None)
+        log_clock = LogClock(clock, clock_changes(changes), newest=newest, uploaded=None)
+        self._log = by_code(records, log_clock, now)
+        if log_clock.disagreement:
+            log.warning(log_clock.disagreement)
+        if not any(self._log.values()):
+            raise LogFileError("The log file holds no entry that can be used.")
+        self._ignore_zero_basals = ignore_zero_basals
+
+    @property
+    def covered(self) -> TimeRange:
+        """What the log covers."""
+        instants = [entry.at for entries in self._log.values() for entry in entries]
+        return TimeRange(min(instants), max(instants) + timedelta(seconds=1))
+
+    def read(self, wanted: TimeRange) -> LogReader:
+        """Return a reader for ``wanted``."""
+        skipped, self._skipped = self._skipped, Counter()
+
+        def cut(counted: Counter[str]) -> Log:
+            counted.update(skipped)
+            return self._around(wanted)
+
+        return LogReader(cut, ignore_zero_basals=self._ignore_zero_basals)
+
+    def upload_counter(self) -> None:
+        """Return nothing: a file does not grow."""
+
+    def log_in_anew(self) -> None:
+        """Do nothing: a file asks for no login."""
+
+    def pump_settings(self) -> PumpSettings:
+        """Raise an ``ApiError``: a log does not hold the pump's settings."""
+        raise ApiError("A pump log does not hold the pump's profiles. Leave out PROFILES.")
+
+    def _around(self, wanted: TimeRange) -> Log:
+        """Return the entries of a range and some before and after, as they are fetched else."""
+        until = wanted.end + MARGIN
+        return {
+            code: [entry for entry in entries if _first(code, wanted) <= entry.at < until]
+            for code, entries in self._log.items()
+        }
+
+
+def _first(code: int, wanted: TimeRange) -> datetime:
+    return wanted.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)

@@ -1,0 +1,220 @@
+"""Glucose readings, sensor sessions and glucose alerts from the pump's log.
+
+Contract tandem-source-processing §7 and §8, tandem-event-log §3, §6 and §7.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from tconnectsync.domain.events import Notice, NoticeKind, Reading, ReadingKind
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.names import cgm_alert_name
+from tconnectsync.sources.tandemsource.records import mask, whole
+
+ENTERED = 16
+SENSORS = (256, 399, 372, 480)
+"""Readings of G6, G7, Libre 2 and Libre 3."""
+STARTS = (212, 404)
+JOIN_G7 = 394
+JOINS = (213, JOIN_G7, 406, 477)
+STOPS = (214, 447, 405, 486)
+DEXCOM_ALERT = 369
+ALERTS = {171: "CGM Alert", DEXCOM_ALERT: "Dexcom CGM Alert", 460: "Libre CGM Alert"}
+
+CODES = (ENTERED, *SENSORS, *STARTS, *JOINS, *STOPS, *ALERTS)
+
+EXACT, DO_NOT_SHOW = 0, 6
+BELOW_RANGE, ABOVE_RANGE = 39, 401
+"""mg/dL; how Nightscout is told that a sensor shows only LOW or HIGH."""
+OUT_OF_RANGE = {1: ABOVE_RANGE, 2: BELOW_RANGE}
+"""Special values by the status that announces them."""
+SENSOR_VALUES = range(20, 501)
+"""mg/dL; anything else is no value of a sensor."""
+METER_VALUES = range(20, 601)
+BACK_FILLED = 1 << 1
+TYPED_IN, TAKEN_FROM_SENSOR = 0, 1
+
+SIGNAL_LOSS = 14
+"""An alert that comes whenever the pump is out of the sensor's reach."""
+
+PUMP_EPOCH = datetime(2008, 1, 1)
+SECOND = timedelta(seconds=1)
+UNIX_SECONDS = 1_199_145_600
+"""By how much a time is greater when it is counted from 1970."""
+UNKNOWN_TIMES = (0, 0xFFFF_FFFF)
+SLACK = 60
+"""Seconds by which a time may seem to lie after the entry that tells of it."""
+LONGEST_DELAY = 86_400
+"""Seconds; a sensor hands in what was missed for a day at most."""
+LONGEST_SESSION = 16 * 86_400
+"""Seconds; no sensor lasts longer."""
+SAME_SESSION = timedelta(minutes=30)
+
+
+def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
+    """Return the glucose readings of the sensor, and those that a person typed in.
+
+    They are as of when they were taken, also those that were handed in later.
+    """
+    found = []
+    for entry in entries_of(log, ENTERED, *SENSORS):
+        name, hidden, read = _TYPED if entry.code == ENTERED else _MEASURED
+        status = whole(entry.values, name)
+        if status == hidden:
+            continue
+        reading = read(entry, status)
+        if reading:
+            found.append(reading)
+        else:
+            skipped["unreadable glucose reading"] += 1
+    return found
+
+
+def sensor_sessions(log: Log) -> list[Notice]:
+    """Return when sensor sessions began and ended.
+
+    A session that the pump joins while it is running began earlier; joining it once more is
+    nothing new.
+    """
+    found: list[Notice] = []
+    begun: list[datetime] = []
+    for entry in entries_of(log, *STARTS, *JOINS, *STOPS):
+        if entry.code in STOPS:
+            found.append(_notice(entry, NoticeKind.SENSOR_STOP, "CGM Session Stopped"))
+        elif notice := _session_start(entry, begun):
+            begun.append(notice.at)
+            found.append(notice)
+    return found
+
+
+def cgm_alerts(log: Log, skipped: Counter[str]) -> list[Notice]:
+    """Return the alerts about glucose and its sensor; what has no name is counted and left out."""
+    found = []
+    for entry in entries_of(log, *ALERTS):
+        number = whole(entry.values, "dalertid")
+        if entry.code == DEXCOM_ALERT and number == SIGNAL_LOSS:
+            continue
+        if number is None:
+            skipped["CGM alert without a number"] += 1
+        elif name := cgm_alert_name(number):
+            found.append(_notice(entry, NoticeKind.CGM_ALERT, f"{ALERTS[entry.code]} ({name})"))
+        else:
+            skipped[f"unknown CGM alert {number}"] += 1
+    return found
+
+
+def _typed_in(entry: Entry, entry_type: int | None) -> Reading | None:
+    value = whole(entry.values, "bg")
+    if entry_type != TYPED_IN or value is None or value not in METER_VALUES:
+        return None
+    return Reading(entry.key, entry.at, value, ReadingKind.FINGER, (entry.sequence,))
+
+
+def _of_sensor(entry: Entry, status: int | None) -> Reading | None:
+    glucose, at = _glucose(entry, status), _taken(entry)
+    if glucose is None or at is None:
+        return None
+    return Reading(entry.key, at, glucose, ReadingKind.SENSOR, (entry.sequence,))
+
+
+def _glucose(entry: Entry, status: int | None) -> int | None:
+    """Return what a sensor showed, mg/dL; ``None`` if that is unknown or cannot be true."""
+    value = whole(entry.values, "currentglucosedisplayvalue")
+    if status in OUT_OF_RANGE:
+        return OUT_OF_RANGE[status]
+    if status is None or value is None or value not in SENSOR_VALUES:
+        return None
+    return min(max(value, BELOW_RANGE), ABOVE_RANGE) if status == EXACT else value
+
+
+def _taken(entry: Entry) -> datetime | None:
+    """Return when a reading was taken; ``None`` if it came late and does not say."""
+    delay = _ago(entry, whole(entry.values, "egvtimestamp"), LONGEST_DELAY)
+    if delay is not None:
+        return entry.at - delay
+    came_late = (mask(entry.values, "cgmdatatype") or 0) & BACK_FILLED
+    return None if came_late else entry.at
+
+
+_TYPED = "bgentrytype", TAKEN_FROM_SENSOR, _typed_in
+_MEASURED = "glucosevaluestatus", DO_NOT_SHOW, _of_sensor
+"""Where a reading says what it is worth, what makes it nothing to us, and how it is read."""
+
+
+def _session_start(entry: Entry, begun: Sequence[datetime]) -> Notice | None:
+    """Return when the session of a start or join began.
+
+    ``None`` if that is unknown, or if it is a join of one that is known to have ``begun``.
+    """
+    age = _age(entry)
+    joined = entry.code in JOINS
+    if age is None and joined:
+        return None
+    at = entry.at - (age or timedelta())
+    is_known = any(abs(at - other) <= SAME_SESSION for other in begun)
+    if is_known and joined:
+        return None
+    return Notice(
+        # The log of a later run may hold only a later join of the same session.
+        key=entry.key if is_known else _session_key(at),
+        at=at,
+        kind=NoticeKind.SENSOR_START,
+        text="CGM Session Joined" if joined else "CGM Session Started",
+        log_ids=(entry.sequence,),
+        noted_at=entry.at,
+    )
+
+
+def _session_key(at: datetime) -> str:
+    """Name a session by when it began, which each join tells a few seconds differently."""
+    seconds = SAME_SESSION.total_seconds()
+    about = datetime.fromtimestamp(round(at.timestamp() / seconds) * seconds, UTC)
+    return f"sensor session {about.isoformat()}"
+
+
+def _age(entry: Entry) -> timedelta | None:
+    """Return how long a session had been running at its entry; ``None`` if that is unknown."""
+    if entry.code == JOIN_G7:
+        return _session_age(_time(entry, "cgmtimestamp"), 0)
+    start = _time(entry, "sessionstarttime")
+    transmitter = _time(entry, "currenttransmittertime")
+    if transmitter is not None:
+        return _session_age(transmitter, start)
+    age = _ago(entry, start, LONGEST_SESSION)
+    if age is not None:
+        return max(age, timedelta())
+    return _session_age(_time(entry, "sessionjointime"), start)
+
+
+def _session_age(now: int | None, start: int | None) -> timedelta | None:
+    """Return the time between two counts of seconds, if a session can be that old."""
+    if now is None or start is None or not 0 <= now - start <= LONGEST_SESSION:
+        return None
+    return timedelta(seconds=now - start)
+
+
+def _time(entry: Entry, name: str) -> int | None:
+    seconds = whole(entry.values, name)
+    return None if seconds in UNKNOWN_TIMES else seconds
+
+
+def _ago(entry: Entry, seconds: int | None, longest: int) -> timedelta | None:
+    """Return how long before an entry the pump's clock showed a time.
+
+    ``seconds`` count from 2008, or from 1970 as some entries of Libre 3 do. ``None`` if neither
+    makes it a time in the ``longest`` seconds before the entry.
+    """
+    if seconds is None:
+        return None
+    noted = (entry.wall - PUMP_EPOCH) // SECOND
+    for ago in (noted - seconds, noted + UNIX_SECONDS - seconds):
+        if -SLACK <= ago <= longest:
+            return timedelta(seconds=ago)
+    return None
+
+
+def _notice(entry: Entry, kind: NoticeKind, text: str) -> Notice:
+    return Notice(entry.key, entry.at, kind, text, (entry.sequence,))

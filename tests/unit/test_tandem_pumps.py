@@ -1,0 +1,190 @@
+"""The pumps of an account on Tandem Source, and which of them is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tconnectsync.errors import ApiError
+from tconnectsync.sources.tandemsource.pumps import AUTOMATIC, Pump, choose, read_pumps, upload_mark
+from tests.support.story import NEW_YORK
+
+WALL = datetime(2026, 3, 2, 8, 0, 0)
+NOW = NEW_YORK.instant(WALL)
+DAY = timedelta(days=1)
+
+
+def item(**changes: Any) -> dict[str, Any]:
+    return {
+        "assignmentId": "log-1",
+        "serialNumber": "00870042",
+        "modelName": "t:slim X2",
+        **changes,
+    }
+
+
+def pump(
+    serial: str = "00870042",
+    newest: datetime | None = WALL,
+    uploaded: datetime | None = NOW,
+) -> Pump:
+    return Pump(f"log of {serial}", serial, newest, uploaded, None, "t:slim X2")
+
+
+def chosen(*pumps: Pump, serial: str = "") -> Pump:
+    found, warning = choose(pumps, serial, NEW_YORK, NOW)
+    assert warning == ""
+    return found
+
+
+def test_a_pump_is_read_with_its_last_upload() -> None:
+    told = item(
+        maxDateOfEvents="2026-03-02T07:55:00",
+        lastUploadDate="2026-03-02T13:00:00Z",
+        settings={"id": "x", "details": {"profiles": {}}},
+    )
+    assert read_pumps({"pumps": [told]}, NEW_YORK) == [
+        Pump(
+            assignment_id="log-1",
+            serial="00870042",
+            newest=datetime(2026, 3, 2, 7, 55),
+            uploaded=datetime(2026, 3, 2, 13, tzinfo=UTC),
+            settings={"profiles": {}},
+            model="t:slim X2",
+        )
+    ]
+
+
+def test_a_pump_that_never_uploaded_is_read_too() -> None:
+    told = item(maxDateOfEvents=None, lastUploadDate=None, settings=None)
+    (found,) = read_pumps({"pumps": [told]}, NEW_YORK)
+    assert (found.newest, found.uploaded, found.settings) == (None, None, None)
+
+
+def test_the_pumps_of_a_guardian_are_found() -> None:
+    told = {"pumps": [], "devices": [item(modelName=None, modelNumber=1000354), item()]}
+    assert [each.model for each in read_pumps(told, NEW_YORK)] == ["1000354", "t:slim X2"]
+
+
+def test_what_names_no_pump_is_left_out_and_the_order_stays() -> None:
+    broken = [None, "pump", {}, item(assignmentId=None), item(serialNumber="")]
+    told = {"PUMPS": [item(SERIALNUMBER=5, serialNumber="5"), *broken, item(serialNumber="4")]}
+    assert [each.serial for each in read_pumps(told, NEW_YORK)] == ["5", "4"]
+
+
+@pytest.mark.parametrize("told", [None, [], "x", {}, {"pumps": None}, {"pumps": {}, "devices": 3}])
+def test_an_answer_without_pumps_holds_none(told: object) -> None:
+    assert read_pumps(told, NEW_YORK) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wall"),
+    [
+        ("2026-03-02T07:55:00", datetime(2026, 3, 2, 7, 55)),
+        ("2026-03-02T12:55:00Z", datetime(2026, 3, 2, 7, 55)),
+        ("2026-03-02T13:55:00+01:00", datetime(2026, 3, 2, 7, 55)),
+        ("0001-01-01T00:00:00", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("soon", None),
+        (5, None),
+    ],
+)
+def test_the_newest_event_is_by_the_pump_s_own_clock(text: object, wall: datetime | None) -> None:
+    (found,) = read_pumps({"pumps": [item(maxDateOfEvents=text)]}, NEW_YORK)
+    assert found.newest == wall
+
+
+def test_a_pump_shows_neither_its_names_nor_its_settings() -> None:
+    (found,) = read_pumps({"pumps": [item(settings={"details": {"name": "Work"}})]}, NEW_YORK)
+    assert repr(found) == "Pump(newest=None, uploaded=None, model='t:slim X2')"
+
+
+@pytest.mark.parametrize("serial", ["00870042", "870042", "000870042"])
+def test_the_configured_pump_is_found_with_or_without_its_zeros(serial: str) -> None:
+    assert chosen(pump("00990001"), pump("00870042"), serial=serial).serial == "00870042"
+
+
+@pytest.mark.parametrize("serial", ["", AUTOMATIC])
+def test_without_a_serial_number_the_pump_with_the_newest_event_is_read(serial: str) -> None:
+    old, new, never = pump("1", WALL - DAY), pump("2", WALL), pump("3", None, None)
+    assert chosen(never, old, new, serial=serial) is new
+
+
+def test_a_date_in_the_future_does_not_make_a_pump_the_newest() -> None:
+    wrong, right = pump("1", WALL + 2 * DAY), pump("2", WALL - 40 * DAY)
+    assert chosen(wrong, right) is right
+
+
+def test_a_clock_that_is_somewhat_ahead_is_no_placeholder() -> None:
+    ahead, other = pump("1", WALL + DAY), pump("2", WALL)
+    assert chosen(other, ahead) is ahead
+
+
+def test_the_later_upload_decides_between_equals() -> None:
+    first, second = pump("1", WALL, NOW - DAY), pump("2", WALL, NOW)
+    assert chosen(first, second) is second
+    assert chosen(pump("1", None, None), pump("2", None, None)).serial == "1"
+
+
+def test_a_pump_that_was_assigned_anew_goes_on_in_its_new_log() -> None:
+    before, now = pump(newest=WALL - 9 * DAY), pump(newest=WALL)
+    assert chosen(now, before, serial="870042") is now
+
+
+def test_an_unknown_serial_number_is_answered_with_the_ends_of_the_known_ones() -> None:
+    with pytest.raises(ApiError, match="PUMP_SERIAL_NUMBER") as error:
+        choose([pump("00870042"), pump("00990001")], "12345678", NEW_YORK, NOW)
+    assert "…0042, …0001" in str(error.value)
+    assert "870042" not in str(error.value)
+    assert "12345678" not in str(error.value)
+
+
+def test_an_account_without_pumps_is_told_what_to_check() -> None:
+    with pytest.raises(ApiError, match=r"TCONNECT_EMAIL.*TCONNECT_REGION.*uploaded at least once"):
+        choose([], "", NEW_YORK, NOW)
+
+
+def test_a_silent_pump_is_warned_about_while_another_one_is_active() -> None:
+    silent = pump("00870042", WALL - 4 * DAY)
+    found, warning = choose([silent, pump("00990001")], "870042", NEW_YORK, NOW)
+    assert found is silent
+    assert "(…0042) has sent nothing since 2026-02-26" in warning
+    assert "(…0001) is in use" in warning
+    assert "870042" not in warning
+
+
+def test_a_pump_that_never_sent_anything_is_warned_about_as_well() -> None:
+    _, warning = choose([pump("42", None, None), pump("43")], "42", NEW_YORK, NOW)
+    assert "has never sent anything" in warning
+
+
+@pytest.mark.parametrize(
+    ("configured", "other"),
+    [
+        (pump("42", WALL - 3 * DAY), pump("43")),
+        (pump("42", WALL - 9 * DAY), pump("43", WALL - 4 * DAY)),
+        (pump("42", WALL - 9 * DAY), pump("43", None, None)),
+        (pump("42", WALL + 9 * DAY, NOW), pump("43")),
+    ],
+    ids=["it is not silent", "all are silent", "no other was ever used", "its clock is wrong"],
+)
+def test_no_warning_without_reason(configured: Pump, other: Pump) -> None:
+    assert chosen(configured, other, serial="42") is configured
+
+
+def test_the_mark_is_another_one_after_each_upload() -> None:
+    stages = [
+        pump(newest=None, uploaded=None),
+        pump(newest=WALL, uploaded=None),
+        pump(newest=WALL, uploaded=NOW),
+        pump(newest=WALL + DAY, uploaded=NOW),
+        pump(newest=WALL, uploaded=NOW + DAY),
+        pump(newest=WALL - 30 * DAY, uploaded=NOW + 2 * DAY),
+    ]
+    marks = [upload_mark(stage) for stage in stages]
+    assert marks[0] == 0
+    assert marks == sorted(set(marks))
+    assert upload_mark(pump()) == upload_mark(pump())
