@@ -46,7 +46,7 @@ def open_nightscout(
 
 
 class NightscoutApi:
-    """Reads and writes treatments, entries, profiles and activity records of one Nightscout site.
+    """Reads and writes the treatments and other documents of one Nightscout site.
 
     ``url`` is the site's address; it may have a path. ``secret`` is the API secret or an access
     token: Nightscout takes the SHA-1 of either in the same header.
@@ -196,6 +196,20 @@ class NightscoutApi:
     def remove_activity(self, record: Document) -> None:
         """Delete the activity record that has this ``_id``. Raises as :meth:`create`."""
         self._request("DELETE", f"activity/{record['_id']}")
+
+    def device_status(self) -> Document | None:
+        """Return our newest device status, however old, ``None`` if there is none. Raises as above.
+
+        One of the next day counts, because the pump's clock may be ahead; later ones do not.
+        """
+        soon = datetime.now(UTC) + timedelta(days=1)
+        found = self._find("devicestatus", 1, EARLIEST, soon, device=ENTERED_BY)
+        return found[0] if found else None
+
+    def add_device_status(self, status: Document) -> None:
+        """Store a device status. Raises as :meth:`create`."""
+        # Alone, not in an array: old servers do not read the time of what is in one.
+        self._write("POST", "devicestatus", json.dumps(status), repeatable=False)
 
     def _find(
         self, collection: str, count: int, start: datetime, end: datetime, **equal: str

@@ -1,8 +1,8 @@
 """From events to Nightscout treatments.
 
-Contract tconnect-processing §5, §6, §8 and §9 for the texts, nightscout-api §4 for what Nightscout
-makes of the fields. Insulin is in U, rates in U/h, ``duration`` in minutes, carbs in g. Unknown
-numbers are left out.
+Contract tconnect-processing §5, §6, §8 and §9 and tandem-source-processing §2 to §7 for the texts,
+nightscout-api §4 for what Nightscout makes of the fields. Insulin is in U, rates in U/h,
+``duration`` in minutes, carbs in g. Unknown numbers are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import html
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,8 @@ from tconnectsync.domain.events import (
     Delivery,
     Event,
     Interruption,
+    Notice,
+    NoticeKind,
     ReadingKind,
     Suspension,
 )
@@ -53,6 +55,19 @@ INTERRUPTION_TYPES = {
     Interruption.ALARM: ("Basal Suspension", "Empty Cartridge/Pump Shutdown"),
     Interruption.USER: ("Basal Suspension", "User Suspended"),
 }
+NOTICE_TYPES = {
+    NoticeKind.SUSPENSION: "Basal Suspension",
+    NoticeKind.RESUME: "Basal Resume",
+    NoticeKind.ALARM: "Alarm",
+    NoticeKind.CARTRIDGE: "Insulin Change",
+    NoticeKind.TUBING: "Note",
+    NoticeKind.CANNULA: "Site Change",
+    NoticeKind.SENSOR_START: "Sensor Start",
+    NoticeKind.SENSOR_STOP: "Sensor Stop",
+    NoticeKind.CGM_ALERT: "CGM Alert",
+}
+"""Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
+a cartridge and its tubing are filled in the same second."""
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
 GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
 
@@ -65,6 +80,8 @@ class Wanted:
     body: Document
     growing: bool
     """What it describes may still go on; Nightscout may already know it to be longer."""
+    noted_at: datetime | None = None
+    """When the pump noted it, where that is later; older versions took that for its time."""
 
     @property
     def identifier(self) -> str:
@@ -83,10 +100,14 @@ def documents(event: Event) -> Iterator[Wanted]:
             yield _activity(event)
         case Suspension():
             yield _suspension(event)
+        case Notice():
+            yield _notice(event)
 
 
 def _basal(basal: Basal) -> Wanted:
-    if basal.delivery is Delivery.NONE:
+    if basal.told_as is not None:
+        reason = basal.told_as
+    elif basal.delivery is Delivery.NONE:
         reason = f"{basal.suspended_by} suspension"
     elif basal.suspended_by:
         reason = f"{DELIVERY_NAMES[basal.delivery]} ({basal.suspended_by} suspension)"
@@ -97,6 +118,7 @@ def _basal(basal: Basal) -> Wanted:
         "absolute": basal.rate,
         "rate": basal.rate,
         "reason": reason,
+        **log_ids(basal.log_ids),
     }
     return _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
 
@@ -107,6 +129,7 @@ def _bolus(bolus: Bolus) -> Iterator[Wanted]:
             insulin=bolus.insulin or None,
             carbs=_whole(bolus.carbs) or None,
             notes=_bolus_notes(bolus),
+            **log_ids(bolus.log_ids),
             **_split_fields(bolus),
             **_glucose_fields(bolus),
         )
@@ -124,7 +147,11 @@ def _bolus_notes(bolus: Bolus) -> str:
     notes = bolus.description + _shortfall(bolus.status or "in progress", bolus.requested)
     if bolus.override:
         notes += " (Override)"
-    return notes + " (Extended)" if bolus.planned else notes
+    if bolus.declined_correction:
+        notes += " (Declined Correction)"
+    if bolus.planned and "Extended Bolus" not in bolus.description:
+        notes += " (Extended)"
+    return notes.strip()
 
 
 def _shortfall(status: str, requested: float | None) -> str:
@@ -155,15 +182,31 @@ def _glucose_fields(bolus: Bolus) -> Document:
 
 
 def _activity(activity: Activity) -> Wanted:
-    name = activity.kind.value
-    fields = {"duration": _minutes(activity.duration), "reason": name, "notes": name}
+    name = activity.told_as or activity.kind.value
+    fields = {
+        "duration": _minutes(activity.duration),
+        "reason": name,
+        "notes": name,
+        **log_ids(activity.log_ids),
+    }
     event_type = ACTIVITY_TYPES[activity.kind]
-    return _treatment(event_type, activity.start, activity.key, fields, growing=True)
+    return _treatment(event_type, activity.start, activity.key, fields, growing=activity.running)
 
 
 def _suspension(suspension: Suspension) -> Wanted:
     event_type, name = INTERRUPTION_TYPES[suspension.reason]
     return _treatment(event_type, suspension.at, suspension.key, {"reason": name, "notes": name})
+
+
+def _notice(notice: Notice) -> Wanted:
+    fields = {"reason": notice.text, "notes": notice.text, **log_ids(notice.log_ids)}
+    want = _treatment(NOTICE_TYPES[notice.kind], notice.at, notice.key, fields)
+    return replace(want, noted_at=notice.noted_at)
+
+
+def log_ids(numbers: tuple[int, ...]) -> Document:
+    """Return the entries of the pump's log in the form that other tconnectsync versions use."""
+    return {"pump_event_id": ",".join(map(str, numbers))} if numbers else {}
 
 
 def _minutes(duration: timedelta) -> float:
@@ -238,6 +281,11 @@ def checksum(document: Mapping[str, Any]) -> str:
     if glucose := _as_number(document.get("glucose")):
         parts += [glucose, str(document.get("glucoseType"))]
     return hashlib.blake2s("\n".join(parts).encode(), digest_size=6).hexdigest()
+
+
+def edited(document: Mapping[str, Any]) -> bool:
+    """Tell whether somebody changed what this version wrote; of others' documents nobody knows."""
+    return "checksum" in document and bool(document["checksum"] != checksum(document))
 
 
 def _as_number(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Reading, ReadingKind
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, created_at
+from tconnectsync.nightscout.documents import ENTERED_BY, Document, created_at, log_ids
 
 TYPES = {ReadingKind.SENSOR: "sgv", ReadingKind.FINGER: "mbg"}
 
@@ -81,6 +81,7 @@ def _entry(reading: Reading, sensor: Sequence[Reading]) -> Document:
         "date": int(reading.at.timestamp()) * 1000,
         "dateString": created_at(reading.at),
         "device": ENTERED_BY,
+        **log_ids(reading.log_ids),
     }
     heading = direction(reading, sensor) if reading.kind is ReadingKind.SENSOR else None
     return {**entry, "direction": heading} if heading else entry

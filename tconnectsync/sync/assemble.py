@@ -12,6 +12,7 @@ from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources import Source, open_source
 from tconnectsync.sync.cycle import Cycle
+from tconnectsync.sync.devicestatus import sync_device_status
 from tconnectsync.sync.iob import sync_iob
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.profiles import sync_profiles
@@ -21,21 +22,24 @@ def assemble(
     settings: Settings,
     features: Sequence[str],
     *,
+    source: Source | None = None,
     pretend: bool = False,
     on_plan: Callable[[TimeRange, Plan], None] = lambda window, plan: None,
     writing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Cycle:
     """Return the cycle that the settings describe; nothing is sent yet.
 
-    Every request that changes Nightscout is sent within a ``writing`` block.
+    ``source`` replaces the cloud that the settings choose. Every request that changes Nightscout is
+    sent within a ``writing`` block.
     """
     clock = PumpClock(settings.timezone_name)
     nightscout = open_nightscout(vars(settings), writing)
-    source = open_source(settings, clock)
+    source = source or open_source(settings, clock, everything="DEVICE_STATUS" in features)
     once = {
-        "PROFILES": lambda window: _profiles(settings, source, nightscout, pretend),
-        "IOB": lambda window: sync_iob(
-            source.read(window).insulin_on_board(), nightscout, pretend=pretend
+        "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
+        "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=pretend),
+        "DEVICE_STATUS": lambda reader: sync_device_status(
+            reader.device_status(), nightscout, pretend=pretend
         ),
     }
     return Cycle(

@@ -19,7 +19,7 @@ from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan, make_plan
-from tconnectsync.sync.readings import with_entries, with_glucose_kind
+from tconnectsync.sync.readings import SAME_READING, with_entries, with_glucose_kind
 from tconnectsync.sync.window import halves, windows
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,8 @@ class Cycle:
     pretend: bool
     fill_gaps: bool
     on_plan: Callable[[TimeRange, Plan], None]
-    at_the_end: Mapping[str, Callable[[TimeRange], list[str]]]
-    """What is synced once, by feature: is given the last window and says what it wrote."""
+    at_the_end: Mapping[str, Callable[[Reader], list[str]]]
+    """What is synced once, by feature: is given the last window's reader, says what it wrote."""
 
     def run(
         self,
@@ -102,28 +102,31 @@ class Cycle:
         before = Plan()
         chunks = list(windows(wanted, self.source.window_days, self.clock))
         remaining = self
+        reader, read = None, None
         for window in progress(chunks):
             if not remaining.features:
                 break
             seen = len(outcome.failures)
+            reader, read = self.source.read(window), window
             with _noting(outcome, TimeRange(window.start, wanted.end), window, remaining.features):
-                before = remaining._sync(window, before, outcome)
+                before = remaining._sync(reader, window, before, outcome)
             if outcome.ended_by:
                 return outcome
             if in_order:
                 failed = {name for each in outcome.failures[seen:] for name in each.features}
                 going = [name for name in remaining.features if name not in failed]
                 remaining = replace(remaining, features=going)
+        if reader is None or read != chunks[-1]:
+            reader = self.source.read(chunks[-1])
         for feature, sync in self.at_the_end.items():
             with _noting(outcome, chunks[-1], chunks[-1], [feature]):
-                outcome.others += sync(chunks[-1])
+                outcome.others += sync(reader)
             if outcome.ended_by:
                 break
         return outcome
 
-    def _sync(self, window: TimeRange, before: Plan, outcome: Outcome) -> Plan:
+    def _sync(self, reader: Reader, window: TimeRange, before: Plan, outcome: Outcome) -> Plan:
         """Sync one window and return its plan; ``before`` is that of the window before it."""
-        reader = self.source.read(window)
         events = self._events(reader, window, outcome)
         plan = self._treatments(events, window, before)
         if "CGM" in self.features:
@@ -143,7 +146,7 @@ class Cycle:
         wanted = self._wanted(events, window)
         if not wanted:
             return Plan()
-        times = [want.at for want in wanted]
+        times = [at for want in wanted for at in (want.at, want.noted_at) if at]
         stored = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
         if self.pretend:
             stored = _as_if_carried_out(before, stored)
@@ -168,7 +171,7 @@ class Cycle:
         if not times:
             return plan
         try:
-            stored = self.nightscout.entries(min(times), max(times) + timedelta(seconds=1))
+            stored = self.nightscout.entries(min(times) - SAME_READING, max(times) + SAME_READING)
         except TconnectsyncError as error:
             if error.fatal:
                 raise

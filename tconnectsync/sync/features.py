@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tconnectsync.config import SOURCES, TCONNECT
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -15,8 +17,8 @@ class Feature:
 
     ``parts`` are methods of :class:`tconnectsync.sources.Reader` that give events; one without
     any is synced once, at the end of a cycle. ``regular`` is the type of treatment or entry that
-    comes every day, by which a run sees how far the one before got. A ``testing`` feature can be
-    chosen with ``ENABLE_TESTING_MODES`` only.
+    comes every day, by which a run sees how far the one before got. On the sources in ``testing``
+    it can be chosen with ``ENABLE_TESTING_MODES`` only, on those in ``lacking`` not at all.
     """
 
     name: str
@@ -24,7 +26,8 @@ class Feature:
     parts: tuple[str, ...] = ()
     default: bool = False
     regular: tuple[str, ...] = ()
-    testing: bool = False
+    testing: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 FEATURES = {
@@ -46,8 +49,8 @@ FEATURES = {
         ),
         Feature(
             "PUMP_EVENTS",
-            "site and cartridge changes, alarms, suspensions, exercise and sleep",
-            parts=("activities", "suspensions"),
+            "site and cartridge changes, alarms, suspensions, exercise and sleep, sensor sessions",
+            parts=("activities", "suspensions", "notices"),
             regular=("Site Change", "Basal Suspension"),
         ),
         Feature(
@@ -69,14 +72,25 @@ FEATURES = {
             "BOLUS, and with it the glucose that it was calculated with, from sensor or finger",
             parts=("boluses", "readings"),
             regular=("Combo Bolus",),
-            testing=True,
+            testing=SOURCES,
         ),
         Feature(
             "CGM",
             "the pump's glucose readings as entries; only without another CGM uploader",
             parts=("readings",),
             regular=("sgv",),
-            testing=True,
+            testing=(TCONNECT,),
+        ),
+        Feature(
+            "CGM_ALERTS",
+            "the pump's alerts about glucose and its sensor",
+            parts=("cgm_alerts",),
+            lacking=(TCONNECT,),
+        ),
+        Feature(
+            "DEVICE_STATUS",
+            "the pump's battery, reservoir and insulin on board, for Nightscout's pump display",
+            lacking=(TCONNECT,),
         ),
     )
 }

@@ -20,7 +20,16 @@ from tconnectsync.nightscout.documents import (
     Wanted,
     checksum,
     created_at,
+    edited,
     instant,
+)
+from tconnectsync.sync.changeover import (
+    Covered,
+    Pairs,
+    log_number,
+    match_by_log_number,
+    strangers,
+    told_otherwise,
 )
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -28,6 +37,8 @@ IN_PIECES = ("Sleep", "Exercise")
 """What older versions wrote in as many pieces as t:connect reported."""
 UNFINISHED_NOTE = " (: requested "
 """What an older version wrote into the notes of a bolus whose extended part was running."""
+NOT_ENDED = "Not Ended"
+"""What older versions wrote into the notes of a sleep or exercise that was going on."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ def make_plan(
     wanted = _each_once(wanted)
     ours = [document for document in stored if document.get("enteredBy") == ENTERED_BY]
     pairs, missing = _match(wanted, ours)
+    pairs, missing, elsewhere = _without_what_is_shown(pairs, missing, ours)
     taken = {slot for document in stored if (slot := _slot(document))}
     pairs = [_last_piece(want, old, ours) for want, old in pairs]
     newest = _newest_of_each_type(ours)
@@ -75,7 +87,7 @@ def make_plan(
     if newer_than is not None:
         missing = [want for want in missing if _is_newer(want, newer_than)]
     create = [_set_apart(want, taken) for want in missing]
-    return Plan(create, update, kept=len(pairs) - len(update))
+    return Plan(create, update, kept=len(pairs) - len(update) + elsewhere)
 
 
 def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -93,13 +105,12 @@ def _progress(want: Wanted) -> tuple[bool, float, float, str]:
     return (not want.growing, duration, insulin, want.body["checksum"])
 
 
-def _match(
-    wanted: Sequence[Wanted], ours: Sequence[Document]
-) -> tuple[list[tuple[Wanted, Document]], list[Wanted]]:
+def _match(wanted: Sequence[Wanted], ours: Sequence[Document]) -> tuple[Pairs, list[Wanted]]:
     """Pair wanted documents with stored ones of ours; also return those without a partner.
 
     A document that this version wrote stands for the event of its identifier and for no other, even
     one of the same second. An identifier that another program gave a document means nothing here.
+    One of an older version is known by its log number, and without that by type and second.
     """
     named: dict[str, Document] = {}
     nameless: list[Document] = []
@@ -111,8 +122,29 @@ def _match(
             nameless.append(document)
     known = [(want, named[want.identifier]) for want in wanted if want.identifier in named]
     others = [want for want in wanted if want.identifier not in named]
-    found, missing = _match_by_second(others, nameless)
-    return known + found, missing
+    numbered, others = match_by_log_number(others, nameless)
+    unnumbered = [document for document in nameless if not log_number(document)]
+    found, missing = _match_by_second(others, unnumbered)
+    return known + numbered + found, missing
+
+
+def _without_what_is_shown(
+    pairs: Pairs, missing: Sequence[Wanted], ours: Sequence[Document]
+) -> tuple[Pairs, list[Wanted], int]:
+    """Leave out what the other source or an older version shows; also return how much that is."""
+    matched = {id(document) for _, document in pairs}
+    unmatched = [document for document in ours if id(document) not in matched]
+    # A basal of t:connect goes on where the next entry of the log tells of the same rate.
+    by_second = [old for _, old in pairs if "checksum" not in old and not log_number(old)]
+    others = strangers([*(want for want, _ in pairs), *missing], unmatched + by_second)
+    if not others:
+        return pairs, list(missing), 0
+    covered = Covered(others)
+    cut = [(want if "checksum" not in old else covered.left_of(want), old) for want, old in pairs]
+    still = [(want, old) for want, old in cut if want]
+    left = [want for want in map(covered.left_of, missing) if want]
+    told, rest = told_otherwise(left, (other for other in others if id(other) not in matched))
+    return still, rest, len(pairs) - len(still) + len(missing) - len(left) + told
 
 
 def _match_by_second(
@@ -182,7 +214,7 @@ def _revised(
     if "checksum" not in old:
         is_newest = instant(old) == newest.get(str(old.get("eventType")))
         changes = _finished_by(want, old, is_newest)
-    elif _edited(old) or want.body["checksum"] == old["checksum"] or _is_ahead(old, want):
+    elif edited(old) or want.body["checksum"] == old["checksum"] or _is_ahead(old, want):
         changes = {}
     else:
         changes = want.body
@@ -215,10 +247,6 @@ def _time_after_update(want: Wanted, old: Document, taken: set[tuple[str, dateti
     return str(_set_apart(want, taken)["created_at"])
 
 
-def _edited(document: Document) -> bool:
-    return bool(document["checksum"] != checksum(document))
-
-
 def _is_ahead(old: Document, want: Wanted) -> bool:
     """Tell whether Nightscout already knows more of something than this report of it."""
     return want.growing and any(
@@ -230,16 +258,39 @@ def _is_ahead(old: Document, want: Wanted) -> bool:
 def _finished_by(want: Wanted, old: Document, is_newest: bool) -> Document:
     """Return what is to change in a document of an older version that was left unfinished.
 
-    Only the newest of its type can have been left running; another one that is shorter than the
-    pump says was edited by a person.
+    Only the newest of its type can have been left running, and what says so; another one that is
+    shorter than the pump says was edited by a person.
     """
+    not_ended = NOT_ENDED in str(old.get("notes"))
+    if not_ended and not want.growing:
+        return _taken_from(want, "duration", "reason", "notes", "pump_event_id")
     if UNFINISHED_NOTE in str(old.get("notes")):
-        names = ("insulin", "notes", "enteredinsulin", "splitNow", "splitExt", "duration")
-        return {name: want.body[name] for name in names if name in want.body}
-    if "insulin" in want.body or not is_newest:
+        return _taken_from(
+            want, "insulin", "notes", "enteredinsulin", "splitNow", "splitExt", "duration"
+        )
+    if old.get("eventType") == "Temp Basal" and _was_cut_short(old):
+        not_ended = True
+    elif log_number(old) and old.get("eventType") in IN_PIECES:
+        # Versions that name the log's entries also say what has not ended.
+        is_newest = False
+    if "insulin" in want.body or not (is_newest or not_ended):
         return {}
     grown = _number(want.body.get("duration")) > _number(old.get("duration")) + 0.005
     return {"duration": want.body["duration"]} if grown else {}
+
+
+def _was_cut_short(basal: Document) -> bool:
+    """Tell whether an older version, and not a person, left a basal too short.
+
+    Versions that read the log left the last basal of every run short, to some second or without a
+    duration; a person types whole minutes.
+    """
+    duration = _number(basal.get("duration"))
+    return not duration or (bool(log_number(basal)) and duration % 1 != 0)
+
+
+def _taken_from(want: Wanted, *names: str) -> Document:
+    return {name: want.body[name] for name in names if name in want.body}
 
 
 def _is_newer(want: Wanted, than: Mapping[str, datetime | None]) -> bool:

@@ -6,7 +6,8 @@ whoever may have written it, and is never written again.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from tconnectsync.nightscout.documents import ENTERED_BY, Document
 from tconnectsync.nightscout.entries import entry_time, slot
 from tconnectsync.sync.plan import Plan
 
+SAME_READING = timedelta(seconds=30)
+"""One source tells when the sensor measured a value, another when the pump noted it."""
 IN_FORCE = timedelta(minutes=15)
 """How long the pump shows a reading as long as none follows it."""
 
@@ -34,10 +37,36 @@ def with_entries(
     stored = list(stored)
     taken = {slot(entry) for entry in stored}
     missing = [entry for entry in wanted if slot(entry) not in taken]
+    missing = _not_told_otherwise(missing, stored)
     kept = len(wanted) - len(missing)
     if not fill_gaps:
         missing = _newer_than_stored(missing, stored)
     return replace(plan, entries=missing, kept=plan.kept + kept)
+
+
+def _not_told_otherwise(missing: list[Document], stored: Iterable[Document]) -> list[Document]:
+    """Leave out what stands there already as told by another source, some seconds apart."""
+    ours: dict[tuple[str, object], list[datetime]] = defaultdict(list)
+    for entry in stored:
+        at, kind = entry_time(entry), str(entry.get("type"))
+        value = entry.get(kind)
+        if at and isinstance(value, int | float) and entry.get("device") == ENTERED_BY:
+            ours[kind, value].append(at)
+    for times in ours.values():
+        times.sort()
+    return [
+        entry
+        for entry in missing
+        if not _is_near(entry_time(entry), ours.get((entry["type"], entry[entry["type"]]), []))
+    ]
+
+
+def _is_near(at: datetime | None, times: Sequence[datetime]) -> bool:
+    """Tell whether one of some times, given in order, may be that of the same reading."""
+    if at is None:
+        return False
+    index = bisect_left(times, at - SAME_READING)
+    return index < len(times) and times[index] <= at + SAME_READING
 
 
 def _newer_than_stored(missing: Iterable[Document], stored: Iterable[Document]) -> list[Document]:

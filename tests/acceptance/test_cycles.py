@@ -83,6 +83,7 @@ def features(case: dict[str, Any]) -> list[str]:
 def sync(case: dict[str, Any], cloud: LoopbackServer, site: SmallNightscout) -> Outcome:
     settings = settings_from(
         {
+            "TCONNECT_SOURCE": "tconnect",
             "TCONNECT_EMAIL": "someone@example.org",
             "TCONNECT_PASSWORD": "correct horse",
             "PUMP_SERIAL_NUMBER": "10000001",

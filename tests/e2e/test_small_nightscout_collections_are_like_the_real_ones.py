@@ -1,4 +1,4 @@
-"""What an uploader relies on in entries, activity and profiles, asked of the oldest generation.
+"""What an uploader relies on besides treatments, asked of the oldest generation.
 
 Everything here must hold on the small Nightscout and on the real one alike, else tests that use
 the small one prove nothing. A test asks much at once, because each starts a server.
@@ -25,6 +25,7 @@ NOON_MS = 1705320000000
 MINUTE_MS = 60_000
 ANY_ENTRY = {"find[date][$gte]": "0", "count": "1000"}
 ANY_ACTIVITY = {"find[created_at][$gte]": "1970-01-01"}
+ANY_STATUS = {"find[created_at][$gte]": "1970-01-01", "count": "1000"}
 NOBODYS_ID = "0123456789abcdef01234567"
 
 
@@ -55,6 +56,10 @@ class Site:
 
     def activity(self, query: Mapping[str, str] = ANY_ACTIVITY) -> list[Document]:
         found: list[Document] = self.ask("GET", "activity.json", params=query)
+        return found
+
+    def device_statuses(self, query: Mapping[str, str] = ANY_STATUS) -> list[Document]:
+        found: list[Document] = self.ask("GET", "devicestatus.json", params=query)
         return found
 
     def profiles(self) -> list[Document]:
@@ -299,6 +304,110 @@ def test_activity_is_always_added_but_one_can_be_changed_or_deleted(site: Site) 
     assert site.status("DELETE", "activity.json", params=ANY_ACTIVITY) == 404
     assert site.status("DELETE", "activity/*", params=ANY_ACTIVITY) == 500
     assert site.status("DELETE", "activity/abc") == 500
+
+
+# Device statuses
+
+
+def test_a_device_status_is_always_added_and_its_time_is_read_unless_it_is_in_an_array(
+    site: Site,
+) -> None:
+    assert site.device_statuses({}) == []
+    sent = {"device": "a < b", "created_at": "2024-01-15T14:00:00.000999+02:00", "pump": {"n": [1]}}
+    answers = [site.ask("POST", "devicestatus.json", json=sent) for _ in range(2)]
+    ids = [answer[0]["_id"] for answer in answers]
+    stored = [sent | {"_id": i, "created_at": NOON, "utcOffset": 120} for i in ids]
+    assert answers == [[status] for status in stored]
+    assert sorted(site.device_statuses(), key=lambda it: ids.index(it["_id"])) == stored
+
+    # What is in an array is stored as it comes, even without a time, and then nobody finds it.
+    array = [sent | {"utcOffset": 7}, {"n": 1}]
+    answer = site.ask("POST", "devicestatus.json", json=array)
+    assert answer == [sent | {"utcOffset": 7, "_id": answer[0]["_id"]}, answer[1]]
+    assert answer[1] == {"n": 1, "_id": answer[1]["_id"]}
+    assert site.device_statuses()[0] == answer[0]
+    assert len(site.device_statuses()) == 3
+    assert site.status("POST", "devicestatus.json", json=[]) == 500
+
+    expected: dict[str, tuple[Any, str | None]] = {
+        "naive": ("2024-01-15T12:00:00", NOON),
+        "day": ("2024-01-15", "2024-01-15T00:00:00.000Z"),
+        "space": ("2024-01-15 14:00:00+02:00", NOON),
+        "number": (NOON_MS, NOON),
+        "digits": (str(NOON_MS), None),
+        "none": ("nonsense", None),
+        "empty": ("", None),
+        "null": (None, None),
+    }
+    for device, (text, time) in expected.items():
+        status = {"device": device, "created_at": text, "utcOffset": 33}
+        [kept] = site.ask("POST", "devicestatus.json", json=status)
+        assert kept["created_at"] == time if time else is_now(kept["created_at"]), kept
+        assert kept["utcOffset"] == (120 if device == "space" else 0)
+    [absent] = site.ask("POST", "devicestatus.json", json={})
+    assert is_now(absent["created_at"])
+
+    # An id that is posted becomes a text, which nothing but another one like it reaches.
+    for wish in ("f" * 24, "abc"):
+        [answered] = site.ask("POST", "devicestatus.json", json={"_id": wish})
+        assert answered["_id"] == wish
+        assert site.status("POST", "devicestatus.json", json={"_id": wish}) == 500
+    assert site.device_statuses({"find[_id]": "f" * 24}) == []
+    assert site.ask("DELETE", f"devicestatus/{'f' * 24}")["n"] == 0
+
+
+def test_device_statuses_are_chosen_by_time_and_device_and_can_be_deleted(site: Site) -> None:
+    for minute in range(12):
+        at = f"2024-01-15T12:{minute:02}:00.000Z"
+        device = "Pump (tconnectsync)" if minute % 2 else "a/b/c"
+        site.ask(
+            "POST", "devicestatus.json", json={"created_at": at, "device": device, "n": minute}
+        )
+    for time in (ago(days=3.9), ago(days=4.1)):
+        site.ask("POST", "devicestatus.json", json={"created_at": time.isoformat(), "device": "p"})
+
+    def numbers(**query: str) -> list[int | None]:
+        return [status.get("n") for status in site.device_statuses(query)]
+
+    assert numbers() == [None]
+    assert numbers(**{"find[device]": "a/b/c"}) == []
+    any_time = {"find[created_at][$gte]": "1970"}
+    assert numbers(**any_time) == [None, None, *range(11, 3, -1)]
+    assert len(numbers(**any_time, count="0")) == 14
+    for find, expected in [
+        ({"[device]": "Pump (tconnectsync)"}, [11, 9, 7, 5, 3, 1]),
+        ({"[device]": "a/b/c", "[created_at][$lt]": "2024-01-15T13:04+01:00"}, [2, 0]),
+        (
+            {"[created_at][$gt]": "2024-01-15T12:08Z", "[created_at][$lte]": "2024-01-15T12:10"},
+            [10, 9],
+        ),
+        ({"[created_at][$eq]": NOON}, [0]),
+        ({"[device]": "/tconnectsync/"}, []),
+        ({"[n]": "1"}, []),
+    ]:
+        query = any_time | {f"find{name}": value for name, value in find.items()}
+        assert (find, numbers(**query, count="100")) == (find, expected)
+    [newest] = site.device_statuses(any_time | {"find[device]": "a/b/c", "count": "1"})
+    assert newest["n"] == 10
+    assert numbers(**{"find[_id]": newest["_id"]}) == [10]
+    for wrong in ({"[created_at]": NOON}, {"[created_at][$gte]": "yesterday"}, {"[_id]": "abc"}):
+        query = {f"find{name}": value for name, value in wrong.items()}
+        assert site.status("GET", "devicestatus.json", params=query) == 500
+
+    assert site.status("PUT", "devicestatus.json", json=newest) == 404
+    assert site.status("GET", f"devicestatus/{newest['_id']}") == 404
+    assert site.status("DELETE", "devicestatus/abc") == 500
+    deletions: list[tuple[str, dict[str, str], int]] = [
+        (f"devicestatus/{newest['_id']}", {}, 1),
+        (f"devicestatus/{newest['_id']}", {}, 0),
+        ("devicestatus.json", {"find[device]": "a/b/c"}, 0),
+        ("devicestatus.json", any_time | {"find[device]": "a/b/c", "count": "1"}, 5),
+        ("devicestatus.json", {}, 1),
+        ("devicestatus/*", any_time, 7),
+    ]
+    for path, query, number in deletions:
+        assert (path, site.ask("DELETE", path, params=query)["n"]) == (path, number)
+    assert site.device_statuses() == []
 
 
 # Profiles

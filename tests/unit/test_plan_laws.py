@@ -12,11 +12,44 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal, Bolus, Event, Interruption
 from tconnectsync.nightscout.documents import instant
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
 from tconnectsync.sync.plan import make_plan
+from tests.support.log_story import (
+    ABORTED,
+    COMPLETED,
+    EXERCISING,
+    NORMAL,
+    NOTHING,
+    SLEEPING,
+    START_EXERCISE,
+    START_SLEEP,
+    STOP_ALL,
+    delivered,
+    entry,
+    log,
+    mode,
+    part,
+    rate,
+    request,
+    resumed,
+    slowly_delivered,
+    suspended,
+    wanted_of,
+)
 from tests.support.story import Site, basal, bolus, extended_part, sleep, suspension, wanted
 
 UNITS = st.integers(1, 2500).map(lambda hundredths: hundredths / 100)
 MINUTES = st.integers(0, 600)
+FACTS = (
+    "eventType",
+    "duration",
+    "insulin",
+    "carbs",
+    "absolute",
+    "reason",
+    "notes",
+    "pump_event_id",
+)
 
 
 @st.composite
@@ -50,12 +83,11 @@ def stories(draw: st.DrawFn) -> list[Event]:
 
 def facts(site: Site) -> Counter[tuple[object, ...]]:
     """What a site says, without the names of its documents and the milliseconds between them."""
-    names = ("eventType", "duration", "insulin", "carbs", "absolute", "reason", "notes")
     found: Counter[tuple[object, ...]] = Counter()
     for document in site.stored:
         moment = instant(document)
         assert moment
-        found[(moment.replace(microsecond=0), *(document.get(name) for name in names))] += 1
+        found[(moment.replace(microsecond=0), *(document.get(name) for name in FACTS))] += 1
     return found
 
 
@@ -133,3 +165,80 @@ def test_insulin_in_is_insulin_out(story: list[Event]) -> None:
     )
     assert shown_as_bolus == pytest.approx(given_as_bolus, abs=0.005)
     assert shown_as_basal == pytest.approx(given_as_basal, abs=0.005)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Log:
+    """The log of a pump that notes its rate now and then, and whatever else happens to it."""
+    entries: list[Entry] = []
+    minute, halted, state = 0.0, False, NORMAL
+    happenings = st.sampled_from(["rate", "rate", "halt", "bolus", "long bolus", "mode", "fill"])
+    for number, what in enumerate(draw(st.lists(happenings, max_size=40))):
+        minute += draw(st.sampled_from([0, 0.5, 1, 5, 5.5, 6, 6.5, 90]))
+        milliunits = draw(st.integers(0, 9999))
+        match what:
+            case "rate":
+                entries.append(rate(minute, 0, NOTHING) if halted else rate(minute, milliunits))
+            case "halt":
+                entries.append(resumed(minute) if halted else suspended(minute))
+                halted = not halted
+            case "mode":
+                entries.append(_change_of_mode(minute, state))
+                state = entries[-1].values["currentusermode"]
+            case "fill":
+                entries += [entry(minute, 33, insulinvolume=180), entry(minute, 63)]
+            case _:
+                entries += request(minute, number, milliunits / 1000, options=int("long" in what))
+                end = slowly_delivered if what == "long bolus" else delivered
+                minute += draw(st.sampled_from([0, 1, 30]))
+                status = draw(st.sampled_from([ABORTED, COMPLETED]))
+                entries.append(end(minute, number, milliunits / 1000, status=status))
+    return log(*entries)
+
+
+def _change_of_mode(minute: float, state: int) -> Entry:
+    changes = {
+        NORMAL: (START_SLEEP, SLEEPING),
+        SLEEPING: (START_EXERCISE, EXERCISING),
+        EXERCISING: (STOP_ALL, NORMAL),
+    }
+    action, after = changes[state]
+    return mode(minute, action, state, after)
+
+
+def looked_at(*looks: Log) -> Site:
+    site = Site()
+    for each in looks:
+        site.carry_out(make_plan(wanted_of(each), site.stored))
+    return site
+
+
+@given(logs())
+def test_planning_a_log_twice_changes_nothing(story: Log) -> None:
+    site = looked_at(story)
+    plan = make_plan(wanted_of(story), site.stored)
+    assert (plan.create, plan.update) == ([], [])
+    assert plan.kept == len(site.stored)
+
+
+@settings(max_examples=200, deadline=None)
+@given(logs(), st.lists(st.integers(0, 600), max_size=4), st.data())
+def test_looks_at_a_growing_log_end_in_the_same_documents_in_any_order(
+    story: Log, ends: list[int], data: st.DataObject
+) -> None:
+    looks = data.draw(st.permutations([story, *(part(story, 0, end) for end in ends)]))
+    assert facts(looked_at(*looks)) == facts(looked_at(story))
+
+
+@given(logs())
+def test_the_insulin_of_a_log_is_shown_to_the_milliunit(story: Log) -> None:
+    site = looked_at(story)
+    shown = sum(document.get("insulin", 0.0) for document in site.stored)
+    noted = sum(each.values["insulindelivered"] for each in entries_of(story, 20, 21))
+    assert shown == pytest.approx(noted, abs=1e-6)
+    rates = [document for document in site.stored if document["eventType"] == "Temp Basal"]
+    told = {each.at: each.values["commandedrate"] / 1000 for each in entries_of(story, 279)}
+    for document in rates:
+        moment = instant(document)
+        assert moment
+        assert document["absolute"] in (0, told.get(moment))

@@ -1,4 +1,4 @@
-"""The small Nightscout's entries, activity and profiles: what sets its two kinds apart.
+"""The small Nightscout's collections besides treatments: what sets its two kinds apart.
 
 What the oldest kind has in common with a real Nightscout is asked in
 `tests/e2e/test_small_nightscout_collections_are_like_the_real_ones.py`.
@@ -83,7 +83,7 @@ def test_a_site_says_the_units_it_is_told(keyed_by_identifier: bool) -> None:
 
 
 def test_every_collection_is_closed_without_the_secret(site: SmallNightscout) -> None:
-    for name in ("entries", "activity", "profile", "profile/current"):
+    for name in ("entries", "activity", "profile", "profile/current", "devicestatus"):
         for method in ("GET", "POST"):
             assert request(site, method, name, headers={}, json={}).status_code == 401
 
@@ -93,6 +93,7 @@ def test_any_collection_can_be_filled_with_what_another_program_left(site: Small
         "entries": [reading(date=NOON_MS + 1, sgv="100"), reading(dateString="x")],
         "activity": [{"created_at": "2024-01-15 09:00"}, {"created_at": "2024-01-15 08:00"}],
         "profile": [{"startDate": "2030", "_id": "a"}, {"startDate": None}],
+        "devicestatus": [{"created_at": "2024-01-15 09:00"}, {"created_at": None}],
     }
 
     for collection, documents in newest_first.items():
@@ -102,6 +103,7 @@ def test_any_collection_can_be_filled_with_what_another_program_left(site: Small
         ("entries", site.entries),
         ("activity", site.activity),
         ("profile", site.profiles),
+        ("devicestatus", site.device_statuses),
     ):
         pairs = zip(reversed(newest_first[collection]), stored, strict=True)
         assert [document | {"_id": s["_id"]} for document, s in pairs] == stored
@@ -134,6 +136,9 @@ def test_writes_counts_documents_of_all_collections(site: SmallNightscout) -> No
     ask(site, "DELETE", f"profile/{profile['_id']}")
     ask(site, "DELETE", "entries.json", params=ANY_ENTRY)
     assert site.writes == 11
+    ask(site, "POST", "devicestatus.json", json={"created_at": NOW_TEXT})
+    ask(site, "DELETE", "devicestatus.json", params=ANY_ACTIVITY)
+    assert site.writes == 13
 
 
 def test_the_default_window_goes_by_the_clock_of_the_site(site: SmallNightscout) -> None:
@@ -144,7 +149,10 @@ def test_the_default_window_goes_by_the_clock_of_the_site(site: SmallNightscout)
     site.insert([{"created_at": time} for time in times], "activity")
 
     assert [e["date"] for e in ask(site, "GET", "entries.json")] == [now - 4 * day]
-    assert [a["created_at"] for a in ask(site, "GET", "activity.json")] == [times[0]]
+    site.insert([{"created_at": time} for time in times], "devicestatus")
+
+    for name in ("activity.json", "devicestatus.json"):
+        assert [found["created_at"] for found in ask(site, "GET", name)] == [times[0]]
 
 
 # The newest kind
@@ -290,6 +298,34 @@ def test_the_newest_kind_makes_posted_profiles_safe_and_keeps_their_time(
     assert new_site.profiles == [stored | {"notes": "a < b"}]
 
 
+def test_the_newest_kind_reads_the_times_of_all_device_statuses_and_makes_them_safe(
+    new_site: SmallNightscout,
+) -> None:
+    status = {"created_at": "2024-01-15T14:00:00+02:00", "device": "a < b"}
+
+    answer = ask(new_site, "POST", "devicestatus.json", json=[status, status, {}])
+
+    assert answer[0] == {
+        "created_at": NOON,
+        "utcOffset": 120,
+        "device": "a &lt; b",
+        "_id": answer[0]["_id"],
+    }
+    assert [stored["created_at"] for stored in new_site.device_statuses] == [NOON, NOON, NOW_TEXT]
+    assert ask(new_site, "POST", "devicestatus.json", json=[]) == []
+    bad = {"find[created_at]": NOON}
+    assert ask(new_site, "GET", "devicestatus.json", params=bad) is None
+
+
+def test_the_newest_kind_keeps_a_posted_id_of_a_device_status(new_site: SmallNightscout) -> None:
+    ask(new_site, "POST", "devicestatus.json", json={"_id": UNKNOWN_ID})
+
+    for id_, status in ((UNKNOWN_ID, 500), ("abc", 400)):
+        answer = request(new_site, "POST", "devicestatus.json", json=[{"_id": id_}])
+        assert answer.status_code == status
+    assert len(new_site.device_statuses) == 1
+
+
 def test_the_newest_kind_says_that_an_id_is_none(new_site: SmallNightscout) -> None:
     for name in ("profile", "activity"):
         for method, path in (("PUT", f"{name}.json"), ("DELETE", f"{name}/abc")):
@@ -299,7 +335,7 @@ def test_the_newest_kind_says_that_an_id_is_none(new_site: SmallNightscout) -> N
 
 def test_the_newest_kind_refuses_bodies_that_are_too_long(site: SmallNightscout) -> None:
     newest = ask(site, "GET", "status.json")["version"] == "15.0.7"
-    for name, kibibytes in (("activity", 100), ("profile", 1024)):
+    for name, kibibytes in (("activity", 100), ("profile", 1024), ("devicestatus", 1024)):
         for extra, fits in ((-1, True), (1, not newest)):
             document = {"text": "x" * (kibibytes + extra) * 1024}
             answer = request(site, "POST", f"{name}.json", json=document)

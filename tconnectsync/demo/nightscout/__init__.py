@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from tconnectsync.demo.nightscout.activity import ActivityRecords
+from tconnectsync.demo.nightscout.devicestatus import DeviceStatuses
 from tconnectsync.demo.nightscout.entries import Entries
 from tconnectsync.demo.nightscout.find import BadFindError, Document
 from tconnectsync.demo.nightscout.profiles import Profiles
@@ -31,7 +32,7 @@ from tconnectsync.demo.server import LoopbackServer, Request, Response
 
 _API = "/api/v1/"
 _ENABLED = ("careportal", "basal", "iob", "pump", "openaps", "profile")
-_BODY_LIMITS = {"activity": 100 * 1024, "profile": 1024 * 1024}
+_BODY_LIMITS = {"activity": 100 * 1024, "profile": 1024 * 1024, "devicestatus": 1024 * 1024}
 """The longest body (bytes) that 15.0.7 reads, where a client may well exceed it (contract §1.1)."""
 
 
@@ -73,11 +74,13 @@ class SmallNightscout(LoopbackServer):
         host = Host(keyed_by_identifier, now, self._count_written)
         treatments, entries = Treatments(host), Entries(host)
         activity, profiles = ActivityRecords(host), Profiles(host)
+        device_statuses = DeviceStatuses(host)
         self._stored: dict[str, Collection] = {
             "treatments": treatments.stored,
             "entries": entries.stored,
             "activity": activity.stored,
             "profile": profiles.stored,
+            "devicestatus": device_statuses.stored,
         }
         self._resources: dict[str, Callable[[Request, list[str]], Response | None]] = {
             "status": self._status,
@@ -86,6 +89,7 @@ class SmallNightscout(LoopbackServer):
             "activity": activity.respond,
             "profile": profiles.respond,
             "profiles": profiles.search,
+            "devicestatus": device_statuses.respond,
         }
 
     @property
@@ -108,12 +112,17 @@ class SmallNightscout(LoopbackServer):
         """Copies of the stored profile documents, the one that started first at the front."""
         return self._copies("profile")
 
+    @property
+    def device_statuses(self) -> list[Document]:
+        """Copies of the stored device statuses, oldest first."""
+        return self._copies("devicestatus")
+
     def insert(self, documents: Iterable[Document], collection: str = "treatments") -> None:
         """Put documents into the database as they are, as another program may have left them.
 
         Args:
             documents: what to store.
-            collection: "treatments", "entries", "activity" or "profile".
+            collection: "treatments", "entries", "activity", "profile" or "devicestatus".
         """
         with self._lock:
             for document in documents:

@@ -5,21 +5,11 @@ Serves the small Nightscout.
 
 from __future__ import annotations
 
-from tconnectsync.demo.nightscout.find import (
-    DEFAULT_WINDOW,
-    Document,
-    bounded,
-    parse_find,
-    read_count,
-    read_date,
-    read_id,
-)
-from tconnectsync.demo.nightscout.store import Collection, DatabaseError, Host, as_posted
+from tconnectsync.demo.nightscout.find import Document, read_count
+from tconnectsync.demo.nightscout.store import Collection, Host, as_posted
 from tconnectsync.demo.nightscout.values import to_iso
 from tconnectsync.demo.nightscout.wire import json_answer, read_body, read_documents
 from tconnectsync.demo.server import Request, Response
-
-_READERS = {"_id": read_id, "created_at": read_date}
 
 
 class ActivityRecords:
@@ -33,7 +23,8 @@ class ActivityRecords:
         """Answer a request for ``activity`` and what follows it in the path."""
         match request.method, rest:
             case "GET", []:
-                return json_answer(self._list(request))
+                found = self.stored.search(request.query, self._host.now())
+                return json_answer(found[: read_count(request.query, None)])
             case "POST", []:
                 return json_answer(self._post(read_documents(request)))
             case "PUT", []:
@@ -43,11 +34,6 @@ class ActivityRecords:
                 return json_answer({})
         return None
 
-    def _list(self, request: Request) -> list[Document]:
-        since = to_iso(self._host.now() - DEFAULT_WINDOW)
-        conditions = bounded(parse_find(request.query, _READERS), "created_at", since)
-        return self.stored.find(conditions)[: read_count(request.query, None)]
-
     def _post(self, documents: list[Document]) -> list[Document]:
         """Store records; return what is answered.
 
@@ -56,14 +42,7 @@ class ActivityRecords:
         """
         if self._host.keyed_by_identifier:
             return [self._upsert(document) for document in documents]
-        if not documents:
-            raise DatabaseError("Invalid Operation, no operations specified")
-        return [self._insert(document) for document in documents]
-
-    def _insert(self, document: Document) -> Document:
-        record = as_posted(document)
-        self.stored.add(record)
-        return dict(record)
+        return self.stored.post_all(documents)
 
     def _upsert(self, document: Document) -> Document:
         """Store a record unless it is there; one with its ``_id`` and time is replaced."""
@@ -71,7 +50,7 @@ class ActivityRecords:
         key = {name: record[name] for name in ("_id", "created_at")} if "_id" in record else record
         found = self.stored.with_all_of(key)
         if found is None:
-            return self._insert(record)
+            return self.stored.post(record)
         self.stored.replace(found, record)
         return record
 

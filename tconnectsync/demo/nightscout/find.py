@@ -64,6 +64,11 @@ def bounded(conditions: list[Condition], date_field: str, since: Any) -> list[Co
     return [*conditions, Condition(date_field, "$gte", since)]
 
 
+def of_id(query: Mapping[str, str], id_: str = "*") -> Mapping[str, str]:
+    """Return the query of a deletion whose path ends with an ``_id``, or a star for any."""
+    return query if id_ == "*" else {**query, "find[_id]": id_}
+
+
 def read_count(query: Mapping[str, str], default: int | None) -> int | None:
     """Return how many documents are asked for; 0 asks for all, which is ``None``.
 

@@ -5,22 +5,13 @@ Serves the small Nightscout.
 
 from __future__ import annotations
 
-from tconnectsync.demo.nightscout.find import (
-    DEFAULT_WINDOW,
-    Document,
-    bounded,
-    parse_find,
-    read_count,
-    read_date,
-    read_id,
-)
-from tconnectsync.demo.nightscout.store import Collection, DatabaseError, Host, as_posted
+from tconnectsync.demo.nightscout.find import Document, read_count
+from tconnectsync.demo.nightscout.store import Collection, DatabaseError, Host
 from tconnectsync.demo.nightscout.values import to_iso
 from tconnectsync.demo.nightscout.wire import CrashError, json_answer, read_body, sanitised
 from tconnectsync.demo.server import Request, Response
 
 _DEFAULT_COUNT = 10
-_READERS = {"_id": read_id, "startDate": read_date}
 
 
 class Profiles:
@@ -52,10 +43,8 @@ class Profiles:
         """Answer a request for ``profiles``, which 0.12.8 does not know."""
         if not self._host.keyed_by_identifier or request.method != "GET" or rest:
             return None
-        since = to_iso(self._host.now() - DEFAULT_WINDOW)
-        conditions = bounded(parse_find(request.query, _READERS), "startDate", since)
-        count = read_count(request.query, _DEFAULT_COUNT)
-        return json_answer(self.stored.find(conditions)[:count])
+        found = self.stored.search(request.query, self._host.now())
+        return json_answer(found[: read_count(request.query, _DEFAULT_COUNT)])
 
     def _list(self, request: Request) -> list[Document]:
         newest_first = list(reversed(self.stored.oldest_first()))
@@ -83,20 +72,13 @@ class Profiles:
         """
         documents = body if isinstance(body, list) else [body]
         if self._host.keyed_by_identifier:
-            return [self._insert({"created_at": self._now()} | d) for d in sanitised(documents)]
-        if not documents:
-            raise CrashError
+            return [self.stored.post({"created_at": self._now()} | d) for d in sanitised(documents)]
         if not isinstance(body, list):
             documents = [body | {"created_at": self._now()}]
         try:
-            return [self._insert(document) for document in documents]
+            return self.stored.post_all(documents)
         except DatabaseError as error:
             raise CrashError from error
-
-    def _insert(self, document: Document) -> Document:
-        profile = as_posted(document)
-        self.stored.add(profile)
-        return dict(profile)
 
     def _now(self) -> str:
         return to_iso(self._host.now())

@@ -9,13 +9,21 @@ from __future__ import annotations
 import itertools
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tconnectsync.demo.nightscout.find import Condition, Document
-from tconnectsync.demo.nightscout.values import is_object_id
+from tconnectsync.demo.nightscout.find import (
+    DEFAULT_WINDOW,
+    Condition,
+    Document,
+    bounded,
+    parse_find,
+    read_date,
+    read_id,
+)
+from tconnectsync.demo.nightscout.values import is_object_id, to_iso
 
 
 class DatabaseError(Exception):
@@ -128,6 +136,22 @@ class Collection:
         self.seed(document)
         self._written(1)
 
+    def post(self, document: Document) -> Document:
+        """Store a copy of a posted document; return what is answered. Raises as :meth:`add`."""
+        posted = as_posted(document)
+        self.add(posted)
+        return dict(posted)
+
+    def post_all(self, documents: Sequence[Document]) -> list[Document]:
+        """Store posted documents as one insertion of 0.12.8 does; return what is answered.
+
+        Raises:
+            DatabaseError: an ``_id`` is taken, or there is nothing to insert.
+        """
+        if not documents:
+            raise DatabaseError("Invalid Operation, no operations specified")
+        return [self.post(document) for document in documents]
+
     def replace(self, stored: Document, document: Document) -> None:
         """Replace the content of a stored document; only its ``_id`` survives."""
         content = document | {"_id": stored["_id"]}
@@ -182,6 +206,17 @@ class Collection:
             if condition.operator in ("$lte", "$lt", "$eq"):
                 last = min(last, bisect_right(documents, bound, key=self._rank))
         return [d for d in reversed(documents[first:last]) if all(c.holds(d) for c in conditions)]
+
+    def search(self, query: Mapping[str, str], now: datetime) -> list[Document]:
+        """Return the documents that a ``find`` asks for, newest first (contract §1.7).
+
+        Their date must be a text; if the query does not bound it, the last days are searched.
+
+        Raises:
+            BadFindError: a condition cannot be understood.
+        """
+        conditions = parse_find(query, {"_id": read_id, self._date_field: read_date})
+        return self.find(bounded(conditions, self._date_field, to_iso(now - DEFAULT_WINDOW)))
 
     def _meant(self, id_: Any) -> Document | None:
         if not is_object_id(id_):

@@ -16,6 +16,7 @@ from tconnectsync.demo.nightscout.find import (
     Condition,
     Document,
     bounded,
+    of_id,
     parse_find,
     read_count,
     read_date,
@@ -75,11 +76,10 @@ class Treatments:
             case "PUT", []:
                 return json_answer(self._put(read_body(request)))
             case "DELETE", [] | [_]:
-                return self._delete(request, *rest)
+                return self._delete(of_id(request.query, *rest))
         return None
 
-    def _delete(self, request: Request, id_: str = "*") -> Response:
-        query = request.query if id_ == "*" else {**request.query, "find[_id]": id_}
+    def _delete(self, query: Mapping[str, str]) -> Response:
         found = self._find(query)
         self.stored.remove(found)
         return deletion(self._host, len(found))

@@ -1,0 +1,219 @@
+"""What another source, or another version, has already shown.
+
+t:connect and Tandem Source number their events differently, and every version of tconnectsync names
+its documents in its own way. So that nothing stands in Nightscout twice after a change, a wanted
+document is also compared by what it says: with the log number of older versions, with the time that
+a basal, sleep or exercise covers, and with the instant of everything else.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from operator import itemgetter
+
+from tconnectsync.nightscout.documents import (
+    Document,
+    Wanted,
+    checksum,
+    created_at,
+    edited,
+    instant,
+)
+
+MOVED = timedelta(hours=26)
+"""How far a corrected zone moves a document at the most; a pump's numbers begin anew some day."""
+SHORTEST_PIECE = timedelta(minutes=1)
+"""What is left uncovered is not worth a document of its own if it is shorter."""
+LASTING = ("Temp Basal", "Sleep", "Exercise")
+NEAR = {
+    "Combo Bolus": timedelta(minutes=2),
+    "Basal Suspension": timedelta(minutes=2),
+    # One source tells when delivery stopped for the change, the other when the cannula was filled.
+    "Site Change": timedelta(minutes=90),
+    # Each time the pump joins a sensor it computes anew when its session began.
+    "Sensor Start": timedelta(minutes=30),
+}
+"""How far apart two documents of a type may lie and still tell of one event."""
+SAME_INSULIN = 0.011
+"""U; one source rounds to hundredths."""
+
+MOST_MINUTES = 1_000_000
+"""No basal, sleep or exercise lasts for years."""
+HALF_A_SECOND = timedelta(milliseconds=500)
+
+Pairs = list[tuple[Wanted, Document]]
+_Span = tuple[datetime, datetime]
+
+
+def match_by_log_number(
+    wanted: Sequence[Wanted], older: Iterable[Document]
+) -> tuple[Pairs, list[Wanted]]:
+    """Pair wanted documents with those of older versions that name the same entry of the log.
+
+    Their types may differ: all fills were site changes once. But a suspension is told by a basal
+    and by a notice of its own. Also return those without a partner.
+    """
+    numbered: dict[tuple[str, bool], list[Document]] = defaultdict(list)
+    for document in older:
+        if log_number(document):
+            numbered[_log_place(document)].append(document)
+    pairs, missing = [], []
+    for want in wanted:
+        candidates = numbered.get(_log_place(want.body), [])
+        near = (i for i, other in enumerate(candidates) if _may_have_moved(want, other))
+        index = next(near, None)
+        if index is None:
+            missing.append(want)
+        else:
+            pairs.append((want, candidates.pop(index)))
+    return pairs, missing
+
+
+def _may_have_moved(want: Wanted, other: Document) -> bool:
+    at = instant(other)
+    return at is not None and abs(at - (want.noted_at or want.at)) <= MOVED
+
+
+def log_number(document: Mapping[str, object]) -> str:
+    """Return the number of the log entry that gives a document its time; empty without one."""
+    return str(document.get("pump_event_id") or "").partition(",")[0]
+
+
+def _log_place(document: Mapping[str, object]) -> tuple[str, bool]:
+    return log_number(document), document.get("eventType") == "Temp Basal"
+
+
+def strangers(wanted: Iterable[Wanted], unmatched: Iterable[Document]) -> list[Document]:
+    """Return the documents of ours that may tell of what is wanted without bearing its name.
+
+    Those are the other source's, and whatever an older version left from the same log.
+    """
+    logged = any(log_number(want.body) for want in wanted)
+    return [
+        document
+        for document in unmatched
+        if bool(log_number(document)) != logged
+        or (logged and "checksum" not in document)
+        or document.get("eventType") == "Sensor Start"
+    ]
+
+
+def told_otherwise(
+    wanted: Sequence[Wanted], others: Iterable[Document]
+) -> tuple[int, list[Wanted]]:
+    """Return how many of the wanted instants ``others`` tell of, and the rest of them.
+
+    Each tells of one at the most; where there is a choice, the closest go together.
+    """
+    dated = [(at, place, other) for place, other in enumerate(others) if (at := instant(other))]
+    by_type: dict[str, list[tuple[datetime, int, Document]]] = defaultdict(list)
+    for each in sorted(dated, key=itemgetter(0)):
+        by_type[str(each[2].get("eventType"))].append(each)
+    candidates = sorted(
+        (not _is_alike(want, other), abs(at - want.at), index, place)
+        for index, want in enumerate(wanted)
+        for at, place, other in _near(want, by_type)
+        if _is_alike(want, other) or edited(other)
+    )
+    told: set[int] = set()
+    used: set[int] = set()
+    for _, _, index, place in candidates:
+        if index not in told and place not in used:
+            told.add(index)
+            used.add(place)
+    return len(told), [want for index, want in enumerate(wanted) if index not in told]
+
+
+def _near(
+    want: Wanted, by_type: Mapping[str, Sequence[tuple[datetime, int, Document]]]
+) -> Sequence[tuple[datetime, int, Document]]:
+    """Return what of its type lies near a wanted instant, if that can tell of the same event."""
+    distance = NEAR.get(want.body["eventType"])
+    known = by_type.get(want.body["eventType"])
+    if not distance or not known:
+        return ()
+    first = bisect_left(known, want.at - distance, key=itemgetter(0))
+    return known[first : bisect_right(known, want.at + distance, key=itemgetter(0))]
+
+
+def _is_alike(want: Wanted, other: Document) -> bool:
+    insulin, shown = want.body.get("insulin", 0.0), other.get("insulin") or 0.0
+    return isinstance(shown, int | float) and abs(insulin - shown) <= SAME_INSULIN
+
+
+class Covered:
+    """The time that other documents of ours already show, by type."""
+
+    def __init__(self, others: Iterable[Document]) -> None:
+        found: dict[str, list[_Span]] = defaultdict(list)
+        for other in others:
+            kind, at = str(other.get("eventType")), instant(other)
+            if kind in LASTING and at:
+                found[kind].append((_to_second(at), _to_second(at + _duration(other))))
+        self._spans = {kind: _disjoint(sorted(spans), kind) for kind, spans in found.items()}
+
+    def left_of(self, want: Wanted) -> Wanted | None:
+        """Return what a wanted document adds, cut to the longest stretch that nothing shows yet.
+
+        ``None`` if that is nothing worth a document.
+        """
+        spans = self._spans.get(want.body["eventType"], ())
+        end = want.at + timedelta(minutes=want.body.get("duration", 0))
+        first = bisect_right(spans, want.at, key=itemgetter(1))
+        later = bisect_left(spans, end, key=itemgetter(0))
+        if first >= later:
+            return want
+        pieces = list(_gaps(want.at, end, spans[first:later]))
+        start, end = max(pieces, key=lambda piece: piece[1] - piece[0], default=(end, end))
+        return _cut(want, start, end) if end - start >= SHORTEST_PIECE else None
+
+
+def _disjoint(spans: Iterable[_Span], kind: str) -> list[_Span]:
+    """Return spans, given in order, without overlaps.
+
+    A basal ends where the next one begins, and one without duration is such an end, too: so
+    Nightscout shows them (contract nightscout-api §4.4), however long they claim to be.
+    """
+    apart: list[_Span] = []
+    for begins, ends in spans:
+        if apart and begins < apart[-1][1]:
+            earlier = apart.pop()
+            if kind == "Temp Basal":
+                apart.append((earlier[0], begins))
+            else:
+                begins, ends = earlier[0], max(earlier[1], ends)
+        apart.append((begins, ends))
+    return [(begins, ends) for begins, ends in apart if begins < ends]
+
+
+def _duration(document: Document) -> timedelta:
+    minutes = document.get("duration")
+    if isinstance(minutes, int | float) and 0 < minutes < MOST_MINUTES:
+        return timedelta(minutes=minutes)
+    return timedelta(0)
+
+
+def _to_second(at: datetime) -> datetime:
+    """Return the nearest whole second; durations are stored as fractions of minutes."""
+    return (at + HALF_A_SECOND).replace(microsecond=0)
+
+
+def _gaps(start: datetime, end: datetime, spans: Iterable[_Span]) -> Iterator[_Span]:
+    """Yield the stretches from ``start`` to ``end`` that no span touches; spans are in order."""
+    for begins, ends in spans:
+        if begins > start:
+            yield start, begins
+        start = max(start, ends)
+    if start < end:
+        yield start, end
+
+
+def _cut(want: Wanted, start: datetime, end: datetime) -> Wanted:
+    start = start.astimezone(want.at.tzinfo)
+    duration = (end - start) / timedelta(minutes=1)
+    body = {**want.body, "created_at": created_at(start), "duration": duration}
+    return replace(want, at=start, body={**body, "checksum": checksum(body)})

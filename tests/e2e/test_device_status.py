@@ -1,0 +1,110 @@
+"""How the pump is, on a real Nightscout: what its pills show and whether anything rings."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+import requests
+
+from tconnectsync.domain.events import DeviceStatus
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.sync.devicestatus import sync_device_status
+from tests.support.real_nightscout import NightscoutSite, RealNightscout
+
+LIMIT = 30.0
+"""Longest time (seconds) Nightscout may take to show or do something."""
+
+POORLY = (5, 3.41, 1.5, 0.0, True)
+"""Battery, voltage, reservoir, insulin on board and suspension: all a reason to worry."""
+
+
+def status(minutes_ago: float = 0) -> DeviceStatus:
+    zone = timezone(timedelta(hours=-4))
+    at = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).astimezone(zone)
+    return DeviceStatus(at.replace(microsecond=0), *POORLY, (17, 4))
+
+
+def sync(site: NightscoutSite, told: DeviceStatus) -> list[str]:
+    nightscout = NightscoutApi(site.url, site.secret, HttpClient("Nightscout"))
+    return sync_device_status(told, nightscout, pretend=False)
+
+
+def properties(site: NightscoutSite) -> dict[str, Any]:
+    """What the pills show."""
+    secret = hashlib.sha1(site.secret.encode()).hexdigest()
+    url = f"{site.url}/api/v2/properties/pump,iob"
+    answer = requests.get(url, headers={"api-secret": secret}, timeout=LIMIT)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < deadline, "Nightscout took too long"
+        time.sleep(0.2)
+
+
+def shows(site: NightscoutSite, at: datetime) -> bool:
+    return bool(properties(site)["pump"].get("pump", {}).get("clock") == at.isoformat())
+
+
+def test_the_pills_show_how_the_pump_is(nightscout: NightscoutSite) -> None:
+    if not isinstance(nightscout, RealNightscout):
+        pytest.skip("A site that is given may hold device statuses of its own.")
+    older, newer = status(minutes_ago=4), status(minutes_ago=2)
+    assert len(sync(nightscout, older)) == 1
+    wait_until(lambda: shows(nightscout, older.at))
+    shown = properties(nightscout)
+    data = shown["pump"]["data"]
+    assert data["reservoir"]["display"] == "1.50U"
+    assert data["battery"]["display"] == "5%"
+    assert data["status"]["display"] == "suspended"
+    assert data["clock"]["display"].endswith("m ago")
+    assert data["device"]["display"] == "Pump (tconnectsync)"
+    assert shown["iob"]["displayLine"] == "IOB: 0U"
+
+    changed = replace(newer, battery_percent=None, reservoir=80.0, iob=1.25, suspended=False)
+    assert sync(nightscout, newer) == []
+    assert len(sync(nightscout, changed)) == 1
+    assert sync(nightscout, changed) == []
+    assert sync(nightscout, older) == []
+    wait_until(lambda: shows(nightscout, newer.at))
+    shown = properties(nightscout)
+    data = shown["pump"]["data"]
+    assert data["reservoir"]["display"] == "80.0U"
+    assert data["battery"]["display"] == "3.41v"
+    assert data["status"]["display"] == "normal"
+    assert shown["iob"]["displayLine"] == "IOB: 1.25U"
+
+
+@pytest.fixture
+def alarmed(real_nightscout_installed: None) -> Iterator[RealNightscout]:
+    """A site that rings when glucose leaves its bounds."""
+    del real_nightscout_installed
+    with RealNightscout({"ALARM_TYPES": "simple"}) as site:
+        yield site
+
+
+def test_a_device_status_neither_raises_nor_silences_an_alarm(alarmed: RealNightscout) -> None:
+    told = status()
+    sync(alarmed, told)
+    wait_until(lambda: shows(alarmed, told.at))
+    assert properties(alarmed)["pump"]["data"]["level"] == 2
+
+    now = datetime.now(UTC)
+    reading = {"type": "sgv", "sgv": 42, "date": round(now.timestamp() * 1000)}
+    alarmed.insert("entries", [reading | {"dateString": now.isoformat()}])
+    wait_until(lambda: "EMITTING ALARM" in alarmed.log.read_text())
+
+    log = alarmed.log.read_text()
+    assert log.count("EMITTING ALARM") == 1
+    assert "Urgent LOW" in log
+    assert "SNOOZING" not in log
