@@ -306,7 +306,7 @@ class _Life:
 
     def _next_basal(self, modes: list[_Mode]) -> tuple[int, float, BasalKind]:
         """Return seconds, U/h and kind of what comes next, if nothing comes in between."""
-        scheduled = _scheduled_rate(self._cursor)
+        scheduled = scheduled_rate(self._cursor)
         for mode in modes:
             if mode.start <= self._cursor < mode.end:
                 return 86400, round(scheduled * mode.factor, 3), mode.kind
@@ -329,7 +329,8 @@ def _give(
     return BolusRecord(0, at, completed, units, units, carbs=carbs, glucose=glucose)
 
 
-def _scheduled_rate(at: datetime) -> float:
+def scheduled_rate(at: datetime) -> float:
+    """Return the rate of the basal profile at a time of the day, U/h."""
     minute = at.hour * 60 + at.minute
     return next(rate for start, rate in reversed(SCHEDULE) if start <= minute)
 

@@ -1,7 +1,7 @@
 """``--demo``: three days of a simulated pump, synced twice, and what came of it.
 
-The simulated t:connect and the small Nightscout speak real HTTP on loopback; what runs between
-them is the ordinary program.
+The simulated cloud and the small Nightscout speak real HTTP on loopback; what runs between them is
+the ordinary program.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.demo.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
+from tconnectsync.demo.server import LoopbackServer
+from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.demo.tconnect.view import SERIAL_NUMBER
 from tconnectsync.errors import TconnectsyncError
@@ -28,6 +31,14 @@ FIRST_DAY = date(2024, 6, 3)
 DAYS = 3
 ZONE = "America/New_York"
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
+NAMES = {config.TANDEM_SOURCE: "Tandem Source", config.TCONNECT: "t:connect"}
+ADDRESSES = (
+    "TANDEM_SSO_URL",
+    "TANDEM_SOURCE_URL",
+    "TCONNECT_WEB_URL",
+    "TCONNECT_SERVICES_URL",
+    "TCONNECT_WS2_URL",
+)
 
 
 @dataclass(frozen=True)
@@ -38,20 +49,19 @@ class Insulin:
     bolus: float
 
 
-def demo(say: Callable[[str], None]) -> None:
-    """Run the demo and show it line by line.
+def demo(say: Callable[[str], None], source: str = config.TANDEM_SOURCE) -> None:
+    """Run the demo and show it line by line; ``source`` is the cloud that is simulated.
 
     Raises:
+        ConfigError: there is no such cloud.
         TconnectsyncError: a run failed, insulin did not add up, or the second run was not idle.
     """
     history = live(FIRST_DAY, DAYS)
     email, password, secret = "someone@example.org", secrets.token_hex(), secrets.token_hex()
     with (
-        SimulatedTConnect(history, email=email, password=password) as tconnect,
+        _cloud(source, history, email, password) as cloud,
         SmallNightscout(secret) as nightscout,
     ):
-        say("A simulated pump, a simulated t:connect and a small Nightscout on this computer;")
-        say(f"between them tconnectsync, for {DAYS} days from {history.first_day} on.")
         settings = config.load(
             {
                 "TCONNECT_EMAIL": email,
@@ -60,12 +70,15 @@ def demo(say: Callable[[str], None]) -> None:
                 "NS_URL": nightscout.url,
                 "NS_SECRET": secret,
                 "TIMEZONE_NAME": ZONE,
-                "TCONNECT_WEB_URL": tconnect.url,
-                "TCONNECT_SERVICES_URL": tconnect.url,
-                "TCONNECT_WS2_URL": tconnect.url,
+                "TCONNECT_SOURCE": source,
+                "CACHE_CREDENTIALS": "false",
+                **dict.fromkeys(ADDRESSES, cloud.url),
+                "TANDEM_ACCOUNTS_URL": f"{cloud.url}/accounts/api",
             },
             {},
         )
+        say(f"A simulated pump, a simulated {NAMES[source]} and a small Nightscout on this")
+        say(f"computer; between them tconnectsync, for {DAYS} days from {FIRST_DAY} on.")
         first = _run(settings, history)
         say("")
         for line in _arrived(nightscout.treatments, _given(history)):
@@ -75,6 +88,12 @@ def demo(say: Callable[[str], None]) -> None:
         say(f"First run: {first.created} treatments created.")
         say(f"Second run: {second.created + second.updated} changes.")
         _check(_given(history), _shown(nightscout.treatments), second)
+
+
+def _cloud(source: str, history: PumpHistory, email: str, password: str) -> LoopbackServer:
+    if source == config.TCONNECT:
+        return SimulatedTConnect(history, email=email, password=password)
+    return SimulatedTandemSource(history, email=email, password=password, zone=ZoneInfo(ZONE))
 
 
 def _run(settings: config.Settings, history: PumpHistory) -> Outcome:

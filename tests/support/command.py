@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from tconnectsync.demo.history import PumpHistory
+from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tconnect import SimulatedTConnect
 
 EMAIL = "robin.sample@example.org"
@@ -108,14 +110,22 @@ class Computer:
         return finished.counts
 
 
+Cloud = SimulatedTConnect | SimulatedTandemSource
+
+
 def cloud(history: PumpHistory) -> SimulatedTConnect:
     """Return a simulated t:connect that knows our account."""
     return SimulatedTConnect(history, email=EMAIL, password=PASSWORD)
 
 
+def tandem_source(history: PumpHistory, zone: str = NEW_YORK) -> SimulatedTandemSource:
+    """Return a simulated Tandem Source that knows our account."""
+    return SimulatedTandemSource(history, email=EMAIL, password=PASSWORD, zone=ZoneInfo(zone))
+
+
 def computer(
     folder: Path,
-    tconnect: SimulatedTConnect,
+    tandem: Cloud,
     nightscout_url: str,
     secret: str,
     zone: str = NEW_YORK,
@@ -128,11 +138,22 @@ def computer(
         "NS_URL": nightscout_url,
         "NS_SECRET": secret,
         "TIMEZONE_NAME": zone,
-        "TCONNECT_WEB_URL": tconnect.url,
-        "TCONNECT_SERVICES_URL": tconnect.url,
-        "TCONNECT_WS2_URL": tconnect.url,
+        **addresses(tandem),
     }
     return Computer(folder, variables)
+
+
+def addresses(tandem: Cloud) -> dict[str, str]:
+    """Return the settings that lead to a simulated cloud."""
+    if isinstance(tandem, SimulatedTConnect):
+        names = ("TCONNECT_WEB_URL", "TCONNECT_SERVICES_URL", "TCONNECT_WS2_URL")
+        return {"TCONNECT_SOURCE": "tconnect", **dict.fromkeys(names, tandem.url)}
+    return {
+        "TCONNECT_SOURCE": "tandem-source",
+        "TANDEM_SSO_URL": tandem.sso_url,
+        "TANDEM_ACCOUNTS_URL": tandem.accounts_url,
+        "TANDEM_SOURCE_URL": tandem.source_url,
+    }
 
 
 def days(first: date, last: date) -> tuple[str, ...]:
