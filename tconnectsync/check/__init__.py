@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.api import TConnectApi
+from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.clocks import pumps_clock, this_computers_clock
 from tconnectsync.check.nightscout import NightscoutSteps
 from tconnectsync.check.report import report, save
@@ -25,16 +26,25 @@ from tconnectsync.check.results import (
     Step,
     carry_out,
 )
+from tconnectsync.check.tandemsource import TandemSourceSteps
 from tconnectsync.check.tconnect import TConnectSteps
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
 from tconnectsync.redact import Redactor
-from tconnectsync.sources import tconnect_api
+from tconnectsync.sources import tandem_api
 
 __all__ = ["Check", "Result", "State"]
 
-FOR_TANDEM = ("TCONNECT_", "PUMP_SERIAL_NUMBER", "TIMEZONE_NAME", "REQUESTS_PROXY")
+FOR_TANDEM = (
+    "TCONNECT_",
+    "TANDEM_",
+    "CACHE_CREDENTIALS",
+    "FETCH_ALL_EVENT_TYPES",
+    "PUMP_SERIAL_NUMBER",
+    "TIMEZONE_NAME",
+    "REQUESTS_PROXY",
+)
 FOR_NIGHTSCOUT = ("NS_",)
 
 
@@ -49,7 +59,7 @@ class Check:
         environment: variables that are set.
         files: variables that a ``.env`` file sets.
         now: returns the current instant.
-        tandem: makes the clients of t:connect for settings by field name.
+        tandem: makes Tandem's clients for settings by field name.
         nightscout: makes the client of Nightscout for them.
     """
 
@@ -59,13 +69,13 @@ class Check:
         files: Mapping[str, str],
         *,
         now: Callable[[], datetime] = _now,
-        tandem: Callable[[Mapping[str, Any]], TConnectApi] = tconnect_api,
+        tandem: Callable[[Mapping[str, Any]], TConnectApi] = tandem_api,
         nightscout: Callable[[Mapping[str, Any]], NightscoutApi] = open_nightscout,
     ) -> None:
         self.started = now()
         """The instant that everything is judged by."""
         self._now = now
-        self._values, self._problems = _readable(environment, files)
+        self._values, self._problems = config.readable(environment, files)
         self._notices = config.notices(environment, files)
         self._tandem = tandem
         self._nightscout = nightscout
@@ -111,16 +121,33 @@ class Check:
     def _settings(self) -> str:
         if self._problems:
             raise TconnectsyncError(" ".join(self._problems))
-        zone = self._values["timezone_name"].key
-        return " ".join([f"All there; the pump's zone is {zone}.", *self._notices])
+        source, zone = self._values["tconnect_source"], self._values["timezone_name"].key
+        said = f"All there; the source is {source}, the pump's zone is {zone}."
+        return " ".join([said, *self._notices])
 
     def _tandem_steps(self, wanted: TimeRange) -> list[Step]:
         if not self._are_set(FOR_TANDEM):
             return [("Tandem", _settings_are_wrong)]
-        return TConnectSteps(
-            self._tandem(self._values),
+        if self._values["tconnect_source"] == config.TCONNECT:
+            return self._tconnect_steps(wanted)
+        return self._tandem_source_steps(wanted)
+
+    def _tconnect_steps(self, wanted: TimeRange) -> list[Step]:
+        serial = self._values["pump_serial_number"]
+        if not serial:
+            return [("Tandem", _settings_are_wrong)]
+        api, findings = self._tandem(self._values), self._findings
+        return TConnectSteps(api, self.clock, serial, wanted, self.started, findings).steps()
+
+    def _tandem_source_steps(self, wanted: TimeRange) -> list[Step]:
+        # A saved login would prove nothing about the password.
+        api = self._tandem({**self._values, "cache_credentials": False})
+        account = self._tandem(self._values).account
+        return TandemSourceSteps(
+            api,
+            TokenCache(account.token_cache, account) if account.token_cache else None,
             self.clock,
-            self._values["pump_serial_number"],
+            self._values,
             wanted,
             self.started,
             self._findings,
@@ -147,20 +174,6 @@ class Check:
 
 def _settings_are_wrong() -> str:
     raise NotTriedError("Its settings have to be put right first.")
-
-
-def _readable(
-    environment: Mapping[str, str], files: Mapping[str, str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the values that can be used, by field name, and what is wrong with the others."""
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for variable in config.VARIABLES:
-        try:
-            values |= config.read([variable], environment, files)
-        except ConfigError as error:
-            problems += error.problems
-    return values, problems
 
 
 def _redactor(values: Mapping[str, Any]) -> Redactor:

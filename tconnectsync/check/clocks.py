@@ -18,6 +18,9 @@ LONGEST_SILENCE = timedelta(hours=3)
 USUAL_DELAY = timedelta(minutes=65)
 """How old the newest data are at the most where all goes well."""
 
+SHORT_DELAY = timedelta(minutes=15)
+"""How old they are at the most when they are uploaded; the pump notes something every 5 minutes."""
+
 HOUR = timedelta(hours=1)
 
 ZONES = (
@@ -72,39 +75,81 @@ def this_computers_clock(findings: Findings) -> str:
 def pumps_clock(findings: Findings, now: datetime, zone: ZoneInfo) -> str:
     """Judge by the newest data whether the pump's clock and zone can be right.
 
-    ``now`` is this computer's time; Nightscout's is trusted more where the two differ.
+    They are compared with the time of the upload that brought them, if that is known, else with
+    the present. ``now`` is this computer's time; Nightscout's is trusted more where the two differ.
 
     Raises:
-        TconnectsyncError: the data lie in the future, or are older than an upload explains.
+        TconnectsyncError: the data lie in the future, are older than an upload explains, or the
+            pump's own record of its clock says that it does not have the time of its zone.
     """
     newest = findings.newest
     if newest is None:
         raise TconnectsyncError(
-            "t:connect has nothing newer. Open the t:connect app on the phone and see whether it "
-            "uploads; or check days with data: --start-date and --end-date."
+            "Tandem has nothing newer. Open Tandem's app on the phone and see whether it uploads; "
+            "or check days with data: --start-date and --end-date."
         )
-    age = now - timedelta(seconds=findings.host_ahead_seconds or 0) - newest
-    if age < -TOLERANCE:
+    if findings.disagreement and newest.utcoffset() != newest.astimezone(zone).utcoffset():
         raise TconnectsyncError(
-            f"The newest data lie {_span(-age)} in the future. TIMEZONE_NAME ({zone.key}) is not "
-            "the zone of the pump's clock, or the pump's clock is wrong by that much or more: "
-            f"compare it with a watch.{_fitting(newest, age, zone)}"
+            f"{findings.disagreement} Set the pump's clock, or TIMEZONE_NAME if you have moved."
         )
-    if age > LONGEST_SILENCE and findings.gapless:
+    present = now - timedelta(seconds=findings.host_ahead_seconds or 0)
+    if findings.uploaded:
+        return _by_upload(newest, findings.uploaded, present, zone, gapless=findings.gapless)
+    return _by_present(newest, present, zone, gapless=findings.gapless)
+
+
+def _by_present(newest: datetime, present: datetime, zone: ZoneInfo, *, gapless: bool) -> str:
+    age = present - newest
+    fitting = _fitting(newest, age, zone, USUAL_DELAY)
+    if age < -TOLERANCE:
+        raise _too_late(-age, "in the future", zone, fitting)
+    if age > LONGEST_SILENCE and gapless:
         raise TconnectsyncError(
             f"The newest data are {_span(age)} old. Either the pump has not uploaded since: open "
-            "the t:connect app on the phone. Or it has, and TIMEZONE_NAME "
-            f"({zone.key}) is not the zone of the pump's clock.{_fitting(newest, age, zone)}"
+            f"Tandem's app on the phone. Or it has, and {_wrong(zone)}.{fitting}"
         )
     return f"With {zone.key} the newest data are {_span(max(age, timedelta(0)))} old."
 
 
-def _fitting(newest: datetime, age: timedelta, zone: ZoneInfo) -> str:
-    """Name the offset that makes the data as old as they usually are, if one does alone."""
+def _by_upload(
+    newest: datetime, uploaded: datetime, present: datetime, zone: ZoneInfo, *, gapless: bool
+) -> str:
+    age, silence = uploaded - newest, present - uploaded
+    fitting = _fitting(newest, age, zone, SHORT_DELAY)
+    if age < -TOLERANCE:
+        raise _too_late(-age, "after their own upload", zone, fitting)
+    if gapless and (age > LONGEST_SILENCE or fitting):
+        raise TconnectsyncError(
+            f"The newest data were {_span(age)} old already when they were uploaded. Either the "
+            "phone had been away from the pump: check again after the next upload. Or "
+            f"{_wrong(zone)}.{fitting}"
+        )
+    if silence > LONGEST_SILENCE:
+        raise TconnectsyncError(
+            f"The pump last uploaded {_span(silence)} ago. Open Tandem's app on the phone and see "
+            "whether it uploads."
+        )
+    return (
+        f"With {zone.key} the newest data were {_span(max(age, timedelta(0)))} old when they were "
+        f"uploaded, {_span(max(silence, timedelta(0)))} ago."
+    )
+
+
+def _too_late(by: timedelta, where: str, zone: ZoneInfo, fitting: str) -> TconnectsyncError:
+    return TconnectsyncError(
+        f"The newest data lie {_span(by)} {where}. {_wrong(zone)}, or the pump's clock is wrong by "
+        f"that much or more: compare it with a watch.{fitting}"
+    )
+
+
+def _wrong(zone: ZoneInfo) -> str:
+    return f"TIMEZONE_NAME ({zone.key}) is not the zone of the pump's clock"
+
+
+def _fitting(newest: datetime, age: timedelta, zone: ZoneInfo, delay: timedelta) -> str:
+    """Name another offset that makes the data no older than ``delay``, if just one does."""
     shifts = [
-        hours
-        for hours in range(-26, 27)
-        if hours and -TOLERANCE <= age + hours * HOUR <= USUAL_DELAY
+        hours for hours in range(-26, 27) if hours and -TOLERANCE <= age + hours * HOUR <= delay
     ]
     wall = newest.astimezone(zone).replace(tzinfo=None)
     offset = wall.replace(tzinfo=zone).utcoffset()

@@ -53,9 +53,13 @@ class Findings:
     answers: list[tuple[str, object]] = field(default_factory=list)
     """The payloads as they came, with what they are."""
     asked_for_events: bool = False
-    """Whether t:connect told the events of the range, be it that there are none."""
+    """Whether Tandem told the events of the range, be it that there are none."""
     newest: datetime | None = None
     """The last instant of which the pump's data know."""
+    uploaded: datetime | None = None
+    """When the pump last uploaded, if that is known."""
+    disagreement: str = ""
+    """Sentences about where the pump's record of its clock and its zone differ."""
     gapless: bool = False
     """Whether there are data of a kind that comes all the time, so that a gap means something."""
     host_ahead_seconds: float | None = None

@@ -9,9 +9,10 @@ from typing import Any
 import arrow
 
 from tconnectsync.api import TConnectApi
-from tconnectsync.check.results import Findings, Step, StopError
+from tconnectsync.check.login import WAIT, is_locked, log_in
+from tconnectsync.check.results import Findings, Step
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import ApiError, LoginError, NetworkError, TconnectsyncError
+from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
 from tconnectsync.sources.tconnect.pages import read_devices, settings_guid
 from tconnectsync.sources.tconnect.values import (
     number,
@@ -24,7 +25,6 @@ KNOWN_VERSION = "t:connect 7.17.2.3"
 """The version of the web site that this program was made for."""
 
 DELIVERIES = ("profileDeliveryEvents", "algorithmDeliveryEvents", "tempDeliveryEvents")
-LOCKED = ("lock", "disabled", "suspended", "attempts")
 ELSEWHERE = ("region", "country")
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
@@ -77,19 +77,8 @@ class TConnectSteps:
         ]
 
     def _log_in(self) -> str:
-        try:
-            login = self._api.controliq.logins.current()
-        except LoginError as error:
-            raise StopError(f"{_ended(error)} {login_advice(error)}") from error
-        except NetworkError as error:
-            raise StopError(
-                f"{error} Check the connection of this computer and REQUESTS_PROXY, and that no "
-                "firewall of its network keeps it from Tandem."
-            ) from error
-        except TconnectsyncError as error:
-            raise StopError(str(error)) from error
+        login = log_in(self._api.controliq.logins, login_advice, self._findings)
         self._findings.redactor.learn("USER_GUID", login.user_guid)
-        self._findings.redactor.learn("TOKEN", login.token.value)
         version = login.software_version
         if version in (None, KNOWN_VERSION):
             return f"The web site is {version or 'of unknown version'}."
@@ -239,11 +228,8 @@ def login_advice(error: LoginError) -> str:
     text = str(error).lower()
     if error.can_retry or (error.status or 0) >= 500:
         return "t:connect itself is in trouble; try again later."
-    if any(word in text for word in LOCKED):
-        return (
-            "The account is locked. Do not try again for half an hour; if it stays locked, use "
-            "“Forgot password” on Tandem's web site."
-        )
+    if is_locked(error):
+        return WAIT
     if any(word in text for word in ELSEWHERE):
         return (
             "The account belongs to another region than the web site at TCONNECT_WEB_URL. Log in "
@@ -255,10 +241,6 @@ def login_advice(error: LoginError) -> str:
         "region only, TCONNECT_WEB_URL is wrong. Do not just try again: too many wrong tries lock "
         "the account."
     )
-
-
-def _ended(error: LoginError) -> str:
-    return f"{str(error).removesuffix('.')}."
 
 
 def _of_ws2(ask: Callable[[], Mapping[str, Any]], features: str) -> Mapping[str, Any]:

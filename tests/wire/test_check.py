@@ -9,17 +9,17 @@ import json
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.api import Account, TConnectApi
+from tconnectsync.api import TConnectApi
 from tconnectsync.check import Check, State
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
@@ -29,7 +29,17 @@ from tconnectsync.demo.tconnect.pages import OLD_SERIAL_NUMBER
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL, cloud, computer
+from tconnectsync.sources import tandem_api
+from tests.support.command import (
+    EMAIL,
+    NEW_YORK,
+    PASSWORD,
+    SECRET,
+    SERIAL,
+    Cloud,
+    cloud,
+    computer,
+)
 
 FIRST = date(2024, 6, 3)
 WALL_NOW = datetime.combine(FIRST, time(15, 0)) + timedelta(days=1)
@@ -54,21 +64,24 @@ CLOCKS = ("This computer's clock", "Pump's clock and zone")
 EVERY_STEP = ("Settings", *TANDEM, *NIGHTSCOUT, *CLOCKS)
 
 Answer = Response | Fault | None
+AnyCloud = TypeVar("AnyCloud", bound=Cloud)
 
 
 @dataclass
-class Bench:
+class Bench(Generic[AnyCloud]):
     """The two services, and a check of them that need not wait."""
 
-    tconnect: SimulatedTConnect
+    tandem: AnyCloud
     site: SmallNightscout
     changes: dict[str, str | None] = field(default_factory=dict)
     now: datetime = NOW
+    cache: Path | None = None
+    """Where logins are kept; nowhere if it is not set."""
 
     @property
     def environment(self) -> dict[str, str]:
         """All variables that are set."""
-        usual = computer(Path(), self.tconnect, self.site.url, SECRET).variables
+        usual = computer(Path(), self.tandem, self.site.url, SECRET).variables
         return {k: v for k, v in {**usual, **self.changes}.items() if v is not None}
 
     def check(self, days: int = 1, until: datetime | None = None) -> dict[str, tuple[State, str]]:
@@ -78,7 +91,7 @@ class Bench:
             self.environment,
             {},
             now=lambda: self.now,
-            tandem=partial(_tandem, sleep=waits.append),
+            tandem=partial(_tandem, cache=self.cache, sleep=waits.append),
             nightscout=partial(_nightscout, sleep=waits.append),
         )
         end = until or check.started
@@ -89,7 +102,7 @@ class Bench:
 
     def fail(self, path: str, answer: Answer, method: str = "") -> None:
         """Let all requests to Tandem whose path begins so be answered in this way."""
-        self.tconnect.fault = _fault(path, answer, method)
+        self.tandem.fault = _fault(path, answer, method)
 
     def fail_nightscout(self, path: str, answer: Answer, method: str = "") -> None:
         """Let all requests to Nightscout whose path begins so be answered in this way."""
@@ -104,15 +117,11 @@ def _fault(path: str, answer: Answer, method: str) -> Callable[[Request], Answer
     return fault
 
 
-def _tandem(values: dict[str, Any], sleep: Callable[[float], None]) -> TConnectApi:
-    url = values["tconnect_web_url"]
-    account = Account(
-        values["tconnect_email"],
-        values["tconnect_password"],
-        web_url=url,
-        services_url=url,
-        ws2_url=url,
-    )
+def _tandem(
+    values: dict[str, Any], cache: Path | None, sleep: Callable[[float], None]
+) -> TConnectApi:
+    account = tandem_api(values).account
+    account = replace(account, token_cache=cache if values["cache_credentials"] else None)
     return TConnectApi(account, sleep=sleep, now=lambda: datetime.now(values["timezone_name"]))
 
 
@@ -121,17 +130,20 @@ def _nightscout(values: dict[str, Any], sleep: Callable[[float], None]) -> Night
     return NightscoutApi(values["ns_url"], values["ns_secret"], http)
 
 
+TConnectBench = Bench[SimulatedTConnect]
+
+
 @pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
-def any_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def any_bench(request: pytest.FixtureRequest) -> Iterator[TConnectBench]:
     yield from serve(request.param)
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench() -> Iterator[TConnectBench]:
     yield from serve(True)
 
 
-def serve(keyed_by_identifier: bool) -> Iterator[Bench]:
+def serve(keyed_by_identifier: bool) -> Iterator[TConnectBench]:
     with (
         cloud(live(FIRST, 2)) as tconnect,
         SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier, now=lambda: NOW) as site,
@@ -153,7 +165,9 @@ def not_tried(results: dict[str, tuple[State, str]]) -> list[str]:
 # All is well
 
 
-def test_where_all_is_well_every_step_says_so_and_nothing_is_written(any_bench: Bench) -> None:
+def test_where_all_is_well_every_step_says_so_and_nothing_is_written(
+    any_bench: TConnectBench,
+) -> None:
     results = any_bench.check()
 
     assert {name: state for name, (state, _) in results.items()} == dict.fromkeys(
@@ -167,29 +181,29 @@ def test_where_all_is_well_every_step_says_so_and_nothing_is_written(any_bench: 
     assert "12 minutes old" in results["Pump's clock and zone"][1]
 
 
-def test_a_check_logs_in_once_to_each_service(bench: Bench) -> None:
+def test_a_check_logs_in_once_to_each_service(bench: TConnectBench) -> None:
     bench.check()
-    logins = [e.request.path for e in bench.tconnect.log if e.request.method == "POST"]
+    logins = [e.request.path for e in bench.tandem.log if e.request.method == "POST"]
     # The web login takes the app's token, and the app has a login of its own.
     assert logins.count("/login.aspx") == 1
     assert logins.count("/cloud/oauth2/token") == 2
 
 
-def test_the_age_of_our_newest_treatments_is_told(bench: Bench) -> None:
+def test_the_age_of_our_newest_treatments_is_told(bench: TConnectBench) -> None:
     treatment = {"eventType": "Temp Basal", "enteredBy": "Pump (tconnectsync)"}
     bench.site.insert([treatment | {"created_at": "2024-06-03T19:00:00.000Z"}])
     text = bench.check()["Nightscout treatments"][1]
     assert "our newest Temp Basal is from a day ago, no Combo Bolus of ours yet" in text
 
 
-def test_a_long_range_is_asked_for_in_pieces_as_a_sync_does(bench: Bench) -> None:
+def test_a_long_range_is_asked_for_in_pieces_as_a_sync_does(bench: TConnectBench) -> None:
     results = bench.check(days=20, until=NOW - timedelta(hours=1))
-    asked = [e.request.query for e in bench.tconnect.log if "therapytimeline/" in e.request.path]
+    asked = [e.request.query for e in bench.tandem.log if "therapytimeline/" in e.request.path]
     assert [query["endDate"] for query in asked] == ["05-21-2024", "05-28-2024", "06-04-2024"]
     assert results["Basals and activities"][0] is State.OK
 
 
-def test_a_range_in_the_past_does_not_judge_the_clock(bench: Bench) -> None:
+def test_a_range_in_the_past_does_not_judge_the_clock(bench: TConnectBench) -> None:
     results = bench.check(until=NOW - timedelta(days=300))
     assert not_tried(results) == ["Pump's clock and zone"]
     assert "nothing was uploaded for these days" in results["Boluses and readings"][1]
@@ -209,7 +223,9 @@ def test_a_pump_without_control_iq_is_no_failure() -> None:
 # Settings
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_and_the_rest_is_tried(bench: Bench) -> None:
+def test_all_that_is_wrong_with_the_settings_is_told_and_the_rest_is_tried(
+    bench: TConnectBench,
+) -> None:
     bench.changes = {"NS_URL": None, "TCONNECT_PASSWORD": "password", "SYNC_GAPS": "maybe"}
     results = bench.check()
 
@@ -217,10 +233,18 @@ def test_all_that_is_wrong_with_the_settings_is_told_and_the_rest_is_tried(bench
     for name in ("NS_URL is not set", "TCONNECT_PASSWORD is not set", "SYNC_GAPS is not usable"):
         assert name in text
     assert not_tried(results) == ["Tandem", "Nightscout", *CLOCKS]
-    assert bench.tconnect.log == bench.site.log == []
+    assert bench.tandem.log == bench.site.log == []
 
 
-def test_nightscout_is_tried_where_only_tandem_s_settings_are_wrong(bench: Bench) -> None:
+def test_t_connect_is_not_asked_without_a_serial_number(bench: TConnectBench) -> None:
+    bench.changes = {"PUMP_SERIAL_NUMBER": None}
+    results = bench.check()
+    assert "PUMP_SERIAL_NUMBER is not set" in only_failed(results, "Settings")
+    assert not_tried(results) == ["Tandem", "Pump's clock and zone"]
+    assert bench.tandem.log == []
+
+
+def test_nightscout_is_tried_where_only_tandem_s_settings_are_wrong(bench: TConnectBench) -> None:
     bench.changes = {"TCONNECT_EMAIL": None}
     results = bench.check()
     only_failed(results, "Settings")
@@ -234,13 +258,13 @@ def notice(text: str) -> Response:
     return Response(f'<div class="notice_error">{text}</div>'.encode(), 200, "text/html")
 
 
-def test_a_wrong_password_is_tried_once_and_explained(bench: Bench) -> None:
+def test_a_wrong_password_is_tried_once_and_explained(bench: TConnectBench) -> None:
     bench.changes = {"TCONNECT_PASSWORD": "quite wrong"}
     results = bench.check()
 
     assert "Wrong e-mail address or password" in only_failed(results, "Tandem login")
     assert not_tried(results) == [*TANDEM[1:], "Pump's clock and zone"]
-    posts = [e.request.path for e in bench.tconnect.log if e.request.method == "POST"]
+    posts = [e.request.path for e in bench.tandem.log if e.request.method == "POST"]
     assert posts == ["/login.aspx"]
 
 
@@ -253,21 +277,23 @@ def test_a_wrong_password_is_tried_once_and_explained(bench: Bench) -> None:
         ("Invalid username or password", "Wrong e-mail address or password"),
     ],
 )
-def test_what_the_login_page_says_leads_to_advice(bench: Bench, said: str, sentence: str) -> None:
+def test_what_the_login_page_says_leads_to_advice(
+    bench: TConnectBench, said: str, sentence: str
+) -> None:
     bench.fail("/login.aspx", notice(said), "POST")
     text = only_failed(bench.check(), "Tandem login")
     assert said in text
     assert sentence in text
 
 
-def test_trouble_of_the_login_page_is_not_blamed_on_the_password(bench: Bench) -> None:
+def test_trouble_of_the_login_page_is_not_blamed_on_the_password(bench: TConnectBench) -> None:
     bench.fail("/login.aspx", Response(b"", 503))
     text = only_failed(bench.check(), "Tandem login")
     assert "t:connect itself is in trouble" in text
     assert "Wrong" not in text
 
 
-def test_no_way_to_tandem_is_a_matter_of_the_network(bench: Bench) -> None:
+def test_no_way_to_tandem_is_a_matter_of_the_network(bench: TConnectBench) -> None:
     bench.fail("/login.aspx", Fault.DROP)
     text = only_failed(bench.check(), "Tandem login")
     assert "REQUESTS_PROXY" in text
@@ -289,15 +315,17 @@ BLOCKED = Response(b"<html><h3>Web Page Blocked!</h3> Attack ID: 2</html>", 403,
         ("/cloud/account", 6),
     ],
 )
-def test_a_firewall_block_ends_all_steps_of_tandem(bench: Bench, path: str, step: int) -> None:
+def test_a_firewall_block_ends_all_steps_of_tandem(
+    bench: TConnectBench, path: str, step: int
+) -> None:
     bench.fail(path, BLOCKED)
     results = bench.check()
     assert "firewall blocks this address" in only_failed(results, TANDEM[step])
     assert [name for name in not_tried(results) if name in TANDEM] == list(TANDEM[step + 1 :])
-    assert bench.tconnect.log[-1].status == 403
+    assert bench.tandem.log[-1].status == 403
 
 
-def test_trouble_of_ws2_says_what_it_matters_to(bench: Bench) -> None:
+def test_trouble_of_ws2_says_what_it_matters_to(bench: TConnectBench) -> None:
     bench.fail("/basalsuspension", Response(b"", 404))
     text = only_failed(bench.check(), "Suspensions (ws2)")
     assert "matters only to PUMP_EVENTS" in text
@@ -316,7 +344,7 @@ def test_trouble_of_ws2_says_what_it_matters_to(bench: Bench) -> None:
     ],
 )
 def test_one_service_in_trouble_does_not_stop_the_others(
-    bench: Bench, path: str, step: str
+    bench: TConnectBench, path: str, step: str
 ) -> None:
     bench.fail(path, Response(b"", 500))
     results = bench.check()
@@ -324,7 +352,7 @@ def test_one_service_in_trouble_does_not_stop_the_others(
     assert set(not_tried(results)) <= {"Pump's clock and zone"}
 
 
-def test_an_unknown_serial_number_comes_with_the_known_ones(bench: Bench) -> None:
+def test_an_unknown_serial_number_comes_with_the_known_ones(bench: TConnectBench) -> None:
     bench.changes = {"PUMP_SERIAL_NUMBER": "12345678"}
     results = bench.check()
     only_failed(results, "Pump's serial number", "Upload counter")
@@ -333,12 +361,12 @@ def test_an_unknown_serial_number_comes_with_the_known_ones(bench: Bench) -> Non
         assert SERIAL not in results[step][1]
 
 
-def test_leading_zeros_of_the_serial_number_do_not_matter(bench: Bench) -> None:
+def test_leading_zeros_of_the_serial_number_do_not_matter(bench: TConnectBench) -> None:
     bench.changes = {"PUMP_SERIAL_NUMBER": f"00{SERIAL}"}
     assert {state for state, _ in bench.check().values()} == {State.OK}
 
 
-def test_an_answer_of_an_unexpected_form_is_one_failed_step(bench: Bench) -> None:
+def test_an_answer_of_an_unexpected_form_is_one_failed_step(bench: TConnectBench) -> None:
     bench.fail("/tconnect/therapyevents", Response(b'{"event": ["odd"]}'))
     text = only_failed(bench.check(), "Boluses and readings")
     assert "should not have happened (AttributeError)" in text
@@ -355,7 +383,7 @@ READABLE_BY_ALL = Response(
 )
 
 
-def test_a_wrong_secret_is_tried_once_where_nothing_is_public(any_bench: Bench) -> None:
+def test_a_wrong_secret_is_tried_once_where_nothing_is_public(any_bench: TConnectBench) -> None:
     any_bench.changes = {"NS_SECRET": "quite another secret"}
     results = any_bench.check()
     assert only_failed(results, "Nightscout").startswith("NS_SECRET is wrong.")
@@ -363,7 +391,7 @@ def test_a_wrong_secret_is_tried_once_where_nothing_is_public(any_bench: Bench) 
     assert [entry.status for entry in any_bench.site.log] == [401]
 
 
-def test_a_wrong_secret_is_noticed_also_where_everybody_may_read(any_bench: Bench) -> None:
+def test_a_wrong_secret_is_noticed_also_where_everybody_may_read(any_bench: TConnectBench) -> None:
     any_bench.changes = {"NS_SECRET": "quite another secret"}
     any_bench.fail_nightscout("status", READABLE_BY_ALL)
     results = any_bench.check()
@@ -371,7 +399,9 @@ def test_a_wrong_secret_is_noticed_also_where_everybody_may_read(any_bench: Benc
     assert not_tried(results) == ["Nightscout treatments"]
 
 
-def test_on_a_new_site_a_wrong_secret_is_not_sent_once_more_than_needed(bench: Bench) -> None:
+def test_on_a_new_site_a_wrong_secret_is_not_sent_once_more_than_needed(
+    bench: TConnectBench,
+) -> None:
     bench.changes = {"NS_SECRET": "quite another secret"}
     bench.fail_nightscout("status", READABLE_BY_ALL)
     bench.check()
@@ -385,7 +415,7 @@ def rights(**said: object) -> Response:
     return Response(json.dumps({"status": 200, "message": message}).encode())
 
 
-def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(bench: Bench) -> None:
+def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(bench: TConnectBench) -> None:
     def fault(request: Request) -> Response | None:
         if request.path.endswith("verifyauth"):
             return rights()
@@ -397,21 +427,21 @@ def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(bench: Bench) ->
     assert "api:treatments:update" in text
 
 
-def test_a_token_that_may_create_is_told_what_else_its_role_needs(bench: Bench) -> None:
+def test_a_token_that_may_create_is_told_what_else_its_role_needs(bench: TConnectBench) -> None:
     bench.fail_nightscout("verifyauth", rights())
     state, text = bench.check()["Nightscout secret"]
     assert state is State.OK
     assert "api:treatments:update" in text
 
 
-def test_a_site_without_verifyauth_is_judged_by_the_trial_write(bench: Bench) -> None:
+def test_a_site_without_verifyauth_is_judged_by_the_trial_write(bench: TConnectBench) -> None:
     bench.fail_nightscout("verifyauth", Response(b"", 404))
     state, text = bench.check()["Nightscout secret"]
     assert state is State.OK
     assert "It may create treatments." in text
 
 
-def test_careportal_that_is_off_is_named(bench: Bench) -> None:
+def test_careportal_that_is_off_is_named(bench: TConnectBench) -> None:
     off = {"status": "ok", "version": "15.0.7", "careportalEnabled": False}
     bench.fail_nightscout("status", Response(json.dumps(off).encode()))
     results = bench.check()
@@ -430,7 +460,7 @@ def test_careportal_that_is_off_is_named(bench: Bench) -> None:
     ],
 )
 def test_what_is_wrong_with_the_address_is_told(
-    bench: Bench, answer: Response | Fault, sentence: str
+    bench: TConnectBench, answer: Response | Fault, sentence: str
 ) -> None:
     bench.fail_nightscout("status", answer)
     results = bench.check()
@@ -442,7 +472,7 @@ def test_what_is_wrong_with_the_address_is_told(
 
 
 def test_a_computer_whose_clock_is_wrong_is_told_so_and_the_pump_is_not_blamed(
-    bench: Bench,
+    bench: TConnectBench,
 ) -> None:
     bench.now = NOW + timedelta(minutes=9)
     results = bench.check()
@@ -451,15 +481,15 @@ def test_a_computer_whose_clock_is_wrong_is_told_so_and_the_pump_is_not_blamed(
     assert "12 minutes old" in results["Pump's clock and zone"][1]
 
 
-def test_a_pump_whose_clock_is_fast_is_noticed(bench: Bench) -> None:
-    bench.tconnect.uploaded_until = WALL_NOW + timedelta(minutes=11)
+def test_a_pump_whose_clock_is_fast_is_noticed(bench: TConnectBench) -> None:
+    bench.tandem.uploaded_until = WALL_NOW + timedelta(minutes=11)
     text = only_failed(bench.check(), "Pump's clock and zone")
     assert re.search(r"lie (9|10|11) minutes in the future", text)
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Europe/Berlin"])
 def test_a_zone_that_does_not_fit_is_noticed_and_the_fitting_one_named(
-    bench: Bench, zone: str
+    bench: TConnectBench, zone: str
 ) -> None:
     bench.changes = {"TIMEZONE_NAME": zone}
     text = only_failed(bench.check(), "Pump's clock and zone")
@@ -467,19 +497,19 @@ def test_a_zone_that_does_not_fit_is_noticed_and_the_fitting_one_named(
     assert "UTC-4 would fit, for example America/New_York" in text
 
 
-def test_in_the_evening_a_zone_far_in_the_west_is_noticed_too(bench: Bench) -> None:
+def test_in_the_evening_a_zone_far_in_the_west_is_noticed_too(bench: TConnectBench) -> None:
     # On the pump, it is already tomorrow.
     bench.changes = {"TIMEZONE_NAME": "Pacific/Honolulu"}
     bench.now = NOW - timedelta(hours=13)
-    bench.tconnect.uploaded_until = WALL_NOW - timedelta(hours=13, minutes=12)
+    bench.tandem.uploaded_until = WALL_NOW - timedelta(hours=13, minutes=12)
     text = only_failed(bench.check(), "This computer's clock", "Pump's clock and zone")
     assert "behind Nightscout's" in text
 
 
-def test_a_pump_that_has_not_uploaded_for_hours_is_noticed(bench: Bench) -> None:
-    bench.tconnect.uploaded_until = WALL_NOW - timedelta(hours=5)
+def test_a_pump_that_has_not_uploaded_for_hours_is_noticed(bench: TConnectBench) -> None:
+    bench.tandem.uploaded_until = WALL_NOW - timedelta(hours=5)
     text = only_failed(bench.check(), "Pump's clock and zone")
-    assert "has not uploaded since: open the t:connect app" in text
+    assert "has not uploaded since: open Tandem's app" in text
 
 
 # The report
@@ -536,32 +566,34 @@ def dresses(value: str, *, hashed: bool) -> set[str]:
 
 
 def talkative(
-    server: SimulatedTConnect | SmallNightscout, broken: str, personal: dict[str, str]
+    server: Cloud | SmallNightscout, broken: str, personal: dict[str, str]
 ) -> Callable[[Request], Answer]:
     """Return a fault by which every answer, be it an error, is full of personal data.
 
+    What begins with the path ``broken`` is an error; only a login page has to be shown first.
     Some of it stands under keys that tell what it is, the most under those that do not.
     """
 
     def fault(request: Request) -> Answer:
         remarks = [f"<{f}>" for n, v in personal.items() for f in dresses(v, hashed=n in SET)]
         extra = {"remarks": [*remarks, dict(request.headers), request.path, request.query]}
-        if request.path.startswith(PATHS[broken]) and (server.log or broken != "Tandem login"):
+        if request.path.startswith(broken) and (server.log or request.path != "/login.aspx"):
             page = f'<div class="notice_error">{" ".join(remarks)} {json.dumps(extra)}</div>'
             return Response(page.encode(), 200 if request.method == "POST" else 403, "text/html")
         answer = server._handle(request)
         try:
             payload = json.loads(answer.body)
         except ValueError:
-            return None
+            return answer
         if not isinstance(payload, dict) or request.path.endswith("token"):
-            return None
+            return answer
         settings: dict[str, Any] = {
             "customTitle": FAMILY,
             "baseURL": f"https://{FAMILY}.example.org",
         }
         settings |= {"subject": {"sub": FAMILY, "emailAddress": f"x@{FAMILY}.example.org"}}
-        return Response(json.dumps({**payload, **extra, "settings": settings}).encode())
+        body = json.dumps({**payload, **extra, "settings": settings}).encode()
+        return replace(answer, body=body)
 
     return fault
 
@@ -571,15 +603,15 @@ FAMILY = "robins-sugar"
 
 @pytest.mark.parametrize("broken", PATHS)
 def test_nothing_personal_reaches_screen_log_or_report(
-    tmp_path: Path, bench: Bench, broken: str
+    tmp_path: Path, bench: TConnectBench, broken: str
 ) -> None:
     # Under harmless keys, only that can be recognised which the program has been told of.
-    personal = {**SET, "guid": bench.tconnect.user_guid, "host": bench.site.url[7:]}
+    personal = {**SET, "guid": bench.tandem.user_guid, "host": bench.site.url[7:]}
     personal |= OWNER if broken != "Tandem login" else {}
     personal |= DEVICES if broken not in ("Tandem login", "Pump's serial number") else {}
-    for server in (bench.tconnect, bench.site):
-        server.fault = talkative(server, broken, personal)
-    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+    for server in (bench.tandem, bench.site):
+        server.fault = talkative(server, PATHS[broken], personal)
+    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
     run = home.run("--check-login", "-v", "--start-date", str(FIRST), "--end-date", str(FIRST))
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
 
@@ -590,20 +622,20 @@ def test_nothing_personal_reaches_screen_log_or_report(
     assert "DEBUG" in run.errors
     assert "Traceback" not in run.errors + report
     personal |= {"family": FAMILY}
-    personal |= {f"token {n}": token for n, token in enumerate(bench.tconnect.tokens)}
+    personal |= {f"token {n}": token for n, token in enumerate(bench.tandem.tokens)}
     assert leaked(run.output + run.errors, personal) == []
     assert leaked(report, personal) == []
 
 
 def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
-    tmp_path: Path, bench: Bench
+    tmp_path: Path, bench: TConnectBench
 ) -> None:
     file = tmp_path / "tconnectsync-check-output.log"
     file.write_text("from before")
     file.chmod(0o666)
     old = file.open(encoding="utf-8")
 
-    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
     home.run("--check-login", "--start-date", str(FIRST), "--end-date", str(FIRST))
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -614,9 +646,9 @@ def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
 
 
 def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
-    tmp_path: Path, bench: Bench
+    tmp_path: Path, bench: TConnectBench
 ) -> None:
-    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
     run = home.run("--check-login")
     assert "Tandem did not tell the names" not in run.output
 
@@ -624,14 +656,14 @@ def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
         private = ("/cloud/account", "/cloud/usersettings")
         return Response(b"{}", 403) if request.path.startswith(private) else None
 
-    bench.tconnect.fault = refused
+    bench.tandem.fault = refused
     run = home.run("--check-login")
     assert "Tandem did not tell the names" in run.output
     assert re.search("Upload counter: +ok", run.output)
 
 
-def test_the_report_holds_lines_versions_and_answers(tmp_path: Path, bench: Bench) -> None:
-    home = computer(tmp_path, bench.tconnect, bench.site.url, SECRET)
+def test_the_report_holds_lines_versions_and_answers(tmp_path: Path, bench: TConnectBench) -> None:
+    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
     run = home.run("--check-login", "--start-date", str(FIRST), "--end-date", str(FIRST))
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
 

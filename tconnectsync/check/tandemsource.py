@@ -1,0 +1,290 @@
+"""The steps of a check that ask Tandem Source: login, pumps, the log of one, its profiles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Any
+
+import arrow
+
+from tconnectsync.api import TConnectApi
+from tconnectsync.api.tandemsource.tokens import TokenCache
+from tconnectsync.check.login import WAIT, is_locked, log_in
+from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.logclock import LogClock
+from tconnectsync.errors import LoginError, TconnectsyncError
+from tconnectsync.sources.tandemsource import ASKED_FOR, basals, boluses, modes, notices, sensor
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
+from tconnectsync.sources.tandemsource.names import plainly_named
+from tconnectsync.sources.tandemsource.pumps import Pump, choose, read_pumps
+from tconnectsync.sources.tandemsource.records import Record, records_of
+from tconnectsync.sources.tandemsource.settings import pump_settings
+from tconnectsync.sources.tandemsource.status import DAILY_BASAL
+
+DAY = timedelta(days=1)
+
+Dated = tuple[datetime, Record]
+"""An entry of the log with its true instant."""
+
+KINDS = {
+    "basals": (basals.DELIVERY,),
+    "boluses": (boluses.IMMEDIATE, boluses.EXTENDED),
+    "readings": sensor.SENSORS,
+    "suspensions and resumptions": basals.SUSPENSIONS,
+    "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
+    "alarms": (notices.ALARM, notices.MALFUNCTION),
+    "sleep and exercise": modes.CODES,
+    "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
+    "CGM alerts": tuple(sensor.ALERTS),
+    "battery": (DAILY_BASAL,),
+}
+"""What the entries of the log are about, by their codes."""
+REGULAR = ("basals", "boluses", "readings")
+"""What comes every day; that there are none is worth telling."""
+GAPLESS = (*KINDS["basals"], *KINDS["readings"])
+MOST_NAMED = 5
+"""So many kinds of what is not understood are named."""
+
+
+class TandemSourceSteps:
+    """Asks Tandem Source for what a sync needs.
+
+    Args:
+        api: the clients; they must log in when they are first used, not take a saved login.
+        cache: where the new login takes the place of the saved one, so that it is not one more.
+        clock: the pump's clock.
+        values: the settings by field name.
+        wanted: the range to ask for.
+        now: the current instant.
+        findings: where to leave what is found.
+    """
+
+    def __init__(
+        self,
+        api: TConnectApi,
+        cache: TokenCache | None,
+        clock: PumpClock,
+        values: Mapping[str, Any],
+        wanted: TimeRange,
+        now: datetime,
+        findings: Findings,
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._clock = clock
+        self._region: str = values["tconnect_region"]
+        self._serial: str = values["pump_serial_number"]
+        self._codes = None if values["fetch_all_event_types"] else sorted(ASKED_FOR)
+        self._wanted = wanted
+        self._now = now
+        self._findings = findings
+        self._is_guardian = False
+        self._pump: Pump
+        """Chosen by the second step, without which there are no further ones."""
+
+    def steps(self) -> list[Step]:
+        """Return the steps in the order in which they depend on each other."""
+        return [
+            ("Tandem login", self._log_in),
+            ("Account and pumps", self._choose_pump),
+            ("Pump's log", self._read_log),
+            ("Profiles", self._read_profiles),
+        ]
+
+    def _log_in(self) -> str:
+        login = log_in(self._api.tandemsource.logins, self._advice, self._findings)
+        self._findings.redactor.learn("PUMPER_ID", login.pumper_id)
+        self._findings.redactor.learn("ACCOUNT_ID", login.account_id)
+        if self._cache:
+            self._cache.save(login)
+        return f"It is an account of the {self._region} region."
+
+    def _advice(self, error: LoginError) -> str:
+        tried = f"The region tried is {self._region}."
+        if error.can_retry or error.status != 401:
+            return tried
+        if is_locked(error):
+            return f"{tried} {WAIT}"
+        return f"{tried} Do not just try again: too many wrong tries lock the account."
+
+    def _choose_pump(self) -> str:
+        try:
+            pumps = self._fetch_pumps()
+            pump, warning = choose(pumps, self._serial, self._clock, self._now)
+        except TconnectsyncError as error:
+            # Without a pump, there is nothing to read.
+            raise StopError(str(error)) from error
+        self._require_choice(pump, pumps)
+        self._pump = pump
+        self._findings.uploaded = pump.uploaded
+        if warning:
+            raise TconnectsyncError(warning)
+        others = f"; the account also has {_endings(pumps, pump)}" if len(pumps) > 1 else ""
+        why = "as PUMP_SERIAL_NUMBER says" if self._serial else "the one in use"
+        return f"It is {_named(pump)}, {why}{others}. {self._last_upload(pump)}"
+
+    def _fetch_pumps(self) -> list[Pump]:
+        pumper = self._api.tandemsource.pumper()
+        self._keep("account and pumps", pumper)
+        pumps = read_pumps(pumper, self._clock)
+        if not pumps:
+            account = self._api.tandemsource.account()
+            self._keep("account of a guardian", account)
+            pumps = read_pumps(account, self._clock)
+            self._is_guardian = bool(pumps)
+        for pump in pumps:
+            self._findings.redactor.learn("ASSIGNMENT_ID", pump.assignment_id)
+        return pumps
+
+    def _keep(self, what: str, payload: dict[str, Any]) -> None:
+        """Keep what tells of the person; their whole name stands under a key that many have."""
+        person = {name: payload.get(name) for name in ("firstName", "lastName", "name")}
+        self._findings.owner_known |= any(person.values())
+        self._findings.redactor.learn_from({"fullName": person["name"]})
+        # A profile may be named after somebody, too.
+        self._findings.keep(what, _without_names(payload))
+
+    def _require_choice(self, pump: Pump, pumps: Sequence[Pump]) -> None:
+        """Refuse a pump that has nothing, or that was taken only because it is listed first.
+
+        Raises:
+            StopError: it is such a pump.
+        """
+        if pump.newest or pump.uploaded:
+            return
+        if not self._is_guardian:
+            raise StopError(
+                f"The pump {_named(pump)} has never uploaded. Connect it to Tandem's app on the "
+                "phone, or upload it once from a computer."
+            )
+        if not self._serial and len(pumps) > 1:
+            raise StopError(
+                "This is a guardian's account, in which Tandem Source does not tell which pump is "
+                f"in use. Set PUMP_SERIAL_NUMBER to the one of these: {_endings(pumps)}."
+            )
+
+    def _last_upload(self, pump: Pump) -> str:
+        if not pump.uploaded:
+            return "When it last uploaded is not known."
+        age = arrow.get(pump.uploaded).humanize(arrow.get(self._now))
+        return f"It last uploaded {age} ({self._clock.here(pump.uploaded):%Y-%m-%d %H:%M})."
+
+    def _read_log(self) -> str:
+        pump = self._pump
+        # The days that a sync asks for.
+        first = self._clock.day(self._wanted.start) - DAY
+        last = self._clock.day(self._wanted.end) + DAY
+        source = self._api.tandemsource
+        payload = source.pump_logs(pump.assignment_id, first, last, self._codes)
+        self._findings.keep("pump's log", payload)
+        skipped: Counter[str] = Counter()
+        entries = self._entries(payload, pump, skipped)
+        self._findings.asked_for_events = True
+        return f"{self._told(entries, pump)}{_skipped(skipped)}"
+
+    def _entries(
+        self, payload: dict[str, list[Any]], pump: Pump, skipped: Counter[str]
+    ) -> list[Dated]:
+        """Return the entries of the range; one that goes on until now has what is later, too.
+
+        Raises:
+            TconnectsyncError: there are some, but none that can be used.
+        """
+        events = payload["events"]
+        changes = records_of(payload["clockChanges"] + events, CLOCK_CODES, Counter())
+        clock = LogClock(
+            self._clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
+        )
+        self._findings.disagreement = clock.disagreement
+        records = records_of(events, KNOWN_CODES, skipped)
+        if skipped and not records:
+            raise TconnectsyncError(
+                f"Nothing in it can be used.{_skipped(skipped)} A newer tconnectsync is needed."
+            )
+        instants = clock.instants([((each.group, each.sequence), each.wall) for each in records])
+        is_open = self._wanted.end >= self._now
+        return [
+            (at, record)
+            for at, record in zip(instants, records, strict=True)
+            if self._wanted.start <= at and (is_open or at < self._wanted.end)
+        ]
+
+    def _told(self, entries: Sequence[Dated], pump: Pump) -> str:
+        """Note the newest entry; return in words what there is."""
+        if not entries:
+            newest = f"{pump.newest:%Y-%m-%d %H:%M}" if pump.newest else "unknown"
+            return (
+                "No entries for these days: the pump was not in use or has not uploaded them. Its "
+                f"newest entry on Tandem Source: {newest}. Try other days: --start-date and "
+                "--end-date."
+            )
+        codes = Counter(record.code for _, record in entries)
+        self._findings.gapless = any(codes[code] for code in GAPLESS)
+        _, first = min(entries, key=itemgetter(0))
+        self._findings.newest, last = max(entries, key=itemgetter(0))
+        return (
+            f"{len(entries)} entries from {first.wall:%Y-%m-%d %H:%M} to "
+            f"{last.wall:%Y-%m-%d %H:%M} by the pump's clock: {', '.join(_counts(codes))}."
+        )
+
+    def _read_profiles(self) -> str:
+        if self._is_guardian and not self._pump.settings:
+            raise NotTriedError("Tandem Source does not show the pump's settings to a guardian.")
+        profiles = pump_settings(self._pump.settings).profiles
+        if not any(profile.active for profile in profiles):
+            raise TconnectsyncError(
+                f"{_number(len(profiles), 'profile')}, but which one is in use is not told. "
+                "Switch on a profile of the pump and upload it; this matters only to PROFILES."
+            )
+        segments = sum(len(profile.segments) for profile in profiles)
+        return f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
+
+
+def _ending(pump: Pump) -> str:
+    return f"…{pump.serial[-4:]}"
+
+
+def _named(pump: Pump) -> str:
+    return f"{_ending(pump)} ({pump.model})" if pump.model else _ending(pump)
+
+
+def _endings(pumps: Iterable[Pump], besides: Pump | None = None) -> str:
+    return ", ".join(_ending(pump) for pump in pumps if pump is not besides)
+
+
+def _counts(codes: Counter[int]) -> list[str]:
+    """Return how many entries there are of each kind."""
+    found = {kind: sum(codes[code] for code in of_kind) for kind, of_kind in KINDS.items()}
+    counts = [f"{n} {kind}" for kind, n in found.items() if n or kind in REGULAR]
+    return [*counts, f"{codes.total() - sum(found.values())} others"]
+
+
+def _skipped(skipped: Counter[str]) -> str:
+    """Return what is not understood in words, as sentences that follow others."""
+    if not skipped:
+        return ""
+    named = [f"{what} ({times} times)" for what, times in skipped.most_common(MOST_NAMED)]
+    more = f" and {len(skipped) - MOST_NAMED} other kinds" if len(skipped) > MOST_NAMED else ""
+    return f" Not understood: {', '.join(named)}{more}."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _without_names(payload: object) -> object:
+    """Return a copy of a payload without the values of all keys that are just "name"."""
+    match payload:
+        case Mapping():
+            return {
+                key: "[NAME]" if plainly_named({key: value}).get("name") else _without_names(value)
+                for key, value in payload.items()
+            }
+        case list():
+            return [_without_names(item) for item in payload]
+    return payload
