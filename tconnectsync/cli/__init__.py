@@ -7,11 +7,12 @@ imported when it is needed, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tconnectsync.cli.options import check_testing, parse
+from tconnectsync.cli.options import check_available, parse
 from tconnectsync.cli.report import (
     keep_quiet,
     print_plan,
@@ -28,19 +29,28 @@ if TYPE_CHECKING:
 
     from tconnectsync.config import Settings
     from tconnectsync.domain.clock import TimeRange
+    from tconnectsync.sources.tandemsource.file import LogFile
     from tconnectsync.sync.cycle import Cycle, Outcome
 
 log = logging.getLogger(__name__)
 
+GARBAGE_WORTH_LOOKING = 50_000
+"""Payloads are trees of very many small objects, in which the collector would look in vain."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; return 0 when done, 1 when something failed, 2 for wrong use."""
+    """Run the program; return 0 when done, 1 when something failed, 2 for wrong use.
+
+    ``--auto-update`` also returns 2 for wrong credentials: nobody should start it again before they
+    are mended.
+    """
     try:
         options = parse(arguments)
+        gc.set_threshold(GARBAGE_WORTH_LOOKING)
         if options.demo:
             from tconnectsync.demo.show import demo
 
-            demo(print)
+            demo(print, *filter(None, [options.source]))
             return 0
         if options.check_login:
             return check_login(options)
@@ -67,16 +77,39 @@ def sync(options: argparse.Namespace) -> int:
     from tconnectsync.sync.assemble import assemble
 
     settings = _settings(options)
+    file = _log_file(options, settings)
     cycle = assemble(
         settings,
         options.features,
+        source=file,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else keep_quiet,
     )
-    wanted = _range(options, settings, cycle)
+    if file and options.start_date is None:
+        wanted = file.covered
+    else:
+        wanted = _range(options, settings, cycle)
     _announce(wanted, options, cycle)
     outcome = cycle.run(wanted, progress, in_order=options.start_date is None)
     return report(outcome, options, cycle.clock)
+
+
+def _log_file(options: argparse.Namespace, settings: Settings) -> LogFile | None:
+    """Return the saved log that is to be imported, if any."""
+    if options.import_log is None:
+        return None
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from tconnectsync.domain.clock import PumpClock
+    from tconnectsync.sources.tandemsource.file import LogFile
+
+    return LogFile(
+        Path(options.import_log),
+        PumpClock(settings.timezone_name),
+        ignore_zero_basals=settings.ignore_zero_unit_basal,
+        now=datetime.now(UTC),
+    )
 
 
 def auto_update(options: argparse.Namespace) -> int:
@@ -184,7 +217,9 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     environment, files = _given(options)
     settings = config.load(environment, files)
-    check_testing(options.features, enabled=settings.enable_testing_modes)
+    check_available(
+        options.features, settings.tconnect_source, testing_enabled=settings.enable_testing_modes
+    )
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, Redactor(settings.secrets))
     for notice in config.notices(environment, files):
         log.warning(notice)
@@ -196,8 +231,9 @@ def _given(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]
     from tconnectsync.util.cli import given_values
 
     environment, files = given_values()
-    if options.source:
-        environment["TCONNECT_SOURCE"] = options.source
+    source = "tandem-source" if options.import_log else options.source
+    chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
+    environment |= {name: value for name, value in chosen.items() if value is not None}
     return environment, files
 
 

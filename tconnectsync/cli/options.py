@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from tconnectsync import __version__
+from tconnectsync.config import TCONNECT
 from tconnectsync.errors import UsageError
-from tconnectsync.sync.features import DEFAULT, FEATURES
+from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
 if TYPE_CHECKING:
     from datetime import date
@@ -29,19 +30,37 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.features = [name for group in options.features for name in group.split(",") if name]
     _check_features(options.features)
     _check_dates(options)
+    if options.import_log is not None:
+        _check_import(options)
     if options.check_login and options.auto_update:
         raise UsageError("--check-login cannot be combined with --auto-update.")
     return options
 
 
-def check_testing(names: Sequence[str], *, enabled: bool) -> None:
-    """Refuse features that are still being tested unless ``ENABLE_TESTING_MODES`` allows them.
+def _check_import(options: argparse.Namespace) -> None:
+    for name in ("auto_update", "check_login", "demo"):
+        if getattr(options, name):
+            raise UsageError(f"--import-log cannot be combined with --{name.replace('_', '-')}.")
+    if options.source == TCONNECT:
+        raise UsageError("--import-log reads the log of Tandem Source; leave out --source.")
+    if options.days is not None:
+        raise UsageError(
+            "--import-log syncs all of the log; for a part of it, give --start-date and --end-date."
+        )
+
+
+def check_available(names: Sequence[str], source: str, *, testing_enabled: bool) -> None:
+    """Refuse features that a source lacks, or that are still being tested there.
 
     Raises:
-        UsageError: one of the features is, and they are not allowed.
+        UsageError: the source lacks one of the features, or one is still being tested and
+            ``ENABLE_TESTING_MODES`` does not allow that.
     """
-    testing = [name for name in names if FEATURES[name].testing]
-    if testing and not enabled:
+    lacking = [name for name in names if source in FEATURES[name].lacking]
+    if lacking:
+        raise UsageError(f"{source} does not tell what {', '.join(lacking)} needs. Leave it out.")
+    testing = [name for name in names if source in FEATURES[name].testing]
+    if testing and not testing_enabled:
         raise UsageError(
             f"Still being tested: {', '.join(testing)}. To use that all the same, set "
             "ENABLE_TESTING_MODES=true in the environment or in .env."
@@ -64,14 +83,14 @@ def _check_dates(options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     names = "\n".join(
-        f"  {feature.name:<29} {feature.meaning}" + " (testing)" * feature.testing
+        f"  {feature.name:<29} {feature.meaning}" + _restriction(feature)
         for feature in FEATURES.values()
     )
     parser = _Parser(
         prog="tconnectsync",
         description="Copies what a Tandem insulin pump did from Tandem's cloud into Nightscout.",
-        epilog=f"features (those marked with testing need ENABLE_TESTING_MODES=true):\n{names}\n\n"
-        "exit codes: 0 done, 1 something failed, 2 wrong use",
+        epilog=f"features (those still being tested need ENABLE_TESTING_MODES=true):\n{names}\n\n"
+        "exit codes: 0 done, 1 something failed, 2 wrong use (with --auto-update also a password)",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -88,12 +107,20 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what to sync (default: {' '.join(DEFAULT)})",
     )
     add("--pretend", action="store_true", help="show what would be written, write nothing")
-    add("--source", help="the cloud to sync from, instead of TCONNECT_SOURCE: tconnect")
+    add("--source", help="the cloud to sync from: tandem-source (default) or tconnect")
+    add("--region", help="where your account is: US (default) or EU")
+    add("--import-log", metavar="FILE", help="sync a saved pump log instead of asking a cloud")
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="go on for ever: sync when the pump uploads")
     add("--check-login", action="store_true", help="try every login and service, say what is wrong")
     add("-v", "--verbose", action="store_true", help="say more about what is done")
     return parser
+
+
+def _restriction(feature: Feature) -> str:
+    if feature.lacking:
+        return f" (not on {', '.join(feature.lacking)})"
+    return f" (testing on {', '.join(feature.testing)})" if feature.testing else ""
 
 
 def _days(text: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -68,6 +69,8 @@ WRONG_USE = {
     "--start-date 2024-05-06 --end-date 2024-05-06 --days 2": "--days cannot be combined",
     "--start-date 2024-05-06 --end-date 2024-05-06 --auto-update": "--auto-update cannot be",
     "--start-date 2999-01-01 --end-date 2999-01-02": "2999-01-01 lies in the future",
+    "--start-date 9999-12-31 --end-date 9999-12-31": "9999-12-31 lies in the future",
+    "--start-date 0001-01-01 --end-date 9999-12-31": "0001-01-01 lies before there were pumps",
     "--start-date soon --end-date 2024-05-06": "'soon' is not a date",
     "--start-date 2024-02-30 --end-date 2024-05-06": "'2024-02-30' is not a date",
     "--days many": "'many' is not a number of days",
@@ -94,22 +97,32 @@ def check_wrong_use(run: Finished, sentence: str) -> None:
     assert sentence in run.errors
 
 
-def test_everything_that_is_not_configured_is_named_at_once(tmp_path: Path) -> None:
-    run = Computer(tmp_path, {}).run()
+NEEDED = {
+    "TCONNECT_EMAIL",
+    "TCONNECT_PASSWORD",
+    "NS_URL",
+    "NS_SECRET (or API_SECRET)",
+}
+
+
+BY_SOURCE = pytest.mark.parametrize(
+    ("source", "also"), [("tandem-source", set()), ("tconnect", {"PUMP_SERIAL_NUMBER"})]
+)
+
+
+@BY_SOURCE
+def test_everything_that_is_not_configured_is_named_at_once(
+    tmp_path: Path, source: str, also: set[str]
+) -> None:
+    run = Computer(tmp_path, {}).run("--source", source)
 
     assert (run.code, run.output) == (2, "")
     assert "Traceback" not in run.errors
-    assert missing(run) == {
-        "TCONNECT_EMAIL",
-        "TCONNECT_PASSWORD",
-        "PUMP_SERIAL_NUMBER",
-        "NS_URL",
-        "NS_SECRET (or API_SECRET)",
-        "TIMEZONE_NAME (or TZ)",
-    }
+    assert missing(run) == {*NEEDED, *also, "TIMEZONE_NAME (or TZ)"}
 
 
-def test_placeholders_are_no_configuration(tmp_path: Path) -> None:
+@BY_SOURCE
+def test_placeholders_are_no_configuration(tmp_path: Path, source: str, also: set[str]) -> None:
     placeholders = {
         "TCONNECT_EMAIL": "email@email.com",
         "TCONNECT_PASSWORD": "password",
@@ -118,16 +131,10 @@ def test_placeholders_are_no_configuration(tmp_path: Path) -> None:
         "NS_SECRET": "apisecret",
         "TIMEZONE_NAME": NEW_YORK,
     }
-    run = Computer(tmp_path, placeholders).run()
+    run = Computer(tmp_path, placeholders).run("--source", source)
 
     assert (run.code, run.output) == (2, "")
-    assert missing(run) == {
-        "TCONNECT_EMAIL",
-        "TCONNECT_PASSWORD",
-        "PUMP_SERIAL_NUMBER",
-        "NS_URL",
-        "NS_SECRET (or API_SECRET)",
-    }
+    assert missing(run) == {*NEEDED, *also}
 
 
 def missing(run: Finished) -> set[str]:
@@ -187,6 +194,14 @@ def test_it_syncs_however_it_is_started(desk: Desk, command: Sequence[str]) -> N
     assert shown(desk.site.treatments) == boluses
 
 
+def test_an_end_date_in_the_far_future_means_until_now(desk: Desk) -> None:
+    yesterday = datetime.now(ZoneInfo(NEW_YORK)).date() - timedelta(days=1)
+
+    run = desk.home.run(*days(yesterday, date.max), "--features", "BOLUS")
+
+    assert (run.code, run.counts) == (0, (0, 0, 0))
+
+
 @pytest.mark.parametrize("place", [".env", ".config/tconnectsync/.env"])
 def test_the_configuration_can_be_in_a_file(desk: Desk, place: str) -> None:
     values = {**desk.home.variables, "TCONNECT_PASSWORD": PASSWORD.replace('"', '\\"')}
@@ -234,6 +249,32 @@ def test_a_wrong_password_is_tried_once_and_named(desk: Desk) -> None:
     assert "Error logging in to t:connect" in problem
     assert [entry.request.method for entry in desk.tconnect.log] == ["GET", "POST"]
     assert desk.site.log == []
+
+
+@pytest.mark.parametrize("name", ["NS_SECRET", "TCONNECT_PASSWORD"])
+def test_wrong_credentials_end_auto_update_with_the_code_for_not_starting_it_again(
+    desk: Desk, name: str
+) -> None:
+    run = desk.home.run("--auto-update", **{name: WRONG})
+
+    assert run.code == 2
+    (problem,) = problems(run)
+    assert "Ending, because trying again would not help" in problem
+
+
+def test_a_cloud_that_refuses_its_own_login_is_not_logged_in_to_for_each_window(
+    desk: Desk,
+) -> None:
+    desk.tconnect.fault = lambda request: (
+        Response(b"", 401) if request.path.startswith("/tconnect/") else None
+    )
+    run = desk.home.run(*THREE_WINDOWS)
+
+    logins = [entry for entry in desk.tconnect.log if "txtLoginPassword" in str(entry.request.body)]
+    assert (run.code, len(logins)) == (1, 2)
+    (problem,) = problems(run)
+    assert "does not accept a login that it has only just given" in problem
+    assert run.repeats == [[*THREE_WINDOWS, "--features", "BASAL", "BOLUS"]]
 
 
 def problems(run: Finished) -> list[str]:

@@ -32,6 +32,11 @@ def test_dates_are_read_in_two_ways(text: str) -> None:
     assert parse(["--start-date", text, "--end-date", text]).start_date == date(2024, 2, 29)
 
 
+def test_the_first_and_the_last_date_one_can_write_are_read() -> None:
+    options = parse(["--start-date", "0001-01-01", "--end-date", "9999-12-31"])
+    assert (options.start_date, options.end_date) == (date.min, date.max)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -26,7 +26,7 @@ MAY_KNOW = {
     "check": {"api", "sources", "nightscout", "domain"},
     "demo": {"domain", "sync"},
     "util": {"sources", "api"},
-    "cli": {"stop", "sync", "check", "domain", "util", "demo"},
+    "cli": {"stop", "sync", "check", "sources", "domain", "util", "demo"},
     "__main__": {"cli"},
     "": {"util"},
 }
