@@ -1,7 +1,7 @@
 """``python -m tests.bench``: what a sync costs, in requests, time and memory.
 
-Each case is a simulated t:connect with some days of data and an empty Nightscout; the program
-syncs all of it twice. The targets are looked at in the end; none of them makes the bench fail.
+Each case is a simulated cloud with some days of data and an empty Nightscout; the program syncs
+all of it twice. The targets are looked at in the end; none of them makes the bench fail.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 
+from tconnectsync.config import SOURCES
+from tests.bench.event_log import Rates, measure
 from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports
-from tests.bench.servers import EMAIL, FIRST_DAY, PASSWORD, SECRET, Counts, Servers, serving
+from tests.bench.servers import FIRST_DAY, Counts, Servers, serving
+from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL
 
 COLUMNS = (
-    "   days  latency  run  documents  t:connect  Nightscout  writes  seconds  processor  peak MB"
+    "source         days  latency  run  documents  Tandem  Nightscout  writes  seconds  processor"
+    "  peak MB"
 )
 MOST_MEGABYTES = 70
 SAME_MEGABYTES = 0.1
@@ -25,12 +30,14 @@ SAME_MEGABYTES = 0.1
 MOST_SECONDS = {(90, 0): 5.0, (7, 20): 1.5}
 """By days and latency (ms)."""
 MOST_HELP_SECONDS = 0.15
+LEAST_JSON, LEAST_BINARY = 100_000, 300_000
 
 
 @dataclass(frozen=True)
 class Measured:
     """One run of the program: the ``number``-th with the same servers; ``latency`` in ms."""
 
+    source: str
     days: int
     latency: int
     number: int
@@ -41,8 +48,9 @@ class Measured:
     def row(self) -> str:
         counts, cost = self.counts, self.cost
         return (
-            f"{self.days:7}{self.latency:6} ms{self.number:5}{counts.documents:11}"
-            f"{counts.tconnect_requests:11}{counts.nightscout_requests:12}{counts.writes:8}"
+            f"{self.source:<14}{self.days:5}{self.latency:6} ms{self.number:5}"
+            f"{counts.documents:11}"
+            f"{counts.tandem_requests:8}{counts.nightscout_requests:12}{counts.writes:8}"
             f"{cost.seconds:9.2f}{cost.processor:11.2f}{cost.megabytes:9.1f}"
         )
 
@@ -63,15 +71,15 @@ def main() -> None:
     compileall.compile_dir(CHECKOUT / "tconnectsync", quiet=1)
     _say(COLUMNS)
     measured = []
-    for days in options.days:
-        for latency in options.latency:
-            with serving(days, latency / 1000) as servers:
-                for number in (1, 2):
-                    measured.append(_measure(servers, days, latency, number))
-                    _say(measured[-1].row)
+    for source, days, latency in product(options.source, options.days, options.latency):
+        with serving(source, days, latency / 1000) as servers:
+            for number in (1, 2):
+                counts, cost = _measure(servers, days)
+                measured.append(Measured(source, days, latency, number, counts, cost))
+                _say(measured[-1].row)
     help_seconds = fastest_help()
     _say("")
-    for target in [*_targets(measured), _help_target(help_seconds)]:
+    for target in [*_targets(measured), _help_target(help_seconds), *_log_targets(measure())]:
         verdict = "reached" if target.reached else "NOT REACHED"
         _say(f"{verdict:<12} {target.text}: {target.figure}")
     if help_seconds > MOST_HELP_SECONDS:
@@ -82,6 +90,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     add = parser.add_argument
+    add("--source", nargs="+", default=list(SOURCES), help="the clouds to sync from")
     add("--days", type=int, nargs="+", default=[7, 28, 90], help="days of data per case")
     add("--latency", type=int, nargs="+", default=[0, 20], help="ms added to every answer")
     return parser.parse_args()
@@ -92,7 +101,7 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _measure(servers: Servers, days: int, latency: int, number: int) -> Measured:
+def _measure(servers: Servers, days: int) -> tuple[Counts, Cost]:
     last_day = FIRST_DAY + timedelta(days=days - 1)
     cost = run(
         [
@@ -102,16 +111,13 @@ def _measure(servers: Servers, days: int, latency: int, number: int) -> Measured
         {
             "TCONNECT_EMAIL": EMAIL,
             "TCONNECT_PASSWORD": PASSWORD,
-            "PUMP_SERIAL_NUMBER": "90210042",
-            "TIMEZONE_NAME": "America/New_York",
-            "NS_URL": servers.nightscout_url,
+            "PUMP_SERIAL_NUMBER": SERIAL,
+            "TIMEZONE_NAME": NEW_YORK,
             "NS_SECRET": SECRET,
-            "TCONNECT_WEB_URL": servers.tconnect_url,
-            "TCONNECT_SERVICES_URL": servers.tconnect_url,
-            "TCONNECT_WS2_URL": servers.tconnect_url,
+            **servers.addresses,
         },
     )
-    return Measured(days, latency, number, servers.counts(), cost)
+    return servers.counts(), cost
 
 
 def _targets(measured: Sequence[Measured]) -> Iterator[Target]:
@@ -154,6 +160,21 @@ def _same_memory_target(measured: Sequence[Measured]) -> Target:
         f"peak memory the same for all days, give or take {SAME_MEGABYTES:.0%}",
         ", ".join(f"{days} days {peak:.1f} MB" for days, peak in peaks.items()),
         max(peaks.values()) <= min(peaks.values()) * (1 + SAME_MEGABYTES),
+    )
+
+
+def _log_targets(rates: Rates) -> Iterator[Target]:
+    json = f"{rates.json:,.0f} ({rates.text:,.0f} with parsing the text)"
+    yield Target(
+        f"log entries from JSON to events in a second ≥ {LEAST_JSON:,}",
+        json,
+        rates.json >= LEAST_JSON,
+    )
+    binary = f"{rates.binary:,.0f} ({rates.binary_events:,.0f} to events)"
+    yield Target(
+        f"binary log records decoded in a second ≥ {LEAST_BINARY:,}",
+        binary,
+        rates.binary >= LEAST_BINARY,
     )
 
 

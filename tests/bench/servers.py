@@ -15,12 +15,11 @@ from typing import Any
 
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
-from tconnectsync.demo.tconnect import SimulatedTConnect
+from tests.support.command import SECRET, addresses, cloud, tandem_source
 
 FIRST_DAY = date(2024, 4, 1)
 """The clocks do not change in the 90 days from here on, and nothing of them is still going on."""
 
-EMAIL, PASSWORD, SECRET = "someone@example.org", "a password", "a secret of the site"
 PATIENCE = 60.0
 """Seconds until the servers count as broken."""
 
@@ -29,20 +28,20 @@ PATIENCE = 60.0
 class Counts:
     """What the servers saw since they were last asked, and what is stored by now."""
 
-    tconnect_requests: int
+    tandem_requests: int
     nightscout_requests: int
     writes: int
     documents: int
 
 
 class Servers:
-    """A simulated t:connect and a small Nightscout that run elsewhere."""
+    """A simulated cloud of Tandem's and a small Nightscout that run elsewhere."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.tconnect_url: str
-        self.nightscout_url: str
-        self.tconnect_url, self.nightscout_url = self._receive()
+        self.addresses: dict[str, str]
+        self.addresses = self._receive()
+        """The settings that lead to them."""
 
     def counts(self) -> Counts:
         """Return what happened since the last call."""
@@ -57,10 +56,12 @@ class Servers:
 
 
 @contextmanager
-def serving(days: int, latency: float) -> Iterator[Servers]:
+def serving(source: str, days: int, latency: float) -> Iterator[Servers]:
     """Serve some days of data and an empty Nightscout; every answer comes ``latency`` s later."""
     here, there = get_context("spawn").Pipe()
-    process = get_context("spawn").Process(target=_serve, args=(there, days, latency), daemon=True)
+    process = get_context("spawn").Process(
+        target=_serve, args=(there, source, days, latency), daemon=True
+    )
     process.start()
     there.close()
     try:
@@ -70,23 +71,22 @@ def serving(days: int, latency: float) -> Iterator[Servers]:
         process.join(PATIENCE)
 
 
-def _serve(connection: Connection, days: int, latency: float) -> None:
-    # A pump that was in use before, as nearly all are: else the first days need the CSV export.
+def _serve(connection: Connection, source: str, days: int, latency: float) -> None:
+    # A pump that was in use before, as nearly all are: else t:connect needs the CSV export.
     history = live(FIRST_DAY - timedelta(days=1), days + 1)
-    with (
-        SimulatedTConnect(history, email=EMAIL, password=PASSWORD, latency=latency) as tconnect,
-        SmallNightscout(SECRET, latency=latency) as nightscout,
-    ):
-        connection.send((tconnect.url, nightscout.url))
+    tandem = cloud(history) if source == "tconnect" else tandem_source(history)
+    tandem.latency = latency
+    with tandem, SmallNightscout(SECRET, latency=latency) as nightscout:
+        connection.send({"NS_URL": nightscout.url, **addresses(tandem)})
         while connection.recv():
             connection.send(
                 Counts(
-                    tconnect_requests=len(tconnect.log),
+                    tandem_requests=len(tandem.log),
                     nightscout_requests=len(nightscout.log),
                     writes=nightscout.writes,
                     documents=len(nightscout.treatments),
                 )
             )
             nightscout.writes = 0
-            for server in (tconnect, nightscout):
+            for server in (tandem, nightscout):
                 server.log.clear()

@@ -36,7 +36,7 @@ def _skip_for_given_site(what: str) -> NoReturn:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the first installation of Nightscout, limited by itself, off the clock of a test."""
     for item in items:
-        if "nightscout" in getattr(item, "fixturenames", ()):
+        if {"nightscout", "lasting_nightscout"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(func_only=True))
 
 
@@ -59,6 +59,23 @@ def nightscout(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
     it is that site instead, which must be a throw-away one: ALL ITS TREATMENTS ARE DELETED before
     each test. Tests that need its database or log are skipped then.
     """
+    yield from _site(request)
+
+
+@pytest.fixture(scope="module")
+def lasting_nightscout(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
+    """Give a Nightscout as `nightscout` does, but one for all tests of a module."""
+    yield from _site(request)
+
+
+@pytest.fixture
+def emptied_nightscout(lasting_nightscout: NightscoutSite) -> NightscoutSite:
+    """Give the `lasting_nightscout` without treatments; nothing else of it is deleted."""
+    lasting_nightscout.delete_treatments()
+    return lasting_nightscout
+
+
+def _site(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
     if url := os.environ.get("E2E_NS_URL"):
         site = GivenSite(url.rstrip("/"), os.environ["E2E_NS_SECRET"])
         site.delete_treatments()

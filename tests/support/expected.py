@@ -1,7 +1,7 @@
 """What a pump's history should look like in Nightscout, worked out from the history alone.
 
 Nothing of the program is used here; the texts are those of contract tconnect-processing §5, §6,
-§8 and §9.
+§8 and §9, and for Tandem Source those of tandem-source-processing §4 to §7.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tconnectsync.demo.history import ActivityRecord, BolusRecord, CgmReading, PumpHistory
+from tconnectsync.demo.history import (
+    ActivityRecord,
+    BolusRecord,
+    CgmReading,
+    PumpHistory,
+    SuspensionRecord,
+    basal_insulin,
+    bolus_insulin,
+    midnight,
+)
+from tconnectsync.demo.tandemsource.clock import Clocks
 
 OURS = "Pump (tconnectsync)"
 STATUS = {"completed": "Completed", "user aborted": "User Aborted", "running": "in progress"}
@@ -160,3 +170,142 @@ def _activities(activities: Iterable[ActivityRecord]) -> Iterator[Fact]:
 
 def _minutes(duration: timedelta) -> float:
     return round(duration.total_seconds() / 60, 3)
+
+
+# Tandem Source
+
+
+RATES = {"profile": "Profile", "temp": "TempRate", "algorithm": "Algorithm"}
+FIVE_MINUTES = timedelta(minutes=5)
+
+
+def logged(history: PumpHistory, clocks: Clocks) -> list[Fact]:
+    """Return what is to be shown of a history that comes from the pump's log, oldest first."""
+    facts = _logged(history)
+    return sorted(fact._replace(at=clocks.instant(fact.at)) for fact in facts)
+
+
+def _logged(history: PumpHistory) -> Iterator[Fact]:
+    stops = _standstills(history.suspensions)
+    yield from _logged_basals(history, stops)
+    for bolus in history.boluses:
+        yield from _logged_bolus(bolus)
+    for place, activity in enumerate(history.activities):
+        text = _how_logged(activity, place)
+        minutes = round(activity.duration_seconds / 60, 3)
+        yield Fact(activity.kind.title(), activity.start, text, minutes)
+    for stop in stops:
+        is_alarm = stop.reason == "alarm"
+        if is_alarm:
+            yield Fact("Alarm", stop.start, "EmptyCartridgeAlarm")
+        yield Fact("Basal Suspension", stop.start, ["UserAborted", "TerminatedByAlarm"][is_alarm])
+        if stop.end:
+            yield Fact("Basal Resume", stop.end, "Basal resumed")
+    for change in history.site_changes:
+        if change.part == "cartridge":
+            yield Fact("Insulin Change", change.at, "Cartridge Filled (180u filled)")
+            yield Fact("Note", change.at, "Tubing Filled")
+        else:
+            yield Fact("Site Change", change.at, "Cannula Filled (0.3u primed)")
+    if history.readings:
+        yield from _sensor_sessions(history)
+
+
+def _standstills(suspensions: Iterable[SuspensionRecord]) -> list[SuspensionRecord]:
+    """Return when the pump stood still; stops that follow each other are one."""
+    found: list[SuspensionRecord] = []
+    for stop in suspensions:
+        if stop.reason == "control-iq":
+            continue
+        if found and found[-1].end == stop.start:
+            found[-1] = replace(found[-1], end=stop.end)
+        else:
+            found.append(stop)
+    return found
+
+
+def _logged_basals(history: PumpHistory, stops: Iterable[SuspensionRecord]) -> Iterator[Fact]:
+    """Yield a piece for every five minutes, and one of zero where nothing more is delivered."""
+    followed = {segment.start for segment in history.basal} | {stop.start for stop in stops}
+    for segment in history.basal:
+        at = segment.start
+        while at < segment.end:
+            minutes = _minutes(min(FIVE_MINUTES, segment.end - at))
+            yield Fact("Temp Basal", at, RATES[segment.kind], minutes, segment.rate)
+            at += FIVE_MINUTES
+        if segment.end not in followed:
+            yield Fact("Temp Basal", segment.end, "Suspended", 5.0)
+    for stop in stops:
+        if stop.end:
+            yield Fact("Temp Basal", stop.start, "Suspended", _minutes(stop.end - stop.start))
+
+
+def _logged_bolus(bolus: BolusRecord) -> Iterator[Fact]:
+    """Yield what has ended; what is being delivered is not in the log yet."""
+    if bolus.completed is None:
+        return
+    text = "Extended Bolus" if bolus.extended else "Standard Bolus"
+    # Every other bolus of the simulated person comes from the phone.
+    text = f"BLE {text}" if bolus.request_id % 2 else text
+    text = "Automatic Bolus" if bolus.kind == "automatic" else text
+    if bolus.status != "completed":
+        text += f" ({STATUS[bolus.status]}: requested {bolus.requested_insulin:g} units)"
+    text += " (Override)" if bolus.override else ""
+    yield Fact("Combo Bolus", bolus.completed, text, insulin=bolus.insulin, carbs=bolus.carbs)
+    part = bolus.extended
+    if part and part.end:
+        yield Fact("Combo Bolus", part.end, "Extended Bolus", insulin=part.insulin)
+
+
+def _how_logged(activity: ActivityRecord, place: int) -> str:
+    """Return how it came about; every third of the simulated person's is another way."""
+    if activity.kind == "sleep":
+        return "Sleep (Manual)" if place % 3 else "Sleep (Scheduled)"
+    stopped = "" if place % 4 == 2 else " (Stopped by timer)"
+    return "Exercise" if place % 3 else f"Exercise (Timed){stopped}"
+
+
+def _sensor_sessions(history: PumpHistory) -> Iterator[Fact]:
+    """Yield the session that goes on when the history begins, and those of new sensors."""
+    put_on, stopped = timedelta(hours=9, minutes=15, seconds=10), timedelta(minutes=20, seconds=22)
+    for number in range(-8, history.days, 10):
+        begun = midnight(history.first_day) + timedelta(days=number) + put_on
+        yield Fact("Sensor Start", begun, "CGM Session Joined")
+        if number > 0:
+            yield Fact("Sensor Stop", begun + stopped, "CGM Session Stopped")
+
+
+# Insulin
+
+
+class Insulin(NamedTuple):
+    """U given as basals and as boluses."""
+
+    basal: float
+    bolus: float
+
+
+def delivered(history: PumpHistory) -> Insulin:
+    """Return what the pump gave, also just after the last day."""
+    span = midnight(history.first_day), history.end + timedelta(days=1)
+    return Insulin(basal_insulin(history, *span), bolus_insulin(history, *span))
+
+
+def insulin_shown(treatments: Iterable[Mapping[str, Any]]) -> Insulin:
+    """Return what a person reads off Nightscout (contract nightscout-api §4.4).
+
+    A temp basal is in force until it ends or the next one begins; one without a duration ends the
+    one before. Who entered it makes no difference.
+    """
+    treatments = list(treatments)
+    basals = sorted(
+        (datetime.fromisoformat(t["created_at"]), t.get("duration") or 0.0, t.get("absolute") or 0)
+        for t in treatments
+        if t["eventType"] == "Temp Basal"
+    )
+    ends = [*(at for at, _, _ in basals), datetime.max.replace(tzinfo=UTC)][1:]
+    basal = sum(
+        rate * min(minutes, (end - at) / timedelta(minutes=1)) / 60
+        for (at, minutes, rate), end in zip(basals, ends, strict=True)
+    )
+    return Insulin(basal, sum(treatment.get("insulin") or 0.0 for treatment in treatments))

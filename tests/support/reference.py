@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from tconnectsync.config import REQUIRED, RETIRED, VARIABLES, Variable
-from tconnectsync.sync.features import FEATURES
+from tconnectsync.sync.features import FEATURES, Feature
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,9 +68,15 @@ def feature_table() -> str:
     """Return the README's table of features."""
     lines = ["| feature | on by default | what appears in Nightscout |", "|---|---|---|"]
     for feature in FEATURES.values():
-        default = "yes" if feature.default else "testing" if feature.testing else ""
-        lines.append(f"| `{feature.name}` | {default} | {feature.meaning} |")
+        default = "yes" if feature.default else ""
+        lines.append(f"| `{feature.name}` | {default} | {feature.meaning}{_where(feature)} |")
     return "\n".join(lines)
+
+
+def _where(feature: Feature) -> str:
+    if feature.lacking:
+        return f" (not on {', '.join(feature.lacking)})"
+    return f" (testing on {' and '.join(feature.testing)})" if feature.testing else ""
 
 
 def filled_in(readme: str) -> str:

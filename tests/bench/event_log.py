@@ -1,0 +1,80 @@
+"""How many entries of the pump's log become events in a second, from JSON and binary records."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from tconnectsync.cli import GARBAGE_WORTH_LOOKING
+from tconnectsync.demo.history import midnight
+from tconnectsync.demo.person import live
+from tconnectsync.demo.tandemsource import as_served
+from tconnectsync.demo.tandemsource.binary import binary_log
+from tconnectsync.demo.tandemsource.clock import Clocks
+from tconnectsync.demo.tandemsource.log import pump_log
+from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.logclock import LogClock
+from tconnectsync.sources.tandemsource.binary import decode
+from tconnectsync.sources.tandemsource.entries import by_code
+from tconnectsync.sources.tandemsource.reader import USED, LogReader
+from tconnectsync.sources.tandemsource.records import Record, records_of
+from tests.bench.servers import FIRST_DAY
+from tests.support.command import NEW_YORK
+
+DAYS = 28
+"""The longest range that Tandem Source gives at once."""
+TRIES = 5
+PARTS = ("basals", "boluses", "activities", "suspensions", "notices", "cgm_alerts", "readings")
+ZONE = ZoneInfo(NEW_YORK)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Entries in a second of one processor."""
+
+    text: float
+    """From the text of an answer to events."""
+    json: float
+    """From JSON that has been parsed to events."""
+    binary: float
+    """From binary records to the entries of the log."""
+    binary_events: float
+    """From binary records to events."""
+
+
+def measure() -> Rates:
+    """Read a person's log in both forms several times, and return the best of each."""
+    gc.set_threshold(GARBAGE_WORTH_LOOKING)
+    entries = pump_log(live(FIRST_DAY, DAYS), Clocks(midnight(FIRST_DAY), ZONE)).entries
+    text = json.dumps([as_served(entry) for entry in entries])
+    parsed = json.loads(text)
+    data = binary_log(entries)
+    del entries
+    return Rates(
+        text=_rate(len(parsed), lambda: _events(records_of(json.loads(text), USED, Counter()))),
+        json=_rate(len(parsed), lambda: _events(records_of(parsed, USED, Counter()))),
+        binary=_rate(len(parsed), lambda: decode(data, Counter())),
+        binary_events=_rate(len(parsed), lambda: _events(decode(data, Counter()))),
+    )
+
+
+def _events(records: list[Record]) -> None:
+    clock = LogClock(PumpClock(ZONE), [], newest=None, uploaded=None)
+    log = by_code(records, clock, datetime.now(UTC))
+    reader = LogReader(lambda skipped: log)
+    assert all(getattr(reader, part)() for part in PARTS)
+
+
+def _rate(entries: int, read: Callable[[], object]) -> float:
+    best = float("inf")
+    for _ in range(TRIES):
+        began = time.process_time()
+        read()
+        best = min(best, time.process_time() - began)
+    return entries / best
