@@ -16,7 +16,7 @@ import pytest
 
 from tconnectsync.errors import LogFileError
 from tconnectsync.sources.tandemsource.binary import decode
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, REQUESTED_CODES
+from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tandemsource.records import Record, records_of
 
@@ -103,12 +103,12 @@ def test_every_event_that_anybody_knows_is_known() -> None:
     assert {int(row["event_id"]) for row in table("known-event-ids.csv")} == KNOWN_CODES
 
 
-def test_what_is_asked_for_is_what_the_web_app_asks_for_and_the_battery() -> None:
+def test_what_is_asked_for_is_what_the_web_app_asks_for() -> None:
     codes = load("tables/event-codes.json")
-    assert list(REQUESTED_CODES) == [*codes["requested_3_0_3"], 81]
-    assert {code for each in codes["synced_by_class"].values() for code in each} <= {
-        *REQUESTED_CODES
-    }
+    assert list(WEB_APP_CODES) == codes["requested_3_0_3"]
+    synced = {code for each in codes["synced_by_class"].values() for code in each}
+    battery = 81
+    assert synced - {*WEB_APP_CODES} == {battery}
 
 
 @pytest.mark.parametrize("name", CAPTURED)

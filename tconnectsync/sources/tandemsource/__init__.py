@@ -18,6 +18,7 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.tandemsource import basals, modes
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code
+from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.pumps import Pump, choose, read_pumps, upload_mark
 from tconnectsync.sources.tandemsource.reader import (
     LONG_LASTING,
@@ -31,7 +32,7 @@ from tconnectsync.sources.tandemsource.settings import pump_settings
 log = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
-ASKED_FOR = USED | set(CLOCK_CODES)
+ASKED_FOR = (USED | CLOCK_CODES) & set(WEB_APP_CODES)
 
 
 class TandemSource:

@@ -201,11 +201,11 @@ _WITHOUT_LAYOUT = (
 KNOWN_CODES = frozenset({*LAYOUTS, *_WITHOUT_LAYOUT})
 """Every event number that means something to somebody; others are worth a word in the log."""
 
-REQUESTED_CODES = (
+WEB_APP_CODES = (
     *(229, 5, 28, 4, 26, 562, 563, 566, 99, 279, 3, 16, 59, 21, 55, 20, 280, 64, 65, 66, 61, 33),
     *(371, 171, 369, 460, 172, 370, 461, 372, 480, 399, 256, 213, 406, 477, 394, 212, 404, 214),
     *(405, 486, 447, 313, 60, 14, 69, 57, 6, 90, 230, 140, 12, 11, 53, 559, 558, 565, 564, 13),
-    *(63, 203, 307, 191, 81),
+    *(63, 203, 307, 191),
 )
-"""What Tandem's own web app asks for, in its order (contract tandem-source-api §4.2), and 81, which
-holds the battery."""
+"""What Tandem's own web app asks for, in its order (contract tandem-source-api §4.2). Nobody knows
+whether the service lets one ask for others."""
