@@ -109,7 +109,7 @@ def an_afternoon() -> PumpHistory:
 
 LIFE = an_afternoon()
 LACKED_BY_TCONNECT = {
-    "Temp Basal": 2,  # the standstill for the new cartridge, and the one at the end
+    "Temp Basal": 1,  # the standstill for the new cartridge
     "Basal Suspension": 1,
     "Basal Resume": 2,
     "Insulin Change": 1,
