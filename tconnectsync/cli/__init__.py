@@ -10,6 +10,7 @@ import argparse
 import gc
 import logging
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 from tconnectsync.cli.options import check_available, parse
@@ -27,6 +28,7 @@ from tconnectsync.sync.features import FEATURES
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tconnectsync.cli.turns import Turns
     from tconnectsync.config import Settings
     from tconnectsync.domain.clock import TimeRange
     from tconnectsync.sources.tandemsource.file import LogFile
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 
 GARBAGE_WORTH_LOOKING = 50_000
 """Payloads are trees of very many small objects, in which the collector would look in vain."""
+PATIENCE = 120.0
+"""Seconds that a run which a person asked for waits for another to end; cycles are shorter."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,10 +77,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def sync(options: argparse.Namespace) -> int:
-    """Run one cycle as the options and the configuration say; return the exit code."""
-    from tconnectsync.sync.assemble import assemble
+    """Run one cycle as the options and the configuration say; return the exit code.
+
+    While another run writes to the site, one without dates leaves all to it: the next one catches
+    up. What a person asked for waits, and fails if that does not help.
+    """
+    from tconnectsync.cli.turns import turns
+    from tconnectsync.lock import TakenError
 
     settings = _settings(options)
+    by_a_person = options.start_date is not None or options.import_log is not None
+    try:
+        with turns(settings, options)(PATIENCE if by_a_person else 0.0):
+            return _sync(options, settings)
+    except TakenError as other:
+        if by_a_person:
+            raise TconnectsyncError(
+                f"{other}. Nothing was done; start this again when that one has ended."
+            ) from None
+        log.info("%s; this run leaves it to that one.", other)
+        return 0
+
+
+def _sync(options: argparse.Namespace, settings: Settings) -> int:
+    from tconnectsync.sync.assemble import assemble
+
     file = _log_file(options, settings)
     cycle = assemble(
         settings,
@@ -117,6 +142,7 @@ def auto_update(options: argparse.Namespace) -> int:
     import random
     import time
 
+    from tconnectsync.cli.turns import turns
     from tconnectsync.stop import Stop, Stopped
     from tconnectsync.sync.assemble import assemble
     from tconnectsync.sync.autoupdate import Loop, LoopSettings
@@ -133,7 +159,7 @@ def auto_update(options: argparse.Namespace) -> int:
     loop = Loop(
         LoopSettings.of(settings),
         latest_index=cycle.source.upload_counter,
-        run_cycle=_moving_cycle(options, settings, cycle),
+        run_cycle=_moving_cycle(options, settings, cycle, turns(settings, options)),
         log_in_anew=cycle.source.log_in_anew,
         pretend=options.pretend,
         clock=time.monotonic,
@@ -181,16 +207,21 @@ def check_login(options: argparse.Namespace) -> int:
 
 
 def _moving_cycle(
-    options: argparse.Namespace, settings: Settings, cycle: Cycle
+    options: argparse.Namespace, settings: Settings, cycle: Cycle, turns: Turns
 ) -> Callable[[], Outcome]:
-    """Return what syncs up to now, and what failed before once more."""
+    """Return what syncs up to now, and what failed before once more.
+
+    It waits for other runs, however long; to the loop a cycle left out would look like a failure,
+    or like one that found nothing.
+    """
     failed_from: datetime | None = None
 
     def run() -> Outcome:
         nonlocal failed_from
-        wanted = _range(options, settings, cycle, failed_from)
-        _announce(wanted, options, cycle)
-        outcome = cycle.run(wanted, progress, in_order=True)
+        with turns(inf):
+            wanted = _range(options, settings, cycle, failed_from)
+            _announce(wanted, options, cycle)
+            outcome = cycle.run(wanted, progress, in_order=True)
         failed_from = min((failure.window.start for failure in outcome.failures), default=None)
         say_what_was_done(outcome, options)
         if outcome.ended_by:

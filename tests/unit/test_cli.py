@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.report import commands
+from tconnectsync.cli.turns import turns
+from tconnectsync.config import Settings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.cycle import Failure
@@ -109,6 +115,43 @@ def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
     assert "duration: 5.0 -> 65.0" in shown[2]
     assert "2024-03-05T12:32:00+00:00  Combo Bolus" in shown[3]
     assert "insulin: 2.5, carbs: 40, notes: Standard" in shown[3]
+
+
+SETTINGS = cast("Settings", SimpleNamespace(ns_url="https://my-site.example.org"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
+def test_the_lock_lies_in_the_users_own_folder_for_caches(home: Path) -> None:
+    with turns(SETTINGS, parse([]))(0):
+        (file,) = home.rglob("*.lock")
+    assert file.parent.name in ("tconnectsync", "Cache")
+
+
+def test_pretending_takes_no_lock(home: Path) -> None:
+    with turns(SETTINGS, parse(["--pretend"]))(0):
+        assert list(home.rglob("*.lock")) == []
+
+
+def test_without_any_place_for_files_a_run_goes_on_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (no_folder := tmp_path / "no folder").touch()
+    for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(no_folder))
+
+    def none() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with turns(SETTINGS, parse([]))(0):
+        (record,) = caplog.records
+    assert record.message.startswith("No lock file can be made")
 
 
 def test_help_imports_nothing_heavy() -> None:

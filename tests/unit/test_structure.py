@@ -18,6 +18,7 @@ MAY_KNOW = {
     "config": set(),
     "http": set(),
     "stop": set(),
+    "lock": set(),
     "api": {"http"},
     "sources": {"api", "domain"},
     "nightscout": {"domain", "http"},
@@ -26,7 +27,7 @@ MAY_KNOW = {
     "check": {"api", "sources", "nightscout", "domain"},
     "demo": {"domain", "sync"},
     "util": {"sources", "api"},
-    "cli": {"stop", "sync", "check", "sources", "domain", "util", "demo"},
+    "cli": {"stop", "lock", "sync", "check", "sources", "domain", "util", "demo"},
     "__main__": {"cli"},
     "": {"util"},
 }
