@@ -45,6 +45,7 @@ class Settings:
     ignore_zero_unit_basal: bool
     catch_up_days: float
     sync_gaps: bool
+    alarm_safe_minutes: float
     nightscout_profile_upload_mode: str
     nightscout_profile_targets: str
     nightscout_profile_carbs_hr_value: str

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
+LONGEST_YOUTH = 60
+"""Minutes; nobody wants to see insulin later than that."""
 
 
 def text(value: str) -> str:
@@ -51,6 +53,13 @@ def amount(value: str) -> float:
     if not 0 <= number <= 1_000_000:
         raise ValueError("write a number that is not negative, for example 300")
     return number
+
+
+def young(value: str) -> float:
+    """Read the minutes for which something counts as young."""
+    if amount(value) > LONGEST_YOUTH:
+        raise ValueError(f"write a number of minutes from 0 to {LONGEST_YOUTH}")
+    return float(value)
 
 
 def pause(value: str) -> float:

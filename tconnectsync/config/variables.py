@@ -19,6 +19,7 @@ from tconnectsync.config.values import (
     switch,
     text,
     written,
+    young,
     zone,
 )
 
@@ -145,6 +146,13 @@ VARIABLES = (
         "older gaps as they are.",
         parse=switch,
         default="true",
+    ),
+    Variable(
+        "ALARM_SAFE_MINUTES",
+        "How old what the pump did by itself must be before it is written, because a treatment "
+        "younger than 10 minutes snoozes Nightscout's glucose alarms. 0 writes everything at once.",
+        parse=young,
+        default="10",
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_UPLOAD_MODE",

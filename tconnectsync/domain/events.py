@@ -5,6 +5,8 @@ carbohydrates in g, glucose in mg/dL. ``key`` names the event as the pump or its
 stays the same each time the event is reported, also when the event has grown or its zone was
 corrected meanwhile.
 ``begins`` and ``ends`` are the first and the last instant that the event has to do with.
+``by_itself`` marks what the pump did without being asked; where it does not tell who it was, nobody
+asked.
 ``log_ids`` are the numbers of the entries of the pump's log that tell of the event, the one that
 gives it its time first; they are empty where the cloud does not hand the log out.
 """
@@ -43,6 +45,11 @@ class Basal:
     told_as: str | None = None
     """What the pump's log calls the kind of delivery, where it has a word for it."""
     log_ids: tuple[int, ...] = ()
+
+    @property
+    def by_itself(self) -> bool:
+        """Always: the person changes a rate now and then, the pump every few minutes."""
+        return True
 
     @property
     def begins(self) -> datetime:
@@ -124,6 +131,12 @@ class Bolus:
     log_ids: tuple[int, ...] = ()
 
     @property
+    def by_itself(self) -> bool:
+        """Whether it was an automatic one, or the slow part of another, which ends by itself."""
+        is_slow_part = "Extended" in self.description and self.planned is None
+        return is_slow_part or "Automatic" in self.description or not self.description
+
+    @property
     def begins(self) -> datetime:
         """The instant of the request."""
         return self.requested_at
@@ -145,6 +158,10 @@ class Split:
     """Share of the immediate part, 0..100."""
     duration: timedelta | None
     """Over how long the rest is to be delivered, if known."""
+
+
+BY_HAND = "Sleep (Manual)"
+"""What the pump calls a sleep that the person began, not the schedule."""
 
 
 class ActivityKind(Enum):
@@ -174,6 +191,11 @@ class Activity:
     log_ids: tuple[int, ...] = ()
 
     @property
+    def by_itself(self) -> bool:
+        """Whether the pump began it: only the person begins exercise."""
+        return self.kind is not ActivityKind.EXERCISE and self.told_as != BY_HAND
+
+    @property
     def begins(self) -> datetime:
         """The first instant of the period."""
         return self.start
@@ -201,6 +223,11 @@ class Suspension:
     reason: Interruption
 
     @property
+    def by_itself(self) -> bool:
+        """Whether the pump stopped delivering without the person."""
+        return self.reason is Interruption.ALARM
+
+    @property
     def begins(self) -> datetime:
         """The instant of the event."""
         return self.at
@@ -209,6 +236,10 @@ class Suspension:
     def ends(self) -> datetime:
         """The instant of the event."""
         return self.at
+
+
+USER_ABORTED = "UserAborted"
+"""Why delivery was suspended, in the pump's word, when it was the person who did it."""
 
 
 class NoticeKind(Enum):
@@ -225,6 +256,10 @@ class NoticeKind(Enum):
     CGM_ALERT = "an alert about glucose or its sensor"
 
 
+FILLS = (NoticeKind.CARTRIDGE, NoticeKind.TUBING, NoticeKind.CANNULA)
+"""What the person does at a change of cartridge or site."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something that the pump noted down at one instant."""
@@ -237,6 +272,12 @@ class Notice:
     log_ids: tuple[int, ...]
     noted_at: datetime | None = None
     """When the pump noted it, if that is later than it happened."""
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether it was neither a fill nor a suspension by the person."""
+        by_person = self.kind is NoticeKind.SUSPENSION and self.text == USER_ABORTED
+        return not by_person and self.kind not in FILLS
 
     @property
     def begins(self) -> datetime:

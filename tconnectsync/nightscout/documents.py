@@ -82,6 +82,8 @@ class Wanted:
     """What it describes may still go on; Nightscout may already know it to be longer."""
     noted_at: datetime | None = None
     """When the pump noted it, where that is later; older versions took that for its time."""
+    by_itself: bool = False
+    """It shows what the pump did without the person; while young, it would silence alarms."""
 
     @property
     def identifier(self) -> str:
@@ -91,6 +93,11 @@ class Wanted:
 
 def documents(event: Event) -> Iterator[Wanted]:
     """Yield the treatments that show ``event``: one, or two for an extended bolus, or none."""
+    for want in _shown(event):
+        yield replace(want, by_itself=True) if event.by_itself else want
+
+
+def _shown(event: Event) -> Iterator[Wanted]:
     match event:
         case Basal():
             yield _basal(event)
@@ -140,7 +147,8 @@ def _bolus(bolus: Bolus) -> Iterator[Wanted]:
     if part and part.completed and part.insulin > 0:
         notes = f"{bolus.description}{_shortfall(part.status, part.requested)} (Extended part)"
         fields = _known(insulin=part.insulin, notes=notes)
-        yield _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
+        slow = _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
+        yield replace(slow, by_itself=True)
 
 
 def _bolus_notes(bolus: Bolus) -> str:

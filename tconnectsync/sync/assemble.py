@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -52,6 +52,7 @@ def assemble(
         fill_gaps=settings.sync_gaps,
         on_plan=on_plan,
         at_the_end={name: sync for name, sync in once.items() if name in features},
+        alarm_safe=timedelta(minutes=settings.alarm_safe_minutes),
     )
 
 

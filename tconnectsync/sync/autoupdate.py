@@ -152,8 +152,8 @@ class Loop:
     Args:
         settings: when to wait how long, and when to give up.
         latest_index: asks for the pump's upload counter; ``None`` if the cloud does not tell.
-        run_cycle: syncs up to now, what failed in earlier cycles included. Notes what fails in the
-            outcome; raises the error after which going on would be pointless.
+        run_cycle: syncs up to now, what failed or waited in earlier cycles included. Notes what
+            fails in the outcome; raises the error after which going on would be pointless.
         log_in_anew: makes the next request to the cloud begin with a new login.
         pretend: whether nothing is written; then what a cycle finds new says nothing about uploads.
         clock: returns seconds that only grow.
@@ -237,13 +237,14 @@ class Loop:
                 "Tandem does not tell whether this pump has uploaded, so every poll syncs. Check "
                 "PUMP_SERIAL_NUMBER."
             )
-        if uploaded or index is None or now >= self._repeat_at:
+        repeats = now >= self._repeat_at
+        if uploaded or index is None or repeats:
             news = self._sync()
             if news:
                 self._something_new()
             elif index is not None and self.index is not None and index > self.index:
                 self._nothing_new(now)
-            uploaded = uploaded or (index is None and news)
+            uploaded = uploaded or (index is None and news and not repeats)
         if uploaded:
             self._uploaded(now, index)
         else:
@@ -261,13 +262,18 @@ class Loop:
         """
         outcome = self._run_cycle()
         failures = outcome.failures
-        if failures and not outcome.created + outcome.updated + outcome.kept + len(outcome.others):
+        done = outcome.created + outcome.updated + outcome.kept + len(outcome.others)
+        if failures and not done + len(outcome.waiting):
             raise TconnectsyncError(failures[0].reason)
         self._repeat_at = inf
         if failures:
             self._repeat_soon(failures)
         else:
             self._partly_failed = 0
+        if outcome.more_in is not None:
+            # Once for all that waits: the next upload may be an hour away.
+            due = self._clock() + outcome.more_in.total_seconds()
+            self._repeat_at = min(self._repeat_at, due)
         return outcome.created + outcome.updated + len(outcome.others) > 0
 
     def _repeat_soon(self, failures: Sequence[Failure]) -> None:

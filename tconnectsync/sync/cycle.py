@@ -13,7 +13,7 @@ from typing import Any
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import Document, Wanted, documents
+from tconnectsync.nightscout.documents import Document, Wanted, documents, instant
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.apply import apply
@@ -36,6 +36,9 @@ A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored
 it was. Nightscout compares times as text: one that an older program left with a space instead of
 ``T`` sorts before its whole day, and its day is a local one.
 """
+
+TWO_CLOCKS = timedelta(seconds=30)
+"""How far the clock of Nightscout, by which it tells what is young, may be behind ours."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,15 @@ class Outcome:
     skipped: Counter[str] = field(default_factory=Counter)
     others: list[str] = field(default_factory=list)
     """What was written besides treatments, in words."""
+    waiting: dict[str, timedelta] = field(default_factory=dict)
+    """For how long treatments still have to wait until they may be written, by identifier."""
     ended_by: TconnectsyncError | None = None
     """What made going on pointless, if anything did; the failures say what was left undone."""
+
+    @property
+    def more_in(self) -> timedelta | None:
+        """After how long another cycle finds nothing waiting any more; ``None`` if nothing does."""
+        return max(self.waiting.values(), default=None)
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,13 @@ class Cycle:
     on_plan: Callable[[TimeRange, Plan], None]
     at_the_end: Mapping[str, Callable[[Reader], list[str]]]
     """What is synced once, by feature: is given the last window's reader, says what it wrote."""
+    alarm_safe: timedelta = timedelta(0)
+    """How old what the pump did by itself must be to be written; with 0 nothing waits.
+
+    A Nightscout that finds a treatment younger than ten minutes takes it that somebody is looking
+    after things, and snoozes its glucose alarms, urgent lows included (contract nightscout-api
+    §4.7).
+    """
 
     def run(
         self,
@@ -95,21 +112,28 @@ class Cycle:
 
         What fails is noted in the outcome and the rest goes on, unless the error says that going
         on makes no sense; then all of the rest is noted as not done. ``progress`` is given the
-        windows and hands them on one by one. With ``in_order`` a feature that failed waits in the
-        later windows too, so that the newest document still tells the next run where to catch up.
+        windows and hands them on one by one.
+
+        ``in_order`` is for a range that goes on where earlier runs left off. A feature that failed
+        then waits in the later windows too, so that the newest document still tells the next run
+        where to catch up; and what waited, while newer documents were written, is looked for also
+        somewhat before the range.
         """
         outcome = Outcome()
         before = Plan()
         chunks = list(windows(wanted, self.source.window_days, self.clock))
         remaining = self
         reader, read = None, None
+        look_back = self._young if in_order else timedelta(0)
         for window in progress(chunks):
             if not remaining.features:
                 break
             seen = len(outcome.failures)
             reader, read = self.source.read(window), window
             with _noting(outcome, TimeRange(window.start, wanted.end), window, remaining.features):
-                before = remaining._sync(reader, window, before, outcome)
+                since = window.start - (look_back if window == chunks[0] else timedelta(0))
+                shown = TimeRange(since, window.end)
+                before = remaining._sync(reader, window, shown, before, outcome)
             if outcome.ended_by:
                 return outcome
             if in_order:
@@ -125,10 +149,25 @@ class Cycle:
                 break
         return outcome
 
-    def _sync(self, reader: Reader, window: TimeRange, before: Plan, outcome: Outcome) -> Plan:
-        """Sync one window and return its plan; ``before`` is that of the window before it."""
+    @property
+    def _young(self) -> timedelta:
+        """Up to which age what the pump did by itself waits."""
+        return self.alarm_safe + TWO_CLOCKS if self.alarm_safe else timedelta(0)
+
+    def _sync(
+        self,
+        reader: Reader,
+        window: TimeRange,
+        shown: TimeRange,
+        before: Plan,
+        outcome: Outcome,
+    ) -> Plan:
+        """Sync one window and return its plan; ``before`` is that of the window before it.
+
+        Treatments are those of what touches ``shown``.
+        """
         events = self._events(reader, window, outcome)
-        plan = self._treatments(events, window, before)
+        plan = self._treatments(events, shown, before, outcome)
         if "CGM" in self.features:
             plan = self._with_entries(plan, events["readings"], window, outcome)
         if plan == Plan():
@@ -141,9 +180,12 @@ class Cycle:
         outcome.kept += plan.kept
         return plan
 
-    def _treatments(self, events: _Events, window: TimeRange, before: Plan) -> Plan:
+    def _treatments(
+        self, events: _Events, window: TimeRange, before: Plan, outcome: Outcome
+    ) -> Plan:
         """Plan the treatments of one window."""
-        wanted = self._wanted(events, window)
+        now = self.now()
+        wanted = self._wanted(events, window, now)
         if not wanted:
             return Plan()
         times = [at for want in wanted for at in (want.at, want.noted_at) if at]
@@ -151,8 +193,11 @@ class Cycle:
         if self.pretend:
             stored = _as_if_carried_out(before, stored)
         kinds = {want.body["eventType"] for want in wanted}
-        newest = None if self.fill_gaps else {k: self.nightscout.newest(k) for k in kinds}
-        plan = make_plan(wanted, stored, newest)
+        plan = make_plan(wanted, stored, None if self.fill_gaps else self._newest(kinds))
+        plan, waiting = _without_young(plan, wanted, now - self._young)
+        if waiting:
+            self._say_what_waits(waiting.values())
+            outcome.waiting |= {name: at + self._young - now for name, at in waiting.items()}
         counts = (len(wanted), len(stored), len(plan.create), len(plan.update))
         log.debug(
             "Treatments of %s to %s: %d wanted, %d stored around them, %d to create, %d to update.",
@@ -161,6 +206,25 @@ class Cycle:
             *counts,
         )
         return plan
+
+    def _newest(self, kinds: Iterable[str]) -> dict[str, datetime | None]:
+        """Return, per type, after when something is new: it may have waited for a while.
+
+        The newest treatment, by a person, may have been written while older ones waited.
+        """
+        newest = {kind: self.nightscout.newest(kind) for kind in kinds}
+        return {kind: at and at - self._young for kind, at in newest.items()}
+
+    def _say_what_waits(self, times: Iterable[datetime]) -> None:
+        times = list(times)
+        until = self.clock.here(max(times) + self._young)
+        log.info(
+            "%d %s by the pump itself %s until %s, so that alarms stay loud (ALARM_SAFE_MINUTES).",
+            len(times),
+            "treatment" if len(times) == 1 else "treatments",
+            "waits" if len(times) == 1 else "wait",
+            f"{until:%H:%M}",
+        )
 
     def _with_entries(
         self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
@@ -191,9 +255,8 @@ class Cycle:
             events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
         return events
 
-    def _wanted(self, events: _Events, window: TimeRange) -> list[Wanted]:
+    def _wanted(self, events: _Events, window: TimeRange, now: datetime) -> list[Wanted]:
         """Return the documents for what touches the window."""
-        now = self.now()
         return [
             want
             for part, found in events.items()
@@ -249,6 +312,25 @@ def _noting(
 def _answered_badly(error: TconnectsyncError) -> bool:
     """Tell whether one bad day may be the reason: the cloud answered, but with nothing usable."""
     return isinstance(error, ApiError) and error.divisible and error.status in (None, 500)
+
+
+def _without_young(
+    plan: Plan, wanted: Iterable[Wanted], since: datetime
+) -> tuple[Plan, dict[str, datetime]]:
+    """Take out of a plan what the pump did by itself and later than ``since``.
+
+    Also returns the times of that, by identifier.
+    """
+    by_itself = {want.identifier for want in wanted if want.by_itself}
+    planned = [*plan.create, *(update.after for update in plan.update)]
+    young = {
+        document["identifier"]: at
+        for document in planned
+        if document.get("identifier") in by_itself and (at := instant(document)) and at > since
+    }
+    create = [document for document in plan.create if document["identifier"] not in young]
+    update = [each for each in plan.update if each.after.get("identifier") not in young]
+    return replace(plan, create=create, update=update), young
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:

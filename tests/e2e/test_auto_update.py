@@ -236,6 +236,8 @@ HOUR_IN_SECONDS = 10.0
 LIKE_A_USER = {
     "AUTOUPDATE_DEFAULT_SLEEP_SECONDS": "300",
     "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS": "60",
+    # The time of the day does not run as fast as the loop's clock.
+    "ALARM_SAFE_MINUTES": "0",
 }
 
 

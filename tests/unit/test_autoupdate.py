@@ -421,6 +421,79 @@ def test_pretending_plans_every_cycle_and_expects_nothing_new(
     assert told == []
 
 
+# What waits until it silences no alarm
+
+
+def leaving(*waiting: float, created: int = 0) -> Outcome:
+    """Return what comes of a cycle after which treatments wait for so many minutes."""
+    minutes = {str(number): timedelta(minutes=each) for number, each in enumerate(waiting)}
+    return Outcome(created=created, kept=9, waiting=minutes)
+
+
+def test_a_cycle_follows_when_all_that_waits_is_old_enough_and_none_after_it() -> None:
+    world = World([30])
+    world.cycle_fault = lambda now: leaving(3, 8, created=5) if now == 30 else None
+    world.run(until=2 * HOUR)
+    assert world.cycles == [0, 30, 38]
+
+
+def test_what_follows_an_upload_is_no_upload_and_no_reason_to_worry(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(every(HOUR, until=DAY))
+
+    def cycle(now: float) -> Outcome:
+        new = world.new_at(now)
+        world.synced += new
+        return leaving(10, created=5) if new else Outcome(created=2, kept=9)
+
+    world.cycle_fault = cycle
+    with lines(caplog, "Autoupdate") as told:
+        world.run(until=world.uploads[-1] + 30)
+    assert (told, world.logins) == ([], [])
+    assert max(world.delays()) <= 5
+    assert max(world.delays()[20:]) <= 2
+    assert len(world.cycles) == 2 * (1 + len(world.uploads))
+
+
+def test_a_counter_that_moved_for_what_only_waits_yet_is_no_reason_to_log_in_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World([30])
+    world.cycle_fault = lambda now: leaving(9) if now == 30 else None
+    with lines(caplog, "Autoupdate") as told:
+        world.run(until=2 * HOUR)
+    assert world.cycles == [0, 30, 39]
+    assert (told, world.logins) == ([], [])
+
+
+def test_without_a_counter_what_has_waited_is_not_taken_for_an_upload() -> None:
+    world = World(settings=RESTARTING)
+    world.index_at = lambda now: None
+    world.new_at = lambda now: int(now == 8)
+    world.cycle_fault = lambda now: leaving(8 - now, created=int(now == 0)) if now < 8 else None
+    assert world.run(until=DAY) == 1
+    assert 8 in world.cycles
+    assert world.now == 180 + 3
+
+
+def test_what_waits_is_not_forgotten_when_the_cycle_after_it_fails() -> None:
+    world = World([30])
+    faults: dict[float, Exception | Outcome] = {30: leaving(8, created=5), 38: DOWN}
+    world.cycle_fault = faults.get
+    world.run(until=2 * HOUR)
+    assert world.cycles == [0, 30, 38, 38.5]
+
+
+def test_a_feature_that_failed_is_repeated_in_its_own_time_though_others_wait() -> None:
+    world = World([30])
+    failure = Failure(SOME_RANGE, ("BOLUS",), "It did not work.")
+    waits = replace(leaving(8), failures=[failure])
+    world.cycle_fault = lambda now: {30.0: waits, 30.5: leaving(7.5)}.get(now)
+    world.run(until=2 * HOUR)
+    assert world.cycles == [0, 30, 30.5, 38]
+
+
 # What goes wrong
 
 
