@@ -13,7 +13,7 @@ demo: .venv/installed
 
 test: .venv/installed-for-tests
 	@$(BIN)/python -m tests.support.provision
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed-for-tests
 	$(BIN)/ruff check .
