@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import date
 from functools import cache
 from html.entities import codepoint2name
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 SHORTEST = 6
 """A value shorter than this is replaced only where it stands as a word of its own."""
@@ -21,10 +21,14 @@ SHORTEST = 6
 WORTH_LEARNING = 3
 """A shorter value found on the way is hidden in its place but not looked for elsewhere."""
 
+MOST_BACKSLASHES = 15
+"""More than a JSON text in a repr of a repr has before a quotation mark."""
+
 _SHAPES = {
     "GUID": r"(?<![0-9a-z])[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-z])",
     "EMAIL": r"(?<![\w.+-])[\w.+-]+(?:@|%40|&#64;|\\u0040)[\w-]+(?:\.[\w-]+)+",
-    "TOKEN": r"(?<!\w)eyJ[\w-]{8,}\.[\w-]+\.[\w-]+",
+    "TOKEN": r"(?<!\w)eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/=-]{16,}",
+    "LOGIN": r"(?<=://)[^\s/?#@]+(?=@)",
 }
 """What is personal whatever it says, by its looks."""
 
@@ -38,6 +42,18 @@ _OWN = re.compile(
 _OTHERS = re.compile(
     r"^(patient|caregiver|guardian|parent|physician|doctor|clinic)|^(age|sn|sub|user|zip|city)$"
     r"|(address|phone|mobile|host|hostname|title|urls?\d*|framename\d*)$"
+)
+_OF_A_LOGIN = re.compile(r"^(code|codeverifier|state|session)$")
+
+# A key and its value as they stand in a payload, or in the text of an error that quotes one: in
+# JSON, in a repr (of JSON too, so that backslashes double); and in a query, a form or a cookie.
+_QUOTED = re.compile(
+    r"""(?P<before>(?P<mark>\\{0,4}["'])(?P<key>[\w .#/-]{2,40})(?P=mark)\s*:\s*[bu]?)"""
+    r"""(?P<value>(?P<quote>\\{0,4}["'])(?:(?!(?<!\\)(?P=quote)).)*(?P=quote)?|[\d.]+)""",
+    re.DOTALL,
+)
+_QUERY = re.compile(
+    r"""(?P<before>[?&;'"]\s?(?P<key>[\w.-]{2,40})=)(?P<value>[^\s&;,'"<>()\[\]]+)"""
 )
 
 
@@ -54,13 +70,19 @@ class Redactor:
         self._known: dict[str, tuple[str, str]] = {}
         self._pattern: re.Pattern[str] | None = None
         self._titles: list[str] = []
-        for name, secret in (secrets or {}).items():
-            self.learn(name, secret)
-            for form in _digests(secret) if secret else ():
-                self.learn(name, form)
+        for name, whole in (secrets or {}).items():
+            for secret in _secrets_in(whole):
+                self.learn(name, secret)
+                for form in _digests(secret):
+                    self.learn(name, form)
 
     def __call__(self, text: str) -> str:
-        """Return the text without what must not be shown."""
+        """Return the text without what must not be shown.
+
+        What it quotes under the personal keys of a payload is learned on the way.
+        """
+        for quotation in (_QUOTED, _QUERY):
+            text = quotation.sub(self._without_value, text)
         pattern = self._pattern or self._compile()
         return pattern.sub(lambda found: f"[{self._titles[(found.lastindex or 0) - 1]}]", text)
 
@@ -112,6 +134,18 @@ class Redactor:
                 return [self.clean(item) for item in payload]
         return payload
 
+    def _without_value(self, found: re.Match[str]) -> str:
+        """Return a quotation without its value, if that is personal; it may quote others itself."""
+        before, key, quoted = found["before"], found["key"], found["value"]
+        value = quoted.strip("\\\"'")
+        if value.startswith("[") and value.endswith("]"):
+            return found[0]  # It is hidden already.
+        if not (_is_personal(key, value) or _is_of_a_login(found)):
+            return before + found.re.sub(self._without_value, quoted)
+        self.learn_from({key: value})
+        mark = quoted[: len(quoted) - len(quoted.lstrip("\\\"'"))]
+        return f"{before}{mark}[{_title(key)}]{mark}"
+
     def _compile(self) -> re.Pattern[str]:
         # The longest first: a whole address before the host in it. Plain words come last, because
         # a name may be a part of somebody's e-mail address.
@@ -136,6 +170,17 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format the record and replace what must not be shown."""
         return self._redact(super().format(record))
+
+
+def _secrets_in(secret: str) -> Iterator[str]:
+    """Yield a secret, what of it is secret alone, and what others make of it."""
+    yield secret
+    if secret.isdecimal() and len(number := secret.lstrip("0")) >= WORTH_LEARNING:
+        yield number  # Clouds know a serial number as a number.
+    with suppress(ValueError):
+        parts = urlsplit(secret)
+        for part in (parts.username, parts.password) if parts.netloc else ():
+            yield unquote(part or "")
 
 
 def _digests(secret: str) -> Iterator[str]:
@@ -165,7 +210,7 @@ def _in_any_dress(char: str) -> str:
     if char.isascii() and char.isalnum():
         return char
     code = ord(char)
-    plain = {char, json.dumps(char)[1:-1], html.escape(char), f"\\{char}", f"\\u{code:04x}"}
+    plain = {char, json.dumps(char)[1:-1], html.escape(char), f"\\u{code:04x}"}
     plain |= {f"&#{code};", f"&#{code:03};", f"&#x{code:x};"}
     if name := codepoint2name.get(code):
         plain.add(f"&{name};")
@@ -175,7 +220,10 @@ def _in_any_dress(char: str) -> str:
     forms = plain | in_url | {quote(form, safe="") for form in in_url}
     if char == " ":
         forms.add("+")
-    return f"(?:{'|'.join(re.escape(form) for form in sorted(forms, key=len, reverse=True))})"
+    # Each time that somebody quotes a quotation, the backslashes double.
+    before = rf"(?:\\|%5C){{0,{MOST_BACKSLASHES}}}"
+    choices = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+    return f"{before}(?:{choices})"
 
 
 def _texts(payload: object, key: str = "") -> Iterator[tuple[str, str]]:
@@ -196,6 +244,10 @@ def _is_personal(key: object, value: object) -> bool:
         return False
     plain = _plain(str(key))
     return any(pattern.search(plain) for pattern in (_BIRTH, _PERSON, _OWN, _OTHERS))
+
+
+def _is_of_a_login(found: re.Match[str]) -> bool:
+    return found.re is _QUERY and bool(_OF_A_LOGIN.search(_plain(found["key"])))
 
 
 def _plain(key: str) -> str:

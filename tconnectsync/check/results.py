@@ -50,7 +50,7 @@ class Findings:
     """What steps found out, for later steps and for the report."""
 
     redactor: Redactor
-    answers: list[tuple[str, object]] = field(default_factory=list)
+    answers: list[tuple[str, object]] = field(default_factory=list, repr=False)
     """The payloads as they came, with what they are."""
     asked_for_events: bool = False
     """Whether Tandem told the events of the range, be it that there are none."""

@@ -6,10 +6,11 @@ Values come from the environment, else from the first ``.env`` file found. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tconnectsync.config.values import is_near
 from tconnectsync.config.variables import (
     REQUIRED,
     RETIRED,
@@ -161,7 +162,23 @@ def notices(environment: Mapping[str, str], files: Mapping[str, str]) -> list[st
     for name, reason in RETIRED.items():
         if name in environment or name in files:
             sentences.append(f"{name} has no effect any more: {reason}.")
-    return sentences
+    return [*sentences, *_risks(readable(environment, files)[0])]
+
+
+def _risks(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what makes the connection to Nightscout less safe than it could be."""
+    url = values.get("ns_url", "")
+    if url.lower().startswith("http:") and not is_near(url):
+        yield (
+            "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
+            "unencrypted, and others on the way can read and use them. Write https:// if your "
+            "site offers it."
+        )
+    if values.get("ns_skip_tls_verify"):
+        yield (
+            "NS_SKIP_TLS_VERIFY is on: nothing proves that what answers at NS_URL is your site, "
+            "and it gets NS_SECRET all the same. Only for a site in your own network."
+        )
 
 
 def _given(

@@ -7,11 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+NEAR = tuple(
+    map(
+        ip_network,
+        (
+            *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+            *("::1/128", "fc00::/7", "fe80::/10"),
+        ),
+    )
+)
+"""Addresses of this computer and of private networks."""
 
 SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
@@ -86,15 +98,28 @@ def serial(value: str) -> str:
 
 def address(value: str) -> str:
     """Read a web address; it may have a path."""
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        parts = urlsplit("")  # The text of this error repeats what may be a password.
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("write a whole address, for example https://my-site.example.com")
-    if parts.username or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(
             "write the address alone, without name, password or anything after a question mark "
             "(a token belongs into NS_SECRET)"
         )
     return value
+
+
+def is_near(url: str) -> bool:
+    """Tell whether a web address is one of this computer or of the network that it is in."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
+    return any(address in network for network in NEAR if network.version == address.version)
 
 
 def optional(parse: Callable[[str], str]) -> Callable[[str], str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) 
     """Show what the program does on the standard error output.
 
     What the redactor knows is not shown. Calling it again changes the level and the redactor.
+    Other libraries stay silent: their warnings name whole addresses, with what is in them.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter(redactor or Redactor()))
@@ -37,6 +39,8 @@ def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) 
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
 
 def given_values() -> tuple[dict[str, str], dict[str, str]]:

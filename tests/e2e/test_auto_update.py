@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -29,7 +28,6 @@ from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.demo.tconnect.view import SERIAL_NUMBER
 from tests.support.command import (
     ALL_FEATURES,
-    CHECKOUT,
     NEW_YORK,
     SECRET,
     Computer,
@@ -97,10 +95,7 @@ def running(
             [sys.executable, "-c", HURRIED, str(haste), "--auto-update", *options],
             cwd=home.folder,
             env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(home.folder),
-                "PYTHONPATH": str(CHECKOUT),
-                **home.variables,
+                **home.environment,
                 "PUMP_SERIAL_NUMBER": f"00{SERIAL_NUMBER}",
                 **OFTEN,
                 **changes,

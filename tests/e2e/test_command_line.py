@@ -114,7 +114,7 @@ BY_SOURCE = pytest.mark.parametrize(
 def test_everything_that_is_not_configured_is_named_at_once(
     tmp_path: Path, source: str, also: set[str]
 ) -> None:
-    run = Computer(tmp_path, {}).run("--source", source)
+    run = Computer(tmp_path, {}).run("--source", source, TZ=None)
 
     assert (run.code, run.output) == (2, "")
     assert "Traceback" not in run.errors

@@ -35,6 +35,9 @@ SCRIPT = shutil.which("tconnectsync", path=str(Path(sys.executable).parent))
 COMMAND = (SCRIPT,) if SCRIPT else AS_MODULE
 """The installed command, or the module where the tests run on a checkout alone."""
 
+HOST_ZONE = {"TZ": os.environ["E2E_HOST_TZ"]} if "E2E_HOST_TZ" in os.environ else {}
+"""Sets the time zone of the computer, which must make no difference, if one is given."""
+
 ALL_FEATURES = ("--features", "BASAL", "BOLUS", "PUMP_EVENTS")
 
 _COUNTS = re.compile(r"(\d+) created, (\d+) updated, (\d+) unchanged\.\n")
@@ -75,23 +78,29 @@ class Computer:
     """Where a user runs the command.
 
     ``folder`` is the working directory and the home; ``variables`` are all that is set besides
-    where programs are found.
+    where programs are found. Its time zone is that of the tester's computer unless ``E2E_HOST_TZ``
+    names another.
     """
 
     folder: Path
     variables: Mapping[str, str]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """All that a process here finds set."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(CHECKOUT),
+            **HOST_ZONE,
+            **self.variables,
+        }
+
     def run(
         self, *arguments: str, command: Sequence[str] = COMMAND, **changes: str | None
     ) -> Finished:
         """Run the command; ``changes`` are variables set otherwise, or unset, this time."""
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
-            "PYTHONPATH": str(CHECKOUT),
-            **self.variables,
-            **changes,
-        }
+        environment = {**self.environment, **changes}
         run = subprocess.run(
             [*command, *arguments],
             cwd=self.folder,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import logging
 import re
 import sys
@@ -78,7 +79,7 @@ def test_a_password_is_found_however_it_is_written(text: str) -> None:
 def test_base64_hides_nothing_from_us(before: str) -> None:
     password = "correct horse battery"
     coded = base64.b64encode(f"{before}{password}:end".encode()).decode()
-    shown = Redactor({"PASSWORD": password})(f"Basic {coded}")
+    shown = Redactor({"PASSWORD": password})(f"Login {coded}")
     assert "[PASSWORD]" in shown
     assert coded[6:20] not in shown
 
@@ -184,3 +185,79 @@ def test_personal_keys_are_hidden_at_any_depth() -> None:
         "hasControlIQ": True,
         "dose": 1,
     }
+
+
+QUOTED = {
+    "firstName": "May",
+    "name": "May Sample-Doe",
+    "lastName": "Sample-Doe",
+    "dateOfBirth": "1990-02-03T00:00:00",
+    "serialNumber": 90210042,
+    "access_token": "half \"quoted\" 'token'",
+    "headers": {"api-secret": "0123456789", "Cookie": "UserGUID=x; accessToken=abcdef"},
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(QUOTED),
+        repr(QUOTED),
+        repr(json.dumps(QUOTED)),
+        json.dumps({"message": json.dumps(QUOTED)}),
+        json.dumps(QUOTED)[:-20],
+        repr(RuntimeError("It broke.", QUOTED)),
+    ],
+)
+def test_what_an_error_quotes_of_a_payload_is_hidden_and_learned(text: str) -> None:
+    redactor = Redactor()
+    shown = redactor(text)
+    hidden = ("May", "Doe", "1990", "90210042", "quoted", "0123456789", "abcdef")
+    assert not [value for value in hidden if value in shown]
+    assert "[FIRST_NAME]" in shown
+    assert redactor("May, 90210042") == "[FIRST_NAME], [SERIAL_NUMBER]"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET /x?sn=90210042&day=1", "GET /x?sn=[SN]&day=1"),
+        ("'code=abc&code_verifier=def'", "'code=[CODE]&code_verifier=[CODE_VERIFIER]'"),
+        ("Bearer abcdefgh12345678", "Bearer [TOKEN]"),
+        ("proxy http://robin:pass@10.0.0.1:80", "proxy http://[LOGIN]@10.0.0.1:80"),
+        (
+            "'eventCode': 'custom', \"kind\": \"token\"",
+            "'eventCode': 'custom', \"kind\": \"token\"",
+        ),
+        ("KeyError: 'serialNumber'", "KeyError: 'serialNumber'"),
+        ("f(token=login.token)", "f(token=login.token)"),
+        ("TCONNECT_PASSWORD=(hidden)", "TCONNECT_PASSWORD=(hidden)"),
+        ("'password': '[PASSWORD]'", "'password': '[PASSWORD]'"),
+    ],
+)
+def test_what_addresses_and_forms_carry_is_hidden_and_nothing_else(text: str, shown: str) -> None:
+    assert Redactor()(text) == shown
+
+
+@pytest.mark.parametrize("quotations", range(4))
+def test_a_password_is_found_however_often_it_was_quoted(quotations: int) -> None:
+    text = SECRETS["PASSWORD"]
+    for _ in range(quotations):
+        text = json.dumps(text)
+    assert "wörd" not in redact(text)
+    assert "ss w" not in redact(text)
+
+
+def test_the_login_in_a_proxys_address_is_as_secret_as_the_address() -> None:
+    redactor = Redactor({"REQUESTS_PROXY": "http://robin:hidden%2Bwell@10.0.0.1:8080"})
+    assert redactor("hidden+well of robin") == "[REQUESTS_PROXY] of [REQUESTS_PROXY]"
+
+
+def test_a_serial_number_is_hidden_as_a_number_too() -> None:
+    assert redact("sn 123456, 00123456") == "sn [SERIAL], [SERIAL]"
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["\\", '"', "'a':", '"a":"', '\\"a\\":', "?a=b", "://a@"])
+def test_hostile_texts_do_not_keep_it_busy(piece: str) -> None:
+    assert redact(piece * 20_000)

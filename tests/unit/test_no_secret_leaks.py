@@ -1,0 +1,305 @@
+"""Secrets stay where they belong: in no repr, no library's warning, no unverified connection."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import ipaddress
+import pkgutil
+import re
+import ssl
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tconnectsync
+from tconnectsync import config
+from tconnectsync.api import Account, TConnectApi
+from tconnectsync.demo.server import LoopbackServer, Request, Response
+from tconnectsync.errors import ConfigError, LoginError, TconnectsyncError
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.api import open_nightscout
+
+PACKAGE = Path(tconnectsync.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "demo" not in path.parts)
+EMAIL, PASSWORD = "robin.sample@example.org", "correct horse battery"
+
+# What the classes show of themselves
+
+PERSONAL = re.compile(
+    r"mail|password|secret(?!s)|serial|guid|proxy|headers|payload|answers"
+    r"|^value$|(^|_)token$|(pumper|account|assignment|user)_id$"
+)
+HARMLESS = {
+    "Variable.secret",  # Whether a variable is one.
+}
+
+
+def dataclasses_of_ours() -> Iterator[type]:
+    for found in pkgutil.walk_packages([str(PACKAGE)], "tconnectsync."):
+        if ".demo" in found.name or found.name.endswith("__main__"):
+            continue
+        for thing in vars(importlib.import_module(found.name)).values():
+            is_ours = getattr(thing, "__module__", "") == found.name
+            if is_ours and isinstance(thing, type) and dataclasses.is_dataclass(thing):
+                yield thing
+
+
+def test_no_repr_shows_a_field_with_something_personal() -> None:
+    fields = [(kind, f) for kind in dataclasses_of_ours() for f in dataclasses.fields(kind)]
+    personal = [
+        (f"{kind.__name__}.{f.name}", f.repr)
+        for kind, f in fields
+        if PERSONAL.search(f.name) and "Token" not in str(f.type)
+    ]
+    assert len(personal) > 10
+    assert [name for name, is_shown in personal if is_shown and name not in HARMLESS] == []
+
+
+# Texts of errors
+
+
+def test_a_login_page_that_repeats_the_credentials_does_not_get_them_into_an_error() -> None:
+    def answer(request: Request) -> Response:
+        names = ("__VIEWSTATE", "__VIEWSTATEGENERATOR", "__EVENTVALIDATION")
+        page = "".join(f'<input id="{name}" value="x">' for name in names)
+        said = " ".join(request.form.values())
+        page += f'<p class="notice_error">Nobody is known as {said}.</p>'
+        return Response(page.encode(), 200, "text/html")
+
+    with LoopbackServer(answer) as server:
+        api = TConnectApi(Account(EMAIL, PASSWORD, web_url=server.url), sleep=lambda seconds: None)
+        with pytest.raises(LoginError) as refused:
+            assert api.controliq.user_guid
+    assert "Nobody is known as" in str(refused.value)
+    assert not [told for told in (EMAIL, PASSWORD) if told in str(refused.value)]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://robin:correct-horse@example.org",
+        "https://:correct-horse@example.org",
+        "https://correct-horse@example.org",
+        "https://correct-horse℀@example.org",
+        "https://[correct-horse]/",
+        "https://example.org/?token=correct-horse",
+    ],
+)
+def test_an_address_with_a_secret_in_it_is_refused_without_repeating_it(address: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config.load({"NS_URL": address}, {})
+    (problem,) = [text for text in refused.value.problems if "NS_URL" in text]
+    assert "not usable" in problem
+    assert "correct-horse" not in problem
+
+
+# Other libraries
+
+NOISE = """
+import logging, warnings
+from tconnectsync.util.cli import enable_logging
+enable_logging(logging.DEBUG)
+for name in ("urllib3.connectionpool", "requests"):
+    logging.getLogger(name).debug("https://example.org/?secret")
+logging.getLogger("urllib3.connectionpool").warning("https://example.org/?secret")
+warnings.warn("Unverified HTTPS request is being made to host 'robin.example.org'.")
+logging.getLogger("tconnectsync.http").debug("This is ours.")
+"""
+
+
+def test_even_with_all_lines_of_ours_other_libraries_stay_silent() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", NOISE],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        timeout=30,
+        check=True,
+    )
+    assert said.stdout == ""
+    assert re.fullmatch(r"\S+ \S+ DEBUG    This is ours\.\n", said.stderr)
+
+
+# Plain HTTP, and certificates
+
+
+@pytest.mark.parametrize(
+    ("address", "is_warned_about"),
+    [
+        ("http://robin.example.org", True),
+        ("http://93.184.216.34:1337", True),
+        ("http://[2606:2800:220:1::1]/", True),
+        ("http://172.32.0.1", True),
+        ("http://localhost.example.org", True),
+        ("https://robin.example.org", False),
+        ("http://localhost:1337", False),
+        ("http://127.3.2.1", False),
+        ("http://[::1]:1337", False),
+        ("http://[fd00::7]", False),
+        ("http://10.1.2.3", False),
+        ("http://172.31.0.1", False),
+        ("http://192.168.1.5:8080/ns", False),
+        ("http://Raspberry.LOCAL.", False),
+        ("http://nightscout:1337", False),
+        ("http://host.docker.internal:1337", False),
+    ],
+)
+def test_a_site_that_is_not_near_is_better_reached_over_https(
+    address: str, is_warned_about: bool
+) -> None:
+    notices = " ".join(config.notices({"NS_URL": address}, {}))
+    assert ("unencrypted" in notices) == is_warned_about
+    assert "robin" not in notices
+
+
+def test_connections_that_are_not_verified_are_warned_about() -> None:
+    given = {"NS_URL": "https://robin.example.org"}
+    assert config.notices(given, {}) == []
+    (notice,) = config.notices({**given, "NS_SKIP_TLS_VERIFY": "true"}, {})
+    assert notice.startswith("NS_SKIP_TLS_VERIFY is on")
+
+
+def test_only_nightscouts_client_can_be_told_not_to_verify_and_only_by_the_setting() -> None:
+    told = {}
+    for path in MODULES:
+        text = path.read_text()
+        tricks = r"CERT_NONE|_create_unverified|check_hostname|disable_warnings|InsecureRequest"
+        assert not re.search(tricks, text), path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.keyword) and node.arg == "verify":
+                told[str(path.relative_to(PACKAGE))] = ast.unparse(node.value)
+            if isinstance(node, ast.Attribute) and node.attr == "verify":
+                assert path.name == "http.py"
+    told.pop("http.py", None)  # It hands on what its caller says; the default is to verify.
+    assert told == {"nightscout/api.py": "not values['ns_skip_tls_verify']"}
+    assert HttpClient("anything").session.verify is True
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a certificate for 127.0.0.1 that nobody has signed, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    file.write_bytes(signed.public_bytes(pem) + secret)
+    return file
+
+
+@contextmanager
+def over_tls(certificate: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve an empty site over TLS; give its address and the paths asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay silent."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Keep quiet: that handshakes fail is what is tried here."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def nightscout_settings(url: str, *, skip: bool) -> dict[str, Any]:
+    return {"ns_url": url, "ns_secret": "a secret", "ns_skip_tls_verify": skip}
+
+
+TRICKS: dict[str, dict[str, str]] = {
+    "nothing": {},
+    "REQUESTS_CA_BUNDLE is empty": {"REQUESTS_CA_BUNDLE": ""},
+    "CURL_CA_BUNDLE is empty": {"CURL_CA_BUNDLE": ""},
+    "both are": {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""},
+    "REQUESTS_CA_BUNDLE is no": {"REQUESTS_CA_BUNDLE": "false"},
+    "SSL_CERT_FILE names it": {"SSL_CERT_FILE": "{certificate}"},
+    "Python shall not": {"PYTHONHTTPSVERIFY": "0"},
+    "the setting, which is for Nightscout": {"NS_SKIP_TLS_VERIFY": "true"},
+}
+
+
+@pytest.mark.parametrize("variables", TRICKS.values(), ids=TRICKS)
+def test_nobody_takes_a_certificate_that_is_not_trusted(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(certificate=certificate))
+    with over_tls(certificate) as (url, asked):
+        site = open_nightscout(nightscout_settings(url, skip=False))
+        account = Account(
+            EMAIL, PASSWORD, url, url, url, sso_url=url, accounts_url=url, source_url=url
+        )
+        tandem = TConnectApi(account, sleep=lambda seconds: None)
+        today = datetime.now(UTC).date()
+        for ask in (
+            site.status,
+            tandem.tandemsource.pumper,
+            lambda: tandem.controliq.therapy_timeline(today, today),
+            lambda: tandem.android.last_event_uploaded(12345678),
+        ):
+            with pytest.raises(TconnectsyncError) as refused:
+                ask()
+            assert "REQUESTS_CA_BUNDLE" in str(refused.value) or "certificate" in str(refused.value)
+    assert asked == []
+
+
+@pytest.mark.parametrize("bundle", [None, "", "{certificate}", "certifi"])
+def test_the_setting_takes_any_certificate_of_nightscout(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, bundle: str | None
+) -> None:
+    import certifi
+
+    if bundle is not None:
+        path = certifi.where() if bundle == "certifi" else bundle.format(certificate=certificate)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", path)
+    with over_tls(certificate) as (url, asked), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The user is told by config.notices.
+        open_nightscout(nightscout_settings(url, skip=True)).status()
+    assert asked == ["/api/v1/status.json"]
