@@ -104,13 +104,16 @@ class Source(Protocol):
         ...
 
 
-def open_source(settings: Settings, clock: PumpClock, *, everything: bool = False) -> Source:
+def open_source(
+    settings: Settings, clock: PumpClock, *, everything: bool, readings: bool
+) -> Source:
     """Return the source that the settings choose; it logs in when it is first asked.
 
     Args:
         settings: which one, whose and where.
         clock: knows the zone of the pump's clock.
         everything: whether Tandem Source is asked for log entries of every kind.
+        readings: whether glucose readings are wanted of it.
     """
     api = tandem_api(vars(settings))
     if settings.tconnect_source == "tconnect":
@@ -124,6 +127,7 @@ def open_source(settings: Settings, clock: PumpClock, *, everything: bool = Fals
         clock,
         settings.pump_serial_number,
         everything=everything or settings.fetch_all_event_types,
+        readings=readings,
         ignore_zero_basals=settings.ignore_zero_unit_basal,
         now=lambda: datetime.now(UTC),
     )

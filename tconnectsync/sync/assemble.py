@@ -13,6 +13,7 @@ from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources import Source, open_source
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.devicestatus import sync_device_status
+from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.iob import sync_iob
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.profiles import sync_profiles
@@ -34,7 +35,12 @@ def assemble(
     """
     clock = PumpClock(settings.timezone_name)
     nightscout = open_nightscout(vars(settings), writing)
-    source = source or open_source(settings, clock, everything="DEVICE_STATUS" in features)
+    source = source or open_source(
+        settings,
+        clock,
+        everything="DEVICE_STATUS" in features,
+        readings="readings" in parts_of(features),
+    )
     once = {
         "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
         "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=pretend),

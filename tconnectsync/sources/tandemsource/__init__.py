@@ -27,6 +27,7 @@ from tconnectsync.sources.tandemsource.reader import (
     LogReader,
 )
 from tconnectsync.sources.tandemsource.records import Record, records_of
+from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class TandemSource:
         clock: knows the zone of the pump's clock.
         serial: the serial number of the pump; empty for the one in use.
         everything: whether to ask for entries of every kind, which include the battery's.
+        readings: whether the sensor's readings are wanted, which are half of a log.
         ignore_zero_basals: whether basals without insulin are left out.
         now: returns the current instant, aware.
     """
@@ -56,13 +58,16 @@ class TandemSource:
         serial: str,
         *,
         everything: bool,
+        readings: bool,
         ignore_zero_basals: bool,
         now: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._clock = clock
         self._serial = serial
-        self._codes = None if everything else sorted(ASKED_FOR)
+        unused = () if readings else SENSORS
+        self._used = USED.difference(unused)
+        self._codes = None if everything else sorted(ASKED_FOR.difference(unused))
         self._ignore_zero_basals = ignore_zero_basals
         self._now = now
         self._chosen: Pump | None = None
@@ -108,7 +113,7 @@ class TandemSource:
         # The cloud goes by the pump's wall clock, which may be off by a journey.
         first, last = self._clock.day(wanted.start) - DAY, self._clock.day(wanted.end) + DAY
         payload = self._api.tandemsource.pump_logs(pump.assignment_id, first, last, self._codes)
-        records = records_of(payload["events"], USED, skipped)
+        records = records_of(payload["events"], self._used, skipped)
         changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
         del payload
         clock = LogClock(
