@@ -7,6 +7,7 @@ answer down, and can be told to misbehave.
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
+
+ABORT = struct.pack("ii", 1, 0)
+"""For SO_LINGER: let closing a connection break it off (RST) instead of ending it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Fault(Enum):
 
     DROP = "close the connection without a word"
     CUT = "close the connection in the middle of the answer"
+    RESET = "break the connection off in the middle of the answer"
+    REFUSE = "close the connection, and take no new one until reopened"
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,7 @@ class LoopbackServer:
         """Asked first for every request; what it returns replaces the answer."""
         self._handle = handle
         self._server = _Server(("127.0.0.1", 0), _handler_for(self))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
+        self._serving = False
 
     @property
     def url(self) -> str:
@@ -92,7 +96,7 @@ class LoopbackServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._serve()
         return self
 
     def __exit__(
@@ -101,8 +105,29 @@ class LoopbackServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
+        self.refuse()
         self._server.server_close()
+
+    def refuse(self) -> None:
+        """Refuse new connections; the port stays ours, and connections that are open stay open."""
+        if self._serving:
+            self._serving = False
+            self._server.shutdown()
+            self._server.stop_listening()
+
+    def reopen(self) -> None:
+        """Take new connections again."""
+        if not self._serving:
+            self._server.server_activate()
+            self._serve()
+
+    def _serve(self) -> None:
+        self._serving = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def carry_out(self, request: Request) -> Response:
+        """Do what is asked and return the true answer; for a fault that comes after the deed."""
+        return self._handle(request)
 
     def answer(self, request: Request) -> Response | Fault:
         """Answer one request: the planned fault if there is one, else what ``handle`` says."""
@@ -117,6 +142,12 @@ class LoopbackServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def stop_listening(self) -> None:
+        """Hold the port without listening, so that whoever wants to connect is refused."""
+        self.socket.close()
+        self.socket = socket.socket(self.address_family, self.socket_type)
+        self.server_bind()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Keep quiet: clients that go away are part of what is simulated."""
@@ -139,13 +170,14 @@ def _handler_for(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
                 body=self.rfile.read(length),
             )
             answer = server.answer(request)
-            if answer is Fault.DROP:
-                self._hang_up()
-            elif answer is Fault.CUT:
-                self._send(Response(b"[", headers=[("Content-Length", "1000")]))
-                self._hang_up()
-            elif isinstance(answer, Response):
+            if isinstance(answer, Response):
                 self._send(answer)
+                return
+            if answer is Fault.REFUSE:
+                server.refuse()
+            if answer in (Fault.CUT, Fault.RESET):
+                self._send(Response(b"[", headers=[("Content-Length", "1000")]))
+            self._hang_up(with_reset=answer is Fault.RESET)
 
         do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
@@ -161,9 +193,13 @@ def _handler_for(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(answer.body)
             self.wfile.flush()
 
-        def _hang_up(self) -> None:
+        def _hang_up(self, *, with_reset: bool) -> None:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            if with_reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+                socket.close(self.connection.detach())
+            else:
+                self.connection.shutdown(socket.SHUT_RDWR)
 
         def log_message(self, format: str, *args: object) -> None:
             """Stay silent; the server keeps its own log."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -24,6 +24,15 @@ BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 ENTRIES = "entries.json"
+TEXTS = frozenset(
+    (
+        *("created_at", "device", "enteredBy", "eventType", "identifier", "syncIdentifier"),
+        *("checksum", "notes", "pump_event_id", "reason", "type"),
+    )
+)
+"""The fields that we read as texts."""
+BEYOND_ALL = 1e18
+"""No number of any use is that big."""
 TIMEOUT = 60.0
 """Seconds; after a wrong login Nightscout holds every answer back for a while."""
 
@@ -170,7 +179,7 @@ class NightscoutApi:
         """Return the profile record in force, ``None`` if the site has none. Raises as above."""
         answer = self._request("GET", "profile/current")
         record = _parsed(answer)
-        if isinstance(record, dict):
+        if isinstance(record, dict) and record.get("_id"):
             return record
         if answer.content.strip() == b"null":
             return None
@@ -221,13 +230,14 @@ class NightscoutApi:
         }
         documents = _parsed(self._request("GET", collection, params=query))
         if not isinstance(documents, list) or not all(
-            isinstance(document, dict) and document.get("_id") for document in documents
+            isinstance(document, dict) and isinstance(document.get("_id"), str | int)
+            for document in documents
         ):
             raise NightscoutError(
                 f"Nightscout did not answer with a list of {collection.removesuffix('.json')}. "
                 "Check that NS_URL is the address of your Nightscout site."
             )
-        return documents
+        return [_readable(document) for document in documents]
 
     def _write(self, method: str, path: str, body: str, *, repeatable: bool = True) -> None:
         headers = {"Content-Type": "application/json"}
@@ -246,6 +256,24 @@ class NightscoutApi:
         if answer.status_code not in (200, 201, 204):
             raise _refusal(answer, method, path.split("/")[0])
         return answer
+
+
+def _readable(document: Document) -> Document:
+    """Return a document whose texts are texts, and whose numbers are numbers that can be.
+
+    Anybody may have stored anything, and what is stored is compared with what we know.
+    """
+    odd: Document = {}
+    at = instant(document)
+    if at and not MINYEAR < at.year < MAXYEAR:
+        # At the ends of the calendar, a time does not exist in every zone.
+        odd["created_at"] = None
+    for name, value in document.items():
+        if name in TEXTS and not isinstance(value, str | None):
+            odd[name] = str(value)
+        elif isinstance(value, int | float) and not abs(value) < BEYOND_ALL:
+            odd[name] = None
+    return {**document, **odd} if odd else document
 
 
 def _bounds(collection: str, start: datetime, end: datetime) -> dict[str, str]:
@@ -279,7 +307,7 @@ def _batches(documents: Sequence[Document]) -> Iterator[str]:
 def _parsed(answer: requests.Response) -> Any:
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
