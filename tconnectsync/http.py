@@ -1,7 +1,8 @@
 """The one place that talks HTTP: time limits, retries with back-off, proxy, TLS, connection reuse.
 
 Nothing here knows what is being asked for. An answer with any status is returned to the caller;
-only the absence of an answer becomes an error of ours. URLs never appear in texts, because paths
+only the absence of a usable answer becomes an error of ours: none came, it was far too big, or it
+sent us to another host, where nothing of ours belongs. URLs never appear in texts, because paths
 and queries can hold a person's identifiers.
 """
 
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import SSLError as BrokenTlsError
 
 from tconnectsync.errors import NetworkError
 
@@ -30,6 +32,26 @@ CONNECT_TIMEOUT = 10.0
 
 MAX_RETRY_AFTER = 120.0
 """Longest ``Retry-After`` (seconds) waited for; a longer one is left to the next run."""
+
+MOST_BYTES = 50_000_000
+"""The biggest answer that is taken, unpacked."""
+
+LONGEST_ANSWER = 600.0
+"""Seconds in which an answer must be complete, however steadily it trickles in."""
+
+MAX_REDIRECTS = 10
+
+_PIECE = 65_536
+_PACKINGS = ("", "identity", "gzip", "deflate")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class _UnwantedError(Exception):
+    """What came is no answer that we take; the text says why."""
+
+    def __init__(self, why: str, *, can_retry: bool = False) -> None:
+        self.can_retry = can_retry
+        super().__init__(why)
 
 
 @dataclass(frozen=True)
@@ -90,7 +112,9 @@ class HttpClient:
         self._writing = writing
         self.session = requests.Session()
         self.session.verify = verify
-        self.session.headers.update(headers or {})
+        # Without the packings that other libraries may add: theirs can unpack without measure.
+        self.session.headers.update({"Accept-Encoding": "gzip, deflate", **(headers or {})})
+        self.session.hooks["response"] = [_read]
         # Without one, requests looks for a login in ~/.netrc and puts it in the place of ours.
         self.session.auth = lambda request: request
         if proxy:
@@ -116,10 +140,11 @@ class HttpClient:
 
         ``options`` are those of :meth:`requests.Session.request`. Failures that may pass are
         tried again as ``retries`` says; the last answer is returned even if it is an error. What is
-        not ``repeatable``, because twice would be once too often, is sent once.
+        not ``repeatable``, because twice would be once too often, is sent once. Redirects are
+        followed, unless ``allow_redirects`` is false, but only as :func:`same_origin` allows.
 
         Raises:
-            NetworkError: no complete answer came, also not after the retries.
+            NetworkError: no usable answer came, also not after the retries.
         """
         retries = self.retries if repeatable else NO_RETRIES
         failures = 0
@@ -146,7 +171,7 @@ class HttpClient:
     def _send(self, method: str, url: str, options: Mapping[str, Any]) -> requests.Response:
         try:
             with nullcontext() if method == "GET" else self._writing():
-                answer = self.session.request(method, url, timeout=self._timeout, **options)
+                answer = self._follow(method, url, **options)
             log.debug(
                 "%s %s: HTTP %d, %d bytes after %.2f s.",
                 method,
@@ -156,7 +181,7 @@ class HttpClient:
                 answer.elapsed.total_seconds(),
             )
             return answer
-        except (requests.exceptions.RequestException, HTTPError, ValueError) as error:
+        except (OSError, HTTPError, ValueError, _UnwantedError) as error:
             what, can_retry = _explain(error)
             host = urlsplit(url).hostname
         # Raised outside the handler: the library's own error names the whole URL.
@@ -164,22 +189,113 @@ class HttpClient:
         problem.can_retry = can_retry
         raise problem
 
+    def _follow(
+        self, method: str, url: str, *, allow_redirects: bool = True, **options: Any
+    ) -> requests.Response:
+        """Send a request, and again where it is redirected to.
+
+        Not left to the library, which takes our headers, cookies and bodies to any host, and puts
+        what it finds in ~/.netrc in the place of our login.
+        """
+        for _ in range(MAX_REDIRECTS):
+            answer = self.session.request(
+                method,
+                url,
+                timeout=self._timeout,
+                allow_redirects=False,
+                # Said each time, or REQUESTS_CA_BUNDLE would take the place of "no".
+                verify=self.session.verify,
+                **options,
+            )
+            location = self.session.get_redirect_target(answer)
+            if not allow_redirects or location is None:
+                return answer
+            target = urljoin(answer.url, location)
+            if not same_origin(url, target):
+                raise _UnwantedError(
+                    "it sends us to another address, where our login has no business. Something "
+                    "may stand between this computer and it, such as the login page of a hotel's "
+                    "network, or it has moved; in that case a newer tconnectsync is needed."
+                )
+            if answer.status_code == 303 or (method == "POST" and answer.status_code in (301, 302)):
+                method = "GET"
+                options = {k: v for k, v in options.items() if k not in ("data", "json")}
+            options = {name: value for name, value in options.items() if name != "params"}
+            url = target
+        raise _UnwantedError("it sends us around in circles.", can_retry=True)
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Tell whether two addresses have the same scheme, host and port.
+
+    Only then may what is sent to one of them, logins above all, go to the other as well.
+    """
+    try:
+        return _origin(one) == _origin(other)
+    except ValueError:
+        return False
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    if not parts.hostname or not port:
+        raise ValueError("no web address")
+    return parts.scheme, parts.hostname, port
+
+
+def _read(answer: requests.Response, **_: object) -> None:
+    """Read the body of an answer into it, as long as it has a sensible size.
+
+    Asked by the library before anything else is done with an answer, redirects included.
+
+    Raises:
+        _UnwantedError: it is too big, too slow, or packed in a way that was not asked for.
+    """
+    body = bytearray()
+    until = time.monotonic() + LONGEST_ANSWER
+    try:
+        if answer.headers.get("Content-Encoding", "").strip().lower() not in _PACKINGS:
+            raise _UnwantedError("its answer is packed in a way that was not asked for.")
+        announced = answer.raw.length_remaining or 0
+        # Pieces as they come: a whole one might be waited for without end.
+        while announced <= MOST_BYTES and (piece := answer.raw.read1(_PIECE, decode_content=True)):
+            body += piece
+            if len(body) > MOST_BYTES:
+                break
+            if time.monotonic() > until:
+                raise _UnwantedError("it did not answer in time.", can_retry=True)
+        if max(announced, len(body)) > MOST_BYTES:
+            raise _UnwantedError(
+                f"its answer is bigger than {MOST_BYTES // 10**6} MB, which no sensible one is, "
+                "and was not read to its end."
+            )
+    except BaseException:
+        # What is left of it would be taken for the next answer.
+        answer.close()
+        raise
+    answer._content = bytes(body)
+
 
 def _explain(error: Exception) -> tuple[str, bool]:
     """Say in words what happened, and whether it may pass by itself."""
     match error:
+        case _UnwantedError():
+            return str(error), error.can_retry
         case requests.exceptions.SSLError():
             return "its TLS certificate cannot be verified.", False
         case requests.exceptions.ProxyError():
             return "the proxy cannot be used. Check REQUESTS_PROXY.", False
         case requests.exceptions.ConnectTimeout():
             return "it could not be reached in time.", True
-        case requests.exceptions.Timeout():
+        case requests.exceptions.Timeout() | ReadTimeoutError():
             return "it did not answer in time.", True
-        case requests.exceptions.ConnectionError() | requests.exceptions.ChunkedEncodingError():
+        case requests.exceptions.ConnectionError() | ProtocolError() | BrokenTlsError():
             return "the connection failed or was cut.", True
-        case requests.exceptions.ContentDecodingError():
+        case DecodeError():
             return "its answer was damaged.", True
+        case OSError() if "certificate" in str(error):
+            return "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file with certificates.", False
         case _:
             return f"the request could not be completed ({type(error).__name__}).", False
 

@@ -6,13 +6,19 @@ Everything else becomes an error in words: a status, a web page, nothing at all,
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any, TypeVar
 
 import requests
+from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
+from bs4.builder import ParserRejectedMarkup
 
 from tconnectsync.errors import ApiError, FirewallError
 
 _FIREWALL_MARKS = ("Web Page Blocked!", "Attack ID:", "The request is blocked")
+
+BIGGEST_PAGE = 2_000_000
+"""Letters of a web page; to take one apart takes long."""
 
 Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
@@ -110,6 +116,23 @@ def unusable(text: str, what: str) -> ApiError:
 def text_of(answer: requests.Response) -> str:
     """Return the body as text: UTF-8 with or without mark, whatever the header claims."""
     return answer.content.decode("utf-8-sig", errors="replace")
+
+
+def parsed_page(page: str) -> BeautifulSoup | None:
+    """Take a web page apart; ``None`` if it is too damaged or too long for that.
+
+    What stands after its last tag is left out: of unfinished tags, the library would look for the
+    end of each one in all the rest, for hours if there are many.
+    """
+    if len(page) > BIGGEST_PAGE:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
+        try:
+            return BeautifulSoup(page[: page.rfind(">") + 1], "html.parser")
+        except ParserRejectedMarkup:
+            return None
 
 
 def _is_html(answer: requests.Response) -> bool:

@@ -14,9 +14,11 @@ import requests
 from bs4 import BeautifulSoup
 
 from tconnectsync.api.account import Account, endpoint
+from tconnectsync.api.answers import parsed_page, text_of
 from tconnectsync.api.session import Token, parse_expiry
 from tconnectsync.errors import LoginError
-from tconnectsync.http import HttpClient, Retries
+from tconnectsync.http import HttpClient, Retries, same_origin
+from tconnectsync.redact import Redactor
 
 RETRIES = Retries(server_error=())
 """A form that was answered with HTTP 500 is not sent again: too many tries lock people out."""
@@ -67,7 +69,7 @@ def log_in(account: Account, http: HttpClient, app_token: Callable[[], Token]) -
     answer = http.post(
         url, data=_form(account, soup), headers={"Referer": url}, allow_redirects=False
     )
-    _require_accepted(answer)
+    _require_accepted(answer, account)
     user_guid = _cookie(answer, "UserGUID")
     if not user_guid:
         raise LoginError(
@@ -121,13 +123,15 @@ def _client_state(text: str) -> str:
     return json.dumps(state, ensure_ascii=False, separators=(",", ":"))
 
 
-def _require_accepted(answer: requests.Response) -> None:
+def _require_accepted(answer: requests.Response, account: Account) -> None:
     if answer.status_code == 302:
         return
     if answer.status_code != 200:
         raise LoginError(_FAILED, answer.status_code)
     notice = _soup(answer).find(class_="notice_error")
-    message = " ".join(notice.get_text().split()) if notice else ""
+    # The site may repeat what it does not accept.
+    redact = Redactor({"e-mail address": account.email, "password": account.password})
+    message = redact(" ".join(notice.get_text().split())) if notice else ""
     raise LoginError(f"{_FAILED}: {message or 'Check your login credentials.'}")
 
 
@@ -136,7 +140,16 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
     location = accepted.headers.get("Location")
     if not location:
         raise LoginError(f"{_FAILED}: the site accepted the login but did not say where to go on.")
-    answer = http.post(urljoin(url, location))
+    target = urljoin(url, location)
+    if not same_origin(url, target):
+        # Its cookies may be good for other hosts as well, or for a connection that anybody reads.
+        raise LoginError(
+            f"{_FAILED}: after the login, it sends us to another address. It may have moved, or "
+            "something between this computer and it changes its answers. Try again later; if it "
+            "lasts, a newer tconnectsync is needed.",
+            can_retry=True,
+        )
+    answer = http.post(target)
     if answer.status_code != 200:
         raise LoginError(
             "The login cookies could not be retrieved from t:connect",
@@ -160,4 +173,5 @@ def _software_version(page: BeautifulSoup) -> str | None:
 
 
 def _soup(answer: requests.Response) -> BeautifulSoup:
-    return BeautifulSoup(answer.content, "html.parser")
+    # One that cannot be read is as good as empty: it lacks what is looked for in it.
+    return parsed_page(text_of(answer)) or BeautifulSoup("", "html.parser")

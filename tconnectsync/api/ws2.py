@@ -5,7 +5,6 @@ It needs no authorization, only the user's GUID, and is slow and often out of or
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -23,8 +22,6 @@ TIMEOUT = 10.0
 
 CSV_RETRIES = Retries(server_error=(60.0, 120.0))
 """The export often recovers from HTTP 500 within minutes, but not at once (contract §4.1)."""
-
-_JSONP = re.compile(r"\s*cb\((.*)\)\s*;?\s*", re.DOTALL)
 
 
 class Ws2Api:
@@ -92,10 +89,14 @@ class Ws2Api:
         first, last = day_range(start, end, self._today())
         answer = self._http.get(self._url(name, first, last, rest))
         require_ok(answer, f"{name} data")
-        text = text_of(answer)
-        wrapped = _JSONP.fullmatch(text)
-        return parse_json(wrapped[1] if wrapped else text, f"{name} data")
+        return parse_json(_unwrapped(text_of(answer)), f"{name} data")
 
     def _url(self, name: str, first: date, last: date, rest: str) -> str:
         path = f"{name}/{self._user}/{on_wire(first)}/{on_wire(last)}{rest}"
         return endpoint(self._account.ws2_url, path)
+
+
+def _unwrapped(text: str) -> str:
+    """Return the JSON within ``cb(…)``; any other text as it is."""
+    call = text.strip().removesuffix(";").rstrip()
+    return call[3:-1] if call.startswith("cb(") and call.endswith(")") else text

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import re
 from collections.abc import Iterator
 
 from tconnectsync.api.answers import unusable
@@ -31,7 +30,7 @@ _BY_TYPE = {"IOB": "iobData", "Basal": "basalData", "Bolus": "bolusData"}
 _EXTRA_FIELDS = {"readingData": 1, "bolusData": 2}
 """Fields of a complete row beyond its header: the unlabelled value, a comma at the end."""
 
-_HEAD_END = re.compile(r"Report Generated On,[^\n]*(\n|[AP]M\Z)")
+_LAST_HEAD_LINE = "Report Generated On,"
 _HEAD_LINES = ("Tandem Diabetes Care", "Patient Name", "Report Generated On")
 _DAMAGED = ["damaged"]
 
@@ -114,7 +113,8 @@ def _list_name(header: list[str], rows: _Table) -> str | None:
 def _is_cut(text: str, table: _Table) -> bool:
     """Tell from the last table whether the text ends too early."""
     if _is_head(table):
-        return not _HEAD_END.search(text)
+        _, last_line, rest = text.partition(_LAST_HEAD_LINE)
+        return not last_line or not ("\n" in rest or rest.endswith(("AM", "PM")))
     header, *rows = table
     name = _list_name(header, rows)
     if text.endswith("\n"):

@@ -19,6 +19,7 @@ from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan, make_plan
+from tconnectsync.sync.plausible import plausible
 from tconnectsync.sync.readings import SAME_READING, with_entries, with_glucose_kind
 from tconnectsync.sync.window import halves, windows
 
@@ -277,8 +278,7 @@ class Cycle:
     ) -> list[Any]:
         """Return the events of one part; what is answered badly is asked for day by day at last."""
         try:
-            events: list[Any] = getattr(reader, part)()
-            return events
+            return plausible(getattr(reader, part)(), self.now(), outcome.skipped)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -286,7 +286,7 @@ class Cycle:
             if len(pieces) < 2:
                 outcome.failures.append(Failure(window, features, str(error)))
                 return []
-            log.warning("%s Asking for shorter ranges.", error)
+            log.warning("%s. Asking for shorter ranges.", str(error).removesuffix("."))
         found = []
         for piece in pieces:
             shorter = self.source.read(piece)

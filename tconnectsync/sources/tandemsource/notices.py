@@ -14,6 +14,9 @@ ALARM, MALFUNCTION, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING = 5, 6, 11, 1
 
 CODES = (ALARM, MALFUNCTION, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING)
 
+MOST_INSULIN = 400.0
+"""U; more than any cartridge holds."""
+
 SUSPEND_REASONS = {
     0: "UserAborted",
     1: "TerminatedByAlarm",
@@ -76,7 +79,7 @@ _FILLS = {CARTRIDGE: _cartridge, CANNULA: _cannula, TUBING: _tubing}
 
 def _amount(units: float | None, form: str) -> str:
     """Return an amount in brackets; -1 and 0 mean that the pump did not note it."""
-    return f" ({form.format(units)})" if units is not None and units > 0 else ""
+    return f" ({form.format(units)})" if units is not None and 0 < units <= MOST_INSULIN else ""
 
 
 def _notice(entry: Entry, kind: NoticeKind, text: str) -> Notice:

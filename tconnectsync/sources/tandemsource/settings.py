@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import time, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
 from tconnectsync.errors import ApiError
@@ -16,6 +16,10 @@ from tconnectsync.sources.tandemsource.records import flag, number, whole
 
 MINUTES_OF_DAY = range(24 * 60)
 MILLI = 1000
+MOST_LETTERS = 100
+MOST_RATE, MOST_FACTOR, MOST_RATIO = 15.0, 999.0, 999.0
+"""U/h, mg/dL per U and g per U; people dose by it, so what cannot be true is no profile."""
+LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20.0, 600.0
 CARBS_ON = ("on", "true", "1")
 
 
@@ -56,7 +60,7 @@ def _profile(told: Mapping[str, Any], active_idp: int | None) -> Profile | None:
     if not segments and not active:
         return None
     duration = number(told, "insulinduration")
-    if not isinstance(name, str) or not name or not duration or not 0 < duration <= 24 * 60:
+    if not _is_name(name) or not duration or not 0 < duration <= 24 * 60:
         raise _unusable("a profile lacks its name or its duration of insulin")
     _check_order(segments, found, active=active)
     return Profile(
@@ -92,10 +96,10 @@ def _segment(told: Mapping[str, Any]) -> Segment:
         raise _unusable("a segment begins at an unknown time")
     return Segment(
         start=time(start // 60, start % 60),
-        basal_rate=_amount(told, "basalrate", "basal rate") / MILLI,
-        correction_factor=_amount(told, "isf", "correction factor"),
-        carb_ratio=_amount(told, "carbratio", "carb ratio") / MILLI,
-        target=_amount(told, "targetbg", "target"),
+        basal_rate=_amount(told, "basalrate", "basal rate", MOST_RATE * MILLI) / MILLI,
+        correction_factor=_amount(told, "isf", "correction factor", MOST_FACTOR),
+        carb_ratio=_amount(told, "carbratio", "carb ratio", MOST_RATIO * MILLI) / MILLI,
+        target=_amount(told, "targetbg", "target", HIGHEST_GLUCOSE),
     )
 
 
@@ -106,11 +110,15 @@ def _is_blank(segment: Segment) -> bool:
     )
 
 
-def _amount(told: Mapping[str, Any], name: str, what: str) -> float:
+def _amount(told: Mapping[str, Any], name: str, what: str, most: float) -> float:
     value = number(told, name)
-    if value is None or value < 0:
-        raise _unusable(f"a {what} is not a number")
+    if value is None or not 0 <= value <= most:
+        raise _unusable(f"a {what} is not a number that can be true")
     return value
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= MOST_LETTERS and value.isprintable()
 
 
 def _is_on(carb_entry: object) -> bool:
@@ -126,7 +134,9 @@ def _alert_levels(told: Mapping[str, Any]) -> dict[str, float]:
         nested = {f"{name}{key}": value for key, value in plainly_named(told.get(name)).items()}
         alert = {**told, **nested}
         level = number(alert, f"{name}mgperdl")
-        if level and level > 0 and flag(alert, f"{name}enabled") is not False:
+        if level is None or not LOWEST_GLUCOSE <= level <= HIGHEST_GLUCOSE:
+            continue
+        if flag(alert, f"{name}enabled") is not False:
             levels[ours] = level
     return levels
 

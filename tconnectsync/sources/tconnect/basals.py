@@ -22,6 +22,7 @@ from tconnectsync.sources.tconnect.values import (
     required,
     seconds_long,
     wall_time,
+    words,
 )
 
 DELIVERIES = {
@@ -95,7 +96,7 @@ def read_halts(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[s
         return Halt(
             encoded=int(entry["x"]),
             at=clock.instant(pacific_wall_time(entry["x"])),
-            by=str(entry["suspendReason"]),
+            by=words(entry["suspendReason"]),
             carried_over=entry.get("continuation") == "previous",
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
@@ -19,13 +19,15 @@ from tconnectsync.sources.tconnect.values import (
     objects,
     read_each,
     required,
-    seconds_long,
     wall_time,
+    words,
 )
 
 EXTENDED = "Extended"
 OTHER_EVENTS = ("CGM", "BG", "Basal")
 """Therapy events that are no boluses."""
+MOST_MINUTES = 24 * 60
+"""No bolus is extended over more than a day."""
 
 
 def therapy_boluses(
@@ -38,7 +40,7 @@ def therapy_boluses(
         if kind in OTHER_EVENTS:
             return None
         if kind != "Bolus":
-            raise UnknownKindError(f"therapy event of unknown type {kind!r}")
+            raise UnknownKindError(f"therapy event of unknown type {words(kind)!r}")
         return _from_event(event, clock)
 
     return _in_order(read_each(objects(therapy_events, "event"), read, "bolus", skipped))
@@ -126,8 +128,8 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         completed=_after(requested, completed, clock) if completed else None,
         insulin=required(insulin, "insulin"),
         requested=number(standard.get("insulinRequested")),
-        carbs=required(number(event.get("carbSize")) or 0, "carbs"),
-        description=str(event.get("description") or "Bolus"),
+        carbs=number(event.get("carbSize")) or 0.0,
+        description=words(event.get("description")) or "Bolus",
         status=_status(standard, completed),
         override=number(event.get("userOverride")) == 1,
         extended=_extended_part(bolex, requested, clock) if bolex else None,
@@ -137,7 +139,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
 
 
 def _status(part: Mapping[str, Any], completed: datetime | None) -> str:
-    return str(part.get("completionStatusDesc") or (COMPLETED if completed else ""))
+    return words(part.get("completionStatusDesc")) or (COMPLETED if completed else "")
 
 
 def _after(requested: datetime, completed: datetime, clock: PumpClock) -> datetime:
@@ -156,7 +158,7 @@ def _extended_part(bolex: Mapping[str, Any], requested: datetime, clock: PumpClo
     completed = wall_time(delivered.get("completionDateTime"))
     return ExtendedPart(
         completed=_after(requested, completed, clock) if completed else None,
-        insulin=required(number(delivered.get("value")) or 0, "insulin"),
+        insulin=number(delivered.get("value")) or 0.0,
         requested=number(bolex.get("insulinRequested")) or number(bolex.get("size")),
         status=_status(bolex, completed),
     )
@@ -167,5 +169,5 @@ def _split(event: Mapping[str, Any]) -> Split:
     return Split(
         total=number(event.get("actualTotalBolusRequested")),
         now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
-        duration=seconds_long(minutes * 60) if minutes else None,
+        duration=timedelta(minutes=minutes) if minutes and 0 < minutes <= MOST_MINUTES else None,
     )

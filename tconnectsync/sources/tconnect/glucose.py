@@ -16,6 +16,8 @@ from tconnectsync.sources.tconnect.values import glucose, objects, read_each, re
 
 SENSOR = "EGV"
 """How the CSV export describes an estimated glucose value, a sensor's."""
+MOST_IOB = 100.0
+"""U; more insulin is not at work in anybody."""
 
 
 def therapy_readings(
@@ -67,7 +69,10 @@ def csv_insulin_on_board(
 
     def read(row: Mapping[str, Any]) -> InsulinOnBoard:
         at = clock.instant(_required_time(row["EventDateTime"]))
-        return InsulinOnBoard(at, required(row["IOB"], "insulin on board"))
+        units = required(row["IOB"], "insulin on board")
+        if units > MOST_IOB:
+            raise ValueError("insulin on board is not plausible")
+        return InsulinOnBoard(at, units)
 
     return read_each(rows, read, "insulin on board row", skipped)
 

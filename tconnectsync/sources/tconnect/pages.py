@@ -13,8 +13,8 @@ from datetime import time, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 from bs4 import BeautifulSoup, Tag
-from bs4.builder import ParserRejectedMarkup
 
+from tconnectsync.api.answers import parsed_page
 from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
 from tconnectsync.errors import ApiError
 
@@ -27,6 +27,15 @@ _GLUCOSE = {"mg/dl": 1.0, "mmol/l": MGDL_PER_MMOL}
 
 _CLOCK = re.compile(r"(0?[1-9]|1[0-2]):([0-5]\d) ?([AP])M", re.IGNORECASE)
 _AMOUNT = re.compile(r"(?:1 ?u: ?)?(\d+(?:\.\d+)?) ?([a-z][a-z/]*)", re.IGNORECASE)
+_LIMITS = {
+    "basal rate": (0.0, 15.0),
+    "correction factor": (1.0, 999.0),
+    "carb ratio": (0.0, 999.0),
+    "target": (20.0, 600.0),
+    **dict.fromkeys(_ALERTS, (20.0, 600.0)),
+}
+"""What can be true, in our units; people dose by it."""
+_MOST_LETTERS = 100
 _DURATION = re.compile(r"Duration of Insulin: ?(\d{1,2}):([0-5]\d) ?hour")
 _CARBS_OFF = re.compile(r"Carbohydrates: ?Off")
 
@@ -119,7 +128,10 @@ def _facts(box: Tag) -> dict[str, str]:
 
 def _guid(box: Tag) -> str | None:
     link = box.select_one('a[href*="DeviceSettings.aspx" i]')
-    query = parse_qs(urlsplit(str(link["href"])).query) if link else {}
+    try:
+        query = parse_qs(urlsplit(str(link["href"])).query) if link else {}
+    except ValueError:
+        query = {}
     return query.get("guid", [None])[0]
 
 
@@ -130,7 +142,7 @@ def _is_profile(table: Tag) -> bool:
 def _profile(table: Tag) -> Profile:
     name, text = _text(table.select_one(".setting_title")), _text(table)
     duration = _DURATION.search(text)
-    if not name or not duration:
+    if not name or len(name) > _MOST_LETTERS or not duration:
         raise _unreadable(_SETTINGS, "a profile lacks its name or duration of insulin")
     return Profile(
         name=name,
@@ -185,16 +197,20 @@ def _amount(text: str, units: Mapping[str, float], what: str) -> float:
     factor = units.get(found[2].lower())
     if factor is None:
         raise _unreadable(_SETTINGS, f"a {what} has the unknown unit “{found[2]}”")
-    return float(found[1]) * factor
+    amount = float(found[1]) * factor
+    low, high = _LIMITS[what]
+    if not low <= amount <= high:
+        raise _unreadable(_SETTINGS, f"a {what} cannot be true")
+    return amount
 
 
 def _parse(page: str, what: str) -> BeautifulSoup:
     if "</html>" not in page.lower():
         raise _unreadable(what, "it is cut short, or no web page at all")
-    try:
-        return BeautifulSoup(page, "html.parser")
-    except ParserRejectedMarkup:
-        raise _unreadable(what, "it is damaged") from None
+    soup = parsed_page(page)
+    if soup is None:
+        raise _unreadable(what, "it is damaged, or far too long")
+    return soup
 
 
 def _cells(row: Tag) -> list[Tag]:

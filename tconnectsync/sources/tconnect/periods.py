@@ -49,7 +49,7 @@ def timeline_activities(
 
     def read(entry: Mapping[str, Any]) -> Activity:
         if entry["eventType"] not in ACTIVITIES:
-            raise UnknownKindError(f"activity of unknown type {entry['eventType']!r}")
+            raise UnknownKindError(f"activity of unknown type {entry['eventType']!r:.100}")
         kind = ACTIVITIES[entry["eventType"]]
         return Activity(
             key=f"activity {kind.name} {entry['x']}",
@@ -92,7 +92,7 @@ def basal_suspensions(
         if reason is None or reason in NO_INTERRUPTIONS:
             return None
         if reason not in INTERRUPTIONS:
-            raise UnknownKindError(f"suspension for unknown reason {reason!r}")
+            raise UnknownKindError(f"suspension for unknown reason {reason!r:.100}")
         encoded = json_date_seconds(entry["EventDateTime"])
         return Suspension(
             key=f"suspension {reason} {encoded}",

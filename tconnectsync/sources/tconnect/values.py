@@ -19,6 +19,9 @@ YEARS = range(2000, 2101)
 """Years that a time can lie in; t:connect writes the year 1 for "none"."""
 LONGEST = 400 * 86_400
 """Seconds; nothing that the pump reports as one event lasts longer."""
+MOST_LETTERS = 100
+"""Of a text; no word of the pump is longer."""
+_UNFIT = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
 
 
 class UnknownKindError(ValueError):
@@ -31,9 +34,14 @@ def number(value: object) -> float | None:
         return None
     try:
         result = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return result if math.isfinite(result) else None
+
+
+def words(value: object) -> str:
+    """Return a text as it may be shown: short, without control characters; empty if it is none."""
+    return _UNFIT.sub("", str(value)[:MOST_LETTERS]) if isinstance(value, str | int) else ""
 
 
 def required(value: object, name: str) -> float:
@@ -139,7 +147,7 @@ def read_each(
             result = read(item)
         except UnknownKindError as unknown:
             skipped[str(unknown)] += 1
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             skipped[f"unreadable {name}"] += 1
         else:
             if result is not None:
