@@ -81,6 +81,9 @@ def make_plan(
     taken = {slot for document in stored if (slot := _slot(document))}
     pairs = [_last_piece(want, old, ours) for want, old in pairs]
     newest = _newest_of_each_type(ours)
+    # Freed first: after a correction of the zone, many move to where another one of ours stood.
+    moved = [old for want, old in pairs if _moves(want, old) and _revised(want, old, set(), newest)]
+    taken -= {slot for old in moved if (slot := _slot(old))}
     update = [
         Update(old, new) for want, old in pairs if (new := _revised(want, old, taken, newest))
     ]
@@ -234,6 +237,11 @@ def _with_glucose_of(old: Document, want: Wanted) -> Wanted:
         return want
     body = {**want.body, **known}
     return replace(want, body={**body, "checksum": checksum(body)})
+
+
+def _moves(want: Wanted, old: Document) -> bool:
+    at = instant(old)
+    return at is not None and at.replace(microsecond=0) != want.at
 
 
 def _time_after_update(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> str:

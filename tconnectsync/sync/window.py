@@ -51,8 +51,9 @@ def caught_up(
     known = [instant for instant in newest if instant]
     earliest = min(wanted.start, wanted.end - timedelta(days=limit_days))
     cut_off = bool(known) and max(known) < earliest
-    # What has been quiet for longer while others went on has simply not happened.
-    left_off = [instant for instant in known if instant >= earliest or cut_off]
+    # What has been quiet for longer while others went on has simply not happened. But the limit
+    # moves with the time: what keeps failing was within it a short while ago.
+    left_off = [instant for instant in known if instant >= earliest - DAY or cut_off]
     start = min(wanted.start, max(min(left_off, default=wanted.start), earliest))
     return TimeRange(start, wanted.end), cut_off
 

@@ -1,0 +1,98 @@
+"""After days without a run, or without Nightscout, the program as a user runs it catches up."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tconnectsync.demo.history import PumpHistory
+from tconnectsync.demo.nightscout import SmallNightscout
+from tconnectsync.demo.person import live
+from tconnectsync.demo.server import Response
+from tests.e2e.test_auto_update import ends_within_a_second, running, soon
+from tests.support.command import (
+    NEW_YORK,
+    SECRET,
+    Cloud,
+    Computer,
+    cloud,
+    computer,
+    days,
+    tandem_source,
+)
+from tests.support.expected import Fact, shown
+from tests.support.real_nightscout import NightscoutSite
+
+NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
+DAY = timedelta(days=1)
+UPLOADED = NOW - timedelta(minutes=20)
+"""Late enough for all to be written at once: nothing waits for the sake of alarms."""
+Make = Callable[[PumpHistory], Cloud]
+BOTH = pytest.mark.parametrize("make", [cloud, tandem_source], ids=["tconnect", "tandem-source"])
+
+
+@pytest.fixture(scope="module")
+def life() -> PumpHistory:
+    return live(NOW.date() - 9 * DAY, 10)
+
+
+def in_one_run(folder: Path, tandem: Cloud) -> list[Fact]:
+    """Return what a site shows after a single run over everything."""
+    with SmallNightscout(SECRET) as site:
+        computer(folder, tandem, site.url, SECRET).sync(*days(NOW.date() - 8 * DAY, NOW.date()))
+        return shown(site.treatments)
+
+
+def begun(folder: Path, tandem: Cloud, url: str, secret: str, uploaded: datetime) -> Computer:
+    """Return a computer that has synced what had been uploaded by then."""
+    tandem.uploaded_until = uploaded
+    home = computer(folder, tandem, url, secret)
+    home.sync(*days(NOW.date() - 8 * DAY, NOW.date()))
+    return home
+
+
+@pytest.mark.slow
+@BOTH
+def test_a_host_that_slept_for_a_week_misses_nothing(
+    emptied_nightscout: NightscoutSite, tmp_path: Path, life: PumpHistory, make: Make
+) -> None:
+    # Basals are very many, and add nothing that the next test does not show.
+    site, tandem = emptied_nightscout, make(replace(life, basal=()))
+    with tandem:
+        home = begun(tmp_path, tandem, site.url, site.secret, NOW - 7 * DAY)
+        before = len(site.treatments())
+        tandem.uploaded_until = UPLOADED
+        caught_up = home.sync()
+        assert caught_up.created > before > 0
+        assert shown(site.treatments()) == in_one_run(tmp_path, tandem)
+        assert home.sync()[:2] == (0, 0)
+
+
+@pytest.mark.slow
+@BOTH
+def test_auto_update_writes_three_days_as_soon_as_nightscout_is_back(
+    tmp_path: Path, life: PumpHistory, make: Make
+) -> None:
+    tandem = make(life)
+    with tandem, SmallNightscout(SECRET) as site:
+        home = begun(tmp_path, tandem, site.url, SECRET, NOW - 3 * DAY)
+        before = len(site.treatments)
+        site.fault = lambda request: Response(b"<html>Sorry</html>", 400, "text/html")
+        with running(home, "--features", "BASAL", "BOLUS", "PUMP_EVENTS") as process:
+            soon(lambda: [entry for entry in site.log if entry.status == 400])
+            tandem.uploaded_until = UPLOADED
+            time.sleep(1)
+            assert process.poll() is None
+            assert len(site.treatments) == before
+            site.fault = None
+            everything = in_one_run(tmp_path, tandem)
+            soon(lambda: shown(site.treatments) == everything)
+            ends_within_a_second(process, signal.SIGTERM)
+    assert "Traceback" not in (tmp_path / "log").read_text()
