@@ -22,7 +22,7 @@ from tconnectsync.cli.report import (
     say,
     say_what_was_done,
 )
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.errors import ConfigError, NightscoutError, TconnectsyncError
 from tconnectsync.sync.features import FEATURES
 
 if TYPE_CHECKING:
@@ -268,8 +268,15 @@ def _given(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]
     return environment, files
 
 
-def _newest(cycle: Cycle, kinds: Sequence[str]) -> datetime | None:
-    found = [at for kind in kinds if (at := cycle.nightscout.newest(kind))]
+def _newest(cycle: Cycle, kinds: Sequence[str], earliest: datetime) -> datetime | None:
+    """Return when our newest document of some kinds is; ``earliest`` if that may not be asked."""
+    try:
+        found = [at for kind in kinds if (at := cycle.nightscout.newest(kind))]
+    except NightscoutError as error:
+        if error.fatal or error.can_retry or error.status is None:
+            raise
+        log.warning("How far the last sync got is not known for %s. %s", " ".join(kinds), error)
+        return earliest
     return max(found, default=None)
 
 
@@ -280,6 +287,8 @@ def _range(
     failed_from: datetime | None = None,
 ) -> TimeRange:
     """Return what a run covers; ``failed_from`` is where the last one left something undone."""
+    from datetime import timedelta
+
     from tconnectsync.sync.window import caught_up, date_range, last_days
 
     clock, now = cycle.clock, cycle.now()
@@ -287,13 +296,17 @@ def _range(
         return date_range(options.start_date, options.end_date, clock, now)
     wanted = last_days(options.days or 1, now)
     regular = sorted({FEATURES[name].regular for name in options.features} - {()})
-    newest = [_newest(cycle, kinds) for kinds in regular]
+    limit = now - timedelta(days=settings.catch_up_days)
+    newest = [_newest(cycle, kinds, min(limit, wanted.start)) for kinds in regular]
     extended, cut_off = caught_up(wanted, [*newest, failed_from], settings.catch_up_days)
     if extended.start < wanted.start:
         log.info("The last sync was longer ago; reaching back to %s.", clock.day(extended.start))
     if cut_off:
         log.warning(
-            "The last sync was more than CATCH_UP_DAYS ago. For what is older, run tconnectsync "
-            "with --start-date and --end-date."
+            "The last sync was more than CATCH_UP_DAYS ago. For what is older, run: tconnectsync "
+            "--start-date %s --end-date %s --features %s",
+            clock.day(max(filter(None, newest))),
+            clock.day(extended.start),
+            " ".join(options.features),
         )
     return extended
