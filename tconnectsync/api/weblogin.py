@@ -129,8 +129,9 @@ def _require_accepted(answer: requests.Response, account: Account) -> None:
     if answer.status_code != 200:
         raise LoginError(_FAILED, answer.status_code)
     notice = _soup(answer).find(class_="notice_error")
-    # The site may repeat what it does not accept.
-    redact = Redactor({"e-mail address": account.email, "password": account.password})
+    # The site may repeat what it does not accept. But "password" is a word of its sentence.
+    password = "" if account.password.lower() == "password" else account.password
+    redact = Redactor({"e-mail address": account.email, "password": password})
     message = redact(" ".join(notice.get_text().split())) if notice else ""
     raise LoginError(f"{_FAILED}: {message or 'Check your login credentials.'}")
 

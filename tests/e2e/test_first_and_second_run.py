@@ -137,6 +137,7 @@ def test_a_run_without_dates_finds_the_newest_hours_of_the_pump(tmp_path: Path, 
     with cloud(life) as tconnect, SmallNightscout(SECRET) as site:
         tconnect.uploaded_until = uploaded
         home = in_los_angeles(computer(tmp_path, tconnect, site.url, SECRET, zone))
+        home = replace(home, variables={**home.variables, "ALARM_SAFE_MINUTES": "0"})
         home.sync("--days", "1")
         facts = shown(site.treatments)
         second = home.sync("--days", "1")
