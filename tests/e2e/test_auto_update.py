@@ -79,7 +79,7 @@ def home(tmp_path: Path, tconnect: SimulatedTConnect, site: SmallNightscout) -> 
     return computer(tmp_path, tconnect, site.url, SECRET)
 
 
-def soon(condition: Callable[[], object], seconds: float = 20) -> None:
+def soon(condition: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "It has not happened in time."

@@ -65,7 +65,7 @@ class TandemSource:
         self._api = api
         self._clock = clock
         self._serial = serial
-        unused = () if readings else SENSORS
+        unused = () if readings or everything else SENSORS
         self._used = USED.difference(unused)
         self._codes = None if everything else sorted(ASKED_FOR.difference(unused))
         self._ignore_zero_basals = ignore_zero_basals
