@@ -46,7 +46,7 @@ def life() -> PumpHistory:
 def in_one_run(folder: Path, tandem: Cloud) -> list[Fact]:
     """Return what a site shows after a single run over everything."""
     with SmallNightscout(SECRET) as site:
-        computer(folder, tandem, site.url, SECRET).sync(*days(NOW.date() - 8 * DAY, NOW.date()))
+        computer(folder, tandem, site.url, SECRET).sync(*days(NOW.date() - 9 * DAY, NOW.date()))
         return shown(site.treatments)
 
 
@@ -54,7 +54,7 @@ def begun(folder: Path, tandem: Cloud, url: str, secret: str, uploaded: datetime
     """Return a computer that has synced what had been uploaded by then."""
     tandem.uploaded_until = uploaded
     home = computer(folder, tandem, url, secret)
-    home.sync(*days(NOW.date() - 8 * DAY, NOW.date()))
+    home.sync(*days(NOW.date() - 9 * DAY, NOW.date()))
     return home
 
 
