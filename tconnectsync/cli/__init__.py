@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tconnectsync.config import Settings
     from tconnectsync.domain.clock import TimeRange
     from tconnectsync.sources.tandemsource.file import LogFile
-    from tconnectsync.sync.cycle import Cycle, Outcome
+    from tconnectsync.sync.cycle import Cycle
+    from tconnectsync.sync.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tconnectsync.domain.clock import PumpClock, TimeRange
-    from tconnectsync.sync.cycle import Failure, Outcome
+    from tconnectsync.sync.outcome import Failure, Outcome
     from tconnectsync.sync.plan import Plan
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.demo.tconnect.view import SERIAL_NUMBER
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sync.assemble import assemble
-from tconnectsync.sync.cycle import Outcome
+from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.window import date_range
 
 FIRST_DAY = date(2024, 6, 3)

@@ -17,7 +17,7 @@ from statistics import median
 
 from tconnectsync.config import Settings
 from tconnectsync.errors import FirewallError, TconnectsyncError
-from tconnectsync.sync.cycle import Failure, Outcome
+from tconnectsync.sync.outcome import Failure, Outcome
 
 log = logging.getLogger(__name__)
 

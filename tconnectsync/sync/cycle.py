@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import Document, Wanted, documents, instant
+from tconnectsync.nightscout.documents import Document, Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.sources import Reader, Source
+from tconnectsync.sync.alarms import say_what_waits, without_young, youth
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import parts_of
+from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.plan import Plan, make_plan
 from tconnectsync.sync.plausible import plausible
 from tconnectsync.sync.readings import SAME_READING, with_entries, with_glucose_kind
@@ -37,43 +37,6 @@ A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored
 it was. Nightscout compares times as text: one that an older program left with a space instead of
 ``T`` sorts before its whole day, and its day is a local one.
 """
-
-TWO_CLOCKS = timedelta(seconds=30)
-"""How far the clock of Nightscout, by which it tells what is young, may be behind ours."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What could not be synced, and why; ``features`` are those that have to be repeated.
-
-    It keeps the error's words and not the error, which would keep all payloads of its window.
-    """
-
-    window: TimeRange
-    features: tuple[str, ...]
-    reason: str
-
-
-@dataclass
-class Outcome:
-    """What a cycle did, in documents, and what it could not do."""
-
-    created: int = 0
-    updated: int = 0
-    kept: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-    others: list[str] = field(default_factory=list)
-    """What was written besides treatments, in words."""
-    waiting: dict[str, timedelta] = field(default_factory=dict)
-    """For how long treatments still have to wait until they may be written, by identifier."""
-    ended_by: TconnectsyncError | None = None
-    """What made going on pointless, if anything did; the failures say what was left undone."""
-
-    @property
-    def more_in(self) -> timedelta | None:
-        """After how long another cycle finds nothing waiting any more; ``None`` if nothing does."""
-        return max(self.waiting.values(), default=None)
 
 
 @dataclass(frozen=True)
@@ -95,12 +58,7 @@ class Cycle:
     at_the_end: Mapping[str, Callable[[Reader], list[str]]]
     """What is synced once, by feature: is given the last window's reader, says what it wrote."""
     alarm_safe: timedelta = timedelta(0)
-    """How old what the pump did by itself must be to be written; with 0 nothing waits.
-
-    A Nightscout that finds a treatment younger than ten minutes takes it that somebody is looking
-    after things, and snoozes its glucose alarms, urgent lows included (contract nightscout-api
-    §4.7).
-    """
+    """How old what the pump did by itself must be to be written; with 0 nothing waits."""
 
     def run(
         self,
@@ -123,15 +81,17 @@ class Cycle:
         outcome = Outcome()
         before = Plan()
         chunks = list(windows(wanted, self.source.window_days, self.clock))
-        remaining = self
+        in_windows = [name for name in self.features if name not in self.at_the_end]
+        remaining = replace(self, features=in_windows)
         reader, read = None, None
-        look_back = self._young if in_order else timedelta(0)
+        look_back = youth(self.alarm_safe) if in_order else timedelta(0)
         for window in progress(chunks):
             if not remaining.features:
                 break
             seen = len(outcome.failures)
             reader, read = self.source.read(window), window
-            with _noting(outcome, TimeRange(window.start, wanted.end), window, remaining.features):
+            rest = TimeRange(window.start, wanted.end), [*remaining.features, *self.at_the_end]
+            with outcome.noting((window, remaining.features), rest=rest):
                 since = window.start - (look_back if window == chunks[0] else timedelta(0))
                 shown = TimeRange(since, window.end)
                 before = remaining._sync(reader, window, shown, before, outcome)
@@ -143,17 +103,18 @@ class Cycle:
                 remaining = replace(remaining, features=going)
         if reader is None or read != chunks[-1]:
             reader = self.source.read(chunks[-1])
-        for feature, sync in self.at_the_end.items():
-            with _noting(outcome, chunks[-1], chunks[-1], [feature]):
-                outcome.others += sync(reader)
-            if outcome.ended_by:
-                break
+        self._finish(reader, chunks[-1], outcome)
         return outcome
 
-    @property
-    def _young(self) -> timedelta:
-        """Up to which age what the pump did by itself waits."""
-        return self.alarm_safe + TWO_CLOCKS if self.alarm_safe else timedelta(0)
+    def _finish(self, reader: Reader, window: TimeRange, outcome: Outcome) -> None:
+        """Sync what is synced once."""
+        left = list(self.at_the_end)
+        for feature, sync in self.at_the_end.items():
+            with outcome.noting((window, [feature]), rest=(window, left)):
+                outcome.others += sync(reader)
+            if outcome.ended_by:
+                return
+            left.remove(feature)
 
     def _sync(
         self,
@@ -195,10 +156,11 @@ class Cycle:
             stored = _as_if_carried_out(before, stored)
         kinds = {want.body["eventType"] for want in wanted}
         plan = make_plan(wanted, stored, None if self.fill_gaps else self._newest(kinds))
-        plan, waiting = _without_young(plan, wanted, now - self._young)
-        if waiting:
-            self._say_what_waits(waiting.values())
-            outcome.waiting |= {name: at + self._young - now for name, at in waiting.items()}
+        wait = youth(self.alarm_safe)
+        plan, young = without_young(plan, wanted, now - wait)
+        if young:
+            say_what_waits(len(young), max(young.values()) + wait, self.clock)
+            outcome.waiting |= {name: at + wait - now for name, at in young.items()}
         counts = (len(wanted), len(stored), len(plan.create), len(plan.update))
         log.debug(
             "Treatments of %s to %s: %d wanted, %d stored around them, %d to create, %d to update.",
@@ -214,18 +176,7 @@ class Cycle:
         The newest treatment, by a person, may have been written while older ones waited.
         """
         newest = {kind: self.nightscout.newest(kind) for kind in kinds}
-        return {kind: at and at - self._young for kind, at in newest.items()}
-
-    def _say_what_waits(self, times: Iterable[datetime]) -> None:
-        times = list(times)
-        until = self.clock.here(max(times) + self._young)
-        log.info(
-            "%d %s by the pump itself %s until %s, so that alarms stay loud (ALARM_SAFE_MINUTES).",
-            len(times),
-            "treatment" if len(times) == 1 else "treatments",
-            "waits" if len(times) == 1 else "wait",
-            f"{until:%H:%M}",
-        )
+        return {kind: at and at - youth(self.alarm_safe) for kind, at in newest.items()}
 
     def _with_entries(
         self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
@@ -240,7 +191,7 @@ class Cycle:
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            outcome.failures.append(Failure(window, ("CGM",), str(error)))
+            outcome.failed(window, ["CGM"], error)
             return plan
         return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
 
@@ -284,7 +235,7 @@ class Cycle:
                 raise
             pieces = list(halves(window, self.clock)) if _answered_badly(error) else [window]
             if len(pieces) < 2:
-                outcome.failures.append(Failure(window, features, str(error)))
+                outcome.failed(window, features, error)
                 return []
             log.warning("%s. Asking for shorter ranges.", str(error).removesuffix("."))
         found = []
@@ -295,42 +246,9 @@ class Cycle:
         return found
 
 
-@contextmanager
-def _noting(
-    outcome: Outcome, rest: TimeRange, window: TimeRange, features: Sequence[str]
-) -> Iterator[None]:
-    """Note what fails in the block; if that makes going on pointless, ``rest`` stays undone."""
-    try:
-        yield
-    except TconnectsyncError as error:
-        undone = rest if error.fatal else window
-        outcome.failures.append(Failure(undone, tuple(features), str(error)))
-        if error.fatal:
-            outcome.ended_by = error.with_traceback(None)
-
-
 def _answered_badly(error: TconnectsyncError) -> bool:
     """Tell whether one bad day may be the reason: the cloud answered, but with nothing usable."""
     return isinstance(error, ApiError) and error.divisible and error.status in (None, 500)
-
-
-def _without_young(
-    plan: Plan, wanted: Iterable[Wanted], since: datetime
-) -> tuple[Plan, dict[str, datetime]]:
-    """Take out of a plan what the pump did by itself and later than ``since``.
-
-    Also returns the times of that, by identifier.
-    """
-    by_itself = {want.identifier for want in wanted if want.by_itself}
-    planned = [*plan.create, *(update.after for update in plan.update)]
-    young = {
-        document["identifier"]: at
-        for document in planned
-        if document.get("identifier") in by_itself and (at := instant(document)) and at > since
-    }
-    create = [document for document in plan.create if document["identifier"] not in young]
-    update = [each for each in plan.update if each.after.get("identifier") not in young]
-    return replace(plan, create=create, update=update), young
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:

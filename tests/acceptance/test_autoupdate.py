@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.sync.autoupdate import Loop, LoopSettings
-from tconnectsync.sync.cycle import Outcome
+from tconnectsync.sync.outcome import Outcome
 from tests.acceptance.cases import cases, exception, load
 
 RECORDED = "autoupdate.cases.json"

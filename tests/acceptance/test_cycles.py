@@ -18,8 +18,8 @@ from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.server import LoopbackServer, Request, Response
 from tconnectsync.sources.tconnect.values import PACIFIC
 from tconnectsync.sync.assemble import assemble
-from tconnectsync.sync.cycle import Outcome
 from tconnectsync.sync.features import FEATURES
+from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.window import date_range
 from tests.acceptance.cases import JOINED, comparable, exception, files, load, text
 from tests.acceptance.exceptions import both_parts

@@ -39,10 +39,11 @@ from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sources.tandemsource import TandemSource
 from tconnectsync.sources.tconnect import TConnectSource
-from tconnectsync.sync.cycle import Cycle, Outcome
+from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.devicestatus import sync_device_status
 from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.iob import sync_iob
+from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.profiles import sync_profiles
 from tests.support.story import NEW_YORK
 

@@ -28,7 +28,7 @@ from tconnectsync.errors import (
     TconnectsyncError,
 )
 from tconnectsync.sync.autoupdate import Loop, LoopSettings
-from tconnectsync.sync.cycle import Failure, Outcome
+from tconnectsync.sync.outcome import Failure, Outcome
 
 DEFAULTS = LoopSettings(
     default_sleep_seconds=300,

@@ -18,7 +18,7 @@ from tconnectsync.cli.turns import turns
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import UsageError
-from tconnectsync.sync.cycle import Failure
+from tconnectsync.sync.outcome import Failure
 from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.show import lines
 from tests.support.story import NEW_YORK, Site, basal, bolus, wanted

@@ -19,7 +19,8 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import instant
 from tconnectsync.sources.tconnect import TConnectSource
-from tconnectsync.sync.cycle import Cycle, Outcome
+from tconnectsync.sync.cycle import Cycle
+from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.window import caught_up, date_range, last_days
 from tests.support.command import EMAIL, PASSWORD, SECRET, cloud
 from tests.support.story import NEW_YORK

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
 
 import pytest
 
@@ -21,10 +22,13 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.domain.clock import TimeRange
+from tconnectsync.errors import LoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.sources import Reader
 from tconnectsync.sources.tconnect import TConnectSource
-from tconnectsync.sync.cycle import Cycle, Outcome
+from tconnectsync.sync.cycle import Cycle
+from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.window import date_range
 from tests.support.story import NEW_YORK
 
@@ -55,6 +59,7 @@ class World:
         password: str = PASSWORD,
         pretend: bool = False,
         in_order: bool = False,
+        at_the_end: Mapping[str, Callable[[Reader], list[str]]] = MappingProxyType({}),
     ) -> Outcome:
         """Sync from day ``first`` to the end of day ``last``."""
         url = self.tconnect.url
@@ -65,12 +70,12 @@ class World:
             source=TConnectSource(api, NEW_YORK, "90210042"),
             nightscout=NightscoutApi(self.nightscout.url, secret, http),
             clock=NEW_YORK,
-            features=features or EVERYTHING,
+            features=(*(features or EVERYTHING), *at_the_end),
             now=lambda: now or datetime(2025, 1, 1, tzinfo=UTC),
             pretend=pretend,
             fill_gaps=True,
             on_plan=lambda window, plan: None,
-            at_the_end={},
+            at_the_end=at_the_end,
         )
         days = [FIRST + timedelta(days=day) for day in (first, last)]
         wanted = date_range(days[0], days[1], NEW_YORK, cycle.now())
@@ -295,6 +300,37 @@ def test_wrong_credentials_end_the_run_at_once(world: World, secret: str, passwo
     logins = [e for e in world.tconnect.log if e.request.path == "/login.aspx"]
     assert len(refused) <= 1
     assert len(logins) == 2
+
+
+def test_a_login_that_cannot_be_reached_is_not_tried_for_each_part_again(world: World) -> None:
+    world.tconnect.fault = broken("login.aspx", Fault.DROP)
+    outcome = world.sync(0, 20)
+    assert [failure.features for failure in outcome.failures] == [EVERYTHING]
+    assert outcome.ended_by
+    assert outcome.ended_by.can_retry
+    assert world.asked("login.aspx") == 3
+    world.tconnect.fault = None
+    assert not world.sync(0, 20).failures
+
+
+def test_what_is_synced_once_is_not_to_be_repeated_because_a_window_failed(world: World) -> None:
+    world.nightscout.fault = broken("treatments", Response(b"", 400))
+    outcome = world.sync(0, 0, at_the_end={"PROFILES": lambda reader: ["Done."]})
+    assert [failure.features for failure in outcome.failures] == [EVERYTHING]
+    assert outcome.others == ["Done."]
+
+
+def test_where_going_on_is_pointless_all_that_is_left_is_to_be_repeated(world: World) -> None:
+    def refused(reader: Reader) -> list[str]:
+        raise LoginError("No.", 401)
+
+    once = {"IOB": lambda reader: ["Done."], "PROFILES": refused, "DEVICE_STATUS": refused}
+    outcome = world.sync(0, 0, at_the_end=once)
+    assert [failure.features for failure in outcome.failures] == [("PROFILES", "DEVICE_STATUS")]
+    assert outcome.others == ["Done."]
+    world.tconnect.fault = broken("login.aspx", Response(b"", 503))
+    outcome = world.sync(0, 0, at_the_end=once)
+    assert [failure.features for failure in outcome.failures] == [(*EVERYTHING, *once)]
 
 
 def test_what_lies_in_the_future_waits(world: World) -> None:

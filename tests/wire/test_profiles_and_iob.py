@@ -16,7 +16,7 @@ from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.nightscout.documents import ENTERED_BY
 from tconnectsync.sync.assemble import assemble
-from tconnectsync.sync.cycle import Outcome
+from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.window import date_range
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL, cloud
 

@@ -1,0 +1,56 @@
+"""Alarms stay loud: what the pump did by itself waits until it silences none.
+
+A Nightscout that finds a treatment younger than ten minutes takes it that somebody is looking after
+things, and snoozes its glucose alarms, urgent lows included (contract nightscout-api §4.7).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from tconnectsync.domain.clock import PumpClock
+from tconnectsync.nightscout.documents import Wanted, instant
+from tconnectsync.sync.plan import Plan
+
+log = logging.getLogger(__name__)
+
+TWO_CLOCKS = timedelta(seconds=30)
+"""How far the clock of Nightscout, by which it tells what is young, may be behind ours."""
+
+
+def youth(alarm_safe: timedelta) -> timedelta:
+    """Return up to which age what the pump did by itself waits; with 0 nothing does."""
+    return alarm_safe + TWO_CLOCKS if alarm_safe else timedelta(0)
+
+
+def without_young(
+    plan: Plan, wanted: Iterable[Wanted], since: datetime
+) -> tuple[Plan, dict[str, datetime]]:
+    """Take out of a plan what the pump did by itself and later than ``since``.
+
+    Also returns the times of that, by identifier.
+    """
+    by_itself = {want.identifier for want in wanted if want.by_itself}
+    planned = [*plan.create, *(update.after for update in plan.update)]
+    young = {
+        document["identifier"]: at
+        for document in planned
+        if document.get("identifier") in by_itself and (at := instant(document)) and at > since
+    }
+    create = [document for document in plan.create if document["identifier"] not in young]
+    update = [each for each in plan.update if each.after.get("identifier") not in young]
+    return replace(plan, create=create, update=update), young
+
+
+def say_what_waits(number: int, until: datetime, clock: PumpClock) -> None:
+    """Say how many treatments wait, and until when."""
+    log.info(
+        "%d %s by the pump itself %s until %s, so that alarms stay loud (ALARM_SAFE_MINUTES).",
+        number,
+        "treatment" if number == 1 else "treatments",
+        "waits" if number == 1 else "wait",
+        f"{clock.here(until):%H:%M}",
+    )
