@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tconnectsync.errors import LoginError
+from tconnectsync.errors import LoginError, NetworkError
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ class LoginKeeper(Generic[AnyLogin]):
     nothing of its expiry: it is used until it is refused.
 
     Args:
-        log_in: makes a new login; what it raises passes through, and nothing is kept then.
+        log_in: makes a new login; what it raises passes through, and nothing is kept then. That its
+            service cannot be reached becomes fatal, but may pass.
         now: returns the current instant, aware.
     """
 
@@ -109,7 +110,12 @@ class LoginKeeper(Generic[AnyLogin]):
 
     def _renew(self) -> AnyLogin:
         self._login = None
-        self._login = self._log_in()
+        try:
+            self._login = self._log_in()
+        except NetworkError as error:
+            # Whatever else is asked for needs the login too, and would wait as long in vain.
+            error.fatal = error.can_retry = True
+            raise
         is_fresh = self._is_fresh(self._login)
         if self._trust_expiry and not is_fresh:
             log.warning(
