@@ -18,6 +18,7 @@ from tconnectsync.cli.report import (
     keep_quiet,
     print_plan,
     progress,
+    put_out,
     report,
     say,
     say_what_was_done,
@@ -191,15 +192,15 @@ def check_login(options: argparse.Namespace) -> int:
         wanted = date_range(options.start_date, options.end_date, check.clock, check.started)
     failed = 0
     for result in check.run(wanted):
-        print(result, flush=True)
+        put_out(str(result))
         failed += result.state is State.FAILED
-    print(f"{failed or 'None'} of the steps failed.")
+    put_out(f"{failed or 'None'} of the steps failed.")
     try:
         path = check.save_report(wanted, Path.cwd())
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
         return 1
-    print(
+    put_out(
         f"When you ask for help, {path.name} holds the answers in full, without personal data as "
         "far as we know them. Read through it before you share it"
         + ("." if check.owner_known else "; Tandem did not tell the names to hide.")

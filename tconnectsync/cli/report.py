@@ -23,6 +23,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def put_out(text: str) -> None:
+    """Print a result at once, so that in a file too it stands where it belongs in the log."""
+    print(text, flush=True)
+
+
 def progress(windows: list[TimeRange]) -> Iterable[TimeRange]:
     """Hand on the windows, with a bar on a terminal when there are several."""
     if len(windows) < 2 or not sys.stderr.isatty():
@@ -39,9 +44,8 @@ def print_plan(window: TimeRange, plan: Plan) -> None:
     """Show what would be written for one window."""
     from tconnectsync.sync.show import lines
 
-    print(f"From {window.start:%Y-%m-%d %H:%M %z} to {window.end:%Y-%m-%d %H:%M %z}:")
-    for line in lines(plan):
-        print(line)
+    title = f"From {window.start:%Y-%m-%d %H:%M %z} to {window.end:%Y-%m-%d %H:%M %z}:"
+    put_out("\n".join([title, *lines(plan)]))
 
 
 def keep_quiet(window: TimeRange, plan: Plan) -> None:
@@ -63,11 +67,11 @@ def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
     documents = "Treatments and entries" if "CGM" in options.features else "Treatments"
     if options.pretend:
-        print(f"Nothing was written (--pretend). {documents} that would be: {done}.")
+        put_out(f"Nothing was written (--pretend). {documents} that would be: {done}.")
     else:
-        print(f"{documents}: {done}.")
+        put_out(f"{documents}: {done}.")
     for line in outcome.others:
-        print(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
+        put_out(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
     for what, times in outcome.skipped.most_common():
         log.warning("Left out because it is not understood: %s (%d times).", what, times)
 
