@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from tconnectsync.domain.events import (
@@ -261,8 +262,14 @@ def instant(document: Mapping[str, Any]) -> datetime | None:
 
     Older versions wrote a space instead of ``T``; a time without zone is UTC to Nightscout.
     """
+    return _instant(str(document.get("created_at")))
+
+
+@lru_cache(maxsize=8192)
+def _instant(created_at: str) -> datetime | None:
+    """Read a time; each document of a window is asked for its own again and again."""
     try:
-        at = datetime.fromisoformat(str(document.get("created_at")))
+        at = datetime.fromisoformat(created_at)
     except ValueError:
         return None
     at = at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -217,7 +217,7 @@ def _revised(
     if "checksum" not in old:
         is_newest = instant(old) == newest.get(str(old.get("eventType")))
         changes = _finished_by(want, old, is_newest)
-    elif edited(old) or want.body["checksum"] == old["checksum"] or _is_ahead(old, want):
+    elif want.body["checksum"] == old["checksum"] or edited(old) or _is_ahead(old, want):
         changes = {}
     else:
         changes = want.body

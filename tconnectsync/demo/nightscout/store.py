@@ -7,7 +7,6 @@ the order of their date, so that a year of treatments can be written and read qu
 from __future__ import annotations
 
 import itertools
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -238,7 +237,7 @@ class Collection:
 
 
 def _key(fields: tuple[str, ...], document: Document) -> str:
-    return json.dumps([document.get(field) for field in fields])
+    return repr([document.get(field) for field in fields])
 
 
 def _rank(date: Any) -> tuple[int, Any]:
