@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tconnectsync.demo.server import Response
-from tconnectsync.domain.profiles import Profile, Segment
 from tconnectsync.errors import ApiError
 from tconnectsync.sources.tconnect.pages import (
     clock_time,
@@ -18,29 +16,10 @@ from tconnectsync.sources.tconnect.pages import (
     settings_guid,
 )
 from tests.acceptance.cases import cases, expected, load, text
+from tests.acceptance.profiles import profile
 from tests.wire.fake_tconnect import LOGIN, Bench, html
 
 MMOL = "synthetic/device_settings_mmol.html"
-
-
-def profile(wanted: dict[str, Any]) -> Profile:
-    return Profile(
-        name=wanted["title"],
-        segments=tuple(map(segment, wanted["segments"])),
-        insulin_duration=timedelta(minutes=wanted["insulin_duration_min"]),
-        carbs_enabled=wanted["carbs_enabled"],
-        active=wanted["active"],
-    )
-
-
-def segment(wanted: dict[str, Any]) -> Segment:
-    return Segment(
-        start=clock_time(wanted["time"]),
-        basal_rate=wanted["basal_rate"],
-        correction_factor=wanted["correction_factor"],
-        carb_ratio=wanted["carb_ratio"],
-        target=wanted["target_bg_mgdl"],
-    )
 
 
 def compare_devices(page: str, wanted: dict[str, Any]) -> None:

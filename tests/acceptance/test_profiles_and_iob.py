@@ -18,7 +18,7 @@ from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
 from tconnectsync.sync.iob import sync_iob
 from tconnectsync.sync.profiles import sync_profiles
 from tests.acceptance.cases import cases, files, load
-from tests.acceptance.test_profile_pages import profile
+from tests.acceptance.profiles import profile
 
 BUILT = "nightscout_documents.cases.json"
 SECRET = "a secret of some length"

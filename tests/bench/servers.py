@@ -15,7 +15,7 @@ from typing import Any
 
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
-from tests.support.command import SECRET, addresses, cloud, tandem_source
+from tests.support.command import CLOUDS, SECRET, addresses
 
 FIRST_DAY = date(2024, 4, 1)
 """The clocks do not change in the 90 days from here on, and nothing of them is still going on."""
@@ -74,7 +74,7 @@ def serving(source: str, days: int, latency: float) -> Iterator[Servers]:
 def _serve(connection: Connection, source: str, days: int, latency: float) -> None:
     # A pump that was in use before, as nearly all are: else t:connect needs the CSV export.
     history = live(FIRST_DAY - timedelta(days=1), days + 1)
-    tandem = cloud(history) if source == "tconnect" else tandem_source(history)
+    tandem = CLOUDS[source](history)
     tandem.latency = latency
     with tandem, SmallNightscout(SECRET, latency=latency) as nightscout:
         connection.send({"NS_URL": nightscout.url, **addresses(tandem)})

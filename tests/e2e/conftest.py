@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Iterator
 
 import pytest
 
+from tconnectsync.demo.nightscout import SmallNightscout
+from tests.support.command import SECRET
+from tests.support.given_nightscout import GivenSite
 from tests.support.provision import UnavailableError, nightscout_home
-from tests.support.real_nightscout import Document, NightscoutSite, RealNightscout
-
-
-class GivenSite(NightscoutSite):
-    """A site somebody else started: reachable through its API only."""
-
-    @property
-    def log(self) -> Path:
-        _skip_for_given_site("log")
-
-    def dump(self) -> list[Document]:
-        _skip_for_given_site("database")
-
-    def insert_raw(self, documents: Sequence[Document]) -> None:
-        _skip_for_given_site("database")
-
-
-def _skip_for_given_site(what: str) -> NoReturn:
-    pytest.skip(
-        f"This test needs the {what} of the site, which E2E_NS_URL does not give access to."
-    )
+from tests.support.real_nightscout import NightscoutSite, RealNightscout
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,6 +54,13 @@ def emptied_nightscout(lasting_nightscout: NightscoutSite) -> NightscoutSite:
     """Give the `lasting_nightscout` without treatments; nothing else of it is deleted."""
     lasting_nightscout.delete_treatments()
     return lasting_nightscout
+
+
+@pytest.fixture
+def site() -> Iterator[SmallNightscout]:
+    """Give a small Nightscout, unless a module gives another site."""
+    with SmallNightscout(SECRET) as server:
+        yield server
 
 
 def _site(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -41,13 +40,7 @@ from tests.support.command import (
     days,
     tandem_source,
 )
-from tests.support.expected import (
-    Fact,
-    delivered,
-    expected,
-    insulin_shown,
-    shown,
-)
+from tests.support.expected import Fact, delivered, insulin_shown, shown
 from tests.support.older_versions import (
     readings_written_by_3,
     written_by_1,
@@ -55,6 +48,7 @@ from tests.support.older_versions import (
     written_by_3,
 )
 from tests.support.real_nightscout import Document, NightscoutSite, RealNightscout
+from tests.support.treatments import by_id
 
 FIRST = date(2024, 5, 6)
 TODAY = days(FIRST, FIRST)
@@ -157,7 +151,7 @@ class Changeover:
     @property
     def changed(self) -> list[tuple[Document, Document]]:
         """What was updated, before and after."""
-        now = {document["_id"]: document for document in self.after}
+        now = by_id(self.after)
         pairs = [(document, now[document["_id"]]) for document in self.before]
         return [(before, after) for before, after in pairs if before != after]
 
@@ -230,7 +224,7 @@ def test_what_tconnect_brought_is_completed_and_not_shown_again(
 def test_what_1_0_brought_from_tconnect_is_completed_and_not_shown_again(
     nightscout: NightscoutSite, home: Computer
 ) -> None:
-    nightscout.insert("treatments", written_by_1(expected(LIFE, NEW_YORK), NEW_YORK))
+    nightscout.insert("treatments", written_by_1(LIFE, NEW_YORK))
     done = change_over(home, nightscout.treatments)
 
     assert kinds(done.new) == LACKED_BY_TCONNECT | {"Combo Bolus": 1}
@@ -341,29 +335,24 @@ def test_what_a_person_edited_in_documents_of_3_x_stays_edited(
     }
     boluses, basals = of_kind["Combo Bolus"], of_kind["Temp Basal"]
     moved = datetime.fromisoformat(boluses[2]["created_at"]) + 12 * MINUTE
-    edit(nightscout, boluses[0], insulin=9.9, carbs=70)
-    edit(nightscout, boluses[1], notes="pasta, half of it")
-    edit(nightscout, boluses[2], created_at=moved.isoformat())
-    edit(nightscout, basals[2], duration=3)
-    edit(nightscout, basals[3], absolute=0.1, rate=0.1)
-    edit(nightscout, of_kind["Sleep"][0], duration=30, notes="a nap")
-    edit(nightscout, of_kind["Site Change"][1], notes="left thigh", reason="left thigh")
+    nightscout.edit(boluses[0], insulin=9.9, carbs=70)
+    nightscout.edit(boluses[1], notes="pasta, half of it")
+    nightscout.edit(boluses[2], created_at=moved.isoformat())
+    nightscout.edit(basals[2], duration=3)
+    nightscout.edit(basals[3], absolute=0.1, rate=0.1)
+    nightscout.edit(of_kind["Sleep"][0], duration=30, notes="a nap")
+    nightscout.edit(of_kind["Site Change"][1], notes="left thigh", reason="left thigh")
     edited = nightscout.treatments()
     counts = home.sync(*TODAY)
     after = nightscout.treatments()
 
     assert len([treatment for treatment in edited if treatment not in stored]) == 7
-    now = {treatment["_id"]: treatment for treatment in after}
+    now = by_id(after)
     assert [now[treatment["_id"]] for treatment in edited] == edited
     new = shown(treatment for treatment in after if treatment not in edited)
     assert kinds(new) == {"Insulin Change": 1}
     assert counts.updated == 0
     assert home.sync(*TODAY)[:2] == (0, 0)
-
-
-def edit(site: NightscoutSite, treatment: Document, **changes: Any) -> None:
-    """Change a treatment as Nightscout's own pages do."""
-    site.request("PUT", "treatments.json", json=treatment | changes).raise_for_status()
 
 
 # Readings

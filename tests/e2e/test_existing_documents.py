@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,8 +13,10 @@ from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tests.support.command import NEW_YORK, SECRET, cloud, computer, days
-from tests.support.expected import OURS, Fact, as_of, began_between, expected, shown
+from tests.support.expected import OURS, as_of, began_between, expected, shown
+from tests.support.older_versions import written_by_1
 from tests.support.real_nightscout import Document, NightscoutSite
+from tests.support.treatments import by_id
 
 FIRST = date(2024, 5, 6)
 DAY = timedelta(days=1)
@@ -28,30 +28,6 @@ def a_day() -> PumpHistory:
     life = live(FIRST - DAY, 3, seed=7)
     day = began_between(life, datetime(2024, 5, 6), datetime(2024, 5, 7, 7))
     return replace(day, first_day=FIRST, days=2)
-
-
-def written_by_1_0_0(known: PumpHistory) -> list[Document]:
-    """Return what tconnectsync 1.0.0 had made of this history: no extended parts, and nulls."""
-    facts = expected(known, NEW_YORK)
-    return [_old_document(fact) for fact in facts if "(Extended part)" not in fact.text]
-
-
-def _old_document(fact: Fact) -> Document:
-    document: Document = {
-        "eventType": fact.kind,
-        "created_at": fact.at.astimezone(ZoneInfo(NEW_YORK)).isoformat(" "),
-        "enteredBy": OURS,
-    }
-    match fact.kind:
-        case "Temp Basal":
-            insulin = {"carbs": None, "insulin": None}
-            rate = {"duration": fact.minutes, "absolute": fact.rate, "rate": fact.rate}
-            return document | {"reason": fact.text} | rate | insulin
-        case "Combo Bolus":
-            return document | {"carbs": fact.carbs, "insulin": fact.insulin, "notes": fact.text}
-        case "Sleep" | "Exercise":
-            document["duration"] = fact.minutes
-    return document | {"reason": fact.text, "notes": fact.text}
 
 
 def through_the_api(site: NightscoutSite, documents: list[Document]) -> None:
@@ -70,7 +46,7 @@ def test_what_an_older_version_finished_is_adopted_and_nothing_is_doubled(
     nightscout: NightscoutSite, tmp_path: Path, fill: Fill
 ) -> None:
     life = a_day()
-    old = written_by_1_0_0(life)
+    old = written_by_1(life, NEW_YORK)
     fill(nightscout, old)
     before = nightscout.treatments()
     with cloud(life) as tconnect:
@@ -98,15 +74,15 @@ def test_what_an_older_version_left_unfinished_is_finished_in_place(
         document | {"notes": document["notes"].replace("(Extended)", part)}
         if str(document.get("notes")).endswith("(Extended)")
         else document
-        for document in written_by_1_0_0(as_of(life, bolus.requested + 60 * MINUTE))
+        for document in written_by_1(as_of(life, bolus.requested + 60 * MINUTE), NEW_YORK)
     ]
     assert part in str(old)
     fill(nightscout, old)
-    before = {treatment["_id"]: treatment for treatment in nightscout.treatments()}
+    before = by_id(nightscout.treatments())
     with cloud(life) as tconnect:
         home = computer(tmp_path, tconnect, nightscout.url, nightscout.secret)
         first = home.sync(*days(FIRST, FIRST + DAY))
-        after = {treatment["_id"]: treatment for treatment in nightscout.treatments()}
+        after = by_id(nightscout.treatments())
         second = home.sync(*days(FIRST, FIRST + DAY))
 
     changed = [after[name] for name, document in before.items() if after[name] != document]
@@ -122,7 +98,7 @@ def test_a_sleep_that_an_older_version_saw_begin_is_finished_in_place(
 ) -> None:
     life = a_day()
     (sleep,) = [activity for activity in life.activities if activity.kind == "sleep"]
-    old = written_by_1_0_0(as_of(life, sleep.start + 60 * MINUTE))
+    old = written_by_1(as_of(life, sleep.start + 60 * MINUTE), NEW_YORK)
     nightscout.insert("treatments", old)
     with cloud(life) as tconnect:
         home = computer(tmp_path, tconnect, nightscout.url, nightscout.secret)
@@ -136,9 +112,9 @@ def test_a_night_that_an_older_version_wrote_in_pieces_is_not_shown_twice(tmp_pa
     night = began_between(life, datetime(2024, 5, 6, 22), datetime(2024, 5, 7, 7))
     one_day = replace(night, first_day=FIRST, days=2)
     pieces = [
-        _old_document(fact)
+        document
         for piece in one_day.activities
-        for fact in expected(PumpHistory(FIRST, 2, True, activities=[piece]), NEW_YORK)
+        for document in written_by_1(PumpHistory(FIRST, 2, True, activities=[piece]), NEW_YORK)
     ]
     assert len(pieces) == 2
     with cloud(one_day) as tconnect, SmallNightscout(SECRET, keyed_by_identifier=False) as site:
@@ -186,10 +162,6 @@ def test_what_others_entered_stays_even_at_the_instant_of_one_of_ours(
     assert second == (0, 0, len(everything))
 
 
-def by_id(treatments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {treatment["_id"]: treatment for treatment in treatments}
-
-
 def test_what_a_person_changed_afterwards_stays_changed(
     nightscout: NightscoutSite, tmp_path: Path
 ) -> None:
@@ -201,11 +173,11 @@ def test_what_a_person_changed_afterwards_stays_changed(
         boluses = [t for t in stored if t["eventType"] == "Combo Bolus"]
         basals = [t for t in stored if t["eventType"] == "Temp Basal"]
         moved = datetime.fromisoformat(boluses[2]["created_at"]) + 12 * MINUTE
-        edit(nightscout, boluses[0], insulin=boluses[0]["insulin"] + 1)
-        edit(nightscout, boluses[1], notes="pasta, half of it")
-        edit(nightscout, boluses[2], created_at=moved.isoformat())
-        edit(nightscout, basals[5], duration=3)
-        edit(nightscout, basals[6], absolute=0.1, rate=0.1)
+        nightscout.edit(boluses[0], insulin=boluses[0]["insulin"] + 1)
+        nightscout.edit(boluses[1], notes="pasta, half of it")
+        nightscout.edit(boluses[2], created_at=moved.isoformat())
+        nightscout.edit(basals[5], duration=3)
+        nightscout.edit(basals[6], absolute=0.1, rate=0.1)
         before = nightscout.treatments()
         assert len([treatment for treatment in before if treatment not in stored]) == 5
         counts = home.sync(*days(FIRST, FIRST + DAY))
@@ -213,8 +185,3 @@ def test_what_a_person_changed_afterwards_stays_changed(
 
     assert counts == (0, 0, len(stored))
     assert repr(after) == repr(before)
-
-
-def edit(site: NightscoutSite, treatment: dict[str, Any], **changes: Any) -> None:
-    """Change a treatment as Nightscout's own pages do."""
-    site.request("PUT", "treatments.json", json=treatment | changes).raise_for_status()

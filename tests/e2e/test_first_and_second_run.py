@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory, basal_insulin, bolus_insulin, midnight
+from tconnectsync.demo.history import midnight
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tests.support.command import ALL_FEATURES, NEW_YORK, SECRET, Computer, cloud, computer, days
-from tests.support.expected import Fact, as_of, began_between, expected, shown
+from tests.support.expected import Fact, as_of, began_between, delivered, expected, shown
 from tests.support.real_nightscout import NightscoutSite
 
 FIRST = date(2024, 5, 6)
@@ -26,12 +26,6 @@ AFTERNOON, MIDNIGHT = datetime(2024, 5, 6, 13), datetime(2024, 5, 7)
 def insulin(facts: list[Fact]) -> tuple[float, float]:
     """Return the U of basals and of boluses."""
     return sum(f.rate * f.minutes / 60 for f in facts), sum(f.insulin for f in facts)
-
-
-def delivered(history: PumpHistory) -> tuple[float, float]:
-    """Return the U that the pump gave as basals and as boluses, also just after the last day."""
-    span = midnight(history.first_day), history.end + DAY
-    return basal_insulin(history, *span), bolus_insulin(history, *span)
 
 
 def test_a_first_run_brings_everything_and_a_second_one_changes_nothing(

@@ -16,6 +16,7 @@ from tconnectsync.demo.person import live
 from tests.support.command import NEW_YORK, SECRET, cloud, computer, days
 from tests.support.expected import Fact, as_of, began_between, expected, shown
 from tests.support.real_nightscout import NightscoutSite
+from tests.support.treatments import by_id, without_id
 
 FIRST = date(2024, 5, 6)
 DAY = timedelta(days=1)
@@ -27,12 +28,6 @@ def evening_and_night() -> PumpHistory:
     life = live(FIRST - DAY, 3, seed=4)
     evening = began_between(life, datetime(2024, 5, 6, 16), datetime(2024, 5, 7, 8))
     return replace(evening, first_day=FIRST, days=2)
-
-
-def without_id(treatments: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return treatments in an order of their own, without the names that the database gave."""
-    bare = [{name: value for name, value in t.items() if name != "_id"} for t in treatments]
-    return sorted(bare, key=lambda treatment: str(treatment["identifier"]))
 
 
 def ids(treatments: list[dict[str, Any]], kind: str) -> set[str]:
@@ -76,7 +71,7 @@ def test_what_goes_on_grows_in_place_until_it_is_what_one_run_would_have_made(
 
 def changed(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> int:
     """Count the treatments that are there before and after, but not the same."""
-    now = {treatment["_id"]: treatment for treatment in after}
+    now = by_id(after)
     return sum(now[treatment["_id"]] != treatment for treatment in before)
 
 

@@ -18,14 +18,7 @@ from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tandemsource.binary import binary_log
-from tests.support.command import (
-    EMAIL,
-    PASSWORD,
-    SECRET,
-    Computer,
-    computer,
-    days,
-)
+from tests.support.command import EMAIL, PASSWORD, SECRET, Computer, computer, days
 from tests.support.expected import logged, shown
 from tests.support.real_nightscout import NightscoutSite
 
@@ -49,12 +42,6 @@ def tandem() -> Iterator[SimulatedTandemSource]:
         clock_changes=[AUTUMN],
         uploaded_until=life.activities[-1].end + timedelta(minutes=5),
     ) as server:
-        yield server
-
-
-@pytest.fixture
-def site() -> Iterator[SmallNightscout]:
-    with SmallNightscout(SECRET) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ import pytest
 from tconnectsync.demo.history import BolusRecord, PumpHistory
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
-from tests.support.command import SECRET, Cloud, cloud, computer, days, tandem_source
+from tests.support.command import CLOUDS, SECRET, Cloud, computer, days
 from tests.support.expected import Fact, shown
 from tests.support.real_nightscout import NightscoutSite
 
@@ -20,7 +20,7 @@ FIRST = date(2024, 5, 6)
 DAY = timedelta(days=1)
 WHOLE = days(FIRST - DAY, FIRST + DAY)
 Make = Callable[[PumpHistory], Cloud]
-BOTH = pytest.mark.parametrize("make", [cloud, tandem_source], ids=["tconnect", "tandem-source"])
+BOTH = pytest.mark.parametrize("make", CLOUDS.values(), ids=CLOUDS)
 
 
 def a_day() -> PumpHistory:

@@ -33,6 +33,7 @@ from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tandemsource.binary import binary_log
 from tests.support.command import (
+    CLOUDS,
     EMAIL,
     NEW_YORK,
     PASSWORD,
@@ -41,10 +42,9 @@ from tests.support.command import (
     Cloud,
     Computer,
     Finished,
-    cloud,
     computer,
-    tandem_source,
 )
+from tests.support.hurried import hurried
 
 pytestmark = pytest.mark.slow
 
@@ -52,17 +52,6 @@ NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
 PROXY_PASSWORD = "hidden+from/all%20eyes"
 SOURCES = ("tandem-source", "tconnect")
 FEATURES = ("--features", "BASAL", "BOLUS", "PUMP_EVENTS", "PROFILES", "IOB", "CGM")
-
-HURRIED = """
-import sys, time
-sleep, monotonic = time.sleep, time.monotonic
-time.sleep = lambda seconds: sleep(seconds / 200)
-time.monotonic = lambda: monotonic() * 200
-{patch}
-from tconnectsync.cli import main
-sys.exit(main())
-"""
-"""The command, with a clock 200 times as fast as ours."""
 
 MODES = {
     "once": ("--days", "1", *FEATURES),
@@ -250,9 +239,8 @@ class Scene:
 
     def run(self, *options: str, patch: str = "", **changes: str | None) -> Finished:
         """Run the command, and insist that nothing it produces holds what must not be shown."""
-        command = (sys.executable, "-c", HURRIED.format(patch=patch))
         asked = len(self.tandem.log), len(self.site.log)
-        run = self.home.run("-v", *options, command=command, **{**LOOP, **changes})
+        run = self.home.run("-v", *options, command=hurried(200, patch), **{**LOOP, **changes})
         assert run.code in (0, 1, 2)
         assert leaks(run.output + run.errors, self.personal) == []
         assert "urllib3" not in run.errors.replace("site-packages/urllib3", "")
@@ -328,7 +316,7 @@ def life() -> PumpHistory:
 
 @contextmanager
 def scene_of(source: str, life: PumpHistory, folder: Path) -> Iterator[Scene]:
-    server = tandem_source(life) if source == "tandem-source" else cloud(life)
+    server = CLOUDS[source](life)
     server.uploaded_until = NOW - timedelta(hours=1)
     with server as tandem, SmallNightscout(SECRET) as site:
         yield Scene(source, tandem, site, computer(folder, tandem, site.url, SECRET))

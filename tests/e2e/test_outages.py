@@ -16,18 +16,9 @@ from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Response
-from tests.e2e.test_auto_update import ends_within_a_second, running, soon
-from tests.support.command import (
-    NEW_YORK,
-    SECRET,
-    Cloud,
-    Computer,
-    cloud,
-    computer,
-    days,
-    tandem_source,
-)
+from tests.support.command import CLOUDS, NEW_YORK, SECRET, Cloud, Computer, computer, days
 from tests.support.expected import Fact, shown
+from tests.support.hurried import ends_within_a_second, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
@@ -35,7 +26,7 @@ DAY = timedelta(days=1)
 UPLOADED = NOW - timedelta(minutes=20)
 """Late enough for all to be written at once: nothing waits for the sake of alarms."""
 Make = Callable[[PumpHistory], Cloud]
-BOTH = pytest.mark.parametrize("make", [cloud, tandem_source], ids=["tconnect", "tandem-source"])
+BOTH = pytest.mark.parametrize("make", CLOUDS.values(), ids=CLOUDS)
 
 
 @pytest.fixture(scope="module")
@@ -95,4 +86,4 @@ def test_auto_update_writes_three_days_as_soon_as_nightscout_is_back(
             everything = in_one_run(tmp_path, tandem)
             soon(lambda: shown(site.treatments) == everything)
             ends_within_a_second(process, signal.SIGTERM)
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert "Traceback" not in said(home)

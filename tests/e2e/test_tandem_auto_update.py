@@ -17,15 +17,6 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tandemsource.account import pump as pump_of_account
-from tests.e2e.test_auto_update import (
-    HOUR_IN_SECONDS,
-    LIKE_A_USER,
-    busy_hour,
-    ends_within_a_second,
-    ids_of,
-    running,
-    soon,
-)
 from tests.support.command import (
     ALL_FEATURES,
     EMAIL,
@@ -37,6 +28,8 @@ from tests.support.command import (
     tandem_source,
 )
 from tests.support.expected import Fact, logged, shown
+from tests.support.hour import HASTE, LIKE_A_USER, busy_hour
+from tests.support.hurried import ends_within_a_second, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
@@ -63,23 +56,8 @@ def tandem(life: PumpHistory) -> Iterator[SimulatedTandemSource]:
 
 
 @pytest.fixture
-def site() -> Iterator[SmallNightscout]:
-    with SmallNightscout(SECRET) as server:
-        yield server
-
-
-@pytest.fixture
 def home(tmp_path: Path, tandem: SimulatedTandemSource, site: SmallNightscout) -> Computer:
     return computer(tmp_path, tandem, site.url, SECRET)
-
-
-def is_idle(tandem: SimulatedTandemSource) -> bool:
-    paths = [entry.request.path for entry in tandem.log]
-    return any("pump-logs" in path for path in paths) and all("bff/pumper" in p for p in paths[-2:])
-
-
-def text_of(home: Computer) -> str:
-    return (home.folder / "log").read_text()
 
 
 def test_it_waits_for_a_first_upload_and_is_not_stopped_by_a_clock_set_back(
@@ -88,7 +66,7 @@ def test_it_waits_for_a_first_upload_and_is_not_stopped_by_a_clock_set_back(
     # In UTC, where no hour is skipped or repeated but by the person.
     end = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0)
     start = end - 60 * MINUTE
-    life, haste = busy_hour(start), 3600 / HOUR_IN_SECONDS
+    life = busy_hour(start)
     set_back = start + 33 * MINUTE
     with SimulatedTandemSource(
         life,
@@ -104,24 +82,24 @@ def test_it_waits_for_a_first_upload_and_is_not_stopped_by_a_clock_set_back(
         def has_arrived(moment: datetime) -> bool:
             return ended_by(everything, moment) <= set(shown(nightscout.treatments()))
 
-        with running(home, *ALL_FEATURES, haste=haste, **LIKE_A_USER) as process:
+        with running(home, *ALL_FEATURES, haste=HASTE, **LIKE_A_USER) as process:
             soon(lambda: tandem.login.logins)
             time.sleep(1)
             assert process.poll() is None
-            assert ids_of(nightscout) == set()
+            assert nightscout.ids() == set()
 
             ids: set[str] = set()
             for minutes in range(10, 61, 10):
                 tandem.uploaded_until = start + minutes * MINUTE
                 soon(lambda: has_arrived(tandem.uploaded_until or start))
-                before, ids = ids, ids_of(nightscout)
+                before, ids = ids, nightscout.ids()
                 assert before <= ids
             ends_within_a_second(process, signal.SIGTERM)
     facts = shown(nightscout.treatments())
     assert len(set(facts)) == len(facts)
     assert {f.kind for f in set(facts) - set(everything)} <= {"Temp Basal", "Exercise"}
     assert tandem.login.logins == 1
-    assert "Traceback" not in text_of(home)
+    assert "Traceback" not in said(home)
 
 
 def ended_by(facts: list[Fact], moment: datetime) -> set[Fact]:
@@ -140,7 +118,7 @@ def test_a_pump_with_a_date_in_the_far_future_is_not_taken_for_the_one_in_use(
         tandem.uploaded_until = NOW
         soon(lambda: len(site.treatments) > before > 100)
         ends_within_a_second(process, signal.SIGTERM)
-    assert "Traceback" not in text_of(home)
+    assert "Traceback" not in said(home)
 
 
 def test_a_token_that_runs_out_is_renewed_and_kept_for_the_next_start(
@@ -176,7 +154,7 @@ def test_it_ends_within_a_second_while_tandem_keeps_it_waiting(
     with running(home) as process:
         soon(lambda: asked)
         ends_within_a_second(process, signal.SIGTERM)
-    assert "Traceback" not in text_of(home)
+    assert "Traceback" not in said(home)
 
 
 def test_tandem_that_is_down_for_a_while_is_waited_for(
@@ -189,7 +167,7 @@ def test_tandem_that_is_down_for_a_while_is_waited_for(
         tandem.fault = None
         soon(lambda: len(site.treatments) > 100)
         ends_within_a_second(process, signal.SIGTERM)
-    assert "Traceback" not in text_of(home)
+    assert "Traceback" not in said(home)
 
 
 def test_a_wrong_password_ends_it_at_once_and_for_good(
@@ -199,4 +177,4 @@ def test_a_wrong_password_ends_it_at_once_and_for_good(
         assert process.wait(timeout=20) == 2
     tried = [entry for entry in tandem.log if entry.request.path == "/accounts/api/login"]
     assert (len(tried), tandem.login.logins) == (1, 0)
-    assert "Traceback" not in text_of(home)
+    assert "Traceback" not in said(home)

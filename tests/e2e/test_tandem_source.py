@@ -41,6 +41,7 @@ from tests.support.command import (
 )
 from tests.support.expected import began_between, delivered, insulin_shown, logged, shown
 from tests.support.real_nightscout import Document, NightscoutSite, RealNightscout
+from tests.support.treatments import without_id
 
 FIRST = date(2024, 5, 6)
 DAY = timedelta(days=1)
@@ -50,25 +51,8 @@ EVERY_FEATURE = (
     *("BASAL", "BOLUS", "PUMP_EVENTS", "PROFILES", "IOB"),
     *("CGM", "CGM_ALERTS", "DEVICE_STATUS"),
 )
-COLLECTIONS = {
-    "treatments": {"find[created_at][$gte]": "1970"},
-    "entries": {"find[date][$gte]": "0"},
-    "devicestatus": {"find[created_at][$gte]": "1970"},
-    "activity": {"find[created_at][$gte]": "1970"},
-    "profile": {},
-}
-
 
 # Everything, once
-
-
-def everything_in(site: NightscoutSite) -> dict[str, list[Document]]:
-    """Return all that a site holds, by collection."""
-    many = {"count": "100000"}
-    return {
-        name: site.request("GET", f"{name}.json", params=find | many).json()
-        for name, find in COLLECTIONS.items()
-    }
 
 
 def test_a_first_run_brings_everything_and_a_second_one_changes_nothing(
@@ -81,7 +65,7 @@ def test_a_first_run_brings_everything_and_a_second_one_changes_nothing(
     with tandem_source(life) as tandem:
         home = computer(tmp_path, tandem, nightscout.url, nightscout.secret)
         first = home.run(*command)
-        arrived, dump = everything_in(nightscout), nightscout.dump()
+        arrived, dump = nightscout.contents(), nightscout.dump()
         second = home.run(*command)
         everything = logged(life, tandem.clocks)
 
@@ -103,7 +87,7 @@ def test_a_first_run_brings_everything_and_a_second_one_changes_nothing(
     assert first.counts == (documents, 0, 0)
     assert second.counts == (0, 0, documents)
     assert repr(nightscout.dump()) == repr(dump)
-    assert repr(everything_in(nightscout)) == repr(arrived)
+    assert repr(nightscout.contents()) == repr(arrived)
     check_form(treatments)
 
 
@@ -181,12 +165,6 @@ def check_insulin(life: PumpHistory, treatments: list[Document], moment: datetim
         for bolus in life.boluses
     )
     assert insulin.bolus == pytest.approx(ended, abs=0.005)
-
-
-def without_id(treatments: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return treatments in an order of their own, without the names that the database gave."""
-    bare = [{name: value for name, value in t.items() if name != "_id"} for t in treatments]
-    return sorted(bare, key=lambda treatment: str(treatment["identifier"]))
 
 
 def test_a_bolus_whose_end_is_uploaded_late_is_not_lost(tmp_path: Path) -> None:

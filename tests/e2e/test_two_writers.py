@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,19 +16,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import requests
 
 from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import LoopbackServer, Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tests.e2e.conftest import GivenSite
-from tests.e2e.test_auto_update import HURRIED, ends_within_a_second, running, soon
-from tests.e2e.test_tandem_auto_update import is_idle
 from tests.support.command import (
     ALL_FEATURES,
-    CHECKOUT,
     COMMAND,
     NEW_YORK,
     SECRET,
@@ -43,7 +35,10 @@ from tests.support.command import (
     tandem_source,
 )
 from tests.support.expected import as_of, expected, shown
+from tests.support.given_nightscout import GivenSite
+from tests.support.hurried import ends_within_a_second, hurried, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
+from tests.support.treatments import by_id, doubled
 
 # The first installation of the real Nightscout is limited by itself.
 pytestmark = pytest.mark.timeout(func_only=True)
@@ -97,12 +92,7 @@ class Desk:
         process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=self.home.folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.home.folder),
-                "PYTHONPATH": str(CHECKOUT),
-                **self.home.variables,
-            },
+            env=self.home.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -226,10 +216,9 @@ def test_a_log_that_is_imported_waits_and_says_so(
 def test_a_backfill_that_waits_in_vain_fails_and_says_what_to_do(
     desk: Desk, backfill: tuple[str, ...]
 ) -> None:
-    hurried = (sys.executable, "-c", HURRIED, "100")
     with desk.writing(*backfill) as other:
         before = desk.requests()
-        run = desk.home.run(*backfill, command=hurried)
+        run = desk.home.run(*backfill, command=hurried(100))
         assert desk.requests() == before
         desk.finish(other)
     waiting, failing = run.errors.splitlines()
@@ -268,13 +257,13 @@ def test_the_loop_waits_for_a_long_backfill_and_counts_no_failure(
     desk: Desk, backfill: tuple[str, ...]
 ) -> None:
     with desk.writing(*backfill) as other, running(desk.home) as loop:
-        soon(lambda: "Waiting until it has ended." in said(desk))
-        assert f"(process {other.pid})" in said(desk)
-        assert "Treatments: " not in said(desk)
+        soon(lambda: "Waiting until it has ended." in said(desk.home))
+        assert f"(process {other.pid})" in said(desk.home)
+        assert "Treatments: " not in said(desk.home)
         desk.finish(other)
-        soon(lambda: "Treatments: " in said(desk))
+        soon(lambda: "Treatments: " in said(desk.home))
         ends_within_a_second(loop, SIGTERM)
-    assert not re.search(r"WARNING|ERROR|Trying again", said(desk))
+    assert not re.search(r"WARNING|ERROR|Trying again", said(desk.home))
     assert doubled(desk.site.treatments) == {}
 
 
@@ -282,14 +271,10 @@ def test_the_loop_ends_at_once_while_it_waits_for_another(
     desk: Desk, backfill: tuple[str, ...]
 ) -> None:
     with desk.writing(*backfill) as other, running(desk.home) as loop:
-        soon(lambda: "Waiting until it has ended." in said(desk))
+        soon(lambda: "Waiting until it has ended." in said(desk.home))
         ends_within_a_second(loop, SIGTERM)
-        assert "Nothing is lost" in said(desk)
+        assert "Nothing is lost" in said(desk.home)
         desk.finish(other)
-
-
-def said(desk: Desk) -> str:
-    return (desk.home.folder / "log").read_text()
 
 
 def test_where_only_the_temporary_folder_can_be_written_to_the_lock_is_there(
@@ -335,40 +320,12 @@ class Front(LoopbackServer):
         if request.method != "GET" and not self._has_written:
             self._has_written = True
             self._before_first_write()
-        names = ("api-secret", "accept", "content-type")
-        answer = requests.request(
-            request.method,
-            self._site.url + request.path,
-            params=request.query,
-            headers={name: request.headers[name] for name in names if name in request.headers},
-            data=request.body,
-            timeout=LIMIT,
-        )
-        return Response(answer.content, answer.status_code, answer.headers["content-type"])
-
-
-def edit(site: NightscoutSite, treatment: dict[str, Any], **changes: Any) -> None:
-    """Change a treatment as Nightscout's own pages do."""
-    site.request("PUT", "treatments.json", json=treatment | changes).raise_for_status()
-
-
-def delete(site: NightscoutSite, treatment: dict[str, Any]) -> None:
-    site.request("DELETE", f"treatments/{treatment['_id']}").raise_for_status()
-
-
-def by_id(treatments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {treatment["_id"]: treatment for treatment in treatments}
+        return self._site.pass_on(request)
 
 
 def of_kind(treatments: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     found = [t for t in treatments if t["eventType"] == kind]
     return sorted(found, key=lambda treatment: str(treatment["created_at"]))
-
-
-def doubled(treatments: list[dict[str, Any]]) -> dict[str, int]:
-    """Return the identifiers that several treatments have."""
-    times = Counter(t["identifier"] for t in treatments if "identifier" in t)
-    return {identifier: count for identifier, count in times.items() if count > 1}
 
 
 def test_what_a_person_does_between_plan_and_write_stays(
@@ -391,8 +348,8 @@ def test_what_a_person_does_between_plan_and_write_stays(
         }
 
         def meanwhile() -> None:
-            edit(site, boluses[0], insulin=boluses[0]["insulin"] + 1, notes="two slices")
-            delete(site, basals[3])
+            site.edit(boluses[0], insulin=boluses[0]["insulin"] + 1, notes="two slices")
+            site.delete(basals[3])
             site.insert("treatments", [own])
 
         tandem.hidden = set()
@@ -437,9 +394,9 @@ def test_what_was_going_on_is_there_once_whatever_a_person_does_to_it_meanwhile(
 
         def meanwhile() -> None:
             if meddle == "edits":
-                edit(site, running_one, notes="on the way")
+                site.edit(running_one, notes="on the way")
             else:
-                delete(site, running_one)
+                site.delete(running_one)
 
         tandem.uploaded_until = None
         with Front(site, meanwhile) as front:
@@ -459,7 +416,7 @@ def test_what_a_person_deleted_stays_away_where_gaps_are_left(tmp_path: Path) ->
         home = computer(tmp_path, tandem, small.url, SECRET)
         home.sync(*ONE_DAY)
         stored = small.treatments
-        delete(GivenSite(small.url, SECRET), of_kind(stored, "Temp Basal")[7])
+        GivenSite(small.url, SECRET).delete(of_kind(stored, "Temp Basal")[7])
         left = home.run(*ONE_DAY, *ALL_FEATURES, SYNC_GAPS="false")
         assert left.counts == (0, 0, len(stored) - 1)
         assert len(small.treatments) == len(stored) - 1

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -130,6 +130,13 @@ def cloud(history: PumpHistory) -> SimulatedTConnect:
 def tandem_source(history: PumpHistory, zone: str = NEW_YORK) -> SimulatedTandemSource:
     """Return a simulated Tandem Source that knows our account."""
     return SimulatedTandemSource(history, email=EMAIL, password=PASSWORD, zone=ZoneInfo(zone))
+
+
+CLOUDS: dict[str, Callable[[PumpHistory], Cloud]] = {
+    "tconnect": cloud,
+    "tandem-source": tandem_source,
+}
+"""The simulated clouds, each as its TCONNECT_SOURCE is called."""
 
 
 def computer(

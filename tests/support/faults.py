@@ -18,26 +18,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import requests
-
 from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 from tests.support.command import (
+    CLOUDS,
     SECRET,
     TIME_LIMIT,
     Cloud,
     Computer,
     Finished,
-    cloud,
     computer,
     days,
-    tandem_source,
 )
 from tests.support.expected import began_between
 from tests.support.launcher import Launcher
-from tests.support.real_nightscout import REQUEST_LIMIT, NightscoutSite
+from tests.support.real_nightscout import COLLECTIONS, NightscoutSite
 
 Document = dict[str, Any]
 Contents = dict[str, list[Document]]
@@ -168,11 +165,6 @@ EVERY_FEATURE = {
 }
 
 
-def cloud_of(source: str, history: PumpHistory) -> Cloud:
-    """Return the simulated cloud of this name."""
-    return cloud(history) if source == "tconnect" else tandem_source(history)
-
-
 def contents(site: SmallNightscout) -> Contents:
     """Return all that a small Nightscout holds."""
     return {
@@ -249,50 +241,20 @@ def small_sites(before: Contents, *, keyed_by_identifier: bool = True) -> Sites:
 def real_sites(real: NightscoutSite) -> Sites:
     """Return what empties a real Nightscout and gives it through a server that may fail."""
 
-    def forward(request: Request) -> Response:
-        answer = requests.request(
-            request.method,
-            real.url + request.path,
-            params=request.query,
-            headers={n: v for n, v in request.headers.items() if n in FORWARDED},
-            data=request.body,
-            timeout=REQUEST_LIMIT,
-        )
-        kind = answer.headers.get("Content-Type", "")
-        return Response(answer.content, answer.status_code, kind)
-
     @contextmanager
     def fresh() -> Iterator[Site]:
         _empty(real)
-        with LoopbackServer(forward) as server:
-            yield Site(server, real.secret, lambda: _held_by(real))
+        with LoopbackServer(real.pass_on) as server:
+            yield Site(server, real.secret, real.contents)
 
     return fresh
 
 
-FORWARDED = ("api-secret", "accept", "content-type")
-EVERYTHING = {
-    "treatments": {"find[created_at][$gte]": "1970"},
-    "entries": {"find[date][$gte]": "0"},
-    "devicestatus": {"find[created_at][$gte]": "1970"},
-    "activity": {"find[created_at][$gte]": "1970"},
-    "profile": {},
-}
-
-
-def _held_by(real: NightscoutSite) -> Contents:
-    many = {"count": "100000"}
-    return {
-        name: real.request("GET", f"{name}.json", params=find | many).json()
-        for name, find in EVERYTHING.items()
-    }
-
-
 def _empty(real: NightscoutSite) -> None:
     for name in ("treatments", "entries", "devicestatus"):
-        real.request("DELETE", name, params=EVERYTHING[name]).raise_for_status()
+        real.request("DELETE", name, params=COLLECTIONS[name]).raise_for_status()
     for name in ("activity", "profile"):
-        for document in _held_by(real)[name]:
+        for document in real.contents()[name]:
             real.request("DELETE", f"{name}/{document['_id']}").raise_for_status()
 
 
@@ -391,7 +353,7 @@ class Stage:
 @contextmanager
 def stage(source: str, folder: Path, sites: Sites, until: datetime = UPLOADED) -> Iterator[Stage]:
     """Give a stage for a source; ``folder`` is for what its runs leave behind."""
-    with Launcher() as launcher, cloud_of(source, quiet_days()) as tandem:
+    with Launcher() as launcher, CLOUDS[source](quiet_days()) as tandem:
         tandem.uploaded_until = until
         yield Stage(launcher, tandem, sites, folder)
 

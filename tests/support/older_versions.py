@@ -6,13 +6,14 @@ tconnectsync 1.0: tconnect-processing §5 to §10, from what should be shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.tandemsource.entries import EPOCH, LogEntry
-from tests.support.expected import OURS, Fact
+from tests.support.expected import OURS, Fact, expected
 from tests.support.real_nightscout import Document
 
 RATES = {0: "Suspended", 1: "Profile", 2: "TempRate", 3: "Algorithm", 4: "TempRateAndAlgorithm"}
@@ -74,9 +75,9 @@ def readings_written_by_3(log: Sequence[LogEntry], zone: str) -> list[Document]:
     return entries
 
 
-def written_by_1(facts: Iterable[Fact], zone: str) -> list[Document]:
-    """Return what 1.0 writes from t:connect of what should be shown: no extended parts."""
-    complete = (fact for fact in facts if "(Extended part)" not in fact.text)
+def written_by_1(history: PumpHistory, zone: str) -> list[Document]:
+    """Return what 1.0 writes of a history from t:connect: no extended parts, and nulls."""
+    complete = (fact for fact in expected(history, zone) if "(Extended part)" not in fact.text)
     return [_written_by_1(fact, ZoneInfo(zone)) for fact in complete]
 
 

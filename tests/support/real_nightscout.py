@@ -23,6 +23,7 @@ from typing import Any, Self
 import pymongo
 import requests
 
+from tconnectsync.demo.server import Request, Response
 from tests.support.provision import nightscout_home
 
 Document = dict[str, Any]
@@ -41,6 +42,19 @@ LEASH = 'exec 3<&0; (cat <&3; kill -KILL 0) & exec "$@" </dev/null 3<&-'
 
 The pipe closes when we close it or when this process ends, however that happens.
 """
+
+
+COLLECTIONS = {
+    "treatments": {"find[created_at][$gte]": "1970"},
+    "entries": {"find[date][$gte]": "0"},
+    "devicestatus": {"find[created_at][$gte]": "1970"},
+    "activity": {"find[created_at][$gte]": "1970"},
+    "profile": {},
+}
+"""What a Nightscout holds, and how to ask for all of it."""
+
+PASSED_ON = ("api-secret", "accept", "content-type")
+"""The headers that make a difference to Nightscout."""
 
 
 class NightscoutSite(ABC):
@@ -62,6 +76,19 @@ class NightscoutSite(ABC):
             **options,
         )
 
+    def pass_on(self, request: Request) -> Response:
+        """Ask the site what somebody has asked a server that stands in front of it."""
+        answer = requests.request(
+            request.method,
+            self.url + request.path,
+            params=request.query,
+            headers={n: v for n, v in request.headers.items() if n in PASSED_ON},
+            data=request.body,
+            timeout=REQUEST_LIMIT,
+        )
+        kind = answer.headers.get("Content-Type", "")
+        return Response(answer.content, answer.status_code, kind)
+
     def insert(self, collection: str, documents: Sequence[Document]) -> Any:
         """POST ``documents`` as another uploader would; return Nightscout's answer."""
         answer = self.request("POST", f"{collection}.json", json=list(documents))
@@ -75,6 +102,26 @@ class NightscoutSite(ABC):
         answer.raise_for_status()
         found: list[Document] = answer.json()
         return found
+
+    def contents(self) -> dict[str, list[Document]]:
+        """Return everything by collection, newest first, as the API shows it."""
+        many = {"count": "100000"}
+        return {
+            name: self.request("GET", f"{name}.json", params=find | many).json()
+            for name, find in COLLECTIONS.items()
+        }
+
+    def ids(self) -> set[str]:
+        """Return the names that the database gave to the treatments."""
+        return {treatment["_id"] for treatment in self.treatments()}
+
+    def edit(self, treatment: Document, **changes: Any) -> None:
+        """Change a treatment as Nightscout's own pages do."""
+        self.request("PUT", "treatments.json", json=treatment | changes).raise_for_status()
+
+    def delete(self, treatment: Document) -> None:
+        """Delete a treatment as Nightscout's own pages do."""
+        self.request("DELETE", f"treatments/{treatment['_id']}").raise_for_status()
 
     def delete_treatments(self) -> None:
         """Delete every treatment of the site."""

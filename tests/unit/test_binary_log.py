@@ -16,23 +16,9 @@ from tconnectsync.errors import LogFileError
 from tconnectsync.sources.tandemsource.binary import decode, is_plausible
 from tconnectsync.sources.tandemsource.fields import LAYOUTS, Field
 from tconnectsync.sources.tandemsource.records import Record
+from tests.support.log_forms import basal, encode
 
 LAST_SECOND = (datetime(2101, 1, 1) - datetime(2008, 1, 1)) // timedelta(seconds=1) - 1
-
-
-def encode(
-    code: int, seconds: int, sequence: int, values: dict[str, Any], source: int = 0
-) -> bytes:
-    record = bytearray(26)
-    struct.pack_into(">HII", record, 0, source << 12 | code, seconds, sequence)
-    for field in LAYOUTS[code].fields if code in LAYOUTS else ():
-        struct.pack_into(f">{field.type}", record, 10 + field.offset, values[field.name])
-    return bytes(record)
-
-
-def basal(sequence: int, seconds: int = 0, rate: int = 800) -> bytes:
-    zeros = {field.name: 0 for field in LAYOUTS[279].fields}
-    return encode(279, seconds, sequence, {**zeros, "commandedrate": rate})
 
 
 def read(*records: bytes) -> tuple[list[Record], Counter[str]]:

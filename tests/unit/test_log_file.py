@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from tconnectsync.errors import LogFileError
 from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tandemsource.records import Record
-from tests.unit.test_binary_log import basal
-from tests.unit.test_log_records import JSON, ODD_EVENTS, event
+from tests.support.log_forms import JSON, ODD_EVENTS, basal, event
 
 RECORDS = b"".join(basal(sequence, 560_000_000 + 300 * sequence) for sequence in range(1, 9))
 BASE64 = base64.b64encode(RECORDS)

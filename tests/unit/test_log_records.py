@@ -20,42 +20,7 @@ from tconnectsync.sources.tandemsource.records import (
     records_of,
     whole,
 )
-
-NOON = "2026-05-14T12:00:00"
-MAYBE_ODD_NUMBERS = st.floats() | st.integers() | st.booleans()
-JSON = st.recursive(
-    st.none() | MAYBE_ODD_NUMBERS | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=8), inner, max_size=5)
-    ),
-    max_leaves=12,
-)
-ODD_EVENTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "eventCode": st.sampled_from([279, 279.0, 399, 90, 999, True, "279"]) | JSON,
-        "sequenceGroup": st.sampled_from([0, 1, None]) | JSON,
-        "sequenceNumber": st.integers(0, 5) | JSON,
-        "pumpDateTime": st.sampled_from([NOON, NOON + "Z", "", "1999-01-01T00:00:00"]) | JSON,
-        "eventProperties": st.dictionaries(
-            st.sampled_from(["commandedRate", "cgmDataType", "x"]), JSON | st.just([0, 5])
-        )
-        | JSON,
-    },
-)
-
-
-def event(sequence: Any = 1, code: Any = 279, **other: Any) -> dict[str, Any]:
-    return {
-        "deviceAssignmentId": "00000000-0000-4000-8000-000000000001",
-        "eventCode": code,
-        "sequenceGroup": 0,
-        "sequenceNumber": sequence,
-        "pumpDateTime": NOON,
-        "estimatedDateTime": NOON + "Z",
-        "eventProperties": {"commandedRate": 800},
-        **other,
-    }
+from tests.support.log_forms import JSON, NOON, ODD_EVENTS, event
 
 
 def read(*events: object) -> tuple[list[Record], Counter[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,13 +13,13 @@ from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Request, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.errors import NightscoutError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import ENTERED_BY, Document
+from tests.support.command import SECRET, cloud
 from tests.support.story import NEW_YORK
-from tests.wire.test_cycle import EMAIL, FIRST, PASSWORD, SECRET, World, at, broken
+from tests.support.world import FIRST, World, at, broken
 
 NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
 AT_MOST = timedelta(minutes=15)
@@ -33,10 +32,9 @@ def life() -> PumpHistory:
 
 @pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
 def world(request: pytest.FixtureRequest, life: PumpHistory) -> Iterator[World]:
-    with ExitStack() as stack:
-        tconnect = SimulatedTConnect(life, email=EMAIL, password=PASSWORD)
-        nightscout = SmallNightscout(SECRET, keyed_by_identifier=request.param)
-        yield World(stack.enter_context(tconnect), stack.enter_context(nightscout))
+    keyed = request.param
+    with cloud(life) as tconnect, SmallNightscout(SECRET, keyed_by_identifier=keyed) as nightscout:
+        yield World(tconnect, nightscout)
 
 
 def second(wall: datetime) -> int:

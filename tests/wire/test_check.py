@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import json
 import re
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.api import TConnectApi
-from tconnectsync.check import Check, State
+from tconnectsync.check import State
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.demo.tconnect.pages import OLD_SERIAL_NUMBER
-from tconnectsync.domain.clock import TimeRange
-from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.sources import tandem_api
-from tests.support.command import (
-    EMAIL,
-    NEW_YORK,
-    PASSWORD,
-    SECRET,
-    SERIAL,
-    Cloud,
-    cloud,
-    computer,
+from tests.support.checking import (
+    CHECK_FIRST_DAY,
+    CLOCKS,
+    FIRST,
+    NIGHTSCOUT,
+    NOW,
+    WALL_NOW,
+    Answer,
+    Bench,
+    not_tried,
+    only_failed,
 )
-
-FIRST = date(2024, 6, 3)
-WALL_NOW = datetime.combine(FIRST, time(15, 0)) + timedelta(days=1)
-NOW = WALL_NOW.replace(tzinfo=ZoneInfo(NEW_YORK)).astimezone(UTC)
+from tests.support.command import SECRET, SERIAL, cloud, computer
+from tests.support.talkative import FAMILY, OWNER, SET, leaked, talkative, told
 
 TANDEM = (
     "Tandem login",
@@ -54,81 +41,7 @@ TANDEM = (
     "Pump's serial number",
     "Upload counter",
 )
-NIGHTSCOUT = (
-    "Nightscout",
-    "Nightscout careportal",
-    "Nightscout secret",
-    "Nightscout treatments",
-)
-CLOCKS = ("This computer's clock", "Pump's clock and zone")
 EVERY_STEP = ("Settings", *TANDEM, *NIGHTSCOUT, *CLOCKS)
-
-Answer = Response | Fault | None
-AnyCloud = TypeVar("AnyCloud", bound=Cloud)
-
-
-@dataclass
-class Bench(Generic[AnyCloud]):
-    """The two services, and a check of them that need not wait."""
-
-    tandem: AnyCloud
-    site: SmallNightscout
-    changes: dict[str, str | None] = field(default_factory=dict)
-    now: datetime = NOW
-    cache: Path | None = None
-    """Where logins are kept; nowhere if it is not set."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """All variables that are set."""
-        usual = computer(Path(), self.tandem, self.site.url, SECRET).variables
-        return {k: v for k, v in {**usual, **self.changes}.items() if v is not None}
-
-    def check(self, days: int = 1, until: datetime | None = None) -> dict[str, tuple[State, str]]:
-        """Run a check; return by step what came of it."""
-        waits: list[float] = []
-        check = Check(
-            self.environment,
-            {},
-            now=lambda: self.now,
-            tandem=partial(_tandem, cache=self.cache, sleep=waits.append),
-            nightscout=partial(_nightscout, sleep=waits.append),
-        )
-        end = until or check.started
-        results = list(check.run(TimeRange(end - timedelta(days=days), end)))
-        assert all("\n" not in str(result) for result in results)
-        assert sum(waits) < 60
-        return {result.step: (result.state, result.text) for result in results}
-
-    def fail(self, path: str, answer: Answer, method: str = "") -> None:
-        """Let all requests to Tandem whose path begins so be answered in this way."""
-        self.tandem.fault = _fault(path, answer, method)
-
-    def fail_nightscout(self, path: str, answer: Answer, method: str = "") -> None:
-        """Let all requests to Nightscout whose path begins so be answered in this way."""
-        self.site.fault = _fault(f"/api/v1/{path}", answer, method)
-
-
-def _fault(path: str, answer: Answer, method: str) -> Callable[[Request], Answer]:
-    def fault(request: Request) -> Answer:
-        fits = request.path.startswith(path) and method in ("", request.method)
-        return answer if fits else None
-
-    return fault
-
-
-def _tandem(
-    values: dict[str, Any], cache: Path | None, sleep: Callable[[float], None]
-) -> TConnectApi:
-    account = tandem_api(values).account
-    account = replace(account, token_cache=cache if values["cache_credentials"] else None)
-    return TConnectApi(account, sleep=sleep, now=lambda: datetime.now(values["timezone_name"]))
-
-
-def _nightscout(values: dict[str, Any], sleep: Callable[[float], None]) -> NightscoutApi:
-    http = HttpClient("Nightscout", sleep=sleep)
-    return NightscoutApi(values["ns_url"], values["ns_secret"], http)
-
 
 TConnectBench = Bench[SimulatedTConnect]
 
@@ -150,16 +63,6 @@ def serve(keyed_by_identifier: bool) -> Iterator[TConnectBench]:
     ):
         tconnect.uploaded_until = WALL_NOW - timedelta(minutes=12)
         yield Bench(tconnect, site)
-
-
-def only_failed(results: dict[str, tuple[State, str]], *steps: str) -> str:
-    """Insist that exactly these steps failed; return what is said about the first."""
-    assert [name for name, (state, _) in results.items() if state is State.FAILED] == list(steps)
-    return results[steps[0]][1]
-
-
-def not_tried(results: dict[str, tuple[State, str]]) -> list[str]:
-    return [name for name, (state, _) in results.items() if state is State.NOT_TRIED]
 
 
 # All is well
@@ -515,17 +418,6 @@ def test_a_pump_that_has_not_uploaded_for_hours_is_noticed(bench: TConnectBench)
 # The report
 
 
-SET = {"e-mail": EMAIL, "password": PASSWORD, "secret": SECRET, "serial": SERIAL}
-"""What the settings hold of a person."""
-OWNER = {
-    "first name": "Robin",
-    "last name": "Sample",
-    "birth date": "1990-01-01",
-    "birth date in the export": "1/1/1990",
-    "question": "Which pump?",
-    "answer": "A simulated one",
-}
-"""What the account tells of its owner."""
 DEVICES = {"old serial": str(OLD_SERIAL_NUMBER), "meter": "METER1234"}
 """What the list of devices tells."""
 PATHS = {
@@ -544,63 +436,6 @@ PATHS = {
 """The steps that ask a service, and where."""
 
 
-def leaked(text: str, personal: dict[str, str]) -> list[str]:
-    """Return what of somebody's data a text holds, in any encoding."""
-    lowered = text.lower()
-    return [
-        f"{name} as {form}"
-        for name, value in personal.items()
-        for form in dresses(value, hashed=name in SET)
-        if form.lower() in lowered
-    ]
-
-
-def dresses(value: str, *, hashed: bool) -> set[str]:
-    """Return the forms in which a value might be met; those of a secret include its hashes."""
-    as_json = json.dumps(value)[1:-1]
-    forms = {value, quote(value, safe=""), as_json, quote(as_json, safe=""), html.escape(value)}
-    if hashed:
-        forms |= {hashlib.new(name, value.encode()).hexdigest() for name in ("sha1", "sha512")}
-        forms.add(base64.b64encode(value.encode()).decode().rstrip("="))
-    return forms
-
-
-def talkative(
-    server: Cloud | SmallNightscout, broken: str, personal: dict[str, str]
-) -> Callable[[Request], Answer]:
-    """Return a fault by which every answer, be it an error, is full of personal data.
-
-    What begins with the path ``broken`` is an error; only a login page has to be shown first.
-    Some of it stands under keys that tell what it is, the most under those that do not.
-    """
-
-    def fault(request: Request) -> Answer:
-        remarks = [f"<{f}>" for n, v in personal.items() for f in dresses(v, hashed=n in SET)]
-        extra = {"remarks": [*remarks, dict(request.headers), request.path, request.query]}
-        if request.path.startswith(broken) and (server.log or request.path != "/login.aspx"):
-            page = f'<div class="notice_error">{" ".join(remarks)} {json.dumps(extra)}</div>'
-            return Response(page.encode(), 200 if request.method == "POST" else 403, "text/html")
-        answer = server._handle(request)
-        try:
-            payload = json.loads(answer.body)
-        except ValueError:
-            return answer
-        if not isinstance(payload, dict) or request.path.endswith("token"):
-            return answer
-        settings: dict[str, Any] = {
-            "customTitle": FAMILY,
-            "baseURL": f"https://{FAMILY}.example.org",
-        }
-        settings |= {"subject": {"sub": FAMILY, "emailAddress": f"x@{FAMILY}.example.org"}}
-        body = json.dumps({**payload, **extra, "settings": settings}).encode()
-        return replace(answer, body=body)
-
-    return fault
-
-
-FAMILY = "robins-sugar"
-
-
 @pytest.mark.parametrize("broken", PATHS)
 def test_nothing_personal_reaches_screen_log_or_report(
     tmp_path: Path, bench: TConnectBench, broken: str
@@ -611,20 +446,11 @@ def test_nothing_personal_reaches_screen_log_or_report(
     personal |= DEVICES if broken not in ("Tandem login", "Pump's serial number") else {}
     for server in (bench.tandem, bench.site):
         server.fault = talkative(server, PATHS[broken], personal)
-    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
-    run = home.run("--check-login", "-v", "--start-date", str(FIRST), "--end-date", str(FIRST))
-    report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
+    text = told(tmp_path, bench, broken)
 
-    failed = [
-        name for name in EVERY_STEP if re.search(rf"(?m)^{re.escape(name)}: +failed", run.output)
-    ]
-    assert broken in ("", *failed)
-    assert "DEBUG" in run.errors
-    assert "Traceback" not in run.errors + report
     personal |= {"family": FAMILY}
     personal |= {f"token {n}": token for n, token in enumerate(bench.tandem.tokens)}
-    assert leaked(run.output + run.errors, personal) == []
-    assert leaked(report, personal) == []
+    assert leaked(text, personal) == []
 
 
 def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
@@ -636,7 +462,7 @@ def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
     old = file.open(encoding="utf-8")
 
     home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
-    home.run("--check-login", "--start-date", str(FIRST), "--end-date", str(FIRST))
+    home.run(*CHECK_FIRST_DAY)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "tconnectsync" in file.read_text(encoding="utf-8")
@@ -664,7 +490,7 @@ def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
 
 def test_the_report_holds_lines_versions_and_answers(tmp_path: Path, bench: TConnectBench) -> None:
     home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
-    run = home.run("--check-login", "--start-date", str(FIRST), "--end-date", str(FIRST))
+    run = home.run(*CHECK_FIRST_DAY)
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
 
     assert run.code == 1, "the small Nightscout lives in 2024"

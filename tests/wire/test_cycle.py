@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tconnectsync.api import Account, TConnectApi
 from tconnectsync.demo.history import (
     BasalSegment,
     BolusRecord,
@@ -20,74 +18,12 @@ from tconnectsync.demo.history import (
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import LoginError
-from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.sources import Reader
-from tconnectsync.sources.tconnect import TConnectSource
-from tconnectsync.sync.cycle import Cycle
-from tconnectsync.sync.outcome import Outcome
-from tconnectsync.sync.window import date_range
+from tests.support.command import PASSWORD, SECRET, cloud
 from tests.support.story import NEW_YORK
-
-FIRST = date(2024, 6, 3)
-EMAIL, PASSWORD, SECRET = "someone@example.org", "correct horse", "a secret of some length"
-EVERYTHING = ("BASAL", "BOLUS", "PUMP_EVENTS")
-
-
-def at(day: int, hours: float) -> datetime:
-    """Return a moment of the pump's wall clock; day 0 is :data:`FIRST`."""
-    return datetime.combine(FIRST, time()) + timedelta(days=day, hours=hours)
-
-
-@dataclass
-class World:
-    """The two servers and the ordinary program between them, without its waiting."""
-
-    tconnect: SimulatedTConnect
-    nightscout: SmallNightscout
-
-    def sync(
-        self,
-        first: int,
-        last: int,
-        *features: str,
-        now: datetime | None = None,
-        secret: str = SECRET,
-        password: str = PASSWORD,
-        pretend: bool = False,
-        in_order: bool = False,
-        at_the_end: Mapping[str, Callable[[Reader], list[str]]] = MappingProxyType({}),
-    ) -> Outcome:
-        """Sync from day ``first`` to the end of day ``last``."""
-        url = self.tconnect.url
-        account = Account(EMAIL, password, web_url=url, services_url=url, ws2_url=url)
-        api = TConnectApi(account, sleep=lambda seconds: None, jitter=lambda: 0.0)
-        http = HttpClient("Nightscout", sleep=lambda seconds: None)
-        cycle = Cycle(
-            source=TConnectSource(api, NEW_YORK, "90210042"),
-            nightscout=NightscoutApi(self.nightscout.url, secret, http),
-            clock=NEW_YORK,
-            features=(*(features or EVERYTHING), *at_the_end),
-            now=lambda: now or datetime(2025, 1, 1, tzinfo=UTC),
-            pretend=pretend,
-            fill_gaps=True,
-            on_plan=lambda window, plan: None,
-            at_the_end=at_the_end,
-        )
-        days = [FIRST + timedelta(days=day) for day in (first, last)]
-        wanted = date_range(days[0], days[1], NEW_YORK, cycle.now())
-        return cycle.run(wanted, in_order=in_order)
-
-    def asked(self, part: str) -> int:
-        """Return how often t:connect was asked for something with ``part`` in its path."""
-        return sum(part in entry.request.path for entry in self.tconnect.log)
-
-    def kinds(self) -> set[str]:
-        """Return the kinds of treatments that have arrived."""
-        return {document["eventType"] for document in self.nightscout.treatments}
+from tests.support.world import EVERYTHING, FIRST, World, at, broken
 
 
 @pytest.fixture(scope="module")
@@ -97,27 +33,18 @@ def life() -> PumpHistory:
 
 @pytest.fixture
 def make_world() -> Iterator[Callable[[PumpHistory], World]]:
-    entered: list[SimulatedTConnect | SmallNightscout] = []
+    with ExitStack() as stack:
 
-    def make(history: PumpHistory) -> World:
-        world = World(
-            SimulatedTConnect(history, email=EMAIL, password=PASSWORD), SmallNightscout(SECRET)
-        )
-        entered.extend((world.tconnect.__enter__(), world.nightscout.__enter__()))
-        return world
+        def make(history: PumpHistory) -> World:
+            nightscout = stack.enter_context(SmallNightscout(SECRET))
+            return World(stack.enter_context(cloud(history)), nightscout)
 
-    yield make
-    for server in entered:
-        server.__exit__(None, None, None)
+        yield make
 
 
 @pytest.fixture
 def world(make_world: Callable[[PumpHistory], World], life: PumpHistory) -> World:
     return make_world(life)
-
-
-def broken(part: str, answer: Response | Fault) -> Callable[[Request], Response | Fault | None]:
-    return lambda request: answer if part in request.path else None
 
 
 def test_everything_arrives_and_a_second_run_changes_nothing(world: World) -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,21 +30,11 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tandemsource.log import PumpLog
-from tests.support.command import EMAIL, NEW_YORK, PASSWORD
+from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD
 from tests.support.command import days as dates
-from tests.wire.test_outages import (
-    BOTH_SOURCES,
-    DAY,
-    FIRST,
-    HOUR,
-    MINUTE,
-    Home,
-    check,
-    held,
-    homes,
-    undisturbed,
-)
+from tests.support.lived import DAY, FIRST, MINUTE, Home, check, held, homes, undisturbed
 
+HOUR = timedelta(hours=1)
 START = midnight(FIRST)
 WHOLE = dates(FIRST, FIRST + 5 * DAY)
 Make = Callable[[PumpHistory], Home]
@@ -55,7 +45,7 @@ def keyed_by_identifier(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-@pytest.fixture(params=BOTH_SOURCES)
+@pytest.fixture(params=CLOUDS)
 def source(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -159,7 +149,7 @@ def test_readings_that_come_after_newer_ones_are_added(make_home: Make) -> None:
     home.go_to(20 / 24)
     assert home.run().code == 0
     home.tandem.hidden = set()
-    assert home.run().written == (30, 0)
+    assert home.run().counts[:2] == (30, 0)
     check(home)
 
 
@@ -170,7 +160,7 @@ def test_what_disappears_from_the_cloud_stays(make_home: Make) -> None:
     assert home.run(*WHOLE).code == 0
     before = held(home.site)
     home.tandem.hidden = records(life, 9, 13)
-    assert home.run(*WHOLE).written == (0, 0)
+    assert home.run(*WHOLE).counts[:2] == (0, 0)
     assert held(home.site) == before
 
 
@@ -195,11 +185,11 @@ def test_two_boluses_of_one_second_are_both_there(make_home: Make, late: int | N
     home.tandem.hidden = set() if late is None else {life.boluses[late]}
     assert home.run().code == 0
     home.tandem.hidden = set()
-    assert home.run().written == (int(late is not None), 0)
+    assert home.run().counts[:2] == (int(late is not None), 0)
     boluses = [d for d in home.site.treatments if d["eventType"] == "Combo Bolus"]
     assert sorted(d["insulin"] for d in boluses) == [1.0, 1.0, 1.5, 2.5]
     written = home.site.writes
-    assert home.run().written == (0, 0)
+    assert home.run().counts[:2] == (0, 0)
     assert home.site.writes == written
     if late is None:
         check(home)
@@ -214,7 +204,7 @@ def test_a_corrected_time_zone_moves_every_treatment(make_home: Make) -> None:
     assert home.run(*dates(FIRST - DAY, FIRST)).code == 0
     before = len(home.site.treatments)
     home.variables["TIMEZONE_NAME"] = NEW_YORK
-    assert home.run(*dates(FIRST - DAY, FIRST)).written == (0, before)
+    assert home.run(*dates(FIRST - DAY, FIRST)).counts[:2] == (0, before)
     check(home)
 
 
@@ -283,7 +273,7 @@ def test_a_clock_that_is_set_back_between_uploads_loses_and_doubles_nothing(
         assert {each.get("eventType") or each["type"] for each in doubtful} == {"Temp Basal", "sgv"}
         times = [each.get("created_at") or each["dateString"] for each in doubtful]
         assert {time[:13] for time in times} == {"2024-06-03T14"}
-        assert home.run().written == (0, 0)
+        assert home.run().counts[:2] == (0, 0)
 
 
 def test_uploads_in_the_night_that_repeats_an_hour_end_as_one_at_its_end(
