@@ -11,7 +11,10 @@ MGDL_PER_MMOL = 18.0182
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Settings that hold from one time of the day until the next segment, the last to midnight."""
+    """Settings that hold from one time of the day until the next segment, the last to midnight.
+
+    0 means that the pump has no setting, except for the rate.
+    """
 
     start: time
     """The pump's wall clock, without zone."""

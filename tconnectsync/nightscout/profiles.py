@@ -1,7 +1,8 @@
 """From the pump's profiles to a Nightscout profile record, compared by value.
 
 Contract tconnect-processing §11, nightscout-api §1.5 and §4.6. Profiles that only Nightscout knows,
-and fields that we do not know, stay as they are.
+and fields that we do not know, stay as they are. What a pump has not set, it tells as 0; Nightscout
+divides by some of that, and takes for unset only what is not there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from tconnectsync.nightscout.documents import Document, utc_text
 
 FROM_THE_BEGINNING = "1970-01-01T00:00:00.000Z"
 NAMES_OF_ONE_RECORD = ("_id", "identifier", "date", "srvCreated", "srvModified", "subject")
+MAY_BE_UNSET = ("sens", "carbratio", "target_low", "target_high")
+"""Fields of an entry that a pump may have no values for."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ def revised_record(
         known = store.get(profile.name)
         if not isinstance(known, dict):
             store[profile.name] = entry
-        elif not all(same(value, known.get(name)) for name, value in entry.items()):
-            store[profile.name] = {**known, **entry}
+        elif not _shows(known, entry):
+            store[profile.name] = {**_without_unset(known), **entry}
     changed = store != stored or record.get("defaultProfile") != active[0]
     return {**record, "store": store, "defaultProfile": active[0]} if changed else None
 
@@ -78,12 +81,22 @@ def same(one: object, other: object) -> bool:
     return _canonical(one) == _canonical(other)
 
 
+def _shows(known: Mapping[str, Any], entry: Document) -> bool:
+    """Tell whether an entry says what the pump says, and nothing that the pump no longer has."""
+    is_left_over = any(name in known for name in MAY_BE_UNSET if name not in entry)
+    return not is_left_over and all(same(value, known.get(name)) for name, value in entry.items())
+
+
+def _without_unset(known: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in known.items() if name not in MAY_BE_UNSET}
+
+
 def _canonical(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     try:
         return f"{float(value):.6f}"
-    except ValueError:
+    except (OverflowError, ValueError):
         return value
 
 
@@ -93,34 +106,46 @@ def _units(style: ProfileStyle) -> str:
 
 def _entry(profile: Profile, settings: PumpSettings, style: ProfileStyle) -> Document:
     """Return a profile as an entry of a record's ``store``; numbers at this level are texts."""
-
-    def glucose(mgdl: float) -> float:
-        return round(mgdl / MGDL_PER_MMOL if style.mmol else mgdl, 2)
-
-    def each(value: Callable[[Segment], float]) -> list[Document]:
-        return [_item(segment.start, value(segment)) for segment in profile.segments]
-
-    if style.targets == "alerts":
-        low = [_item(time(), glucose(settings.low_alert))]
-        high = [_item(time(), glucose(settings.high_alert))]
-    else:
-        low = high = each(lambda segment: glucose(segment.target))
     entry = {
         "dia": f"{profile.insulin_duration.total_seconds() / 3600:g}",
-        "sens": each(lambda segment: glucose(segment.correction_factor)),
-        "basal": each(lambda segment: segment.basal_rate),
-        "target_low": low,
-        "target_high": high,
+        "basal": [_item(segment.start, segment.basal_rate) for segment in profile.segments],
         "carbs_hr": style.carbs_hr,
         "delay": style.delay,
         "timezone": style.timezone,
         "startDate": FROM_THE_BEGINNING,
         "units": _units(style),
     }
-    # Nightscout divides by the ratio; a pump that does not ask for carbs may have none.
-    if all(segment.carb_ratio > 0 for segment in profile.segments):
-        entry["carbratio"] = each(lambda segment: segment.carb_ratio)
-    return entry
+    found = {
+        "sens": _items(profile, lambda segment: _glucose(segment.correction_factor, style)),
+        "carbratio": _items(profile, lambda segment: segment.carb_ratio),
+        **_targets(profile, settings, style),
+    }
+    return entry | {name: items for name, items in found.items() if items}
+
+
+def _targets(
+    profile: Profile, settings: PumpSettings, style: ProfileStyle
+) -> dict[str, list[Document]]:
+    if style.targets == "alerts":
+        return {
+            "target_low": [_item(time(), _glucose(settings.low_alert, style))],
+            "target_high": [_item(time(), _glucose(settings.high_alert, style))],
+        }
+    targets = _items(profile, lambda segment: _glucose(segment.target, style))
+    return {"target_low": targets, "target_high": targets}
+
+
+def _items(profile: Profile, value: Callable[[Segment], float]) -> list[Document]:
+    """Return an item for each segment; none at all if one has no value.
+
+    Without its item, a segment would have the value of the one before it.
+    """
+    items = [_item(segment.start, value(segment)) for segment in profile.segments]
+    return items if all(item["value"] > 0 for item in items) else []
+
+
+def _glucose(mgdl: float, style: ProfileStyle) -> float:
+    return round(mgdl / MGDL_PER_MMOL if style.mmol else mgdl, 2)
 
 
 def _item(start: time, value: float) -> Document:

@@ -134,10 +134,57 @@ def test_without_one_active_profile_nothing_is_guessed(active: tuple[bool, bool]
         revised_record(record(), PumpSettings(profiles), STYLE)
 
 
-def test_a_carb_ratio_of_nothing_is_left_out() -> None:
-    segment = replace(DAY.segments[0], carb_ratio=0.0)
-    settings = PumpSettings((replace(DAY, segments=(segment,), carbs_enabled=False),))
-    assert "carbratio" not in record(settings)["store"]["Day"]
+UNSET: list[tuple[str, set[str]]] = [
+    ("carb_ratio", {"carbratio"}),
+    ("correction_factor", {"sens"}),
+    ("target", {"target_low", "target_high"}),
+]
+
+
+def without(field: str, segments: slice) -> PumpSettings:
+    """Return the pump's settings with something not set in some segments of each profile."""
+
+    def unset(profile: Profile) -> Profile:
+        nothing: dict[str, Any] = {field: 0.0}
+        changed = [replace(each, **nothing) for each in profile.segments[segments]]
+        kept = profile.segments[: segments.start or 0]
+        return replace(profile, segments=(*kept, *changed))
+
+    return replace(PUMP, profiles=tuple(map(unset, PUMP.profiles)))
+
+
+@pytest.mark.parametrize("style", [STYLE, replace(STYLE, mmol=True)])
+@pytest.mark.parametrize("segments", [slice(None), slice(1, None)], ids=["all", "one"])
+@pytest.mark.parametrize(("field", "names"), UNSET)
+def test_what_the_pump_has_not_set_is_left_out_and_the_rest_is_there(
+    field: str, names: set[str], segments: slice, style: ProfileStyle
+) -> None:
+    whole = record(style=style)["store"]["Day"]
+    entry = record(without(field, segments), style)["store"]["Day"]
+    assert entry == {name: value for name, value in whole.items() if name not in names}
+
+
+@pytest.mark.parametrize("segments", [slice(None), slice(1, None)], ids=["all", "one"])
+def test_alert_limits_are_targets_of_a_pump_without_targets(segments: slice) -> None:
+    style = replace(STYLE, targets="alerts")
+    assert record(without("target", segments), style) == record(style=style)
+
+
+@pytest.mark.parametrize(("field", "names"), UNSET)
+def test_what_the_pump_no_longer_has_does_not_stay_from_an_earlier_sync(
+    field: str, names: set[str]
+) -> None:
+    stored = record()
+    stored["store"]["Day"]["note"] = "mine"
+    settings = without(field, slice(None))
+    revised = revised_record(stored, settings, STYLE)
+    assert revised
+    assert revised["store"]["Day"] == {**record(settings)["store"]["Day"], "note": "mine"}
+    assert not names & revised["store"]["Day"].keys()
+    assert revised_record(revised, settings, STYLE) is None
+    again = revised_record(revised, PUMP, STYLE)
+    assert again
+    assert again["store"] == stored["store"]
 
 
 def test_a_new_record_is_valid_from_now_on_in_utc() -> None:
@@ -155,6 +202,7 @@ def test_a_new_record_is_valid_from_now_on_in_utc() -> None:
     [
         (5, "5.000", True),
         (5, 5.1, False),
+        (5, 10**400, False),
         ({"a": 1, "b": [2]}, {"b": ["2.0"], "a": "1"}, True),
         ([1, 2], [2, 1], False),
         ([1], [1, 1], False),

@@ -114,6 +114,39 @@ def test_what_is_no_amount_is_not_guessed(position: int, value: str) -> None:
         read_settings(sheet(profile(row)))
 
 
+@pytest.mark.parametrize("unit", ["mg/dL", "mmol/L"])
+def test_what_is_not_set_on_the_pump_is_nothing_and_the_rest_is_read(unit: str) -> None:
+    row = ("Midnight", "0.8 u/hr", f"1u:0 {unit}", "1u:0.0 g", f"0.0 {unit}")
+    (found,) = read_settings(sheet(profile(row))).profiles
+    assert found.segments == (Segment(time(0), 0.8, 0, 0, 0),)
+
+
+@pytest.mark.parametrize(
+    ("position", "value"),
+    [
+        (1, "15.01 u/hr"),
+        (2, "1u:0.9 mg/dL"),
+        (2, "1u:1000 mg/dL"),
+        (2, "1u:56 mmol/L"),
+        (3, "1u:0.09 g"),
+        (3, "1u:999.1 g"),
+        (4, "19 mg/dL"),
+        (4, "1.0 mmol/L"),
+        (4, "601 mg/dL"),
+    ],
+)
+def test_what_cannot_be_true_of_a_segment_is_refused(position: int, value: str) -> None:
+    row = (*MIDNIGHT[:position], value, *MIDNIGHT[position + 1 :])
+    with pytest.raises(ApiError, match="cannot be true"):
+        read_settings(sheet(profile(row)))
+
+
+@pytest.mark.parametrize("level", ["0 mg/dL", "19 mg/dL", "601 mg/dL", "1.0 mmol/L"])
+def test_an_alert_that_is_on_has_a_level_that_can_be_true(level: str) -> None:
+    with pytest.raises(ApiError, match="High Alert cannot be true"):
+        read_settings(sheet(profile(MIDNIGHT), alerts=alerts(High=f"{ON}{level}")))
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
@@ -145,7 +178,14 @@ def test_a_day_with_gaps_or_overlaps_is_refused(rows: tuple[tuple[str, ...], ...
 
 @pytest.mark.parametrize(
     "broken",
-    [profile(MIDNIGHT, title=""), profile(MIDNIGHT, end=""), profile(MIDNIGHT, end="5 hours")],
+    [
+        profile(MIDNIGHT, title=""),
+        profile(MIDNIGHT, title="x" * 101),
+        profile(MIDNIGHT, end=""),
+        profile(MIDNIGHT, end="5 hours"),
+        profile(MIDNIGHT, end=DURATION.replace("5:30", "0:59")),
+        profile(MIDNIGHT, end=DURATION.replace("5:30", "24:01")),
+    ],
 )
 def test_a_profile_without_name_or_duration_is_refused(broken: str) -> None:
     with pytest.raises(ApiError, match="lacks its name or duration"):

@@ -143,6 +143,28 @@ def test_an_amount_that_is_none_spoils_all_profiles(name: str, value: object) ->
         pump_settings(details(profile(), profile(segment(), segment(60, **{name: value}), idp=4)))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("basalRate", 15_001),
+        ("carbRatio", 7.5),
+        ("carbRatio", 999_001),
+        ("isf", 0.9),
+        ("isf", 1000),
+        ("targetBg", 19),
+        ("targetBg", 601),
+    ],
+)
+def test_an_amount_that_cannot_be_true_spoils_all_profiles(name: str, value: object) -> None:
+    with pytest.raises(ApiError, match="is not a number that can be true"):
+        pump_settings(details(profile(), profile(segment(), segment(60, **{name: value}), idp=4)))
+
+
+def test_what_is_not_set_on_the_pump_is_nothing_and_the_rest_is_read() -> None:
+    (found,) = only_profile(segment(carbRatio=0, isf=0, targetBg=0)).segments
+    assert found == Segment(time(0), 0.85, 0, 0, 0)
+
+
 @pytest.mark.parametrize("start", [None, -1, 1440, 0.5, "0"])
 def test_a_segment_at_no_time_of_the_day_is_refused(start: object) -> None:
     with pytest.raises(ApiError, match="begins at an unknown time"):
@@ -155,7 +177,7 @@ def test_a_segment_at_no_time_of_the_day_is_refused(start: object) -> None:
         {"name": ""},
         {"name": None},
         {"name": 5},
-        *({"insulinDuration": d} for d in (None, 0, -5, 1441)),
+        *({"insulinDuration": d} for d in (None, 0, -5, 59, 1441)),
     ],
 )
 def test_a_profile_without_name_or_duration_is_refused(changes: Object) -> None:

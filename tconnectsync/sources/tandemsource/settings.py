@@ -17,9 +17,16 @@ from tconnectsync.sources.tandemsource.records import flag, number, whole
 MINUTES_OF_DAY = range(24 * 60)
 MILLI = 1000
 MOST_LETTERS = 100
-MOST_RATE, MOST_FACTOR, MOST_RATIO = 15.0, 999.0, 999.0
-"""U/h, mg/dL per U and g per U; people dose by it, so what cannot be true is no profile."""
 LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20.0, 600.0
+LIMITS = {
+    "basal rate": (0.0, 15.0),
+    "correction factor": (1.0, 999.0),
+    "carb ratio": (0.1, 999.0),
+    "target": (LOWEST_GLUCOSE, HIGHEST_GLUCOSE),
+}
+"""U/h, mg/dL per U, g per U and mg/dL; people dose by it, so what cannot be true is no profile."""
+SHORTEST_DURATION, LONGEST_DURATION = 60, 24 * 60
+"""Minutes for which insulin can act."""
 CARBS_ON = ("on", "true", "1")
 
 
@@ -59,8 +66,8 @@ def _profile(told: Mapping[str, Any], active_idp: int | None) -> Profile | None:
     segments = sorted((s for s in found if not _is_blank(s)), key=lambda segment: segment.start)
     if not segments and not active:
         return None
-    duration = number(told, "insulinduration")
-    if not _is_name(name) or not duration or not 0 < duration <= 24 * 60:
+    duration = number(told, "insulinduration") or 0
+    if not _is_name(name) or not SHORTEST_DURATION <= duration <= LONGEST_DURATION:
         raise _unusable("a profile lacks its name or its duration of insulin")
     _check_order(segments, found, active=active)
     return Profile(
@@ -96,10 +103,10 @@ def _segment(told: Mapping[str, Any]) -> Segment:
         raise _unusable("a segment begins at an unknown time")
     return Segment(
         start=time(start // 60, start % 60),
-        basal_rate=_amount(told, "basalrate", "basal rate", MOST_RATE * MILLI) / MILLI,
-        correction_factor=_amount(told, "isf", "correction factor", MOST_FACTOR),
-        carb_ratio=_amount(told, "carbratio", "carb ratio", MOST_RATIO * MILLI) / MILLI,
-        target=_amount(told, "targetbg", "target", HIGHEST_GLUCOSE),
+        basal_rate=_amount(told, "basalrate", "basal rate", MILLI),
+        correction_factor=_amount(told, "isf", "correction factor"),
+        carb_ratio=_amount(told, "carbratio", "carb ratio", MILLI),
+        target=_amount(told, "targetbg", "target"),
     )
 
 
@@ -110,11 +117,13 @@ def _is_blank(segment: Segment) -> bool:
     )
 
 
-def _amount(told: Mapping[str, Any], name: str, what: str, most: float) -> float:
+def _amount(told: Mapping[str, Any], name: str, what: str, parts: int = 1) -> float:
+    """Return an amount that is told in so many parts of our unit; 0 if it is not set."""
     value = number(told, name)
-    if value is None or not 0 <= value <= most:
+    low, high = LIMITS[what]
+    if value is None or (value != 0 and not low <= value / parts <= high):
         raise _unusable(f"a {what} is not a number that can be true")
-    return value
+    return value / parts
 
 
 def _is_name(value: object) -> TypeGuard[str]:

@@ -30,13 +30,17 @@ _AMOUNT = re.compile(r"(?:1 ?u: ?)?(\d+(?:\.\d+)?) ?([a-z][a-z/]*)", re.IGNORECA
 _LIMITS = {
     "basal rate": (0.0, 15.0),
     "correction factor": (1.0, 999.0),
-    "carb ratio": (0.0, 999.0),
+    "carb ratio": (0.1, 999.0),
     "target": (20.0, 600.0),
     **dict.fromkeys(_ALERTS, (20.0, 600.0)),
 }
 """What can be true, in our units; people dose by it."""
+_MAY_BE_UNSET = ("correction factor", "carb ratio", "target")
+"""What a pump shows as 0 while it is not set."""
 _MOST_LETTERS = 100
 _DURATION = re.compile(r"Duration of Insulin: ?(\d{1,2}):([0-5]\d) ?hour")
+_SHORTEST, _LONGEST = timedelta(hours=1), timedelta(hours=24)
+"""For how long insulin can act."""
 _CARBS_OFF = re.compile(r"Carbohydrates: ?Off")
 
 
@@ -141,16 +145,23 @@ def _is_profile(table: Tag) -> bool:
 
 def _profile(table: Tag) -> Profile:
     name, text = _text(table.select_one(".setting_title")), _text(table)
-    duration = _DURATION.search(text)
+    duration = _duration(text)
     if not name or len(name) > _MOST_LETTERS or not duration:
         raise _unreadable(_SETTINGS, "a profile lacks its name or duration of insulin")
     return Profile(
         name=name,
         segments=_segments(table),
-        insulin_duration=timedelta(hours=int(duration[1]), minutes=int(duration[2])),
+        insulin_duration=duration,
         carbs_enabled=not _CARBS_OFF.search(text),
         active="Active at the time of upload" in text,
     )
+
+
+def _duration(text: str) -> timedelta | None:
+    """Return how long insulin acts by what a profile says; ``None`` if it says nothing true."""
+    found = _DURATION.search(text)
+    duration = timedelta(hours=int(found[1]), minutes=int(found[2])) if found else timedelta()
+    return duration if _SHORTEST <= duration <= _LONGEST else None
 
 
 def _segments(table: Tag) -> tuple[Segment, ...]:
@@ -199,7 +210,8 @@ def _amount(text: str, units: Mapping[str, float], what: str) -> float:
         raise _unreadable(_SETTINGS, f"a {what} has the unknown unit “{found[2]}”")
     amount = float(found[1]) * factor
     low, high = _LIMITS[what]
-    if not low <= amount <= high:
+    is_unset = amount == 0 and what in _MAY_BE_UNSET
+    if not is_unset and not low <= amount <= high:
         raise _unreadable(_SETTINGS, f"a {what} cannot be true")
     return amount
 
