@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -108,13 +109,15 @@ class Cycle:
 
     def _finish(self, reader: Reader, window: TimeRange, outcome: Outcome) -> None:
         """Sync what is synced once."""
+        counted = Counter(reader.skipped)
         left = list(self.at_the_end)
         for feature, sync in self.at_the_end.items():
             with outcome.noting((window, [feature]), rest=(window, left)):
                 outcome.others += sync(reader)
             if outcome.ended_by:
-                return
+                break
             left.remove(feature)
+        outcome.skipped.update(reader.skipped - counted)
 
     def _sync(
         self,

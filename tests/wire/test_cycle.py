@@ -247,6 +247,14 @@ def test_what_is_synced_once_is_not_to_be_repeated_because_a_window_failed(world
     assert outcome.others == ["Done."]
 
 
+def test_what_is_left_out_by_what_is_synced_once_is_counted_too(world: World) -> None:
+    def reading(reader: Reader) -> list[str]:
+        reader.skipped["odd row"] += 2
+        return []
+
+    assert world.sync(0, 8, at_the_end={"IOB": reading}).skipped == {"odd row": 2}
+
+
 def test_where_going_on_is_pointless_all_that_is_left_is_to_be_repeated(world: World) -> None:
     def refused(reader: Reader) -> list[str]:
         raise LoginError("No.", 401)
