@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -204,7 +205,7 @@ class NightscoutApi:
 
     def remove_activity(self, record: Document) -> None:
         """Delete the activity record that has this ``_id``. Raises as :meth:`create`."""
-        self._request("DELETE", f"activity/{record['_id']}")
+        self._request("DELETE", f"activity/{quote(str(record['_id']), safe='')}")
 
     def device_status(self) -> Document | None:
         """Return our newest device status, however old, ``None`` if there is none. Raises as above.
@@ -237,7 +238,8 @@ class NightscoutApi:
                 f"Nightscout did not answer with a list of {collection.removesuffix('.json')}. "
                 "Check that NS_URL is the address of your Nightscout site."
             )
-        return [_readable(document) for document in documents]
+        # Each once: of two that are one, one might be removed as one too many.
+        return list({document["_id"]: _readable(document) for document in documents}.values())
 
     def _write(self, method: str, path: str, body: str, *, repeatable: bool = True) -> None:
         headers = {"Content-Type": "application/json"}

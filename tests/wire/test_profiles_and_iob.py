@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -194,6 +195,20 @@ def test_what_is_stored_though_its_answer_is_lost_is_not_sent_again(
     again = world.sync(feature)
     assert (again.failures, again.others) == ([], [])
     assert len(sent) == len(getattr(site, collection)) == 1
+
+
+def test_a_record_that_is_listed_twice_is_not_removed_as_one_too_many(world: World) -> None:
+    world.sync("IOB")
+    site = world.nightscout
+    (record,) = site.activity
+
+    def stutter(request: Request) -> Response | None:
+        listing = request.method == "GET" and "activity" in request.path
+        return Response(json.dumps([record, record]).encode()) if listing else None
+
+    site.fault = stutter
+    assert not world.sync("IOB").failures
+    assert site.activity == [record]
 
 
 def test_a_pump_that_the_account_does_not_have_is_reported_and_nothing_written(
