@@ -23,10 +23,8 @@ CODES = (IMMEDIATE, EXTENDED, *REQUESTS)
 SAME_BOLUS = timedelta(days=1)
 """The pump counts its boluses round and round; a request further back is another bolus's."""
 MOST_INSULIN = 80.0
-MOST_CARBS = 999
 MOST_MINUTES = 24 * 60
 """No bolus is extended over more than a day."""
-MOST_GLUCOSE = 600
 
 KINDS = {
     0: "Standard Bolus",
@@ -99,11 +97,9 @@ def _as_requested(
 ) -> dict[str, Any]:
     """Return what the three messages of a request say; a missing one says nothing."""
     kind = whole(second, "options")
-    glucose = whole(first, "bg") or 0
-    carbs = whole(first, "carbamount") or 0
     return {
-        "carbs": carbs if 0 < carbs <= MOST_CARBS else 0,
-        "glucose": glucose if 0 < glucose <= MOST_GLUCOSE else None,
+        "carbs": whole(first, "carbamount") or 0,
+        "glucose": whole(first, "bg") or None,
         "description": KINDS.get(-1 if kind is None else kind, ""),
         "override": flag(second, "useroverride") is True,
         "declined_correction": flag(second, "declinedcorrection") is True,

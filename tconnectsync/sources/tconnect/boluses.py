@@ -14,6 +14,7 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import COMPLETED, Bolus, ExtendedPart, Split
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
+    amount,
     glucose,
     number,
     objects,
@@ -117,7 +118,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
     completed = wall_time(delivered.get("completionDateTime")) or wall_time(
         bolex.get("bolexStartDateTime")
     )
-    insulin = number(delivered.get("value")) or 0.0
+    insulin = amount(delivered.get("value"))
     request_id = number(standard.get("bolusRequestId")) or 0
     if completed is None and not (request_id and insulin):
         return None
@@ -128,7 +129,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         completed=_after(requested, completed, clock) if completed else None,
         insulin=required(insulin, "insulin"),
         requested=number(standard.get("insulinRequested")),
-        carbs=number(event.get("carbSize")) or 0.0,
+        carbs=amount(event.get("carbSize")),
         description=words(event.get("description")) or "Bolus",
         status=_status(standard, completed),
         override=number(event.get("userOverride")) == 1,
@@ -158,7 +159,7 @@ def _extended_part(bolex: Mapping[str, Any], requested: datetime, clock: PumpClo
     completed = wall_time(delivered.get("completionDateTime"))
     return ExtendedPart(
         completed=_after(requested, completed, clock) if completed else None,
-        insulin=number(delivered.get("value")) or 0.0,
+        insulin=amount(delivered.get("value")),
         requested=number(bolex.get("insulinRequested")) or number(bolex.get("size")),
         status=_status(bolex, completed),
     )

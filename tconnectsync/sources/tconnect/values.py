@@ -56,6 +56,14 @@ def required(value: object, name: str) -> float:
     return result
 
 
+def amount(value: object) -> float:
+    """Return a number, 0 when there is none; NaN, which no amount can be, for anything else."""
+    if value is None or value == "":
+        return 0.0
+    result = number(value)
+    return math.nan if result is None else result
+
+
 def glucose(value: object) -> int | None:
     """Return a glucose value, mg/dL; ``None`` when there is none that can be true."""
     result = number(value)
