@@ -103,16 +103,37 @@ def mutated(payload: Any, most: int = 6) -> st.SearchStrategy[Any]:
     Every kind of field is as likely to be hit as any other, however often it occurs. What is wrong
     with it can be wrong in one place or wherever it occurs.
     """
-    fields: dict[Path, list[Path]] = {}
-    for path in _paths(payload, ()):
-        kind = tuple("" if isinstance(step, int) else step for step in path)
-        fields.setdefault(kind, []).append(path)
     change = st.tuples(
-        st.sampled_from(list(fields.values())), st.integers(-1, 50), st.sampled_from(_ODD), hostile
+        st.sampled_from(fields_of(payload)), st.integers(-1, 50), st.sampled_from(_ODD), hostile
     )
     return st.lists(change, min_size=1, max_size=most).map(
         lambda changes: _with_changes(payload, changes)
     )
+
+
+def fields_of(payload: Any) -> list[list[Path]]:
+    """Return where each kind of field occurs; of the items of a list, each has the same fields."""
+    fields: dict[Path, list[Path]] = {}
+    for path in _paths(payload, ()):
+        kind = tuple("" if isinstance(step, int) else step for step in path)
+        fields.setdefault(kind, []).append(path)
+    return list(fields.values())
+
+
+def with_value(payload: Any, places: list[Path], value: Any) -> Any:
+    """Return a copy of a payload with a value in some places."""
+    return _with_changes(payload, [(places, -1, lambda old, new: new, value)])
+
+
+BAD: tuple[Any, ...] = (10**400, float("inf"), -5, 1000, "\ud800" + "x" * 500, [[]], "")
+"""What is put in the place of each field in turn."""
+
+
+def each_spoiled(payload: Any) -> Iterator[Any]:
+    """Yield payloads in which one kind of field has a bad value wherever it occurs, or once."""
+    for places in fields_of(payload):
+        for number, bad in enumerate(BAD):
+            yield with_value(payload, places if number % 2 else places[:1], bad)
 
 
 def _paths(value: Any, path: Path) -> Iterator[Path]:

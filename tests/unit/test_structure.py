@@ -32,6 +32,7 @@ MAY_KNOW = {
     "": {"util"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((PACKAGE.parent / "tests").rglob("*.py"))
 RUNS_AT_IMPORT = (ast.For, ast.While, ast.With, ast.Try)
 
 
@@ -83,3 +84,14 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
+def test_no_test_is_needed_for_another(path: Path) -> None:
+    """What several tests use stands in `tests/support`, where it can be found."""
+    imported = (
+        node.module or ""
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+    )
+    assert not [name for name in imported if name.startswith("tests.") and ".test_" in name]

@@ -123,14 +123,14 @@ def _json_like(draw: st.DrawFn, body: str) -> str:
 
 
 @given(data=st.data())
-@fuzz(150)
+@fuzz(80)
 def test_a_spoiled_login_to_tconnect_ends_in_words(tconnect: Spoiled, data: st.DataObject) -> None:
     assert len(tconnect.answers) >= 5
     tconnect.try_with(*data.draw(spoiled(tconnect.answers)))
 
 
 @given(data=st.data())
-@fuzz(150)
+@fuzz(80)
 def test_a_spoiled_login_to_tandem_source_ends_in_words(
     tandem: Spoiled, data: st.DataObject
 ) -> None:
@@ -184,7 +184,7 @@ def test_the_undamaged_proof_is_accepted() -> None:
 
 
 @given(claims=mutated(CLAIMS))
-@fuzz(200)
+@fuzz(100)
 def test_the_claims_may_say_anything(claims: Any) -> None:
     try:
         token = signed(claims)
@@ -199,14 +199,14 @@ def test_the_claims_may_say_anything(claims: Any) -> None:
 @given(keys=st.deferred(lambda: mutated([public(), {**public(), "kid": "two"}])))
 @example(keys=[{"kid": "one", "kty": "oct", "k": "AAAA"}])
 @example(keys=[{"kid": "one", "kty": "RSA", "n": "AQAB", "e": "AQAB"}])
-@fuzz(200)
+@fuzz(100)
 def test_the_keys_may_be_anything(keys: Any) -> None:
     with suppress(LoginError):
         identify(signed(CLAIMS), keys, CLOUDS["US"], NOW)
 
 
 @given(token=st.deferred(lambda: mutated_text(signed(CLAIMS))))
-@fuzz(200)
+@fuzz(100)
 def test_a_damaged_proof_is_refused(token: str) -> None:
     if token != signed(CLAIMS):
         with suppress(LoginError):
