@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from tconnectsync.config.values import LONGEST_YOUTH as LONGEST_YOUTH_MINUTES
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.nightscout.documents import Wanted, instant
 from tconnectsync.sync.plan import Plan
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 TWO_CLOCKS = timedelta(seconds=30)
 """How far the clock of Nightscout, by which it tells what is young, may be behind ours."""
+LONGEST_YOUTH = timedelta(minutes=LONGEST_YOUTH_MINUTES) + TWO_CLOCKS
+"""For how long something may have waited, whatever the setting was then."""
 
 
 def youth(alarm_safe: timedelta) -> timedelta:

@@ -1,4 +1,4 @@
-"""Carrying a plan out."""
+"""Carrying out what a plan says of treatments."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from tconnectsync.sync.plan import Plan
 
 
 def apply(plan: Plan, nightscout: NightscoutApi) -> None:
-    """Write what the plan says: updates first, since they free instants, then what is new.
-
-    Entries come last: nothing is lost to those who only care for treatments.
+    """Write the treatments of a plan: updates first, since they free instants, then what is new.
 
     Every step can be repeated, so a run that breaks off in the middle is made good by the next.
 
@@ -20,4 +18,3 @@ def apply(plan: Plan, nightscout: NightscoutApi) -> None:
     for update in plan.update:
         nightscout.replace(update.after)
     nightscout.create(plan.create)
-    nightscout.create_entries(plan.entries)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -15,10 +16,10 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Document, Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.sources import Reader, Source
-from tconnectsync.sync.alarms import say_what_waits, without_young, youth
+from tconnectsync.sync.alarms import LONGEST_YOUTH, say_what_waits, without_young, youth
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import parts_of
-from tconnectsync.sync.outcome import Outcome
+from tconnectsync.sync.outcome import Outcome, failed_throughout
 from tconnectsync.sync.plan import Plan, make_plan
 from tconnectsync.sync.plausible import plausible
 from tconnectsync.sync.readings import SAME_READING, with_entries, with_glucose_kind
@@ -38,6 +39,24 @@ A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored
 it was. Nightscout compares times as text: one that an older program left with a space instead of
 ``T`` sorts before its whole day, and its day is a local one.
 """
+
+
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass
+class _Run:
+    """What one window of a run needs to know of the others."""
+
+    newest: Callable[[str], datetime | None]
+    """When our newest stored treatment of a type was, before this run wrote any."""
+    shown: TimeRange
+    """What touches it has its treatments written with this window."""
+    outcome: Outcome = field(default_factory=Outcome)
+    before: Plan = field(default_factory=Plan)
+    """The plan of the window before."""
+    until: datetime = LATEST
+    """Treatments from then on are left to the next window."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +94,17 @@ class Cycle:
         windows and hands them on one by one.
 
         ``in_order`` is for a range that goes on where earlier runs left off. A feature that failed
-        then waits in the later windows too, so that the newest document still tells the next run
-        where to catch up; and what waited, while newer documents were written, is looked for also
-        somewhat before the range.
+        throughout a window then waits in the later ones too, so that the newest document still
+        tells the next run where to catch up; and what waited, while newer documents were written,
+        is looked for also somewhat before the range.
         """
-        outcome = Outcome()
-        before = Plan()
+        run = _Run(cache(self.nightscout.newest), wanted)
+        outcome = run.outcome
         chunks = list(windows(wanted, self.source.window_days, self.clock))
         in_windows = [name for name in self.features if name not in self.at_the_end]
         remaining = replace(self, features=in_windows)
         reader, read = None, None
-        look_back = youth(self.alarm_safe) if in_order else timedelta(0)
+        look_back = LONGEST_YOUTH if in_order else timedelta(0)
         for window in progress(chunks):
             if not remaining.features:
                 break
@@ -94,12 +113,13 @@ class Cycle:
             rest = TimeRange(window.start, wanted.end), [*remaining.features, *self.at_the_end]
             with outcome.noting((window, remaining.features), rest=rest):
                 since = window.start - (look_back if window == chunks[0] else timedelta(0))
-                shown = TimeRange(since, window.end)
-                before = remaining._sync(reader, window, shown, before, outcome)
+                run.shown = TimeRange(since, window.end)
+                run.until = window.end if window != chunks[-1] else LATEST
+                run.before = remaining._sync(reader, window, run)
             if outcome.ended_by:
                 return outcome
             if in_order:
-                failed = {name for each in outcome.failures[seen:] for name in each.features}
+                failed = failed_throughout(window, outcome.failures[seen:])
                 going = [name for name in remaining.features if name not in failed]
                 remaining = replace(remaining, features=going)
         if reader is None or read != chunks[-1]:
@@ -119,20 +139,11 @@ class Cycle:
             left.remove(feature)
         outcome.skipped.update(reader.skipped - counted)
 
-    def _sync(
-        self,
-        reader: Reader,
-        window: TimeRange,
-        shown: TimeRange,
-        before: Plan,
-        outcome: Outcome,
-    ) -> Plan:
-        """Sync one window and return its plan; ``before`` is that of the window before it.
-
-        Treatments are those of what touches ``shown``.
-        """
+    def _sync(self, reader: Reader, window: TimeRange, run: _Run) -> Plan:
+        """Sync one window and return its plan."""
+        outcome = run.outcome
         events = self._events(reader, window, outcome)
-        plan = self._treatments(events, shown, before, outcome)
+        plan = self._treatments(events, run)
         if "CGM" in self.features:
             plan = self._with_entries(plan, events["readings"], window, outcome)
         if plan == Plan():
@@ -140,45 +151,44 @@ class Cycle:
         self.on_plan(window, plan)
         if not self.pretend:
             apply(plan, self.nightscout)
+            plan = self._store_entries(plan, window, outcome)
         outcome.created += len(plan.create) + len(plan.entries)
         outcome.updated += len(plan.update)
         outcome.kept += plan.kept
         return plan
 
-    def _treatments(
-        self, events: _Events, window: TimeRange, before: Plan, outcome: Outcome
-    ) -> Plan:
+    def _treatments(self, events: _Events, run: _Run) -> Plan:
         """Plan the treatments of one window."""
         now = self.now()
-        wanted = self._wanted(events, window, now)
+        wanted = [want for want in _wanted(events, run) if want.at <= now]
         if not wanted:
             return Plan()
         times = [at for want in wanted for at in (want.at, want.noted_at) if at]
         stored = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
         if self.pretend:
-            stored = _as_if_carried_out(before, stored)
+            stored = _as_if_carried_out(run.before, stored)
         kinds = {want.body["eventType"] for want in wanted}
-        plan = make_plan(wanted, stored, None if self.fill_gaps else self._newest(kinds))
+        plan = make_plan(wanted, stored, None if self.fill_gaps else self._newest(kinds, run))
         wait = youth(self.alarm_safe)
         plan, young = without_young(plan, wanted, now - wait)
         if young:
             say_what_waits(len(young), max(young.values()) + wait, self.clock)
-            outcome.waiting |= {name: at + wait - now for name, at in young.items()}
+            run.outcome.waiting |= {name: at + wait - now for name, at in young.items()}
         counts = (len(wanted), len(stored), len(plan.create), len(plan.update))
         log.debug(
             "Treatments of %s to %s: %d wanted, %d stored around them, %d to create, %d to update.",
-            window.start,
-            window.end,
+            run.shown.start,
+            run.shown.end,
             *counts,
         )
         return plan
 
-    def _newest(self, kinds: Iterable[str]) -> dict[str, datetime | None]:
+    def _newest(self, kinds: Iterable[str], run: _Run) -> dict[str, datetime | None]:
         """Return, per type, after when something is new: it may have waited for a while.
 
         The newest treatment, by a person, may have been written while older ones waited.
         """
-        newest = {kind: self.nightscout.newest(kind) for kind in kinds}
+        newest = {kind: run.newest(kind) for kind in kinds}
         return {kind: at and at - youth(self.alarm_safe) for kind, at in newest.items()}
 
     def _with_entries(
@@ -198,6 +208,20 @@ class Cycle:
             return plan
         return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
 
+    def _store_entries(self, plan: Plan, window: TimeRange, outcome: Outcome) -> Plan:
+        """Write the entries of a plan; return it without them if that fails.
+
+        They come last: nothing is lost to those who only care for treatments.
+        """
+        try:
+            self.nightscout.create_entries(plan.entries)
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            outcome.failed(window, ["CGM"], error)
+            return replace(plan, entries=[])
+        return plan
+
     def _events(self, reader: Reader, window: TimeRange, outcome: Outcome) -> _Events:
         """Read all parts, each by itself."""
         events: _Events = {}
@@ -209,18 +233,6 @@ class Cycle:
         if "BOLUS_BG" in self.features and "BOLUS_BG" not in failed:
             events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
         return events
-
-    def _wanted(self, events: _Events, window: TimeRange, now: datetime) -> list[Wanted]:
-        """Return the documents for what touches the window."""
-        return [
-            want
-            for part, found in events.items()
-            if part != "readings"
-            for event in found
-            if window.overlaps(event.begins, event.ends)
-            for want in documents(event)
-            if want.at <= now
-        ]
 
     def _read(
         self,
@@ -247,6 +259,23 @@ class Cycle:
             found += self._read(part, features, shorter, piece, outcome)
             outcome.skipped.update(shorter.skipped)
         return found
+
+
+def _wanted(events: _Events, run: _Run) -> list[Wanted]:
+    """Return the documents of this window for what touches it.
+
+    An extended bolus may end in the next window. Written now, it would be newer than what has
+    still to be written before it.
+    """
+    return [
+        want
+        for part, found in events.items()
+        if part != "readings"
+        for event in found
+        if run.shown.overlaps(event.begins, event.ends)
+        for want in documents(event)
+        if want.at < run.until
+    ]
 
 
 def _answered_badly(error: TconnectsyncError) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import TconnectsyncError
+from tconnectsync.sync.features import FEATURES
 
 Work = tuple[TimeRange, Sequence[str]]
 """A range, and the features that are synced in it."""
@@ -25,6 +26,20 @@ class Failure:
     window: TimeRange
     features: tuple[str, ...]
     reason: str
+
+
+def failed_throughout(window: TimeRange, failures: Sequence[Failure]) -> set[str]:
+    """Return the features of which nothing of a window could be synced, not even a day."""
+    pieces: dict[str, set[TimeRange]] = defaultdict(set)
+    for failure in failures:
+        for name in failure.features:
+            pieces[name].add(failure.window)
+    whole = window.end - window.start
+    return {
+        name
+        for name, found in pieces.items()
+        if sum((piece.end - piece.start for piece in found), timedelta()) >= whole
+    }
 
 
 @dataclass
@@ -47,6 +62,16 @@ class Outcome:
     def more_in(self) -> timedelta | None:
         """After how long another cycle finds nothing waiting any more; ``None`` if nothing does."""
         return max(self.waiting.values(), default=None)
+
+    @property
+    def unfinished(self) -> dict[str, datetime]:
+        """Since when features are unfinished; what is synced once has nothing that could be."""
+        since: dict[str, datetime] = {}
+        for failure in self.failures:
+            for name in failure.features:
+                if FEATURES[name].parts:
+                    since[name] = min(failure.window.start, since.get(name, failure.window.start))
+        return since
 
     def failed(self, window: TimeRange, features: Sequence[str], error: TconnectsyncError) -> None:
         """Note what an error left undone."""

@@ -17,11 +17,8 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
-from tests.support.lived import DAY, EVERY_FEATURE, FIRST, Home, Make, at, check, homes
+from tests.support.lived import DAY, FIRST, Home, Make, at, check, homes
 from tests.support.story import NEW_YORK as CLOCK
-
-ONCE = {"PROFILES", "IOB", "DEVICE_STATUS"}
-"""What is synced by itself, whatever became of the rest."""
 
 Answer = Callable[[Request], Response | Fault | None]
 
@@ -188,9 +185,9 @@ def test_auto_update_on_a_host_that_slept_for_a_week_catches_up(
         ("tconnect", "tandem", "basalsuspension", {"PUMP_EVENTS"}),
         ("tconnect", "tandem", "2csv", {"IOB"}),
         ("tconnect", "tandem", "myaccount", {"PROFILES"}),
-        ("tconnect", "site", "POST /api/v1/entries", {*EVERY_FEATURE["tconnect"]} - ONCE),
+        ("tconnect", "site", "POST /api/v1/entries", {"CGM"}),
         ("tconnect", "site", "entries", {"CGM"}),
-        ("tandem-source", "site", "POST /api/v1/entries", {*EVERY_FEATURE["tandem-source"]} - ONCE),
+        ("tandem-source", "site", "POST /api/v1/entries", {"CGM"}),
         ("tandem-source", "site", "devicestatus", {"DEVICE_STATUS"}),
     ],
 )
