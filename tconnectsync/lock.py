@@ -15,12 +15,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from errno import EPERM
-from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tconnectsync.errors import TconnectsyncError
+from tconnectsync.files import make_private, site_file
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +87,7 @@ class SiteLock:
         now: Callable[[], datetime],
         wait: Callable[[float], None],
     ) -> None:
-        self._paths = [folder / _file_name(url) for folder in folders]
+        self._paths = [folder / site_file(url, "lock") for folder in folders]
         self._now = now
         self._wait = wait
         self._has_warned = False
@@ -148,7 +146,7 @@ class SiteLock:
             TakenError: another process holds it.
             OSError: the file cannot be made, or not be locked by anybody.
         """
-        _make_private(path.parent)
+        make_private(path.parent)
         # Never removed: somebody may have it open already, and would then lock what nobody sees.
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -175,21 +173,6 @@ class SiteLock:
         is_today = since.date() == self._now().astimezone().date()
         when = since.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
         return f"Another tconnectsync ({who}) has been syncing this site since {when}"
-
-
-def _file_name(url: str) -> str:
-    site = urlsplit(url)
-    where = f"{site.hostname}:{site.port or ''}{site.path.rstrip('/')}"
-    return f"site-{sha256(where.encode()).hexdigest()[:32]}.lock"
-
-
-def _make_private(folder: Path) -> None:
-    """Make the folder, or insist that nobody else could have put something into it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform != "win32":
-        status = folder.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o022:
-            raise PermissionError(EPERM, "others may write to its folder")
 
 
 def _free(file: int) -> None:

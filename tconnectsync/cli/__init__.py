@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
@@ -23,18 +25,16 @@ from tconnectsync.cli.report import (
     say,
     say_what_was_done,
 )
-from tconnectsync.errors import ConfigError, NightscoutError, TconnectsyncError
-from tconnectsync.sync.features import FEATURES
+from tconnectsync.errors import ConfigError, TconnectsyncError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tconnectsync.cli.turns import Turns
     from tconnectsync.config import Settings
     from tconnectsync.domain.clock import TimeRange
     from tconnectsync.sources.tandemsource.file import LogFile
     from tconnectsync.sync.cycle import Cycle
     from tconnectsync.sync.outcome import Outcome
+    from tconnectsync.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ``--auto-update`` also returns 2 for wrong credentials: nobody should start it again before they
     are mended.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A letter that a terminal or file cannot take, as in a profile's name, must not end it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parse(arguments)
         gc.set_threshold(GARBAGE_WORTH_LOOKING)
@@ -102,6 +105,7 @@ def sync(options: argparse.Namespace) -> int:
 
 
 def _sync(options: argparse.Namespace, settings: Settings) -> int:
+    from tconnectsync.cli.turns import unfinished
     from tconnectsync.sync.assemble import assemble
 
     file = _log_file(options, settings)
@@ -112,13 +116,49 @@ def _sync(options: argparse.Namespace, settings: Settings) -> int:
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else keep_quiet,
     )
+    memory = unfinished(settings, options)
+    if file or options.start_date is not None:
+        outcome = _sync_range(options, settings, cycle, memory, file)
+    else:
+        outcome = _sync_last_days(options, settings, cycle, memory)
+    return report(outcome, options, cycle.clock)
+
+
+def _sync_range(
+    options: argparse.Namespace,
+    settings: Settings,
+    cycle: Cycle,
+    memory: Unfinished,
+    file: LogFile | None,
+) -> Outcome:
+    """Sync the range that was asked for, by default all of the file."""
+    from tconnectsync.cli.reach import left_behind
+    from tconnectsync.sync.window import date_range
+
     if file and options.start_date is None:
         wanted = file.covered
     else:
-        wanted = _range(options, settings, cycle)
+        wanted = date_range(options.start_date, options.end_date, cycle.clock, cycle.now())
     _announce(wanted, options, cycle)
-    outcome = cycle.run(wanted, progress, in_order=options.start_date is None)
-    return report(outcome, options, cycle.clock)
+    memory.add(left_behind(options, settings, cycle, wanted))
+    outcome = cycle.run(wanted, progress)
+    memory.add(outcome.unfinished)
+    return outcome
+
+
+def _sync_last_days(
+    options: argparse.Namespace, settings: Settings, cycle: Cycle, memory: Unfinished
+) -> Outcome:
+    """Sync up to now, and what earlier runs have left undone."""
+    from tconnectsync.cli.reach import reaching_back
+
+    wanted = reaching_back(options, settings, cycle, memory.since(options.features))
+    _announce(wanted, options, cycle)
+    # Should this run break off, the next one begins where it began.
+    memory.add(dict.fromkeys(options.features, wanted.start))
+    outcome = cycle.run(wanted, progress, in_order=True)
+    memory.settle(options.features, outcome.unfinished)
+    return outcome
 
 
 def _log_file(options: argparse.Namespace, settings: Settings) -> LogFile | None:
@@ -216,15 +256,13 @@ def _moving_cycle(
     It waits for other runs, however long; to the loop a cycle left out would look like a failure,
     or like one that found nothing.
     """
-    failed_from: datetime | None = None
+    from tconnectsync.cli.turns import unfinished
+
+    memory = unfinished(settings, options)
 
     def run() -> Outcome:
-        nonlocal failed_from
         with turns(inf):
-            wanted = _range(options, settings, cycle, failed_from)
-            _announce(wanted, options, cycle)
-            outcome = cycle.run(wanted, progress, in_order=True)
-        failed_from = min((failure.window.start for failure in outcome.failures), default=None)
+            outcome = _sync_last_days(options, settings, cycle, memory)
         say_what_was_done(outcome, options)
         if outcome.ended_by:
             raise outcome.ended_by
@@ -268,47 +306,3 @@ def _given(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     environment |= {name: value for name, value in chosen.items() if value is not None}
     return environment, files
-
-
-def _newest(cycle: Cycle, kinds: Sequence[str], earliest: datetime) -> datetime | None:
-    """Return when our newest document of some kinds is; ``earliest`` if that may not be asked."""
-    try:
-        found = [at for kind in kinds if (at := cycle.nightscout.newest(kind))]
-    except NightscoutError as error:
-        if error.fatal or error.can_retry or error.status is None:
-            raise
-        log.warning("How far the last sync got is not known for %s. %s", " ".join(kinds), error)
-        return earliest
-    return max(found, default=None)
-
-
-def _range(
-    options: argparse.Namespace,
-    settings: Settings,
-    cycle: Cycle,
-    failed_from: datetime | None = None,
-) -> TimeRange:
-    """Return what a run covers; ``failed_from`` is where the last one left something undone."""
-    from datetime import timedelta
-
-    from tconnectsync.sync.window import caught_up, date_range, last_days
-
-    clock, now = cycle.clock, cycle.now()
-    if options.start_date is not None:
-        return date_range(options.start_date, options.end_date, clock, now)
-    wanted = last_days(options.days or 1, now)
-    regular = sorted({FEATURES[name].regular for name in options.features} - {()})
-    limit = now - timedelta(days=settings.catch_up_days)
-    newest = [_newest(cycle, kinds, min(limit, wanted.start)) for kinds in regular]
-    extended, cut_off = caught_up(wanted, [*newest, failed_from], settings.catch_up_days)
-    if extended.start < wanted.start:
-        log.info("The last sync was longer ago; reaching back to %s.", clock.day(extended.start))
-    if cut_off:
-        log.warning(
-            "The last sync was more than CATCH_UP_DAYS ago. For what is older, run: tconnectsync "
-            "--start-date %s --end-date %s --features %s",
-            clock.day(max(filter(None, newest))),
-            clock.day(extended.start),
-            " ".join(options.features),
-        )
-    return extended

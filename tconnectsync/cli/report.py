@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> i
     say_what_was_done(outcome, options)
     for failure in outcome.failures:
         log.error("%s failed. %s", _what(failure, clock), failure.reason)
-    for command in commands(outcome.failures, options.pretend, clock):
+    for command in commands(outcome.failures, options, clock):
         say(f"To repeat what failed: {command}")
     return 1 if outcome.failures else 0
 
@@ -87,7 +88,9 @@ def _days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
     return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
 
 
-def commands(failures: Sequence[Failure], pretend: bool, clock: PumpClock) -> list[str]:
+def commands(
+    failures: Sequence[Failure], options: argparse.Namespace, clock: PumpClock
+) -> list[str]:
     """Return the commands that repeat what failed, one for windows that follow each other."""
     by_window: dict[tuple[date, date], list[str]] = {}
     for failure in failures:
@@ -100,8 +103,14 @@ def commands(failures: Sequence[Failure], pretend: bool, clock: PumpClock) -> li
         else:
             spans.append((first, last, names))
     spans.sort(key=lambda span: span[:2])
-    return [
-        f"tconnectsync --start-date {first} --end-date {last} --features {' '.join(names)}"
-        + (" --pretend" if pretend else "")
-        for first, last, names in spans
-    ]
+    return [command(first, last, names, options) for first, last, names in spans]
+
+
+def command(first: date, last: date, features: Sequence[str], options: argparse.Namespace) -> str:
+    """Return the command that syncs some days, from where and to where this run does."""
+    words = ["tconnectsync", "--start-date", f"{first}", "--end-date", f"{last}"]
+    words += ["--features", *features]
+    for name in ("source", "region", "import_log"):
+        if value := getattr(options, name):
+            words += [f"--{name.replace('_', '-')}", value]
+    return shlex.join([*words, "--pretend"] if options.pretend else words)

@@ -1,4 +1,4 @@
-"""Whose turn it is to write, when several runs of one user sync the same site."""
+"""What the runs of one user that sync the same site leave to each other: the turn, and work."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from platformdirs import user_cache_path
 
 from tconnectsync.config import Settings
 from tconnectsync.lock import SiteLock
+from tconnectsync.unfinished import Unfinished
 
 Turns = Callable[[float], AbstractContextManager[object]]
 """Waits so many seconds for our turn, and keeps other runs from writing during the block.
@@ -31,8 +32,13 @@ def turns(settings: Settings, options: argparse.Namespace) -> Turns:
     return SiteLock(settings.ns_url, _folders(), now=_now, wait=time.sleep).held
 
 
+def unfinished(settings: Settings, options: argparse.Namespace) -> Unfinished:
+    """Return what runs have left undone on the site; one that only looks changes nothing of it."""
+    return Unfinished(settings.ns_url, _folders(), keep=not options.pretend)
+
+
 def _folders() -> list[Path]:
-    """Return where a lock file may be: the same for a user's cron, services and shells.
+    """Return where files about a site may be: the same for a user's cron, services and shells.
 
     Hence not the folder that a login gives and takes away again. The second one is for containers
     of which nothing else can be written to.

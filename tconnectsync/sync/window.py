@@ -36,7 +36,10 @@ def date_range(first: date, last: date, clock: PumpClock, now: datetime) -> Time
 
 
 def caught_up(
-    wanted: TimeRange, newest: Iterable[datetime | None], limit_days: float
+    wanted: TimeRange,
+    newest: Iterable[datetime | None],
+    limit_days: float,
+    unfinished_since: datetime | None = None,
 ) -> tuple[TimeRange, bool]:
     """Extend a range back to where earlier runs left off.
 
@@ -44,18 +47,21 @@ def caught_up(
         wanted: the range asked for.
         newest: the newest document of ours per regular kind; ``None`` for a kind without any.
         limit_days: how far before its end the range may begin at the most.
+        unfinished_since: from when on earlier runs could not bring everything.
 
     Returns:
-        The range, and whether the limit kept it from reaching back far enough.
+        The range, and whether the limit kept it from reaching back to the newest document.
     """
     known = [instant for instant in newest if instant]
     earliest = min(wanted.start, wanted.end - timedelta(days=limit_days))
-    cut_off = bool(known) and max(known) < earliest
-    # What has been quiet for longer while others went on has simply not happened. But the limit
-    # moves with the time: what keeps failing was within it a short while ago.
-    left_off = [instant for instant in known if instant >= earliest - DAY or cut_off]
-    start = min(wanted.start, max(min(left_off, default=wanted.start), earliest))
-    return TimeRange(start, wanted.end), cut_off
+    if known and max(known) < earliest:
+        return TimeRange(earliest, wanted.end), True
+    # A kind that stopped before the limit while others went on has not happened since, as site
+    # changes may. A day of grace: the limit moves on, and what keeps failing was within it lately.
+    left_off = [instant for instant in known if instant >= earliest - DAY]
+    if unfinished_since:
+        left_off.append(unfinished_since)
+    return TimeRange(max(min([wanted.start, *left_off]), earliest), wanted.end), False
 
 
 def windows(wanted: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRange]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -83,12 +84,22 @@ def test_failed_windows_that_follow_each_other_are_repeated_by_one_command() -> 
         failure((6, 17), (6, 24), "PUMP_EVENTS"),
         failure((7, 1), (7, 8), "PUMP_EVENTS"),
     ]
-    assert commands(failures, False, NEW_YORK) == [
+    assert commands(failures, parse([]), NEW_YORK) == [
         "tconnectsync --start-date 2024-06-03 --end-date 2024-06-16 --features BASAL BOLUS",
         "tconnectsync --start-date 2024-06-17 --end-date 2024-06-23 --features PUMP_EVENTS",
         "tconnectsync --start-date 2024-07-01 --end-date 2024-07-07 --features PUMP_EVENTS",
     ]
-    assert all(parse(command.split()[1:]) for command in commands(failures, True, NEW_YORK))
+
+
+def test_a_command_that_repeats_something_asks_the_same_source_in_the_same_way() -> None:
+    given = ["--import-log", "my log.json", "--region", "EU", "--pretend"]
+    (text,) = commands([failure((6, 3), (6, 10), "BASAL")], parse(given), NEW_YORK)
+    again = parse(shlex.split(text)[1:])
+    assert (again.import_log, again.region, again.pretend) == ("my log.json", "EU", True)
+    assert (again.start_date, again.features) == (date(2024, 6, 3), ["BASAL"])
+    given = ["--source", "tconnect"]
+    (text,) = commands([failure((6, 3), (6, 10), "BASAL")], parse(given), NEW_YORK)
+    assert parse(shlex.split(text)[1:]).source == "tconnect"
 
 
 def test_the_commands_are_in_order_and_leave_no_day_out() -> None:
@@ -97,7 +108,7 @@ def test_the_commands_are_in_order_and_leave_no_day_out() -> None:
         failure((6, 3), (6, 10), "BASAL"),
         failure((6, 1), (6, 2), "BASAL"),
     ]
-    assert commands(failures, False, NEW_YORK) == [
+    assert commands(failures, parse([]), NEW_YORK) == [
         "tconnectsync --start-date 2024-06-01 --end-date 2024-06-01 --features BASAL",
         "tconnectsync --start-date 2024-06-03 --end-date 2024-06-09 --features BASAL",
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "tconnectsync"
-ANYWHERE = {"errors", "redact", "config", ""}
+ANYWHERE = {"errors", "redact", "config", "files", ""}
 """What every room may use; the empty name is the package itself, for its version."""
 MAY_KNOW = {
     "domain": set(),
@@ -18,7 +18,9 @@ MAY_KNOW = {
     "config": set(),
     "http": set(),
     "stop": set(),
+    "files": set(),
     "lock": set(),
+    "unfinished": set(),
     "api": {"http"},
     "sources": {"api", "domain"},
     "nightscout": {"domain", "http"},
@@ -27,7 +29,7 @@ MAY_KNOW = {
     "check": {"api", "sources", "nightscout", "domain"},
     "demo": {"domain", "sync"},
     "util": {"sources", "api"},
-    "cli": {"stop", "lock", "sync", "check", "sources", "domain", "util", "demo"},
+    "cli": {"stop", "lock", "unfinished", "sync", "check", "sources", "domain", "util", "demo"},
     "__main__": {"cli"},
     "": {"util"},
 }

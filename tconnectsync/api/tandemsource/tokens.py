@@ -10,19 +10,18 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from stat import S_IMODE
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from tconnectsync.api.account import Account
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.regions import cloud_of
+from tconnectsync.files import put
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class TokenCache:
         One of unknown expiry is not saved: nothing would ever tell that it is too old.
         """
         if self._is_usable and login.token.expires_at is not None:
-            self._try(lambda: _replace(self._path, _written(login)))
+            self._try(lambda: put(self._path, _written(login)))
 
     def drop(self) -> None:
         """Remove the file."""
@@ -150,17 +149,3 @@ def _written(login: TandemLogin) -> str:
         "expires_at": expires_at and expires_at.isoformat(),
     }
     return json.dumps(saved, indent=1)
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Made with mode 0600, and in the same folder, so that it can take the file's place at once.
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False) as new:
-        try:
-            new.write(text)
-            new.close()
-            Path(new.name).replace(path)
-        except OSError:
-            with suppress(OSError):
-                Path(new.name).unlink()
-            raise
