@@ -16,13 +16,14 @@ from math import inf
 from statistics import median
 
 from tconnectsync.config import Settings
-from tconnectsync.errors import FirewallError, TconnectsyncError
+from tconnectsync.errors import FirewallError, NightscoutLoginError, TconnectsyncError
 from tconnectsync.sync.outcome import Failure, Outcome
 
 log = logging.getLogger(__name__)
 
 MINUTE = 60.0
-FIREWALL_WAIT = 30 * MINUTE
+LONG_WAIT = 30 * MINUTE
+"""After refusals that further tries would only prolong."""
 FIRST_BACK_OFF = 30.0
 USUAL_GAP = 60 * MINUTE
 """How often the phone app uploads, as long as nothing else has been observed."""
@@ -184,6 +185,7 @@ class Loop:
         self._wait = wait
         self._jitter = jitter
         self._repeat_at = inf
+        self._accepted = False
         self._partly_failed = 0
         self._failed = 0
         self._failing_since = clock()
@@ -265,6 +267,7 @@ class Loop:
         done = outcome.created + outcome.updated + outcome.kept + len(outcome.others)
         if failures and not done + len(outcome.waiting):
             raise TconnectsyncError(failures[0].reason)
+        self._accepted = True
         self._repeat_at = inf
         if failures:
             self._repeat_soon(failures)
@@ -352,6 +355,15 @@ class Loop:
 
     def _trouble(self, error: TconnectsyncError) -> float:
         """Return how long to wait after a round in which nothing could be done."""
+        if isinstance(error, NightscoutLoginError) and self._accepted:
+            # A site that starts or moves may refuse for a moment what is right.
+            self._accepted = False
+            self._failed = 0
+            log.error(
+                "%s NS_SECRET worked until now, so this may pass: trying once more in 30 minutes.",
+                _sentence(error),
+            )
+            return LONG_WAIT
         if error.fatal and not error.can_retry:
             log.error("%s Ending, because trying again would not help.", _sentence(error))
             raise _GaveUp(2)
@@ -359,7 +371,7 @@ class Loop:
             # Ending would only mean that a restart asks again too soon.
             self._failed = 0
             log.error("%s Going on in 30 minutes.", _sentence(error))
-            return FIREWALL_WAIT
+            return LONG_WAIT
         now, limit = self._clock(), self._settings.api_failure_minutes
         self._failing_since = self._failing_since if self._failed else now
         self._failed += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Request, Response
 from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.domain.profiles import PumpSettings
 from tests.support.command import ALL_FEATURES, NEW_YORK, SECRET, Computer, cloud, computer
 from tests.support.expected import as_of, expected, shown
 from tests.support.hour import HASTE, LIKE_A_USER, busy_hour
@@ -116,6 +118,20 @@ def test_pretending_plans_and_writes_nothing(
         ends_within_a_second(process, signal.SIGTERM)
     assert site.treatments == []
     assert "Nothing was written (--pretend)" in said(home)
+
+
+def test_letters_that_the_terminal_cannot_show_do_not_end_it(
+    home: Computer, tconnect: SimulatedTConnect, site: SmallNightscout
+) -> None:
+    every_day, ill = tconnect.account_pages.settings.profiles
+    profiles = (every_day, replace(ill, name="Übung – süß"))
+    tconnect.account_pages.settings = PumpSettings(profiles)
+    options = ("--features", "PROFILES", "--pretend")
+    with running(home, *options, PYTHONIOENCODING="ascii") as process:
+        soon(lambda: "not written: --pretend" in said(home) or process.poll() is not None)
+        ends_within_a_second(process, signal.SIGTERM)
+    assert r"profiles Every day, \xdcbung \u2013 s\xfc\xdf" in said(home)
+    assert "Traceback" not in said(home)
 
 
 def test_a_wrong_password_ends_it_at_once_and_for_good(

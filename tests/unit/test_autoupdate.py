@@ -587,6 +587,43 @@ def test_wrong_credentials_end_the_loop_at_once_and_for_good(
     assert (world.now, len(world.polls)) == (0, 1)
 
 
+REFUSED = NightscoutLoginError("Nightscout does not accept NS_SECRET for treatments", 401)
+
+
+def test_a_secret_that_is_refused_once_after_it_was_accepted_does_not_end_the_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World([60, 200])
+    world.cycle_fault = lambda now: REFUSED if now in (60, 200) else None
+    with lines(caplog, "Nightscout does not accept NS_SECRET") as told:
+        assert world.run(until=5 * HOUR) is None
+    assert world.cycles == [0, 60, 90, 200, 230]
+    assert [poll for poll in world.polls if 60 < poll < 90 or 200 < poll < 230] == []
+    assert world.synced == 3
+    assert told[0].getMessage().endswith("trying once more in 30 minutes.")
+
+
+@pytest.mark.parametrize(
+    "between", [[], [DOWN], [failed("BASAL")]], ids=["at once", "unreachable", "nothing done"]
+)
+def test_a_secret_that_is_refused_again_before_anything_has_worked_ends_the_loop(
+    between: list[Exception | Outcome],
+) -> None:
+    world = World([60])
+    comes = [None, REFUSED, *between, REFUSED]
+    world.cycle_fault = lambda now: comes.pop(0)
+    assert world.run(until=DAY) == 2
+    assert comes == []
+    assert 90 <= world.now < 91
+
+
+def test_a_password_that_is_refused_ends_the_loop_also_after_it_was_accepted() -> None:
+    world = World([60])
+    world.poll_fault = during(50, 55, LoginError("The login of the t:connect app was refused", 401))
+    assert world.run(until=5 * HOUR) == 2
+    assert world.now == 50
+
+
 @pytest.mark.parametrize("where", ["poll_fault", "cycle_fault"])
 def test_a_firewall_block_is_given_half_an_hour_each_time(where: str) -> None:
     world = World([60])
