@@ -6,7 +6,9 @@ RUN python -m venv /opt/tconnectsync && /opt/tconnectsync/bin/pip install --no-c
     && /opt/tconnectsync/bin/pip uninstall --yes pip setuptools
 
 FROM python:3.12-slim
-RUN useradd --create-home --uid 1000 tconnectsync
+# A volume for the cache takes over the owner of the folder that it finds.
+RUN useradd --create-home --uid 1000 tconnectsync \
+    && install --directory --owner tconnectsync --mode 700 /home/tconnectsync/.cache
 COPY --from=build /opt/tconnectsync /opt/tconnectsync
 USER tconnectsync
 WORKDIR /home/tconnectsync
