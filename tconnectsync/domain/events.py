@@ -81,6 +81,8 @@ class Reading:
     log_ids: tuple[int, ...] = ()
 
 
+UNNAMED = "Bolus"
+"""What stands for the kind of a bolus of which the cloud tells none."""
 COMPLETED = "Completed"
 """How a bolus ended that was delivered as requested, in the pump's word."""
 
@@ -134,7 +136,8 @@ class Bolus:
     def by_itself(self) -> bool:
         """Whether it was an automatic one, or the slow part of another, which ends by itself."""
         is_slow_part = "Extended" in self.description and self.planned is None
-        return is_slow_part or "Automatic" in self.description or not self.description
+        is_untold = self.description in ("", UNNAMED)
+        return is_slow_part or is_untold or "Automatic" in self.description
 
     @property
     def begins(self) -> datetime:

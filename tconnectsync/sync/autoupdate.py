@@ -236,8 +236,8 @@ class Loop:
         uploaded = index is not None and index != self.index
         if index is None and self._unknown.worth_a_line():
             log.warning(
-                "Tandem does not tell whether this pump has uploaded, so every poll syncs. Check "
-                "PUMP_SERIAL_NUMBER."
+                "Tandem does not tell whether this pump has uploaded, so every poll syncs. For a "
+                "guardian's account that is normal; otherwise check PUMP_SERIAL_NUMBER."
             )
         repeats = now >= self._repeat_at
         if uploaded or index is None or repeats:
@@ -321,9 +321,8 @@ class Loop:
 
     def _uploaded(self, now: float, index: int | None) -> None:
         """The counter has moved, or (``None``) is unknown and there was something new."""
-        if index is not None:
-            # One that has become smaller is that of a pump that was replaced or reset.
-            self.index = index
+        # One that has become smaller is that of a pump that was replaced or reset.
+        self.index = index
         self.rhythm.uploaded(now)
         self._overdue.over()
         self._silent.over()

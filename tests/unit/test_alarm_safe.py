@@ -152,9 +152,10 @@ def test_sleep_goes_at_once_if_somebody_began_it(values: dict[str, Any], waits: 
         ("Standard/Correction", False),
         ("Quick", False),
         ("Automatic Bolus/Correction", True),
+        ("", True),
     ],
 )
-def test_what_t_connect_calls_automatic_waits(description: str, waits: bool) -> None:
+def test_what_t_connect_calls_automatic_or_nothing_waits(description: str, waits: bool) -> None:
     noon = "2024-03-05T12:00:00"
     event = {
         "type": "Bolus",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal, Delivery
 from tconnectsync.sources.tandemsource.basals import basals, begins_suspended
-from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.reader import LogReader
 from tests.support.log_story import (
     ALGORITHM,
     FIRST,
@@ -23,6 +24,7 @@ from tests.support.log_story import (
     PROFILE,
     entry,
     log,
+    nothing_new,
     part,
     rate,
     rates,
@@ -186,12 +188,40 @@ def test_a_second_suspension_goes_on_where_the_first_was() -> None:
 
 def test_a_log_that_opens_in_the_middle_of_a_suspension_says_so() -> None:
     whole = log(suspended(0), *rates(1, 31, 0, NOTHING), resumed(31), rate(31, 800))
-    assert not begins_suspended(whole)
-    assert begins_suspended(part(whole, 1, 60))
-    assert begins_suspended(part(whole, 31, 60))
-    assert not begins_suspended(log(rate(0, 800)))
-    assert not begins_suspended(log(entry(0, 20)))
-    assert not begins_suspended({})
+    assert not begins_suspended(whole, at(0))
+    assert begins_suspended(part(whole, 1, 60), at(0))
+    assert begins_suspended(part(whole, 31, 60), at(0))
+    assert begins_suspended(part(whole, 1, 30), at(60))
+    assert not begins_suspended(log(rate(0, 800)), at(0))
+    assert not begins_suspended(log(entry(0, 20)), at(0))
+    assert not begins_suspended({}, at(0))
+
+
+@pytest.mark.parametrize("start", [1, 31])
+def test_a_suspension_that_is_over_before_it_matters_needs_no_beginning(start: float) -> None:
+    whole = log(suspended(0), *rates(1, 31, 0, NOTHING), resumed(31), rate(31, 800))
+    assert begins_suspended(part(whole, start, 60), at(31))
+    assert not begins_suspended(part(whole, start, 60), at(32))
+
+
+def test_a_suspension_whose_beginning_cannot_be_had_is_left_out_and_nothing_else() -> None:
+    entries = [*rates(0, 15, 0, NOTHING), resumed(12), rate(12, 800), suspended(20), resumed(30)]
+    story = log(*entries, *rates(30, 40, 0, NOTHING))
+    found = LogReader(lambda skipped: story, before=lambda codes: None).basals()
+    assert segments(found) == [(12, 5, 0.8), (20, 10, 0), (30, 5, 0)]
+
+
+def test_the_beginning_of_a_suspension_is_asked_for_once_and_makes_it_whole() -> None:
+    asked = []
+
+    def before(codes: Sequence[int]) -> Log:
+        asked.append([*codes])
+        return {11: [suspended(-4000)]}
+
+    story = log(*rates(0, 15, 0, NOTHING), resumed(15), rate(15, 800), nothing_new(20))
+    found = LogReader(lambda skipped: story, before=before).basals()
+    assert segments(found) == [(-4000, 4015, 0), (15, 5, 0.8)]
+    assert asked == [[11, 12]]
 
 
 def test_without_its_beginning_a_suspension_is_as_long_as_the_entries_say() -> None:

@@ -15,7 +15,7 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Activity, ActivityKind
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.sources.tandemsource.entries import Entry, by_code
-from tconnectsync.sources.tandemsource.modes import activities
+from tconnectsync.sources.tandemsource.modes import activities, begins_inside
 from tconnectsync.sources.tandemsource.records import records_of
 from tests.support.log_story import (
     EXERCISING,
@@ -194,6 +194,16 @@ def test_a_period_whose_end_is_lost_does_not_run_for_ever() -> None:
 def test_an_end_whose_start_is_lost_is_nothing() -> None:
     assert read(wakes_up(0), ends_exercise(30), mode(60, STOP_ALL, NORMAL, NORMAL)) == []
     assert read(mode(0, STOP_SLEEP), mode(30, STOP_EXERCISE), mode(60, STOP_ALL)) == []
+
+
+def test_a_log_that_opens_in_the_middle_of_a_sleep_says_so_as_long_as_it_matters() -> None:
+    assert begins_inside(log(wakes_up(10)), at(10))
+    assert not begins_inside(log(wakes_up(10)), at(11))
+    assert not begins_inside(log(falls_asleep(0), wakes_up(10)), at(0))
+    assert not begins_inside({}, at(0))
+    goes_on = mode(5, START_SLEEP, SLEEPING, SLEEPING)
+    assert begins_inside(log(goes_on, wakes_up(20)), at(15))
+    assert begins_inside(log(goes_on), at(15))
 
 
 def test_the_end_of_something_else_ends_nothing() -> None:

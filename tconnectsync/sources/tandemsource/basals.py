@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Delivery
@@ -61,10 +61,24 @@ def basals(log: Log, known_until: datetime, skipped: Counter[str]) -> list[Basal
     return sorted((basal for basal in found if basal.duration), key=lambda basal: basal.start)
 
 
-def begins_suspended(log: Log) -> bool:
-    """Tell whether the log opens in the middle of a suspension."""
-    first = next(iter(entries_of(log, *CODES)), None)
-    return first is not None and (first.code == RESUMED or _source(first) == NOTHING)
+def begins_suspended(log: Log, since: datetime) -> bool:
+    """Tell whether the log opens in the middle of a suspension that lasts until ``since``."""
+    story = list(entries_of(log, *CODES))
+    opening = _opening(story)
+    after = story[len(opening)] if len(opening) < len(story) else None
+    if after is None:
+        return bool(opening)
+    return after.at >= since and (bool(opening) or after.code == RESUMED)
+
+
+def without_opening(log: Log) -> Log:
+    """Return the log without the rates of a suspension that it opens in the middle of."""
+    opening = _opening(entries_of(log, *CODES))
+    return {**log, DELIVERY: list(entries_of(log, DELIVERY))[len(opening) :]}
+
+
+def _opening(story: Iterable[Entry]) -> list[Entry]:
+    return list(takewhile(lambda entry: _source(entry) == NOTHING, story))
 
 
 def _suspensions(

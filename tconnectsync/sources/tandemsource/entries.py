@@ -48,6 +48,12 @@ def by_code(records: Sequence[Record], clock: LogClock, now: datetime) -> Log:
     return log
 
 
+def joined(earlier: Log, later: Log) -> Log:
+    """Return the entries of two parts of a log."""
+    codes = earlier.keys() | later.keys()
+    return {code: [*earlier.get(code, ()), *later.get(code, ())] for code in codes}
+
+
 def entries_of(log: Log, *codes: int) -> Iterable[Entry]:
     """Return the entries of some codes in time order; those of one second as they were written."""
     found = [entry for code in codes for entry in log.get(code, ())]

@@ -49,10 +49,12 @@ def activities(log: Log, known_until: datetime, skipped: Counter[str]) -> list[A
     return found
 
 
-def begins_inside(log: Log) -> bool:
-    """Tell whether the log opens in the middle of a sleep or exercise."""
-    first = next(iter(entries_of(log, USER_MODE)), None)
-    return first is not None and _modes(first, None)[0] is not None
+def begins_inside(log: Log, since: datetime) -> bool:
+    """Tell whether the log opens in the middle of something that lasts until ``since``."""
+    story = list(entries_of(log, USER_MODE))
+    kind = _modes(story[0], None)[0] if story else None
+    ends = next((entry.at for entry in story if _modes(entry, kind) != (kind, kind)), since)
+    return kind is not None and ends >= since
 
 
 def _modes(

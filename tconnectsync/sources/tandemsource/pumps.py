@@ -92,12 +92,14 @@ def choose(pumps: Sequence[Pump], serial: str, clock: PumpClock, now: datetime) 
     return chosen, _silence(chosen, max(pumps, key=recency), clock, now)
 
 
-def upload_mark(pump: Pump) -> int:
+def upload_mark(pump: Pump) -> int | None:
     """Return a number that is another one as soon as the pump has uploaded.
 
-    It is 0 if the pump never has, and grows with each upload, even if the pump's clock was set
-    back.
+    It grows with each upload, even if the pump's clock was set back. It is ``None`` where the cloud
+    tells of no upload: the pump never has, or the account is a guardian's, where it never tells.
     """
+    if pump.uploaded is None and pump.newest is None:
+        return None
     return _seconds(pump.uploaded) * PLACES + _seconds(pump.newest)
 
 

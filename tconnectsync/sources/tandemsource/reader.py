@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tconnectsync.domain.events import (
@@ -17,7 +17,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.sources.once import Once
 from tconnectsync.sources.tandemsource import basals, boluses, modes, notices, sensor, status
-from tconnectsync.sources.tandemsource.entries import Log
+from tconnectsync.sources.tandemsource.entries import Log, joined
 
 USED = frozenset(
     (
@@ -45,20 +45,37 @@ class LogReader:
     Args:
         fetch: gets the log of the range and some time around it; is given where to count what
             cannot be understood.
+        before: gets the last entry of some codes before that; ``None`` if that cannot be had.
+        since: what has ended by then is of no interest.
         ignore_zero_basals: whether basals without insulin are left out.
     """
 
     def __init__(
-        self, fetch: Callable[[Counter[str]], Log], *, ignore_zero_basals: bool = False
+        self,
+        fetch: Callable[[Counter[str]], Log],
+        *,
+        before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
+        since: datetime = NOTHING_KNOWN,
+        ignore_zero_basals: bool = False,
     ) -> None:
         skipped: Counter[str] = Counter()
         self.skipped = skipped
         self._log = Once(lambda: fetch(skipped))
+        self._before = before
+        self._since = since
         self._ignore_zero_basals = ignore_zero_basals
 
     def basals(self) -> list[Basal]:
-        """Return the basal segments; a suspension is one of 0 U/h."""
-        found = basals.basals(self._log(), self._known_until(), self.skipped)
+        """Return the basal segments; a suspension is one of 0 U/h.
+
+        One whose beginning cannot be had is left out, since Nightscout would cut the whole of it
+        short where it begins once more.
+        """
+        log = self._log()
+        if basals.begins_suspended(log, self._since):
+            earlier = self._before(basals.SUSPENSIONS)
+            log = basals.without_opening(log) if earlier is None else joined(earlier, log)
+        found = basals.basals(log, self._known_until(), self.skipped)
         if self._ignore_zero_basals:
             return [basal for basal in found if basal.rate >= ZERO_RATE]
         return found
@@ -68,8 +85,11 @@ class LogReader:
         return boluses.boluses(self._log(), self.skipped)
 
     def activities(self) -> list[Activity]:
-        """Return sleep and exercise."""
-        return modes.activities(self._log(), self._known_until(), self.skipped)
+        """Return sleep and exercise; what has no beginning is left out."""
+        log = self._log()
+        if modes.begins_inside(log, self._since):
+            log = joined(self._before(modes.CODES) or {}, log)
+        return modes.activities(log, self._known_until(), self.skipped)
 
     def suspensions(self) -> list[Notice]:
         """Return when and why delivery was suspended."""

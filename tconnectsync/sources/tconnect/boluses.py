@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import COMPLETED, Bolus, ExtendedPart, Split
+from tconnectsync.domain.events import COMPLETED, UNNAMED, Bolus, ExtendedPart, Split
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
     amount,
@@ -130,7 +130,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         insulin=required(insulin, "insulin"),
         requested=number(standard.get("insulinRequested")),
         carbs=amount(event.get("carbSize")),
-        description=words(event.get("description")) or "Bolus",
+        description=words(event.get("description")) or UNNAMED,
         status=_status(standard, completed),
         override=number(event.get("userOverride")) == 1,
         extended=_extended_part(bolex, requested, clock) if bolex else None,
