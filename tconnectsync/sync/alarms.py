@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tconnectsync.config.values import LONGEST_YOUTH as LONGEST_YOUTH_MINUTES
+from tconnectsync.config.values import LONGEST_YOUTH as MOST_MINUTES
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.nightscout.documents import Wanted, instant
 from tconnectsync.sync.plan import Plan
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 TWO_CLOCKS = timedelta(seconds=30)
 """How far the clock of Nightscout, by which it tells what is young, may be behind ours."""
-LONGEST_YOUTH = timedelta(minutes=LONGEST_YOUTH_MINUTES) + TWO_CLOCKS
+LONGEST_HOLD_BACK = timedelta(minutes=MOST_MINUTES) + TWO_CLOCKS
 """For how long something may have waited, whatever the setting was then."""
 
 
-def youth(alarm_safe: timedelta) -> timedelta:
-    """Return up to which age what the pump did by itself waits; with 0 nothing does."""
+def hold_back(alarm_safe: timedelta) -> timedelta:
+    """Return how old what the pump did by itself must be to be written; with 0 it never waits."""
     return alarm_safe + TWO_CLOCKS if alarm_safe else timedelta(0)
 
 

@@ -11,26 +11,22 @@ from functools import cache
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Document, Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.sources import Reader, Source
-from tconnectsync.sync.alarms import LONGEST_YOUTH, say_what_waits, without_young, youth
+from tconnectsync.sync.alarms import LONGEST_HOLD_BACK, hold_back, say_what_waits, without_young
 from tconnectsync.sync.apply import apply
-from tconnectsync.sync.features import parts_of
+from tconnectsync.sync.gather import Events, gather
 from tconnectsync.sync.outcome import Outcome, failed_throughout
 from tconnectsync.sync.plan import Plan, make_plan
-from tconnectsync.sync.plausible import plausible
-from tconnectsync.sync.readings import SAME_READING, with_entries, with_glucose_kind
-from tconnectsync.sync.window import halves, windows
+from tconnectsync.sync.readings import SAME_READING, with_entries
+from tconnectsync.sync.window import windows
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
-_Events = dict[str, list[Any]]
-"""What a reader found, by the method of :class:`tconnectsync.sources.Reader` that gave it."""
-
 LOOK_BEFORE = timedelta(hours=36)
 LOOK_AFTER = timedelta(hours=24)
 """How much more of Nightscout is read on both sides of what is wanted.
@@ -39,8 +35,6 @@ A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored
 it was. Nightscout compares times as text: one that an older program left with a space instead of
 ``T`` sorts before its whole day, and its day is a local one.
 """
-
-
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -104,7 +98,7 @@ class Cycle:
         in_windows = [name for name in self.features if name not in self.at_the_end]
         remaining = replace(self, features=in_windows)
         reader, read = None, None
-        look_back = LONGEST_YOUTH if in_order else timedelta(0)
+        look_back = LONGEST_HOLD_BACK if in_order else timedelta(0)
         for window in progress(chunks):
             if not remaining.features:
                 break
@@ -142,7 +136,15 @@ class Cycle:
     def _sync(self, reader: Reader, window: TimeRange, run: _Run) -> Plan:
         """Sync one window and return its plan."""
         outcome = run.outcome
-        events = self._events(reader, window, outcome)
+        events = gather(
+            self.source,
+            reader,
+            window,
+            self.features,
+            clock=self.clock,
+            now=self.now(),
+            outcome=outcome,
+        )
         plan = self._treatments(events, run)
         if "CGM" in self.features:
             plan = self._with_entries(plan, events["readings"], window, outcome)
@@ -157,7 +159,7 @@ class Cycle:
         outcome.kept += plan.kept
         return plan
 
-    def _treatments(self, events: _Events, run: _Run) -> Plan:
+    def _treatments(self, events: Events, run: _Run) -> Plan:
         """Plan the treatments of one window."""
         now = self.now()
         wanted = [want for want in _wanted(events, run) if want.at <= now]
@@ -169,7 +171,7 @@ class Cycle:
             stored = _as_if_carried_out(run.before, stored)
         kinds = {want.body["eventType"] for want in wanted}
         plan = make_plan(wanted, stored, None if self.fill_gaps else self._newest(kinds, run))
-        wait = youth(self.alarm_safe)
+        wait = hold_back(self.alarm_safe)
         plan, young = without_young(plan, wanted, now - wait)
         if young:
             say_what_waits(len(young), max(young.values()) + wait, self.clock)
@@ -189,7 +191,7 @@ class Cycle:
         The newest treatment, by a person, may have been written while older ones waited.
         """
         newest = {kind: run.newest(kind) for kind in kinds}
-        return {kind: at and at - youth(self.alarm_safe) for kind, at in newest.items()}
+        return {kind: at and at - hold_back(self.alarm_safe) for kind, at in newest.items()}
 
     def _with_entries(
         self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
@@ -222,46 +224,8 @@ class Cycle:
             return replace(plan, entries=[])
         return plan
 
-    def _events(self, reader: Reader, window: TimeRange, outcome: Outcome) -> _Events:
-        """Read all parts, each by itself."""
-        events: _Events = {}
-        failed_before = len(outcome.failures)
-        for part, features in parts_of(self.features).items():
-            events[part] = self._read(part, features, reader, window, outcome)
-        outcome.skipped.update(reader.skipped)
-        failed = {name for each in outcome.failures[failed_before:] for name in each.features}
-        if "BOLUS_BG" in self.features and "BOLUS_BG" not in failed:
-            events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
-        return events
 
-    def _read(
-        self,
-        part: str,
-        features: tuple[str, ...],
-        reader: Reader,
-        window: TimeRange,
-        outcome: Outcome,
-    ) -> list[Any]:
-        """Return the events of one part; what is answered badly is asked for day by day at last."""
-        try:
-            return plausible(getattr(reader, part)(), self.now(), outcome.skipped)
-        except TconnectsyncError as error:
-            if error.fatal:
-                raise
-            pieces = list(halves(window, self.clock)) if _answered_badly(error) else [window]
-            if len(pieces) < 2:
-                outcome.failed(window, features, error)
-                return []
-            log.warning("%s. Asking for shorter ranges.", str(error).removesuffix("."))
-        found = []
-        for piece in pieces:
-            shorter = self.source.read(piece)
-            found += self._read(part, features, shorter, piece, outcome)
-            outcome.skipped.update(shorter.skipped)
-        return found
-
-
-def _wanted(events: _Events, run: _Run) -> list[Wanted]:
+def _wanted(events: Events, run: _Run) -> list[Wanted]:
     """Return the documents of this window for what touches it.
 
     An extended bolus may end in the next window. Written now, it would be newer than what has
@@ -276,11 +240,6 @@ def _wanted(events: _Events, run: _Run) -> list[Wanted]:
         for want in documents(event)
         if want.at < run.until
     ]
-
-
-def _answered_badly(error: TconnectsyncError) -> bool:
-    """Tell whether one bad day may be the reason: the cloud answered, but with nothing usable."""
-    return isinstance(error, ApiError) and error.divisible and error.status in (None, 500)
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
