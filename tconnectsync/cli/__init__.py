@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("tconnectsync cannot start, because of its configuration:")
         for problem in error.problems:
             say(f"  {problem}")
-        say("Set it in the environment, in .env here or in ~/.config/tconnectsync/.env.")
+        say("Set it in the environment, in .env in this folder, or in ~/.config/tconnectsync/.env.")
         return error.exit_code
     except TconnectsyncError as error:
         say(f"tconnectsync: {error}")
@@ -139,8 +139,8 @@ def _sync_range(
         wanted = file.covered
     else:
         wanted = date_range(options.start_date, options.end_date, cycle.clock, cycle.now())
-    _announce(wanted, options, cycle)
     memory.add(left_behind(options, settings, cycle, wanted))
+    _announce(wanted, options, cycle)
     outcome = cycle.run(wanted, progress)
     memory.add(outcome.unfinished)
     return outcome

@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="tconnectsync",
         description="Copies what a Tandem insulin pump did from Tandem's cloud into Nightscout.",
         epilog=f"features (those still being tested need ENABLE_TESTING_MODES=true):\n{names}\n\n"
-        "exit codes: 0 done, 1 something failed, 2 wrong use (with --auto-update also a password)",
+        "exit codes: 0 done, 1 something failed, 2 wrong options or settings; with --auto-update\n"
+        "also a refused login",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

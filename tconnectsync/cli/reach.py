@@ -51,6 +51,9 @@ def left_behind(
     """Return since when features are unfinished, if this range begins later than that.
 
     After it, its own documents are the newest ones, and hide what lies before it.
+
+    Raises:
+        NightscoutLoginError: Nightscout does not accept the secret.
     """
     earliest = _earliest(cycle.now(), settings)
     newest: dict[tuple[str, ...], datetime | None] = {}
@@ -58,6 +61,8 @@ def left_behind(
         try:
             newest[kinds] = _newest(cycle, kinds, earliest)
         except TconnectsyncError as error:
+            if error.fatal:
+                raise
             log.debug("How far the last sync got is not known. %s", error)
             newest[kinds] = earliest
     reached = {name: newest.get(FEATURES[name].regular) for name in options.features}

@@ -74,7 +74,7 @@ def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
     for line in outcome.others:
         put_out(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
     for what, times in outcome.skipped.most_common():
-        log.warning("Left out because it is not understood: %s (%d times).", what, times)
+        log.warning("Left out because it is unknown or cannot be true: %s (%d times).", what, times)
 
 
 def _what(failure: Failure, clock: PumpClock) -> str:

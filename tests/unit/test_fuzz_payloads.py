@@ -264,7 +264,7 @@ def test_what_is_left_out_is_named_once_with_its_number(caplog: pytest.LogCaptur
     caplog.clear()
     say_what_was_done(outcome, Namespace(pretend=False, features=[]))
     assert caplog.messages == [
-        "Left out because it is not understood: unreadable bolus (12 times)."
+        "Left out because it is unknown or cannot be true: unreadable bolus (12 times)."
     ]
 
 
