@@ -89,9 +89,7 @@ def pumps_clock(findings: Findings, now: datetime, zone: ZoneInfo) -> str:
             "or check days with data: --start-date and --end-date."
         )
     if findings.disagreement and newest.utcoffset() != newest.astimezone(zone).utcoffset():
-        raise TconnectsyncError(
-            f"{findings.disagreement} Set the pump's clock, or TIMEZONE_NAME if you have moved."
-        )
+        raise TconnectsyncError(findings.disagreement)
     present = now - timedelta(seconds=findings.host_ahead_seconds or 0)
     if findings.uploaded:
         return _by_upload(newest, findings.uploaded, present, zone, gapless=findings.gapless)

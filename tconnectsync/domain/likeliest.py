@@ -1,4 +1,4 @@
-"""Which reading of the pump's log its newest entry and its last upload speak for.
+"""Which hypothesis about the pump's clock the newest entry and the last upload speak for.
 
 Times are naive UTC here, wall times apart.
 """
@@ -15,9 +15,9 @@ from tconnectsync.domain.stretches import (
     MINUTE,
     PATIENCE,
     ClockChange,
-    Reading,
+    Hypothesis,
     home_offsets,
-    readings,
+    hypotheses,
 )
 from tconnectsync.domain.zonerules import ZoneRules, utc
 
@@ -35,11 +35,11 @@ class Known(NamedTuple):
     now: datetime | None
     """About when it was written."""
 
-    def lag(self, reading: Reading) -> timedelta | None:
-        """Return how long before its upload a reading puts the newest entry, if it is known."""
+    def lag(self, hypothesis: Hypothesis) -> timedelta | None:
+        """Return how long before its upload a hypothesis puts the newest entry, if it is known."""
         if self.newest is None or self.uploaded is None:
             return None
-        return self.uploaded - utc(self.newest, reading.end)
+        return self.uploaded - utc(self.newest, hypothesis.end)
 
 
 def what_is_known(
@@ -56,16 +56,16 @@ def what_is_known(
     return Known(newest, sent, sent if sent and abs(sent - by_rules) < DAY else by_rules)
 
 
-def likeliest(changes: Sequence[ClockChange], rules: ZoneRules, known: Known) -> Reading | None:
-    """Choose a reading; ``None`` if nothing is known but the zone's rules.
+def likeliest(changes: Sequence[ClockChange], rules: ZoneRules, known: Known) -> Hypothesis | None:
+    """Choose a hypothesis; ``None`` if nothing is known but the zone's rules.
 
     ``changes`` are those that shift the clock, in order of place.
     """
-    found = list(readings(changes, rules, known.now).values())
+    found = list(hypotheses(changes, rules, known.now).values())
     if known.now is None:
         return found[0] if found else None
     by_rules = rules.at(known.now)
-    likely = min(found, key=lambda reading: (reading.oddness, reading.end != by_rules))
+    likely = min(found, key=lambda hypothesis: (hypothesis.oddness, hypothesis.end != by_rules))
     if changes and _is_stale(likely, changes[-1], rules, known.now):
         likely = next((each for each in found if each.end == by_rules), likely)
     return _fitting(likely, found, by_rules, known)
@@ -85,35 +85,35 @@ def _is_of_newest_stretch(
     return not any(timedelta(0) <= change.before - newest <= HOUR for change in changes)
 
 
-def _is_stale(reading: Reading, last: ClockChange, rules: ZoneRules, now: datetime) -> bool:
+def _is_stale(hypothesis: Hypothesis, last: ClockChange, rules: ZoneRules, now: datetime) -> bool:
     """Tell whether the clock has differed from the zone's rules for too long, now it does."""
-    if reading.end == rules.at(now):
+    if hypothesis.end == rules.at(now):
         return False
-    since = utc(last.after, reading.begin)
-    if reading.begin in home_offsets(last, rules):
+    since = utc(last.after, hypothesis.begin)
+    if hypothesis.begin in home_offsets(last, rules):
         since = max(since, rules.switches[max(bisect_right(rules.switches, now) - 1, 0)])
     return now - since > PATIENCE
 
 
 def _fitting(
-    likely: Reading, found: Sequence[Reading], by_rules: timedelta, known: Known
-) -> Reading:
-    """Return the likely reading, or the one that the time of the upload speaks for.
+    likely: Hypothesis, found: Sequence[Hypothesis], by_rules: timedelta, known: Known
+) -> Hypothesis:
+    """Return the likely hypothesis, or the one that the time of the upload speaks for.
 
     ``found`` is sorted by oddness.
     """
-    lags = [(reading, lag) for reading in found if (lag := known.lag(reading)) is not None]
+    lags = [(hypothesis, lag) for hypothesis in found if (lag := known.lag(hypothesis)) is not None]
     late = known.lag(likely)
     if late is None or abs(late) <= FRESH:
         return likely
-    fitting = [reading for reading, lag in lags if abs(lag) <= FRESH]
+    fitting = [hypothesis for hypothesis, lag in lags if abs(lag) <= FRESH]
     if late > FRESH:
         # Uploads may be slow, so only what is as likely or follows the zone's rules counts.
         fitting = [
-            reading
-            for reading in fitting
-            if reading.end == by_rules or reading.oddness <= likely.oddness
+            hypothesis
+            for hypothesis in fitting
+            if hypothesis.end == by_rules or hypothesis.oddness <= likely.oddness
         ]
     elif not fitting:
-        fitting = [reading for reading, lag in lags if -FRESH <= lag <= -late]
+        fitting = [hypothesis for hypothesis, lag in lags if -FRESH <= lag <= -late]
     return fitting[0] if fitting else likely

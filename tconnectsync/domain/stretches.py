@@ -1,7 +1,7 @@
 """Which offset from UTC the pump's clock had between the changes that its log records.
 
 Between two changes the offset is constant, and a change shifts it by what it says, so the offset of
-one stretch gives those of all the others. A *reading* is one way to choose it; many are possible,
+one stretch gives those of all the others. A *hypothesis* is one choice of it; many are possible,
 and the one with the least that is odd is the most likely. Odd are, from light to heavy:
 
 * a clock that was put over for daylight saving a day early, or late the first time; the wrong date
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tconnectsync.domain.zonerules import ZoneRules, utc
+from tconnectsync.domain.zonerules import ZoneRules, earlier, utc
 
 Place = tuple[int, int]
 """Sequence group and sequence number: the order in which the pump wrote its log."""
@@ -41,7 +41,7 @@ YEAR = timedelta(days=366)
 
 LATE, AWAY, MISSING, LONG_AWAY = 1, 4, 6, 8
 """How odd each of these is."""
-MOST_READINGS = 64
+MOST_HYPOTHESES = 64
 """More are never sensible; it keeps the work small whatever the log says."""
 
 
@@ -72,8 +72,8 @@ class ClockChange:
         return half_hours if abs(exact - half_hours) < DRIFT else QUARTER * round(exact / QUARTER)
 
 
-class Reading(NamedTuple):
-    """The offset of a stretch when it begins and when it ends, and the reading of all before it.
+class Hypothesis(NamedTuple):
+    """The offset of a stretch when it begins and when it ends; ``older`` tells of all before it.
 
     The two differ where a change is missing from the record.
     """
@@ -81,23 +81,23 @@ class Reading(NamedTuple):
     oddness: int
     begin: timedelta
     end: timedelta
-    older: Reading | None
+    older: Hypothesis | None
 
     @property
     def is_broken(self) -> bool:
         """Tell whether a change within the stretch must be missing from the record."""
         return self.begin != self.end
 
-    def newest_first(self) -> Iterator[Reading]:
+    def newest_first(self) -> Iterator[Hypothesis]:
         """Yield this stretch and all before it."""
-        reading: Reading | None = self
-        while reading:
-            yield reading
-            reading = reading.older
+        hypothesis: Hypothesis | None = self
+        while hypothesis:
+            yield hypothesis
+            hypothesis = hypothesis.older
 
 
-Readings = dict[timedelta, Reading]
-"""The least odd reading for each offset at the end of a stretch."""
+Hypotheses = dict[timedelta, Hypothesis]
+"""The least odd hypothesis for each offset at the end of a stretch."""
 
 
 def is_absurd(offset: timedelta) -> bool:
@@ -105,8 +105,10 @@ def is_absurd(offset: timedelta) -> bool:
     return abs(offset) > WIDEST
 
 
-def readings(changes: Sequence[ClockChange], rules: ZoneRules, now: datetime | None) -> Readings:
-    """Return the least odd reading for each offset that the newest stretch can end with.
+def hypotheses(
+    changes: Sequence[ClockChange], rules: ZoneRules, now: datetime | None
+) -> Hypotheses:
+    """Return the least odd hypothesis for each offset that the newest stretch can end with.
 
     ``changes`` are those that shift the clock, in order of place; ``now`` is about when the newest
     entry was written, if that is known.
@@ -126,7 +128,7 @@ def home_offsets(change: ClockChange, rules: ZoneRules) -> dict[timedelta, int]:
 
 def _before_the_first(
     changes: Sequence[ClockChange], rules: ZoneRules, now: datetime | None
-) -> Readings:
+) -> Hypotheses:
     """Return what the stretch before the first change can end with; its beginning is unknown."""
     if changes:
         end: datetime | None = utc(changes[0].before, rules.of_wall(changes[0].before)[0])
@@ -137,10 +139,10 @@ def _before_the_first(
         end = now
         oddness = {}
     if end:
-        late = rules.between(utc(end, PATIENCE if changes else YEAR), end)
+        late = rules.between(earlier(end, PATIENCE if changes else YEAR), end)
         oddness |= {rules.offsets[index]: LATE for index in late}
         oddness[rules.at(end)] = 0
-    return _least_odd(Reading(odd, offset, offset, None) for offset, odd in oddness.items())
+    return _least_odd(Hypothesis(odd, offset, offset, None) for offset, odd in oddness.items())
 
 
 def _carried_back(changes: Sequence[ClockChange], rules: ZoneRules) -> list[timedelta]:
@@ -154,13 +156,13 @@ def _carried_back(changes: Sequence[ClockChange], rules: ZoneRules) -> list[time
 
 
 def _across(
-    found: Readings,
+    found: Hypotheses,
     changes: Sequence[ClockChange],
     index: int,
     rules: ZoneRules,
     now: datetime | None,
-) -> Iterator[Reading]:
-    """Yield the readings of the stretch after a change, from those of the stretch before."""
+) -> Iterator[Hypothesis]:
+    """Yield the hypotheses about the stretch after a change, from those about the one before."""
     change = changes[index]
     homes = home_offsets(change, rules)
     following = changes[index + 1] if index + 1 < len(changes) else None
@@ -169,10 +171,10 @@ def _across(
     for older in found.values():
         begin = older.end + change.shift
         oddness = older.oddness + homes.get(begin, away)
-        yield Reading(oddness, begin, begin, older)
+        yield Hypothesis(oddness, begin, begin, older)
         if begin in homes:
             for end in _ends_with_a_gap(begin, change, following, rules, now):
-                yield Reading(oddness + MISSING, begin, end, older)
+                yield Hypothesis(oddness + MISSING, begin, end, older)
 
 
 def _ends_with_a_gap(
@@ -187,7 +189,7 @@ def _ends_with_a_gap(
     if following:
         ends = [home - following.shift for home in home_offsets(following, rules)]
     elif now:
-        in_use = rules.between(utc(now, PATIENCE), now)
+        in_use = rules.between(earlier(now, PATIENCE), now)
         ends = [rules.offsets[index] for index in reversed(in_use)]
     else:
         ends = []
@@ -208,12 +210,12 @@ def last_use(rules: ZoneRules, offset: timedelta, start: datetime, end: datetime
     return next((index for index in indices if rules.offsets[index] == offset), None)
 
 
-def _least_odd(candidates: Iterable[Reading]) -> Readings:
+def _least_odd(candidates: Iterable[Hypothesis]) -> Hypotheses:
     """Return the least odd candidate for each end, the likeliest ends first."""
-    found: Readings = {}
-    for reading in candidates:
-        best = found.get(reading.end)
-        if best is None or reading.oddness < best.oddness:
-            found[reading.end] = reading
-    likeliest = sorted(found.values(), key=lambda reading: reading.oddness)
-    return {reading.end: reading for reading in likeliest[:MOST_READINGS]}
+    found: Hypotheses = {}
+    for hypothesis in candidates:
+        best = found.get(hypothesis.end)
+        if best is None or hypothesis.oddness < best.oddness:
+            found[hypothesis.end] = hypothesis
+    likeliest = sorted(found.values(), key=lambda hypothesis: hypothesis.oddness)
+    return {hypothesis.end: hypothesis for hypothesis in likeliest[:MOST_HYPOTHESES]}

@@ -40,17 +40,27 @@ class ZoneRules:
 
         A time that a spring night leaves out was set forward a bit early.
         """
-        before, after = self.at(utc(wall, DAY)), self.at(utc(wall, -DAY))
+        before, after = self.at(earlier(wall, DAY)), self.at(earlier(wall, -DAY))
         near = [before, after] if before != after else [before]
         return [offset for offset in near if self.at(utc(wall, offset)) == offset] or [after]
 
 
+def earlier(moment: datetime, by: timedelta) -> datetime:
+    """Return a moment by so much earlier, as near as a date can be written."""
+    try:
+        return moment - by
+    except OverflowError:
+        return datetime.min if by > timedelta(0) else datetime.max
+
+
 def utc(wall: datetime, offset: timedelta) -> datetime:
     """Return when a clock with this offset shows ``wall``, as near as a date can be written."""
-    try:
-        return wall - offset
-    except OverflowError:
-        return datetime.min if offset > timedelta(0) else datetime.max
+    return earlier(wall, offset)
+
+
+def wall_of(instant: datetime, offset: timedelta) -> datetime:
+    """Return what a clock with this offset shows then, as near as a date can be written."""
+    return earlier(instant, -offset)
 
 
 @cache

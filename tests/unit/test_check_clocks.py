@@ -138,7 +138,7 @@ def test_the_pump_s_own_record_decides_on_the_newest_data_only() -> None:
     found = findings("2024-07-10 11:56", zone.key, uploaded=timedelta())
     found.disagreement = "Three years ago, a change was not recorded."
     assert "4 minutes old" in pumps_clock(with_offset(found, hours=-4), NOW, zone)
-    with pytest.raises(TconnectsyncError, match=r"not recorded\. Set the pump's clock, or TIM"):
+    with pytest.raises(TconnectsyncError, match=r"not recorded\.$"):
         pumps_clock(with_offset(found, hours=-5), NOW, zone)
 
 

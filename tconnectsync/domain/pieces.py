@@ -1,0 +1,117 @@
+"""Cuts the wall times of a pump's log into pieces of one offset each.
+
+One hypothesis about the pump's clock has been chosen by then; where it leaves a doubt, the zone's
+rules count. Times are naive UTC here, wall times apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import NamedTuple
+
+from tconnectsync.domain.clock import fixed_zone
+from tconnectsync.domain.stretches import YEAR, ClockChange, Hypothesis, is_absurd, last_use
+from tconnectsync.domain.zonerules import ZoneRules, earlier, utc, wall_of
+
+
+class Piece(NamedTuple):
+    """Wall times with one offset: those before ``until`` that are in none of the pieces before.
+
+    The last piece also holds what comes later.
+    """
+
+    until: datetime
+    zone: timezone
+    move: timedelta | None = None
+    """What to add to a wall time whose date is wrong."""
+    second_half: timezone | None = None
+    """The zone of the second half, where these wall times occur twice."""
+
+
+def pieces(
+    changes: Sequence[ClockChange],
+    chosen: Hypothesis | None,
+    rules: ZoneRules,
+    now: datetime | None,
+) -> list[list[Piece]]:
+    """Return the pieces that apply before the first change, after it, and so on.
+
+    ``changes`` are those that shift the clock, in order of place; ``now`` is about when the newest
+    entry was written, if that is known. Nothing is ``chosen`` if there is no change either.
+    """
+    if not chosen:
+        return [_ruled(rules, 0, len(rules.switches))]
+    chain = list(chosen.newest_first())[::-1]
+    return [_of_stretch(index, chain, changes, rules, now) for index in range(len(chain))]
+
+
+def _of_stretch(
+    index: int,
+    chain: Sequence[Hypothesis],
+    changes: Sequence[ClockChange],
+    rules: ZoneRules,
+    now: datetime | None,
+) -> list[Piece]:
+    hypothesis = chain[index]
+    change = changes[index - 1] if index else None
+    following = changes[index] if index < len(changes) else None
+    if change and not hypothesis.is_broken:
+        return [_constant(_exact_end(hypothesis, following, chain[index + 1 :]))]
+    end = utc(following.before, hypothesis.end) if following else now or datetime.max
+    if is_absurd(hypothesis.end) and following:
+        offset = _exact_end(hypothesis, following, chain[index + 1 :])
+        return _wrong_outside(rules, change, end, offset)
+    start = utc(change.after, hypothesis.begin) if change else earlier(end, YEAR)
+    last = last_use(rules, hypothesis.end, start, end)
+    if last is None:
+        return [_constant(hypothesis.end)]
+    if following is None and rules.at(end) == hypothesis.end:
+        last = len(rules.switches)
+    within = rules.between(start, end) if change else range(0)
+    first = next((i for i in within if rules.offsets[i] == hypothesis.begin), 0)
+    return _ruled(rules, first, last)
+
+
+def _exact_end(
+    hypothesis: Hypothesis, following: ClockChange | None, newer: Sequence[Hypothesis]
+) -> timedelta:
+    """Return the offset at the end of a stretch; exact to the second if it is that of no zone."""
+    if following and is_absurd(hypothesis.end):
+        return newer[0].begin - following.exact_shift
+    return hypothesis.end
+
+
+def _constant(offset: timedelta, until: datetime = datetime.max) -> Piece:
+    if is_absurd(offset):
+        return Piece(until, UTC, -offset)
+    return Piece(until, fixed_zone(offset))
+
+
+def _ruled(rules: ZoneRules, first: int, last: int) -> list[Piece]:
+    """Return the zone's rules; its offset number ``first`` holds before, ``last`` ever after."""
+    found = []
+    for index in range(first, last):
+        switch, before, after = rules.switches[index], *rules.offsets[index : index + 2]
+        found.append(Piece(switch + after, fixed_zone(before)))
+        if after < before:
+            second_half = fixed_zone(after)
+            found.append(Piece(switch + before, fixed_zone(before), second_half=second_half))
+    return [*found, _constant(rules.offsets[last])]
+
+
+def _wrong_outside(
+    rules: ZoneRules, change: ClockChange | None, end: datetime, offset: timedelta
+) -> list[Piece]:
+    """Return the zone's rules for what lies within a stretch with them.
+
+    What does not lie between the change at its beginning and its ``end`` has the wrong date with
+    which it ended.
+    """
+    latest = wall_of(end, rules.at(end))
+    earliest = change.after if change else datetime.min
+    found = [_constant(offset, earliest)]
+    within = _ruled(rules, 0, len(rules.switches))
+    found += [piece for piece in within if earliest < piece.until < latest]
+    following = next(piece for piece in within if piece.until >= latest)
+    return [*found, following._replace(until=max(latest, earliest)), _constant(offset)]
