@@ -133,15 +133,18 @@ def _sync_range(
 ) -> Outcome:
     """Sync the range that was asked for, by default all of the file."""
     from tconnectsync.cli.reach import left_behind
+    from tconnectsync.sync.outcome import Outcome
     from tconnectsync.sync.window import date_range
 
     if file and options.start_date is None:
         wanted = file.covered
     else:
         wanted = date_range(options.start_date, options.end_date, cycle.clock, cycle.now())
-    memory.add(left_behind(options, settings, cycle, wanted))
     _announce(wanted, options, cycle)
-    outcome = cycle.run(wanted, progress)
+    outcome = Outcome()
+    with outcome.noting((wanted, options.features), rest=(wanted, options.features)):
+        memory.add(left_behind(options, settings, cycle, wanted))
+        outcome = cycle.run(wanted, progress)
     memory.add(outcome.unfinished)
     return outcome
 

@@ -218,14 +218,25 @@ def test_the_configuration_can_be_in_a_file(desk: Desk, place: str) -> None:
 # Credentials
 
 
-@pytest.mark.parametrize("arguments", [(), THREE_WINDOWS], ids=["no dates", "dates"])
-def test_a_wrong_secret_is_tried_once_before_tandem_is_asked_and_named(
-    desk: Desk, arguments: Sequence[str]
+def test_a_wrong_secret_is_tried_once_and_named(desk: Desk) -> None:
+    run = desk.home.run(*THREE_WINDOWS, NS_SECRET=WRONG)
+
+    assert (run.code, run.counts) == (1, (0, 0, 0))
+    (problem,) = problems(run)
+    assert "Nightscout does not accept NS_SECRET" in problem
+    assert [entry.status for entry in desk.site.log] == [401]
+    assert desk.tconnect.log == []
+    assert run.repeats == [[*THREE_WINDOWS, "--features", "BASAL", "BOLUS"]]
+
+
+def test_a_wrong_secret_is_noticed_before_tandem_is_asked_where_no_dates_are_given(
+    desk: Desk,
 ) -> None:
-    run = desk.home.run(*arguments, NS_SECRET=WRONG)
+    run = desk.home.run(NS_SECRET=WRONG)
 
     assert (run.code, run.output) == (1, "")
-    assert "tconnectsync: Nightscout does not accept NS_SECRET" in run.errors
+    assert run.errors.startswith("tconnectsync: Nightscout does not accept NS_SECRET")
+    assert run.errors.count("\n") == 1
     assert [entry.status for entry in desk.site.log] == [401]
     assert desk.tconnect.log == []
 
