@@ -54,23 +54,45 @@ class LogFileError(TconnectsyncError):
 class NetworkError(TconnectsyncError):
     """No usable answer: no connection, cut in the middle, or too slow."""
 
-    can_retry = True
+    def __init__(self, message: str, *, can_retry: bool = True) -> None:
+        self.can_retry = can_retry
+        super().__init__(message)
 
 
-class ApiError(TconnectsyncError):
-    """Tandem's cloud answered with something else than the data asked for.
+class _AnswerError(TconnectsyncError):
+    """A service answered, but not with what was asked for.
 
     ``status`` is the HTTP status code, or ``None`` when the answer was 200 but unusable.
+    ``can_retry`` follows from it unless it is given: trouble on the server's side passes, a refusal
+    does not.
     """
 
-    divisible = True
-    """Whether it may help to ask for a shorter range."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, *, can_retry: bool | None = None
+    ) -> None:
         self.status = status
-        # Trouble on the server's side passes; a refusal does not.
-        self.can_retry = status is not None and (status == 429 or status >= 500)
+        if can_retry is None:
+            can_retry = status is not None and (status == 429 or status >= 500)
+        self.can_retry = can_retry
         super().__init__(_with_status(message, status))
+
+
+class ApiError(_AnswerError):
+    """Tandem's cloud answered with something else than the data asked for.
+
+    ``divisible`` tells whether it may help to ask for a shorter range.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        *,
+        can_retry: bool | None = None,
+        divisible: bool = True,
+    ) -> None:
+        self.divisible = divisible
+        super().__init__(message, status, can_retry=can_retry)
 
 
 class LoginError(ApiError):
@@ -81,13 +103,6 @@ class LoginError(ApiError):
 
     fatal = True
 
-    def __init__(
-        self, message: str, status: int | None = None, *, can_retry: bool | None = None
-    ) -> None:
-        super().__init__(message, status)
-        if can_retry is not None:
-            self.can_retry = can_retry
-
 
 class FirewallError(ApiError):
     """Tandem's firewall blocks this address for a while; asking again soon prolongs it."""
@@ -95,20 +110,11 @@ class FirewallError(ApiError):
     fatal = True
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.can_retry = True
+        super().__init__(message, can_retry=True)
 
 
-class NightscoutError(TconnectsyncError):
-    """Nightscout refused a request or answered something unusable.
-
-    ``status`` is the HTTP status code, or ``None`` when the answer was 200 but unusable.
-    """
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        self.status = status
-        self.can_retry = status is not None and (status == 429 or status >= 500)
-        super().__init__(_with_status(message, status))
+class NightscoutError(_AnswerError):
+    """Nightscout refused a request or answered something unusable."""
 
 
 class NightscoutLoginError(NightscoutError):

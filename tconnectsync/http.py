@@ -83,10 +83,18 @@ NO_RETRIES = Retries(network=(), busy=(), server_error=())
 class HttpClient:
     """A session with one service: keeps its connections and cookies, retries what may pass.
 
-    ``service`` is what the service is called in sentences for the user. ``inspect`` sees every
-    answer before anything else is done with it, and may raise an error that is then not retried.
-    ``sleep`` and ``jitter`` (a number in 0..1) are passed in so that tests need not wait. Every
-    request that writes is sent within a ``writing`` block.
+    Args:
+        service: what the service is called in sentences for the user.
+        read_timeout: seconds of silence after which an answer is given up.
+        retries: what is tried again, and when.
+        proxy: the address of a proxy for all requests; without one, the environment may name one.
+        verify: whether the server has to prove by a certificate who it is.
+        headers: sent with every request.
+        inspect: sees every answer before anything else is done with it, and may raise an error
+            that is then not retried.
+        sleep: waits, in seconds; passed in so that tests need not wait.
+        jitter: returns a number in 0..1.
+        writing: makes the block within which every request that may change something is sent.
     """
 
     def __init__(
@@ -128,10 +136,6 @@ class HttpClient:
     def post(self, url: str, **options: Any) -> requests.Response:
         """POST to ``url``; see :meth:`request`."""
         return self.request("POST", url, **options)
-
-    def put(self, url: str, **options: Any) -> requests.Response:
-        """PUT to ``url``; see :meth:`request`."""
-        return self.request("PUT", url, **options)
 
     def request(
         self, method: str, url: str, *, repeatable: bool = True, **options: Any
@@ -185,9 +189,7 @@ class HttpClient:
             what, can_retry = _explain(error)
             host = urlsplit(url).hostname
         # Raised outside the handler: the library's own error names the whole URL.
-        problem = NetworkError(f"{self.service} ({host}): {what}")
-        problem.can_retry = can_retry
-        raise problem
+        raise NetworkError(f"{self.service} ({host}): {what}", can_retry=can_retry)
 
     def _follow(
         self, method: str, url: str, *, allow_redirects: bool = True, **options: Any

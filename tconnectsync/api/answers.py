@@ -105,12 +105,11 @@ def unusable(text: str, what: str) -> ApiError:
         came = "a web page"
     else:
         came = "an error report, or a text that is damaged or cut short,"
-    error = ApiError(
+    return ApiError(
         f"Tandem's cloud sent {came} instead of the {what}. It may work again later; the next "
-        "run asks again."
+        "run asks again.",
+        can_retry=True,
     )
-    error.can_retry = True
-    return error
 
 
 def text_of(answer: requests.Response) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 Day = date | str | None
 """A calendar day as callers may give it: a date, a datetime, a text, or ``None`` for today."""
@@ -51,17 +50,3 @@ def day_range(start: Day, end: Day, today: date) -> tuple[date, date]:
 def on_wire(day: date) -> str:
     """Write a day as t:connect wants it in requests: ``MM-DD-YYYY`` (contract §0)."""
     return f"{day.month:02}-{day.day:02}-{day.year:04}"
-
-
-def windows(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """Cut a range for the CSV export (contract §4.1).
-
-    Up to 3 calendar days stay whole; a longer range becomes windows of 2 calendar days, the last
-    of which may be a single day. All ends are inclusive.
-    """
-    if last - first <= timedelta(days=2):
-        yield first, last
-        return
-    while first <= last:
-        yield first, min(first + timedelta(days=1), last)
-        first += timedelta(days=2)

@@ -1,7 +1,7 @@
 """Keeps a login: when to log in, when to log in again, and how often.
 
-The one place with the rule for an expiring token and for HTTP 401, shared by all of t:connect's
-APIs that need a login.
+The one place with the rule for an expiring token and for HTTP 401, shared by all clients of
+Tandem's clouds that log in.
 """
 
 from __future__ import annotations

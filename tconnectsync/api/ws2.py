@@ -5,14 +5,14 @@ It needs no authorization, only the user's GUID, and is slow and often out of or
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
 from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import parse_json, require_ok, shaped, text_of
-from tconnectsync.api.dates import Day, day_range, on_wire, windows
+from tconnectsync.api.dates import Day, day_range, on_wire
 from tconnectsync.api.ws2csv import LISTS, Timeline, parse_timeline
 from tconnectsync.errors import ApiError
 from tconnectsync.http import HttpClient, Retries
@@ -63,7 +63,7 @@ class Ws2Api:
         timeline: Timeline = {name: [] for name in LISTS}
         http = self._csv_http if patient else self._http
         try:
-            for first, last in windows(*day_range(start, end, self._today())):
+            for first, last in export_windows(*day_range(start, end, self._today())):
                 answer = http.get(self._url("therapytimeline2csv", first, last, "?format=csv"))
                 require_ok(answer, "CSV export")
                 for name, rows in parse_timeline(text_of(answer)).items():
@@ -94,6 +94,20 @@ class Ws2Api:
     def _url(self, name: str, first: date, last: date, rest: str) -> str:
         path = f"{name}/{self._user}/{on_wire(first)}/{on_wire(last)}{rest}"
         return endpoint(self._account.ws2_url, path)
+
+
+def export_windows(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """Cut a range for the CSV export (contract §4.1).
+
+    Up to 3 calendar days stay whole; a longer range becomes windows of 2 calendar days, the last
+    of which may be a single day. All ends are inclusive.
+    """
+    if last - first <= timedelta(days=2):
+        yield first, last
+        return
+    while first <= last:
+        yield first, min(first + timedelta(days=1), last)
+        first += timedelta(days=2)
 
 
 def _unwrapped(text: str) -> str:

@@ -57,7 +57,7 @@ class Check:
 
     Args:
         environment: variables that are set.
-        files: variables that a ``.env`` file sets.
+        from_file: variables that a ``.env`` file sets.
         now: returns the current instant.
         tandem: makes Tandem's clients for settings by field name.
         nightscout: makes the client of Nightscout for them.
@@ -66,7 +66,7 @@ class Check:
     def __init__(
         self,
         environment: Mapping[str, str],
-        files: Mapping[str, str],
+        from_file: Mapping[str, str],
         *,
         now: Callable[[], datetime] = _now,
         tandem: Callable[[Mapping[str, Any]], TConnectApi] = tandem_api,
@@ -75,8 +75,8 @@ class Check:
         self.started = now()
         """The instant that everything is judged by."""
         self._now = now
-        self._values, self._problems = config.readable(environment, files)
-        self._notices = config.notices(environment, files)
+        self._values, self._problems = config.readable(environment, from_file)
+        self._notices = config.notices(environment, from_file)
         self._tandem = tandem
         self._nightscout = nightscout
         self.redactor = _redactor(self._values)
@@ -179,8 +179,6 @@ def _settings_are_wrong() -> str:
 def _redactor(values: Mapping[str, Any]) -> Redactor:
     secrets = [v for v in config.VARIABLES if v.secret and v.field in values]
     redactor = Redactor({variable.name: values[variable.field] for variable in secrets})
-    # Tandem knows it as a number.
-    redactor.learn("PUMP_SERIAL_NUMBER", values.get("pump_serial_number", "").lstrip("0"))
     if address := values.get("ns_url"):
         redactor.learn_address("NS_URL", address)
     return redactor

@@ -26,6 +26,7 @@ KNOWN_VERSION = "t:connect 7.17.2.3"
 
 DELIVERIES = ("profileDeliveryEvents", "algorithmDeliveryEvents", "tempDeliveryEvents")
 ELSEWHERE = ("region", "country")
+DEVICE_FIELDS = ("name", "model", "status", "guid")
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 
@@ -127,8 +128,8 @@ class TConnectSteps:
 
     def _csv_export(self) -> str:
         def ask() -> Mapping[str, Any]:
-            last_days = max(self._first, self._last - DAY)
-            return self._api.ws2.therapy_timeline_csv(last_days, self._last, patient=False)
+            first_day = max(self._first, self._last - DAY)
+            return self._api.ws2.therapy_timeline_csv(first_day, self._last, patient=False)
 
         export = _of_ws2(ask, "IOB, CGM, basals without Control-IQ and days without a bolus")
         self._findings.keep("CSV export", export)
@@ -218,9 +219,6 @@ class TConnectSteps:
         self._findings.newest = max(newest, known) if known else newest
         age = arrow.get(newest).humanize(arrow.get(self._now))
         return f", the newest {age} ({self._clock.here(newest):%Y-%m-%d %H:%M})"
-
-
-DEVICE_FIELDS = ("name", "model", "status", "guid")
 
 
 def login_advice(error: LoginError) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from tconnectsync.config.values import is_near
 from tconnectsync.config.variables import (
     REQUIRED,
     RETIRED,
@@ -26,7 +27,33 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-__all__ = ["REQUIRED", "RETIRED", "SOURCES", "TANDEM_SOURCE", "TCONNECT", "VARIABLES", "Variable"]
+__all__ = [
+    "REQUIRED",
+    "RETIRED",
+    "SOURCES",
+    "TANDEM_SOURCE",
+    "TCONNECT",
+    "VARIABLES",
+    "Settings",
+    "Variable",
+    "env_files",
+    "load",
+    "notices",
+    "read",
+    "read_env_files",
+    "readable",
+]
+
+NEAR = tuple(
+    map(
+        ip_network,
+        (
+            *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+            *("::1/128", "fc00::/7", "fe80::/10"),
+        ),
+    )
+)
+"""Addresses of this computer and of private networks."""
 
 
 @dataclass(frozen=True)
@@ -104,27 +131,27 @@ def read_env_files(candidates: tuple[Path, ...]) -> dict[str, str]:
     return {}
 
 
-def load(environment: Mapping[str, str], files: Mapping[str, str]) -> Settings:
-    """Make settings of the environment and, for what it does not set, of ``files``.
+def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
+    """Make settings of the environment and, for what it does not set, of ``from_file``.
 
     Raises:
         ConfigError: with one sentence for every variable that is missing or wrong.
     """
-    values, problems = readable(environment, files)
+    values, problems = readable(environment, from_file)
     if problems:
         raise ConfigError(problems)
     return Settings(**values)
 
 
 def readable(
-    environment: Mapping[str, str], files: Mapping[str, str]
+    environment: Mapping[str, str], from_file: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the values that can be used, by field name, and what is wrong with the others."""
     values: dict[str, Any] = {}
     problems: list[str] = []
     for variable in VARIABLES:
         try:
-            values |= read([variable], environment, files)
+            values |= read([variable], environment, from_file)
         except ConfigError as error:
             problems += error.problems
     if values.get("tconnect_source") == TCONNECT and values.get("pump_serial_number") == "":
@@ -133,12 +160,12 @@ def readable(
 
 
 def read(
-    variables: Iterable[Variable], environment: Mapping[str, str], files: Mapping[str, str]
+    variables: Iterable[Variable], environment: Mapping[str, str], from_file: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the values of some variables by field name. Raises as :func:`load`."""
     values, problems = {}, []
     for variable in variables:
-        given = _given(variable, environment, files)
+        given = _given(variable, environment, from_file)
         text = variable.default if given is None else given[1]
         if text is None:
             problems.append(_missing(variable))
@@ -152,23 +179,23 @@ def read(
     return values
 
 
-def notices(environment: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+def notices(environment: Mapping[str, str], from_file: Mapping[str, str]) -> list[str]:
     """Return what the user should know about how the settings were understood."""
     sentences = []
     for variable in VARIABLES:
-        given = _given(variable, environment, files)
+        given = _given(variable, environment, from_file)
         if given and given[0] != variable.name:
             sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
     for name, reason in RETIRED.items():
-        if name in environment or name in files:
+        if name in environment or name in from_file:
             sentences.append(f"{name} has no effect any more: {reason}.")
-    return [*sentences, *_risks(readable(environment, files)[0])]
+    return [*sentences, *_risks(readable(environment, from_file)[0])]
 
 
 def _risks(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield what makes the connection to Nightscout less safe than it could be."""
     url = values.get("ns_url", "")
-    if url.lower().startswith("http:") and not is_near(url):
+    if url.lower().startswith("http:") and not _is_near(url):
         yield (
             "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
             "unencrypted, and others on the way can read and use them. Write https:// if your "
@@ -181,12 +208,22 @@ def _risks(values: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _is_near(url: str) -> bool:
+    """Tell whether a web address is one of this computer or of the network that it is in."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
+    return any(address in network for network in NEAR if network.version == address.version)
+
+
 def _given(
-    variable: Variable, environment: Mapping[str, str], files: Mapping[str, str]
+    variable: Variable, environment: Mapping[str, str], from_file: Mapping[str, str]
 ) -> tuple[str, str] | None:
     """Return the name and value that the user set; ``None`` for a blank or the placeholder."""
     for name in filter(None, (variable.name, variable.instead)):
-        value = _unquoted(environment[name] if name in environment else files.get(name, ""))
+        value = _unquoted(environment[name] if name in environment else from_file.get(name, ""))
         if value and value != variable.placeholder:
             return name, value
     return None

@@ -7,23 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
-
-NEAR = tuple(
-    map(
-        ip_network,
-        (
-            *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
-            *("::1/128", "fc00::/7", "fe80::/10"),
-        ),
-    )
-)
-"""Addresses of this computer and of private networks."""
 
 SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
@@ -67,8 +55,8 @@ def amount(value: str) -> float:
     return number
 
 
-def young(value: str) -> float:
-    """Read the minutes for which something counts as young."""
+def alarm_safe_minutes(value: str) -> float:
+    """Read the minutes for which what the pump did by itself is held back."""
     if amount(value) > LONGEST_YOUTH:
         raise ValueError(f"write a number of minutes from 0 to {LONGEST_YOUTH}")
     return float(value)
@@ -112,16 +100,6 @@ def address(value: str) -> str:
     return value
 
 
-def is_near(url: str) -> bool:
-    """Tell whether a web address is one of this computer or of the network that it is in."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
-    return any(address in network for network in NEAR if network.version == address.version)
-
-
 def optional(parse: Callable[[str], str]) -> Callable[[str], str]:
     """Return what reads an empty value as it is, and any other as ``parse`` does."""
     return lambda value: parse(value) if value else ""
@@ -160,7 +138,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def written(value: str) -> str:
+def number_as_written(value: str) -> str:
     """Check that a number is not negative, and leave it as it is written."""
     amount(value)
     return value

@@ -8,9 +8,11 @@ from typing import Any
 
 from tconnectsync.config.values import (
     address,
+    alarm_safe_minutes,
     amount,
     days,
     limit,
+    number_as_written,
     one_of,
     optional,
     pause,
@@ -18,8 +20,6 @@ from tconnectsync.config.values import (
     serial,
     switch,
     text,
-    written,
-    young,
     zone,
 )
 
@@ -151,7 +151,7 @@ VARIABLES = (
         "ALARM_SAFE_MINUTES",
         "How old what the pump did by itself must be before it is written, because a treatment "
         "younger than 10 minutes snoozes Nightscout's glucose alarms. 0 writes everything at once.",
-        parse=young,
+        parse=alarm_safe_minutes,
         default="10",
     ),
     Variable(
@@ -171,13 +171,13 @@ VARIABLES = (
     Variable(
         "NIGHTSCOUT_PROFILE_CARBS_HR_VALUE",
         "The carbs absorbed per hour (g/h) in profiles; the pump does not know it.",
-        parse=written,
+        parse=number_as_written,
         default="20",
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_DELAY_VALUE",
         "The delay (minutes) in profiles; the pump does not know it.",
-        parse=written,
+        parse=number_as_written,
         default="20",
     ),
     Variable(

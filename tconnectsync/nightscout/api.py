@@ -14,8 +14,8 @@ import requests
 
 from tconnectsync.errors import NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant, utc_text
 from tconnectsync.nightscout.entries import TYPES, entry_time
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant, utc_text
 
 PAGE = 1000
 """Documents asked for at once."""
@@ -32,6 +32,13 @@ TEXTS = frozenset(
     )
 )
 """The fields that we read as texts."""
+NAMES = {
+    ENTRIES: "entries",
+    "devicestatus": "device status",
+    "status.json": "status",
+    "verifyauth": "rights",
+}
+"""What is asked for, in words, where its path says it in another way."""
 BEYOND_ALL = 1e18
 """No number of any use is that big."""
 TIMEOUT = 60.0
@@ -108,13 +115,15 @@ class NightscoutApi:
             end = oldest
 
     def newest(self, event_type: str) -> datetime | None:
-        """Return when our newest treatment or entry of this type happened, ``None`` if never."""
-        soon = datetime.now(UTC) + timedelta(days=1)
+        """Return when our newest treatment or entry of this type happened, ``None`` if never.
+
+        What is dated further ahead than a day does not count. Raises as :meth:`treatments`.
+        """
         if event_type in TYPES.values():
-            found = self._find(ENTRIES, 1, EARLIEST, soon, device=ENTERED_BY, type=event_type)
+            found = self._find(ENTRIES, 1, EARLIEST, _soon(), device=ENTERED_BY, type=event_type)
             return entry_time(found[0]) if found else None
         found = self._find(
-            "treatments", 1, EARLIEST, soon, enteredBy=ENTERED_BY, eventType=event_type
+            "treatments", 1, EARLIEST, _soon(), enteredBy=ENTERED_BY, eventType=event_type
         )
         return instant(found[0]) if found else None
 
@@ -170,14 +179,17 @@ class NightscoutApi:
         self._write("POST", "treatments", "[]")
 
     def shows_mmol(self) -> bool:
-        """Tell whether the site shows glucose in mmol/L rather than mg/dL. Raises as above."""
+        """Tell whether the site shows glucose in mmol/L, not mg/dL. Raises as :meth:`status`."""
         settings = self.status().get("settings")
         if not isinstance(settings, dict):
             raise NightscoutError("Nightscout does not say in which units it shows glucose.")
         return str(settings.get("units")).lower().startswith("mmol")
 
     def profile(self) -> Document | None:
-        """Return the profile record in force, ``None`` if the site has none. Raises as above."""
+        """Return the profile record in force, ``None`` if there is none.
+
+        Raises as :meth:`status`.
+        """
         answer = self._request("GET", "profile/current")
         record = _parsed(answer)
         if isinstance(record, dict) and record.get("_id"):
@@ -195,9 +207,10 @@ class NightscoutApi:
         self._write("PUT", "profile", json.dumps(record))
 
     def activities(self, kind: str) -> list[Document]:
-        """Return our records of this ``activityType``, however old. Raises as above."""
-        soon = datetime.now(UTC) + timedelta(days=1)
-        return self._find("activity", PAGE, EARLIEST, soon, enteredBy=ENTERED_BY, activityType=kind)
+        """Return our records of this ``activityType``, however old. Raises as :meth:`status`."""
+        return self._find(
+            "activity", PAGE, EARLIEST, _soon(), enteredBy=ENTERED_BY, activityType=kind
+        )
 
     def add_activity(self, record: Document) -> None:
         """Store an activity record. Raises as :meth:`create`."""
@@ -208,12 +221,11 @@ class NightscoutApi:
         self._request("DELETE", f"activity/{quote(str(record['_id']), safe='')}")
 
     def device_status(self) -> Document | None:
-        """Return our newest device status, however old, ``None`` if there is none. Raises as above.
+        """Return our newest device status, however old, ``None`` if there is none.
 
-        One of the next day counts, because the pump's clock may be ahead; later ones do not.
+        What is dated further ahead than a day does not count. Raises as :meth:`status`.
         """
-        soon = datetime.now(UTC) + timedelta(days=1)
-        found = self._find("devicestatus", 1, EARLIEST, soon, device=ENTERED_BY)
+        found = self._find("devicestatus", 1, EARLIEST, _soon(), device=ENTERED_BY)
         return found[0] if found else None
 
     def add_device_status(self, status: Document) -> None:
@@ -278,6 +290,11 @@ def _readable(document: Document) -> Document:
     return {**document, **odd} if odd else document
 
 
+def _soon() -> datetime:
+    """Return the end of what counts: the pump's clock may be ahead, but not by more than a day."""
+    return datetime.now(UTC) + timedelta(days=1)
+
+
 def _bounds(collection: str, start: datetime, end: datetime) -> dict[str, str]:
     """Return the conditions on the time; that of entries is a number (contract §1.7)."""
     if collection == ENTRIES:
@@ -317,10 +334,12 @@ def _refusal(answer: requests.Response, method: str, collection: str) -> Nightsc
     """Say what an answer that is no success means and what to do about it."""
     status = answer.status_code
     if status == 401:
+        wanted = NAMES.get(collection, collection)
         return NightscoutLoginError(
-            f"Nightscout does not accept NS_SECRET for {collection}. Check it: the site's API "
-            f"secret, or an access token whose role may read, create, update and delete "
-            f"{collection} (Nightscout 0.12 takes the API secret only).",
+            f"Nightscout does not accept NS_SECRET (asked for: {wanted}). Use the site's API "
+            "secret (Nightscout 0.12 takes nothing else), or an access token whose role may read, "
+            "create and update treatments; for CGM also entries, for IOB also activity (and delete "
+            "it).",
             status,
         )
     if status in (301, 302, 303, 307, 308):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tconnectsync.domain.events import DeviceStatus
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, created_at
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at
 
 VALUES = (
     ("battery", "percent"),

@@ -13,7 +13,7 @@ from datetime import datetime, time
 from typing import Any
 
 from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
-from tconnectsync.nightscout.documents import Document, utc_text
+from tconnectsync.nightscout.marks import Document, utc_text
 
 FROM_THE_BEGINNING = "1970-01-01T00:00:00.000Z"
 NAMES_OF_ONE_RECORD = ("_id", "identifier", "date", "srvCreated", "srvModified", "subject")

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 from tconnectsync.config.values import LONGEST_YOUTH as MOST_MINUTES
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.nightscout.documents import Wanted, instant
+from tconnectsync.nightscout.documents import Wanted
+from tconnectsync.nightscout.marks import instant
 from tconnectsync.sync.plan import Plan
 
 log = logging.getLogger(__name__)

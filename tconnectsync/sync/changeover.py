@@ -15,14 +15,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from tconnectsync.nightscout.documents import (
-    Document,
-    Wanted,
-    checksum,
-    created_at,
-    edited,
-    instant,
-)
+from tconnectsync.nightscout.documents import Wanted
+from tconnectsync.nightscout.marks import Document, checksum, created_at, edited, instant
 
 MOVED = timedelta(hours=26)
 """How far a corrected zone moves a document at the most; a pump's numbers begin anew some day."""

@@ -13,8 +13,9 @@ from typing import Any
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import Document, Wanted, documents
+from tconnectsync.nightscout.documents import Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.alarms import LONGEST_HOLD_BACK, hold_back, say_what_waits, without_young
 from tconnectsync.sync.apply import apply

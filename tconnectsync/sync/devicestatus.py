@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.devicestatus import device_status, tells_more
-from tconnectsync.nightscout.documents import instant
+from tconnectsync.nightscout.marks import instant
 
 
 def sync_device_status(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from tconnectsync.domain.events import InsulinOnBoard
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, instant, utc_text
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant, utc_text
 
 ACTIVITY_TYPE = "tconnect_iob"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tconnectsync.nightscout.documents import (
+from tconnectsync.nightscout.documents import GLUCOSE_FIELDS, Wanted
+from tconnectsync.nightscout.marks import (
     ENTERED_BY,
-    GLUCOSE_FIELDS,
     Document,
-    Wanted,
     checksum,
     created_at,
     edited,

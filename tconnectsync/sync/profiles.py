@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import Document
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, stamped
 
 log = logging.getLogger(__name__)

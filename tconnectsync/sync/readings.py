@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
-from tconnectsync.nightscout.documents import ENTERED_BY, Document
 from tconnectsync.nightscout.entries import entry_time, slot
+from tconnectsync.nightscout.marks import ENTERED_BY, Document
 from tconnectsync.sync.plan import Plan
 
 SAME_READING = timedelta(seconds=30)

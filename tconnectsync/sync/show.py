@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tconnectsync.nightscout.documents import created_at, instant
+from tconnectsync.nightscout.marks import created_at, instant
 from tconnectsync.sync.plan import Plan, Update
 
 AT_THE_START = ("created_at", "eventType", "dateString", "type")

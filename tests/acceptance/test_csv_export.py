@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tconnectsync.api.ws2csv import UNLABELLED, parse_timeline
-from tconnectsync.nightscout.documents import documents, instant
+from tconnectsync.nightscout.documents import documents
+from tconnectsync.nightscout.marks import instant
 from tconnectsync.sources.tconnect.basals import csv_basals
 from tests.acceptance.cases import exception, expected, files, load, text
 from tests.support.story import NEW_YORK

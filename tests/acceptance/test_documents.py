@@ -19,7 +19,8 @@ from tconnectsync.domain.events import (
     Interruption,
     Suspension,
 )
-from tconnectsync.nightscout.documents import INTERRUPTION_TYPES, Document
+from tconnectsync.nightscout.documents import INTERRUPTION_TYPES
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.sources.tconnect.basals import timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities

@@ -13,7 +13,7 @@ from tconnectsync.domain.events import InsulinOnBoard
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import instant
+from tconnectsync.nightscout.marks import instant
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
 from tconnectsync.sync.iob import sync_iob
 from tconnectsync.sync.profiles import sync_profiles

@@ -13,8 +13,9 @@ import pytest
 from tconnectsync.api.ws2csv import parse_timeline
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
-from tconnectsync.nightscout.documents import GLUCOSE_TYPES, Document
+from tconnectsync.nightscout.documents import GLUCOSE_TYPES
 from tconnectsync.nightscout.entries import entries
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
 from tconnectsync.sync.readings import in_force, with_glucose_kind

@@ -15,8 +15,9 @@ import pytest
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Event
 from tconnectsync.domain.logclock import LogClock
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, Wanted, documents, instant
+from tconnectsync.nightscout.documents import Wanted, documents
 from tconnectsync.nightscout.entries import entries
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant
 from tconnectsync.sources.tandemsource.binary import decode
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code

@@ -34,7 +34,7 @@ from tconnectsync.demo.tconnect.payloads import (
 from tconnectsync.demo.tconnect.view import SERIAL_NUMBER, View
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import Document
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sources.tandemsource import TandemSource

@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tconnectsync.nightscout.documents import Document
 from tconnectsync.nightscout.entries import entry_time
+from tconnectsync.nightscout.marks import Document
 from tests.support.hostile_clouds import NOW
 
 EARLIEST, TOMORROW = datetime(2008, 1, 1, tzinfo=UTC), NOW + timedelta(days=1)

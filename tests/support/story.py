@@ -18,7 +18,8 @@ from tconnectsync.domain.events import (
     Split,
     Suspension,
 )
-from tconnectsync.nightscout.documents import Document, Wanted, documents, instant
+from tconnectsync.nightscout.documents import Wanted, documents
+from tconnectsync.nightscout.marks import Document, instant
 from tconnectsync.sync.plan import Plan
 
 NEW_YORK = PumpClock(ZoneInfo("America/New_York"))

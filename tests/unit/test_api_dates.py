@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.api.dates import calendar_day, day_range, on_wire, windows
+from tconnectsync.api.dates import calendar_day, day_range, on_wire
+from tconnectsync.api.ws2 import export_windows
 
 TODAY = date(2021, 4, 10)
 
@@ -50,7 +51,7 @@ def test_days_go_over_the_wire_zero_padded_month_first() -> None:
 
 
 def cut(first: str, last: str) -> list[tuple[str, str]]:
-    pieces = windows(date.fromisoformat(first), date.fromisoformat(last))
+    pieces = export_windows(date.fromisoformat(first), date.fromisoformat(last))
     return [(start.isoformat(), end.isoformat()) for start, end in pieces]
 
 

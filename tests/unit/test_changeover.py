@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Event, Interruption, Reading, ReadingKind
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, Wanted, created_at, instant
+from tconnectsync.nightscout.documents import Wanted
 from tconnectsync.nightscout.entries import entries
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at, instant
 from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
 from tconnectsync.sync.plan import Plan, make_plan
 from tconnectsync.sync.readings import with_entries

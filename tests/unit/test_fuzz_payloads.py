@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from tconnectsync.cli.report import say_what_was_done
 from tconnectsync.domain.events import Bolus, Event, ExtendedPart, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.nightscout.documents import Document, documents
+from tconnectsync.nightscout.documents import documents
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.sources import Source
 from tconnectsync.sync.outcome import Outcome

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import Interruption
-from tconnectsync.nightscout.documents import ENTERED_BY, Document, created_at
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at
 from tconnectsync.sync.plan import make_plan
 from tests.support.story import (
     Site,

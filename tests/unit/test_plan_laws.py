@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal, Bolus, Event, Interruption
-from tconnectsync.nightscout.documents import instant
+from tconnectsync.nightscout.marks import instant
 from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
 from tconnectsync.sync.plan import make_plan
 from tests.support.log_story import (

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
-from tconnectsync.nightscout.documents import ENTERED_BY, Document
 from tconnectsync.nightscout.entries import entries, entry_time, slot
+from tconnectsync.nightscout.marks import ENTERED_BY, Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
 from tconnectsync.sync.plan import Plan, make_plan

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
-from tconnectsync.nightscout.documents import Document, created_at
+from tconnectsync.nightscout.marks import Document, created_at
 from tconnectsync.sources.tandemsource.boluses import boluses
 from tconnectsync.sources.tandemsource.entries import Entry
 from tconnectsync.sync.readings import with_glucose_kind

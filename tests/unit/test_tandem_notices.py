@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.nightscout.documents import created_at
+from tconnectsync.nightscout.marks import created_at
 from tconnectsync.sources.tandemsource.entries import Entry
 from tconnectsync.sources.tandemsource.notices import alarms, fills, resumptions, suspensions
 from tests.support.log_story import FIRST, entry, log, resumed, suspended

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import Bolus
-from tconnectsync.nightscout.documents import Document
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tests.support.story import NEW_YORK, wanted
 

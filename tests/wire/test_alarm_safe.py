@@ -17,7 +17,7 @@ from tconnectsync.demo.person import live
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import instant
+from tconnectsync.nightscout.marks import instant
 from tconnectsync.sources.tconnect import TConnectSource
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.outcome import Outcome

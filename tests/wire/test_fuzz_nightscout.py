@@ -17,7 +17,7 @@ from tconnectsync.demo.server import LoopbackServer, Request, Response
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.http import NO_RETRIES, HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import Document
+from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import revised_record
 from tests.support.hostile_clouds import NOW, STYLE, sync, tandem_payloads, tandem_source
 from tests.support.limits import require_a_plausible_profile, require_plausible

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 from tconnectsync.errors import NetworkError, NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import ENTERED_BY
+from tconnectsync.nightscout.marks import ENTERED_BY
 
 SECRET = "a secret of some length"
 NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
@@ -149,6 +149,19 @@ def test_a_wrong_secret_is_tried_once(site: SmallNightscout) -> None:
         client(site, "wrong").treatments(NOON, NOON)
     assert caught.value.fatal
     assert len(site.log) == 1
+
+
+def test_a_refusal_says_in_words_what_was_asked_for(site: SmallNightscout) -> None:
+    wrong = client(site, "wrong")
+    asked: dict[str, Callable[[], object]] = {
+        "treatments": lambda: wrong.treatments(NOON, NOON),
+        "entries": lambda: wrong.entries(NOON, NOON),
+        "profile": wrong.profile,
+        "device status": wrong.device_status,
+    }
+    for name, ask in asked.items():
+        with pytest.raises(NightscoutLoginError, match=rf"\(asked for: {name}\)"):
+            ask()
 
 
 @pytest.mark.parametrize("address", ["/path", "/path/", ""])

@@ -15,7 +15,7 @@ from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tconnect import SimulatedTConnect
-from tconnectsync.nightscout.documents import ENTERED_BY
+from tconnectsync.nightscout.marks import ENTERED_BY
 from tconnectsync.sync.assemble import assemble
 from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.window import date_range

@@ -22,7 +22,7 @@ from tconnectsync.demo.history import (
 )
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Request, Response
-from tconnectsync.nightscout.documents import instant
+from tconnectsync.nightscout.marks import instant
 from tests.support.command import days as dates
 from tests.support.lived import DAY, FIRST, Home, Make, check, homes
 

@@ -98,10 +98,9 @@ class TandemSourceApi:
 def _require_valid_query(answer: requests.Response, what: str) -> None:
     """Recognise a server that has other ideas of a query than we have (contract §4.2)."""
     if answer.status_code == 400 and "ZodError" in text_of(answer):
-        error = ApiError(
+        raise ApiError(
             f"Tandem's cloud wants the {what} to be asked for in another way now. A newer "
             "tconnectsync is needed",
             400,
+            divisible=False,
         )
-        error.divisible = False
-        raise error

@@ -1,0 +1,83 @@
+"""What every document of ours bears in Nightscout: author, time, log entries, checksum.
+
+Written and read back by the same hand, so that a run knows what is ours and who has touched it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+ENTERED_BY = "Pump (tconnectsync)"
+"""Marks a document as ours; older versions of tconnectsync wrote the same."""
+
+Document = dict[str, Any]
+
+
+def log_ids(numbers: tuple[int, ...]) -> Document:
+    """Return the entries of the pump's log in the form that other tconnectsync versions use."""
+    return {"pump_event_id": ",".join(map(str, numbers))} if numbers else {}
+
+
+def created_at(at: datetime) -> str:
+    """Return an instant as Nightscout is to read it: ISO 8601 with the pump's own offset."""
+    return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")
+
+
+def utc_text(at: datetime) -> str:
+    """Return an instant in the form that Nightscout stores and compares as text: UTC with ms."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def instant(document: Mapping[str, Any]) -> datetime | None:
+    """Return when a stored treatment happened, to the millisecond; ``None`` if it does not say.
+
+    Older versions wrote a space instead of ``T``; a time without zone is UTC to Nightscout.
+    """
+    return _instant(str(document.get("created_at")))
+
+
+@lru_cache(maxsize=8192)
+def _instant(created_at: str) -> datetime | None:
+    """Read a time; each document of a window is asked for its own again and again."""
+    try:
+        at = datetime.fromisoformat(created_at)
+    except ValueError:
+        return None
+    at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def checksum(document: Mapping[str, Any]) -> str:
+    """Return a short text that changes when somebody edits what we wrote.
+
+    It is stored with the document. As long as it fits, nobody has touched the document since; it
+    looks past what a server does to a document by itself: zones, rounding, dropped zeros, escaped
+    characters, and the milliseconds by which we set two documents apart. A document without glucose
+    has the one it would have if nobody had thought of glucose.
+    """
+    at = instant(document)
+    parts = [
+        str(document.get("eventType")),
+        at.astimezone(UTC).isoformat(timespec="seconds") if at else "",
+    ]
+    parts += [
+        _as_number(document.get(name)) for name in ("duration", "insulin", "carbs", "absolute")
+    ]
+    parts += [html.unescape(str(document.get(name) or "")).strip() for name in ("reason", "notes")]
+    if glucose := _as_number(document.get("glucose")):
+        parts += [glucose, str(document.get("glucoseType"))]
+    return hashlib.blake2s("\n".join(parts).encode(), digest_size=6).hexdigest()
+
+
+def edited(document: Mapping[str, Any]) -> bool:
+    """Tell whether somebody changed what this version wrote; of others' documents nobody knows."""
+    return "checksum" in document and bool(document["checksum"] != checksum(document))
+
+
+def _as_number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, int | float) and value else ""
