@@ -31,7 +31,8 @@ def reaching_back(
     """
     wanted = last_days(options.days or 1, cycle.now())
     earliest = _earliest(wanted.end, settings)
-    newest = [_newest(cycle, kinds, min(earliest, wanted.start)) for kinds in _regular(options)]
+    regular = _regular(options)
+    newest = [_newest(cycle, kinds, regular, min(earliest, wanted.start)) for kinds in regular]
     extended, cut_off = caught_up(wanted, newest, settings.catch_up_days, unfinished_since)
     day = cycle.clock.day
     if extended.start < wanted.start:
@@ -57,9 +58,10 @@ def left_behind(
     """
     earliest = _earliest(cycle.now(), settings)
     newest: dict[tuple[str, ...], datetime | None] = {}
-    for kinds in _regular(options):
+    regular = _regular(options)
+    for kinds in regular:
         try:
-            newest[kinds] = _newest(cycle, kinds, earliest)
+            newest[kinds] = _newest(cycle, kinds, regular, earliest)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -77,12 +79,19 @@ def _earliest(now: datetime, settings: Settings) -> datetime:
     return now - timedelta(days=settings.catch_up_days)
 
 
-def _newest(cycle: Cycle, kinds: Sequence[str], earliest: datetime) -> datetime | None:
-    """Return when our newest document of some kinds is; ``earliest`` if that may not be asked."""
+def _newest(
+    cycle: Cycle, kinds: Sequence[str], regular: Sequence[Sequence[str]], earliest: datetime
+) -> datetime | None:
+    """Return when our newest document of some kinds is; ``earliest`` if that may not be asked.
+
+    A role that may not read entries says nothing against the secret if others of the ``regular``
+    kinds, which come first, could be asked for.
+    """
     try:
         found = [at for kind in kinds if (at := cycle.nightscout.newest(kind))]
     except NightscoutError as error:
-        if error.fatal or error.can_retry or error.status is None:
+        is_refused = error.fatal and (kinds != FEATURES["CGM"].regular or len(regular) == 1)
+        if is_refused or error.can_retry or error.status is None:
             raise
         log.warning("How far the last sync got is not known for %s. %s", " ".join(kinds), error)
         return earliest

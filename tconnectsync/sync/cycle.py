@@ -205,11 +205,21 @@ class Cycle:
         try:
             stored = self.nightscout.entries(min(times) - SAME_READING, max(times) + SAME_READING)
         except TconnectsyncError as error:
-            if error.fatal:
-                raise
-            outcome.failed(window, ["CGM"], error)
+            self._note_failed_entries(error, window, outcome)
             return plan
         return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
+
+    def _note_failed_entries(
+        self, error: TconnectsyncError, window: TimeRange, outcome: Outcome
+    ) -> None:
+        """Note that only the readings fail: a role may lack the right to entries alone.
+
+        Raises:
+            TconnectsyncError: nothing else is synced, so going on makes no sense.
+        """
+        if error.fatal and list(self.features) == ["CGM"]:
+            raise error
+        outcome.failed(window, ["CGM"], error)
 
     def _store_entries(self, plan: Plan, window: TimeRange, outcome: Outcome) -> Plan:
         """Write the entries of a plan; return it without them if that fails.
@@ -219,9 +229,7 @@ class Cycle:
         try:
             self.nightscout.create_entries(plan.entries)
         except TconnectsyncError as error:
-            if error.fatal:
-                raise
-            outcome.failed(window, ["CGM"], error)
+            self._note_failed_entries(error, window, outcome)
             return replace(plan, entries=[])
         return plan
 

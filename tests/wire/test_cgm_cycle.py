@@ -16,7 +16,7 @@ from tconnectsync.demo.server import Request, Response
 from tconnectsync.errors import NightscoutError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import ENTERED_BY, Document
+from tconnectsync.nightscout.marks import ENTERED_BY, Document
 from tests.support.command import SECRET, cloud
 from tests.support.story import NEW_YORK
 from tests.support.world import FIRST, World, at, broken
@@ -196,6 +196,15 @@ def test_readings_of_the_future_wait(world: World, life: PumpHistory) -> None:
     assert arrived(world) == [e for e in expected(life, 1) if e[1] < now.timestamp()]
     world.sync(0, 0, "CGM")
     assert arrived(world) == expected(life, 1)
+
+
+def test_a_secret_that_is_not_good_for_entries_is_tried_once_where_nothing_else_is_synced(
+    world: World,
+) -> None:
+    world.nightscout.fault = broken("entries", Response(b"", 401))
+    outcome = world.sync(0, 3, "CGM")
+    assert outcome.ended_by
+    assert [entry.status for entry in world.nightscout.log] == [401]
 
 
 def test_pretending_counts_readings_and_writes_none(world: World) -> None:

@@ -14,7 +14,7 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tandemsource.binary import binary_log
-from tconnectsync.nightscout.documents import instant
+from tconnectsync.nightscout.marks import instant
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
 from tests.support.lived import DAY, FIRST, MINUTE, Home, Make, check, homes
@@ -67,13 +67,16 @@ def make_home(
 
 
 @BOTH
-def test_refused_readings_hold_back_no_insulin(make_home: Make, source: str) -> None:
+@pytest.mark.parametrize(("status", "methods"), [(403, ["POST"]), (401, ["GET", "POST"])])
+def test_refused_readings_hold_back_no_insulin(
+    make_home: Make, source: str, status: int, methods: list[str]
+) -> None:
     home = make_home(source, live(FIRST, 11, seed=2))
     home.features = (*FEW, "CGM")
     home.go_to(1.5)
     assert home.run(*dates(FIRST, FIRST + DAY)).code == 0
-    refused = Response(b"", 403)
-    home.site.fault = lambda r: refused if "entries" in r.path and r.method == "POST" else None
+    refused = Response(b"", status)
+    home.site.fault = lambda r: refused if "entries" in r.path and r.method in methods else None
     for day in (4.5, 9.5, 10.5):
         home.go_to(day)
         assert home.run().code == 1
