@@ -22,7 +22,6 @@ from tests.support.hurried import said, soon
 
 COMPOSE = (CHECKOUT / "deploy" / "docker-compose.yml").read_text(encoding="utf-8")
 ENTRYPOINT = re.compile(r"^ {4}entrypoint:\n {6}- sh\n {6}- -c\n {6}- \|\n((?: {8}.*\n)+)", re.M)
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,9 @@ def script() -> str:
     return dedent(found[1]).replace("$$", "$")
 
 
-def ends_at_once(process: subprocess.Popen[str], number: int) -> int:
-    process.send_signal(number)
+def ends_at_once(process: subprocess.Popen[str]) -> int:
+    """Ask for the end as Docker does; return the exit code."""
+    process.send_signal(signal.SIGTERM)
     return process.wait(timeout=2)
 
 
@@ -103,8 +103,7 @@ def test_what_runs_keep_is_in_a_folder_that_the_image_gives_its_user() -> None:
     assert volume[1] == "/home/tconnectsync/.cache"
 
 
-@SIGNALS
-def test_wrong_credentials_are_tried_once_and_then_waited_with(tmp_path: Path, number: int) -> None:
+def test_wrong_credentials_are_tried_once_and_then_waited_with(tmp_path: Path) -> None:
     with tandem_source(live(date(2024, 5, 6), 1)) as tandem:
         container = inside(computer(tmp_path, tandem, "http://127.0.0.1:9", SECRET))
         container.install(
@@ -114,7 +113,7 @@ def test_wrong_credentials_are_tried_once_and_then_waited_with(tmp_path: Path, n
             soon(lambda: "--force-recreate" in container.said())
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=0.5)
-            ends_at_once(process, number)
+            ends_at_once(process)
         tried = [entry for entry in tandem.log if entry.request.path == "/accounts/api/login"]
     assert len(tried) == 1
     assert "does not accept the e-mail address and password" in container.said()
@@ -135,17 +134,15 @@ def test_whatever_else_ends_it_is_left_to_docker_to_start_again_after_a_pause(
     ]
 
 
-@SIGNALS
-def test_the_pause_ends_at_once_when_it_is_stopped(container: Container, number: int) -> None:
+def test_the_pause_ends_at_once_when_it_is_stopped(container: Container) -> None:
     container.install("tconnectsync", "exit 1")
     with container.running() as process:
         soon(lambda: "10 minutes" in container.said())
-        ends_at_once(process, number)
+        ends_at_once(process)
 
 
-@SIGNALS
 def test_a_wish_to_stop_is_handed_on_and_the_last_write_waited_for(
-    container: Container, number: int
+    container: Container,
 ) -> None:
     container.install(
         "tconnectsync",
@@ -155,5 +152,5 @@ def test_a_wish_to_stop_is_handed_on_and_the_last_write_waited_for(
     )
     with container.running() as process:
         soon(lambda: "writing" in container.said())
-        assert ends_at_once(process, number) == 0
+        assert ends_at_once(process) == 0
     assert container.said().splitlines() == ["writing", "written"]
