@@ -51,12 +51,15 @@ def left_behind(
 ) -> dict[str, datetime]:
     """Return since when features are unfinished, if this range begins later than that.
 
-    After it, its own documents are the newest ones, and hide what lies before it.
+    After it, its own documents are the newest ones, and hide what lies before it. What lies before
+    the limit of catching up is not looked for anyway.
 
     Raises:
         NightscoutLoginError: Nightscout does not accept the secret.
     """
     earliest = _earliest(cycle.now(), settings)
+    if wanted.start <= earliest:
+        return {}
     newest: dict[tuple[str, ...], datetime | None] = {}
     regular = _regular(options)
     for kinds in regular:

@@ -41,7 +41,7 @@ def instant(document: Mapping[str, Any]) -> datetime | None:
     return _instant(str(document.get("created_at")))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _instant(created_at: str) -> datetime | None:
     """Read a time; each document of a window is asked for its own again and again."""
     try:

@@ -225,7 +225,6 @@ def test_a_wrong_secret_is_tried_once_and_named(desk: Desk) -> None:
     (problem,) = problems(run)
     assert "Nightscout does not accept NS_SECRET" in problem
     assert [entry.status for entry in desk.site.log] == [401]
-    assert desk.tconnect.log == []
     assert run.repeats == [[*THREE_WINDOWS, "--features", "BASAL", "BOLUS"]]
 
 
@@ -248,7 +247,7 @@ def test_a_wrong_password_is_tried_once_and_named(desk: Desk) -> None:
     (problem,) = problems(run)
     assert "Error logging in to t:connect" in problem
     assert [entry.request.method for entry in desk.tconnect.log] == ["GET", "POST"]
-    assert {entry.request.method for entry in desk.site.log} == {"GET"}
+    assert desk.site.log == []
 
 
 @pytest.mark.parametrize("name", ["NS_SECRET", "TCONNECT_PASSWORD"])
