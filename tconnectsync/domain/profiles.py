@@ -7,6 +7,32 @@ from datetime import time, timedelta
 
 MGDL_PER_MMOL = 18.0182
 """mg/dL of glucose in 1 mmol/L."""
+SHORTEST_DURATION, LONGEST_DURATION = timedelta(hours=1), timedelta(hours=24)
+"""For how long insulin can act."""
+
+_GLUCOSE = (20.0, 600.0)
+_LIMITS = {
+    "basal rate": (0.0, 15.0),
+    "correction factor": (1.0, 999.0),
+    "carb ratio": (0.1, 999.0),
+    "target": _GLUCOSE,
+}
+"""U/h, mg/dL per U, g per U and mg/dL."""
+
+
+def is_possible(what: str, value: float) -> bool:
+    """Tell whether a setting of a segment, in our unit, can be true; 0 means that it is not set.
+
+    People dose by it, so what cannot be true is no profile.
+    """
+    low, high = _LIMITS[what]
+    return value == 0 or low <= value <= high
+
+
+def is_alert_level(mgdl: float) -> bool:
+    """Tell whether a pump can warn of this glucose, mg/dL."""
+    low, high = _GLUCOSE
+    return low <= mgdl <= high
 
 
 @dataclass(frozen=True, slots=True)

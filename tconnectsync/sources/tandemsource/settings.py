@@ -9,24 +9,24 @@ from collections.abc import Mapping
 from datetime import time, timedelta
 from typing import Any, TypeGuard
 
-from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
+from tconnectsync.domain.profiles import (
+    LONGEST_DURATION,
+    SHORTEST_DURATION,
+    Profile,
+    PumpSettings,
+    Segment,
+    is_alert_level,
+    is_possible,
+)
 from tconnectsync.errors import ApiError
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.records import flag, number, whole
 
 MINUTES_OF_DAY = range(24 * 60)
+MINUTE = timedelta(minutes=1)
 MILLI = 1000
 MOST_LETTERS = 100
-LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20.0, 600.0
-LIMITS = {
-    "basal rate": (0.0, 15.0),
-    "correction factor": (1.0, 999.0),
-    "carb ratio": (0.1, 999.0),
-    "target": (LOWEST_GLUCOSE, HIGHEST_GLUCOSE),
-}
-"""U/h, mg/dL per U, g per U and mg/dL; people dose by it, so what cannot be true is no profile."""
-SHORTEST_DURATION, LONGEST_DURATION = 60, 24 * 60
-"""Minutes for which insulin can act."""
+SHORTEST, LONGEST = SHORTEST_DURATION / MINUTE, LONGEST_DURATION / MINUTE
 CARBS_ON = ("on", "true", "1")
 
 
@@ -67,7 +67,7 @@ def _profile(told: Mapping[str, Any], active_idp: int | None) -> Profile | None:
     if not segments and not active:
         return None
     duration = number(told, "insulinduration") or 0
-    if not _is_name(name) or not SHORTEST_DURATION <= duration <= LONGEST_DURATION:
+    if not _is_name(name) or not SHORTEST <= duration <= LONGEST:
         raise _unusable("a profile lacks its name or its duration of insulin")
     _check_order(segments, found, active=active)
     return Profile(
@@ -120,8 +120,7 @@ def _is_blank(segment: Segment) -> bool:
 def _amount(told: Mapping[str, Any], name: str, what: str, parts: int = 1) -> float:
     """Return an amount that is told in so many parts of our unit; 0 if it is not set."""
     value = number(told, name)
-    low, high = LIMITS[what]
-    if value is None or (value != 0 and not low <= value / parts <= high):
+    if value is None or not is_possible(what, value / parts):
         raise _unusable(f"a {what} is not a number that can be true")
     return value / parts
 
@@ -143,7 +142,7 @@ def _alert_levels(told: Mapping[str, Any]) -> dict[str, float]:
         nested = {f"{name}{key}": value for key, value in plainly_named(told.get(name)).items()}
         alert = {**told, **nested}
         level = number(alert, f"{name}mgperdl")
-        if level is None or not LOWEST_GLUCOSE <= level <= HIGHEST_GLUCOSE:
+        if level is None or not is_alert_level(level):
             continue
         if flag(alert, f"{name}enabled") is not False:
             levels[ours] = level

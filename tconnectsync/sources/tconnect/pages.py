@@ -15,7 +15,16 @@ from urllib.parse import parse_qs, urlsplit
 from bs4 import BeautifulSoup, Tag
 
 from tconnectsync.api.answers import parsed_page
-from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
+from tconnectsync.domain.profiles import (
+    LONGEST_DURATION,
+    MGDL_PER_MMOL,
+    SHORTEST_DURATION,
+    Profile,
+    PumpSettings,
+    Segment,
+    is_alert_level,
+    is_possible,
+)
 from tconnectsync.errors import ApiError
 
 _DEVICES, _SETTINGS = "list of devices", "pump settings"
@@ -27,20 +36,8 @@ _GLUCOSE = {"mg/dl": 1.0, "mmol/l": MGDL_PER_MMOL}
 
 _CLOCK = re.compile(r"(0?[1-9]|1[0-2]):([0-5]\d) ?([AP])M", re.IGNORECASE)
 _AMOUNT = re.compile(r"(?:1 ?u: ?)?(\d+(?:\.\d+)?) ?([a-z][a-z/]*)", re.IGNORECASE)
-_LIMITS = {
-    "basal rate": (0.0, 15.0),
-    "correction factor": (1.0, 999.0),
-    "carb ratio": (0.1, 999.0),
-    "target": (20.0, 600.0),
-    **dict.fromkeys(_ALERTS, (20.0, 600.0)),
-}
-"""What can be true, in our units; people dose by it."""
-_MAY_BE_UNSET = ("correction factor", "carb ratio", "target")
-"""What a pump shows as 0 while it is not set."""
 _MOST_LETTERS = 100
 _DURATION = re.compile(r"Duration of Insulin: ?(\d{1,2}):([0-5]\d) ?hour")
-_SHORTEST, _LONGEST = timedelta(hours=1), timedelta(hours=24)
-"""For how long insulin can act."""
 _CARBS_OFF = re.compile(r"Carbohydrates: ?Off")
 
 
@@ -161,7 +158,7 @@ def _duration(text: str) -> timedelta | None:
     """Return how long insulin acts by what a profile says; ``None`` if it says nothing true."""
     found = _DURATION.search(text)
     duration = timedelta(hours=int(found[1]), minutes=int(found[2])) if found else timedelta()
-    return duration if _SHORTEST <= duration <= _LONGEST else None
+    return duration if SHORTEST_DURATION <= duration <= LONGEST_DURATION else None
 
 
 def _segments(table: Tag) -> tuple[Segment, ...]:
@@ -209,9 +206,8 @@ def _amount(text: str, units: Mapping[str, float], what: str) -> float:
     if factor is None:
         raise _unreadable(_SETTINGS, f"a {what} has the unknown unit “{found[2]}”")
     amount = float(found[1]) * factor
-    low, high = _LIMITS[what]
-    is_unset = amount == 0 and what in _MAY_BE_UNSET
-    if not is_unset and not low <= amount <= high:
+    can_be = is_alert_level(amount) if what in _ALERTS else is_possible(what, amount)
+    if not can_be:
         raise _unreadable(_SETTINGS, f"a {what} cannot be true")
     return amount
 
