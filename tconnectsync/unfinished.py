@@ -46,12 +46,13 @@ class Unfinished:
         """Note since when features are unfinished, unless they have been for longer."""
         known = self._read()
         earlier = {name: min(at, known.get(name, at)) for name, at in marks.items()}
-        self._write({**known, **earlier})
+        self._replace(known, {**known, **earlier})
 
     def settle(self, features: Iterable[str], left: Mapping[str, datetime]) -> None:
         """Note that of some features only what is ``left`` is unfinished any more."""
-        others = {name: at for name, at in self._read().items() if name not in set(features)}
-        self._write({**others, **left})
+        known, settled = self._read(), set(features)
+        others = {name: at for name, at in known.items() if name not in settled}
+        self._replace(known, {**others, **left})
 
     def _read(self) -> Marks:
         for path in self._paths:
@@ -64,8 +65,8 @@ class Unfinished:
                 return {}
         return self._remembered
 
-    def _write(self, marks: Marks) -> None:
-        if not self._keep or marks == self._read():
+    def _replace(self, known: Marks, marks: Marks) -> None:
+        if not self._keep or marks == known:
             return
         self._remembered = marks
         text = json.dumps({name: at.isoformat() for name, at in marks.items()})
