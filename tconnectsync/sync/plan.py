@@ -249,7 +249,7 @@ def _time_after_update(want: Wanted, old: Document, taken: set[tuple[str, dateti
     It carries the pump's offset: Nightscout computes ``utcOffset`` from it anew.
     """
     at = instant(old)
-    if at and at.replace(microsecond=0) == want.at:
+    if at and not _moves(want, old):
         return created_at(at.astimezone(want.at.tzinfo))
     return str(_set_apart(want, taken)["created_at"])
 
