@@ -21,9 +21,10 @@ import pytest
 
 from tconnectsync.api import TConnectApi
 from tconnectsync.cli import main
-from tconnectsync.demo.history import PumpHistory
+from tconnectsync.demo.history import PumpHistory, midnight
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.marks import instant
 from tconnectsync.stop import Stopped
 from tests.support.command import CLOUDS, SECRET, Cloud, Finished, computer
 from tests.support.command import days as dates
@@ -125,6 +126,17 @@ class Home:
 def at(day: float) -> datetime:
     """Return the instant so many days after the pump's life begins."""
     return CLOCK.midnight(FIRST) + day * DAY
+
+
+def wall(day: float) -> datetime:
+    """Return what the pump's clock shows so many days after its life begins."""
+    return midnight(FIRST) + day * DAY
+
+
+def boluses_of(home: Home) -> list[datetime]:
+    """Return when the boluses in Nightscout were, in time order."""
+    found = [d for d in home.site.treatments if d["eventType"] == "Combo Bolus"]
+    return sorted(at for d in found if (at := instant(d)))
 
 
 Make = Callable[..., Home]

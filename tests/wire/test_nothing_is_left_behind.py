@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from tconnectsync.demo.history import BasalSegment, BolusRecord, ExtendedPart, PumpHistory, midnight
+from tconnectsync.demo.history import BasalSegment, BolusRecord, ExtendedPart, PumpHistory
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tandemsource.binary import binary_log
-from tconnectsync.nightscout.marks import instant
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, MINUTE, Home, Make, check, homes
+from tests.support.lived import DAY, FIRST, MINUTE, Home, Make, boluses_of, check, wall
 
 BOTH = pytest.mark.parametrize("source", CLOUDS)
 HOUR = timedelta(hours=1)
 FEW = ("BASAL", "BOLUS")
-
-
-def wall(day: float) -> datetime:
-    """Return a moment of the pump's wall clock."""
-    return midnight(FIRST) + day * DAY
 
 
 def bolus(
@@ -51,19 +44,6 @@ def across_midnight() -> list[BolusRecord]:
 def pump(boluses: list[BolusRecord], days: int) -> PumpHistory:
     basal = [BasalSegment(wall(day), 86_400, 0.8 + day / 100, "algorithm") for day in range(days)]
     return PumpHistory(FIRST, days, control_iq=True, basal=basal, boluses=boluses)
-
-
-def boluses_of(home: Home) -> list[datetime]:
-    found = [d for d in home.site.treatments if d["eventType"] == "Combo Bolus"]
-    return sorted(at for d in found if (at := instant(d)))
-
-
-@pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
-        yield make
 
 
 @BOTH

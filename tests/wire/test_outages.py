@@ -6,9 +6,8 @@ The command lives through it on a clock of its own (`lived`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, Home, Make, at, check, homes
+from tests.support.lived import DAY, FIRST, Home, Make, at, check
 from tests.support.story import NEW_YORK as CLOCK
 
 Answer = Callable[[Request], Response | Fault | None]
@@ -42,14 +41,6 @@ def refused(what: str) -> Answer:
 @pytest.fixture(scope="module")
 def life() -> PumpHistory:
     return live(FIRST, 16, seed=2)
-
-
-@pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
-        yield make
 
 
 def begin(home: Home) -> None:

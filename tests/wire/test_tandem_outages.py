@@ -5,10 +5,9 @@ The command lives through it on a clock of its own (`lived`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,29 +17,15 @@ from tconnectsync.demo.history import (
     BolusRecord,
     PumpHistory,
     SuspensionRecord,
-    midnight,
 )
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Request, Response
 from tconnectsync.nightscout.marks import instant
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, Home, Make, check, homes
+from tests.support.lived import DAY, FIRST, Home, Make, boluses_of, check, wall
 
 HOUR = timedelta(hours=1)
 CANNOT = "cannot be had"
-
-
-@pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
-        yield make
-
-
-def wall(day: float) -> datetime:
-    """Return what the pump's clock shows so many days after its life begins."""
-    return midnight(FIRST) + day * DAY
 
 
 def asked_for(request: Request) -> tuple[date, date] | None:
@@ -66,13 +51,6 @@ def spans_before(home: Home, day: int) -> list[int]:
     """Return of how many days the log was asked for that ends before a day."""
     asked = [asked_for(entry.request) for entry in home.tandem.log]
     return [(each[1] - each[0]).days + 1 for each in asked if each and each[1] < FIRST + day * DAY]
-
-
-def newest_bolus(home: Home) -> datetime:
-    """Return when the newest bolus in Nightscout was."""
-    kind = "Combo Bolus"
-    found = [instant(each) for each in home.site.treatments if each["eventType"] == kind]
-    return max(filter(None, found))
 
 
 def delivering(
@@ -114,7 +92,7 @@ def test_a_day_that_cannot_be_had_stops_no_insulin_of_later_days(make_home: Make
     for day in (6.5, 8.5):
         home.go_to(day)
         assert CANNOT not in home.run().errors
-        assert home.now - newest_bolus(home) < 8 * HOUR
+        assert home.now - boluses_of(home)[-1] < 8 * HOUR
     home.tandem.fault = None
     assert home.run(*dates(FIRST, FIRST + 8 * DAY)).code == 0
     check(home)
@@ -190,7 +168,7 @@ def test_a_suspension_whose_beginning_cannot_be_had_is_added_whole_when_it_can(
     ran = home.run()
     assert ran.errors.count(CANNOT) == 1
     assert "--start-date 2024-06-06" in ran.errors
-    assert home.now - newest_bolus(home) < 10 * HOUR
+    assert home.now - boluses_of(home)[-1] < 10 * HOUR
     resumed = home.now - 0.9 * DAY
     rates = [t for t in home.site.treatments if "rate" in t]
     assert len([t for t in rates if (at := instant(t)) and at >= resumed]) > 200
@@ -263,7 +241,7 @@ def test_auto_update_goes_on_syncing_the_account_of_a_guardian(make_home: Make) 
     home.tandem.guardian = True  # type: ignore[union-attr]
     home.go_to(1.5)
     assert home.auto_update(3).code == 0
-    assert home.now - newest_bolus(home) < 8 * HOUR
+    assert home.now - boluses_of(home)[-1] < 8 * HOUR
 
 
 def test_auto_update_goes_on_where_the_uploads_of_a_pump_are_told_only_at_times(
@@ -280,4 +258,4 @@ def test_auto_update_goes_on_where_the_uploads_of_a_pump_are_told_only_at_times(
     ran = home.auto_update(3)
     assert ran.code == 0
     assert "AutoupdateFailure" not in ran.errors
-    assert home.now - newest_bolus(home) < 8 * HOUR
+    assert home.now - boluses_of(home)[-1] < 8 * HOUR
