@@ -104,6 +104,16 @@ class LoginError(ApiError):
     fatal = True
 
 
+class PumpChoiceError(ApiError):
+    """A person has to say which pump of the account is meant before anything can be written."""
+
+    exit_code = 2
+    fatal = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, can_retry=False, divisible=False)
+
+
 class FirewallError(ApiError):
     """Tandem's firewall blocks this address for a while; asking again soon prolongs it."""
 

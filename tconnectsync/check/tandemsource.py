@@ -21,7 +21,7 @@ from tconnectsync.sources.tandemsource import ASKED_FOR, basals, boluses, modes,
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
-from tconnectsync.sources.tandemsource.pumps import Pump, choose, read_pumps
+from tconnectsync.sources.tandemsource.pumps import Pump, choose, ending, read_pumps
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.status import DAILY_BASAL
@@ -245,16 +245,12 @@ class TandemSourceSteps:
         return f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
 
 
-def _ending(pump: Pump) -> str:
-    return f"…{pump.serial[-4:]}"
-
-
 def _named(pump: Pump) -> str:
-    return f"{_ending(pump)} ({pump.model})" if pump.model else _ending(pump)
+    return f"{ending(pump)} ({pump.model})" if pump.model else ending(pump)
 
 
 def _endings(pumps: Iterable[Pump], besides: Pump | None = None) -> str:
-    return ", ".join(_ending(pump) for pump in pumps if pump is not besides)
+    return ", ".join(ending(pump) for pump in pumps if pump is not besides)
 
 
 def _counts(codes: Counter[int]) -> list[str]:

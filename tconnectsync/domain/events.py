@@ -45,6 +45,9 @@ class Basal:
     told_as: str | None = None
     """What the pump's log calls the kind of delivery, where it has a word for it."""
     log_ids: tuple[int, ...] = ()
+    cut: bool = False
+    """Whether another pump claims the rest of its time. A stored treatment that shows more of it is
+    shortened, and removed where ``duration`` is zero; a segment without duration is never new."""
 
     @property
     def by_itself(self) -> bool:

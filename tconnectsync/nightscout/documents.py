@@ -78,6 +78,9 @@ class Wanted:
     """When the pump noted it, where that is later; older versions took that for its time."""
     by_itself: bool = False
     """It shows what the pump did without the person; while young, it would silence alarms."""
+    cut: bool = False
+    """Another pump claims the rest of its time: what is stored longer is shortened, and removed
+    where no duration is left."""
 
     @property
     def identifier(self) -> str:
@@ -121,7 +124,8 @@ def _basal(basal: Basal) -> Wanted:
         "reason": reason,
         **log_ids(basal.log_ids),
     }
-    return _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
+    want = _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
+    return replace(want, cut=basal.cut)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Wanted]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +27,36 @@ if TYPE_CHECKING:
     from tconnectsync.config import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about the pump's story that people must be told, once per run."""
+
+    text: str
+    """Sentences: what it is, what it means for the insulin shown, what to do."""
+    missing: bool = True
+    """Whether part of the story is missing by it; the run then ends with exit code 1."""
+    heals: bool = False
+    """Whether asking again later may bring what is missing; the range then stays in the backlog."""
+
+
+@dataclass(frozen=True, slots=True)
+class PumpSpan:
+    """A pump of the account, and the time of which the cloud holds its log."""
+
+    name: str
+    """For people: the model and the end of the serial number, such as ``t:slim X2 …0042``."""
+    mark: str
+    """Names the pump from run to run without saying anything about it or the person."""
+    first: datetime | None
+    """The first instant of its log; ``None`` if that is not known."""
+    last: datetime | None
+    """The last instant of its log so far; ``None`` if that is not known."""
+    is_read: bool
+    """Whether its log is read; false for pumps that the settings leave out."""
+    in_use: bool
+    """Whether it is the pump that the person wears now, as far as can be told."""
+
+
 class Reader(Protocol):
     """What happened in one range of time.
 
@@ -36,6 +67,8 @@ class Reader(Protocol):
 
     skipped: Counter[str]
     """What could not be understood and was left out, with how often."""
+    remarks: list[Remark]
+    """What people must be told of the range; complete when all parts of it have been read."""
 
     def basals(self) -> list[Basal]:
         """Return the basal segments."""
@@ -79,6 +112,17 @@ class Source(Protocol):
 
     window_days: int
     """The longest range, in days, that one reader should be asked for."""
+
+    def pumps(self, wanted: TimeRange) -> Sequence[PumpSpan]:
+        """Return the pumps of the account, those that are read for ``wanted`` and the others.
+
+        Empty where the cloud does not tell. To be called before anything is written.
+
+        Raises:
+            PumpChoiceError: a person has to say first which pump is meant.
+            TconnectsyncError: the cloud cannot be asked.
+        """
+        ...
 
     def read(self, wanted: TimeRange) -> Reader:
         """Return a reader for ``wanted``; nothing is fetched yet."""

@@ -1,35 +1,35 @@
-"""Tandem Source as a source: the log of one pump, from which everything is read.
+"""Tandem Source as a source: which pump of the account is read, and its settings.
 
-Contracts tandem-source-api §4 and tandem-source-processing. The log of a range is fetched once,
-whatever is wanted of it.
+Contracts tandem-source-api §4 and tandem-source-processing §10.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 
 from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.logclock import LogClock
 from tconnectsync.domain.profiles import PumpSettings
-from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
+from tconnectsync.sources import PumpSpan
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
 from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
-from tconnectsync.sources.tandemsource.pumps import Pump, choose, read_pumps, upload_mark
-from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, USED, LogReader
-from tconnectsync.sources.tandemsource.records import records_of
+from tconnectsync.sources.tandemsource.onepump import OnePump
+from tconnectsync.sources.tandemsource.pumps import (
+    Pump,
+    choose,
+    mark,
+    named,
+    read_pumps,
+    upload_mark,
+)
+from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 
 log = logging.getLogger(__name__)
 
-DAY = timedelta(days=1)
-SOMEWHAT = timedelta(hours=6)
-"""How long before a range something must have ended to be of no interest."""
 ASKED_FOR = (USED | CLOCK_CODES) & set(WEB_APP_CODES)
 
 
@@ -70,19 +70,24 @@ class TandemSource:
         self._chosen: Pump | None = None
         self._said: set[str] = set()
 
-    def read(self, wanted: TimeRange) -> LogReader:
-        """Return a reader for ``wanted``; nothing is fetched yet.
+    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+        """Return the pump that is read."""
+        pump = self._pump()
+        first, last = None, pump.newest and self._clock.instant(pump.newest)
+        return [PumpSpan(named(pump), mark(pump), first, last, is_read=True, in_use=True)]
 
-        It gets the log of the range and a day around it, because the cloud goes by the pump's wall
-        clock, which may be off by a journey.
-        """
-        first, last = self._clock.day(wanted.start) - DAY, self._clock.day(wanted.end) + DAY
-        return LogReader(
-            lambda skipped: self._log(first, last, self._codes, self._used, skipped),
-            before=lambda codes: self._last_before(first, codes),
-            since=wanted.start - SOMEWHAT,
-            ignore_zero_basals=self._ignore_zero_basals,
-        )
+    def read(self, wanted: TimeRange) -> LogReader:
+        """Return a reader for ``wanted``; nothing is fetched yet."""
+        return OnePump(
+            self._api,
+            self._clock,
+            self._pump,
+            self._used,
+            self._codes,
+            self._ignore_zero_basals,
+            self._now,
+            self._say_once,
+        ).read(wanted)
 
     def upload_counter(self) -> int | None:
         """Return a number that is another one as soon as the pump has uploaded, if known."""
@@ -111,61 +116,7 @@ class TandemSource:
             self._say_once(warning)
         return self._chosen
 
-    def _log(
-        self,
-        first: date,
-        last: date,
-        codes: Iterable[int] | None,
-        used: Container[int],
-        skipped: Counter[str],
-    ) -> Log:
-        """Return what the pump's log says from one day to another, inclusive."""
-        pump = self._pump()
-        payload = self._api.tandemsource.pump_logs(pump.assignment_id, first, last, codes)
-        records = records_of(payload["events"], used, skipped)
-        changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
-        del payload
-        clock = LogClock(
-            self._clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
-        )
-        self._say_once(clock.disagreement)
-        return by_code(records, clock, self._now())
-
-    def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
-        """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.
-
-        The steps back grow, because the beginning is seldom far. A day that cannot be had makes
-        them small again: what is wanted may lie after it.
-        """
-        earliest, step = day - LONGEST_LOOK_BACK, DAY
-        asked_for = sorted(CLOCK_CODES.union(codes))
-        while day > earliest:
-            first = max(day - step, earliest)
-            try:
-                log_before = self._log(first, day - DAY, asked_for, codes, Counter())
-                found = list(entries_of(log_before, *codes))
-            except TconnectsyncError as error:
-                if error.fatal:
-                    raise
-                if step == DAY:
-                    self._say_once(_gap(first, error))
-                    return None
-                step = DAY
-                continue
-            if found:
-                return {found[-1].code: found[-1:]}
-            day, step = first, 2 * step
-        return {}
-
     def _say_once(self, sentence: str) -> None:
         if sentence and sentence not in self._said:
             self._said.add(sentence)
             log.warning(sentence)
-
-
-def _gap(day: date, error: TconnectsyncError) -> str:
-    return (
-        f"What the pump did on {day} cannot be had. {str(error).removesuffix('.')}. A suspension, "
-        "sleep or exercise that began then or earlier and lasted for more than a day is left out. "
-        f"When it works again, get it with --start-date {day} and --end-date of its last day."
-    )

@@ -11,6 +11,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
+from tconnectsync.sources import PumpSpan
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code
 from tconnectsync.sources.tandemsource.logfile import read_log
@@ -56,6 +57,10 @@ class LogFile:
         """What the log covers."""
         instants = [entry.at for entries in self._log.values() for entry in entries]
         return TimeRange(min(instants), max(instants) + timedelta(seconds=1))
+
+    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+        """Return nothing: a log does not say which pump wrote it."""
+        return []
 
     def read(self, wanted: TimeRange) -> LogReader:
         """Return a reader for ``wanted``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
@@ -85,7 +86,7 @@ def choose(pumps: Sequence[Pump], serial: str, clock: PumpClock, now: datetime) 
     if not meant:
         raise ApiError(
             "The account has no pump with the serial number in PUMP_SERIAL_NUMBER. The pumps that "
-            f"it has end in: {', '.join(_shown(pump) for pump in pumps)}. Correct the number, or "
+            f"it has end in: {', '.join(ending(pump) for pump in pumps)}. Correct the number, or "
             f"set it to {AUTOMATIC} to sync the pump in use."
         )
     chosen = max(meant, key=recency)
@@ -101,6 +102,21 @@ def upload_mark(pump: Pump) -> int | None:
     if pump.uploaded is None and pump.newest is None:
         return None
     return _seconds(pump.uploaded) * PLACES + _seconds(pump.newest)
+
+
+def ending(pump: Pump) -> str:
+    """Return the end of a pump's serial number, by which people know it."""
+    return f"…{pump.serial[-4:]}"
+
+
+def named(pump: Pump) -> str:
+    """Return what people call a pump, such as ``t:slim X2 …0042``."""
+    return f"{pump.model} {ending(pump)}".strip()
+
+
+def mark(pump: Pump) -> str:
+    """Return a name that a pump keeps from run to run and that says nothing about it."""
+    return sha256(pump.assignment_id.encode()).hexdigest()[:16]
 
 
 def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
@@ -123,8 +139,8 @@ def _silence(pump: Pump, active: Pump, clock: PumpClock, now: datetime) -> str:
         return ""
     since = f"has sent nothing since {clock.day(last)}" if last else "has never sent anything"
     return (
-        f"The pump with the serial number in PUMP_SERIAL_NUMBER ({_shown(pump)}) {since}, but "
-        f"another one of the account ({_shown(active)}) is in use. If that is your pump now, "
+        f"The pump with the serial number in PUMP_SERIAL_NUMBER ({ending(pump)}) {since}, but "
+        f"another one of the account ({ending(active)}) is in use. If that is your pump now, "
         "change PUMP_SERIAL_NUMBER."
     )
 
@@ -137,10 +153,6 @@ def _newest(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
     """Return the instant of a pump's newest event, ``None`` if it has none that can be."""
     at = clock.instant(pump.newest) if pump.newest else None
     return at if at and at <= now + AHEAD else None
-
-
-def _shown(pump: Pump) -> str:
-    return f"…{pump.serial[-4:]}"
 
 
 def _number(serial: str) -> str:

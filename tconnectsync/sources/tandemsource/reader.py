@@ -15,6 +15,7 @@ from tconnectsync.domain.events import (
     Notice,
     Reading,
 )
+from tconnectsync.sources import Remark
 from tconnectsync.sources.once import Once
 from tconnectsync.sources.tandemsource import basals, boluses, modes, notices, sensor, status
 from tconnectsync.sources.tandemsource.entries import Log, joined
@@ -60,6 +61,7 @@ class LogReader:
     ) -> None:
         skipped: Counter[str] = Counter()
         self.skipped = skipped
+        self.remarks: list[Remark] = []
         self._log = Once(lambda: fetch(skipped))
         self._before = before
         self._since = since

@@ -26,6 +26,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.sources import PumpSpan, Remark
 from tconnectsync.sources.once import Once
 from tconnectsync.sources.tconnect.basals import (
     DELIVERIES,
@@ -61,6 +62,10 @@ class TConnectSource:
         self._clock = clock
         self._serial = serial
 
+    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+        """Return nothing: t:connect does not tell which pump did what."""
+        return []
+
     def read(self, wanted: TimeRange) -> TConnectReader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
         return TConnectReader(self._api, self._clock, wanted)
@@ -95,6 +100,7 @@ class TConnectReader:
         last = clock.day(wanted.end - timedelta(microseconds=1))
         beyond = clock.day(wanted.end)
         self.skipped: Counter[str] = Counter()
+        self.remarks: list[Remark] = []
         self._clock = clock
         self._from = wanted.start
         self._until = wanted.end

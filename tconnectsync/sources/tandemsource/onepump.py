@@ -1,0 +1,113 @@
+"""The log of one pump on Tandem Source, from which everything is read.
+
+Contracts tandem-source-api §4 and tandem-source-processing. The log of a range is fetched once,
+whatever is wanted of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from tconnectsync.api import TConnectApi
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.logclock import LogClock
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
+from tconnectsync.sources.tandemsource.pumps import Pump
+from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
+from tconnectsync.sources.tandemsource.records import records_of
+
+DAY = timedelta(days=1)
+SOMEWHAT = timedelta(hours=6)
+"""How long before a range something must have ended to be of no interest."""
+
+
+@dataclass(frozen=True)
+class OnePump:
+    """Reads the log of one pump.
+
+    ``pump`` returns the pump, and is called when its log is asked for. ``used`` are the codes of
+    the entries that something is made of, ``codes`` those that are asked for (``None``: all).
+    ``say`` is given sentences for the log, each as often as it comes up.
+    """
+
+    api: TConnectApi
+    clock: PumpClock
+    pump: Callable[[], Pump]
+    used: frozenset[int]
+    codes: Sequence[int] | None
+    ignore_zero_basals: bool
+    now: Callable[[], datetime]
+    say: Callable[[str], None]
+
+    def read(self, wanted: TimeRange) -> LogReader:
+        """Return a reader for ``wanted``; nothing is fetched yet.
+
+        It gets the log of the range and a day around it, because the cloud goes by the pump's wall
+        clock, which may be off by a journey.
+        """
+        first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
+        return LogReader(
+            lambda skipped: self._log(first, last, self.codes, self.used, skipped),
+            before=lambda codes: self._last_before(first, codes),
+            since=wanted.start - SOMEWHAT,
+            ignore_zero_basals=self.ignore_zero_basals,
+        )
+
+    def _log(
+        self,
+        first: date,
+        last: date,
+        codes: Iterable[int] | None,
+        used: Container[int],
+        skipped: Counter[str],
+    ) -> Log:
+        """Return what the pump's log says from one day to another, inclusive."""
+        pump = self.pump()
+        payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes)
+        records = records_of(payload["events"], used, skipped)
+        changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
+        del payload
+        clock = LogClock(
+            self.clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
+        )
+        self.say(clock.disagreement)
+        return by_code(records, clock, self.now())
+
+    def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
+        """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.
+
+        The steps back grow, because the beginning is seldom far. A day that cannot be had makes
+        them small again: what is wanted may lie after it.
+        """
+        earliest, step = day - LONGEST_LOOK_BACK, DAY
+        asked_for = sorted(CLOCK_CODES.union(codes))
+        while day > earliest:
+            first = max(day - step, earliest)
+            try:
+                log_before = self._log(first, day - DAY, asked_for, codes, Counter())
+                found = list(entries_of(log_before, *codes))
+            except TconnectsyncError as error:
+                if error.fatal:
+                    raise
+                if step == DAY:
+                    self.say(_gap(first, error))
+                    return None
+                step = DAY
+                continue
+            if found:
+                return {found[-1].code: found[-1:]}
+            day, step = first, 2 * step
+        return {}
+
+
+def _gap(day: date, error: TconnectsyncError) -> str:
+    return (
+        f"What the pump did on {day} cannot be had. {str(error).removesuffix('.')}. A suspension, "
+        "sleep or exercise that began then or earlier and lasted for more than a day is left out. "
+        f"When it works again, get it with --start-date {day} and --end-date of its last day."
+    )
