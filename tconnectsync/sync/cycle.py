@@ -39,6 +39,8 @@ it was. Nightscout compares times as text: one that an older program left with a
 MOVED = timedelta(minutes=1)
 """By how much a treatment moves at least where the pump's clock is known better now."""
 DAY = timedelta(days=1)
+LONGEST_WINDOW = timedelta(days=28)
+"""Windows in which treatments move become one up to this length."""
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -54,8 +56,6 @@ class _Run:
     """When our newest stored treatment of a type was, before this run wrote any."""
     features: list[str]
     """Those that go on; the others failed and wait."""
-    tried: dict[TimeRange, _Window] = field(default_factory=dict)
-    """Windows that were read already, and are to be written after earlier ones."""
 
 
 @dataclass
@@ -73,7 +73,6 @@ class _Window:
     before: Plan = field(default_factory=Plan)
     """The plan of the window before."""
     outcome: Outcome = field(default_factory=Outcome)
-    events: Events | None = None
     plan: Plan = field(default_factory=Plan)
 
     @property
@@ -169,35 +168,41 @@ class Cycle:
         return work.outcome
 
     def _first_window(self, run: _Run, earliest: datetime | None) -> _Window:
-        """Plan the first window, and put others before it as long as treatments move there.
+        """Plan the first window, and begin earlier as long as treatments move at its beginning.
 
-        The earliest is written first: a run that breaks off then leaves what shows the next one
-        that it has to go back as well.
+        Two windows become one, so that no treatment moves to where another one still stands that
+        is to move as well. The earliest is written first: a run that breaks off then leaves what
+        shows the next one that it has to go back as far.
         """
         work = self._planned(run.chunks[0], run, Plan())
         while work.is_moving_at_its_beginning:
-            start = work.range.start
+            start, end = work.range.start, work.range.end
             if earliest is None or start <= earliest:
                 work.outcome.moved_before = start
                 break
             first = self.clock.midnight(self.clock.day(start) - self.source.window_days * DAY)
-            run.tried[work.range] = work
-            run.chunks.insert(0, TimeRange(max(first, earliest), start))
+            first = max(first, earliest)
+            if end - first <= LONGEST_WINDOW:
+                run.chunks[0] = TimeRange(first, end)
+            else:
+                run.chunks.insert(0, TimeRange(first, start))
             work = self._planned(run.chunks[0], run, Plan())
         return work
 
     def _planned(self, window: TimeRange, run: _Run, before: Plan) -> _Window:
         """Read a window, unless that is done, and return it with what is to be written."""
         is_first, is_last = window == run.chunks[0], window == run.chunks[-1]
-        work = run.tried.pop(window, None) or _Window(
-            window, self.source.read(window), run.newest, shown=window
-        )
         since = window.start - (run.look_back if is_first else timedelta(0))
-        work.shown = TimeRange(since, window.end)
-        work.until = LATEST if is_last else window.end
-        work.before = before
+        work = _Window(
+            window,
+            self.source.read(window),
+            run.newest,
+            shown=TimeRange(since, window.end),
+            until=LATEST if is_last else window.end,
+            before=before,
+        )
         with work.outcome.noting((window, run.features), rest=self._rest(window, run)):
-            replace(self, features=run.features)._plan(work)
+            work.plan = replace(self, features=run.features)._plan(work)
         return work
 
     def _rest(self, window: TimeRange, run: _Run) -> Work:
@@ -217,22 +222,21 @@ class Cycle:
             left.remove(feature)
         outcome.skipped.update(reader.skipped - counted)
 
-    def _plan(self, work: _Window) -> None:
-        """Find out what to write for one window."""
-        if work.events is None:
-            work.events = gather(
-                self.source,
-                work.reader,
-                work.range,
-                self.features,
-                clock=self.clock,
-                now=self.now(),
-                outcome=work.outcome,
-            )
-        plan = self._treatments(work.events, work)
+    def _plan(self, work: _Window) -> Plan:
+        """Return what to write for one window."""
+        events = gather(
+            self.source,
+            work.reader,
+            work.range,
+            self.features,
+            clock=self.clock,
+            now=self.now(),
+            outcome=work.outcome,
+        )
+        plan = self._treatments(events, work)
         if "CGM" in self.features:
-            plan = self._with_entries(plan, work.events["readings"], work.range, work.outcome)
-        work.plan = plan
+            plan = self._with_entries(plan, events["readings"], work.range, work.outcome)
+        return plan
 
     def _carry_out(self, work: _Window) -> None:
         """Write what was planned for one window."""
