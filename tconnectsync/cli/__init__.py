@@ -25,7 +25,7 @@ from tconnectsync.cli.report import (
     say,
     say_what_was_done,
 )
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.errors import ConfigError, PumpChoiceError, TconnectsyncError
 
 if TYPE_CHECKING:
     from tconnectsync.cli.turns import Turns
@@ -121,6 +121,8 @@ def _sync(options: argparse.Namespace, settings: Settings) -> int:
         outcome = _sync_range(options, settings, cycle, memory, file)
     else:
         outcome = _sync_last_days(options, settings, cycle, memory)
+    if isinstance(outcome.ended_by, PumpChoiceError):
+        raise outcome.ended_by
     return report(outcome, options, cycle.clock)
 
 
@@ -143,6 +145,7 @@ def _sync_range(
     _announce(wanted, options, cycle)
     outcome = Outcome()
     with outcome.noting((wanted, options.features), rest=(wanted, options.features)):
+        cycle.source.pumps(wanted)
         memory.add(left_behind(options, settings, cycle, wanted))
         outcome = cycle.run(wanted, progress)
     memory.add(outcome.unfinished)
@@ -154,12 +157,16 @@ def _sync_last_days(
 ) -> Outcome:
     """Sync up to now, and what earlier runs have left undone."""
     from tconnectsync.cli.reach import reaching_back
+    from tconnectsync.sync.outcome import Outcome
 
     wanted = reaching_back(options, settings, cycle, memory.since(options.features))
     _announce(wanted, options, cycle)
     # Should this run break off, the next one begins where it began.
     memory.add(dict.fromkeys(options.features, wanted.start))
-    outcome = cycle.run(wanted, progress, in_order=True)
+    outcome = Outcome()
+    with outcome.noting((wanted, options.features), rest=(wanted, options.features)):
+        cycle.source.pumps(wanted)
+        outcome = cycle.run(wanted, progress, in_order=True)
     memory.settle(options.features, outcome.unfinished)
     return outcome
 
@@ -233,11 +240,12 @@ def check_login(options: argparse.Namespace) -> int:
         wanted = last_days(options.days or 1, check.started)
     else:
         wanted = date_range(options.start_date, options.end_date, check.clock, check.started)
-    failed = 0
+    failed: list[int] = []
     for result in check.run(wanted):
         put_out(str(result))
-        failed += result.state is State.FAILED
-    put_out(f"{failed or 'None'} of the steps failed.")
+        if result.state is State.FAILED:
+            failed.append(result.exit_code)
+    put_out(f"{len(failed) or 'None'} of the steps failed.")
     try:
         path = check.save_report(wanted, Path.cwd())
     except OSError as error:
@@ -248,7 +256,7 @@ def check_login(options: argparse.Namespace) -> int:
         "far as we know them. Read through it before you share it"
         + ("." if check.owner_known else "; Tandem did not tell the names to hide.")
     )
-    return 1 if failed else 0
+    return max(failed, default=0)
 
 
 def _moving_cycle(
