@@ -229,25 +229,28 @@ def after_change(life: PumpHistory, change: PumpChange) -> PumpHistory:
 
 def change_pumps(
     life: PumpHistory,
-    change: PumpChange,
-    *,
+    *changes: PumpChange,
     zone: ZoneInfo,
-    serials: tuple[str, str] = (str(SERIAL_NUMBER), OTHER_SERIAL),
-    first_numbers: tuple[int, int] = (FIRST_NUMBER, 3),
-) -> tuple[SimulatedPump, SimulatedPump]:
-    """Return the old and the new pump of a person whose life goes on from one to the other."""
-    old = SimulatedPump(
-        before_change(life, change),
-        zone=zone,
-        serial=serials[0],
-        first_number=first_numbers[0],
-        ended=change.at + change.in_drawer,
-    )
-    new = SimulatedPump(
-        after_change(life, change),
-        zone=zone,
-        serial=serials[1],
-        first_number=first_numbers[1],
-        began=change.at + _MINUTE,
-    )
-    return old, new
+    serials: Sequence[str] = (str(SERIAL_NUMBER), OTHER_SERIAL, "90213003", "90214004"),
+    first_numbers: Sequence[int] = (FIRST_NUMBER, 3, 3, 3),
+) -> list[SimulatedPump]:
+    """Return the pumps of a person whose life goes on from one to the next, in their order."""
+    found = []
+    began = datetime.min
+    for number in range(len(changes) + 1):
+        change = changes[number] if number < len(changes) else None
+        history = before_change(life, change) if change else life
+        ended = change.at + change.in_drawer if change else datetime.max
+        found.append(
+            SimulatedPump(
+                history,
+                zone=zone,
+                serial=serials[number],
+                first_number=first_numbers[number],
+                began=began,
+                ended=ended,
+            )
+        )
+        if change:
+            life, began = after_change(life, change), change.at + _MINUTE
+    return found

@@ -100,7 +100,8 @@ class PumpsReader:
         """Return the basal segments, each as far as its pump claims its time."""
         found = self._distinct("basals")
         if self._is_alone():
-            return [basal for _, events in found for basal in events]
+            told = [basal for _, events in found for basal in events]
+            return sorted(told, key=attrgetter("start"))
         of_interest = [
             (part, [basal for basal in events if basal.ends >= self._since])
             for part, events in found
@@ -333,8 +334,10 @@ class PumpsReader:
         return found
 
     def _first_day_for(self, since: datetime) -> date:
-        """Return the first day of the logs that tell of an instant, and of the day before it."""
-        return min(self._first_day, self._clock.day(since + SOMEWHAT) - DAY)
+        """Return the first day of the logs that show whose basal counts from an instant on."""
+        if since >= self._clock.midnight(self._first_day):
+            return self._first_day
+        return self._clock.day(since) - DAY
 
     def _look_back(
         self, shown: list[list[Sign]], since: datetime, unknown: Sequence[Pump]
