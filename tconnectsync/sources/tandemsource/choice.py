@@ -77,7 +77,7 @@ class Chooser:
     """
 
     clock: PumpClock
-    serial: str
+    serial: str = field(repr=False)
     catch_up: timedelta
     now: datetime
     overlaps: Overlaps

@@ -193,7 +193,7 @@ def named(pump: Pump) -> str:
 
 def mark(pump: Pump) -> str:
     """Return a name that a pump keeps from run to run and that says nothing about it."""
-    return sha256(pump.assignment_id.encode()).hexdigest()[:16]
+    return sha256(pump.assignment_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
