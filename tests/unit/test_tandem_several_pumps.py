@@ -17,6 +17,7 @@ from tconnectsync.demo.history import (
     midnight,
 )
 from tconnectsync.demo.person import live
+from tconnectsync.demo.tandemsource.log import PumpLog
 from tconnectsync.demo.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
 from tconnectsync.demo.tconnect.pages import SETTINGS
 from tconnectsync.domain.events import Basal, NoticeKind
@@ -39,6 +40,7 @@ from tests.support.accounts import (
 from tests.support.story import NEW_YORK
 
 LIFE = live(FIRST, 6, seed=3)
+SERIALS = ("90210042", "90211717")
 CHANGE = PumpChange(wall(2, hours=11, minutes=7))
 RUNNING = replace(CHANGE, left_running=True)
 
@@ -305,14 +307,10 @@ def test_equal_numbers_at_one_time_are_two_events() -> None:
     bolus = BolusRecord(1001, wall(1, hours=9), wall(1, hours=9, minutes=2), 2.0, 2.0)
     twin = replace(LIFE, basal=(), boluses=[bolus], suspensions=(), activities=(), site_changes=())
     twin = replace(twin, readings=(), finger_sticks=(), days=2)
-    pumps = [
-        SimulatedPump(twin, zone=ZONE, first_number=500, began=wall(0, hours=hours))
-        for hours in (0, 1)
-    ]
-    pumps[1].serial_number, pumps[1].assignment_id = "90211717", "another"
-    entries = {entry.number: entry for entry in pumps[0].log_of_pump.entries}
-    for entry in pumps[1].log_of_pump.entries:
-        assert entries[entry.number].wall == entry.wall
+    first, second = (SimulatedPump(twin, zone=ZONE, serial=serial) for serial in SERIALS)
+    later = [entry for entry in first.log_of_pump.entries if entry.at >= wall(0, hours=1)]
+    second.log_of_pump = PumpLog(later)
+    pumps = [first, second]
     source = Account(*pumps).source(wall(2))
     boluses = source.read(span(1, 2)).boluses()
     assert bolus_units(boluses) == 4
@@ -411,6 +409,25 @@ def test_what_a_shorter_range_may_bring_is_asked_for_again_first() -> None:
     reader = source.read(span(2, 3))
     assert reader.boluses()
     assert len(reader.remarks) == 1
+
+
+def test_where_it_is_not_known_which_pump_was_worn_before_nothing_is_taken_back() -> None:
+    two = quiet_account()
+    old, _ = two.pumps
+    source = two.source(wall(7))
+    source.pumps(span(4.6, 5))
+    source.read(span(4.6, 5)).boluses()
+    asked = len(two.asked)
+    two.failing[old.serial_number] = ApiError("Nothing usable", 500)
+    window = span(4.6, 5)
+    reader = source.read(window)
+    with pytest.raises(ApiError, match="Nothing usable"):
+        # Its log touches the range's margin; with the range of one day the other's is shown.
+        source.read(span(4.2, 5.5)).basals()
+    basals = reader.basals()
+    assert len(two.asked) > asked
+    assert not any(basal.cut for basal in basals)
+    assert [remark.heals for remark in reader.remarks] == [True]
 
 
 def test_where_no_pump_answers_the_part_fails() -> None:

@@ -106,7 +106,7 @@ def pump_log(history: PumpHistory, clocks: Clocks, *, first_number: int = FIRST_
 def _numbered(happenings: Sequence[Happening], clocks: Clocks, first_number: int) -> list[LogEntry]:
     steps = partial(Random("sequence numbers").choice, _STEPS)
     changes = iter(clocks.changes)
-    number, entries = first_number, []
+    number, entries = FIRST_NUMBER, []
     for it in happenings:
         wall = _new_date(next(changes)) if it.code == 14 else clocks.wall(it.at)
         entries.append(LogEntry(number, it.code, it.at, wall, it.properties, it.record))

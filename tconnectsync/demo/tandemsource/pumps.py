@@ -81,8 +81,10 @@ class SimulatedPump:
         self.settings = SETTINGS
         """What the pump is set to, mg/dL; replace it to change a profile."""
         self.clocks = Clocks(midnight(history.first_day), zone, clock_changes)
-        entries = pump_log(history, self.clocks, first_number=first_number).entries
-        self.log_of_pump = PumpLog([e for e in entries if began <= e.at <= ended])
+        whole = pump_log(history, self.clocks).entries
+        entries = [entry for entry in whole if began <= entry.at <= ended]
+        ahead = entries[0].number - first_number if entries else 0
+        self.log_of_pump = PumpLog([replace(it, number=it.number - ahead) for it in entries])
 
     @property
     def until(self) -> datetime:

@@ -7,12 +7,12 @@ and order of log numbers; everything of all of them is kept, but for basal that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
@@ -28,36 +28,16 @@ from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources import Remark
 from tconnectsync.sources.once import Once
 from tconnectsync.sources.tandemsource import basals as basals_of_log
-from tconnectsync.sources.tandemsource.claims import (
-    EVER,
-    Sign,
-    Turn,
-    claimed,
-    owns_since,
-    signs,
-    turns,
-)
-from tconnectsync.sources.tandemsource.onepump import DAY, SOMEWHAT, OnePump
+from tconnectsync.sources.tandemsource.claims import claimed, owns_since
+from tconnectsync.sources.tandemsource.onepump import SOMEWHAT, OnePump
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
-    first_instant,
-    last_instant,
     mark,
     named,
     newest_first,
     touches,
 )
-from tconnectsync.sources.tandemsource.reader import LogReader
-
-
-class Part(NamedTuple):
-    """A pump that is read for a range."""
-
-    pump: Pump
-    number: int
-    """Counts the pumps of the person in the order in which their logs begin."""
-    one: OnePump
-    reader: LogReader
+from tconnectsync.sources.tandemsource.worn import Claims, Part, PumpLogs, in_order, numbers_of
 
 
 class PumpsReader:
@@ -87,11 +67,10 @@ class PumpsReader:
         self._clock = clock
         self._now = now
         self._open_log = open_log
-        self._first_day = clock.day(wanted.start) - DAY
         self._since = wanted.start - SOMEWHAT
         self._pumps = Once(lambda: in_order(pumps(), clock))
         self._parts = Once(self._open)
-        self._turns = Once(lambda: self._turns_from(self._since))
+        self._claims = Once(lambda: self._claims_from(self._since))
         self._notes = Once(remarks)
         self._holes: dict[str, Remark] = {}
         """What cannot be had, by the pump."""
@@ -108,14 +87,13 @@ class PumpsReader:
         ]
         earliest = min((b.start for _, events in of_interest for b in events), default=self._since)
         # A suspension may have begun days ago.
-        is_older = self._first_day_for(earliest) < self._first_day
-        taken, own = self._turns_from(earliest) if is_older else self._turns()
+        claims = self._claims_from(earliest) if earliest < self._since else self._claims()
         left = [
             basal
             for part, events in of_interest
-            for basal in claimed(events, own[part.number], part.number, taken)
+            for basal in claimed(events, claims.signs[part.number], part.number, claims.turns)
         ]
-        if self._holes:
+        if claims.are_uncertain:
             # Whose time it was is not known there; what is stored stays.
             left = [basal for basal in left if not basal.cut]
         self._collect()
@@ -166,14 +144,14 @@ class PumpsReader:
         pumps = self._pumps()
         if self._is_alone():
             return newest_first(pumps, self._clock, self._now)[0]
-        taken, own = self._turns()
-        numbers = _numbers(pumps)
-        shown = [pump for pump in pumps if numbers[pump.assignment_id] == taken[-1].pump]
-        return newest_first(shown if any(own) else pumps, self._clock, self._now)[0]
+        claims, numbers = self._claims(), numbers_of(pumps)
+        last = claims.turns[-1].pump
+        shown = [pump for pump in pumps if numbers[pump.assignment_id] == last]
+        return newest_first(shown if any(claims.signs) else pumps, self._clock, self._now)[0]
 
     def shown(self) -> Pump | None:
         """Return the pump in use if its log was read and shows it."""
-        if not self._turns.asked or self._is_alone() or not any(self._turns()[1]):
+        if not self._claims.asked or self._is_alone() or not any(self._claims().signs):
             return None
         return self.worn()
 
@@ -181,7 +159,7 @@ class PumpsReader:
 
     def _open(self) -> list[Part]:
         pumps = self._pumps()
-        numbers = _numbers(pumps)
+        numbers = numbers_of(pumps)
         found = []
         for pump in pumps:
             if touches(pump, self.wanted, self._clock, self._now):
@@ -200,12 +178,16 @@ class PumpsReader:
         def is_worth_it(codes: Sequence[int]) -> bool:
             if self._is_alone() or not set(codes) <= set(basals_of_log.CODES):
                 return True
-            return owns_since(self._turns()[0], number, self._since)
+            return owns_since(self._claims().turns, number, self._since)
 
         return is_worth_it
 
+    def _claims_from(self, since: datetime) -> Claims:
+        logs = PumpLogs(self.wanted, self._clock, self._now, self._pumps(), self._parts())
+        return logs.claims_from(since, self._open_log, self._note_unknown)
+
     def _is_alone(self) -> bool:
-        return len(set(_numbers(self._pumps()).values())) < 2
+        return len(set(numbers_of(self._pumps()).values())) < 2
 
     def _in_use(self) -> list[Part]:
         if self._is_alone():
@@ -270,6 +252,14 @@ class PumpsReader:
         is_one_day = self._clock.day(self.wanted.start) == last
         return isinstance(error, ApiError) and error.shorter_may_help and not is_one_day
 
+    def _note_unknown(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
+        """Note that the signs of a pump cannot be had.
+
+        Where its log of the range fails, asking for shorter ranges may come first.
+        """
+        if not (in_range and self._is_divisible(error)):
+            self._note_hole(pump, error)
+
     def _note_hole(self, pump: Pump, error: TconnectsyncError) -> None:
         day = self._clock.day
         first, last = day(self.wanted.start), day(self.wanted.end - timedelta(microseconds=1))
@@ -297,113 +287,3 @@ class PumpsReader:
                     for it in part.reader.remarks
                 ),
             ]
-
-    # -- signs ---------------------------------------------------------------------------------
-
-    def _turns_from(self, since: datetime) -> tuple[list[Turn], list[list[Sign]]]:
-        """Return whose basal counts from an instant on, and the signs of each pump."""
-        pumps = self._pumps()
-        numbers = _numbers(pumps)
-        shown: list[list[Sign]] = [[] for _ in set(numbers.values())]
-        unknown = []
-        for pump in pumps:
-            try:
-                shown[numbers[pump.assignment_id]] += self._signs_of(pump, since)
-            except TconnectsyncError as error:
-                if error.fatal:
-                    raise
-                if not self._is_divisible(error):
-                    self._note_hole(pump, error)
-                unknown.append(pump)
-        unknown += self._look_back(shown, since, unknown)
-        for pump in unknown:
-            shown = self._as_if_always_worn(pump, numbers[pump.assignment_id], shown)
-        for found in shown:
-            found.sort()
-        return turns(shown, 0), shown
-
-    def _signs_of(self, pump: Pump, since: datetime) -> list[Sign]:
-        """Return the signs in the log of the range, and from an instant before that on."""
-        part = next((it for it in self._parts() if it.pump is pump), None)
-        found = signs(part.reader.log()) if part else []
-        first = self._first_day_for(since)
-        earlier = TimeRange(since, self.wanted.start)
-        if first < self._first_day and touches(pump, earlier, self._clock, self._now):
-            one = part.one if part else self._open_log(pump)
-            found += signs(one.signs_log(first, self._first_day - DAY))
-        return found
-
-    def _first_day_for(self, since: datetime) -> date:
-        """Return the first day of the logs that show whose basal counts from an instant on."""
-        if since >= self._clock.midnight(self._first_day):
-            return self._first_day
-        return self._clock.day(since) - DAY
-
-    def _look_back(
-        self, shown: list[list[Sign]], since: datetime, unknown: Sequence[Pump]
-    ) -> list[Pump]:
-        """Add the last sign before an instant, of whichever pump; return those that fail to tell.
-
-        The pumps that were in use last are asked first, so that the others need not be.
-        """
-        numbers = _numbers(self._pumps())
-        first = self._first_day_for(since)
-        known_from = self._clock.midnight(first)
-        best = max((it.at for found in shown for it in found if it.at <= since), default=EVER)
-        read = [part.pump for part in self._parts()]
-        failed = []
-
-        def last(pump: Pump) -> datetime:
-            return last_instant(pump, self._clock, self._now) or self._now
-
-        for pump in sorted(self._pumps(), key=last, reverse=True):
-            unseen_until = min(last(pump), known_from) if pump in read else last(pump)
-            if pump in unknown or unseen_until <= best:
-                continue
-            day = min(first, self._clock.day(last(pump)) + 2 * DAY)
-            began = max(best, first_instant(pump, self._clock) or EVER)
-            try:
-                earlier = self._open_log(pump).last_signs(
-                    day, None if began == EVER else self._clock.day(began) - DAY
-                )
-            except TconnectsyncError as error:
-                if error.fatal:
-                    raise
-                self._note_hole(pump, error)
-                failed.append(pump)
-                continue
-            shown[numbers[pump.assignment_id]] += signs(earlier)
-            best = max([best, *(sign.at for sign in signs(earlier))])
-        return failed
-
-    def _as_if_always_worn(
-        self, pump: Pump, number: int, shown: list[list[Sign]]
-    ) -> list[list[Sign]]:
-        """Return the signs as if a pump whose log cannot be had claimed all of its time.
-
-        So no other pump's basal is shown where it may have gone nowhere.
-        """
-        first = first_instant(pump, self._clock) or EVER
-        last = last_instant(pump, self._clock, self._now) or self._now
-        left = [
-            [sign for sign in found if other == number or not first <= sign.at <= last]
-            for other, found in enumerate(shown)
-        ]
-        left[number].append(Sign(first, ""))
-        return left
-
-
-def in_order(pumps: Iterable[Pump], clock: PumpClock) -> list[Pump]:
-    """Return pumps in the order in which their logs begin; those of which it is unknown last."""
-
-    def began(pump: Pump) -> tuple[bool, datetime, str]:
-        first = first_instant(pump, clock)
-        return first is None, first or EVER, mark(pump)
-
-    return sorted(pumps, key=began)
-
-
-def _numbers(pumps: Sequence[Pump]) -> dict[str, int]:
-    """Return the number of each pump; one that was assigned anew keeps it."""
-    serials = list(dict.fromkeys(pump.serial for pump in pumps))
-    return {pump.assignment_id: serials.index(pump.serial) for pump in pumps}
