@@ -17,7 +17,7 @@ from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import LoginError, TconnectsyncError
-from tconnectsync.sources.tandemsource import ASKED_FOR, basals, boluses, modes, notices, sensor
+from tconnectsync.sources.tandemsource import ASKED_FOR, basals, doses, modes, notices, sensor
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
@@ -33,7 +33,7 @@ Dated = tuple[datetime, Record]
 
 KINDS = {
     "basals": (basals.DELIVERY,),
-    "boluses": (boluses.IMMEDIATE, boluses.EXTENDED),
+    "boluses": (doses.IMMEDIATE, doses.EXTENDED),
     "readings": sensor.SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
     "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),

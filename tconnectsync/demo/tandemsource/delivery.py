@@ -166,7 +166,8 @@ def _insulin_left(history: PumpHistory, meter: BasalMeter, at: datetime) -> int:
     for change in history.site_changes:
         if change.part == "cartridge" and change.at < at:
             filled = change.at
-    boluses = sum(bolus.delivered for bolus in between(history.boluses, filled, at))
+    known = (bolus.as_of(at) for bolus in between(history.boluses, filled, at))
+    boluses = sum(bolus.delivered for bolus in known if bolus)
     return max(0, round(CARTRIDGE - boluses - (meter.by(at) - meter.by(filled))))
 
 

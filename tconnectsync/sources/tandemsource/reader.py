@@ -17,13 +17,13 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.sources import Remark
 from tconnectsync.sources.once import Once
-from tconnectsync.sources.tandemsource import basals, boluses, modes, notices, sensor, status
+from tconnectsync.sources.tandemsource import basals, boluses, doses, modes, notices, sensor, status
 from tconnectsync.sources.tandemsource.entries import Log, joined
 
 USED = frozenset(
     (
         *basals.CODES,
-        *boluses.CODES,
+        *doses.CODES,
         *modes.CODES,
         *notices.CODES,
         *sensor.CODES,
