@@ -344,7 +344,10 @@ class DeviceStatus:
     iob_at: datetime | None = None
     """When the pump noted ``iob``; ``None`` is ``at``."""
     reservoir_is_told: bool = True
-    """Whether the pump said so itself at ``at``, and it is not worked out from what it gave."""
+    """Whether the pump said so itself, and it is not worked out from what it gave since."""
+    reservoir_is_searched: bool = True
+    """Whether everything was tried that tells how much is left, so that a later status can go on
+    from there."""
 
 
 @dataclass(frozen=True, slots=True)
