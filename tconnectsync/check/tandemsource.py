@@ -24,7 +24,7 @@ from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.pumps import Pump, choose, ending, read_pumps
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.status import DAILY_BASAL
+from tconnectsync.sources.tandemsource.status import BATTERY
 
 DAY = timedelta(days=1)
 
@@ -41,7 +41,7 @@ KINDS = {
     "sleep and exercise": modes.CODES,
     "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
-    "battery": (DAILY_BASAL,),
+    "battery": BATTERY,
 }
 """What the entries of the log are about, by their codes."""
 REGULAR = ("basals", "boluses", "readings")

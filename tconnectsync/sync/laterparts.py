@@ -34,18 +34,26 @@ def settle_later_parts(
     named = {name: document for document in stored if (name := _name(document))}
     names = {want.identifier for want in wanted}
     strangers = [document for document in stored if _name(document) not in names]
-    wholes: dict[str, Document | None] = {}
+    # Where a window was read in parts, not each part of the log went on to the end of a bolus.
+    ended = {want.piece.since: want.piece for want in wanted if want.piece and want.piece.whole_key}
+    wholes = {
+        since: document
+        for since, piece in ended.items()
+        if (document := _whole(piece, strangers, named, wanted))
+    }
+    in_pieces = {identifier_of(piece.whole_key) for piece in ended.values()}
     left = []
     for want in wanted:
-        if want.piece and want.piece.whole_key:
-            key = want.piece.whole_key
-            if key not in wholes:
-                wholes[key] = _whole(want.piece, strangers, named, wanted)
-            if wholes[key] is None:
+        if want.piece:
+            if want.piece.since not in wholes:
                 left.append(want)
-        elif not (want.whole_since and want.identifier not in named and _has_pieces(want, stored)):
+        elif not want.whole_since:
             left.append(_as_it_stands(want, named))
-    return left, [document for document in wholes.values() if document]
+        elif want.identifier not in in_pieces and (
+            want.identifier in named or not _has_pieces(want, stored)
+        ):
+            left.append(want)
+    return left, list(wholes.values())
 
 
 def _name(document: Mapping[str, Any]) -> str:

@@ -22,7 +22,8 @@ from tconnectsync.sync.alarms import without_young
 from tconnectsync.sync.plan import make_plan
 from tests.support.log_story import delivered, entry, log, nothing_new, request, slowly_delivered
 from tests.support.pump_story import as_log, entries_of_history
-from tests.support.story import Site, at, wanted
+from tests.support.story import Site, at, extended_part, wanted
+from tests.support.story import bolus as story_bolus
 
 FIRST = date(2024, 6, 3)
 MINUTE = timedelta(minutes=1)
@@ -414,6 +415,29 @@ def test_pieces_that_stand_are_not_joined_by_the_whole() -> None:
     plan = synced(site, wanted(*read(unread)), end)
     assert (plan.create, plan.update) == ([], [])
     assert site.stored == before
+
+
+def test_a_window_that_was_read_in_parts_shows_nothing_twice() -> None:
+    whole = log(*whole_story())
+    begins = {code: [each for each in found if each.at < at(100)] for code, found in whole.items()}
+    ends = {code: [each for each in found if each.at >= at(60)] for code, found in whole.items()}
+    parts = [wanted(*read(part)) for part in (begins, ends, whole)]
+    site = Site()
+    synced(site, [want for part in parts for want in part], at(500))
+    assert insulin_by(site.stored, at(500)) == pytest.approx(8.0)
+    again = make_plan([want for part in reversed(parts) for want in part], site.stored)
+    assert (again.create, again.update) == ([], [])
+    filled = Site(as_a_whole())
+    synced(filled, [want for part in parts for want in part], at(500))
+    assert insulin_by(filled.stored, at(500)) == pytest.approx(8.0)
+
+
+def test_a_whole_from_t_connect_does_not_join_the_pieces() -> None:
+    site = Site()
+    synced(site, wanted(*read(log(*whole_story()))), at(500))
+    of_the_other = story_bolus(0, 2.0, extended=extended_part(182, 6.0))
+    plan = synced(site, wanted(of_the_other), at(501))
+    assert (plan.create, plan.update) == ([], [])
 
 
 def test_a_piece_that_somebody_edited_stays_and_the_others_with_it() -> None:

@@ -24,6 +24,7 @@ from tconnectsync.sources.tandemsource.doses import (
     REQUESTS,
     RUNNING,
     STARTED,
+    STARTS,
     Dose,
     Given,
     doses,
@@ -102,7 +103,7 @@ def _now(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[B
     if begun and last and known_until - begun.at > SOON:
         # The later part has begun, so all of the other has been given.
         told, status = Given(begun.at, now_part(dose), last.sequence), COMPLETED
-    elif not is_late or dose.first(EXTENDED):
+    elif not is_late or dose.first(EXTENDED) or not (over or dose.first(*STARTS)):
         return
     elif last and last.milliunits:
         told = last._replace(milliunits=now_part(dose))

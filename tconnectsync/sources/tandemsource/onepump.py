@@ -15,9 +15,10 @@ from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.tandemsource import basals, doses, status
+from tconnectsync.sources.tandemsource import basals, doses, reservoir
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
+from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.records import records_of
@@ -26,7 +27,9 @@ DAY = timedelta(days=1)
 DAYS_FOR_STATUS = 3
 """With the day before a range, that makes four days in which the pump may have told what is left of
 the insulin: a cartridge seldom lasts longer."""
-STATUS_CODES = frozenset((*status.CODES, *doses.CODES, *basals.CODES))
+STATUS_CODES = frozenset((*reservoir.CODES, *doses.CODES, *basals.CODES)).intersection(
+    WEB_APP_CODES
+)
 SOMEWHAT = timedelta(hours=6)
 """How long before a range something must have ended to be of no interest."""
 
