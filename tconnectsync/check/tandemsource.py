@@ -21,8 +21,8 @@ from tconnectsync.sources import cache_folder
 from tconnectsync.sources.tandemsource import (
     ASKED_FOR,
     basals,
-    boluses,
     claims,
+    doses,
     modes,
     notices,
     open_for_comparison,
@@ -47,7 +47,7 @@ from tconnectsync.sources.tandemsource.pumps import (
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.status import DAILY_BASAL
+from tconnectsync.sources.tandemsource.status import BATTERY
 
 DAY = timedelta(days=1)
 
@@ -56,7 +56,7 @@ Dated = tuple[datetime, Record]
 
 KINDS = {
     "basals": (basals.DELIVERY,),
-    "boluses": (boluses.IMMEDIATE, boluses.EXTENDED),
+    "boluses": (doses.IMMEDIATE, doses.EXTENDED),
     "readings": sensor.SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
     "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
@@ -64,7 +64,7 @@ KINDS = {
     "sleep and exercise": modes.CODES,
     "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
-    "battery": (DAILY_BASAL,),
+    "battery": BATTERY,
 }
 """What the entries of the log are about, by their codes."""
 REGULAR = ("basals", "boluses", "readings")

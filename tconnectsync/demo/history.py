@@ -97,12 +97,20 @@ class ExtendedPart:
     duration_minutes: int
     immediate_percent: int
     """How much of the whole bolus is given at once."""
+    pauses: tuple[tuple[datetime, datetime], ...] = ()
+    """When it stood still in between, in time order."""
 
     def as_of(self, moment: datetime) -> Self:
         """Return what was known at ``moment``, also before it started."""
         if self.end is None or moment >= self.end:
             return self
-        return replace(self, end=None, insulin=_share(self.insulin, self.start, self.end, moment))
+        # Taken together, what flows is one stretch.
+        end, known = (each - self._stood_still(each) for each in (self.end, moment))
+        return replace(self, end=None, insulin=_share(self.insulin, self.start, end, known))
+
+    def _stood_still(self, until: datetime) -> timedelta:
+        spans = (min(end, until) - min(start, until) for start, end in self.pauses)
+        return sum(spans, timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,9 @@ class BolusRecord:
     override: bool = False
     """The person asked for another amount than calculated."""
     extended: ExtendedPart | None = None
+    end_in_log: Literal["whole", "progress", "none"] = "whole"
+    """Whether the pump's own log tells how it ended: entirely, only in what it says of progress
+    (an extended part then just breaks off), or not at all."""
 
     @property
     def began(self) -> datetime:

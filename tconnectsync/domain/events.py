@@ -105,8 +105,31 @@ class ExtendedPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """Which piece of the later part of an extended bolus is meant, and how the whole is known.
+
+    Where a document shows the whole later part already, no piece of it is wanted.
+    """
+
+    number: int
+    """1 for the first."""
+    since: datetime
+    """When the later part began."""
+    whole_key: str = ""
+    """The key of the whole later part; empty as long as its end is not known."""
+    whole_ended: datetime | None = None
+    whole_insulin: float = 0.0
+    """U delivered in all pieces together, once the end is known."""
+    whole_log_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Bolus:
-    """A bolus; of an extended one, ``insulin`` is the immediate part alone."""
+    """A bolus; of an extended one, ``insulin`` is the immediate part alone.
+
+    A source that tells how the later part goes on hands it out as boluses of their own: in pieces
+    that each have their ``piece``, or as a whole that has ``whole_since``.
+    """
 
     key: str
     requested_at: datetime
@@ -134,13 +157,19 @@ class Bolus:
     declined_correction: bool = False
     """Whether the person refused the correction that the pump recommended."""
     log_ids: tuple[int, ...] = ()
+    automatic: bool = False
+    """Whether the pump gave it without being asked, or by and by: the later part of another."""
+    piece: Piece | None = None
+    """Which piece of a later part it is; ``None`` for anything else."""
+    whole_since: datetime | None = None
+    """When the later part began of which it is the whole; ``None`` for anything else."""
+    other_key: str = ""
+    """The key under which it was reported as long as its end was missing; may be empty."""
 
     @property
     def by_itself(self) -> bool:
         """Whether it was an automatic one, or the slow part of another, which ends by itself."""
-        is_slow_part = "Extended" in self.description and self.planned is None
-        is_untold = self.description in ("", UNNAMED)
-        return is_slow_part or is_untold or "Automatic" in self.description
+        return self.automatic
 
     @property
     def begins(self) -> datetime:
@@ -301,16 +330,24 @@ class DeviceStatus:
     """The state of the pump at its last upload, as far as known."""
 
     at: datetime
-    """The newest instant of which anything is told."""
+    """The end of what the pump has told, whatever that was."""
     battery_percent: int | None
     """0..100."""
     battery_volts: float | None
     reservoir: float | None
-    """U left."""
+    """U left, as exactly as known."""
     iob: float | None
     """U."""
     suspended: bool | None
     log_ids: tuple[int, ...]
+    """The newest entry first, then those that the values are from."""
+    iob_at: datetime | None = None
+    """When the pump noted ``iob``; ``None`` is ``at``."""
+    reservoir_is_told: bool = True
+    """Whether the pump said so itself, and it is not worked out from what it gave since."""
+    reservoir_is_searched: bool = True
+    """Whether everything was tried that tells how much is left, so that a later status can go on
+    from there."""
 
 
 @dataclass(frozen=True, slots=True)

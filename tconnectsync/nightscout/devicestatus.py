@@ -1,16 +1,17 @@
 """From the state of the pump to a Nightscout device status, as the pump and IOB pills read it.
 
-Contract nightscout-api §1.4 and §4.8, tandem-source-processing §7. Insulin is in U. What is unknown
-is left out.
+Contract nightscout-api §1.4, §4.8, §7.9 and §7.10, tandem-source-processing §7. Insulin is
+in U. What is unknown is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import DeviceStatus
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at, instant
 
 VALUES = (
     ("battery", "percent"),
@@ -22,34 +23,97 @@ VALUES = (
 """Where in ``pump`` a document says how the pump is; all else are times and other words for it."""
 
 
-def device_status(status: DeviceStatus) -> Document:
+LEFT = "insulin_left"
+"""A field of ours: how much insulin was left, to fractions of a unit."""
+NOT_KNOWN = "unknown"
+RENEWED_AFTER = timedelta(minutes=15)
+"""Nightscout warns of a clock that is half an hour old."""
+
+
+def device_status(status: DeviceStatus, stored: Document | None = None) -> Document:
     """Return the document that shows ``status``; times carry the pump's own offset.
 
-    Voltage has millivolts, insulin hundredths of a unit.
+    Voltage has millivolts, insulin on board hundredths of a unit, and what is left in the reservoir
+    whole units, rounded down. Nightscout believes insulin on board for half an hour from the time
+    of the document: so that is its own. What the newest ``stored`` document could have told is not
+    told again, so that each document is later than the one before.
     """
-    at = created_at(status.at)
+    at, newest = created_at(status.at), instant(stored) if stored else None
+    iob_at = status.iob_at or status.at
+    iob = None if newest and iob_at <= newest else status.iob
     pump = {
         "clock": at,
         "battery": _known(
             percent=status.battery_percent, voltage=_rounded(status.battery_volts, 3)
         ),
-        "reservoir": _rounded(status.reservoir, 2),
-        "iob": _iob(at, status.iob),
+        **_reservoir(status),
+        "iob": _iob(created_at(iob_at), iob),
         "status": _delivery(at, status.suspended),
     }
-    document = {"device": ENTERED_BY, "created_at": at, "pump": _known(**pump)}
+    told_at = at if iob is None else created_at(iob_at)
+    document: Document = {"device": ENTERED_BY, "created_at": told_at, "pump": _known(**pump)}
+    if status.reservoir_is_searched:
+        document[LEFT] = NOT_KNOWN if status.reservoir is None else round(status.reservoir, 3)
     if status.log_ids:
         document["pump_event_id"] = ",".join(map(str, status.log_ids))
     return document
 
 
-def tells_more(document: Document, stored: Document | None) -> bool:
-    """Say whether a document knows a value that a stored one does not have, or has otherwise.
+def stored_status(document: Document) -> DeviceStatus | None:
+    """Return what a stored document of ours says, as far as a new one goes on from it.
 
-    Times do not count. A value that is not known any more is no news either.
+    ``None`` if it does not say when it was.
     """
+    at = _clock(document)
+    if at is None:
+        return None
+    left = document.get(LEFT)
+    numbers = str(document.get("pump_event_id") or "").split(",")
+    return DeviceStatus(
+        at=at,
+        battery_percent=None,
+        battery_volts=None,
+        reservoir=float(left) if isinstance(left, int | float) else None,
+        iob=None,
+        suspended=None,
+        log_ids=tuple(int(number) for number in numbers if number.isdecimal()),
+        reservoir_is_searched=LEFT in document,
+    )
+
+
+def _clock(document: Document) -> datetime | None:
+    clock = _value(document, ("clock",))
+    told = instant({"created_at": clock}) if isinstance(clock, str) else None
+    return told or instant(document)
+
+
+def tells_more(document: Document, stored: Document | None) -> bool:
+    """Say whether a document is worth storing beside the newest one of ours.
+
+    It is if it knows a value that the other does not have, or has otherwise, or is a good deal
+    later. A value that is not known any more is no news.
+    """
+    if all(_value(document, path) is None for path in VALUES):
+        return False
+    now, then = _clock(document), _clock(stored) if stored else None
+    if now and then and now - then >= RENEWED_AFTER:
+        return True
+    if stored and LEFT in document and LEFT not in stored:
+        # The next one can go on from it.
+        return True
     known = {path: _value(document, path) for path in VALUES}
     return any(v is not None and v != _value(stored, path) for path, v in known.items())
+
+
+def _reservoir(status: DeviceStatus) -> Document:
+    if status.reservoir is None:
+        return {}
+    # What is a rounding error below a whole unit is that unit.
+    units = int(status.reservoir + 0.0005)
+    shown: Document = {"reservoir": units}
+    if not status.reservoir_is_told:
+        shown["reservoir_display_override"] = f"~{units}U"
+    return shown
 
 
 def _iob(at: str, units: float | None) -> Document | None:

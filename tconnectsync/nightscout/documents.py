@@ -24,6 +24,7 @@ from tconnectsync.domain.events import (
     Interruption,
     Notice,
     NoticeKind,
+    Piece,
     ReadingKind,
     Suspension,
 )
@@ -62,6 +63,10 @@ NOTICE_TYPES = {
 }
 """Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
 a cartridge and its tubing are filled in the same second."""
+PIECE = "extendedPart"
+"""A field of ours: which piece of the later part of a bolus a treatment shows."""
+EXTENDED_PART = "(Extended part)"
+"""What the notes of a whole later part from t:connect end with."""
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
 GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
 
@@ -81,11 +86,22 @@ class Wanted:
     cut: bool = False
     """Another pump claims the rest of its time: what is stored longer is shortened, and removed
     where no duration is left."""
+    piece: Piece | None = None
+    """Which piece of the later part of a bolus it shows."""
+    whole_since: datetime | None = None
+    """When the later part of a bolus began of which it shows the whole."""
+    other_identifier: str = ""
+    """Under which it may stand if it was written before its end was known; may be empty."""
 
     @property
     def identifier(self) -> str:
         """The name under which Nightscout knows the document."""
         return str(self.body["identifier"])
+
+
+def identifier_of(key: str) -> str:
+    """Return the identifier of the treatment that shows the event of a key."""
+    return str(uuid.uuid5(NAMESPACE, key))
 
 
 def documents(event: Event) -> Iterator[Wanted]:
@@ -138,15 +154,22 @@ def _bolus(bolus: Bolus) -> Iterator[Wanted]:
             **_split_fields(bolus),
             **_glucose_fields(bolus),
         )
+        if bolus.piece:
+            fields[PIECE] = bolus.piece.number
         at = bolus.completed or bolus.requested_at
         growing = bolus.completed is None
-        yield _treatment("Combo Bolus", at, bolus.key, fields, growing=growing)
+        want = _treatment("Combo Bolus", at, bolus.key, fields, growing=growing)
+        other = identifier_of(bolus.other_key) if bolus.other_key else ""
+        yield replace(
+            want, piece=bolus.piece, whole_since=bolus.whole_since, other_identifier=other
+        )
     part = bolus.extended
     if part and part.completed and part.insulin > 0:
-        notes = f"{bolus.description}{_shortfall(part.status, part.requested)} (Extended part)"
+        shortfall = _shortfall(part.status, part.requested)
+        notes = f"{bolus.description}{shortfall} {EXTENDED_PART}"
         fields = _known(insulin=part.insulin, notes=notes)
         slow = _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
-        yield replace(slow, by_itself=True)
+        yield replace(slow, by_itself=True, whole_since=bolus.requested_at)
 
 
 def _bolus_notes(bolus: Bolus) -> str:
@@ -226,7 +249,7 @@ def _known(**fields: Any) -> Document:
 def _treatment(
     event_type: str, at: datetime, key: str, fields: Document, *, growing: bool = False
 ) -> Wanted:
-    identifier = str(uuid.uuid5(NAMESPACE, key))
+    identifier = identifier_of(key)
     body = {
         "eventType": event_type,
         "created_at": created_at(at),

@@ -99,11 +99,17 @@ class Reader(Protocol):
         ...
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
-        """Return how much insulin was on board, of the last two days of the range at least."""
+        """Return how much insulin was on board towards the end of the range.
+
+        What is from before a bolus that has begun since is left out.
+        """
         ...
 
-    def device_status(self) -> DeviceStatus | None:
-        """Return the pump's state at the end of the range, ``None`` if nothing is known."""
+    def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
+        """Return the pump's state at the end of the range, ``None`` if nothing is known.
+
+        Also ``None`` if nothing has come since ``last``, the status that was stored last.
+        """
         ...
 
 

@@ -45,7 +45,7 @@ def assemble(
         "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
         "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=pretend),
         "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader.device_status(), nightscout, pretend=pretend
+            reader.device_status, nightscout, pretend=pretend
         ),
     }
     return Cycle(

@@ -128,7 +128,7 @@ def _near(
     """Return what of its type lies near a wanted instant, if that can tell of the same event."""
     distance = NEAR.get(want.body["eventType"])
     known = by_type.get(want.body["eventType"])
-    if not distance or not known:
+    if not distance or not known or want.piece:
         return ()
     first = bisect_left(known, want.at - distance, key=itemgetter(0))
     return known[first : bisect_right(known, want.at + distance, key=itemgetter(0))]

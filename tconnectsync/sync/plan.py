@@ -30,6 +30,7 @@ from tconnectsync.sync.changeover import (
     strangers,
     told_otherwise,
 )
+from tconnectsync.sync.laterparts import LATE, settle_later_parts
 
 MILLISECOND = timedelta(milliseconds=1)
 IN_PIECES = ("Sleep", "Exercise")
@@ -73,8 +74,13 @@ def make_plan(
         stored: every treatment that Nightscout holds around the same time, ours and others'.
         newer_than: per type, create only what is newer than this; ``None`` fills every gap.
     """
-    wanted = _each_once(wanted)
-    ours = [document for document in stored if document.get("enteredBy") == ENTERED_BY]
+    wanted, wholes = settle_later_parts(_each_once(wanted), stored)
+    settled = {id(document) for document in wholes}
+    ours = [
+        document
+        for document in stored
+        if document.get("enteredBy") == ENTERED_BY and id(document) not in settled
+    ]
     pairs, missing = _match(wanted, ours)
     pairs, missing, elsewhere = _without_what_is_shown(pairs, missing, ours)
     taken = {slot for document in stored if (slot := _slot(document))}
@@ -89,7 +95,7 @@ def make_plan(
     if newer_than is not None:
         missing = [want for want in missing if _is_newer(want, newer_than)]
     create = [_set_apart(want, taken) for want in missing]
-    return Plan(create, update, kept=len(pairs) - len(update) + elsewhere)
+    return Plan(create, update, kept=len(pairs) - len(update) + elsewhere + len(wholes))
 
 
 def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -302,7 +308,9 @@ def _taken_from(want: Wanted, *names: str) -> Document:
 
 def _is_newer(want: Wanted, than: Mapping[str, datetime | None]) -> bool:
     newest = than.get(want.body["eventType"])
-    return newest is None or want.at > newest
+    # A piece of a bolus is known only when it is over; others may have been written meanwhile.
+    late = LATE if want.piece else timedelta(0)
+    return newest is None or want.at > newest - late
 
 
 def _newest_of_each_type(documents: Iterable[Document]) -> dict[str, datetime]:

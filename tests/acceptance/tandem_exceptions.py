@@ -12,12 +12,17 @@ NOTHING_KNOWN = (
 )
 GAPS = "§4: fills a gap in the log with the rate before it; ours lasts for what the log supports"
 HOW_IT_ENDED = "completionStatus is not shown; ours says how it ended and what was requested"
+IN_PIECES = (
+    "§19: shows the extended part when it has ended, and as a whole; ours shows it in pieces while "
+    "it is given"
+)
 
 EXCEPTIONS: dict[str, str] = {
     "basal-run": NOTHING_KNOWN,
     "basal-sources": f"{GAPS}. {NOTHING_KNOWN}",
     "bolus-cancelled": HOW_IT_ENDED,
-    "bolus-extended": HOW_IT_ENDED,
+    "bolus-extended": f"{IN_PIECES}. {HOW_IT_ENDED}",
+    "bolus-extended-in-progress": IN_PIECES,
     "cartridge": (
         "§7, §13.6: all are site changes, and the tubing replaces the cartridge of the same "
         "second; each has its own type with us"

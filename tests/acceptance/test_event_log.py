@@ -100,7 +100,10 @@ def test_the_layouts_are_those_of_the_flat_table() -> None:
 
 
 def test_every_event_that_anybody_knows_is_known() -> None:
-    assert {int(row["event_id"]) for row in table("known-event-ids.csv")} == KNOWN_CODES
+    # The battery's are newer than the table (tandem-event-log §10.2).
+    battery = {9, 34, 35}
+    known = {int(row["event_id"]) for row in table("known-event-ids.csv")}
+    assert known | battery == KNOWN_CODES
 
 
 def test_what_is_asked_for_is_what_the_web_app_asks_for() -> None:

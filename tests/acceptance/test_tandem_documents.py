@@ -217,19 +217,40 @@ def test_a_basal_does_not_fill_a_gap_in_the_log() -> None:
     assert numbers_of(ours, "absolute") == numbers_of(known, "absolute")
 
 
-@pytest.mark.parametrize(
-    ("case", "text"),
-    [
-        ("bolus-cancelled", " (User Aborted: requested 0.5 units) (Override)"),
-        ("bolus-extended", " (User Aborted: requested 6.247 units)"),
-    ],
-)
-def test_a_bolus_that_was_stopped_says_so(case: str, text: str) -> None:
-    ours = in_order(written(case))
+def test_a_bolus_that_was_stopped_says_so() -> None:
+    ours = in_order(written("bolus-cancelled"))
     stopped = ours[-1]
-    assert stopped["notes"].endswith(text)
-    stopped["notes"] = in_order(expected(case))[-1]["notes"]
-    assert_alike(ours, expected(case))
+    assert stopped["notes"].endswith(" (User Aborted: requested 0.5 units) (Override)")
+    stopped["notes"] = in_order(expected("bolus-cancelled"))[-1]["notes"]
+    assert_alike(ours, expected("bolus-cancelled"))
+
+
+def test_an_extended_part_is_shown_in_pieces() -> None:
+    now, *pieces = in_order(written("bolus-extended"))
+    theirs, whole = in_order(expected("bolus-extended"))
+    assert_alike([now], [theirs])
+    assert sum(piece["insulin"] for piece in pieces) == pytest.approx(4.685)
+    assert all(piece["insulin"] <= 0.5 for piece in pieces)
+    last, end = instant(pieces[-1]), instant(whole)
+    assert last
+    assert end
+    assert timedelta(0) < end - last < timedelta(minutes=15)
+    assert pieces[-1]["notes"].endswith(", the last) (User Aborted: requested 6.247 units)")
+
+
+def test_of_an_extended_part_that_runs_the_same_pieces_are_shown() -> None:
+    *so_far, _ = in_order(written("bolus-extended"))
+    assert in_order(written("bolus-extended-in-progress")) == so_far
+
+
+def test_at_no_time_is_more_than_0_3_u_missing_or_too_much() -> None:
+    pieces = in_order(written("bolus-extended"))
+    for entry in read("bolus-extended")[280]:
+        shown_then = sum(
+            piece["insulin"] for piece in pieces if (at := instant(piece)) and at <= entry.at
+        )
+        if shown_then:
+            assert abs(shown_then - entry.values["deliveredtotal"] / 1000) <= 0.3
 
 
 def test_an_extended_bolus_says_how_it_was_to_be_divided() -> None:
@@ -287,5 +308,6 @@ def test_glucose_is_shown_with_its_kind() -> None:
 def test_insulin_is_kept_to_the_milliunit() -> None:
     assert HUNDREDTHS in IN_GENERAL
     assert numbers_of(expected("bolus-extended"), "insulin") == [2.08, 4.69]
-    assert numbers_of(written("bolus-extended"), "insulin") == [2.083, 4.685]
+    ours = numbers_of(written("bolus-extended"), "insulin")
+    assert [ours[0], sum(ours)] == pytest.approx([2.083, 6.768])
     assert numbers_of(written("basal-run-closed"), "rate") == [1.279, 1.0, 0.994]

@@ -19,11 +19,12 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
 from tconnectsync.sources.tandemsource.entries import Entry, Log
 from tconnectsync.sources.tandemsource.names import alarm_text, plainly_named
+from tconnectsync.sources.tandemsource.onboard import noted
 from tconnectsync.sources.tandemsource.pumps import configured, newest_first, read_pumps
 from tconnectsync.sources.tandemsource.records import known_only
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.status import device_status, insulin_on_board
+from tconnectsync.sources.tandemsource.status import device_status
 from tests.acceptance.cases import FOLDER
 from tests.support.story import NEW_YORK
 
@@ -159,7 +160,7 @@ def test_the_battery_is_read_in_both_spellings() -> None:
 @pytest.mark.parametrize("code", [16, 20, 21, 55, 59, 64])
 def test_every_captured_value_of_insulin_on_board_is_understood(code: int) -> None:
     log = every(code)
-    assert [(it.at, it.units) for it in insulin_on_board(log)] == sorted(
+    assert [(it.at, units) for it, units in noted(log)] == sorted(
         (entry.at, entry.values["iob"]) for entry in log[code]
     )
 

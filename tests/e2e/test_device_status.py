@@ -33,7 +33,7 @@ def status(minutes_ago: float = 0) -> DeviceStatus:
 
 def sync(site: NightscoutSite, told: DeviceStatus) -> list[str]:
     nightscout = NightscoutApi(site.url, site.secret, HttpClient("Nightscout"))
-    return sync_device_status(told, nightscout, pretend=False)
+    return sync_device_status(lambda last: told, nightscout, pretend=False)
 
 
 def properties(site: NightscoutSite) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_the_pills_show_how_the_pump_is(nightscout: NightscoutSite) -> None:
     wait_until(lambda: shows(nightscout, older.at))
     shown = properties(nightscout)
     data = shown["pump"]["data"]
-    assert data["reservoir"]["display"] == "1.50U"
+    assert data["reservoir"]["display"] == "1.00U"
     assert data["battery"]["display"] == "5%"
     assert data["status"]["display"] == "suspended"
     assert data["clock"]["display"].endswith("m ago")

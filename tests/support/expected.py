@@ -6,10 +6,11 @@ Nothing of the program is used here; the texts are those of contract tconnect-pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import ceil
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -17,12 +18,14 @@ from tconnectsync.demo.history import (
     ActivityRecord,
     BolusRecord,
     CgmReading,
+    ExtendedPart,
     PumpHistory,
     SuspensionRecord,
     basal_insulin,
     bolus_insulin,
     midnight,
 )
+from tconnectsync.demo.tandemsource.boluses import progress_times
 from tconnectsync.demo.tandemsource.clock import Clocks
 
 OURS = "Pump (tconnectsync)"
@@ -254,7 +257,43 @@ def _logged_bolus(bolus: BolusRecord) -> Iterator[Fact]:
     yield Fact("Combo Bolus", bolus.completed, text, insulin=bolus.insulin, carbs=bolus.carbs)
     part = bolus.extended
     if part and part.end:
-        yield Fact("Combo Bolus", part.end, "Extended Bolus", insulin=part.insulin)
+        yield from _logged_pieces(bolus, part, part.end)
+
+
+def _logged_pieces(bolus: BolusRecord, part: ExtendedPart, end: datetime) -> Iterator[Fact]:
+    """Yield the pieces of at most 25 minutes and 0.25 U in which an extended part is shown."""
+    number = max(ceil(part.duration_minutes / 25), ceil(round(part.requested_insulin * 1000) / 250))
+    step = timedelta(seconds=round(part.duration_minutes * 60 / number))
+    rest = min(step / 2, FIVE_MINUTES)
+    told = [(part.start, 0), *((at, _given(bolus, at)) for at in progress_times(part, end))]
+    borders = [part.start]
+    while borders[-1] + step <= told[-1][0] or borders[-1] + step < end - rest:
+        borders.append(borders[-1] + step)
+    told.append((end, round(part.insulin * 1000)))
+    amounts = [int(_between(told, at)) for at in borders] + [told[-1][1]]
+    for place, (begin, until) in enumerate(pairwise([*borders, end])):
+        if amounts[place + 1] == amounts[place]:
+            continue
+        of = f" of {number}" if place < number else ""
+        text = f"Extended Bolus (part {place + 1}{of}{', the last' if until == end else ''})"
+        if until == end and part.insulin < part.requested_insulin:
+            text += f" (User Aborted: requested {part.requested_insulin:g} units)"
+        middle = (begin + (until - begin) / 2).replace(microsecond=0)
+        insulin = (amounts[place + 1] - amounts[place]) / 1000
+        yield Fact("Combo Bolus", middle, text, insulin=insulin)
+
+
+def _given(bolus: BolusRecord, at: datetime) -> int:
+    """Return how many mU of an extended part had been given by then."""
+    known = bolus.as_of(at)
+    return round(known.extended.insulin * 1000) if known and known.extended else 0
+
+
+def _between(told: Sequence[tuple[datetime, int]], at: datetime) -> float:
+    for (begin, before), (until, after) in pairwise(told):
+        if begin <= at < until:
+            return before + (after - before) * ((at - begin) / (until - begin))
+    return told[-1][1]
 
 
 def _how_logged(activity: ActivityRecord, place: int) -> str:

@@ -234,7 +234,7 @@ def sync(
     at_the_end: dict[str, Callable[[Reader], list[str]]] = {
         "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=False),
         "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader.device_status(), nightscout, pretend=False
+            reader.device_status, nightscout, pretend=False
         ),
     }
     if profiles:

@@ -169,14 +169,19 @@ def homes(
 def held(site: SmallNightscout) -> Counter[str]:
     """Return what a site holds, without what its database or the time of writing gave it.
 
-    Of how the pump is, only the newest counts: nobody is told of what has passed. A reading's
-    direction is what was known when it arrived.
+    Of how the pump is, only the newest counts: nobody is told of what has passed. Insulin goes on
+    from what the statuses before it say. A reading's direction is what was known when it arrived.
     """
+    insulin = ("iob", "reservoir", "reservoir_display_override")
+    states = [
+        {**state, "pump": {k: v for k, v in state["pump"].items() if k not in insulin}}
+        for state in site.device_statuses[-1:]
+    ]
     kept = {
         "treatment": (site.treatments, ()),
         "entry": (site.entries, ("direction",)),
         "activity": (site.activity, ()),
-        "device status": (site.device_statuses[-1:], ()),
+        "device status": (states, ("created_at", "insulin_left", "pump_event_id")),
         "profile": (site.profiles, ("startDate", "created_at", "mills")),
     }
     return Counter(

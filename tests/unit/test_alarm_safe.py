@@ -42,7 +42,9 @@ from tests.support.log_story import (
 )
 from tests.support.story import NEW_YORK, at, bolus, extended_part, suspension, wanted
 
-STANDARD, EXTENDED, QUICK, AUTOMATIC, BLE_STANDARD, BLE_EXTENDED, EATING_SOON, LATE = range(8)
+STANDARD, EXTENDED, QUICK, AUTOMATIC, BLE_STANDARD, BLE_EXTENDED, EATING_SOON, LATE, RECOMMENDED = (
+    range(9)
+)
 BY_THE_PERSON, BY_AN_ALARM, BY_A_MALFUNCTION, BY_PREDICTION = 0, 1, 2, 6
 BY_THE_SCHEDULE = {"activesleepschedule": 1}
 
@@ -63,7 +65,9 @@ def asked_for(options: int | None, **values: Any) -> list[Entry]:
 # On Tandem Source
 
 
-@pytest.mark.parametrize("options", [STANDARD, EXTENDED, QUICK, BLE_STANDARD, BLE_EXTENDED, LATE])
+@pytest.mark.parametrize(
+    "options", [STANDARD, EXTENDED, QUICK, BLE_STANDARD, BLE_EXTENDED, LATE, RECOMMENDED]
+)
 def test_a_bolus_that_a_person_asked_for_goes_at_once(options: int) -> None:
     assert by_itself(*asked_for(options, now_percent=50, duration=60)) == {False}
 

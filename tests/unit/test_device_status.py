@@ -24,11 +24,12 @@ def test_everything_known_is_where_nightscout_looks_for_it() -> None:
         "pump": {
             "clock": TEXT,
             "battery": {"percent": 55, "voltage": 3.83},
-            "reservoir": 120.0,
+            "reservoir": 120,
             "iob": {"timestamp": TEXT, "iob": 1.25, "bolusiob": 1.25},
             "status": {"status": "normal", "suspended": False, "timestamp": TEXT},
         },
         "pump_event_id": "17,4",
+        "insulin_left": 120.0,
     }
 
 
@@ -37,6 +38,7 @@ def test_what_is_unknown_is_left_out() -> None:
         "device": "Pump (tconnectsync)",
         "created_at": TEXT,
         "pump": {"clock": TEXT},
+        "insulin_left": "unknown",
     }
 
 
@@ -53,16 +55,39 @@ def test_a_suspended_pump_is_called_so() -> None:
 
 
 def test_numbers_have_the_digits_that_mean_something() -> None:
-    pump = device_status(
-        replace(NOTHING, battery_volts=3.8299999, reservoir=80.004, iob=1.2300001)
-    )["pump"]
+    pump = device_status(replace(NOTHING, battery_volts=3.8299999, reservoir=80.9, iob=1.2300001))[
+        "pump"
+    ]
     assert pump["battery"] == {"voltage": 3.83}
-    assert (pump["reservoir"], pump["iob"]["iob"]) == (80.0, 1.23)
+    assert (pump["reservoir"], pump["iob"]["iob"]) == (80, 1.23)
 
 
-def test_a_later_time_alone_is_no_news() -> None:
-    later = replace(ALL, at=NOON + timedelta(hours=1), log_ids=(18,))
-    assert not tells_more(device_status(later), device_status(ALL))
+def test_what_is_left_is_rounded_down_and_marked_as_worked_out() -> None:
+    told = device_status(ALL)
+    assert "reservoir_display_override" not in told["pump"]
+    found = device_status(replace(ALL, reservoir=119.96, reservoir_is_told=False))
+    assert found["pump"]["reservoir"] == 119
+    assert found["pump"]["reservoir_display_override"] == "~119U"
+    assert found["insulin_left"] == 119.96
+    unknown = device_status(replace(ALL, reservoir=None, reservoir_is_told=False))
+    assert not any(name.startswith("reservoir") for name in unknown["pump"])
+
+
+def test_insulin_on_board_has_the_time_at_which_the_pump_noted_it() -> None:
+    earlier = NOON - timedelta(minutes=7)
+    found = device_status(replace(ALL, iob_at=earlier))
+    assert found["created_at"] == found["pump"]["iob"]["timestamp"] == "2024-06-03T11:53:00-04:00"
+    assert found["pump"]["clock"] == TEXT
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_news"), [(1, False), (14.9, False), (15, True), (90, True)]
+)
+def test_the_time_alone_is_news_before_nightscout_calls_it_old(
+    minutes: float, is_news: bool
+) -> None:
+    later = replace(ALL, at=NOON + timedelta(minutes=minutes), log_ids=(18,))
+    assert tells_more(device_status(later), device_status(ALL)) is is_news
 
 
 @pytest.mark.parametrize(
@@ -83,7 +108,8 @@ def test_every_value_that_changed_or_was_unknown_is_news(change: dict[str, Any])
 
 
 def test_forgetting_is_no_news() -> None:
-    for stored in (None, device_status(NOTHING), device_status(ALL)):
+    assert not tells_more(device_status(NOTHING), None)
+    for stored in (device_status(NOTHING), device_status(ALL)):
         assert not tells_more(device_status(NOTHING), stored)
 
 

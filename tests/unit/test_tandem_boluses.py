@@ -68,13 +68,14 @@ def test_a_bolus_shows_what_was_delivered_and_what_it_was_requested_with() -> No
         (5, "BLE Extended Bolus"),
         (6, "Eating Soon Automatic Bolus"),
         (7, "Late Bolus"),
+        (8, "Phone Bolus (Recommended)"),
     ],
 )
 def test_the_notes_name_the_kind_of_bolus(options: int, label: str) -> None:
     assert only(*request(0, 7, 1, options=options), delivered(2, 7, 1))["notes"] == label
 
 
-@pytest.mark.parametrize("options", [8, None, "Standard"])
+@pytest.mark.parametrize("options", [9, None, "Standard"])
 def test_a_bolus_of_an_unknown_kind_is_shown_without_notes(options: Any) -> None:
     document = only(*request(0, 7, 1, options=options), delivered(2, 7, 1))
     assert not document.get("notes")

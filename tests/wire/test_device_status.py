@@ -16,11 +16,12 @@ from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.errors import NetworkError, NightscoutError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.devicestatus import stored_status
 from tconnectsync.sync.devicestatus import sync_device_status
 
 SECRET = "a secret of good length"
 NOON = datetime(2024, 6, 3, 12, tzinfo=timezone(timedelta(hours=-4)))
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 STATUS = DeviceStatus(NOON, 55, 3.83, 120.5, 1.25, False, (17, 4))
 
 
@@ -32,7 +33,8 @@ def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
 
 def sync(site: SmallNightscout, status: DeviceStatus | None, *, pretend: bool = False) -> list[str]:
     http = HttpClient("Nightscout", sleep=lambda seconds: None)
-    return sync_device_status(status, NightscoutApi(site.url, SECRET, http), pretend=pretend)
+    nightscout = NightscoutApi(site.url, SECRET, http)
+    return sync_device_status(lambda last: status, nightscout, pretend=pretend)
 
 
 def from_elsewhere(**fields: Any) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def from_elsewhere(**fields: Any) -> dict[str, Any]:
 
 def test_the_first_status_is_written_and_said_in_words(site: SmallNightscout) -> None:
     assert sync(site, STATUS) == [
-        "Device status: battery 55 %, reservoir 120.5 U, insulin on board 1.25 U, not suspended "
+        "Device status: battery 55 %, reservoir 120 U, insulin on board 1.25 U, not suspended "
         "at 2024-06-03 12:00:00-04:00"
     ]
     [stored] = site.device_statuses
@@ -59,13 +61,18 @@ def test_a_second_run_writes_nothing(site: SmallNightscout) -> None:
     assert site.writes == 1
 
 
-def test_the_same_state_an_hour_later_is_not_written_but_a_changed_one_is(
+def test_the_same_state_is_written_again_before_nightscout_calls_it_old(
     site: SmallNightscout,
 ) -> None:
     sync(site, STATUS)
-    assert sync(site, replace(STATUS, at=NOON + HOUR)) == []
+    assert sync(site, replace(STATUS, at=NOON + 14 * MINUTE)) == []
+    assert len(sync(site, replace(STATUS, at=NOON + 15 * MINUTE))) == 1
+    assert sync(site, replace(STATUS, at=NOON + 15 * MINUTE)) == []
 
-    [words] = sync(site, replace(STATUS, at=NOON + HOUR, suspended=True))
+
+def test_a_changed_state_is_written_at_once(site: SmallNightscout) -> None:
+    sync(site, STATUS)
+    [words] = sync(site, replace(STATUS, at=NOON + MINUTE, suspended=True))
 
     assert ", suspended at" in words
     assert [s["pump"]["status"]["suspended"] for s in site.device_statuses] == [False, True]
@@ -94,13 +101,51 @@ def test_a_status_of_an_older_version_counts_however_old_it_is(site: SmallNights
     site.insert([from_elsewhere(**ours, pump={"battery": battery})], "devicestatus")
     known = replace(STATUS, reservoir=None, iob=None, suspended=None)
 
+    assert len(sync(site, known)) == 1
     assert sync(site, known) == []
-    assert len(sync(site, replace(known, battery_percent=54))) == 1
+    assert sync(site, replace(known, at=datetime(2020, 1, 1, tzinfo=UTC))) == []
+
+
+def test_insulin_on_board_is_told_once_and_at_its_own_time(site: SmallNightscout) -> None:
+    told = replace(STATUS, iob_at=NOON - 5 * MINUTE)
+    sync(site, told)
+    sync(site, replace(told, at=NOON + 20 * MINUTE, battery_percent=54))
+    sync(site, replace(told, at=NOON + 30 * MINUTE, iob=3.5, iob_at=NOON + 26 * MINUTE))
+
+    iobs = [(s["created_at"][11:16], s["pump"].get("iob")) for s in site.device_statuses]
+    assert [(at, iob and iob["iob"]) for at, iob in iobs] == [
+        ("15:55", 1.25),
+        ("16:20", None),
+        ("16:26", 3.5),
+    ]
+    clocks = [s["pump"]["clock"][11:16] for s in site.device_statuses]
+    assert clocks == ["12:00", "12:20", "12:30"]
+
+
+def test_the_next_status_goes_on_from_what_was_left(site: SmallNightscout) -> None:
+    asked: list[DeviceStatus | None] = []
+    sync(site, STATUS)
+    nightscout = NightscoutApi(site.url, SECRET, HttpClient("Nightscout"))
+    sync_device_status(asked.append, nightscout, pretend=False)
+    [last] = asked
+    assert last
+    assert (last.at, last.reservoir, last.log_ids) == (NOON, 120.5, (17, 4))
+    assert last.reservoir_is_searched
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_an_unknown_rest_of_insulin_is_searched_for_once(
+    site: SmallNightscout, searched: bool
+) -> None:
+    sync(site, replace(STATUS, reservoir=None, reservoir_is_searched=searched))
+    [stored] = site.device_statuses
+    last = stored_status(stored)
+    assert last
+    assert (last.reservoir, last.reservoir_is_searched) == (None, searched)
 
 
 def test_nothing_known_is_nothing_written(site: SmallNightscout) -> None:
     assert sync(site, None) == []
-    assert site.log == []
     assert sync(site, DeviceStatus(NOON, None, None, None, None, None, (1,))) == []
     assert site.writes == 0
 

@@ -388,7 +388,7 @@ def test_what_is_running_at_the_upload_has_no_end_yet(cloud: SimulatedTandemSour
         if event["eventProperties"].get("bolusId") == bolus.request_id
     ]
     found = Counter(event["eventCode"] for event in events)
-    assert found == {64: 1, 65: 1, 66: 1, 55: 1, 280: 8, 20: 1, 59: 1}
+    assert found == {64: 1, 65: 1, 66: 1, 55: 1, 280: 9, 20: 1, 59: 1}
 
 
 def test_a_record_can_be_held_back_and_delivered_later(cloud: SimulatedTandemSource) -> None:

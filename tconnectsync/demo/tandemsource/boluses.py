@@ -22,6 +22,8 @@ from tconnectsync.demo.tconnect.words import STATUS, immediate_percent, total_re
 
 _CONFIRMED = timedelta(seconds=15)
 _EVERY = timedelta(minutes=5)
+_FIRST_AFTER = timedelta(seconds=142)
+"""When a slow part first says how it goes on, after its start and after each pause."""
 
 
 def bolus_events(history: PumpHistory) -> Iterator[Happening]:
@@ -75,7 +77,11 @@ def _immediate_part(history: PumpHistory, bolus: BolusRecord) -> Iterator[Happen
     if not bolus.completed:
         return
     if not bolus.extended:
+        if bolus.end_in_log == "none":
+            return
         yield _progress(bolus.completed, bolus, bolus.insulin, over=True)
+        if bolus.end_in_log == "progress":
+            return
     end = _ended(history, bolus.completed, bolus.insulin, bolus.requested_insulin)
     status = STATUS[bolus.status][0]
     yield _message(bolus.completed, 20, bolus, {"completionStatus": status, **end})
@@ -85,18 +91,32 @@ def _extended_part(
     history: PumpHistory, bolus: BolusRecord, part: ExtendedPart
 ) -> Iterator[Happening]:
     yield _message(part.start, 59, bolus, _activated(history, part.start, "bolexSize", bolus))
-    yield _progress(part.start, bolus, bolus.insulin)
+    for _ in range(2):
+        yield _progress(part.start, bolus, bolus.insulin)
     if not part.end:
         return
-    at = part.start + _EVERY
-    while at < part.end:
+    for at in progress_times(part, part.end):
         known = bolus.as_of(at)
         yield _progress(at, bolus, known.delivered if known else 0.0)
-        at += _EVERY
+    if bolus.end_in_log != "whole":
+        return
     end = _ended(history, part.end, part.insulin, part.requested_insulin)
     status = STATUS["completed" if part.insulin == part.requested_insulin else "user aborted"][0]
     yield _message(part.end, 21, bolus, {"completionStatus": status, **end})
     yield _progress(part.end, bolus, bolus.delivered, over=True)
+
+
+def progress_times(part: ExtendedPart, end: datetime) -> Iterator[datetime]:
+    """Yield when a slow part tells how it goes on: regularly, and as soon as it stands still."""
+    flows_from = part.start
+    for pause_begins, pause_ends in [*part.pauses, (end, end)]:
+        at = flows_from + _FIRST_AFTER
+        while at < pause_begins:
+            yield at
+            at += _EVERY
+        if pause_begins < end:
+            yield pause_begins
+        flows_from = pause_ends
 
 
 def _message(at: datetime, code: int, bolus: BolusRecord, properties: Properties) -> Happening:

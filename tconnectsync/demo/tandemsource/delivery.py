@@ -94,7 +94,7 @@ def stop_events(history: PumpHistory, meter: BasalMeter) -> Iterator[Happening]:
         is_alarm = stop.record.reason == "alarm"
         if is_alarm:
             yield _alarm(stop.start, _EMPTY_CARTRIDGE, 103, stop.record)
-        amount = 0 if is_alarm else _insulin_left(history, meter, stop.start)
+        amount = 0 if is_alarm else insulin_left(history, meter, stop.start)
         properties = {
             "preSuspendState": 106,
             "insulinAmount": amount,
@@ -119,7 +119,7 @@ def resume_events(history: PumpHistory, meter: BasalMeter) -> Iterator[Happening
                 yield Happening(stop.end, 28, {"alarmId": alarm}, stop.record)
         properties = {
             "preResumeState": 100,
-            "insulinAmount": _insulin_left(history, meter, stop.end),
+            "insulinAmount": insulin_left(history, meter, stop.end),
         }
         yield Happening(stop.end, 12, properties, stop.record)
 
@@ -160,13 +160,14 @@ def _is_reminded(stop: Stop) -> bool:
     return stop.end is None or stop.end - stop.start > _REMINDED
 
 
-def _insulin_left(history: PumpHistory, meter: BasalMeter, at: datetime) -> int:
+def insulin_left(history: PumpHistory, meter: BasalMeter, at: datetime) -> int:
     """Return about how many U are in the cartridge, taken as full when the history begins."""
     filled = midnight(history.first_day)
     for change in history.site_changes:
         if change.part == "cartridge" and change.at < at:
             filled = change.at
-    boluses = sum(bolus.delivered for bolus in between(history.boluses, filled, at))
+    known = (bolus.as_of(at) for bolus in between(history.boluses, filled, at))
+    boluses = sum(bolus.delivered for bolus in known if bolus)
     return max(0, round(CARTRIDGE - boluses - (meter.by(at) - meter.by(filled))))
 
 

@@ -1,30 +1,45 @@
 """Boluses from the pump's log: what was delivered, joined with what was requested.
 
-Contract tandem-source-processing §6, tandem-event-log §7 (20, 21 and 64 to 66). The immediate and
-the extended part of a bolus end at different times and are two boluses here.
+Contract tandem-source-processing §6 and §19, tandem-event-log §7 (20, 21 and 64 to 66) and §10.3.
+The immediate and the extended part of a bolus are boluses of their own here, and the extended part
+comes in pieces where the log tells how it goes on.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Mapping
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from tconnectsync.domain.events import COMPLETED, Bolus, Split
+from tconnectsync.domain.events import COMPLETED, Bolus, Piece, Split
+from tconnectsync.sources.tandemsource import pieces
+from tconnectsync.sources.tandemsource.doses import (
+    EXTENDED,
+    IMMEDIATE,
+    LATER_STARTED,
+    MOST_INSULIN,
+    OVER,
+    PROGRESS,
+    REQUESTS,
+    RUNNING,
+    STARTED,
+    STARTS,
+    Dose,
+    Given,
+    doses,
+    now_part,
+)
 from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, number, whole
 
-IMMEDIATE, EXTENDED = 20, 21
-REQUESTS = (64, 65, 66)
-CODES = (IMMEDIATE, EXTENDED, *REQUESTS)
-
-SAME_BOLUS = timedelta(days=1)
-"""The pump counts its boluses round and round; a request further back is another bolus's."""
-MOST_INSULIN = 80.0
 MOST_MINUTES = 24 * 60
 """No bolus is extended over more than a day."""
+NO_END_FOR = timedelta(hours=4)
+"""When the log has gone on for so long without the end of a bolus, that will not come."""
+NO_ENTRY_FOR = timedelta(minutes=15)
+"""The same where the progress of the bolus says that it is over."""
+SOON = timedelta(minutes=1)
 
 KINDS = {
     0: "Standard Bolus",
@@ -35,8 +50,12 @@ KINDS = {
     5: "BLE Extended Bolus",
     6: "Eating Soon Automatic Bolus",
     7: "Late Bolus",
+    8: "Phone Bolus (Recommended)",
 }
 EXTENDED_KINDS = (1, 5)
+MAYBE_EXTENDED = 8
+"""It may be either; what it was to be tells."""
+AUTOMATIC_KINDS = (3, 6)
 ENDS = {
     0: "User Aborted",
     1: "Terminated by Alarm",
@@ -45,28 +64,93 @@ ENDS = {
     5: "Bolus rejected",
     6: "Aborted by PLGS",
 }
-
-_Requests = Mapping[tuple[int, int], list[Entry]]
-"""The messages of requests by code and number of the bolus, in time order."""
+INCOMPLETE, NO_END = "Incomplete", "End not reported"
 
 
 def boluses(log: Log, skipped: Counter[str]) -> list[Bolus]:
-    """Return what was delivered, in time order; amounts to the thousandth of a unit."""
-    requests: dict[tuple[int, int], list[Entry]] = defaultdict(list)
-    for entry in entries_of(log, *REQUESTS):
-        number_of_bolus = whole(entry.values, "bolusid")
-        if number_of_bolus is not None:
-            requests[entry.code, number_of_bolus].append(entry)
-    found = (_bolus(entry, requests, skipped) for entry in entries_of(log, IMMEDIATE, EXTENDED))
-    return [bolus for bolus in found if bolus]
+    """Return what was delivered, in time order; amounts to the thousandth of a unit.
+
+    A part whose end is missing is told as far as its progress tells, once the log has gone on for
+    so long that the end will not come. What nothing tells the amount of is counted in ``skipped``.
+    """
+    known_until = max((entries[-1].at for entries in log.values() if entries), default=None)
+    if known_until is None:
+        return []
+    found: list[Bolus] = []
+    for dose in doses(log):
+        found += _now(dose, known_until, skipped)
+        found += _later(dose, known_until, skipped)
+    nobodys = (entry for entry in entries_of(log, IMMEDIATE, EXTENDED) if _has_no_id(entry))
+    for entry in nobodys:
+        found += _ended(Dose([entry]), entry, skipped)
+    return sorted(found, key=lambda bolus: (bolus.completed or bolus.requested_at, bolus.log_ids))
 
 
-def _bolus(entry: Entry, requests: _Requests, skipped: Counter[str]) -> Bolus | None:
+def _has_no_id(entry: Entry) -> bool:
+    return whole(entry.values, "bolusid") is None
+
+
+# -- the part that is given at once ----------------------------------------------------------------
+
+
+def _now(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[Bolus]:
+    ended = dose.first(IMMEDIATE)
+    if ended:
+        yield from _ended(dose, ended, skipped)
+        return
+    over, last, is_late = _last_word(dose, known_until)
+    begun = dose.first(LATER_STARTED)
+    if begun and last and known_until - begun.at > SOON:
+        # The later part has begun, so all of the other has been given.
+        told, status = Given(begun.at, now_part(dose), last.sequence), COMPLETED
+    elif not is_late or dose.first(EXTENDED) or not (over or dose.first(*STARTS)):
+        return
+    elif last and last.milliunits:
+        told = last._replace(milliunits=now_part(dose))
+        asked_for = dose.most("requestednow")
+        is_all = over and asked_for is not None and told.milliunits >= asked_for
+        status = COMPLETED if is_all else INCOMPLETE if over else NO_END
+    else:
+        if dose.first(STARTED, PROGRESS) and not over:
+            skipped["bolus of which the pump's log does not tell how much was delivered"] += 1
+        return
+    yield _as_requested_bolus(dose, told, status)
+
+
+def _last_word(dose: Dose, known_until: datetime) -> tuple[bool, Given | None, bool]:
+    """Return whether a bolus is over by its progress, the last of that, and whether that is all.
+
+    It is all when the log has gone on for so long that nothing more will come.
+    """
+    over, running = dose.progress(OVER), dose.progress(RUNNING)
+    last = max([*over[-1:], *running[-1:]], default=None)
+    since = last.at if last else dose.entries[-1].at
+    return bool(over), last, known_until - since >= (NO_ENTRY_FOR if over else NO_END_FOR)
+
+
+def _as_requested_bolus(dose: Dose, told: Given, status: str) -> Bolus:
+    """Return the immediate part of a bolus whose end is missing."""
+    messages = [dose.first(code) for code in REQUESTS]
+    asked_for = dose.most("requestednow")
+    return Bolus(
+        key=f"{dose.name} without end",
+        requested_at=dose.began,
+        completed=told.at,
+        insulin=told.milliunits / 1000,
+        requested=None if asked_for is None else asked_for / 1000,
+        status=status,
+        **_as_requested(*({} if message is None else message.values for message in messages)),
+        log_ids=(told.sequence, *(message.sequence for message in messages if message)),
+    )
+
+
+def _ended(dose: Dose, entry: Entry, skipped: Counter[str]) -> Iterator[Bolus]:
+    """Yield the part that ended with an entry, if it says how much was delivered."""
     insulin = number(entry.values, "insulindelivered")
     if insulin is None or not 0 <= insulin <= MOST_INSULIN:
         skipped["bolus without a plausible amount of insulin"] += 1
-        return None
-    messages = [_request(entry, code, requests) for code in REQUESTS]
+        return
+    messages = [dose.first(code) for code in REQUESTS]
     begins = [message.at for message in messages if message]
     requested = number(entry.values, "insulinrequested")
     common: dict[str, Any] = {
@@ -78,17 +162,21 @@ def _bolus(entry: Entry, requests: _Requests, skipped: Counter[str]) -> Bolus | 
         "status": _status(entry, insulin, requested),
     }
     if entry.code == EXTENDED:
-        return Bolus(
+        yield Bolus(
             **common,
             carbs=0,
             description=KINDS[1],
             override=False,
+            automatic=True,
             log_ids=(entry.sequence,),
+            whole_since=dose.began,
         )
-    return Bolus(
+        return
+    yield Bolus(
         **common,
         **_as_requested(*({} if message is None else message.values for message in messages)),
         log_ids=(entry.sequence, *(message.sequence for message in messages if message)),
+        other_key=f"{dose.name} without end",
     )
 
 
@@ -97,14 +185,22 @@ def _as_requested(
 ) -> dict[str, Any]:
     """Return what the three messages of a request say; a missing one says nothing."""
     kind = whole(second, "options")
+    is_extended = kind in EXTENDED_KINDS or (kind == MAYBE_EXTENDED and _lasts(second))
     return {
         "carbs": whole(first, "carbamount") or 0,
         "glucose": whole(first, "bg") or None,
         "description": KINDS.get(-1 if kind is None else kind, ""),
         "override": flag(second, "useroverride") is True,
         "declined_correction": flag(second, "declinedcorrection") is True,
-        "planned": _split(second, third) if kind in EXTENDED_KINDS else None,
+        "planned": _split(second, third) if is_extended else None,
+        # Where the pump does not say who it was, nobody asked for it.
+        "automatic": kind not in KINDS or kind in AUTOMATIC_KINDS,
     }
+
+
+def _lasts(second: dict[str, Any]) -> bool:
+    now_percent = number(second, "standardpercent")
+    return bool(whole(second, "duration")) and now_percent is not None and now_percent < 100
 
 
 def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
@@ -119,19 +215,112 @@ def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
     )
 
 
-def _request(completion: Entry, code: int, requests: _Requests) -> Entry | None:
-    """Return the newest message of the same bolus before it was completed."""
-    number_of_bolus = whole(completion.values, "bolusid")
-    messages = [] if number_of_bolus is None else requests.get((code, number_of_bolus), [])
-    index = bisect_right(messages, completion.at, key=lambda message: message.at)
-    if index and completion.at - messages[index - 1].at <= SAME_BOLUS:
-        return messages[index - 1]
-    return None
-
-
 def _status(entry: Entry, insulin: float, requested: float | None) -> str:
     told = whole(entry.values, "completionstatus")
     if told in ENDS:
         return ENDS[told]
     complete = requested is None or insulin >= requested - 0.005
-    return COMPLETED if complete else "Incomplete"
+    return COMPLETED if complete else INCOMPLETE
+
+
+# -- the part that is given by and by --------------------------------------------------------------
+
+
+def _later(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[Bolus]:
+    """Yield the later part: in pieces where the log tells how it goes on, else as a whole."""
+    ended = dose.first(EXTENDED)
+    told = _told_of_later(dose)
+    start = dose.first(LATER_STARTED) or dose.first(IMMEDIATE) or dose.first(STARTED)
+    if ended and (dose.ended(EXTENDED) is None or not told or start is None):
+        yield from _ended(dose, ended, skipped)
+    elif start and (ended or told):
+        end, status = _end_of_later(dose, told, known_until)
+        yield from _in_pieces(dose, start, told, end, status)
+    elif dose.first(LATER_STARTED) and known_until - dose.entries[-1].at >= NO_END_FOR:
+        skipped["extended bolus of which the pump's log does not tell how much was delivered"] += 1
+
+
+def _told_of_later(dose: Dose) -> list[Given]:
+    """Return how much of the later part had been given by when, while it was running."""
+    begun, ended = dose.first(LATER_STARTED, IMMEDIATE), dose.first(EXTENDED)
+    before, planned = now_part(dose), dose.most("requestedlater")
+    if not (dose.first(LATER_STARTED) or planned or ended):
+        return []
+    most, told = 0, []
+    for at, total, sequence in dose.progress(RUNNING):
+        is_within = begun is None or (at, sequence) >= (begun.at, begun.sequence)
+        if is_within and (ended is None or sequence < ended.sequence):
+            most = max(most, total - before)
+            told.append(Given(at, most, sequence))
+    return told
+
+
+def _end_of_later(
+    dose: Dose, told: Sequence[Given], known_until: datetime
+) -> tuple[Given | None, str]:
+    """Return the end of a later part, and how it ended; ``None`` while it is running.
+
+    Where no end will come, it is the last that is told.
+    """
+    ended, end = dose.first(EXTENDED), dose.ended(EXTENDED)
+    if ended and end:
+        insulin, requested = end.milliunits / 1000, number(ended.values, "insulinrequested")
+        return end, _status(ended, insulin, requested)
+    over, last, is_late = _last_word(dose, known_until)
+    if not is_late or not last:
+        return None, ""
+    amount = max(0, last.milliunits - now_part(dose), *(each.milliunits for each in told))
+    is_all = over and amount >= (dose.most("requestedlater") or 0)
+    return last._replace(milliunits=amount), COMPLETED if is_all else INCOMPLETE if over else NO_END
+
+
+def _in_pieces(
+    dose: Dose, start: Entry, told: Sequence[Given], end: Given | None, status: str
+) -> Iterator[Bolus]:
+    size = dose.most("requestedlater")
+    later = dose.first(LATER_STARTED)
+    units = number(later.values, "bolexsize") if later else None
+    if units and 0 < units <= MOST_INSULIN:
+        size = round(units * 1000)
+    planned = pieces.plan(_planned_minutes(dose), size)
+    ended = dose.first(EXTENDED)
+    for cut in pieces.cuts(start.at, planned.step, told, end):
+        if not cut.milliunits:
+            continue
+        middle = cut.begins + (cut.ends - cut.begins) / 2
+        zone = max((each for each in told if each.at <= middle), default=Given(start.at, 0, 0)).at
+        middle = middle.replace(microsecond=0).astimezone(zone.tzinfo)
+        yield Bolus(
+            key=f"{start.key} part {cut.number}",
+            requested_at=middle,
+            completed=middle,
+            insulin=cut.milliunits / 1000,
+            requested=size / 1000 if size else None,
+            carbs=0,
+            description=_name_of(cut, planned.pieces),
+            status=status if cut.is_last else COMPLETED,
+            override=False,
+            log_ids=(cut.sequence,),
+            automatic=True,
+            piece=Piece(
+                number=cut.number,
+                since=start.at,
+                whole_key=ended.key if ended else "",
+                whole_ended=ended.at if ended else None,
+                whole_insulin=end.milliunits / 1000 if end else 0.0,
+                whole_log_ids=(ended.sequence,) if ended else (),
+            ),
+        )
+
+
+def _planned_minutes(dose: Dose) -> int | None:
+    request = dose.first(REQUESTS[1])
+    asked = (whole(request.values, "duration") if request else None) or None
+    told = (asked, dose.most("extendeddurationrequested"))
+    return next((it for it in told if it is not None and 0 < it <= MOST_MINUTES), None)
+
+
+def _name_of(cut: pieces.Cut, planned: int | None) -> str:
+    of = f" of {planned}" if planned and cut.number <= planned else ""
+    last = ", the last" if cut.is_last else ""
+    return f"{KINDS[1]} (part {cut.number}{of}{last})"

@@ -15,9 +15,10 @@ from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.tandemsource import claims
+from tconnectsync.sources.tandemsource import basals, claims, doses, reservoir
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
+from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.records import records_of
@@ -25,6 +26,12 @@ from tconnectsync.sources.tandemsource.records import records_of
 DAY = timedelta(days=1)
 LONGEST_STEP = 28 * DAY
 """The cloud gives out no more at once."""
+DAYS_FOR_STATUS = 3
+"""With the day before a range, that makes four days in which the pump may have told what is left of
+the insulin: a cartridge seldom lasts longer."""
+STATUS_CODES = frozenset((*reservoir.CODES, *doses.CODES, *basals.CODES)).intersection(
+    WEB_APP_CODES
+)
 SOMEWHAT = timedelta(hours=6)
 """How long before a range something must have ended to be of no interest."""
 
@@ -60,6 +67,7 @@ class OnePump:
         return LogReader(
             lambda skipped: self._log(first, last, self.codes, self.used, skipped),
             before=lambda codes: self._last_before(first, codes) if looks_back(codes) else None,
+            earlier=lambda: self._days_before(first),
             since=wanted.start - SOMEWHAT,
             ignore_zero_basals=self.ignore_zero_basals,
         )
@@ -103,6 +111,12 @@ class OnePump:
         )
         self.say(clock.disagreement)
         return by_code(records, clock, self.now())
+
+    def _days_before(self, day: date) -> Log:
+        """Return what the state of the pump may need of the days before one; raises as the API."""
+        first = day - DAYS_FOR_STATUS * DAY
+        codes = CLOCK_CODES.union(STATUS_CODES)
+        return self._log(first, day - DAY, sorted(codes), STATUS_CODES, Counter())
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
         """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.

@@ -17,13 +17,13 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.sources import Remark
 from tconnectsync.sources.once import Once
-from tconnectsync.sources.tandemsource import basals, boluses, modes, notices, sensor, status
+from tconnectsync.sources.tandemsource import basals, boluses, doses, modes, notices, sensor, status
 from tconnectsync.sources.tandemsource.entries import Log, joined
 
 USED = frozenset(
     (
         *basals.CODES,
-        *boluses.CODES,
+        *doses.CODES,
         *modes.CODES,
         *notices.CODES,
         *sensor.CODES,
@@ -47,6 +47,7 @@ class LogReader:
         fetch: gets the log of the range and some time around it; is given where to count what
             cannot be understood.
         before: gets the last entry of some codes before that; ``None`` if that cannot be had.
+        earlier: gets the log of the days just before, as far as the pump's state needs it.
         since: what has ended by then is of no interest.
         ignore_zero_basals: whether basals without insulin are left out.
     """
@@ -56,6 +57,7 @@ class LogReader:
         fetch: Callable[[Counter[str]], Log],
         *,
         before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
+        earlier: Callable[[], Log] = dict,
         since: datetime = NOTHING_KNOWN,
         ignore_zero_basals: bool = False,
     ) -> None:
@@ -64,6 +66,7 @@ class LogReader:
         self.remarks: list[Remark] = []
         self._log = Once(lambda: fetch(skipped))
         self._before = before
+        self._earlier = earlier
         self._since = since
         self._ignore_zero_basals = ignore_zero_basals
 
@@ -123,9 +126,12 @@ class LogReader:
         """Return how much insulin was on board whenever the pump noted it."""
         return status.insulin_on_board(self._log())
 
-    def device_status(self) -> DeviceStatus | None:
-        """Return the pump's state at the end of the log, as far as known."""
-        return status.device_status(self._log())
+    def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
+        """Return the pump's state at the end of the log, as far as known.
+
+        ``None`` where nothing has come since ``last``, the one that was stored last.
+        """
+        return status.device_status(self._log(), last, self._earlier)
 
     def _known_until(self) -> datetime:
         newest = (entries[-1].at for entries in self._log().values() if entries)

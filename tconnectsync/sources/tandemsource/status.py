@@ -1,6 +1,6 @@
 """Insulin on board and the state of the pump, from its log.
 
-Contract tandem-source-processing §7 (battery), tandem-event-log §5.1 and §7.
+Contract tandem-source-processing §7, §18 and §20, tandem-event-log §5.1 and §10.2.
 """
 
 from __future__ import annotations
@@ -10,26 +10,23 @@ from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 from tconnectsync.domain.events import DeviceStatus, InsulinOnBoard
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.records import number, whole
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.sources.tandemsource import onboard, reservoir
+from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.records import whole
 
 T = TypeVar("T")
 
-SUSPENDED, RESUMED, CARTRIDGE, DAILY_BASAL, BASAL = 11, 12, 33, 81, 279
-WITH_IOB = (16, 20, 21, 55, 59, 64, DAILY_BASAL)
-WITH_RESERVOIR = (SUSPENDED, RESUMED, CARTRIDGE)
-CODES = (*WITH_IOB, *WITH_RESERVOIR, BASAL)
+SUSPENDED, RESUMED, BASAL = 11, 12, 279
+DAILY_BASAL, SHELF_MODE = 81, 53
+BATTERY = (9, 34, 35, SHELF_MODE, DAILY_BASAL)
+CODES = (*onboard.CODES, *reservoir.CODES, *BATTERY, SUSPENDED, RESUMED, BASAL)
 
-MOST_IOB = 100.0
-"""U; more insulin is not at work in anybody."""
-MOST_RESERVOIR = 400.0
-"""U; more than any cartridge holds."""
 PERCENT = range(101)
 MILLIVOLTS = range(1_000, 6_001)
 """What a battery of one cell can have."""
 NO_DELIVERY = 0
 """The source of a basal rate while the pump is suspended."""
-FRESH_RESERVOIR = timedelta(hours=1)
 FRESH_IOB = timedelta(minutes=15)
 """How long what is told of insulin may be taken for the present."""
 
@@ -40,33 +37,54 @@ class _Battery(NamedTuple):
 
 
 def insulin_on_board(log: Log) -> list[InsulinOnBoard]:
-    """Return how much insulin was on board (U) whenever the pump noted it, in time order."""
-    values = ((entry.at, _iob(entry)) for entry in entries_of(log, *WITH_IOB))
-    return [InsulinOnBoard(at, units) for at, units in values if units is not None]
+    """Return how much insulin was on board (U), as far as no bolus has begun since; in order."""
+    return [InsulinOnBoard(entry.at, units) for entry, units in onboard.still_true(log)]
 
 
-def device_status(log: Log) -> DeviceStatus | None:
-    """Return the pump's state at the end of its log; ``None`` if nothing of it is known.
+def device_status(
+    log: Log, last: DeviceStatus | None = None, earlier: Callable[[], Log] = dict
+) -> DeviceStatus | None:
+    """Return the pump's state at the end of its log.
 
-    Insulin counts only if it was noted shortly before the end of the log: it gets less.
+    ``None`` if nothing of it is known, or nothing has come since the ``last`` status. Insulin on
+    board counts only if it was noted shortly before the end of the log: it gets less.
+
+    Args:
+        log: what is known of the pump's log.
+        last: the status that was stored last.
+        earlier: gets the log of some days before; asked only if ``last`` does not tell how much
+            insulin was left.
     """
-    battery = _newest(log, (DAILY_BASAL,), _battery)
-    reservoir = _if_fresh(log, _newest(log, WITH_RESERVOIR, _reservoir), FRESH_RESERVOIR)
-    iob = _if_fresh(log, _newest(log, WITH_IOB, _iob), FRESH_IOB)
-    suspended = _newest(log, (SUSPENDED, RESUMED, BASAL), _is_suspended)
-    used = {found[0].key: found[0] for found in (battery, reservoir, iob, suspended) if found}
-    if not used:
+    end = max((entries[-1] for entries in log.values() if entries), key=_place, default=None)
+    if end is None or (last and end.at <= last.at):
         return None
-    entries = sorted(used.values(), key=_place, reverse=True)
+    battery = _newest(log, BATTERY, _battery)
+    suspended = _newest(log, (SUSPENDED, RESUMED, BASAL), _is_suspended)
+    iob = onboard.still_true(log)[-1:]
+    iob = [found for found in iob if end.at - found[0].at <= FRESH_IOB]
+    try:
+        left, is_searched = reservoir.left(log, end.at, last, earlier), True
+    except TconnectsyncError as error:
+        if error.fatal:
+            raise
+        left, is_searched = reservoir.NOT_KNOWN, False
+    if not (battery or suspended or iob or left.units is not None):
+        return None
+    told = [found[0] for found in (battery, suspended, *iob) if found]
+    told += [left.told_by] if left.told_by else []
+    used = {entry.key: entry for entry in (*told, end)}
     percent, volts = battery[1] if battery else _Battery()
     return DeviceStatus(
-        at=entries[0].at,
+        at=end.at,
         battery_percent=percent,
         battery_volts=volts,
-        reservoir=reservoir[1] if reservoir else None,
-        iob=iob[1] if iob else None,
+        reservoir=left.units,
+        iob=iob[0][1] if iob else None,
         suspended=suspended[1] if suspended else None,
-        log_ids=tuple(entry.sequence for entry in entries),
+        log_ids=tuple(each.sequence for each in sorted(used.values(), key=_place, reverse=True)),
+        iob_at=iob[0][0].at if iob else None,
+        reservoir_is_told=left.is_told,
+        reservoir_is_searched=is_searched,
     )
 
 
@@ -88,33 +106,14 @@ def _place(entry: Entry) -> tuple[object, int]:
     return entry.at, entry.sequence
 
 
-def _if_fresh(log: Log, found: tuple[Entry, T] | None, limit: timedelta) -> tuple[Entry, T] | None:
-    end = max((entries[-1].at for entries in log.values() if entries), default=None)
-    return found if found and end and end - found[0].at <= limit else None
-
-
-def _iob(entry: Entry) -> float | None:
-    units = number(entry.values, "iob")
-    return units if units is not None and 0 <= units <= MOST_IOB else None
-
-
 def _battery(entry: Entry) -> _Battery | None:
-    percent = whole(entry.values, "batterychargepercent", "abc")
+    percent = whole(entry.values, "batterychargepercent", "abc", "lipoabc")
     millivolts = whole(entry.values, "batterylipomillivolts", "lipomv")
     battery = _Battery(
         percent if percent in PERCENT else None,
         round(millivolts / 1000, 2) if millivolts and millivolts in MILLIVOLTS else None,
     )
     return None if battery == (None, None) else battery
-
-
-def _reservoir(entry: Entry) -> float | None:
-    values = entry.values
-    if entry.code == CARTRIDGE:
-        units = number(values, "insulinvolume") or number(values, "v2volume") or None
-    else:
-        units = number(values, "insulinamount")
-    return units if units is not None and 0 <= units <= MOST_RESERVOIR else None
 
 
 def _is_suspended(entry: Entry) -> bool | None:

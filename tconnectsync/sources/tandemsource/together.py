@@ -129,9 +129,10 @@ class PumpsReader:
         self._collect()
         return sorted(found, key=attrgetter("at"))
 
-    def device_status(self) -> DeviceStatus | None:
+    def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the state of the pump in use at the end of the range, if anything is known."""
-        found = [status for part in self._in_use() if (status := part.reader.device_status())]
+        told = (part.reader.device_status(last) for part in self._in_use())
+        found = [status for status in told if status]
         self._collect()
         return max(found, key=attrgetter("at"), default=None)
 

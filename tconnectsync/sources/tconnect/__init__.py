@@ -18,6 +18,7 @@ from tconnectsync.domain.events import (
     Activity,
     Basal,
     Bolus,
+    DeviceStatus,
     InsulinOnBoard,
     Notice,
     Reading,
@@ -170,7 +171,7 @@ class TConnectReader:
         """Return nothing: t:connect does not tell of them."""
         return []
 
-    def device_status(self) -> None:
+    def device_status(self, last: DeviceStatus | None = None) -> None:
         """Return nothing: t:connect does not tell it."""
 
     def readings(self) -> list[Reading]:

@@ -122,6 +122,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
     request_id = number(standard.get("bolusRequestId")) or 0
     if completed is None and not (request_id and insulin):
         return None
+    description = words(event.get("description")) or UNNAMED
     return Bolus(
         # Ids begin again with another pump, hence the time with them.
         key=f"bolus {request_id:.0f} {requested.isoformat()}",
@@ -130,12 +131,14 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         insulin=required(insulin, "insulin"),
         requested=number(standard.get("insulinRequested")),
         carbs=amount(event.get("carbSize")),
-        description=words(event.get("description")) or UNNAMED,
+        description=description,
         status=_status(standard, completed),
         override=number(event.get("userOverride")) == 1,
         extended=_extended_part(bolex, requested, clock) if bolex else None,
         planned=_split(event) if is_extended else None,
         glucose=glucose(event.get("bg")),
+        # Where t:connect does not say who it was, nobody asked for it.
+        automatic=description == UNNAMED or "Automatic" in description,
     )
 
 

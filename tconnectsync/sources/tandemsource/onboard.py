@@ -1,0 +1,54 @@
+"""Insulin on board as the pump notes it, as long as no bolus has begun since.
+
+Contract tandem-source-processing §20, tandem-event-log §10.3.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tconnectsync.sources.tandemsource.doses import LATER_STARTED, STARTED, doses
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.records import number
+
+GLUCOSE, DAILY_BASAL = 16, 81
+CODES = (GLUCOSE, 20, 21, STARTED, LATER_STARTED, 64, DAILY_BASAL)
+
+MOST = 100.0
+"""U; more insulin is not at work in anybody."""
+LONGEST_DELIVERY = timedelta(minutes=30)
+"""What is given at once has been given by then, also where the log lacks the end of it."""
+
+_Place = tuple[datetime, int]
+
+
+def noted(log: Log) -> list[tuple[Entry, float]]:
+    """Return the entries that tell how much insulin was on board, and how much, in time order."""
+    values = ((entry, number(entry.values, "iob")) for entry in entries_of(log, *CODES))
+    return [(entry, iob) for entry, iob in values if iob is not None and 0 <= iob <= MOST]
+
+
+def still_true(log: Log) -> list[tuple[Entry, float]]:
+    """Return those of the entries that are not from before a bolus, in time order.
+
+    In the middle of what is given at once nobody knows how much is on board. The value with which a
+    bolus is requested is the one from before it.
+    """
+    end = max((entries[-1].at for entries in log.values() if entries), default=None)
+    if end is None:
+        return []
+    last_end: _Place | None = None
+    for dose in doses(log):
+        ended = dose.now_end
+        if ended:
+            last_end = max(last_end or _place(ended), _place(ended))
+        elif end - dose.began <= LONGEST_DELIVERY:
+            return []
+        else:
+            begun = dose.began + LONGEST_DELIVERY, 0
+            last_end = max(last_end or begun, begun)
+    return [each for each in noted(log) if last_end is None or _place(each[0]) >= last_end]
+
+
+def _place(entry: Entry) -> _Place:
+    return entry.at, entry.sequence
