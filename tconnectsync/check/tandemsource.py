@@ -17,12 +17,22 @@ from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import LoginError, TconnectsyncError
-from tconnectsync.sources.tandemsource import ASKED_FOR, basals, boluses, modes, notices, sensor
+from tconnectsync.sources.tandemsource import (
+    ASKED_FOR,
+    basals,
+    boluses,
+    modes,
+    newalgorithm,
+    notices,
+    sensor,
+)
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
+from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.fields import EXTRA_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.pumps import Pump, choose, ending, read_pumps
-from tconnectsync.sources.tandemsource.records import Record, records_of
+from tconnectsync.sources.tandemsource.rates import TELLING
+from tconnectsync.sources.tandemsource.records import EVERY_CODE, Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.status import DAILY_BASAL
 
@@ -37,7 +47,8 @@ KINDS = {
     "readings": sensor.SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
     "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
-    "alarms": (notices.ALARM, notices.MALFUNCTION),
+    "alarms": (notices.ALERT, notices.ALARM, notices.MALFUNCTION),
+    "rate changes": TELLING,
     "sleep and exercise": modes.CODES,
     "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
@@ -80,6 +91,7 @@ class TandemSourceSteps:
         self._region: str = values["tconnect_region"]
         self._serial: str = values["pump_serial_number"]
         self._codes = None if values["fetch_all_event_types"] else sorted(ASKED_FOR)
+        self._extra = () if self._codes is None else EXTRA_CODES
         self._wanted = wanted
         self._now = now
         self._findings = findings
@@ -180,12 +192,17 @@ class TandemSourceSteps:
         first = self._clock.day(self._wanted.start) - DAY
         last = self._clock.day(self._wanted.end) + DAY
         source = self._api.tandemsource
-        payload = source.pump_logs(pump.assignment_id, first, last, self._codes)
+        payload = source.pump_logs(pump.assignment_id, first, last, self._codes, self._extra)
         self._findings.keep("pump's log", payload)
         skipped: Counter[str] = Counter()
         entries = self._entries(payload, pump, skipped)
         self._findings.asked_for_events = True
-        return f"{self._told(entries, pump)}{_skipped(skipped)}"
+        told = f"{self._told(entries, pump)}{_skipped(skipped)}"
+        for remark in newalgorithm.remarks(Entry(at, *_values(each)) for at, each in entries):
+            if remark.missing:
+                raise TconnectsyncError(f"{remark.text} {told}")
+            told += f" {remark.text}"
+        return told
 
     def _entries(
         self, payload: dict[str, list[Any]], pump: Pump, skipped: Counter[str]
@@ -201,7 +218,7 @@ class TandemSourceSteps:
             self._clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
         )
         self._findings.disagreement = clock.disagreement
-        records = records_of(events, KNOWN_CODES, skipped)
+        records = records_of(events, EVERY_CODE, skipped)
         if skipped and not records:
             raise TconnectsyncError(
                 f"Nothing in it can be used.{_skipped(skipped)} A newer tconnectsync is needed."
@@ -243,6 +260,10 @@ class TandemSourceSteps:
             )
         segments = sum(len(profile.segments) for profile in profiles)
         return f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
+
+
+def _values(record: Record) -> tuple[int, int, datetime, dict[str, Any]]:
+    return record.code, record.sequence, record.wall, record.values
 
 
 def _named(pump: Pump) -> str:

@@ -12,6 +12,7 @@ import requests
 from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import json_of, text_of, unusable
 from tconnectsync.api.session import LoginKeeper
+from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.logs import LISTS, WHAT, PumpLog, windows
 from tconnectsync.api.tandemsource.regions import cloud_of, origin
@@ -38,6 +39,7 @@ class TandemSourceApi:
     ) -> None:
         self.logins = logins
         self._base = cloud_of(account).source_url
+        self._refusals = Refusals(account.token_cache)
         self._http = http
 
     def pumper(self) -> dict[str, Any]:
@@ -49,7 +51,12 @@ class TandemSourceApi:
         return self._get("api/pumpers/pumpers/{pumper}", "account", ACCOUNT_KEYS)
 
     def pump_logs(
-        self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None = None
+        self,
+        assignment_id: str,
+        first: date,
+        last: date,
+        codes: Iterable[int] | None = None,
+        extra: Iterable[int] = (),
     ) -> dict[str, list[Any]]:
         """Return ``events`` and ``clockChanges`` of a pump, each once, in no order (contract §4.2).
 
@@ -59,7 +66,24 @@ class TandemSourceApi:
             last: another one, inclusive; a long range is asked for in pieces.
             codes: the kinds of event wanted, all of them if there are none; the server may send
                 others as well.
+            extra: kinds that are wanted too, for as long as the server takes them (§4.4); that it
+                does not is remembered.
         """
+        if codes is None or not (extra := sorted(extra)) or self._refusals.holds(extra):
+            return self._pump_logs(assignment_id, first, last, codes)
+        codes = list(codes)
+        try:
+            return self._pump_logs(assignment_id, first, last, sorted({*codes, *extra}))
+        except ApiError as error:
+            if not refuses_codes(error):
+                raise
+        found = self._pump_logs(assignment_id, first, last, codes)
+        self._refusals.note(extra)
+        return found
+
+    def _pump_logs(
+        self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None
+    ) -> dict[str, list[Any]]:
         path = f"api/reports/bff/pump-logs/{quote(assignment_id, safe='')}?pumperId={{pumper}}"
         wanted = ",".join(map(str, codes or ()))
         pump_log = PumpLog()
@@ -97,10 +121,11 @@ class TandemSourceApi:
 
 def _require_valid_query(answer: requests.Response, what: str) -> None:
     """Recognise a server that has other ideas of a query than we have (contract §4.2)."""
-    if answer.status_code == 400 and "ZodError" in text_of(answer):
+    text = text_of(answer)
+    if answer.status_code == 400 and "ZodError" in text:
         raise ApiError(
             f"Tandem's cloud wants the {what} to be asked for in another way now. A newer "
-            "tconnectsync is needed",
+            f"tconnectsync is needed. It says: {words_of(text)}",
             400,
             divisible=False,
         )

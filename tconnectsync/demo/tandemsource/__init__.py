@@ -73,6 +73,10 @@ class SimulatedTandemSource(LoopbackServer):
         """Records whose log entries are held back as if the upload had missed them."""
         self.pumps: list[dict[str, Any]] = []
         """Further pumps of the account, as ``bff/pumper`` lists them; their logs are empty."""
+        self.filters = True
+        """Whether only the codes that were asked for are given out; until mid-2026 all were."""
+        self.strict = False
+        """Whether codes that Tandem's web app does not ask for are refused, and no list at all."""
         self.settings = SETTINGS
         """What the pump is set to, mg/dL; replace it to change a profile."""
         self.guardian = False
@@ -145,7 +149,7 @@ class SimulatedTandemSource(LoopbackServer):
 
     def _pump_logs(self, request: Request, assignment_id: str) -> Response:
         try:
-            query = read_query(request.query)
+            query = read_query(request.query, strict=self.strict)
         except QueryError as refused:
             issue = {"code": "custom", "path": [], "message": str(refused)}
             return _json({"name": "ZodError", "issues": [issue]}, 400)
@@ -177,7 +181,8 @@ class SimulatedTandemSource(LoopbackServer):
         return [
             entry
             for entry in self.log_of_pump.between(first, last, count)
-            if query.wants(entry.code) and not (self.hidden and entry.record in self.hidden)
+            if (query.wants(entry.code) or not self.filters)
+            and not (self.hidden and entry.record in self.hidden)
         ]
 
 

@@ -13,8 +13,7 @@ from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources import PumpSpan
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
-from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
@@ -30,7 +29,9 @@ from tconnectsync.sources.tandemsource.settings import pump_settings
 
 log = logging.getLogger(__name__)
 
-ASKED_FOR = (USED | CLOCK_CODES) & set(WEB_APP_CODES)
+ASKED_FOR = frozenset(WEB_APP_CODES)
+"""The kinds of entries that are asked for, always the whole list of the web app (contract
+tandem-source-api §4.4), but for readings where nobody wants them: they are half of a log."""
 
 
 class TandemSource:
@@ -40,7 +41,7 @@ class TandemSource:
         api: Tandem's clients.
         clock: knows the zone of the pump's clock.
         serial: the serial number of the pump; empty for the one in use.
-        everything: whether to ask for entries of every kind, which include the battery's.
+        everything: whether to ask for entries of every kind, also unknown ones.
         readings: whether the sensor's readings are wanted, which are half of a log.
         ignore_zero_basals: whether basals without insulin are left out.
         now: returns the current instant, aware.
@@ -65,6 +66,7 @@ class TandemSource:
         unused = () if readings or everything else SENSORS
         self._used = USED.difference(unused)
         self._codes = None if everything else sorted(ASKED_FOR.difference(unused))
+        self._extra = () if everything else EXTRA_CODES
         self._ignore_zero_basals = ignore_zero_basals
         self._now = now
         self._chosen: Pump | None = None
@@ -87,6 +89,7 @@ class TandemSource:
             self._ignore_zero_basals,
             self._now,
             self._say_once,
+            self._extra,
         ).read(wanted)
 
     def upload_counter(self) -> int | None:

@@ -14,14 +14,16 @@ from datetime import date, datetime, timedelta
 from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
-from tconnectsync.sources.tandemsource.records import records_of
+from tconnectsync.sources.tandemsource.records import EVERY_CODE, records_of
 
 DAY = timedelta(days=1)
+REFUSED = 400
+"""The status with which the cloud answers what it does not want to be asked."""
 SOMEWHAT = timedelta(hours=6)
 """How long before a range something must have ended to be of no interest."""
 
@@ -31,8 +33,9 @@ class OnePump:
     """Reads the log of one pump.
 
     ``pump`` returns the pump, and is called when its log is asked for. ``used`` are the codes of
-    the entries that something is made of, ``codes`` those that are asked for (``None``: all).
-    ``say`` is given sentences for the log, each as often as it comes up.
+    the entries that something is made of, ``codes`` those that are asked for (``None``: all), and
+    ``extra`` those besides them for as long as the cloud takes that. ``say`` is given sentences for
+    the log, each as often as it comes up.
     """
 
     api: TConnectApi
@@ -43,6 +46,7 @@ class OnePump:
     ignore_zero_basals: bool
     now: Callable[[], datetime]
     say: Callable[[str], None]
+    extra: Sequence[int] = ()
 
     def read(self, wanted: TimeRange) -> LogReader:
         """Return a reader for ``wanted``; nothing is fetched yet.
@@ -51,10 +55,24 @@ class OnePump:
         clock, which may be off by a journey.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
+        whole: Log | None = None
+
+        def get_whole(skipped: Counter[str]) -> Log | None:
+            nonlocal whole
+            whole = whole or self._whole(first, last, skipped)
+            return whole
+
+        def fetch(skipped: Counter[str]) -> Log:
+            if self.pump().lacks_control_iq and (found := get_whole(skipped)) is not None:
+                return {code: entries for code, entries in found.items() if code in self.used}
+            return self._log(first, last, self.codes, self.used, skipped)
+
         return LogReader(
-            lambda skipped: self._log(first, last, self.codes, self.used, skipped),
+            fetch,
             before=lambda codes: self._last_before(first, codes),
             since=wanted.start - SOMEWHAT,
+            wanted=wanted,
+            whole=get_whole,
             ignore_zero_basals=self.ignore_zero_basals,
         )
 
@@ -68,7 +86,8 @@ class OnePump:
     ) -> Log:
         """Return what the pump's log says from one day to another, inclusive."""
         pump = self.pump()
-        payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes)
+        extra = self.extra if codes is self.codes else ()
+        payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes, extra)
         records = records_of(payload["events"], used, skipped)
         changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
         del payload
@@ -77,6 +96,22 @@ class OnePump:
         )
         self.say(clock.disagreement)
         return by_code(records, clock, self.now())
+
+    def _whole(self, first: date, last: date, skipped: Counter[str]) -> Log | None:
+        """Return the log with entries of all kinds; ``None`` if the cloud does not give them out.
+
+        Leaving the kinds out is the only way to ask for them (contract tandem-source-api §4.4).
+        """
+        counted: Counter[str] = Counter()
+        try:
+            found = self._log(first, last, None, EVERY_CODE, counted)
+        except ApiError as error:
+            if error.status != REFUSED:
+                raise
+            return None
+        # What the other answer held as well is not there twice.
+        skipped |= counted
+        return found
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
         """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.

@@ -42,6 +42,15 @@ class Pump:
     settings: object | None = field(repr=False)
     """What it was set to then, as it came; ``None`` if that is unknown."""
     model: str
+    algorithm: str = field(default="", repr=False)
+    """What doses its insulin, such as ``Control-IQ``; empty if that is not told."""
+
+    @property
+    def lacks_control_iq(self) -> bool:
+        """Whether it is told to have another algorithm, or none."""
+        return bool(self.algorithm) and "controliq" not in "".join(
+            filter(str.isalpha, self.algorithm.lower())
+        )
 
 
 def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
@@ -128,6 +137,7 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
         uploaded=_in_utc(uploaded),
         settings=plainly_named(item.get("settings")).get("details"),
         model=_text(item.get("modelname")) or _text(item.get("modelnumber")),
+        algorithm=_text(item.get("algorithm")),
     )
 
 
