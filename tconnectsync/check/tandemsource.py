@@ -28,11 +28,11 @@ from tconnectsync.sources.tandemsource import (
 )
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Entry
-from tconnectsync.sources.tandemsource.fields import EXTRA_CODES
+from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.pumps import Pump, choose, ending, read_pumps
 from tconnectsync.sources.tandemsource.rates import TELLING
-from tconnectsync.sources.tandemsource.records import EVERY_CODE, Record, records_of
+from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.status import DAILY_BASAL
 
@@ -218,7 +218,7 @@ class TandemSourceSteps:
             self._clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
         )
         self._findings.disagreement = clock.disagreement
-        records = records_of(events, EVERY_CODE, skipped)
+        records = records_of(events, KNOWN_CODES, skipped)
         if skipped and not records:
             raise TconnectsyncError(
                 f"Nothing in it can be used.{_skipped(skipped)} A newer tconnectsync is needed."

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tconnectsync.demo.history import basal_insulin, midnight
 from tconnectsync.demo.person import live
@@ -364,6 +367,14 @@ def test_a_cloud_that_does_not_give_out_the_whole_log_is_named() -> None:
     assert remark.missing
 
 
+def test_a_day_on_which_the_pump_was_suspended_misses_nothing() -> None:
+    entries = numbered([entry(-3, 11), new_day(0, 0), sign(5), new_day(1, 0), sign(26)])
+    del entries[2]
+    reader = reader_of(entries)
+    assert [kind for *_, kind in told(reader.basals())] == ["Suspended"]
+    assert not reader.remarks
+
+
 def test_a_log_that_opens_suspended_is_completed_by_what_came_before() -> None:
     entries = numbered([new_day(0, 0), sign(5), entry(6, 12), change(6, 1, RESUMED), sign(8)])
 
@@ -392,6 +403,53 @@ def test_why_the_rate_at_midnight_holds_is_what_the_last_change_said() -> None:
     reader = LogReader(lambda skipped: log_of(entries), before=before)
     assert told(reader.basals()) == [(0, 5, 0.5, "TempRate")]
     assert asked == [(3,)]
+
+
+EVENTS: dict[str, Callable[[float], Entry]] = {
+    "rate": lambda hours: change(hours, 1.2, TIMED),
+    "temp": lambda hours: change(hours, 0.5, TEMP_START, base=1),
+    "temp end": lambda hours: change(hours, 1, TEMP_END),
+    "stop": lambda hours: change(hours, 0, STOPPED, base=1),
+    "resume": lambda hours: change(hours, 1, RESUMED),
+    "off": lambda hours: change(hours, 0, OFF, base=1),
+    "limit": lambda hours: change(hours, 2, LIMIT),
+    "odd": lambda hours: change(hours, None),
+    "suspended": lambda hours: entry(hours, 11),
+    "resumed": lambda hours: entry(hours, 12),
+    "occlusion": lambda hours: entry(hours, 5, alarmid=2),
+    "day": lambda hours: entry(hours, 90, commandedbasalrate=1.0),
+    "clock": lambda hours: entry(hours, 13),
+    "sign": sign,
+    "temp told": lambda hours: entry(hours, 2, duration=1e6),
+    "temp over": lambda hours: entry(hours, 15),
+}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 0.01, 0.5, 3, 11, 24]), st.sampled_from(sorted(EVENTS))),
+        max_size=40,
+    ),
+    st.sets(st.integers(0, 39), max_size=2),
+)
+def test_whatever_the_log_says_basals_do_not_overlap_and_do_not_outlast_it(
+    story: list[tuple[float, str]], lost: set[int]
+) -> None:
+    hours, entries = 0.0, []
+    for pause, what in story:
+        hours += pause
+        entries.append(EVENTS[what](hours))
+    left = [it for place, it in enumerate(numbered(entries)) if place not in lost]
+    found = reader_of(left).basals()
+    flowing = [it for it in found if it.delivery is not Delivery.NONE]
+    assert all(one.ends <= other.start for one, other in pairwise(flowing))
+    stops = [it for it in found if it.delivery is Delivery.NONE]
+    assert not any(
+        flow.start < stop.ends and stop.start < flow.ends for flow in flowing for stop in stops
+    )
+    newest = max((it.at for it in left), default=None)
+    assert all(newest and timedelta(0) < it.duration and it.ends <= newest for it in found)
+    assert len({it.key for it in found}) == len(found)
 
 
 # -- a whole life ----------------------------------------------------------------------------------

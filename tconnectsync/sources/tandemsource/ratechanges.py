@@ -128,7 +128,7 @@ def basals(
             continue
         if not stretch.follows:
             rates = Rates(rates.newest_change)
-        if any(_is_within(stretch.entries[0], each) for each in suspensions):
+        if any(is_within(stretch.entries[0], each) for each in suspensions):
             rates.stop()
         segments += _segments(stretch, rates)
         unclear += rates.unclear
@@ -149,7 +149,7 @@ def _segments(stretch: Stretch, rates: Rates) -> Iterator[Basal]:
             points.append(
                 (entry, rates.flow, "" if entry.code in TELLING and is_news else " basal")
             )
-    ends = [entry.at for entry, _, _ in points[1:]] + [stretch.end]
+    ends = [*(entry.at for entry, _, _ in points), stretch.end][1:]
     for (entry, flow, suffix), end in zip(points, ends, strict=True):
         if flow and end > entry.at:
             yield Basal(
@@ -228,7 +228,8 @@ def _is_by_product(entries: Sequence[Entry], place: int) -> bool:
     return after is not None and after.code in CLOCK_SET and _is_next(entries[place], after)
 
 
-def _is_within(entry: Entry, suspension: Basal) -> bool:
+def is_within(entry: Entry, suspension: Basal) -> bool:
+    """Tell whether an entry was written while the pump is known to have been suspended."""
     after_begin = suspension.delivery is Delivery.NONE and suspension.start < entry.at
     return after_begin and (suspension.running or entry.at < suspension.ends)
 

@@ -201,7 +201,8 @@ class LogReader:
         """Return the basals that changes of the rate tell of; say which days have none."""
         days = self._of_range(log, slow.objections)
         objections = {day: slow.objections[day] for day in days}
-        self.remarks += slowbasals.remarks(objections, entries_of(log, *rates.TELLING))
+        changes = slowbasals.with_insulin(entries_of(log, *rates.TELLING), suspensions)
+        self.remarks += slowbasals.remarks(objections, changes)
         if not slow.stretches:
             return []
         found, unclear = ratechanges.basals(slow.stretches, suspensions, self._last_change(slow))
@@ -212,9 +213,20 @@ class LogReader:
         return [basal for basal in found if wanted is None or basal.ends > wanted.start]
 
     def _last_change(self, slow: SlowDays) -> Entry | None:
-        """Return the last change of the rate before the whole log, which tells why it holds."""
-        first = slow.stretches[0].entries[0]
-        known = [entry for entry in self._log().get(rates.RATE_CHANGE, ()) if entry.at < first.at]
+        """Return the last change of the rate before the whole log, which tells why it holds.
+
+        It is asked for only where the log tells a rate in the range before any change.
+        """
+        entries = [entry for stretch in slow.stretches for entry in stretch.entries]
+        changes = [entry for entry in entries if entry.code == rates.RATE_CHANGE]
+        days = [entry for entry in entries if entry.code == rates.NEW_DAY]
+        start = self._wanted.start if self._wanted else NOTHING_KNOWN
+        shown = next((day for day in reversed(days) if day.at <= start), days[0] if days else None)
+        if shown is None or (changes and changes[0].at <= shown.at):
+            return None
+        known = [
+            entry for entry in self._log().get(rates.RATE_CHANGE, ()) if entry.at < entries[0].at
+        ]
         if not known:
             known = in_order(self._before((rates.RATE_CHANGE,)) or {})
         return known[-1] if known else None

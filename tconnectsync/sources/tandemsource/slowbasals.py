@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
+from tconnectsync.domain.events import Basal, Delivery
 from tconnectsync.sources import Remark
 from tconnectsync.sources.tandemsource import ratechanges
 from tconnectsync.sources.tandemsource.basals import DELIVERY, SUSPENSIONS
@@ -57,9 +58,27 @@ def opens_at_zero(log: Log) -> bool:
     return first is not None and first.code in TELLING and rate_of(first) == 0
 
 
+def with_insulin(changes: Iterable[Entry], basals: Iterable[Basal]) -> list[Entry]:
+    """Return the entries that tell a rate while the pump was not suspended.
+
+    A day that begins without any insulin, and tells no change, misses none.
+    """
+    stops = [basal for basal in basals if basal.delivery is Delivery.NONE]
+    return [
+        entry
+        for entry in changes
+        if (entry.code == RATE_CHANGE or rate_of(entry) != 0)
+        and not any(ratechanges.is_within(entry, stop) for stop in stops)
+    ]
+
+
 def remarks(objections: Mapping[date, str], changes: Iterable[Entry]) -> list[Remark]:
-    """Return what people must be told of days without basal, one remark per reason."""
+    """Return what people must be told of days without basal, one remark per reason.
+
+    ``changes`` are the entries that tell rates; a day without any has nothing to miss.
+    """
     counted = [entry.wall.date() for entry in changes]
+    objections = {day: reason for day, reason in objections.items() if day in counted}
     found = []
     for reason in sorted(set(objections.values())):
         days = sorted(day for day, why in objections.items() if why == reason)
