@@ -340,6 +340,29 @@ def test_the_log_is_asked_for_as_a_sync_does(
     assert (asked["startDate"][:10], asked["endDate"][:10]) == ("2024-06-02", "2024-06-05")
 
 
+def doses(*units: float) -> Response:
+    """Return a log with insulin that was given by Tandem's next algorithm."""
+    time = (WALL_NOW - timedelta(minutes=13)).isoformat()
+    events = [
+        {
+            "eventCode": 559,
+            "sequenceGroup": 0,
+            "sequenceNumber": number,
+            "pumpDateTime": time,
+            "eventProperties": {"syncDoseSizeDelivered": amount},
+        }
+        for number, amount in enumerate(units, 1)
+    ]
+    return payload({"events": events})
+
+
+def test_insulin_that_cannot_be_shown_is_not_well(bench: TandemBench) -> None:
+    bench.fail(LOGS, doses(0.25, 1.5))
+    sentence = only_failed(bench.check(), "Pump's log")
+    assert "1.75 U of insulin" in sentence
+    assert "newer version" in sentence
+
+
 # Profiles
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -32,14 +32,19 @@ class TandemSourceApi:
         account: whose data, and where.
         http: the client for the data.
         logins: keeps the login.
+        now: returns the current instant, aware.
     """
 
     def __init__(
-        self, account: Account, http: HttpClient, logins: LoginKeeper[TandemLogin]
+        self,
+        account: Account,
+        http: HttpClient,
+        logins: LoginKeeper[TandemLogin],
+        now: Callable[[], datetime],
     ) -> None:
         self.logins = logins
         self._base = cloud_of(account).source_url
-        self._refusals = Refusals(account.token_cache)
+        self._refusals = Refusals(account.token_cache, now)
         self._http = http
 
     def pumper(self) -> dict[str, Any]:
@@ -69,9 +74,9 @@ class TandemSourceApi:
             extra: kinds that are wanted too, for as long as the server takes them (§4.4); that it
                 does not is remembered.
         """
-        if codes is None or not (extra := sorted(extra)) or self._refusals.holds(extra):
+        codes, extra = list(codes or ()), sorted(extra)
+        if not codes or not extra or self._refusals.holds(extra):
             return self._pump_logs(assignment_id, first, last, codes)
-        codes = list(codes)
         try:
             return self._pump_logs(assignment_id, first, last, sorted({*codes, *extra}))
         except ApiError as error:

@@ -7,9 +7,9 @@ kept for a month, so that not every run begins with a refused request.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.errors import ApiError
@@ -24,10 +24,12 @@ MOST_CHARACTERS = 200
 class Refusals:
     """Remembers which lists of extra kinds the cloud has refused.
 
-    ``folder`` keeps that from run to run; ``None``: nothing is kept.
+    ``folder`` keeps that from run to run; ``None``: nothing is kept. ``now`` returns the current
+    instant, aware.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._path = folder / NAME if folder else None
         self._refused: set[int] | None = None
 
@@ -40,7 +42,7 @@ class Refusals:
     def note(self, extra: Sequence[int]) -> None:
         """Remember that these kinds were refused."""
         self._refused = {*(self._refused or ()), *extra}
-        until = datetime.now(UTC) + REMEMBERED
+        until = self._now() + REMEMBERED
         content = {"codes": sorted(self._refused), "until": until.isoformat(timespec="seconds")}
         if self._path:
             with suppress(OSError):
@@ -52,7 +54,7 @@ class Refusals:
         try:
             content = json.loads(self._path.read_text("utf-8"))
             until = datetime.fromisoformat(content["until"])
-            if datetime.now(UTC) > until:
+            if self._now() > until:
                 return set()
             return {code for code in content["codes"] if isinstance(code, int)}
         except (OSError, ValueError, TypeError, KeyError):
@@ -67,11 +69,14 @@ def refuses_codes(error: ApiError) -> bool:
 def words_of(text: str) -> str:
     """Return what a refusal says, in short; it holds nothing personal."""
     try:
-        issues = json.loads(text)["issues"]
+        content = json.loads(text)
+        content = content.get("error", content)
+        issues = content.get("issues") or ()
         words = "; ".join(_issue(issue) for issue in issues if isinstance(issue, dict))
-    except (ValueError, TypeError, KeyError):
+        words = words or str(content.get("message") or "")
+    except (ValueError, TypeError, AttributeError):
         words = ""
-    return (words or text)[:MOST_CHARACTERS]
+    return " ".join((words or text).split())[:MOST_CHARACTERS]
 
 
 def _issue(issue: dict[str, object]) -> str:

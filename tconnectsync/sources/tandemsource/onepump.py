@@ -17,6 +17,7 @@ from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
+from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.records import EVERY_CODE, records_of
@@ -31,6 +32,9 @@ SOMEWHAT = timedelta(hours=6)
 @dataclass(frozen=True)
 class OnePump:
     """Reads the log of one pump.
+
+    Where the cloud refuses to give out entries of all kinds, those of Tandem's web app are asked
+    for (contract tandem-source-api §4.4).
 
     ``pump`` returns the pump, and is called when its log is asked for. ``used`` are the codes of
     the entries that something is made of, ``codes`` those that are asked for (``None``: all), and
@@ -55,17 +59,18 @@ class OnePump:
         clock, which may be off by a journey.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
-        whole: Log | None = None
+        answers: list[Log | None] = []
 
         def get_whole(skipped: Counter[str]) -> Log | None:
-            nonlocal whole
-            whole = whole or self._whole(first, last, skipped)
-            return whole
+            if not answers:
+                answers.append(self._whole(first, last, skipped))
+            return answers[0]
 
         def fetch(skipped: Counter[str]) -> Log:
-            if self.pump().lacks_control_iq and (found := get_whole(skipped)) is not None:
+            is_whole = self.codes is None or self.pump().lacks_control_iq
+            if is_whole and (found := get_whole(skipped)) is not None:
                 return {code: entries for code, entries in found.items() if code in self.used}
-            return self._log(first, last, self.codes, self.used, skipped)
+            return self._log(first, last, self.codes or WEB_APP_CODES, self.used, skipped)
 
         return LogReader(
             fetch,
@@ -86,7 +91,7 @@ class OnePump:
     ) -> Log:
         """Return what the pump's log says from one day to another, inclusive."""
         pump = self.pump()
-        extra = self.extra if codes is self.codes else ()
+        extra = self.extra if codes and codes is self.codes else ()
         payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes, extra)
         records = records_of(payload["events"], used, skipped)
         changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
