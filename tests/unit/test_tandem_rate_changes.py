@@ -524,6 +524,17 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
     assert daily == shown(whole)
 
 
+@pytest.mark.parametrize(("hours", "said"), [(0, 1), (6, 1), (-24, 0), (24, 0), (30, 0)])
+def test_a_hole_is_said_by_those_who_ask_for_its_day(hours: float, said: int) -> None:
+    _, events = lived(FIRST, 6, 1, "America/New_York")
+    victim = next(it for it in events if it["pumpDateTime"].startswith("2026-03-04T12"))
+    clock = PumpClock(ZoneInfo("America/New_York"))
+    start = clock.midnight(FIRST + 2 * DAY) + timedelta(hours=hours)
+    left = [it for it in events if it is not victim]
+    _, reader = window_of(left, TimeRange(start, start + DAY), clock)
+    assert len(reader.remarks) == said
+
+
 def test_a_life_with_a_hole_loses_only_the_basal_of_that_day() -> None:
     _, events = lived(FIRST, 6, 1, "America/New_York")
     victim = next(it for it in events if it["pumpDateTime"].startswith("2026-03-04T12"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
@@ -187,15 +187,16 @@ class LogReader:
         return self._of_range(log, ratechanges.days_in_question(log))
 
     def _of_range(self, log: Log, days: Iterable[date]) -> set[date]:
-        """Return those of some days of which an entry lies in the range."""
-        if self._wanted is None:
+        """Return those of some days of the pump's calendar that the range touches."""
+        wanted = self._wanted
+        if wanted is None:
             return set(days)
-        entries = entries_of(log, *rates.TELLING, basals.DELIVERY)
-        return {
-            entry.wall.date()
-            for entry in entries
-            if self._wanted.overlaps(entry.at, entry.at + DAY)
-        }.intersection(days)
+        found = set()
+        for entry in entries_of(log, *rates.TELLING, basals.DELIVERY):
+            begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
+            if begins < wanted.end and begins + DAY > wanted.start:
+                found.add(entry.wall.date())
+        return found.intersection(days)
 
     def _slow_basals(self, log: Log, slow: SlowDays, suspensions: Sequence[Basal]) -> list[Basal]:
         """Return the basals that changes of the rate tell of; say which days have none."""
