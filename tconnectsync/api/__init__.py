@@ -113,7 +113,7 @@ class TConnectApi:
         log_in: Callable[[], tandem_login.TandemLogin] = self._tandem_login
         if self._token_cache:
             log_in = SavedLogins(self._token_cache, log_in, self._now)
-        return TandemSourceApi(self.account, http, LoginKeeper(log_in, self._now))
+        return TandemSourceApi(self.account, http, LoginKeeper(log_in, self._now), self._now)
 
     def forget_logins(self) -> None:
         """Make the next request of every API log in anew, with new cookies and connections.

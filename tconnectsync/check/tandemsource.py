@@ -24,13 +24,15 @@ from tconnectsync.sources.tandemsource import (
     claims,
     doses,
     modes,
+    newalgorithm,
     notices,
     open_for_comparison,
     sensor,
 )
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
+from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
@@ -44,6 +46,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     read_pumps,
     touches,
 )
+from tconnectsync.sources.tandemsource.rates import TELLING
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
@@ -60,7 +63,8 @@ KINDS = {
     "readings": sensor.SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
     "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
-    "alarms": (notices.ALARM, notices.MALFUNCTION),
+    "alarms": (notices.ALERT, notices.ALARM, notices.MALFUNCTION),
+    "rate changes": TELLING,
     "sleep and exercise": modes.CODES,
     "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
@@ -103,6 +107,7 @@ class TandemSourceSteps:
         self._region: str = values["tconnect_region"]
         self._serial: str = values["pump_serial_number"]
         self._codes = None if values["fetch_all_event_types"] else sorted(ASKED_FOR)
+        self._extra = () if self._codes is None else EXTRA_CODES
         self._wanted = wanted
         self._now = now
         self._findings = findings
@@ -247,7 +252,12 @@ class TandemSourceSteps:
             f"{ending(pump) + ': ' if len(logs) > 1 else ''}{self._told(entries, pump)}"
             for pump, entries, _ in logs
         ]
-        return f"{' '.join(told)}{_skipped(skipped)}"
+        text = f"{' '.join(told)}{_skipped(skipped)}"
+        remarks = [it for _, entries, _ in logs for it in newalgorithm.remarks(_entries(entries))]
+        said = " ".join([*dict.fromkeys(remark.text for remark in remarks), text])
+        if any(remark.missing for remark in remarks):
+            raise TconnectsyncError(said)
+        return said
 
     def _read_log(self, pump: Pump, skipped: Counter[str]) -> tuple[list[Dated], str]:
         """Return what a log says of the range, and what is to be said of the pump's clock."""
@@ -255,7 +265,7 @@ class TandemSourceSteps:
         first = self._clock.day(self._wanted.start) - DAY
         last = self._clock.day(self._wanted.end) + DAY
         source = self._api.tandemsource
-        payload = source.pump_logs(pump.assignment_id, first, last, self._codes)
+        payload = source.pump_logs(pump.assignment_id, first, last, self._codes, self._extra)
         self._findings.keep("pump's log", payload)
         return self._entries(payload, pump, skipped)
 
@@ -322,6 +332,10 @@ class TandemSourceSteps:
             )
         segments = sum(len(profile.segments) for profile in profiles)
         return f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
+
+
+def _entries(dated: Iterable[Dated]) -> list[Entry]:
+    return [Entry(at, it.code, it.sequence, it.wall, it.values) for at, it in dated]
 
 
 def _named(pump: Pump) -> str:

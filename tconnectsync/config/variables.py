@@ -129,7 +129,8 @@ VARIABLES = (
     ),
     Variable(
         "IGNORE_ZERO_UNIT_BASAL",
-        "true leaves out basals below 0.01 U/h (Tandem Source only).",
+        "true leaves out basals of the profile below 0.01 U/h; those of Control-IQ and suspensions "
+        "stay (Tandem Source only).",
         parse=switch,
         default="false",
     ),

@@ -70,6 +70,7 @@ class ReadingKind(Enum):
 
     SENSOR = "the glucose sensor"
     FINGER = "a finger stick, or what else a person entered"
+    NOT_TOLD = "the pump does not tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class Bolus:
     glucose: float | None = None
     """mg/dL that the amount was calculated with, if any were entered or taken from the sensor."""
     glucose_kind: ReadingKind | None = None
-    """Where ``glucose`` comes from; ``None`` as long as nobody has found out."""
+    """Where ``glucose`` comes from; ``None`` as long as nobody has asked: it is not shown then."""
     declined_correction: bool = False
     """Whether the person refused the correction that the pump recommended."""
     log_ids: tuple[int, ...] = ()
@@ -273,8 +274,30 @@ class Suspension:
         return self.at
 
 
-USER_ABORTED = "UserAborted"
-"""Why delivery was suspended, in the pump's word, when it was the person who did it."""
+@dataclass(frozen=True, slots=True)
+class CarbEntry:
+    """Carbohydrates that the person told the pump without a bolus."""
+
+    key: str
+    at: datetime
+    carbs: float
+    """g."""
+    log_ids: tuple[int, ...] = ()
+
+    @property
+    def by_itself(self) -> bool:
+        """Never: it is the person who eats."""
+        return False
+
+    @property
+    def begins(self) -> datetime:
+        """The instant of the event."""
+        return self.at
+
+    @property
+    def ends(self) -> datetime:
+        """The instant of the event."""
+        return self.at
 
 
 class NoticeKind(Enum):
@@ -286,13 +309,10 @@ class NoticeKind(Enum):
     CARTRIDGE = "a cartridge was filled"
     TUBING = "the tubing was filled"
     CANNULA = "the cannula was filled"
+    NO_CHANGE = "a fill that was broken off, or a cartridge put in again"
     SENSOR_START = "a sensor session began"
     SENSOR_STOP = "a sensor session ended"
     CGM_ALERT = "an alert about glucose or its sensor"
-
-
-FILLS = (NoticeKind.CARTRIDGE, NoticeKind.TUBING, NoticeKind.CANNULA)
-"""What the person does at a change of cartridge or site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,16 +323,17 @@ class Notice:
     at: datetime
     kind: NoticeKind
     text: str
-    """What to show, in the pump's words; may be empty."""
+    """What to show, in words that a parent uses."""
     log_ids: tuple[int, ...]
     noted_at: datetime | None = None
     """When the pump noted it, if that is later than it happened."""
+    automatic: bool = True
+    """Whether it came about without the person; so it is where the pump does not tell."""
 
     @property
     def by_itself(self) -> bool:
-        """Whether it was neither a fill nor a suspension by the person."""
-        by_person = self.kind is NoticeKind.SUSPENSION and self.text == USER_ABORTED
-        return not by_person and self.kind not in FILLS
+        """Whether it came about without the person."""
+        return self.automatic
 
     @property
     def begins(self) -> datetime:
@@ -359,4 +380,4 @@ class InsulinOnBoard:
     """U."""
 
 
-Event = Basal | Bolus | Activity | Suspension | Notice
+Event = Basal | Bolus | CarbEntry | Activity | Suspension | Notice

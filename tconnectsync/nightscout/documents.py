@@ -19,6 +19,7 @@ from tconnectsync.domain.events import (
     ActivityKind,
     Basal,
     Bolus,
+    CarbEntry,
     Delivery,
     Event,
     Interruption,
@@ -57,6 +58,7 @@ NOTICE_TYPES = {
     NoticeKind.CARTRIDGE: "Insulin Change",
     NoticeKind.TUBING: "Note",
     NoticeKind.CANNULA: "Site Change",
+    NoticeKind.NO_CHANGE: "Note",
     NoticeKind.SENSOR_START: "Sensor Start",
     NoticeKind.SENSOR_STOP: "Sensor Stop",
     NoticeKind.CGM_ALERT: "CGM Alert",
@@ -116,6 +118,8 @@ def _shown(event: Event) -> Iterator[Wanted]:
             yield _basal(event)
         case Bolus():
             yield from _bolus(event)
+        case CarbEntry():
+            yield _carbs(event)
         case Activity():
             yield _activity(event)
         case Suspension():
@@ -203,11 +207,19 @@ def _split_fields(bolus: Bolus) -> Document:
 
 
 def _glucose_fields(bolus: Bolus) -> Document:
-    """Return the glucose that a bolus was calculated with, if it is known where that came from."""
+    """Return the glucose that a bolus was calculated with, if somebody asked where it came from.
+
+    Its type is left out where the pump does not tell.
+    """
     if bolus.glucose is None or bolus.glucose_kind is None:
         return {}
-    values = (_whole(bolus.glucose), GLUCOSE_TYPES[bolus.glucose_kind], "mg/dl")
-    return dict(zip(GLUCOSE_FIELDS, values, strict=True))
+    values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
+    return _known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
+
+
+def _carbs(entry: CarbEntry) -> Wanted:
+    fields = {"carbs": _whole(entry.carbs), **log_ids(entry.log_ids)}
+    return _treatment("Carb Correction", entry.at, entry.key, fields)
 
 
 def _activity(activity: Activity) -> Wanted:

@@ -14,6 +14,7 @@ from tconnectsync.domain.events import (
     Activity,
     Basal,
     Bolus,
+    CarbEntry,
     DeviceStatus,
     InsulinOnBoard,
     Notice,
@@ -74,8 +75,8 @@ class Reader(Protocol):
         """Return the basal segments."""
         ...
 
-    def boluses(self) -> list[Bolus]:
-        """Return the boluses."""
+    def boluses(self) -> Sequence[Bolus | CarbEntry]:
+        """Return the boluses, and the carbs that were entered without one."""
         ...
 
     def activities(self) -> list[Activity]:
@@ -154,15 +155,12 @@ class Source(Protocol):
         ...
 
 
-def open_source(
-    settings: Settings, clock: PumpClock, *, everything: bool, readings: bool
-) -> Source:
+def open_source(settings: Settings, clock: PumpClock, *, readings: bool) -> Source:
     """Return the source that the settings choose; it logs in when it is first asked.
 
     Args:
         settings: which one, whose and where.
         clock: knows the zone of the pump's clock.
-        everything: whether Tandem Source is asked for log entries of every kind.
         readings: whether glucose readings are wanted of it.
     """
     api = tandem_api(vars(settings))
@@ -176,7 +174,7 @@ def open_source(
         api,
         clock,
         settings.pump_serial_number,
-        everything=everything or settings.fetch_all_event_types,
+        everything=settings.fetch_all_event_types,
         readings=readings,
         ignore_zero_basals=settings.ignore_zero_unit_basal,
         now=lambda: datetime.now(UTC),

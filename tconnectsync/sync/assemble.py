@@ -35,12 +35,7 @@ def assemble(
     """
     clock = PumpClock(settings.timezone_name)
     nightscout = open_nightscout(vars(settings), writing)
-    source = source or open_source(
-        settings,
-        clock,
-        everything="DEVICE_STATUS" in features,
-        readings="readings" in parts_of(features),
-    )
+    source = source or open_source(settings, clock, readings="readings" in parts_of(features))
     once = {
         "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
         "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=pretend),

@@ -13,7 +13,7 @@ from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.plausible import plausible
-from tconnectsync.sync.readings import with_glucose_kind
+from tconnectsync.sync.readings import with_glucose_kind, without_glucose_kind
 from tconnectsync.sync.window import halves
 
 log = logging.getLogger(__name__)
@@ -68,4 +68,6 @@ def gather(
     failed = {name for each in outcome.failures[failed_before:] for name in each.features}
     if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
         events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
+    elif "boluses" in events:
+        events["boluses"] = without_glucose_kind(events["boluses"])
     return events

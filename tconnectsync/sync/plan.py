@@ -229,6 +229,9 @@ def _revised(
     if not changes:
         return None
     known = {name: value for name, value in old.items() if value is not None}
+    if "glucose" in changes:
+        # A type that is not known any more must not stay.
+        known.pop("glucoseType", None)
     return {**known, **changes, "created_at": _time_after_update(want, old, taken)}
 
 

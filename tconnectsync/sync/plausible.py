@@ -12,7 +12,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tconnectsync.domain.events import Activity, Basal, Bolus, Event, ExtendedPart, Reading, Split
+from tconnectsync.domain.events import (
+    Activity,
+    Basal,
+    Bolus,
+    CarbEntry,
+    Event,
+    ExtendedPart,
+    Reading,
+    Split,
+)
 
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 """No pump has a log from before."""
@@ -68,6 +77,8 @@ def _objection(event: Event | Reading, now: datetime) -> str:
             return "an impossible rate"
         case Bolus() if not _is_dose(event.insulin):
             return "an impossible amount of insulin"
+        case CarbEntry() if not 0 < event.carbs <= MOST_CARBS:
+            return "an impossible amount of carbs"
         case Reading() if not _is_glucose(event.glucose):
             return "an impossible value"
     return ""

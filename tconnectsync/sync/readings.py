@@ -11,11 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus, CarbEntry, Reading, ReadingKind
 from tconnectsync.nightscout.entries import entry_time, slot
 from tconnectsync.nightscout.marks import ENTERED_BY, Document
 from tconnectsync.sync.plan import Plan
+
+BolusOrCarbs = TypeVar("BolusOrCarbs", bound=Bolus | CarbEntry)
 
 SAME_READING = timedelta(seconds=30)
 """One source tells when the sensor measured a value, another when the pump noted it."""
@@ -83,16 +86,28 @@ def _newer_than_stored(missing: Iterable[Document], stored: Iterable[Document]) 
     ]
 
 
-def with_glucose_kind(boluses: Iterable[Bolus], readings: Iterable[Reading]) -> list[Bolus]:
+def with_glucose_kind(
+    boluses: Iterable[BolusOrCarbs], readings: Iterable[Reading]
+) -> list[BolusOrCarbs]:
     """Return the boluses with where their glucose came from (contract tconnect-processing §6.1).
 
-    It came from the sensor if that is what the sensor showed when the bolus was requested, else
-    from the person.
+    Where the source does not say so itself, it came from the sensor if that is what the sensor
+    showed when the bolus was requested, else from the person.
     """
     of_sensor = [reading for reading in readings if reading.kind is ReadingKind.SENSOR]
     sensor = sorted(of_sensor, key=lambda reading: (reading.at, reading.glucose))
     return [
-        bolus if bolus.glucose is None else replace(bolus, glucose_kind=_kind(bolus, sensor))
+        replace(bolus, glucose_kind=bolus.glucose_kind or _kind(bolus, sensor))
+        if isinstance(bolus, Bolus) and bolus.glucose is not None
+        else bolus
+        for bolus in boluses
+    ]
+
+
+def without_glucose_kind(boluses: Iterable[BolusOrCarbs]) -> list[BolusOrCarbs]:
+    """Return the boluses as if nobody had asked where their glucose came from."""
+    return [
+        replace(bolus, glucose_kind=None) if isinstance(bolus, Bolus) else bolus
         for bolus in boluses
     ]
 

@@ -11,6 +11,7 @@ NOTHING_KNOWN = (
     "soon as it is known to have lasted"
 )
 GAPS = "§4: fills a gap in the log with the rate before it; ours lasts for what the log supports"
+WORDS = "names such as EmptyCartridgeAlarm; ours are the words of people"
 HOW_IT_ENDED = "completionStatus is not shown; ours says how it ended and what was requested"
 IN_PIECES = (
     "§19: shows the extended part when it has ended, and as a whole; ours shows it in pieces while "
@@ -18,6 +19,8 @@ IN_PIECES = (
 )
 
 EXCEPTIONS: dict[str, str] = {
+    "alarm-unknown-id": f"{WORDS}, and a number without a name is shown as one",
+    "alarms": WORDS,
     "basal-run": NOTHING_KNOWN,
     "basal-sources": f"{GAPS}. {NOTHING_KNOWN}",
     "bolus-cancelled": HOW_IT_ENDED,
@@ -27,10 +30,12 @@ EXCEPTIONS: dict[str, str] = {
         "§7, §13.6: all are site changes, and the tubing replaces the cartridge of the same "
         "second; each has its own type with us"
     ),
+    "cgm-alerts": f"{WORDS}; alerts without a name there, and signal loss, are left out",
     "cgm-g7-do-not-show": "§8, §13.10: sends 0 for a reading that is not to be shown; we skip it",
     "cgm-sessions-g7": (
         "§13.9: joining a running session resets the sensor's age; with us it began when it began"
     ),
+    "suspend-resume": WORDS,
     "user-mode-open": "says 'Not Ended' in the text; ours grows in place and needs no mark",
 }
 

@@ -103,7 +103,7 @@ def an_afternoon() -> PumpHistory:
 
 LIFE = an_afternoon()
 LACKED_BY_TCONNECT = {
-    "Temp Basal": 1,  # the standstill for the new cartridge
+    "Temp Basal": 2,  # the standstill for the new cartridge, and that nothing follows at the end
     "Basal Suspension": 1,
     "Basal Resume": 2,
     "Insulin Change": 1,

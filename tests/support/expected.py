@@ -200,8 +200,10 @@ def _logged(history: PumpHistory) -> Iterator[Fact]:
     for stop in stops:
         is_alarm = stop.reason == "alarm"
         if is_alarm:
-            yield Fact("Alarm", stop.start, "EmptyCartridgeAlarm")
-        yield Fact("Basal Suspension", stop.start, ["UserAborted", "TerminatedByAlarm"][is_alarm])
+            yield Fact("Alarm", stop.start, "Cartridge empty")
+        yield Fact(
+            "Basal Suspension", stop.start, ["Suspended (User)", "Suspended (Alarm)"][is_alarm]
+        )
         if stop.end:
             yield Fact("Basal Resume", stop.end, "Basal resumed")
     for change in history.site_changes:

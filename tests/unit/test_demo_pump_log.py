@@ -101,9 +101,8 @@ def test_until_it_is_set_the_pump_shows_the_persons_own_clock() -> None:
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
-@pytest.mark.parametrize("control_iq", [True, False])
-def test_the_rates_in_the_log_add_up_to_the_basal_insulin(seed: int, control_iq: bool) -> None:
-    history = live(FIRST, 16, seed=seed, control_iq=control_iq)
+def test_the_rates_in_the_log_add_up_to_the_basal_insulin(seed: int) -> None:
+    history = live(FIRST, 16, seed=seed)
     log = log_of(history)
     turns = [entry for entry in log.entries if entry.code in (279, 11)]
     given = sum(
@@ -115,9 +114,27 @@ def test_the_rates_in_the_log_add_up_to_the_basal_insulin(seed: int, control_iq:
     assert turns[-1].properties["commandedRate"] == 0
 
 
-@pytest.mark.parametrize("control_iq", [True, False])
-def test_a_rate_is_logged_every_five_minutes_and_at_each_change(control_iq: bool) -> None:
-    history = live(FIRST, 16, control_iq=control_iq)
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_without_control_iq_the_changes_of_the_rate_add_up_to_the_basal_insulin(seed: int) -> None:
+    history = live(FIRST, 16, seed=seed, control_iq=False)
+    log = log_of(history)
+    assert not entries_of(279, log)
+    assert {b.number - a.number for a, b in pairwise(log.entries)} == {1}
+    changes = entries_of(3, log)
+    given = sum(
+        entry.properties["commandedBasalRate"] * (end.at - entry.at).total_seconds() / 3600
+        for entry, end in pairwise(changes)
+    )
+    last = changes[-1]
+    rest = last.properties["commandedBasalRate"] * (history.end - last.at).total_seconds() / 3600
+    assert given + rest == pytest.approx(basal_insulin(history, START, history.end), abs=0.005)
+    starts, ends = entries_of(2, log), entries_of(15, log)
+    assert len(starts) - len(ends) in (0, 1)
+    assert starts
+
+
+def test_a_rate_is_logged_every_five_minutes_and_at_each_change() -> None:
+    history = live(FIRST, 16)
     rates = entries_of(279, log_of(history))
     assert max(b.at - a.at for a, b in pairwise(rates)) <= timedelta(minutes=5, seconds=42)
     moments = {entry.at: entry.properties["commandedRate"] for entry in rates}
@@ -295,7 +312,7 @@ def test_each_day_has_its_entries_and_its_last_battery_sums_up_the_basal_insulin
     for number in range(LIFE.days):
         day = START + number * DAY
         today = Counter(e.code for e in LOG.entries if day <= e.at < day + DAY)
-        assert (today[90], today[313], today[558], today[999]) == (1, 1, 1, 1)
+        assert (today[90], today[313], today[27], today[999]) == (1, 1, 1, 1)
     finals = [e for e in entries_of(81) if e.properties["finalEventForDay"]]
     assert [e.at for e in finals] == [START + n * DAY for n in range(1, LIFE.days + 1)]
     for final in finals:
@@ -361,8 +378,17 @@ def test_without_a_sensor_there_is_nothing_of_it_in_the_log() -> None:
 
 
 def test_finger_sticks_are_logged() -> None:
-    found = [(e.at, e.properties["bg"]) for e in entries_of(16)]
+    typed_in = [e for e in entries_of(16) if e.properties["bgEntryType"] == 0]
+    found = [(e.at, e.properties["bg"]) for e in typed_in]
     assert found == [(stick.at, stick.mgdl) for stick in LIFE.finger_sticks]
+
+
+def test_the_glucose_of_a_bolus_is_noted_just_before_it_if_it_came_from_the_sensor() -> None:
+    taken_over = [e for e in entries_of(16) if e.properties["bgEntryType"] == 1]
+    asked = {e.at: e.properties["bg"] for e in entries_of(64)}
+    assert len(taken_over) > len(LIFE.boluses) / 10
+    for entry in taken_over:
+        assert asked[entry.at + timedelta(seconds=4)] == entry.properties["bg"]
 
 
 # -- clocks ----------------------------------------------------------------------------------------
@@ -478,4 +504,4 @@ def test_a_payload_holds_the_properties_at_the_places_of_the_contract() -> None:
 
 
 def test_an_unknown_code_has_an_empty_payload() -> None:
-    assert {payload for _, _, _, payload in records(entries_of(558))} == {bytes(16)}
+    assert {payload for _, _, _, payload in records(entries_of(999))} == {bytes(16)}

@@ -23,6 +23,7 @@ from tconnectsync.nightscout.documents import documents
 from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.sources import Source
+from tconnectsync.sources.tandemsource.records import unknown_event
 from tconnectsync.sync.outcome import Outcome
 from tconnectsync.sync.plausible import plausible
 from tests.support.hostile_clouds import (
@@ -73,7 +74,7 @@ def test_the_undamaged_payloads_make_a_full_cycle() -> None:
     for source in (tconnect_source(tconnect_payloads()), tandem_source(tandem_payloads())):
         notebook, outcome = sync(source)
         assert not outcome.failures
-        assert set(outcome.skipped) <= {"unknown pump log event 999"}
+        assert set(outcome.skipped) <= {unknown_event(999, [])}
         kinds = Counter(each["eventType"] for each in notebook.treatments_written)
         assert kinds.keys() >= {"Temp Basal", "Combo Bolus", "Sleep"}
         assert kinds["Combo Bolus"] >= 4

@@ -92,11 +92,12 @@ def test_json_is_read_with_a_mark_at_its_beginning(path: Path, encoding: str) ->
 
 
 def test_unusable_entries_of_a_file_are_counted(path: Path) -> None:
-    path.write_text(json.dumps({"events": [event(1), event(2, 999), "x"]}))
+    unknown = event(2, 999, eventProperties={})
+    path.write_text(json.dumps({"events": [event(1), unknown, "x"]}))
     skipped: Counter[str] = Counter()
-    assert [record.sequence for record in read_log(path, skipped)] == [1]
+    assert [record.sequence for record in read_log(path, skipped)] == [1, 2]
     assert skipped == {
-        "unknown pump log event 999": 1,
+        "unknown pump log event 999, without insulin, carbs or glucose": 1,
         "pump log entry that is not an object": 1,
     }
 

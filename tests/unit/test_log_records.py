@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.records import (
+    EVERY_CODE,
     Record,
     flag,
     mask,
@@ -67,7 +68,38 @@ def test_only_what_is_wanted_is_read_and_only_the_unknown_is_counted() -> None:
     events = [event(1, 279), event(2, 399), event(3, 999), event(4, 99999), event(5, 0)]
     records = records_of(events, {279}, skipped)
     assert [record.code for record in records] == [279]
-    assert skipped == {"unknown pump log event 999": 1, "unknown pump log event 99999": 1}
+    assert skipped == {
+        "possibly insulin, carbs or glucose in unknown pump log event 999 (commandedrate)": 1,
+        "possibly insulin, carbs or glucose in unknown pump log event 99999 (commandedrate)": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "properties", "text"),
+    [
+        (999, {}, "unknown pump log event 999, without insulin, carbs or glucose"),
+        (999, {"spareA3": 7}, "unknown pump log event 999, without insulin, carbs or glucose"),
+        (999, None, "unknown pump log event 999"),
+        (
+            600,
+            {"syncDoseSize": 1, "idp": 0, "carbAmount": 4},
+            "possibly insulin, carbs or glucose in unknown pump log event 600 "
+            "(carbamount, syncdosesize)",
+        ),
+        (
+            231,
+            {"insulinDelivered": 44.5},
+            "unknown pump log event 231, without insulin, carbs or glucose",
+        ),
+    ],
+)
+def test_of_an_unknown_entry_is_said_whether_it_may_tell_of_insulin(
+    code: int, properties: Any, text: str
+) -> None:
+    skipped: Counter[str] = Counter()
+    (record,) = records_of([event(1, code, eventProperties=properties)], EVERY_CODE, skipped)
+    assert record.code == code
+    assert skipped == {text: 1}
 
 
 @pytest.mark.parametrize(

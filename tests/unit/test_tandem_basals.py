@@ -22,6 +22,7 @@ from tests.support.log_story import (
     FIRST,
     NOTHING,
     PROFILE,
+    TEMP,
     entry,
     log,
     nothing_new,
@@ -233,10 +234,26 @@ def test_resuming_without_a_suspension_is_nothing() -> None:
     assert segments(read(resumed(0), rate(1, 800))) == [(1, 5, 0.8)]
 
 
-def test_basals_without_insulin_can_be_left_out() -> None:
-    story = log(rate(0, 800), rate(5, 0), rate(10, 9), rate(15, 10), suspended(20), resumed(30))
-    assert [it.rate for it in reader(story).basals()] == [0.8, 0, 0.009, 0.01, 0]
-    assert [it.rate for it in reader(story, ignore_zero_basals=True).basals()] == [0.8, 0.01]
+def test_of_basals_without_insulin_only_a_profile_s_can_be_left_out() -> None:
+    story = log(
+        rate(0, 800, PROFILE),
+        rate(5, 0, PROFILE),
+        rate(10, 9, PROFILE),
+        rate(15, 10, PROFILE),
+        rate(20, 0, ALGORITHM),
+        rate(25, 0, TEMP),
+        suspended(30),
+        resumed(40),
+    )
+    assert [it.rate for it in reader(story).basals()] == [0.8, 0, 0.009, 0.01, 0, 0, 0]
+    found = reader(story, ignore_zero_basals=True).basals()
+    assert [(it.rate, it.delivery) for it in found] == [
+        (0.8, Delivery.PROFILE),
+        (0.01, Delivery.PROFILE),
+        (0, Delivery.ALGORITHM),
+        (0, Delivery.TEMP),
+        (0, Delivery.NONE),
+    ]
 
 
 @given(

@@ -10,7 +10,7 @@ import pytest
 
 from tconnectsync.domain.events import Notice, NoticeKind, ReadingKind
 from tconnectsync.sources.tandemsource.entries import Entry, Log
-from tconnectsync.sources.tandemsource.names import alarm_text
+from tconnectsync.sources.tandemsource.names import CGM_ALERTS
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
 from tests.support.story import NEW_YORK
 
@@ -268,50 +268,21 @@ def test_a_session_that_ends_is_told(code: int) -> None:
 @pytest.mark.parametrize(
     ("code", "number", "text"),
     [
-        (171, 1, "CGM Alert (CgmFixedLow)"),
-        (171, 14, "CGM Alert (CgmOutOfRange)"),
-        (369, 22, "Dexcom CGM Alert (CgmSensorExpiring2)"),
-        (460, 40, "Libre CGM Alert (PumpBluetoothError)"),
+        (171, 1, "CGM Alert (Urgent low glucose)"),
+        (171, 14, "CGM Alert (Out of range)"),
+        (369, 14, "Dexcom CGM Alert (Out of range)"),
+        (369, 24, "Dexcom CGM Alert (Urgent low glucose soon)"),
+        (369, 31, "Dexcom CGM Alert (Grace period started)"),
+        (460, 40, "Libre CGM Alert (Alert 40)"),
+        (460, 42, "Libre CGM Alert (Alert 42)"),
+        (460, None, "Libre CGM Alert"),
     ],
 )
-def test_an_alert_is_named(code: int, number: int, text: str) -> None:
-    alert = entry(code, dalertid=number)
-    skipped: Counter[str] = Counter()
-    assert cgm_alerts(log(alert), skipped) == [
-        Notice(alert.key, alert.at, NoticeKind.CGM_ALERT, text, (7,))
-    ]
-    assert not skipped
+def test_an_alert_is_named_and_never_left_out(code: int, number: int | None, text: str) -> None:
+    alert = entry(code) if number is None else entry(code, dalertid=number)
+    assert cgm_alerts(log(alert)) == [Notice(alert.key, alert.at, NoticeKind.CGM_ALERT, text, (7,))]
 
 
-def test_alerts_that_nobody_can_name_are_counted_and_left_out() -> None:
-    skipped: Counter[str] = Counter()
-    assert cgm_alerts(log(entry(171, dalertid=31), entry(460)), skipped) == []
-    assert skipped == {"unknown CGM alert 31": 1, "CGM alert without a number": 1}
-
-
-def test_a_dexcom_sensor_out_of_reach_is_no_alert() -> None:
-    skipped: Counter[str] = Counter()
-    assert cgm_alerts(log(entry(369, dalertid=14)), skipped) == []
-    assert not skipped
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (8, "EmptyCartridgeAlarm"),
-        (24, "AtmosphericPressureOutOfRangeAlarm"),
-        (26, "OcclusionAlarm2"),
-        (4, "DefaultAlarm4"),
-        (63, "DefaultAlarm63"),
-        (64, "Alarm64"),
-        (18, None),
-        (23, None),
-    ],
-)
-def test_an_alarm_is_named_unless_it_only_asks_to_resume(number: int, text: str | None) -> None:
-    assert alarm_text(entry(5, alarmid=number)) == text
-
-
-def test_an_alarm_without_a_number_and_a_malfunction_are_told_as_such() -> None:
-    assert alarm_text(entry(5)) == "Alarm"
-    assert alarm_text(entry(6, malfid=7)) == "Malfunction"
+def test_all_alerts_of_tandem_but_the_unused_have_a_name() -> None:
+    unused = {0, 15, 21, 23, 30}
+    assert CGM_ALERTS.keys() == set(range(33)) - unused

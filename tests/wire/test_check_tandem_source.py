@@ -325,7 +325,8 @@ def test_kinds_that_nobody_knows_are_named_with_how_often_they_came(bench: Tande
     assert state is State.OK
     assert text.startswith("3 entries from 2024-06-04 14:47")
     assert "1 basals, 0 boluses, 1 readings, 1 others." in text
-    assert "Not understood: unknown pump log event 3000 (2 times)." in text
+    unknown = "unknown pump log event 3000, without insulin, carbs or glucose (2 times)"
+    assert f"Not understood: {unknown}." in text
 
 
 @pytest.mark.parametrize(("everything", "named"), [("false", True), ("true", False)])
@@ -337,6 +338,29 @@ def test_the_log_is_asked_for_as_a_sync_does(
     (asked,) = [e.request.query for e in bench.tandem.log if e.request.path.startswith(LOGS)]
     assert ("eventCodes" in asked) is named
     assert (asked["startDate"][:10], asked["endDate"][:10]) == ("2024-06-02", "2024-06-05")
+
+
+def doses(*units: float) -> Response:
+    """Return a log with insulin that was given by Tandem's next algorithm."""
+    time = (WALL_NOW - timedelta(minutes=13)).isoformat()
+    events = [
+        {
+            "eventCode": 559,
+            "sequenceGroup": 0,
+            "sequenceNumber": number,
+            "pumpDateTime": time,
+            "eventProperties": {"syncDoseSizeDelivered": amount},
+        }
+        for number, amount in enumerate(units, 1)
+    ]
+    return payload({"events": events})
+
+
+def test_insulin_that_cannot_be_shown_is_not_well(bench: TandemBench) -> None:
+    bench.fail(LOGS, doses(0.25, 1.5))
+    sentence = only_failed(bench.check(), "Pump's log")
+    assert "1.75 U of insulin" in sentence
+    assert "newer version" in sentence
 
 
 # Profiles

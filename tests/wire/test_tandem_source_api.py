@@ -228,6 +228,58 @@ def test_a_query_that_is_no_longer_understood_asks_for_an_update(bench: Bench) -
     assert len(bench.requests(LOGS)) == 1
 
 
+EXTRA = [81, 48]
+
+
+def refusing_codes(request: Request) -> Response:
+    """Answer like a service that takes no other codes than those of Tandem's web app."""
+    if "81" in request.query.get("eventCodes", "").split(","):
+        issues = [{"code": "invalid_enum_value", "path": ["eventCodes", 2], "message": "Invalid"}]
+        return ok({"name": "ZodError", "issues": issues}, 400)
+    return ok({"events": [], "clockChanges": []})
+
+
+def asked(bench: Bench) -> list[str]:
+    return [request.query["eventCodes"] for request in bench.requests(LOGS)]
+
+
+def test_codes_that_the_web_app_does_not_ask_for_are_asked_for_besides(bench: Bench) -> None:
+    bench.data = lambda _: ok({"events": []})
+    bench.api.tandemsource.pump_logs(PUMP, DAY, DAY, [279, 5], EXTRA)
+    assert asked(bench) == ["5,48,81,279"]
+
+
+def test_a_cloud_that_refuses_them_is_asked_without_them_from_then_on(bench: Bench) -> None:
+    bench.data = refusing_codes
+    for client in (bench.api, bench.api, bench.client()):
+        client.tandemsource.pump_logs(PUMP, DAY, DAY, [5, 279], EXTRA)
+    assert asked(bench) == ["5,48,81,279", "5,279", "5,279", "5,279"]
+
+
+def test_after_a_month_they_are_tried_once_more(bench: Bench) -> None:
+    bench.data = refusing_codes
+    bench.api.tandemsource.pump_logs(PUMP, DAY, DAY, [5], EXTRA)
+    bench.now = bench.server_now = bench.now + timedelta(days=31)
+    bench.client().tandemsource.pump_logs(PUMP, DAY, DAY, [5], EXTRA)
+    assert asked(bench) == ["5,48,81", "5", "5,48,81", "5"]
+
+
+def test_what_is_refused_for_another_reason_is_not_remembered(bench: Bench) -> None:
+    bench.data = lambda _: ok({"name": "ZodError", "issues": [{"path": ["startDate"]}]}, 400)
+    for _ in range(2):
+        with pytest.raises(ApiError, match="It says: startDate"):
+            bench.api.tandemsource.pump_logs(PUMP, DAY, DAY, [5], EXTRA)
+    assert asked(bench) == ["5,48,81", "5,48,81"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"codes": 7, "until": "2099-01-01"}'])
+def test_a_damaged_memory_of_refusals_is_none(bench: Bench, content: str) -> None:
+    (bench.folder / "tandem-refused-codes.json").write_text(content)
+    bench.data = lambda _: ok({"events": []})
+    bench.client().tandemsource.pump_logs(PUMP, DAY, DAY, [5], EXTRA)
+    assert asked(bench) == ["5,48,81"]
+
+
 @pytest.mark.parametrize(
     ("status", "text", "can_retry", "requests"),
     [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ import requests
 from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import json_of, text_of, unusable
 from tconnectsync.api.session import LoginKeeper
+from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.logs import LISTS, WHAT, PumpLog, windows
 from tconnectsync.api.tandemsource.regions import cloud_of, origin
@@ -31,13 +32,19 @@ class TandemSourceApi:
         account: whose data, and where.
         http: the client for the data.
         logins: keeps the login.
+        now: returns the current instant, aware.
     """
 
     def __init__(
-        self, account: Account, http: HttpClient, logins: LoginKeeper[TandemLogin]
+        self,
+        account: Account,
+        http: HttpClient,
+        logins: LoginKeeper[TandemLogin],
+        now: Callable[[], datetime],
     ) -> None:
         self.logins = logins
         self._base = cloud_of(account).source_url
+        self._refusals = Refusals(account.token_cache, now)
         self._http = http
 
     def pumper(self) -> dict[str, Any]:
@@ -49,7 +56,12 @@ class TandemSourceApi:
         return self._get("api/pumpers/pumpers/{pumper}", "account", ACCOUNT_KEYS)
 
     def pump_logs(
-        self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None = None
+        self,
+        assignment_id: str,
+        first: date,
+        last: date,
+        codes: Iterable[int] | None = None,
+        extra: Iterable[int] = (),
     ) -> dict[str, list[Any]]:
         """Return ``events`` and ``clockChanges`` of a pump, each once, in no order (contract §4.2).
 
@@ -59,7 +71,24 @@ class TandemSourceApi:
             last: another one, inclusive; a long range is asked for in pieces.
             codes: the kinds of event wanted, all of them if there are none; the server may send
                 others as well.
+            extra: kinds that are wanted too, for as long as the server takes them (§4.4); that it
+                does not is remembered.
         """
+        codes, extra = list(codes or ()), sorted(extra)
+        if not codes or not extra or self._refusals.holds(extra):
+            return self._pump_logs(assignment_id, first, last, codes)
+        try:
+            return self._pump_logs(assignment_id, first, last, sorted({*codes, *extra}))
+        except ApiError as error:
+            if not refuses_codes(error):
+                raise
+        found = self._pump_logs(assignment_id, first, last, codes)
+        self._refusals.note(extra)
+        return found
+
+    def _pump_logs(
+        self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None
+    ) -> dict[str, list[Any]]:
         path = f"api/reports/bff/pump-logs/{quote(assignment_id, safe='')}?pumperId={{pumper}}"
         wanted = ",".join(map(str, codes or ()))
         pump_log = PumpLog()
@@ -97,10 +126,11 @@ class TandemSourceApi:
 
 def _require_valid_query(answer: requests.Response, what: str) -> None:
     """Recognise a server that has other ideas of a query than we have (contract §4.2)."""
-    if answer.status_code == 400 and "ZodError" in text_of(answer):
+    text = text_of(answer)
+    if answer.status_code == 400 and "ZodError" in text:
         raise ApiError(
             f"Tandem's cloud wants the {what} to be asked for in another way now. A newer "
-            "tconnectsync is needed",
+            f"tconnectsync is needed. It says: {words_of(text)}",
             400,
             divisible=False,
         )

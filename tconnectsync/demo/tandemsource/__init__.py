@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -69,6 +70,10 @@ class SimulatedTandemSource(LoopbackServer):
         self.pumps: list[dict[str, Any] | SimulatedPump] = []
         """Further pumps of the account: one with a log of its own, or one whose log is empty, as
         ``bff/pumper`` lists it."""
+        self.filters = True
+        """Whether only the codes that were asked for are given out; until mid-2026 all were."""
+        self.strict = False
+        """Whether codes that Tandem's web app does not ask for are refused, and no list at all."""
         self.guardian = False
         """Whether the account is a parent's: then ``bff/pumper`` lists no pumps."""
         self.login = LoginService(email, password, region=region)
@@ -162,7 +167,7 @@ class SimulatedTandemSource(LoopbackServer):
     def _pump_logs(self, request: Request, assignment_id: str) -> Response:
         """Answer a request for a log (contract tandem-source-api §4.2)."""
         try:
-            query = read_query(request.query)
+            query = read_query(request.query, strict=self.strict)
         except QueryError as refused:
             issue = {"code": "custom", "path": [], "message": str(refused)}
             return _json({"name": "ZodError", "issues": [issue]}, 400)
@@ -171,7 +176,8 @@ class SimulatedTandemSource(LoopbackServer):
         for each in (self.pump, *self.pumps):
             if isinstance(each, SimulatedPump):
                 if each.assignment_id == assignment_id:
-                    return _json(each.log_of_range(query))
+                    asked = query if self.filters else replace(query, codes=None)
+                    return _json(each.log_of_range(asked))
             elif each["assignmentId"] == assignment_id:
                 return _json({"events": [], "clockChanges": []})
         return _error(404)

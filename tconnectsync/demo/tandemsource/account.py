@@ -52,7 +52,7 @@ def pump(
         "modelName": model,
         "partNumber": "1013006",
         "softwareVersion": "7.8.1.0",
-        **({"algorithm": "Control-IQ"} if control_iq else {}),
+        "algorithm": "Control-IQ" if control_iq else "Basal-IQ",
         "glucoseUnit": None,
         "availableDataRange": {
             "start": upload.oldest.isoformat() if upload else None,

@@ -11,6 +11,8 @@ _HEADER = struct.Struct(">HII")
 _PAYLOAD_SIZE = 16
 
 _LAYOUTS = {
+    2: ("ffH6x", "percent duration tempRateId"),
+    3: ("fffxBH", "commandedBasalRate baseBasalRate maxBasalRate changeType idp"),
     5: ("IIIf", "alarmId faultLocatorData param1 param2"),
     11: ("IBBH8x", "preSuspendState rpaTimeout suspendReason insulinAmount"),
     12: ("I2xH8x", "preResumeState insulinAmount"),
@@ -19,6 +21,7 @@ _LAYOUTS = {
     16: ("BBHfHH2xBB", "bgEntryType cgmCalibration bg iob isf targetBg bgSourceType selectedIob"),
     20: ("HHfff", "bolusId completionStatus iob insulinDelivered insulinRequested"),
     21: ("HHfff", "bolusId completionStatus iob insulinDelivered insulinRequested"),
+    15: ("HHI8x", "tempRateId stopReason timeLeft"),
     28: ("I12x", "alarmId"),
     33: ("If8x", "insulinVolume v2Volume"),
     55: ("xBHff4x", "selectedIob bolusId iob bolusSize"),

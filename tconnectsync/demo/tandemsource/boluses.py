@@ -15,12 +15,14 @@ from tconnectsync.demo.history import (
     BolusRecord,
     ExtendedPart,
     PumpHistory,
+    between,
     insulin_on_board,
 )
 from tconnectsync.demo.tandemsource.entries import Happening, Properties, number
 from tconnectsync.demo.tconnect.words import STATUS, immediate_percent, total_requested
 
 _CONFIRMED = timedelta(seconds=15)
+_TAKEN_OVER = timedelta(seconds=4)
 _EVERY = timedelta(minutes=5)
 _FIRST_AFTER = timedelta(seconds=142)
 """When a slow part first says how it goes on, after its start and after each pause."""
@@ -29,10 +31,29 @@ _FIRST_AFTER = timedelta(seconds=142)
 def bolus_events(history: PumpHistory) -> Iterator[Happening]:
     """Yield all messages of all boluses, those of one bolus in the pump's order."""
     for bolus in history.boluses:
+        yield from _glucose_taken_over(history, bolus)
         yield from _request(history, bolus)
         yield from _immediate_part(history, bolus)
         if bolus.completed and bolus.extended:
             yield from _extended_part(history, bolus, bolus.extended)
+
+
+def _glucose_taken_over(history: PumpHistory, bolus: BolusRecord) -> Iterator[Happening]:
+    """Yield that the pump took the glucose from the sensor (16), for a bolus that was asked for."""
+    at = bolus.requested - _TAKEN_OVER
+    shown = between(history.readings, at - _EVERY, at)
+    if bolus.kind != "automatic" and shown and shown[-1].mgdl == bolus.glucose:
+        properties = {
+            "bg": bolus.glucose,
+            "cgmCalibration": 0,
+            "bgEntryType": 1,
+            "iob": number(insulin_on_board(history, at)),
+            "targetBg": TARGET,
+            "isf": CORRECTION_FACTOR,
+            "selectedIob": 1,
+            "bgSourceType": 0 if _is_by_hand(bolus) else 1,
+        }
+        yield Happening(at, 16, properties)
 
 
 def _request(history: PumpHistory, bolus: BolusRecord) -> Iterator[Happening]:

@@ -22,7 +22,7 @@ from tconnectsync.demo.history import (
     seconds_between,
 )
 from tconnectsync.demo.person import scheduled_rate
-from tconnectsync.demo.tandemsource.entries import Happening, Properties
+from tconnectsync.demo.tandemsource.entries import Happening, Properties, number
 
 CARTRIDGE = 180
 """How much is filled into a cartridge, U."""
@@ -146,6 +146,52 @@ def basal_events(history: PumpHistory) -> Iterator[Happening]:
         while at < (stop.end or history.end):
             yield Happening(at, 279, _standing_still(at), stop.record)
             at += _EVERY
+
+
+def rate_events(history: PumpHistory) -> Iterator[Happening]:
+    """Yield the rates of a pump without Control-IQ at each change (3); some are temporary (2, 15).
+
+    Where the pump stops, a rate of zero comes in the same second.
+    """
+    resumed = {stop.end for stop in stops(history)}
+    before: BasalSegment | None = None
+    for segment in history.basal:
+        was_temp = before is not None and before.kind == "temp"
+        is_temp = segment.kind == "temp"
+        if was_temp and not is_temp:
+            yield Happening(segment.start, 15, _TEMP_ENDED, segment)
+        if is_temp and not was_temp:
+            yield Happening(segment.start, 2, _temp_started(segment), segment)
+        why = [0]
+        if segment.start in resumed:
+            why = [5]
+        elif is_temp and not was_temp:
+            why = [2]
+        elif was_temp and not is_temp:
+            why = [3]
+        yield Happening(segment.start, 3, _rate_change(segment.start, segment.rate, why), segment)
+        before = segment
+    for stop in stops(history):
+        yield Happening(stop.start, 3, _rate_change(stop.start, 0.0, [4]), stop.record)
+
+
+_TEMP_ENDED = {"stopReason": 3, "tempRateId": 1, "timeLeft": 0}
+
+
+def _temp_started(segment: BasalSegment) -> Properties:
+    percent = 100 * segment.rate / scheduled_rate(segment.start)
+    duration = segment.duration_seconds * 1000
+    return {"percent": number(round(percent, 1)), "duration": duration, "tempRateId": 1}
+
+
+def _rate_change(at: datetime, rate: float, why: list[int]) -> Properties:
+    return {
+        "commandedBasalRate": number(rate),
+        "baseBasalRate": number(scheduled_rate(at)),
+        "maxBasalRate": 3,
+        "changeType": why,
+        "idp": 0,
+    }
 
 
 def _alarm(at: datetime, alarm: int, parameter: int, record: Record) -> Happening:

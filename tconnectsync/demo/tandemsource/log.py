@@ -16,6 +16,7 @@ from tconnectsync.demo.tandemsource.clock import ClockChange, Clocks
 from tconnectsync.demo.tandemsource.delivery import (
     BasalMeter,
     basal_events,
+    rate_events,
     resume_events,
     stop_events,
 )
@@ -93,18 +94,22 @@ def pump_log(history: PumpHistory, clocks: Clocks, *, first_number: int = FIRST_
         *stop_events(history, meter),
         *fill_events(history),
         *resume_events(history, meter),
-        *basal_events(history),
+        *(basal_events(history) if history.control_iq else rate_events(history)),
         *bolus_events(history),
         *mode_events(history),
         *finger_events(history),
         *glucose_events(history, clocks),
     ]
     happenings.sort(key=attrgetter("at"))
-    return PumpLog(_numbered(happenings, clocks, first_number))
+    # Without Control-IQ, what the log lacks would be a rate that nobody knows.
+    steps = _STEPS if history.control_iq else (1,)
+    return PumpLog(_numbered(happenings, clocks, steps, first_number))
 
 
-def _numbered(happenings: Sequence[Happening], clocks: Clocks, first_number: int) -> list[LogEntry]:
-    steps = partial(Random("sequence numbers").choice, _STEPS)
+def _numbered(
+    happenings: Sequence[Happening], clocks: Clocks, of: Sequence[int], first_number: int
+) -> list[LogEntry]:
+    steps = partial(Random("sequence numbers").choice, of)
     changes = iter(clocks.changes)
     number, entries = FIRST_NUMBER, []
     for it in happenings:

@@ -9,6 +9,16 @@ from datetime import datetime, timedelta
 LONGEST = timedelta(days=28)
 """The service gives out no more than about four weeks at once."""
 
+WEB_APP = frozenset(
+    (
+        *(229, 5, 28, 4, 26, 562, 563, 566, 99, 279, 3, 16, 59, 21, 55, 20, 280, 64, 65, 66, 61),
+        *(33, 371, 171, 369, 460, 172, 370, 461, 372, 480, 399, 256, 213, 406, 477, 394, 212, 404),
+        *(214, 405, 486, 447, 313, 60, 14, 69, 57, 6, 90, 230, 140, 12, 11, 53, 559, 558, 565, 564),
+        *(13, 63, 203, 307, 191),
+    )
+)
+"""The codes that Tandem's web app asks for (tandem-source-api §4.2)."""
+
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _KEYS = ("pumperId", "startDate", "endDate", "eventCodes")
 
@@ -31,8 +41,10 @@ class QueryError(Exception):
     """The service does not take the query; the message says why."""
 
 
-def read_query(query: Mapping[str, str]) -> LogQuery:
+def read_query(query: Mapping[str, str], *, strict: bool = False) -> LogQuery:
     """Read the query of a request for the log (tandem-source-api §4.2).
+
+    With ``strict`` there must be codes, and no others than those of Tandem's web app.
 
     Raises:
         QueryError: a key is unknown or missing, a value unreadable, or the range too long.
@@ -42,7 +54,10 @@ def read_query(query: Mapping[str, str]) -> LogQuery:
     first, last = _time(query, "startDate"), _time(query, "endDate")
     if not first <= last <= first + LONGEST:
         raise QueryError("Check input parameters: startDate, endDate")
-    return LogQuery(first, last, _codes(query.get("eventCodes")))
+    codes = _codes(query.get("eventCodes"))
+    if strict and (codes is None or codes.difference(WEB_APP)):
+        raise QueryError("Invalid enum value: eventCodes")
+    return LogQuery(first, last, codes)
 
 
 def _time(query: Mapping[str, str], key: str) -> datetime:

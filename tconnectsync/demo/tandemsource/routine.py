@@ -117,7 +117,7 @@ def finger_events(history: PumpHistory) -> Iterator[Happening]:
 def daily_events(history: PumpHistory, meter: BasalMeter) -> Iterator[Happening]:
     """Yield what every day brings: basal and battery (81), the day (90), the state (313).
 
-    Also two codes that nobody knows the meaning of.
+    Also a code that is not used (27), and one that nobody knows (999).
     """
     for day in (midnight(history.first_day) + timedelta(days=n) for n in range(history.days)):
         yield Happening(
@@ -133,7 +133,7 @@ def daily_events(history: PumpHistory, meter: BasalMeter) -> Iterator[Happening]
         for hour in range(24):
             at = day + timedelta(hours=hour, minutes=40, seconds=23)
             yield Happening(at, 81, _daily_basal(history, meter, day, at))
-        yield Happening(day + timedelta(hours=5, minutes=12, seconds=33), 558, {"spareA0": 3})
+        yield Happening(day + timedelta(hours=5, minutes=12, seconds=33), 27, {"alertId": 0})
         yield Happening(day + timedelta(hours=17, minutes=2, seconds=41), 999, {})
 
 

@@ -16,8 +16,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources import PumpSpan, Remark
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
-from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
 from tconnectsync.sources.tandemsource.pumps import (
@@ -40,7 +39,9 @@ from tconnectsync.sources.tandemsource.together import PumpsReader
 
 log = logging.getLogger(__name__)
 
-ASKED_FOR = (USED | CLOCK_CODES) & set(WEB_APP_CODES)
+ASKED_FOR = frozenset(WEB_APP_CODES)
+"""The kinds of entries that are asked for, always the whole list of the web app (contract
+tandem-source-api §4.4), but for readings where nobody wants them: they are half of a log."""
 
 
 class TandemSource:
@@ -50,7 +51,7 @@ class TandemSource:
         api: Tandem's clients.
         clock: knows the zone of the pump's clock.
         serial: the serial number of the pump; empty for all pumps of one person.
-        everything: whether to ask for entries of every kind, which include the battery's.
+        everything: whether to ask for entries of every kind, also unknown ones.
         readings: whether the sensor's readings are wanted, which are half of a log.
         ignore_zero_basals: whether basals without insulin are left out.
         now: returns the current instant, aware.
@@ -79,6 +80,7 @@ class TandemSource:
         unused = () if readings or everything else SENSORS
         self._used = USED.difference(unused)
         self._codes = None if everything else sorted(ASKED_FOR.difference(unused))
+        self._extra = () if everything else EXTRA_CODES
         self._ignore_zero_basals = ignore_zero_basals
         self._now = now
         self._catch_up = timedelta(days=catch_up_days)
@@ -209,6 +211,7 @@ class TandemSource:
             self._ignore_zero_basals,
             self._now,
             say,
+            self._extra,
         )
 
     def _open_for_comparison(self, pump: Pump, wanted: TimeRange) -> LogReader:

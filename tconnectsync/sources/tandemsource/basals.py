@@ -40,16 +40,20 @@ SOURCES: dict[int | None, tuple[Delivery, str]] = {
 UNKNOWN = (Delivery.UNKNOWN, "")
 
 
-def basals(log: Log, known_until: datetime, skipped: Counter[str]) -> list[Basal]:
+def basals(
+    log: Log, known_until: datetime, skipped: Counter[str], resumed: Sequence[Entry] = ()
+) -> list[Basal]:
     """Return the basal segments in time order, one per entry; a suspension is one of 0 U/h.
 
     No segment is longer than the log supports: until the next entry, or five minutes where that is
     missing. A suspension lasts until the pump says that it delivers again. What goes on at
     ``known_until``, the newest instant of the log, is marked as running. What has lasted no time
-    yet is left out: to Nightscout it would be the end of the basal before it.
+    yet is left out: to Nightscout it would be the end of the basal before it. ``resumed`` are
+    further entries that end a suspension.
     """
     story = list(entries_of(log, *CODES))
-    suspensions = list(_suspensions(story, known_until))
+    stops = sorted([*story, *resumed], key=lambda entry: (entry.at, entry.sequence))
+    suspensions = list(_suspensions(stops if resumed else story, known_until))
     spans = [span for _, span, _ in suspensions]
     found = [_suspended(*suspension) for suspension in suspensions]
     for entry, after in _with_next(story):

@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from itertools import combinations
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.events import Bolus
 from tconnectsync.errors import PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.tandemsource.claims import signs
 from tconnectsync.sources.tandemsource.overlaps import Overlap, Overlaps
@@ -230,7 +231,8 @@ def _delivering(log: LogReader) -> Iterator[tuple[datetime, datetime]]:
     """
     spans = [(it.start, it.ends) for it in log.basals() if it.rate > 0]
     if not spans:
-        spans = [(it.begins, it.begins + HOUR) for it in log.boluses() if it.insulin > 0]
+        boluses = (it for it in log.boluses() if isinstance(it, Bolus) and it.insulin > 0)
+        spans = [(it.begins, it.begins + HOUR) for it in boluses]
     end = None
     for begin, until in sorted(spans):
         begin = max(begin, end) if end else begin

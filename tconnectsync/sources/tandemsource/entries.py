@@ -24,6 +24,8 @@ class Entry(NamedTuple):
     sequence: int
     wall: datetime
     values: dict[str, Any]
+    group: int = 0
+    """Numbers follow one another within a group only."""
 
     @property
     def key(self) -> str:
@@ -42,9 +44,9 @@ def by_code(records: Sequence[Record], clock: LogClock, now: datetime) -> Log:
     """
     instants = clock.instants([(record[1:3], record.wall) for record in records])
     log: dict[int, list[Entry]] = defaultdict(list)
-    for at, (code, _, sequence, wall, values) in zip(instants, records, strict=True):
+    for at, (code, group, sequence, wall, values) in zip(instants, records, strict=True):
         if at <= now:
-            log[code].append(Entry(at, code, sequence, wall, values))
+            log[code].append(Entry(at, code, sequence, wall, values, group))
     return log
 
 
@@ -52,6 +54,14 @@ def joined(earlier: Log, later: Log) -> Log:
     """Return the entries of two parts of a log."""
     codes = earlier.keys() | later.keys()
     return {code: [*earlier.get(code, ()), *later.get(code, ())] for code in codes}
+
+
+def in_order(log: Log) -> list[Entry]:
+    """Return all entries in the order in which the pump wrote them."""
+    return sorted(
+        (entry for entries in log.values() for entry in entries),
+        key=attrgetter("group", "sequence"),
+    )
 
 
 def entries_of(log: Log, *codes: int) -> Iterable[Entry]:

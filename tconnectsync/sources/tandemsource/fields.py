@@ -43,6 +43,7 @@ _CLOCK_CHANGE = "I0 {0}prior, I4 {0}after, I8 rawrtctime"
 _BOLUS_END = "H0 bolusid, H2 completionstatus, f4 iob, f8 insulindelivered, f12 insulinrequested"
 _BOLUS_START = "B1 selectediob, H2 bolusid, f4 iob, f8 {}size"
 _VERSION = "I0 version, I4 configabits, I8 configbbits"
+_DOSE = "B0 tempadjustmentpercent, B1 dosesource, H2 doseid"
 _DEXCOM_TIMES = "I0 currenttransmittertime, I4 sessionstarttime"
 _LIBRE_STOP = "I0 sessionstarttime, I4 sessionstoptime"
 _LIBRE_JOIN = "I0 sessionstarttime, I4 sessionjointime"
@@ -54,6 +55,7 @@ _DEXCOM_READING = f"b0 rate, B1* cgmdatatype, H2 glucosevaluestatus, {_GLUCOSE}"
 _LIBRE_READING = f"h0 rate, B2* cgmdatatype, B3 glucosevaluestatus, {_GLUCOSE}"
 
 LAYOUTS: dict[int, Layout] = {
+    2: _event("TEMP_RATE_ACTIVATED", "f0 percent, f4 duration, H8 temprateid"),
     3: _event(
         "BASAL_RATE_CHANGE",
         "f0 commandedbasalrate, f4 basebasalrate, f8 maxbasalrate, B13* changetype, H14 idp",
@@ -68,6 +70,7 @@ LAYOUTS: dict[int, Layout] = {
     12: _event("PUMPING_RESUMED", "I0 preresumestate, H6 insulinamount"),
     13: _event("TIME_CHANGED", _CLOCK_CHANGE.format("time")),
     14: _event("DATE_CHANGED", _CLOCK_CHANGE.format("date")),
+    15: _event("TEMP_RATE_COMPLETED", "H0 temprateid, H2 stopreason, I4 timeleft"),
     16: _event(
         "BG_READING_TAKEN",
         "B0 bgentrytype, B1 cgmcalibration, H2 bg, f4 iob, H8 isf, H10 targetbg, "
@@ -88,7 +91,7 @@ LAYOUTS: dict[int, Layout] = {
     55: _event("BOLUS_ACTIVATED", _BOLUS_START.format("bolus")),
     59: _event("BOLEX_ACTIVATED", _BOLUS_START.format("bolex")),
     60: _event("DATA_LOG_CORRUPTION", "I0 block, B7 reason"),
-    61: _event("CANNULA_FILLED", "f0 primesize, I4 completionstatus"),
+    61: _event("CANNULA_FILLED", "f0 primesize, I4 completionstatus, B11 infusionsettype"),
     63: _event("TUBING_FILLED", "f0 primesize, I4 completionstatus, I8 position"),
     64: _event(
         "BOLUS_REQUESTED_MSG1",
@@ -102,7 +105,7 @@ LAYOUTS: dict[int, Layout] = {
     ),
     66: _event(
         "BOLUS_REQUESTED_MSG3",
-        "H2 bolusid, f4 foodbolussize, f8 correctionbolussize, f12 totalbolussize",
+        "B1 queued, H2 bolusid, f4 foodbolussize, f8 correctionbolussize, f12 totalbolussize",
     ),
     81: _event(
         "DAILY_BASAL",
@@ -125,7 +128,9 @@ LAYOUTS: dict[int, Layout] = {
         "H0 metadataandversionstatus, H2 swupdatestatus, H4 filedlandsideloadstatus, "
         "H6 fulldlandcrcstatus, B9 updatesuccessful, H10 externalflashstatus, I12 swpartnum",
     ),
-    212: _event("CGM_START_SESSION_GX", f"{_DEXCOM_TIMES}, B15 sessionduration"),
+    212: _event(
+        "CGM_START_SESSION_GX", f"{_DEXCOM_TIMES}, B14 sessionstartreason, B15 sessionduration"
+    ),
     213: _event(
         "CGM_JOIN_SESSION_GX", f"{_DEXCOM_TIMES}, B14 sessionjoinreason, B15 sessionduration"
     ),
@@ -159,7 +164,11 @@ LAYOUTS: dict[int, Layout] = {
     307: _event(
         "VERSIONS_A", "I0 armpartnumber, I4 armswversion, I8 blepartnumber, I12 bleswversion"
     ),
-    313: _event("AA_DAILY_STATUS", "B1 sensortype, B2 usermode, B3 pumpcontrolstate"),
+    313: _event(
+        "AA_DAILY_STATUS",
+        "B0 weightunit, B1 sensortype, B2 usermode, B3 pumpcontrolstate, B5 currenttdipop, "
+        "H6 weight",
+    ),
     369: _event("CGM_ALERT_ACTIVATED_DEX", f"{_SENSOR_ALERT}, {_FAULT}"),
     370: _event("CGM_ALERT_CLEARED_DEX", _SENSOR_ALERT),
     371: _event("CGM_ALERT_ACK_DEX", f"{_SENSOR_ALERT}, I4 acksource"),
@@ -181,11 +190,43 @@ LAYOUTS: dict[int, Layout] = {
     460: _event("CGM_ALERT_ACTIVATED_FSL2", f"{_SENSOR_ALERT}, {_FAULT}"),
     461: _event("CGM_ALERT_CLEARED_FSL2", _SENSOR_ALERT),
     477: _event(
-        "CGM_JOIN_SESSION_FSL3", f"{_LIBRE_JOIN}, B8 sessionduration, B9 sessionjoinreason"
+        "CGM_JOIN_SESSION_FSL3",
+        f"{_LIBRE_JOIN}, B10 sessionjoinreason, B11 sessionduration, I12 sessiondurationsecs",
     ),
     480: _event("CGM_DATA_FSL3", _LIBRE_READING),
     486: _event(
-        "CGM_STOP_SESSION_FSL3", f"{_LIBRE_STOP}, B8 sessionduration, B9 sessionstopreason"
+        "CGM_STOP_SESSION_FSL3", f"{_LIBRE_STOP}, B10 sessionstopreason, B11 sessionduration"
+    ),
+    558: _event(
+        "SYNC_DOSE_START",
+        f"{_DOSE}, f4 syncdosesizerequested, H8 profilebasalrate, H10 currentbasalrate, "
+        "f12 activeinsulin",
+    ),
+    559: _event(
+        "SYNC_DOSE_COMPLETE",
+        f"{_DOSE}, f4 syncdosesizedelivered, H10 currentbasalrate, f12 activeinsulin",
+    ),
+    562: _event(
+        "ANT_DAILY_STATUS1",
+        "B0 priortherapy, B1 glycemicgoal, B2 totaldailyinsulinunits, B3 closedlooppreferred, "
+        "H4 sleepeatsegmentstarttime1, H6 sleepeatsegmentstarttime0, "
+        "H8 sleepeatsegmentstarttime3, H10 sleepeatsegmentstarttime2, "
+        "B12 sleepeatsegmenttype3, B13 sleepeatsegmenttype2, B14 sleepeatsegmenttype1, "
+        "B15 sleepeatsegmenttype0",
+    ),
+    563: _event("ANT_DAILY_STATUS2", "B2 sensortype, B3 pumpcontrolstate"),
+    564: _event("TEMP_ADJUSTMENT_COMPLETED", "H0 temprateid, H2 stopreason, I4 timeleft"),
+    565: _event(
+        "TEMP_ADJUSTMENT_ACTIVATED",
+        "H0 tempbasalpercent, H2 requestedpercent, I8 duration, H12 temprateid, "
+        "H14 requestedadjustmenttype",
+    ),
+    566: _event(
+        "ANT_SLEEP_EAT_SCHED_SETTING_CHANGE",
+        "H0 sleepeatsegmentstarttime1, H2 sleepeatsegmentstarttime0, "
+        "H4 sleepeatsegmentstarttime3, H6 sleepeatsegmentstarttime2, "
+        "B8 sleepeatsegmenttype3, B9 sleepeatsegmenttype2, B10 sleepeatsegmenttype1, "
+        "B11 sleepeatsegmenttype0",
     ),
 }
 """The events whose fields are known, by their number."""
@@ -193,11 +234,9 @@ LAYOUTS: dict[int, Layout] = {
 _WITHOUT_LAYOUT = (
     *(
         0,
-        2,
         7,
         8,
         9,
-        15,
         25,
         27,
         29,
@@ -223,11 +262,19 @@ _WITHOUT_LAYOUT = (
     *(98, 142, 151, 156, 157, 160, 162, 163, 165, 166, 167, 168, 169, 173, 187, 198, 199, 210),
     *(211, 215, 216, 217, 218, 220, 235, 238, 244, 245, 246, 267, 283, 286, 288, 291, 301, 302),
     *(318, 319, 332, 348, 367, 368, 390, 395, 419, 438, 439, 441, 443),
-    *(558, 559, 562, 563, 564, 565, 566),
 )
 
 KNOWN_CODES = frozenset({*LAYOUTS, *_WITHOUT_LAYOUT})
 """Every event number that means something to somebody; others are worth a word in the log."""
+
+TOLD_ELSEWHERE = frozenset(
+    (
+        *(17, 19, 194, 195, 206, 207, 219, 227, 231, 237, 271, 277, 290, 292, 293, 295, 297),
+        *(298, 300, 309, 327, 330, 334, 338, 343, 359, 434, 473, *range(488, 498)),
+    )
+)
+"""What a Mobi writes over Bluetooth, without a certain meaning: none of it is insulin, carbs or
+glucose that other entries do not tell (contract tandem-event-log §15)."""
 
 WEB_APP_CODES = (
     *(229, 5, 28, 4, 26, 562, 563, 566, 99, 279, 3, 16, 59, 21, 55, 20, 280, 64, 65, 66, 61, 33),
@@ -235,5 +282,9 @@ WEB_APP_CODES = (
     *(405, 486, 447, 313, 60, 14, 69, 57, 6, 90, 230, 140, 12, 11, 53, 559, 558, 565, 564, 13),
     *(63, 203, 307, 191),
 )
-"""What Tandem's own web app asks for, in its order (contract tandem-source-api §4.2). Nobody knows
-whether the service lets one ask for others."""
+"""What Tandem's own web app asks for, in its order (contract tandem-source-api §4.2): the only list
+that the service is sure to take."""
+
+EXTRA_CODES = (2, 9, 15, 34, 35, 48, 81)
+"""What is worth asking for besides, if the service lets one: temporary rates, the battery, carbs
+without a bolus (contract tandem-source-api §4.4)."""

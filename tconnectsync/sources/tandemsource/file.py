@@ -40,6 +40,7 @@ class LogFile:
     def __init__(
         self, path: Path, clock: PumpClock, *, ignore_zero_basals: bool, now: datetime
     ) -> None:
+        self._clock = clock
         self._skipped: Counter[str] = Counter()
         records = read_log(path, self._skipped)
         changes = [record for record in records if record.code in CLOCK_CODES]
@@ -70,7 +71,12 @@ class LogFile:
             counted.update(skipped)
             return self._around(wanted)
 
-        return LogReader(cut, ignore_zero_basals=self._ignore_zero_basals)
+        return LogReader(
+            cut,
+            wanted=wanted,
+            whole=lambda skipped: self._of_days(wanted),
+            ignore_zero_basals=self._ignore_zero_basals,
+        )
 
     def upload_counter(self) -> None:
         """Return nothing: a file does not grow."""
@@ -81,6 +87,15 @@ class LogFile:
     def pump_settings(self) -> PumpSettings:
         """Raise an ``ApiError``: a log does not hold the pump's settings."""
         raise ApiError("A pump log does not hold the pump's profiles. Leave out PROFILES.")
+
+    def _of_days(self, wanted: TimeRange) -> Log:
+        """Return all entries of the days of a range, of the day before and of the one after."""
+        first = self._clock.day(wanted.start) - MARGIN
+        last = self._clock.day(wanted.end) + MARGIN
+        return {
+            code: [entry for entry in entries if first <= entry.wall.date() <= last]
+            for code, entries in self._log.items()
+        }
 
     def _around(self, wanted: TimeRange) -> Log:
         """Return the entries of a range and some before and after, as they are fetched else."""

@@ -16,8 +16,7 @@ from typing import Any
 
 from tconnectsync.errors import LogFileError
 from tconnectsync.sources.tandemsource.binary import decode, is_plausible
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
-from tconnectsync.sources.tandemsource.records import Record, records_of
+from tconnectsync.sources.tandemsource.records import EVERY_CODE, Record, records_of
 
 MOST_BYTES = 500_000_000
 """Years of log are less; anything bigger is not one."""
@@ -104,7 +103,7 @@ def _from_json(text: str, skipped: Counter[str]) -> list[Record]:
     parts = content if isinstance(content, list) else [content]
     if parts and not any(_is_answer(part) or _is_event(part) for part in parts):
         raise _no_log("JSON without events of a pump")
-    return records_of(_events(parts), KNOWN_CODES, skipped)
+    return records_of(_events(parts), EVERY_CODE, skipped)
 
 
 def _is_answer(part: object) -> bool:

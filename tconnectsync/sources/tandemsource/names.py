@@ -1,6 +1,6 @@
 """What the pump's log means by numbers of alarms and alerts, and names spelled in one way.
 
-Contract tandem-event-log §4 and §6.
+Contract tandem-event-log §4, §6 and §11. A number without a name is shown as a number.
 """
 
 from __future__ import annotations
@@ -8,87 +8,147 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tconnectsync.sources.tandemsource.entries import Entry
-from tconnectsync.sources.tandemsource.records import whole
-
-MALFUNCTION = 6
-"""The code of an entry that tells of a malfunction; the others that have a text are alarms."""
-RESUME_PUMP = (18, 23)
-"""Alarms that only remind of resuming the pump."""
-DEFAULTS = range(64)
-"""Numbers of alarms that have a name in any case."""
-
 ALARMS = {
-    0: "CARTRIDGE_ALARM",
-    1: "CARTRIDGE_ALARM2",
-    2: "OCCLUSION_ALARM",
-    3: "PUMP_RESET_ALARM",
-    5: "CARTRIDGE_ALARM3",
-    6: "CARTRIDGE_ALARM4",
-    7: "AUTO_OFF_ALARM",
-    8: "EMPTY_CARTRIDGE_ALARM",
-    9: "CARTRIDGE_ALARM5",
-    10: "TEMPERATURE_ALARM",
-    11: "TEMPERATURE_ALARM2",
-    12: "BATTERY_SHUTDOWN_ALARM",
-    14: "INVALID_DATE_ALARM",
-    15: "TEMPERATURE_ALARM3",
-    16: "CARTRIDGE_ALARM6",
-    18: "RESUME_PUMP_ALARM",
-    20: "CARTRIDGE_ALARM7",
-    21: "ALTITUDE_ALARM",
-    22: "STUCK_BUTTON_ALARM",
-    23: "RESUME_PUMP_ALARM2",
-    24: "ATMOSPHERIC_PRESSURE_OUT_OF_RANGE_ALARM",
-    25: "CARTRIDGE_REMOVED_ALARM",
-    26: "OCCLUSION_ALARM2",
-    29: "CARTRIDGE_ALARM10",
-    30: "CARTRIDGE_ALARM11",
-    31: "CARTRIDGE_ALARM12",
+    0: "Delivery did not stop",
+    1: "Unexpected movement of the pump's motor",
+    2: "Occlusion",
+    3: "Pump was reset",
+    4: "Pump fault (pressure)",
+    5: "Pump fault (pressure)",
+    6: "Pump fault (vent)",
+    7: "Switched off automatically",
+    8: "Cartridge empty",
+    9: "Cartridge used up",
+    10: "Temperature out of range",
+    11: "Pump fault (temperature)",
+    12: "Battery empty, pump shut down",
+    14: "Date not valid",
+    15: "Battery too hot or too cold",
+    16: "Delivery failed",
+    18: "Resume pump",
+    20: "Pump fault (motor)",
+    21: "Pump fault (altitude)",
+    22: "Button stuck",
+    23: "Reminder of an alarm",
+    24: "Air pressure out of range",
+    25: "Cartridge removed",
+    26: "Occlusion",
+    29: "Pump fault (motor range)",
+    30: "Pump fault (motor stalled)",
+    31: "Pump fault (vent motor)",
+    32: "No cartridge",
+    33: "Not enough power",
+    34: "Pump fault (motor sensor)",
+    35: "Pump fault (motor)",
+    36: "Pump fault (motor stalled while filling)",
+    37: "Pump fault (processor reset)",
 }
-
+"""The alarms (code 5) by their number; those left out are unused (§11.2)."""
+MALFUNCTIONS = {
+    0: "software",
+    1: "processor",
+    2: "connection of the processors",
+    3: "a sensor of the pump",
+    4: "battery",
+    5: "touch screen",
+    6: "memory",
+    7: "display",
+    8: "second processor",
+    9: "motor",
+    10: "external",
+    11: "start of the software",
+    12: "vibration",
+    13: "power supply",
+    14: "pressure",
+    15: "data log",
+    16: "speaker",
+    17: "power of the second processor",
+    18: "calibration data",
+    19: "Bluetooth",
+    20: "algorithm processor",
+    21: "clock",
+    22: "radio connection",
+    23: "motor went too far",
+    24: "motor did not go far enough",
+    25: "motor did not start",
+    26: "encryption hardware",
+}
+"""The malfunctions (code 6) by their number (§11.3)."""
+ALERTS = {
+    0: "Insulin low",
+    2: "Battery low",
+    3: "Battery very low",
+    11: "Bolus not completed",
+    12: "Temp rate not completed",
+    13: "Cartridge change not completed",
+    14: "Tubing fill not completed",
+    15: "Cannula fill not completed",
+    17: "Insulin very low",
+    48: "No glucose readings",
+    50: "Control-IQ: glucose high",
+    51: "Control-IQ: glucose low",
+    59: "Automation switched off",
+    60: "Connection lost",
+    61: "Battery extremely low",
+    62: "Not enough power",
+}
+"""The alerts (code 4) that matter to people, by their number (§11.1)."""
+SERVICE_ALERTS = frozenset(range(64)).difference(ALERTS)
+"""Alerts that have a meaning, but only for those who repair the pump or set it up."""
 CGM_ALERTS = {
-    1: "CGM Fixed Low",
-    2: "CGM High",
-    3: "CGM Low",
-    8: "CGM Rapid Fall",
-    11: "CGM Sensor Fail",
-    12: "CGM Sensor Expiring Soon",
-    13: "CGM Sensor Expired",
-    14: "CGM Out Of Range",
-    20: "CGM Transmitter Error",
-    22: "CGM Sensor Expiring 2",
-    25: "CGM Replace Sensor",
-    26: "CGM Temperature",
-    27: "CGM Failed Connection",
-    39: "CGM Transmitter Expired",
-    40: "Pump Bluetooth Error",
-    45: "CGM Transmitter Expiring Soon",
-    46: "CGM Transmitter Expiring 2",
-    48: "CGM Unavailable",
+    1: "Urgent low glucose",
+    2: "High glucose",
+    3: "Low glucose",
+    4: "Calibration requested",
+    5: "Rising",
+    6: "Rising fast",
+    7: "Falling",
+    8: "Falling fast",
+    9: "Calibration error",
+    10: "Calibration error, high",
+    11: "Sensor failed",
+    12: "Sensor expires soon",
+    13: "Sensor expired",
+    14: "Out of range",
+    16: "First calibration",
+    17: "Second calibration",
+    18: "Calibration required",
+    19: "Transmitter battery low",
+    20: "Transmitter error",
+    22: "Sensor expires very soon",
+    24: "Urgent low glucose soon",
+    25: "Sensor used again",
+    26: "Sensor temperature",
+    27: "Connection failed",
+    28: "Check sensor",
+    29: "Glucose value not usable",
+    31: "Grace period started",
+    32: "Grace period ends soon",
 }
+"""The alerts about glucose and its sensor by their number (§11.4)."""
 
 
-def alarm_text(entry: Entry) -> str | None:
-    """Return what to show of an alarm (5) or a malfunction (6), such as ``OcclusionAlarm``.
+def alarm_name(number: int | None) -> str:
+    """Return what an alarm (code 5) says."""
+    return "Alarm" if number is None else ALARMS.get(number, f"Alarm {number}")
 
-    ``None`` for an alarm that is not shown.
-    """
-    if entry.code == MALFUNCTION:
-        return "Malfunction"
-    number = whole(entry.values, "alarmid")
+
+def malfunction_name(number: int | None) -> str:
+    """Return what a malfunction (code 6) says."""
     if number is None:
-        return "Alarm"
-    if number in RESUME_PUMP:
-        return None
-    default = f"DEFAULT_ALARM_{number}" if number in DEFAULTS else f"ALARM{number}"
-    return _in_one_word(ALARMS.get(number, default))
+        return "Malfunction"
+    name = MALFUNCTIONS.get(number)
+    return f"Malfunction ({name})" if name else f"Malfunction {number}"
 
 
-def cgm_alert_name(number: int) -> str | None:
-    """Return the name of an alert about glucose or its sensor, ``None`` if it has none."""
-    label = CGM_ALERTS.get(number)
-    return _in_one_word(label) if label else None
+def alert_name(number: int | None) -> str:
+    """Return what an alert (code 4) says."""
+    return "Alert" if number is None else ALERTS.get(number, f"Alert {number}")
+
+
+def cgm_alert_name(number: int) -> str:
+    """Return what an alert about glucose or its sensor says."""
+    return CGM_ALERTS.get(number, f"Alert {number}")
 
 
 def plainly_named(item: object) -> dict[str, Any]:
@@ -99,8 +159,3 @@ def plainly_named(item: object) -> dict[str, Any]:
     if not isinstance(item, Mapping):
         return {}
     return {"".join(filter(str.isalnum, str(name).lower())): item[name] for name in item}
-
-
-def _in_one_word(label: str) -> str:
-    """Turn ``CGM Fixed Low`` and ``CGM_FIXED_LOW`` into ``CgmFixedLow``."""
-    return "".join(word.capitalize() for word in label.replace("_", " ").split())

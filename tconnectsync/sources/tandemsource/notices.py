@@ -1,36 +1,52 @@
-"""Suspensions, resumptions, alarms and fills from the pump's log.
+"""Suspensions, resumptions, alarms, alerts and fills from the pump's log.
 
-Contract tandem-source-processing §5 and §7, tandem-event-log §7 (5, 6, 11, 12, 33, 61, 63).
+Contract tandem-source-processing §5, §7, §17 and §21, tandem-event-log §7, §10.4 and §11 (4, 5, 6,
+11, 12, 26, 33, 61, 63).
 """
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from tconnectsync.domain.events import Notice, NoticeKind
 from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.names import alarm_text
+from tconnectsync.sources.tandemsource.names import (
+    SERVICE_ALERTS,
+    alarm_name,
+    alert_name,
+    malfunction_name,
+)
 from tconnectsync.sources.tandemsource.records import number, whole
 
-ALARM, MALFUNCTION, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING = 5, 6, 11, 12, 33, 61, 63
+ALERT, ALARM, MALFUNCTION, ALERT_CLEARED = 4, 5, 6, 26
+SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING = 11, 12, 33, 61, 63
 
-CODES = (ALARM, MALFUNCTION, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING)
+CODES = (
+    *(ALERT, ALARM, MALFUNCTION, ALERT_CLEARED),
+    *(SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING),
+)
 
 MOST_INSULIN = 400.0
 """U; more than any cartridge holds."""
-
-SUSPEND_REASONS = {
-    0: "UserAborted",
-    1: "TerminatedByAlarm",
-    2: "TerminatedByMalfunction",
-    6: "AutoSuspendByPlgs",
+RESUME_PUMP, REMINDER = 18, 23
+"""Alarms that only remind: of resuming the pump, and of another alarm."""
+SAME_CONDITION = timedelta(days=1)
+"""An alert that is told again within that, without an end between, is the same one."""
+SAME_FILL = timedelta(days=1)
+"""How long before a cartridge was filled the insulin left is known by what was told then."""
+BY_USER = 0
+SUSPEND_REASONS = {BY_USER: "User", 1: "Alarm", 2: "Malfunction", 6: "Low glucose"}
+FILL_ENDS: dict[int | None, str] = {
+    BY_USER: "stopped by user",
+    1: "stopped by an alarm",
+    2: "stopped by a malfunction",
 }
+"""How a fill ended that was broken off."""
 
 
 def suspensions(log: Log) -> list[Notice]:
-    """Return when delivery was suspended, with the reason in the pump's word."""
-    return [
-        _notice(entry, NoticeKind.SUSPENSION, _suspend_reason(entry))
-        for entry in entries_of(log, SUSPENDED)
-    ]
+    """Return when delivery was suspended, and why."""
+    return [_suspension(entry) for entry in entries_of(log, SUSPENDED)]
 
 
 def resumptions(log: Log) -> list[Notice]:
@@ -42,39 +58,97 @@ def resumptions(log: Log) -> list[Notice]:
 
 def alarms(log: Log) -> list[Notice]:
     """Return the alarms and malfunctions, without those that only ask to resume the pump."""
-    texts = [(entry, alarm_text(entry)) for entry in entries_of(log, ALARM, MALFUNCTION)]
+    texts = [(entry, _alarm_text(entry)) for entry in entries_of(log, ALARM, MALFUNCTION)]
     return [_notice(entry, NoticeKind.ALARM, text) for entry, text in texts if text is not None]
 
 
+def alerts(log: Log) -> list[Notice]:
+    """Return the alerts that matter to people, each once while it lasts."""
+    found = []
+    since: dict[int | None, datetime] = {}
+    for entry in entries_of(log, ALERT, ALERT_CLEARED):
+        alert = whole(entry.values, "alertid")
+        told = since.pop(alert, None)
+        if entry.code == ALERT_CLEARED:
+            continue
+        since[alert] = entry.at
+        is_new = told is None or entry.at - told > SAME_CONDITION
+        if is_new and alert not in SERVICE_ALERTS:
+            found.append(_notice(entry, NoticeKind.ALARM, alert_name(alert)))
+    return found
+
+
 def fills(log: Log) -> list[Notice]:
-    """Return when a cartridge, the tubing or the cannula was filled, and with how much."""
-    return [
-        _notice(entry, *_FILLS[entry.code](entry))
-        for entry in entries_of(log, CARTRIDGE, CANNULA, TUBING)
-    ]
+    """Return when a cartridge, the tubing or the cannula was filled, and with how much.
+
+    What was broken off, and a cartridge that was put in again, changes nothing.
+    """
+    found = []
+    left: tuple[datetime, float] | None = None
+    for entry in entries_of(log, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING):
+        if entry.code == CARTRIDGE:
+            found.append(_cartridge(entry, left))
+        elif entry.code in _PRIMES:
+            found.append(_prime(entry))
+        told = _insulin_left(entry)
+        left = left if told is None else (entry.at, told)
+    return found
 
 
-def _suspend_reason(entry: Entry) -> str:
+def _suspension(entry: Entry) -> Notice:
     reason = whole(entry.values, "suspendreason")
-    return "" if reason is None else SUSPEND_REASONS.get(reason, "")
+    if reason is None:
+        text = "Suspended"
+    else:
+        text = f"Suspended ({SUSPEND_REASONS.get(reason, f'reason {reason}')})"
+    return _notice(entry, NoticeKind.SUSPENSION, text, automatic=reason != BY_USER)
 
 
-def _cartridge(entry: Entry) -> tuple[NoticeKind, str]:
-    volume = number(entry.values, "insulinvolume") or number(entry.values, "v2volume")
-    return NoticeKind.CARTRIDGE, "Cartridge Filled" + _amount(volume, "{:.0f}u filled")
+def _alarm_text(entry: Entry) -> str | None:
+    """Return what to show of an alarm or a malfunction; ``None`` for one that is no news."""
+    if entry.code == MALFUNCTION:
+        return malfunction_name(whole(entry.values, "malfid"))
+    alarm = whole(entry.values, "alarmid")
+    if alarm == RESUME_PUMP:
+        return None
+    if alarm == REMINDER:
+        of = whole(entry.values, "param1")
+        is_news = of is not None and of not in (RESUME_PUMP, REMINDER)
+        return f"{alarm_name(of)} (reminder)" if is_news else None
+    return alarm_name(alarm)
 
 
-def _cannula(entry: Entry) -> tuple[NoticeKind, str]:
-    prime = number(entry.values, "primesize")
-    return NoticeKind.CANNULA, "Cannula Filled" + _amount(prime, "{:.1f}u primed")
+def _insulin_left(entry: Entry) -> float | None:
+    """Return how much insulin the reservoir holds by an entry (U), if it tells."""
+    if entry.code == CARTRIDGE:
+        return number(entry.values, "insulinvolume") or number(entry.values, "v2volume") or None
+    return number(entry.values, "insulinamount")
 
 
-def _tubing(entry: Entry) -> tuple[NoticeKind, str]:
-    prime = number(entry.values, "primesize")
-    return NoticeKind.TUBING, "Tubing Filled" + _amount(prime, "{:.0f}u primed")
+def _cartridge(entry: Entry, before: tuple[datetime, float] | None) -> Notice:
+    volume = _insulin_left(entry)
+    is_known = volume is not None and before is not None and entry.at - before[0] <= SAME_FILL
+    if is_known and before and volume is not None and volume <= before[1]:
+        text = "Cartridge Loaded Again" + _amount(volume, "{:.0f}u left")
+        return _notice(entry, NoticeKind.NO_CHANGE, text, automatic=False)
+    text = "Cartridge Filled" + _amount(volume, "{:.0f}u filled")
+    return _notice(entry, NoticeKind.CARTRIDGE, text, automatic=False)
 
 
-_FILLS = {CARTRIDGE: _cartridge, CANNULA: _cannula, TUBING: _tubing}
+_PRIMES = {
+    CANNULA: (NoticeKind.CANNULA, "Cannula", "{:.1f}u primed"),
+    TUBING: (NoticeKind.TUBING, "Tubing", "{:.0f}u primed"),
+}
+
+
+def _prime(entry: Entry) -> Notice:
+    kind, what, form = _PRIMES[entry.code]
+    end = FILL_ENDS.get(whole(entry.values, "completionstatus"))
+    amount = _amount(number(entry.values, "primesize"), form)
+    if end:
+        text = f"{what} Fill Aborted ({end}){amount}"
+        return _notice(entry, NoticeKind.NO_CHANGE, text, automatic=False)
+    return _notice(entry, kind, f"{what} Filled{amount}", automatic=False)
 
 
 def _amount(units: float | None, form: str) -> str:
@@ -82,5 +156,5 @@ def _amount(units: float | None, form: str) -> str:
     return f" ({form.format(units)})" if units is not None and 0 < units <= MOST_INSULIN else ""
 
 
-def _notice(entry: Entry, kind: NoticeKind, text: str) -> Notice:
-    return Notice(entry.key, entry.at, kind, text, (entry.sequence,))
+def _notice(entry: Entry, kind: NoticeKind, text: str, *, automatic: bool = True) -> Notice:
+    return Notice(entry.key, entry.at, kind, text, (entry.sequence,), automatic=automatic)

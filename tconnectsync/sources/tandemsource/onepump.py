@@ -14,14 +14,14 @@ from datetime import date, datetime, timedelta
 from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.tandemsource import basals, claims, doses, reservoir
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
 from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
-from tconnectsync.sources.tandemsource.records import records_of
+from tconnectsync.sources.tandemsource.records import EVERY_CODE, records_of
 
 DAY = timedelta(days=1)
 LONGEST_STEP = 28 * DAY
@@ -32,6 +32,8 @@ the insulin: a cartridge seldom lasts longer."""
 STATUS_CODES = frozenset((*reservoir.CODES, *doses.CODES, *basals.CODES)).intersection(
     WEB_APP_CODES
 )
+REFUSED = 400
+"""The status with which the cloud answers what it does not want to be asked."""
 SOMEWHAT = timedelta(hours=6)
 """How long before a range something must have ended to be of no interest."""
 
@@ -40,9 +42,13 @@ SOMEWHAT = timedelta(hours=6)
 class OnePump:
     """Reads the log of one pump.
 
+    Where the cloud refuses to give out entries of all kinds, those of Tandem's web app are asked
+    for (contract tandem-source-api §4.4).
+
     ``pump`` returns the pump, and is called when its log is asked for. ``used`` are the codes of
-    the entries that something is made of, ``codes`` those that are asked for (``None``: all).
-    ``say`` is given sentences for the log, each as often as it comes up.
+    the entries that something is made of, ``codes`` those that are asked for (``None``: all), and
+    ``extra`` those besides them for as long as the cloud takes that. ``say`` is given sentences for
+    the log, each as often as it comes up.
     """
 
     api: TConnectApi
@@ -53,6 +59,7 @@ class OnePump:
     ignore_zero_basals: bool
     now: Callable[[], datetime]
     say: Callable[[str], None]
+    extra: Sequence[int] = ()
 
     def read(
         self, wanted: TimeRange, looks_back: Callable[[Sequence[int]], bool] = lambda codes: True
@@ -64,11 +71,26 @@ class OnePump:
         codes before that is of any use.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
+        answers: list[Log | None] = []
+
+        def get_whole(skipped: Counter[str]) -> Log | None:
+            if not answers:
+                answers.append(self._whole(first, last, skipped))
+            return answers[0]
+
+        def fetch(skipped: Counter[str]) -> Log:
+            is_whole = self.codes is None or self.pump().lacks_control_iq
+            if is_whole and (found := get_whole(skipped)) is not None:
+                return {code: entries for code, entries in found.items() if code in self.used}
+            return self._log(first, last, self.codes or WEB_APP_CODES, self.used, skipped)
+
         return LogReader(
-            lambda skipped: self._log(first, last, self.codes, self.used, skipped),
+            fetch,
             before=lambda codes: self._last_before(first, codes) if looks_back(codes) else None,
             earlier=lambda: self._days_before(first),
             since=wanted.start - SOMEWHAT,
+            wanted=wanted,
+            whole=get_whole,
             ignore_zero_basals=self.ignore_zero_basals,
         )
 
@@ -102,7 +124,8 @@ class OnePump:
     ) -> Log:
         """Return what the pump's log says from one day to another, inclusive."""
         pump = self.pump()
-        payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes)
+        extra = self.extra if codes and codes is self.codes else ()
+        payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes, extra)
         records = records_of(payload["events"], used, skipped)
         changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
         del payload
@@ -117,6 +140,22 @@ class OnePump:
         first = day - DAYS_FOR_STATUS * DAY
         codes = CLOCK_CODES.union(STATUS_CODES)
         return self._log(first, day - DAY, sorted(codes), STATUS_CODES, Counter())
+
+    def _whole(self, first: date, last: date, skipped: Counter[str]) -> Log | None:
+        """Return the log with entries of all kinds; ``None`` if the cloud does not give them out.
+
+        Leaving the kinds out is the only way to ask for them (contract tandem-source-api §4.4).
+        """
+        counted: Counter[str] = Counter()
+        try:
+            found = self._log(first, last, None, EVERY_CODE, counted)
+        except ApiError as error:
+            if error.status != REFUSED:
+                raise
+            return None
+        # What the other answer held as well is not there twice.
+        skipped |= counted
+        return found
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
         """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.

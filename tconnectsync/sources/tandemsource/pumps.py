@@ -46,6 +46,15 @@ class Pump:
     model: str
     oldest: datetime | None = None
     """When its oldest event was, by its own clock (naive)."""
+    algorithm: str = field(default="", repr=False)
+    """What doses its insulin, such as ``Control-IQ``; empty if that is not told."""
+
+    @property
+    def lacks_control_iq(self) -> bool:
+        """Whether it is told to have another algorithm, or none."""
+        return bool(self.algorithm) and "controliq" not in "".join(
+            filter(str.isalpha, self.algorithm.lower())
+        )
 
 
 def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
@@ -208,6 +217,7 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
         settings=plainly_named(item.get("settings")).get("details"),
         model=_text(item.get("modelname")) or _text(item.get("modelnumber")),
         oldest=_without_zone(_time(covered.get("start")), clock),
+        algorithm=_text(item.get("algorithm")),
     )
 
 

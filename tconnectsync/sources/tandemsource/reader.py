@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 
+from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
     Activity,
     Basal,
     Bolus,
+    CarbEntry,
+    Delivery,
     DeviceStatus,
     InsulinOnBoard,
     Notice,
@@ -17,8 +20,24 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.sources import Remark
 from tconnectsync.sources.once import Once
-from tconnectsync.sources.tandemsource import basals, boluses, doses, modes, notices, sensor, status
-from tconnectsync.sources.tandemsource.entries import Log, joined
+from tconnectsync.sources.tandemsource import (
+    basals,
+    boluses,
+    carbs,
+    doses,
+    doubts,
+    glucosekind,
+    modes,
+    newalgorithm,
+    notices,
+    ratechanges,
+    rates,
+    sensor,
+    slowbasals,
+    status,
+)
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of, in_order, joined
+from tconnectsync.sources.tandemsource.slowbasals import SlowDays
 
 USED = frozenset(
     (
@@ -28,15 +47,21 @@ USED = frozenset(
         *notices.CODES,
         *sensor.CODES,
         *status.CODES,
+        *rates.CODES,
+        *newalgorithm.NEW_ALGORITHM,
+        *carbs.CODES,
+        *glucosekind.CODES,
+        *doubts.CODES,
     )
 )
 """The codes of the entries that something is made of."""
-LONG_LASTING = (*basals.SUSPENSIONS, modes.USER_MODE)
+LONG_LASTING = (*basals.SUSPENSIONS, modes.USER_MODE, rates.RATE_CHANGE)
 """The codes of entries that tell of something that can have begun days ago."""
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
 """Basal rates below that (U/h) count as none."""
+DAY = timedelta(days=1)
 NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
@@ -49,6 +74,9 @@ class LogReader:
         before: gets the last entry of some codes before that; ``None`` if that cannot be had.
         earlier: gets the log of the days just before, as far as the pump's state needs it.
         since: what has ended by then is of no interest.
+        wanted: the range itself; of what lies around it, nothing is said.
+        whole: gets the log of the range and around it with entries of all kinds; ``None`` if that
+            cannot be had. Without it, ``fetch`` gives out all of them.
         ignore_zero_basals: whether basals without insulin are left out.
     """
 
@@ -59,15 +87,20 @@ class LogReader:
         before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
         earlier: Callable[[], Log] = dict,
         since: datetime = NOTHING_KNOWN,
+        wanted: TimeRange | None = None,
+        whole: Callable[[Counter[str]], Log | None] | None = None,
         ignore_zero_basals: bool = False,
     ) -> None:
         skipped: Counter[str] = Counter()
         self.skipped = skipped
         self.remarks: list[Remark] = []
-        self._log = Once(lambda: fetch(skipped))
+        self._fetch = fetch
+        self._log = Once(self._fetched)
         self._before = before
         self._earlier = earlier
         self._since = since
+        self._wanted = wanted
+        self._whole = whole or (lambda skipped: self._log())
         self._ignore_zero_basals = ignore_zero_basals
 
     def log(self) -> Log:
@@ -81,17 +114,27 @@ class LogReader:
         short where it begins once more.
         """
         log = self._log()
-        if basals.begins_suspended(log, self._since):
+        slow = slowbasals.slow_days(log, self._slow_days(log), lambda: self._whole(self.skipped))
+        if basals.begins_suspended(log, self._since) or (
+            slow.stretches and slowbasals.opens_at_zero(log)
+        ):
             earlier = self._before(basals.SUSPENSIONS)
             log = basals.without_opening(log) if earlier is None else joined(earlier, log)
-        found = basals.basals(log, self._known_until(), self.skipped)
+        resumed = ratechanges.resumptions(slow.stretches)
+        found = basals.basals(log, self._known_until(), self.skipped, resumed)
+        found += self._slow_basals(log, slow, found)
         if self._ignore_zero_basals:
-            return [basal for basal in found if basal.rate >= ZERO_RATE]
-        return found
+            found = [basal for basal in found if not _is_zero_of_profile(basal)]
+        return sorted(found, key=lambda basal: basal.start)
 
-    def boluses(self) -> list[Bolus]:
-        """Return the boluses, the immediate and the extended part of one each by itself."""
-        return boluses.boluses(self._log(), self.skipped)
+    def boluses(self) -> list[Bolus | CarbEntry]:
+        """Return the boluses, the immediate and the extended part of one each by itself.
+
+        Carbs that were entered without one are among them.
+        """
+        log = self._log()
+        found = glucosekind.with_kind(boluses.boluses(log, self.skipped), log)
+        return [*found, *carbs.carbs(log, self.skipped)]
 
     def activities(self) -> list[Activity]:
         """Return sleep and exercise; what has no beginning is left out."""
@@ -110,17 +153,21 @@ class LogReader:
         return [
             *notices.resumptions(log),
             *notices.alarms(log),
+            *notices.alerts(log),
             *notices.fills(log),
             *sensor.sensor_sessions(log),
         ]
 
     def cgm_alerts(self) -> list[Notice]:
         """Return the alerts about glucose and its sensor."""
-        return sensor.cgm_alerts(self._log(), self.skipped)
+        return sensor.cgm_alerts(self._log())
 
     def readings(self) -> list[Reading]:
         """Return the sensor's readings and those that a person entered."""
-        return sensor.readings(self._log(), self.skipped)
+        log = self._log()
+        codes = (doubts.BASAL_IQ, *doubts.OTHER_GLUCOSE, *sensor.SENSORS)
+        self.remarks += doubts.glucose(self._inside(log, *codes))
+        return sensor.readings(log, self.skipped)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board whenever the pump noted it."""
@@ -133,6 +180,74 @@ class LogReader:
         """
         return status.device_status(self._log(), last, self._earlier)
 
+    def _fetched(self) -> Log:
+        log = self._fetch(self.skipped)
+        self.remarks += newalgorithm.remarks(self._inside(log, *newalgorithm.NEW_ALGORITHM))
+        self.remarks += doubts.general(self._inside(log, *doubts.LOST), self.skipped)
+        return log
+
+    def _inside(self, log: Log, *codes: int) -> list[Entry]:
+        """Return the entries of some codes in the range itself."""
+        found = entries_of(log, *codes)
+        if self._wanted is None:
+            return list(found)
+        return [entry for entry in found if self._wanted.overlaps(entry.at, entry.at)]
+
+    def _slow_days(self, log: Log) -> set[date]:
+        """Return the days of the range of which rates are told by changes only."""
+        return self._of_range(log, ratechanges.days_in_question(log))
+
+    def _of_range(self, log: Log, days: Iterable[date]) -> set[date]:
+        """Return those of some days of the pump's calendar that the range touches."""
+        wanted = self._wanted
+        if wanted is None:
+            return set(days)
+        found = set()
+        for entry in entries_of(log, *rates.TELLING, basals.DELIVERY):
+            begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
+            if begins < wanted.end and begins + DAY > wanted.start:
+                found.add(entry.wall.date())
+        return found.intersection(days)
+
+    def _slow_basals(self, log: Log, slow: SlowDays, suspensions: Sequence[Basal]) -> list[Basal]:
+        """Return the basals that changes of the rate tell of; say which days have none."""
+        days = self._of_range(log, slow.objections)
+        objections = {day: slow.objections[day] for day in days}
+        changes = slowbasals.with_insulin(entries_of(log, *rates.TELLING), suspensions)
+        self.remarks += slowbasals.remarks(objections, changes)
+        if not slow.stretches:
+            return []
+        found, unclear = ratechanges.basals(slow.stretches, suspensions, self._last_change(slow))
+        wanted = self._wanted
+        self.remarks += slowbasals.unclear(
+            [entry for entry in unclear if wanted is None or wanted.overlaps(entry.at, entry.at)]
+        )
+        return [basal for basal in found if wanted is None or basal.ends > wanted.start]
+
+    def _last_change(self, slow: SlowDays) -> Entry | None:
+        """Return the last change of the rate before the whole log, which tells why it holds.
+
+        It is asked for only where the log tells a rate in the range before any change.
+        """
+        entries = [entry for stretch in slow.stretches for entry in stretch.entries]
+        changes = [entry for entry in entries if entry.code == rates.RATE_CHANGE]
+        days = [entry for entry in entries if entry.code == rates.NEW_DAY]
+        start = self._wanted.start if self._wanted else NOTHING_KNOWN
+        shown = next((day for day in reversed(days) if day.at <= start), days[0] if days else None)
+        if shown is None or (changes and changes[0].at <= shown.at):
+            return None
+        known = [
+            entry for entry in self._log().get(rates.RATE_CHANGE, ()) if entry.at < entries[0].at
+        ]
+        if not known:
+            known = in_order(self._before((rates.RATE_CHANGE,)) or {})
+        return known[-1] if known else None
+
     def _known_until(self) -> datetime:
         newest = (entries[-1].at for entries in self._log().values() if entries)
         return max(newest, default=NOTHING_KNOWN)
+
+
+def _is_zero_of_profile(basal: Basal) -> bool:
+    """Tell whether a profile says that nothing flows; a suspension and Control-IQ are no such."""
+    return basal.delivery is Delivery.PROFILE and basal.rate < ZERO_RATE

@@ -14,11 +14,13 @@ from math import isfinite
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS
+from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, TOLD_ELSEWHERE
 
 MOST_NUMBER = 0xFFFF_FFFF
 """The highest number that an entry can have; the pump's numbers have 32 bits."""
 MOST_BIT = 63
+EVERY_CODE = range(MOST_NUMBER + 1)
+"""Stands for the entries of all kinds, known or not."""
 FIRST_YEAR, LAST_YEAR = 2008, 2100
 """The pump counts from 2008; no entry can be older."""
 
@@ -30,6 +32,13 @@ NO_CODE = "pump log entry without an event number"
 NO_SEQUENCE = "pump log entry without a sequence number"
 NO_TIME = "pump log entry without a time"
 IMPOSSIBLE_TIME = "pump log entry with an impossible time"
+
+TELLING = ("insulin", "dose", "bolus", "basal", "deliver", "rate", "carb", "glucose", "egv")
+"""What the names of properties contain that may be insulin, carbs or glucose."""
+MOST_NAMES, MOST_LETTERS = 4, 30
+MAY_TELL = "possibly insulin, carbs or glucose in "
+"""How the count of entries begins that nobody can read, and that are worth a warning."""
+TELLS_NOTHING = ", without insulin, carbs or glucose"
 
 
 class Record(NamedTuple):
@@ -64,13 +73,13 @@ def records_of(
 ) -> list[Record]:
     """Return the entries with the wanted event numbers, in the order of the log, without repeats.
 
-    Of entries with the same group and sequence number the first is kept. Unknown event numbers and
-    unusable entries are counted in ``skipped``.
+    Of entries with the same group and sequence number the first is kept. Unknown event numbers,
+    wanted or not, and unusable entries are counted in ``skipped``.
     """
     found: dict[int, Record] = {}
     for event in events:
         try:
-            record = _record(event, wanted)
+            record = _record(event, wanted, skipped)
         except _UnusableError as reason:
             skipped[str(reason)] += 1
         else:
@@ -79,9 +88,22 @@ def records_of(
     return [found[place] for place in sorted(found)]
 
 
-def unknown_event(code: int) -> str:
-    """Return what an event number that nobody knows is counted under."""
-    return f"unknown pump log event {code}"
+def unknown_event(code: int, names: Iterable[str] | None = None) -> str:
+    """Return what an event number that nobody knows is counted under.
+
+    ``names`` are those of its properties, in plain form; by them one sees whether it may tell of
+    insulin, carbs or glucose. ``None``: they are not known.
+    """
+    what = f"unknown pump log event {code}"
+    if code in TOLD_ELSEWHERE:
+        return what + TELLS_NOTHING
+    if names is None:
+        return what
+    telling = sorted(name for name in names if any(word in name for word in TELLING))
+    if telling:
+        named = ", ".join(name[:MOST_LETTERS] for name in telling[:MOST_NAMES])
+        return f"{MAY_TELL}{what} ({named})"
+    return what + TELLS_NOTHING
 
 
 def number(values: Mapping[str, object], *names: str) -> float | None:
@@ -147,8 +169,8 @@ def _whole(value: object) -> int | None:
     return int(found) if found is not None and found == int(found) else None
 
 
-def _record(event: object, wanted: Container[int]) -> Record | None:
-    """Read one event; ``None`` for one that is not wanted.
+def _record(event: object, wanted: Container[int], skipped: Counter[str]) -> Record | None:
+    """Read one event; ``None`` for one that is not wanted. One that nobody knows is counted.
 
     Raises:
         _UnusableError: it cannot be used.
@@ -162,15 +184,19 @@ def _record(event: object, wanted: Container[int]) -> Record | None:
     code = _counted(code, MOST_NUMBER)
     if code is None:
         raise _UnusableError(NO_CODE)
+    if code not in KNOWN_CODES:
+        skipped[_unknown(code, properties)] += 1
     if code not in wanted:
-        if code in KNOWN_CODES:
-            return None
-        raise _UnusableError(unknown_event(code))
+        return None
     group = _counted(0 if group is None else group, MOST_NUMBER)
     sequence = _counted(sequence, MOST_NUMBER)
     if group is None or sequence is None:
         raise _UnusableError(NO_SEQUENCE)
     return Record(code, group, sequence, _wall(time), _values(code, properties))
+
+
+def _unknown(code: int, properties: object) -> str:
+    return unknown_event(code, _plain(properties) if isinstance(properties, dict) else None)
 
 
 def _unusual_head(event: dict[str, Any]) -> tuple[Any, ...]:

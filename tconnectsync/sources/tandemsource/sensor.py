@@ -21,8 +21,7 @@ STARTS = (212, 404)
 JOIN_G7 = 394
 JOINS = (213, JOIN_G7, 406, 477)
 STOPS = (214, 447, 405, 486)
-DEXCOM_ALERT = 369
-ALERTS = {171: "CGM Alert", DEXCOM_ALERT: "Dexcom CGM Alert", 460: "Libre CGM Alert"}
+ALERTS = {171: "CGM Alert", 369: "Dexcom CGM Alert", 460: "Libre CGM Alert"}
 
 CODES = (ENTERED, *SENSORS, *STARTS, *JOINS, *STOPS, *ALERTS)
 
@@ -36,9 +35,6 @@ SENSOR_VALUES = range(20, 501)
 METER_VALUES = range(20, 601)
 BACK_FILLED = 1 << 1
 TYPED_IN, TAKEN_FROM_SENSOR = 0, 1
-
-SIGNAL_LOSS = 14
-"""An alert that comes whenever the pump is out of the sensor's reach."""
 
 PUMP_EPOCH = datetime(2008, 1, 1)
 SECOND = timedelta(seconds=1)
@@ -90,19 +86,13 @@ def sensor_sessions(log: Log) -> list[Notice]:
     return found
 
 
-def cgm_alerts(log: Log, skipped: Counter[str]) -> list[Notice]:
-    """Return the alerts about glucose and its sensor; what has no name is counted and left out."""
+def cgm_alerts(log: Log) -> list[Notice]:
+    """Return the alerts about glucose and its sensor, also those that have no name."""
     found = []
     for entry in entries_of(log, *ALERTS):
         number = whole(entry.values, "dalertid")
-        if entry.code == DEXCOM_ALERT and number == SIGNAL_LOSS:
-            continue
-        if number is None:
-            skipped["CGM alert without a number"] += 1
-        elif name := cgm_alert_name(number):
-            found.append(_notice(entry, NoticeKind.CGM_ALERT, f"{ALERTS[entry.code]} ({name})"))
-        else:
-            skipped[f"unknown CGM alert {number}"] += 1
+        name = "" if number is None else f" ({cgm_alert_name(number)})"
+        found.append(_notice(entry, NoticeKind.CGM_ALERT, f"{ALERTS[entry.code]}{name}"))
     return found
 
 

@@ -19,6 +19,7 @@ from tconnectsync.domain.events import (
     Activity,
     Basal,
     Bolus,
+    CarbEntry,
     DeviceStatus,
     InsulinOnBoard,
     Notice,
@@ -28,6 +29,7 @@ from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources import Remark
 from tconnectsync.sources.once import Once
 from tconnectsync.sources.tandemsource import basals as basals_of_log
+from tconnectsync.sources.tandemsource import rates
 from tconnectsync.sources.tandemsource.claims import claimed, owns_since
 from tconnectsync.sources.tandemsource.onepump import SOMEWHAT, OnePump
 from tconnectsync.sources.tandemsource.pumps import (
@@ -99,8 +101,8 @@ class PumpsReader:
         self._collect()
         return sorted(left, key=attrgetter("start"))
 
-    def boluses(self) -> list[Bolus]:
-        """Return the boluses of all pumps."""
+    def boluses(self) -> list[Bolus | CarbEntry]:
+        """Return the boluses of all pumps, and carbs that were entered without one."""
         return self._all("boluses", "begins")
 
     def activities(self) -> list[Activity]:
@@ -177,7 +179,7 @@ class PumpsReader:
         """
 
         def is_worth_it(codes: Sequence[int]) -> bool:
-            if self._is_alone() or not set(codes) <= set(basals_of_log.CODES):
+            if self._is_alone() or not set(codes) <= {*basals_of_log.CODES, *rates.CODES}:
                 return True
             return owns_since(self._claims().turns, number, self._since)
 

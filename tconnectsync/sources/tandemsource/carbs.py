@@ -1,0 +1,38 @@
+"""Carbs that the person entered without the bolus calculator.
+
+Contract tandem-source-processing §23, tandem-event-log §10.3 (48).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from tconnectsync.domain.events import CarbEntry
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.records import number
+
+ENTERED, REQUESTED = 48, 64
+CODES = (ENTERED, REQUESTED)
+SAME_MEAL = timedelta(minutes=2)
+"""Within that, carbs of a bolus are the same ones told twice."""
+MOST_CARBS = 999.0
+
+
+def carbs(log: Log, skipped: Counter[str]) -> list[CarbEntry]:
+    """Return the carbs (g) that no bolus tells of, in time order."""
+    requests = [entry for entry in entries_of(log, REQUESTED) if number(entry.values, "carbamount")]
+    found = []
+    for entry in entries_of(log, ENTERED):
+        amount = number(entry.values, "carbs")
+        if amount is None or not 0 <= amount <= MOST_CARBS:
+            skipped["carb entry without a plausible amount"] += 1
+        elif amount and not any(_is_same(entry, amount, each) for each in requests):
+            found.append(CarbEntry(entry.key, entry.at, round(amount, 1), (entry.sequence,)))
+    return found
+
+
+def _is_same(entry: Entry, amount: float, request: Entry) -> bool:
+    told = number(request.values, "carbamount")
+    is_same = told is not None and abs(told - amount) < 1
+    return is_same and abs(entry.at - request.at) <= SAME_MEAL

@@ -1,0 +1,78 @@
+"""Entries that may tell of insulin, carbs or glucose and that nobody can read, or that are lost.
+
+Contract tandem-event-log §9, §10.6 and §15. Each kind is worth a warning, not silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from tconnectsync.sources import Remark
+from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.records import MAY_TELL, whole
+from tconnectsync.sources.tandemsource.sensor import SENSORS
+
+LOST = {0: "its log was erased", 60: "a part of its log was damaged"}
+BASAL_IQ = 140
+OTHER_GLUCOSE = (151, 211)
+"""Values of older sensors, in a form that nobody has described."""
+CODES = (*LOST, BASAL_IQ, *OTHER_GLUCOSE)
+WITH_READING = (1, 2)
+"""What Basal-IQ's entries say when they hold a reading of the sensor."""
+
+
+def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
+    """Return what people must be told of a log: what it has lost, and what may be insulin."""
+    codes = Counter(entry.code for entry in entries)
+    found = [
+        Remark(
+            f"The pump notes that {what} ({_times(codes[code])}). What it did then may be missing "
+            "in Nightscout, and cannot be brought. Compare the totals with the pump's own.",
+            missing=False,
+        )
+        for code, what in LOST.items()
+        if codes[code]
+    ]
+    unread = {what: times for what, times in skipped.items() if what.startswith(MAY_TELL)}
+    if unread:
+        named = ", ".join(what.removeprefix(MAY_TELL) for what in sorted(unread)[:5])
+        found.append(
+            Remark(
+                "The pump's log has entries that this version of tconnectsync cannot read and "
+                f"that may tell of insulin, carbs or glucose ({_times(sum(unread.values()))}): "
+                f"{named}. Compare Nightscout's totals with the pump's, and look for a newer "
+                "version of tconnectsync.",
+                missing=False,
+            )
+        )
+    return found
+
+
+def glucose(entries: Iterable[Entry]) -> list[Remark]:
+    """Return what people must be told of glucose values that are not shown as readings.
+
+    Basal-IQ tells each reading of the sensor a second time, which matters only where there is no
+    first time.
+    """
+    codes: Counter[int] = Counter()
+    for entry in entries:
+        if entry.code != BASAL_IQ or whole(entry.values, "fmrstatus") in WITH_READING:
+            codes[entry.code] += 1
+    unread = sum(codes[code] for code in OTHER_GLUCOSE)
+    if not any(codes[code] for code in SENSORS):
+        unread += codes[BASAL_IQ]
+    if not unread:
+        return []
+    return [
+        Remark(
+            f"The pump's log has glucose values of a sensor in a form that this version of "
+            f"tconnectsync cannot show ({_times(unread)}). No insulin is missing by that. Look for "
+            "a newer version.",
+            missing=False,
+        )
+    ]
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"

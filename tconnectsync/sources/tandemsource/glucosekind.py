@@ -1,0 +1,108 @@
+"""Where the glucose came from that a bolus was calculated with: the sensor, or a finger.
+
+Contract tandem-source-processing §22, tandem-event-log §10.3 (16). The pump notes the glucose some
+seconds before the request of the bolus, and says whether it was typed in.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from tconnectsync.domain.events import Bolus, Reading, ReadingKind
+from tconnectsync.sources.once import Once
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.records import flag, whole
+from tconnectsync.sources.tandemsource.sensor import SENSORS, readings
+
+NOTED, REQUESTED = 16, 64
+AUTOMATIC = {REQUESTED: ("bolustype", (2,)), 65: ("options", (3, 6)), 280: ("bolussource", (7, 9))}
+"""Which values of entries say that nobody asked for a bolus."""
+CODES = (NOTED, *AUTOMATIC)
+KINDS: dict[int | None, ReadingKind] = {0: ReadingKind.FINGER, 1: ReadingKind.SENSOR}
+"""How the glucose came into the pump: typed in, or taken over from the sensor."""
+
+SHORTLY_BEFORE = timedelta(minutes=2)
+ON_THE_SCREEN = timedelta(minutes=10)
+"""How old the value of a sensor may be that a bolus was calculated with."""
+SAME_BOLUS = timedelta(days=1)
+"""The pump counts its boluses round and round."""
+
+
+def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
+    """Return the boluses of a log with where their glucose came from, if they have any."""
+    noted = list(entries_of(log, NOTED))
+    sensor = Once(lambda: _of_sensor(log))
+    requests = {entry.sequence: entry for entry in log.get(REQUESTED, ())}
+    automatic = _automatic(log)
+
+    def kind(bolus: Bolus) -> ReadingKind:
+        request = next(
+            (each for number in bolus.log_ids if (each := requests.get(number))),
+            None,
+        )
+        if request is None:
+            return ReadingKind.NOT_TOLD
+        if "Automatic" in bolus.description or _is_one_of(request, automatic):
+            # Nobody was there to prick a finger.
+            return ReadingKind.SENSOR
+        told = _noted_kind(noted, request, bolus.glucose)
+        if told is None and _shown(sensor(), request) == bolus.glucose:
+            return ReadingKind.SENSOR
+        return told or ReadingKind.NOT_TOLD
+
+    return [
+        bolus if bolus.glucose is None else replace(bolus, glucose_kind=kind(bolus))
+        for bolus in boluses
+    ]
+
+
+def _noted_kind(
+    noted: Sequence[Entry], request: Entry, glucose: float | None
+) -> ReadingKind | None:
+    """Return what the pump said of the same value just before the request, the newest first."""
+    later = bisect_right(noted, request.at, key=lambda entry: entry.at)
+    for entry in reversed(noted[:later]):
+        if request.at - entry.at > SHORTLY_BEFORE:
+            break
+        if whole(entry.values, "bg") != glucose:
+            continue
+        if flag(entry.values, "cgmcalibration"):
+            return ReadingKind.FINGER
+        kind = KINDS.get(whole(entry.values, "bgentrytype"))
+        if kind:
+            return kind
+    return None
+
+
+def _of_sensor(log: Log) -> list[Reading]:
+    found = readings({code: log.get(code, ()) for code in SENSORS}, Counter())
+    return sorted(found, key=lambda reading: reading.at)
+
+
+def _shown(sensor: Sequence[Reading], request: Entry) -> int | None:
+    """Return the newest value of the sensor (mg/dL) that is not too old; ``None`` without one."""
+    later = bisect_right(sensor, request.at, key=lambda reading: reading.at)
+    newest = sensor[later - 1] if later else None
+    return newest.glucose if newest and request.at - newest.at <= ON_THE_SCREEN else None
+
+
+def _automatic(log: Log) -> Mapping[int, Sequence[Entry]]:
+    """Return the entries that call a bolus automatic, by its number."""
+    found: dict[int, list[Entry]] = defaultdict(list)
+    for entry in entries_of(log, *AUTOMATIC):
+        name, values = AUTOMATIC[entry.code]
+        bolus = whole(entry.values, "bolusid")
+        if bolus is not None and whole(entry.values, name) in values:
+            found[bolus].append(entry)
+    return found
+
+
+def _is_one_of(request: Entry, automatic: Mapping[int, Sequence[Entry]]) -> bool:
+    bolus = whole(request.values, "bolusid")
+    return bolus is not None and any(
+        abs(entry.at - request.at) <= SAME_BOLUS for entry in automatic.get(bolus, ())
+    )

@@ -1,0 +1,63 @@
+"""Doses of Tandem's next algorithm, of which nothing is written before a captured log proves them.
+
+Contract tandem-event-log §13, tandem-source-processing §23 (558, 559, 562 to 566).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tconnectsync.sources import Remark
+from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.records import number
+
+DOSE_STARTED, DOSE_COMPLETED = 558, 559
+DOSES = (DOSE_STARTED, DOSE_COMPLETED)
+RATES = (564, 565)
+NEW_ALGORITHM = frozenset((*DOSES, *RATES, 562, 563, 566))
+MOST_INSULIN = 80.0
+"""U; more than any dose."""
+
+
+def remarks(entries: Iterable[Entry]) -> list[Remark]:
+    """Return what people must be told of such entries: how much insulin is not shown by them."""
+    found = [entry for entry in entries if entry.code in NEW_ALGORITHM]
+    if not found:
+        return []
+    doses = [
+        _units(entry, "syncdosesizedelivered") for entry in found if entry.code == DOSE_COMPLETED
+    ]
+    units = sum(dose for dose in doses if dose)
+    unread = sum(dose is None for dose in doses)
+    started = sum(
+        _units(entry, "syncdosesizerequested") != 0 for entry in found if entry.code == DOSE_STARTED
+    )
+    codes = ", ".join(map(str, sorted({entry.code for entry in found})))
+    count = f"{len(found)} {'entry' if len(found) == 1 else 'entries'}"
+    what = (
+        f"The pump's log has {count} of an algorithm that this version of tconnectsync does not "
+        f"know yet (codes {codes})."
+    )
+    has_insulin = bool(units or unread or started > len(doses))
+    return [Remark(f"{what} {_consequence(units, unread, has_insulin)}", has_insulin, heals=False)]
+
+
+def _consequence(units: float, unread: int, has_insulin: bool) -> str:
+    if not has_insulin:
+        return (
+            "They tell of settings and rates, not of doses, and are not shown. Look for a newer "
+            "version of tconnectsync."
+        )
+    amount = f"{units:.2f} U of insulin" if units else "Insulin"
+    more = f" and the amount of {unread} doses, which cannot be read," if units and unread else ""
+    return (
+        f"{amount}{more} that they tell of {'is' if not units else 'are'} NOT shown in Nightscout, "
+        "so its insulin on board is too low. Do not rely on it, and install a newer version of "
+        "tconnectsync."
+    )
+
+
+def _units(entry: Entry, name: str) -> float | None:
+    """Return an amount (U); ``None`` if the entry does not tell it or it cannot be true."""
+    units = number(entry.values, name)
+    return units if units is not None and 0 <= units <= MOST_INSULIN else None

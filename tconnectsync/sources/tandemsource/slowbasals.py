@@ -1,0 +1,115 @@
+"""Basals of days of which the log tells rates by changes only, and what is to be said of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.sources import Remark
+from tconnectsync.sources.tandemsource import ratechanges
+from tconnectsync.sources.tandemsource.basals import DELIVERY, SUSPENSIONS
+from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.ratechanges import Stretch
+from tconnectsync.sources.tandemsource.rates import NEW_DAY, RATE_CHANGE, TELLING, rate_of
+
+REFUSED = "Tandem's cloud does not hand out the whole log, and changes of the rate may be missing"
+MOST_DAYS = 10
+"""So many days are named."""
+
+
+class SlowDays(NamedTuple):
+    """Days of rate changes in a log."""
+
+    stretches: Sequence[Stretch]
+    """Those that are to be read, in the order of the log, others between them included."""
+    objections: Mapping[date, str]
+    """Why no basal can be made of a day."""
+
+
+def slow_days(log: Log, days: set[date], whole: Callable[[], Log | None]) -> SlowDays:
+    """Return what the whole log tells of some days.
+
+    Args:
+        log: the entries that are read else.
+        days: those of which it tells rates by changes only.
+        whole: gets entries of all kinds; ``None`` if the cloud refuses that.
+    """
+    updates = dict.fromkeys(ratechanges.days_of_an_update(log), ratechanges.BOTH_WAYS)
+    if not days:
+        return SlowDays((), updates)
+    complete = whole()
+    if complete is None:
+        return SlowDays((), updates | dict.fromkeys(days, REFUSED))
+    found = ratechanges.stretches(complete)
+    objections = {day: each.objection for each in found for day in each.days if each.objection}
+    told = {day: reason for day, reason in objections.items() if day in days}
+    return SlowDays(found, updates | told)
+
+
+def opens_at_zero(log: Log) -> bool:
+    """Tell whether the log opens with a rate of zero, which may be a suspension that began before.
+
+    Only where rates are told by changes: others say why they are zero.
+    """
+    codes = (DELIVERY, RATE_CHANGE, NEW_DAY, *SUSPENSIONS)
+    first = next(iter(entries_of(log, *codes)), None)
+    return first is not None and first.code in TELLING and rate_of(first) == 0
+
+
+def with_insulin(changes: Iterable[Entry], basals: Iterable[Basal]) -> list[Entry]:
+    """Return the entries that tell a rate while the pump was not suspended.
+
+    A day that begins without any insulin, and tells no change, misses none.
+    """
+    stops = [basal for basal in basals if basal.delivery is Delivery.NONE]
+    return [
+        entry
+        for entry in changes
+        if (entry.code == RATE_CHANGE or rate_of(entry) != 0)
+        and not any(ratechanges.is_within(entry, stop) for stop in stops)
+    ]
+
+
+def remarks(objections: Mapping[date, str], changes: Iterable[Entry]) -> list[Remark]:
+    """Return what people must be told of days without basal, one remark per reason.
+
+    ``changes`` are the entries that tell rates; a day without any has nothing to miss.
+    """
+    counted = [entry.wall.date() for entry in changes]
+    objections = {day: reason for day, reason in objections.items() if day in counted}
+    found = []
+    for reason in sorted(set(objections.values())):
+        days = sorted(day for day, why in objections.items() if why == reason)
+        number = sum(day in days for day in counted)
+        named = ", ".join(map(str, days[:MOST_DAYS]))
+        more = f" and {len(days) - MOST_DAYS} more" if len(days) > MOST_DAYS else ""
+        changes_are = "change of the rate is" if number == 1 else "changes of the rate are"
+        found.append(
+            Remark(
+                f"The basal insulin of {named}{more} is not shown in full: {reason}. The pump "
+                f"notes a rate only when it changes ({number} {changes_are} left out), so part of "
+                "a log does not tell how much was delivered. Boluses and suspensions are shown. "
+                "Upload the pump again, then get these days with --start-date and --end-date.",
+                missing=True,
+            )
+        )
+    return found
+
+
+def unclear(entries: Sequence[Entry]) -> list[Remark]:
+    """Return what people must be told of entries after which no basal rate is known."""
+    if not entries:
+        return []
+    changes = [entry for entry in entries if entry.code in TELLING]
+    names = sorted({name for entry in changes for name in entry.values})
+    told = f" They say: {', '.join(names[:MOST_DAYS]) or 'nothing'}." if changes else ""
+    return [
+        Remark(
+            f"After {len(entries)} entries of the pump's log, the first at {entries[0].wall}, the "
+            f"basal rate is not known until the next change, and is not shown.{told} If this comes "
+            "again, run --check-login and report it with a newer version of tconnectsync.",
+            missing=True,
+        )
+    ]
