@@ -16,7 +16,7 @@ from tconnectsync.demo.tandemsource.account import account, person
 from tconnectsync.demo.tandemsource.pumps import PumpChange, SimulatedPump
 from tconnectsync.demo.tandemsource.query import LogQuery
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Basal, Bolus
+from tconnectsync.domain.events import Basal, Bolus, CarbEntry
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource import TandemSource
 from tests.support.story import NEW_YORK
@@ -50,7 +50,12 @@ class Account:
         return account([pump.listed() for pump in self.pumps], guardian=self.guardian)
 
     def pump_logs(
-        self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None = None
+        self,
+        assignment_id: str,
+        first: date,
+        last: date,
+        codes: Iterable[int] | None = None,
+        extra: Iterable[int] = (),
     ) -> dict[str, list[Any]]:
         """Answer as ``bff/pump-logs``."""
         pump = next(each for each in self.pumps if each.assignment_id == assignment_id)
@@ -59,7 +64,7 @@ class Account:
         if error := self.failing.get(pump.serial_number):
             raise error
         end = midnight(last + DAY) - timedelta(seconds=1)
-        known = None if codes is None else frozenset(codes)
+        known = None if codes is None else frozenset((*codes, *extra))
         return pump.log_of_range(LogQuery(midnight(first), end, known))
 
     def source(
@@ -104,9 +109,9 @@ def units(basals: Iterable[Basal], wanted: TimeRange) -> float:
     return total
 
 
-def bolus_units(boluses: Iterable[Bolus]) -> float:
+def bolus_units(boluses: Iterable[Bolus | CarbEntry]) -> float:
     """Return the U of boluses."""
-    return sum(bolus.insulin for bolus in boluses)
+    return sum(bolus.insulin for bolus in boluses if isinstance(bolus, Bolus))
 
 
 def off(life: PumpHistory, begin: datetime, end: datetime) -> PumpHistory:

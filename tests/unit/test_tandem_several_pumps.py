@@ -365,7 +365,7 @@ def test_each_pump_has_its_own_clock() -> None:
     given = sum(bolus.delivered for pump in (old, new) for bolus in pump.history.boluses)
     assert bolus_units(reader.boluses()) == pytest.approx(given, abs=0.005)
     begins = {NEW_YORK.instant(it.requested) for it in (*old.history.boluses, *new.history.boluses)}
-    assert {it.requested_at for it in reader.boluses()} == begins
+    assert {it.begins for it in reader.boluses()} == begins
 
 
 # A log that cannot be had
