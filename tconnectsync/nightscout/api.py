@@ -26,8 +26,8 @@ CERTAINLY_COMPLETE = 100
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
-ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""Where a person may have moved a treatment to."""
+FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Between which a person may have moved a treatment."""
 IDENTIFIERS = 40
 """How many may be asked for at once: an address has its limits (contract §7.8)."""
 AMONG_THE_NEWEST = 10
@@ -141,17 +141,22 @@ class NightscoutApi:
         as_written = [at for edited, at in dated if not edited]
         return max(as_written) if as_written else min((at for _, at in dated), default=None)
 
-    def by_identifier(self, identifiers: Sequence[str]) -> list[Document]:
-        """Return the treatments with some identifiers, whenever they are and whoever wrote them.
+    def by_identifier(
+        self,
+        identifiers: Sequence[str],
+        start: datetime = FIRST_TIME,
+        end: datetime = LAST_TIME,
+    ) -> list[Document]:
+        """Return the treatments with these identifiers from ``start`` to ``end``, both included.
 
-        Nightscout looks at the last four days only, unless a query says otherwise (contract §7.8).
-        Raises as :meth:`treatments`.
+        Whoever wrote them, and without bounds wherever a person has moved them. Nightscout itself
+        would look at the last four days only (contract §7.8). Raises as :meth:`treatments`.
         """
         found: list[Document] = []
         for first in range(0, len(identifiers), IDENTIFIERS):
             few = list(identifiers[first : first + IDENTIFIERS])
             query = {"find[identifier][$in][]": few}
-            documents = self._documents("treatments", PAGE, *ANY_TIME, query)
+            documents = self._documents("treatments", PAGE, start, end, query)
             found += [it for it in documents if it.get("identifier") in few]
         return found
 

@@ -80,6 +80,11 @@ def checksum(document: Mapping[str, Any]) -> str:
     ).hexdigest()
 
 
+def edited(document: Mapping[str, Any]) -> bool:
+    """Tell whether somebody changed what this version wrote; of others' documents nobody knows."""
+    return "checksum" in document and bool(document["checksum"] != checksum(document))
+
+
 def as_number(value: object) -> float | None:
     """Return a stored number, also one that Nightscout's edit dialog has turned into a text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -18,7 +18,7 @@ from tconnectsync.nightscout.marks import (
     ENTERED_BY,
     Document,
     as_number,
-    checksum,
+    edited,
     instant,
     log_number,
 )
@@ -29,10 +29,6 @@ ONLY_IN_THE_DIALOG = ("protein", "fat", "profile", "percent")
 """What we never write and Nightscout's edit dialog always sends, as empty texts if need be."""
 CHECKSUM = re.compile(r"[0-9a-f]{12}")
 NUMBERS = re.compile(r"\d+(?:,\d+)*")
-
-
-Slot = tuple[str, datetime]
-"""Type and instant, which no two treatments may share."""
 
 
 class Writer(Enum):
@@ -77,7 +73,7 @@ class StoredTreatment:
         return self.writer is not Writer.OTHER
 
     @property
-    def slot(self) -> Slot | None:
+    def slot(self) -> tuple[str, datetime] | None:
         """What no other treatment may have."""
         return (self.event_type, self.at) if self.at else None
 
@@ -134,7 +130,7 @@ def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
     if writer is Writer.THIS_VERSION:
         rate = body.get("rate")
         other_rate = rate is not None and as_number(rate) != as_number(body.get("absolute"))
-        return other_rate or bool(body["checksum"] != checksum(body))
+        return other_rate or edited(body)
     return at is not None and at.microsecond != 0
 
 

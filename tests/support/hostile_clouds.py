@@ -197,7 +197,7 @@ class Notebook:
 
     entries = treatments
 
-    def by_identifier(self, identifiers: Sequence[str]) -> list[Document]:
+    def by_identifier(self, identifiers: Sequence[str], *bounds: datetime) -> list[Document]:
         return []
 
     def newest(self, kind: str) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from tconnectsync.nightscout.documents import GLUCOSE_FIELDS, Wanted
 from tconnectsync.nightscout.marks import Document, as_number, checksum, created_at
-from tconnectsync.nightscout.stored import Slot, StoredTreatment, Writer, stored_treatments
+from tconnectsync.nightscout.stored import StoredTreatment, Writer, stored_treatments
 from tconnectsync.sync.plan.duplicates import Covered, strangers, told_otherwise
 from tconnectsync.sync.plan.legacy import (
     Pairs,
@@ -24,7 +24,7 @@ from tconnectsync.sync.plan.legacy import (
     match_by_log_number,
     match_by_second,
 )
-from tconnectsync.sync.plan.slots import set_apart
+from tconnectsync.sync.slots import Slot, set_apart
 
 IN_PROGRESS = "(in progress"
 """What the notes of a bolus say as long as its end is not known."""
@@ -57,6 +57,8 @@ class Plan:
     entries: list[Document] = field(default_factory=list)
     remove: list[Document] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    taken: frozenset[Slot] = field(default=frozenset(), compare=False, repr=False)
+    """The instants of the stored treatments that this plan does not move."""
 
     @property
     def changed(self) -> int:
@@ -82,22 +84,24 @@ def make_plan(
     ours = [treatment for treatment in treatments if treatment.is_ours]
     pairs, doubtful, missing = _match(wanted, treatments)
     pairs, missing, elsewhere = _without_what_is_shown(pairs, doubtful, missing, ours)
-    taken = {slot for treatment in treatments if (slot := treatment.slot)}
     pairs = [last_piece(want, old, ours) for want, old in pairs]
     newest = _newest_of_each_type(ours)
     # Freed first: after a correction of the zone, many move to where another one of ours stood.
-    moved = [old for want, old in pairs if _moves(want, old) and _revised(want, old, set(), newest)]
-    taken -= {slot for old in moved if (slot := old.slot)}
+    moved = {
+        id(old) for want, old in pairs if _moves(want, old) and _revised(want, old, set(), newest)
+    }
+    unmoved = frozenset(it.slot for it in treatments if it.slot and id(it) not in moved)
+    taken = set(unmoved)
     update = [
         Update(old.body, new) for want, old in pairs if (new := _revised(want, old, taken, newest))
     ]
     if newer_than is not None:
         missing = [want for want in missing if _is_newer(want, newer_than)]
-    create = [set_apart(want, taken) for want in missing]
+    create = [set_apart(want.body, want.at, taken) for want in missing]
     remove = _to_remove(known, treatments)
     kept = len(pairs) - len(update) + elsewhere + len(doubtful)
     doubts = [_in_words(want, old) for want, old in doubtful]
-    return Plan(create, update, kept, remove=remove, doubts=doubts)
+    return Plan(create, update, kept, remove=remove, doubts=doubts, taken=unmoved)
 
 
 def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -198,6 +202,9 @@ def _revised(
     if not changes:
         return None
     known = {name: value for name, value in old.body.items() if value is not None}
+    if "glucose" in changes:
+        # A type that is not known any more must not stay.
+        known.pop("glucoseType", None)
     after = {**known, **changes, "created_at": _time_after_update(want, old, taken)}
     if "identifier" not in known:
         # Nightscout 15.0.7 would take another identifier for another document.
@@ -252,7 +259,7 @@ def _time_after_update(want: Wanted, old: StoredTreatment, taken: set[Slot]) -> 
     """
     if old.at and not _moves(want, old):
         return created_at(old.at.astimezone(want.at.tzinfo))
-    return str(set_apart(want, taken)["created_at"])
+    return str(set_apart(want.body, want.at, taken)["created_at"])
 
 
 def _is_ahead(old: StoredTreatment, want: Wanted) -> bool:
