@@ -46,6 +46,10 @@ def is_ours(treatment: Document) -> bool:
     return "checksum" in treatment
 
 
+def at_of(treatment: Document) -> datetime:
+    return datetime.fromisoformat(treatment["created_at"]).astimezone(UTC)
+
+
 def edit_something(home: Home, pages: Pages, chance: random.Random) -> list[str]:
     """Edit some treatments, the newest ones above all; return their names in the database.
 
@@ -57,14 +61,14 @@ def edit_something(home: Home, pages: Pages, chance: random.Random) -> list[str]
     chosen = chance.sample(list(some.values()), 4)
     for treatment in chosen[:2]:
         pages.save(treatment, **chance.choice(CHANGES))
-    was = datetime.fromisoformat(chosen[2]["created_at"]).astimezone(UTC)
     is_last = chosen[2]["created_at"] == max(it["created_at"] for it in stored)
-    pages.save(chosen[2], was + chance.choice(MOVES[:2] if is_last else MOVES))
-    pages.drag(chosen[3], was - timedelta(minutes=31, milliseconds=chance.randrange(1, 999)))
+    pages.save(chosen[2], at_of(chosen[2]) + chance.choice(MOVES[:2] if is_last else MOVES))
+    some_time = timedelta(minutes=31, milliseconds=chance.randrange(1, 999))
+    pages.drag(chosen[3], at_of(chosen[3]) - some_time)
     return [treatment["_id"] for treatment in chosen]
 
 
-@pytest.mark.parametrize("seed", [13, 15])
+@pytest.mark.parametrize("seed", [1, 13])
 @pytest.mark.parametrize("keyed_by_identifier", [True, False], ids=["15.0.7", "0.12.8"])
 @pytest.mark.parametrize("source", CLOUDS)
 def test_runs_of_days_with_a_person_in_between(
