@@ -15,6 +15,7 @@ from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import TconnectsyncError
+from tconnectsync.sources.tandemsource import claims
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump
@@ -22,6 +23,8 @@ from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReade
 from tconnectsync.sources.tandemsource.records import records_of
 
 DAY = timedelta(days=1)
+LONGEST_STEP = 28 * DAY
+"""The cloud gives out no more at once."""
 SOMEWHAT = timedelta(hours=6)
 """How long before a range something must have ended to be of no interest."""
 
@@ -44,19 +47,42 @@ class OnePump:
     now: Callable[[], datetime]
     say: Callable[[str], None]
 
-    def read(self, wanted: TimeRange) -> LogReader:
+    def read(
+        self, wanted: TimeRange, looks_back: Callable[[Sequence[int]], bool] = lambda codes: True
+    ) -> LogReader:
         """Return a reader for ``wanted``; nothing is fetched yet.
 
         It gets the log of the range and a day around it, because the cloud goes by the pump's wall
-        clock, which may be off by a journey.
+        clock, which may be off by a journey. ``looks_back`` tells whether the last entry of some
+        codes before that is of any use.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
         return LogReader(
             lambda skipped: self._log(first, last, self.codes, self.used, skipped),
-            before=lambda codes: self._last_before(first, codes),
+            before=lambda codes: self._last_before(first, codes) if looks_back(codes) else None,
             since=wanted.start - SOMEWHAT,
             ignore_zero_basals=self.ignore_zero_basals,
         )
+
+    def signs_log(self, first: date, last: date) -> Log:
+        """Return what shows that the pump was worn, from one day to another, inclusive."""
+        asked_for = sorted(CLOCK_CODES.union(claims.CODES))
+        return self._log(first, last, asked_for, claims.CODES, Counter())
+
+    def last_signs(self, day: date, earliest: date | None) -> Log:
+        """Return what last showed before a day that the pump was worn, with what lies around it.
+
+        The steps back grow. They end at ``earliest``, or after two weeks if that is not known.
+        """
+        earliest = earliest or day - LONGEST_LOOK_BACK
+        step = DAY
+        while day > earliest:
+            first = max(day - step, earliest)
+            found = self.signs_log(first, day - DAY)
+            if claims.signs(found):
+                return found
+            day, step = first, min(2 * step, LONGEST_STEP)
+        return {}
 
     def _log(
         self,
