@@ -25,13 +25,17 @@ ABORT = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent. Header names are lower case; ``path`` has no query and no host."""
+    """What a client sent. Header names are lower case; ``path`` has no query and no host.
+
+    Names of the query that end with ``[]`` are those of ``lists``.
+    """
 
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    lists: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def form(self) -> dict[str, str]:
@@ -139,6 +143,18 @@ class LoopbackServer:
         return answer
 
 
+def read_query(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Read a query or form; names that end with ``[]`` may come several times, and are apart."""
+    single: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if name.endswith("[]"):
+            lists.setdefault(name, []).append(value)
+        else:
+            single[name] = value
+    return single, lists
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -162,10 +178,12 @@ def _handler_for(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
+            query, lists = read_query(url.query)
             request = Request(
                 method=self.command,
                 path=url.path,
-                query=dict(parse_qsl(url.query, keep_blank_values=True)),
+                query=query,
+                lists=lists,
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=self.rfile.read(length),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from tconnectsync.errors import NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.entries import TYPES, entry_time
 from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant, utc_text
+from tconnectsync.nightscout.stored import stored_treatments
 
 PAGE = 1000
 """Documents asked for at once."""
@@ -24,6 +26,13 @@ CERTAINLY_COMPLETE = 100
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
+FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Between which a person may have moved a treatment."""
+IDENTIFIERS = 40
+"""How many may be asked for at once: an address has its limits (contract §7.8)."""
+AMONG_THE_NEWEST = 10
+"""So many are looked at for the newest that nobody has edited, perhaps to another time."""
+OBJECT_ID = re.compile("[0-9a-f]{24}")
 ENTRIES = "entries.json"
 TEXTS = frozenset(
     (
@@ -117,15 +126,39 @@ class NightscoutApi:
     def newest(self, event_type: str) -> datetime | None:
         """Return when our newest treatment or entry of this type happened, ``None`` if never.
 
-        What is dated further ahead than a day does not count. Raises as :meth:`treatments`.
+        What is dated further ahead than a day does not count, and of treatments what a person has
+        edited only if all of the last ones are: it may have been moved, and would hide a gap.
+        Raises as :meth:`treatments`.
         """
         if event_type in TYPES.values():
             found = self._find(ENTRIES, 1, EARLIEST, _soon(), device=ENTERED_BY, type=event_type)
             return entry_time(found[0]) if found else None
+        few = AMONG_THE_NEWEST
         found = self._find(
-            "treatments", 1, EARLIEST, _soon(), enteredBy=ENTERED_BY, eventType=event_type
+            "treatments", few, EARLIEST, _soon(), enteredBy=ENTERED_BY, eventType=event_type
         )
-        return instant(found[0]) if found else None
+        dated = [(it.edited, it.at) for it in stored_treatments(found) if it.at]
+        as_written = [at for edited, at in dated if not edited]
+        return max(as_written) if as_written else min((at for _, at in dated), default=None)
+
+    def by_identifier(
+        self,
+        identifiers: Sequence[str],
+        start: datetime = FIRST_TIME,
+        end: datetime = LAST_TIME,
+    ) -> list[Document]:
+        """Return the treatments with these identifiers from ``start`` to ``end``, both included.
+
+        Whoever wrote them, and without bounds wherever a person has moved them. Nightscout itself
+        would look at the last four days only (contract §7.8). Raises as :meth:`treatments`.
+        """
+        found: list[Document] = []
+        for first in range(0, len(identifiers), IDENTIFIERS):
+            few = list(identifiers[first : first + IDENTIFIERS])
+            query = {"find[identifier][$in][]": few}
+            documents = self._documents("treatments", PAGE, start, end, query)
+            found += [it for it in documents if it.get("identifier") in few]
+        return found
 
     def newest_of_anyone(self, event_type: str) -> datetime | None:
         """Return when the newest treatment of this type happened, whoever wrote it.
@@ -156,6 +189,22 @@ class NightscoutApi:
     def replace(self, document: Document) -> None:
         """Replace the stored treatment that has the same ``_id``. Raises as :meth:`create`."""
         self._write("PUT", "treatments", json.dumps(document))
+
+    def remove_treatment(self, document: Document) -> None:
+        """Delete the stored treatment that has this ``_id``; it may be gone already.
+
+        Raises:
+            NightscoutError: it was refused, or more was deleted than that.
+            NetworkError: Nightscout could not be reached.
+        """
+        name = str(document.get("_id"))
+        if not OBJECT_ID.fullmatch(name):
+            raise NightscoutError("A treatment without a proper _id cannot be removed.")
+        answer = self._request("DELETE", f"treatments/{quote(name, safe='')}")
+        told = _parsed(answer)
+        number = told.get("deletedCount", told.get("n")) if isinstance(told, dict) else None
+        if answer.status_code != 204 and number not in (0, 1):
+            raise NightscoutError("Nightscout does not say that it removed one treatment.")
 
     def status(self) -> Document:
         """Return what the site says of itself: version, clock, settings (contract §1.6).
@@ -249,11 +298,18 @@ class NightscoutApi:
     def _find(
         self, collection: str, count: int, start: datetime, end: datetime, **equal: str
     ) -> list[Document]:
-        query = {
-            "count": str(count),
-            **_bounds(collection, start, end),
-            **{f"find[{name}]": value for name, value in equal.items()},
-        }
+        query = {f"find[{name}]": value for name, value in equal.items()}
+        return self._documents(collection, count, start, end, query)
+
+    def _documents(
+        self,
+        collection: str,
+        count: int,
+        start: datetime,
+        end: datetime,
+        conditions: Mapping[str, str | list[str]],
+    ) -> list[Document]:
+        query = {"count": str(count), **_bounds(collection, start, end), **conditions}
         documents = _parsed(self._request("GET", collection, params=query))
         if not isinstance(documents, list) or not all(
             isinstance(document, dict) and isinstance(document.get("_id"), str | int)

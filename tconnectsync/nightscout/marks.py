@@ -10,6 +10,7 @@ import html
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 ENTERED_BY = "Pump (tconnectsync)"
@@ -21,6 +22,11 @@ Document = dict[str, Any]
 def log_ids(numbers: tuple[int, ...]) -> Document:
     """Return the entries of the pump's log in the form that other tconnectsync versions use."""
     return {"pump_event_id": ",".join(map(str, numbers))} if numbers else {}
+
+
+def log_number(document: Mapping[str, object]) -> str:
+    """Return the number of the log entry that gives a document its time; empty without one."""
+    return str(document.get("pump_event_id") or "").partition(",")[0]
 
 
 def created_at(at: datetime) -> str:
@@ -65,13 +71,13 @@ def checksum(document: Mapping[str, Any]) -> str:
         str(document.get("eventType")),
         at.astimezone(UTC).isoformat(timespec="seconds") if at else "",
     ]
-    parts += [
-        _as_number(document.get(name)) for name in ("duration", "insulin", "carbs", "absolute")
-    ]
+    parts += [_as_text(document.get(name)) for name in ("duration", "insulin", "carbs", "absolute")]
     parts += [html.unescape(str(document.get(name) or "")).strip() for name in ("reason", "notes")]
-    if glucose := _as_number(document.get("glucose")):
+    if glucose := _as_text(document.get("glucose")):
         parts += [glucose, str(document.get("glucoseType"))]
-    return hashlib.blake2s("\n".join(parts).encode(), digest_size=6).hexdigest()
+    return hashlib.blake2s(
+        "\n".join(parts).encode(errors="surrogatepass"), digest_size=6
+    ).hexdigest()
 
 
 def edited(document: Mapping[str, Any]) -> bool:
@@ -79,5 +85,16 @@ def edited(document: Mapping[str, Any]) -> bool:
     return "checksum" in document and bool(document["checksum"] != checksum(document))
 
 
-def _as_number(value: object) -> str:
+def as_number(value: object) -> float | None:
+    """Return a stored number, also one that Nightscout's edit dialog has turned into a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _as_text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, int | float) and value else ""

@@ -9,6 +9,8 @@ from tconnectsync.sync.plan import Plan
 def apply(plan: Plan, nightscout: NightscoutApi) -> None:
     """Write the treatments of a plan: updates first, since they free instants, then what is new.
 
+    At last, what another pump claims is removed.
+
     Every step can be repeated, so a run that breaks off in the middle is made good by the next.
 
     Raises:
@@ -18,3 +20,5 @@ def apply(plan: Plan, nightscout: NightscoutApi) -> None:
     for update in plan.update:
         nightscout.replace(update.after)
     nightscout.create(plan.create)
+    for document in plan.remove:
+        nightscout.remove_treatment(document)

@@ -16,12 +16,13 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.nightscout.marks import Document, instant
+from tconnectsync.nightscout.stored import stored_treatments
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.alarms import LONGEST_HOLD_BACK, hold_back, say_what_waits, without_young
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.gather import Events, gather
 from tconnectsync.sync.outcome import Outcome, Work, failed_throughout
-from tconnectsync.sync.plan import Plan, make_plan
+from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
 from tconnectsync.sync.readings import SAME_READING, with_entries
 from tconnectsync.sync.window import windows
 
@@ -41,6 +42,12 @@ MOVED = timedelta(minutes=1)
 DAY = timedelta(days=1)
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
+IN_DOUBT = (
+    "Not written, because an older tconnectsync may have written the same at another time: %d. "
+    "Compare them with your pump; if one is missing, delete the older one in Nightscout and run "
+    "these days again. %s"
+)
+MOST_NAMED = 5
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -248,7 +255,7 @@ class Cycle:
             apply(plan, self.nightscout)
             plan = self._store_entries(plan, work.range, outcome)
         outcome.created += len(plan.create) + len(plan.entries)
-        outcome.updated += len(plan.update)
+        outcome.updated += plan.changed
         outcome.kept += plan.kept
 
     def _treatments(self, events: Events, run: _Window) -> Plan:
@@ -258,13 +265,21 @@ class Cycle:
         if not wanted:
             return Plan()
         times = [at for want in wanted for at in (want.at, want.noted_at) if at]
-        stored = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
+        around = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
         if self.pretend:
-            stored = _as_if_carried_out(run.before, stored)
+            around = _as_if_carried_out(run.before, around)
+        stored = stored_treatments(around)
         kinds = {want.body["eventType"] for want in wanted}
-        plan = make_plan(wanted, stored, None if self.fill_gaps else self._newest(kinds, run))
+        newest = None if self.fill_gaps else self._newest(kinds, run)
         wait = hold_back(self.alarm_safe)
-        plan, young = without_young(plan, wanted, now - wait)
+        plan, young = without_young(make_plan(wanted, stored, newest), wanted, now - wait)
+        if moved := moved_elsewhere(plan, stored, self.nightscout.by_identifier):
+            if self.pretend:
+                moved = _as_if_changed(run.before, moved)
+            stored = stored_treatments([*stored, *moved])
+            plan, young = without_young(make_plan(wanted, stored, newest), wanted, now - wait)
+        if plan.doubts:
+            log.warning(IN_DOUBT, len(plan.doubts), "; ".join(plan.doubts[:MOST_NAMED]))
         if young:
             say_what_waits(len(young), max(young.values()) + wait, self.clock)
             run.outcome.waiting |= {name: at + wait - now for name, at in young.items()}
@@ -347,7 +362,14 @@ def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]
 
     What begins in one window and ends in the next is then not shown as new in both.
     """
-    changed = [update.after for update in plan.update]
-    updated = {document["_id"]: document for document in changed if "_id" in document}
-    imagined = [document for document in changed if "_id" not in document] + plan.create
-    return [updated.get(document["_id"], document) for document in stored] + imagined
+    imagined = [update.after for update in plan.update if "_id" not in update.after]
+    return _as_if_changed(plan, stored) + imagined + plan.create
+
+
+def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:
+    """Return stored documents as a plan would leave them, without what it would create."""
+    changed = [update.after for update in plan.update if "_id" in update.after]
+    updated = {document["_id"]: document for document in changed}
+    removed = {document["_id"] for document in plan.remove}
+    left = [document for document in stored if document["_id"] not in removed]
+    return [updated.get(document["_id"], document) for document in left]

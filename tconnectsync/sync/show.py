@@ -18,12 +18,15 @@ def lines(plan: Plan) -> Iterator[str]:
     created = Counter(str(document["eventType"]) for document in plan.create)
     created.update(str(entry["type"]) for entry in plan.entries)
     updated = Counter(str(update.after["eventType"]) for update in plan.update)
+    updated.update(str(document["eventType"]) for document in plan.remove)
     for kind in sorted({*created, *updated}):
         yield f"  {kind:<18} {created[kind]:>5} new {updated[kind]:>5} changed"
     if plan.kept:
         yield f"  {'(unchanged)':<18} {plan.kept:>5}"
     for update in plan.update:
         yield _changed(update)
+    for document in plan.remove:
+        yield f"  - {_head(document)}  removed, because another pump was in use"
     for document in plan.create:
         yield f"  + {_head(document)}  {_fields(document)}"
     for entry in plan.entries:

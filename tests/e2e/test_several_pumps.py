@@ -93,6 +93,27 @@ def test_the_old_pump_s_tail_that_is_uploaded_two_days_later_arrives(
     assert again.counts[:2] == (0, 0)
 
 
+def test_basals_that_the_new_pump_claims_with_its_late_upload_are_taken_back(
+    nightscout: NightscoutSite, tmp_path: Path
+) -> None:
+    old, new = change_pumps(LIFE, replace(CHANGE, left_running=True), zone=ZONE)
+    with account(old) as tandem:
+        home = at_home(tmp_path, tandem, nightscout.url, nightscout.secret)
+        assert home.run(*WHOLE).code == 0
+        before = nightscout.treatments()
+        tandem.pumps = [new]
+        pretended = home.run(*WHOLE, "--pretend")
+        taken_back = home.run(*WHOLE)
+        after = insulin_shown(nightscout.treatments())
+        again = home.run(*WHOLE)
+    removed = pretended.output.count("removed, because another pump was in use")
+    assert removed > 10
+    assert pretended.counts == taken_back.counts
+    assert len(nightscout.treatments()) == len(before) + taken_back.counts.created - removed
+    assert after.basal == pytest.approx(truth([old, new], [CHANGE]), abs=0.005)
+    assert again.counts[:2] == (0, 0)
+
+
 def two_people(life: PumpHistory) -> tuple[SimulatedPump, SimulatedPump]:
     return (
         SimulatedPump(LIFE, zone=ZONE, serial=SERIAL),

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tconnectsync.demo.nightscout import SmallNightscout
+from tests.support.person import Pages
 from tests.support.real_nightscout import NightscoutSite
 
 Document = dict[str, Any]
@@ -30,6 +31,7 @@ class Site:
 
     def __init__(self, behind: SmallNightscout | NightscoutSite, secret: str) -> None:
         self.behind = behind
+        self.secret = secret
         self.http = requests.Session()
         self.http.headers["api-secret"] = hashlib.sha1(secret.encode()).hexdigest()
 
@@ -45,7 +47,7 @@ class Site:
         answer: list[Document] = self.ask("POST", "treatments.json", json=list(documents))
         return answer
 
-    def find(self, query: Mapping[str, str] = EVER) -> list[Document]:
+    def find(self, query: Mapping[str, str | list[str]] = EVER) -> list[Document]:
         found: list[Document] = self.ask("GET", "treatments.json", params=query)
         return found
 
@@ -522,7 +524,40 @@ def test_a_treatment_is_found_by_its_id_however_old_it_is(site: Site) -> None:
     assert site.find({"find[_id]": stored["_id"]}) == [stored | {"carbs": None}]
 
 
+def test_treatments_are_found_by_a_list_of_identifiers(site: Site) -> None:
+    times = [ago(days=days) for days in (1, 3, 30, 31)]
+    site.post(*(bolus(time, identifier=f"id-{n}") for n, time in enumerate(times)), basal(times[0]))
+    some = {"find[identifier][$in][]": ["id-1", "id-2", "id-9"]}
+
+    assert [treatment["identifier"] for treatment in site.find({**EVER, **some})] == [
+        "id-1",
+        "id-2",
+    ]
+    # Without a bound, only the last days are looked at.
+    assert [treatment["identifier"] for treatment in site.find(some)] == ["id-1"]
+
+
 # Changing and deleting
+
+
+def test_what_the_edit_dialog_saves_has_no_seconds_and_texts_for_numbers(site: Site) -> None:
+    [stored, _] = site.post(
+        basal("2024-01-15T12:00:31.5+02:00", duration=5.25, rate=0.8, identifier="a", flag=True),
+        bolus(),
+    )
+    Pages(site.behind.url, site.secret, site.insert).save(stored, enteredBy="Mum", notes="")
+
+    [saved] = site.find({"find[_id]": stored["_id"]})
+    texts = {"rate": "0.8", "flag": "true", "protein": "", "fat": "", "profile": ""}
+    assert {name: saved[name] for name in texts} == texts
+    assert (saved["created_at"], saved["duration"], saved["absolute"]) == (
+        "2024-01-15T10:00:00.000Z",
+        5.25,
+        0.8,
+    )
+    assert (saved["identifier"], saved["enteredBy"]) == ("a", "Mum")
+    assert not {"glucose", "glucoseType", "units", "percent", "notes", "eventTime"} & saved.keys()
+    assert len(site.find()) == 2
 
 
 def test_a_treatment_is_changed_in_place_by_its_id(site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -100,12 +101,13 @@ class Site:
 
     def __init__(self, *documents: Document) -> None:
         self.documents: dict[str, Document] = {}
+        self._numbers = count()
         self.store(*documents)
 
     def store(self, *documents: Document) -> None:
         """Insert documents; each gets an ``_id`` and ``created_at`` in UTC, as a server does."""
         for document in documents:
-            number = f"{len(self.documents):024x}"
+            number = f"{next(self._numbers):024x}"
             self.documents[number] = {"_id": number, **_normalised(document)}
 
     def carry_out(self, plan: Plan) -> None:
@@ -113,6 +115,8 @@ class Site:
         for update in plan.update:
             self.documents[update.after["_id"]] = _normalised(update.after)
         self.store(*plan.create)
+        for document in plan.remove:
+            del self.documents[document["_id"]]
 
     @property
     def stored(self) -> list[Document]:

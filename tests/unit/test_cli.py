@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,6 +127,15 @@ def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
     assert "duration: 5.0 -> 65.0" in shown[2]
     assert "2024-03-05T12:32:00+00:00  Combo Bolus" in shown[3]
     assert "insulin: 2.5, carbs: 40, notes: Standard" in shown[3]
+
+
+def test_a_plan_says_what_it_removes_and_counts_it_as_changed() -> None:
+    site = Site()
+    site.carry_out(make_plan(wanted(basal(0, 5), basal(5, 5)), []))
+    gone = [replace(want, cut=True) for want in wanted(basal(5, 0))]
+    shown = list(lines(make_plan(gone, site.stored)))
+    assert shown[0].split() == ["Temp", "Basal", "0", "new", "1", "changed"]
+    assert shown[1].startswith("  - 2024-03-05T12:05:00+00:00  Temp Basal  removed, because")
 
 
 SETTINGS = cast("Settings", SimpleNamespace(ns_url="https://my-site.example.org"))

@@ -22,6 +22,7 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import LoginError
 from tconnectsync.sources import Reader
 from tests.support.command import PASSWORD, SECRET, cloud
+from tests.support.person import Pages
 from tests.support.story import NEW_YORK
 from tests.support.world import EVERYTHING, FIRST, World, at, broken
 
@@ -346,3 +347,17 @@ def test_a_range_that_begins_days_inside_a_suspension_finds_its_beginning(
     world.sync(0, 9, "BASAL")
     assert zero_basals(world) == whole
     assert world.sync(0, 9, "BASAL").updated == 0
+
+
+def test_pretending_finds_what_a_person_has_moved_by_days_as_a_real_run_does(world: World) -> None:
+    world.sync(0, 5)
+    pages = Pages(world.nightscout.url, SECRET, world.nightscout.insert)
+    moved = [it for it in pages.treatments() if it["eventType"] == "Combo Bolus"][::4]
+    for number, treatment in enumerate(moved):
+        was = datetime.fromisoformat(treatment["created_at"]).astimezone(UTC)
+        pages.save(treatment, was + timedelta(days=20 * (-1) ** number))
+    before = world.nightscout.treatments
+    for pretend in (True, False):
+        outcome = world.sync(0, 5, pretend=pretend)
+        assert (outcome.created, outcome.updated) == (0, 0)
+        assert world.nightscout.treatments == before

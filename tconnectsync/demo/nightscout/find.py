@@ -48,12 +48,27 @@ def parse_find(query: Mapping[str, str], readers: Readers) -> list[Condition]:
         if not name.startswith("find["):
             continue
         parts = _FIND.fullmatch(name)
-        if not parts or (parts["operator"] or "$eq") not in _OPERATORS:
+        if not parts or (parts["operator"] or "$eq") not in _OF_ONE_VALUE:
             raise BadFindError(f"{name} is not understood")
         read = readers.get(parts["field"], str)
         if read is read_date and not parts["operator"]:
             raise BadFindError(f"{parts['field']} needs an operator")
         conditions.append(Condition(parts["field"], parts["operator"] or "$eq", read(value)))
+    return conditions
+
+
+def parse_lists(lists: Mapping[str, list[str]]) -> list[Condition]:
+    """Read the ``find[…][$in][]`` parameters of a URL, whose operands stay texts.
+
+    Raises:
+        BadFindError: it is something else that ends with ``[]``.
+    """
+    conditions = []
+    for name, values in lists.items():
+        parts = _IN.fullmatch(name)
+        if not parts:
+            raise BadFindError(f"{name} is not understood")
+        conditions.append(Condition(parts["field"], "$in", values))
     return conditions
 
 
@@ -144,6 +159,9 @@ def read_id(text: str) -> str:
 _FIND = re.compile(r"find\[(?P<field>[^\[\]]+)\](?:\[(?P<operator>\$\w+)\])?")
 
 
+_IN = re.compile(r"find\[(?P<field>[^\[\]]+)\]\[\$in\]\[\]")
+
+
 def _equal(value: Any, operand: Any) -> bool:
     if isinstance(operand, re.Pattern):
         return isinstance(value, str) and operand.search(value) is not None
@@ -173,4 +191,6 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "$gte": _ordered(operator.ge),
     "$lt": _ordered(operator.lt),
     "$lte": _ordered(operator.le),
+    "$in": lambda value, operands: isinstance(value, str) and value in operands,
 }
+_OF_ONE_VALUE = _OPERATORS.keys() - {"$in"}

@@ -18,6 +18,7 @@ from tconnectsync.demo.nightscout.find import (
     bounded,
     of_id,
     parse_find,
+    parse_lists,
     read_count,
     read_date,
     read_integer,
@@ -66,7 +67,7 @@ class Treatments:
         match request.method, rest:
             case "GET", []:
                 count = read_count(request.query, self._default_count(request.query))
-                found = self._find(request.query)[:count]
+                found = self._find(request.query, request.lists)[:count]
                 return json_answer([_shown(treatment) for treatment in found])
             case "POST", []:
                 documents = read_documents(request)
@@ -76,11 +77,11 @@ class Treatments:
             case "PUT", []:
                 return json_answer(self._put(read_body(request)))
             case "DELETE", [] | [_]:
-                return self._delete(of_id(request.query, *rest))
+                return self._delete(of_id(request.query, *rest), request.lists)
         return None
 
-    def _delete(self, query: Mapping[str, str]) -> Response:
-        found = self._find(query)
+    def _delete(self, query: Mapping[str, str], lists: Mapping[str, list[str]]) -> Response:
+        found = self._find(query, lists)
         self.stored.remove(found)
         return deletion(self._host, len(found))
 
@@ -115,13 +116,15 @@ class Treatments:
         existed = self.stored.save(_normalised(document, self._host.now()))
         return {"ok": 1, "n": 1, "nModified": int(existed)}
 
-    def _find(self, query: Mapping[str, str]) -> list[Document]:
+    def _find(
+        self, query: Mapping[str, str], lists: Mapping[str, list[str]] | None = None
+    ) -> list[Document]:
         """Return the stored treatments that the query asks for, newest first (contract §1.7).
 
         Raises:
             BadFindError: a ``find`` cannot be understood.
         """
-        conditions = parse_find(query, _READERS)
+        conditions = [*parse_find(query, _READERS), *parse_lists(lists or {})]
         since = to_iso(self._host.now() - DEFAULT_WINDOW)
         conditions = bounded(conditions, "created_at", since)
         return self.stored.find([self._by_id(c) for c in conditions])

@@ -8,7 +8,7 @@ from typing import Any
 
 from tconnectsync.demo.nightscout.find import Document
 from tconnectsync.demo.nightscout.store import Host
-from tconnectsync.demo.server import Request, Response
+from tconnectsync.demo.server import Request, Response, read_query
 
 
 class CrashError(Exception):
@@ -16,11 +16,16 @@ class CrashError(Exception):
 
 
 def read_body(request: Request) -> Any:
-    """Return the JSON sent; a body that is not called JSON is no body, and no body is ``{}``.
+    """Return the JSON or the web form sent; what is neither is no body, and no body is ``{}``.
+
+    Of a form, as Nightscout's own pages send it, all values are texts.
 
     Raises:
         json.JSONDecodeError: it is not JSON, or neither an object nor an array of objects.
     """
+    if "x-www-form-urlencoded" in request.headers.get("content-type", ""):
+        fields, lists = read_query(request.body.decode())
+        return fields | {name.removesuffix("[]"): values for name, values in lists.items()}
     if "json" not in request.headers.get("content-type", "") or not request.body:
         return {}
     text = request.body.decode()

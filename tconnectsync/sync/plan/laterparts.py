@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.documents import EXTENDED_PART, PIECE, Wanted, identifier_of
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, edited, instant
-from tconnectsync.sync.changeover import MOVED, NEAR, SAME_INSULIN, log_number
+from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
+from tconnectsync.sync.plan.legacy import MOVED
 
 BOLUS = "Combo Bolus"
 LATE = timedelta(hours=1)
@@ -22,8 +22,8 @@ LATE = timedelta(hours=1)
 
 
 def settle_later_parts(
-    wanted: Sequence[Wanted], stored: Sequence[Document]
-) -> tuple[list[Wanted], list[Document]]:
+    wanted: Sequence[Wanted], stored: Sequence[StoredTreatment]
+) -> tuple[list[Wanted], list[StoredTreatment]]:
     """Return what is still wanted, and the stored treatments that show later parts as a whole.
 
     Those stay as they are, and stand for nothing else. A bolus that was written before its end was
@@ -31,15 +31,15 @@ def settle_later_parts(
     """
     if not any(want.piece or want.whole_since or want.other_identifier for want in wanted):
         return list(wanted), []
-    named = {name: document for document in stored if (name := _name(document))}
+    named = {treatment.identifier: treatment for treatment in stored if treatment.identifier}
     names = {want.identifier for want in wanted}
-    strangers = [document for document in stored if _name(document) not in names]
+    strangers = [treatment for treatment in stored if treatment.identifier not in names]
     # Where a window was read in parts, not each part of the log went on to the end of a bolus.
     ended = {want.piece.since: want.piece for want in wanted if want.piece and want.piece.whole_key}
     wholes = {
-        since: document
+        since: treatment
         for since, piece in ended.items()
-        if (document := _whole(piece, strangers, named, wanted))
+        if (treatment := _whole(piece, strangers, named, wanted))
     }
     in_pieces = {identifier_of(piece.whole_key) for piece in ended.values()}
     left = []
@@ -56,11 +56,7 @@ def settle_later_parts(
     return left, list(wholes.values())
 
 
-def _name(document: Mapping[str, Any]) -> str:
-    return str(document.get("identifier") or document.get("syncIdentifier") or "")
-
-
-def _as_it_stands(want: Wanted, named: Mapping[str, Document]) -> Wanted:
+def _as_it_stands(want: Wanted, named: Mapping[str, StoredTreatment]) -> Wanted:
     other = want.other_identifier
     if not other or other not in named or want.identifier in named:
         return want
@@ -69,50 +65,49 @@ def _as_it_stands(want: Wanted, named: Mapping[str, Document]) -> Wanted:
 
 def _whole(
     piece: Piece,
-    strangers: Iterable[Document],
-    named: Mapping[str, Document],
+    strangers: Iterable[StoredTreatment],
+    named: Mapping[str, StoredTreatment],
     wanted: Iterable[Wanted],
-) -> Document | None:
+) -> StoredTreatment | None:
     """Return the stored treatment that shows the whole of what a piece belongs to."""
     ours = named.get(identifier_of(piece.whole_key))
     if ours is not None:
         return ours
     numbers = {str(number) for number in piece.whole_log_ids}
-    for document in strangers:
-        at = instant(document)
-        if at is None or piece.whole_ended is None:
+    for treatment in strangers:
+        if treatment.at is None or piece.whole_ended is None:
             continue
-        is_older = "checksum" not in document and document.get("eventType") != "Temp Basal"
-        away = abs(at - piece.whole_ended)
-        if is_older and log_number(document) in numbers and away <= MOVED:
-            return document
-        if away <= NEAR[BOLUS] and _is_of_the_other_cloud(document, piece, wanted):
-            return document
+        is_older = treatment.writer is Writer.VERSION_2_OR_3 and not treatment.is_basal
+        away = abs(treatment.at - piece.whole_ended)
+        if is_older and treatment.log_number in numbers and away <= MOVED:
+            return treatment
+        if away <= NEAR[BOLUS] and _is_of_the_other_cloud(treatment, piece, wanted):
+            return treatment
     return None
 
 
 def _is_of_the_other_cloud(
-    document: Mapping[str, Any], piece: Piece, wanted: Iterable[Wanted]
+    treatment: StoredTreatment, piece: Piece, wanted: Iterable[Wanted]
 ) -> bool:
     """Tell whether a treatment near the end of a later part shows it, as t:connect does."""
-    is_ours = "checksum" in document or document.get("enteredBy") == ENTERED_BY
-    if not is_ours or document.get("eventType") != BOLUS or log_number(document):
+    if not treatment.is_ours or treatment.event_type != BOLUS or treatment.log_number:
         return False
-    if EXTENDED_PART in str(document.get("notes")):
+    if EXTENDED_PART in str(treatment.body.get("notes")):
         return True
-    insulin, at = document.get("insulin"), instant(document)
-    if isinstance(insulin, int | float) and abs(insulin - piece.whole_insulin) <= SAME_INSULIN:
+    insulin = treatment.insulin
+    if insulin is not None and abs(insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True
     # Somebody changed what it says; nothing else that is wanted can be meant by it.
-    others = (want for want in wanted if want.body["eventType"] == BOLUS and not want.piece)
-    return edited(document) and not any(abs(want.at - at) <= NEAR[BOLUS] for want in others if at)
+    others = [want.at for want in wanted if want.body["eventType"] == BOLUS and not want.piece]
+    at = treatment.at
+    return treatment.edited and not any(abs(other - at) <= NEAR[BOLUS] for other in others if at)
 
 
-def _has_pieces(want: Wanted, stored: Iterable[Document]) -> bool:
+def _has_pieces(want: Wanted, stored: Iterable[StoredTreatment]) -> bool:
     """Tell whether pieces of a later part stand that is wanted as a whole."""
     return any(
-        document.get(PIECE) and (at := instant(document)) and _is_within(want, at)
-        for document in stored
+        treatment.body.get(PIECE) and treatment.at and _is_within(want, treatment.at)
+        for treatment in stored
     )
 
 

@@ -1,9 +1,9 @@
 """What another source, or another version, has already shown.
 
-t:connect and Tandem Source number their events differently, and every version of tconnectsync names
-its documents in its own way. So that nothing stands in Nightscout twice after a change, a wanted
-document is also compared by what it says: with the log number of older versions, with the time that
-a basal, sleep or exercise covers, and with the instant of everything else.
+t:connect and Tandem Source number their events differently, and older versions did not name their
+documents. So that nothing stands in Nightscout twice after a change, a wanted document is also
+compared by what it says: with the time that a basal, sleep or exercise covers, and with the instant
+of everything else.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 
 from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import Document, checksum, created_at, edited, instant
+from tconnectsync.nightscout.marks import checksum, created_at, log_number
+from tconnectsync.nightscout.stored import StoredTreatment, Writer
 
-MOVED = timedelta(hours=26)
-"""How far a corrected zone moves a document at the most; a pump's numbers begin anew some day."""
 SHORTEST_PIECE = timedelta(minutes=1)
 """What is left uncovered is not worth a document of its own if it is shorter."""
 LASTING = ("Temp Basal", "Sleep", "Exercise")
@@ -35,83 +34,45 @@ NEAR = {
 SAME_INSULIN = 0.011
 """U; one source rounds to hundredths."""
 
-MOST_MINUTES = 1_000_000
-"""No basal, sleep or exercise lasts for years."""
 HALF_A_SECOND = timedelta(milliseconds=500)
 
-Pairs = list[tuple[Wanted, Document]]
 _Span = tuple[datetime, datetime]
 
 
-def match_by_log_number(
-    wanted: Sequence[Wanted], older: Iterable[Document]
-) -> tuple[Pairs, list[Wanted]]:
-    """Pair wanted documents with those of older versions that name the same entry of the log.
-
-    Their types may differ: all fills were site changes once. But a suspension is told by a basal
-    and by a notice of its own. Also return those without a partner.
-    """
-    numbered: dict[tuple[str, bool], list[Document]] = defaultdict(list)
-    for document in older:
-        if log_number(document):
-            numbered[_log_place(document)].append(document)
-    pairs, missing = [], []
-    for want in wanted:
-        candidates = numbered.get(_log_place(want.body), [])
-        near = (i for i, other in enumerate(candidates) if _may_have_moved(want, other))
-        index = next(near, None)
-        if index is None:
-            missing.append(want)
-        else:
-            pairs.append((want, candidates.pop(index)))
-    return pairs, missing
-
-
-def _may_have_moved(want: Wanted, other: Document) -> bool:
-    at = instant(other)
-    return at is not None and abs(at - (want.noted_at or want.at)) <= MOVED
-
-
-def log_number(document: Mapping[str, object]) -> str:
-    """Return the number of the log entry that gives a document its time; empty without one."""
-    return str(document.get("pump_event_id") or "").partition(",")[0]
-
-
-def _log_place(document: Mapping[str, object]) -> tuple[str, bool]:
-    return log_number(document), document.get("eventType") == "Temp Basal"
-
-
-def strangers(wanted: Iterable[Wanted], unmatched: Iterable[Document]) -> list[Document]:
-    """Return the documents of ours that may tell of what is wanted without bearing its name.
+def strangers(
+    wanted: Iterable[Wanted], unmatched: Iterable[StoredTreatment]
+) -> list[StoredTreatment]:
+    """Return what is ours and may tell of what is wanted without bearing its name.
 
     Those are the other source's, and whatever an older version left from the same log.
     """
     logged = any(log_number(want.body) for want in wanted)
     return [
-        document
-        for document in unmatched
-        if bool(log_number(document)) != logged
-        or (logged and "checksum" not in document)
-        or document.get("eventType") == "Sensor Start"
+        treatment
+        for treatment in unmatched
+        if bool(treatment.log_number) != logged
+        or (logged and treatment.writer is not Writer.THIS_VERSION)
+        or treatment.event_type == "Sensor Start"
     ]
 
 
 def told_otherwise(
-    wanted: Sequence[Wanted], others: Iterable[Document]
+    wanted: Sequence[Wanted], others: Iterable[StoredTreatment]
 ) -> tuple[int, list[Wanted]]:
     """Return how many of the wanted instants ``others`` tell of, and the rest of them.
 
     Each tells of one at the most; where there is a choice, the closest go together.
     """
-    dated = [(at, place, other) for place, other in enumerate(others) if (at := instant(other))]
-    by_type: dict[str, list[tuple[datetime, int, Document]]] = defaultdict(list)
+    dated = [(other.at, place, other) for place, other in enumerate(others) if other.at]
+    by_type: dict[str, list[tuple[datetime, int, StoredTreatment]]] = defaultdict(list)
     for each in sorted(dated, key=itemgetter(0)):
-        by_type[str(each[2].get("eventType"))].append(each)
+        # Whatever a person calls it now: what holds insulin was a bolus.
+        by_type["Combo Bolus" if each[2].insulin else each[2].event_type].append(each)
     candidates = sorted(
         (not _is_alike(want, other), abs(at - want.at), index, place)
         for index, want in enumerate(wanted)
         for at, place, other in _near(want, by_type)
-        if _is_alike(want, other) or edited(other)
+        if _is_alike(want, other) or (other.edited and other.writer is not Writer.VERSION_2_OR_3)
     )
     told: set[int] = set()
     used: set[int] = set()
@@ -123,8 +84,8 @@ def told_otherwise(
 
 
 def _near(
-    want: Wanted, by_type: Mapping[str, Sequence[tuple[datetime, int, Document]]]
-) -> Sequence[tuple[datetime, int, Document]]:
+    want: Wanted, by_type: Mapping[str, Sequence[tuple[datetime, int, StoredTreatment]]]
+) -> Sequence[tuple[datetime, int, StoredTreatment]]:
     """Return what of its type lies near a wanted instant, if that can tell of the same event."""
     distance = NEAR.get(want.body["eventType"])
     known = by_type.get(want.body["eventType"])
@@ -134,20 +95,20 @@ def _near(
     return known[first : bisect_right(known, want.at + distance, key=itemgetter(0))]
 
 
-def _is_alike(want: Wanted, other: Document) -> bool:
-    insulin, shown = want.body.get("insulin", 0.0), other.get("insulin") or 0.0
-    return isinstance(shown, int | float) and abs(insulin - shown) <= SAME_INSULIN
+def _is_alike(want: Wanted, other: StoredTreatment) -> bool:
+    wanted: float = want.body.get("insulin", 0.0)
+    return abs(wanted - (other.insulin or 0.0)) <= SAME_INSULIN
 
 
 class Covered:
     """The time that other documents of ours already show, by type."""
 
-    def __init__(self, others: Iterable[Document]) -> None:
+    def __init__(self, others: Iterable[StoredTreatment]) -> None:
         found: dict[str, list[_Span]] = defaultdict(list)
         for other in others:
-            kind, at = str(other.get("eventType")), instant(other)
-            if kind in LASTING and at:
-                found[kind].append((_to_second(at), _to_second(at + _duration(other))))
+            kind = "Temp Basal" if other.is_basal else other.event_type
+            if kind in LASTING and other.at:
+                found[kind].append((_to_second(other.at), _to_second(other.at + other.duration)))
         self._spans = {kind: _disjoint(sorted(spans), kind) for kind, spans in found.items()}
 
     def left_of(self, want: Wanted) -> Wanted | None:
@@ -182,13 +143,6 @@ def _disjoint(spans: Iterable[_Span], kind: str) -> list[_Span]:
                 begins, ends = earlier[0], max(earlier[1], ends)
         apart.append((begins, ends))
     return [(begins, ends) for begins, ends in apart if begins < ends]
-
-
-def _duration(document: Document) -> timedelta:
-    minutes = document.get("duration")
-    if isinstance(minutes, int | float) and 0 < minutes < MOST_MINUTES:
-        return timedelta(minutes=minutes)
-    return timedelta(0)
 
 
 def _to_second(at: datetime) -> datetime:

@@ -1,0 +1,140 @@
+"""Treatments that Nightscout holds, parsed once where they come in.
+
+Everything that the planner asks of a stored treatment is answered here: when it happened, which
+program wrote it, and whether a person has changed it since. People change any field in Nightscout's
+own pages, the author included (contract nightscout-api §7.6), so no field decides alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from tconnectsync.nightscout.marks import (
+    ENTERED_BY,
+    Document,
+    as_number,
+    edited,
+    instant,
+    log_number,
+)
+
+MOST_MINUTES = 1_000_000
+"""No basal, sleep or exercise lasts for years."""
+ONLY_IN_THE_DIALOG = ("protein", "fat", "profile", "percent")
+"""What we never write and Nightscout's edit dialog always sends, as empty texts if need be."""
+CHECKSUM = re.compile(r"[0-9a-f]{12}")
+NUMBERS = re.compile(r"\d+(?:,\d+)*")
+
+
+class Writer(Enum):
+    """Which program wrote a treatment."""
+
+    THIS_VERSION = "this version: it bears an identifier and a checksum"
+    VERSION_2_OR_3 = "version 2.x or 3.x: it names entries of the pump's log"
+    VERSION_1 = "version 1.0: it bears our name and nothing else"
+    OTHER = "another program, or a person"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredTreatment:
+    """A treatment that Nightscout holds; ``body`` is all of it, as it was read."""
+
+    body: Document
+    at: datetime | None
+    """When it happened, to the millisecond; ``None`` if it does not say."""
+    event_type: str
+    writer: Writer
+    identifier: str
+    """The name that some program gave it; empty without one. A copy bears the same."""
+    edited: bool
+    """Whether it is not as its writer left it, or stands there twice: it is never written."""
+    log_number: str
+    """The entry of the pump's log that gives it its time; empty without one."""
+    minutes: float
+    """How long it lasts; 0 if it does not say."""
+    insulin: float | None
+    """U; ``None`` without any."""
+    is_basal: bool
+    """Whether it holds a rate: people change types."""
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it lasts; nothing if it does not say."""
+        return timedelta(minutes=self.minutes)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether any version of this program wrote it."""
+        return self.writer is not Writer.OTHER
+
+    @property
+    def slot(self) -> tuple[str, datetime] | None:
+        """What no other treatment may have."""
+        return (self.event_type, self.at) if self.at else None
+
+
+def stored_treatments(documents: Iterable[Document | StoredTreatment]) -> list[StoredTreatment]:
+    """Parse what Nightscout holds; what is parsed already stays so.
+
+    An identifier that stands twice was copied by somebody, by dragging insulin on the chart for
+    example: none of the copies is as its writer left it.
+    """
+    found = [it if isinstance(it, StoredTreatment) else _parsed(it) for it in documents]
+    times = Counter(treatment.identifier for treatment in found if treatment.identifier)
+    return [
+        replace(it, edited=True) if not it.edited and times[it.identifier] > 1 else it
+        for it in found
+    ]
+
+
+def _parsed(body: Document) -> StoredTreatment:
+    writer, at = _writer(body), instant(body)
+    return StoredTreatment(
+        body=body,
+        at=at,
+        event_type=str(body.get("eventType")),
+        writer=writer,
+        identifier=str(body.get("identifier") or body.get("syncIdentifier") or ""),
+        edited=writer is Writer.OTHER or _is_edited(body, writer, at),
+        log_number=log_number(body) if writer is not Writer.OTHER else "",
+        minutes=_minutes(body.get("duration")),
+        insulin=as_number(body.get("insulin")),
+        is_basal=body.get("eventType") == "Temp Basal" or body.get("rate") is not None,
+    )
+
+
+def _writer(body: Document) -> Writer:
+    name = body.get("identifier") or body.get("syncIdentifier")
+    if name and CHECKSUM.fullmatch(str(body.get("checksum"))):
+        return Writer.THIS_VERSION
+    if NUMBERS.fullmatch(str(body.get("pump_event_id"))):
+        return Writer.VERSION_2_OR_3
+    return Writer.VERSION_1 if body.get("enteredBy") == ENTERED_BY else Writer.OTHER
+
+
+def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
+    """Tell whether a document of ours is not as we left it, as far as that leaves a trace.
+
+    A document that was saved in the dialog is edited even if nothing was changed. Older versions
+    wrote whole seconds and no checksum: what was dragged on the chart has milliseconds.
+    """
+    if body.get("enteredBy") != ENTERED_BY:
+        return True
+    if any(body.get(name) is not None for name in ONLY_IN_THE_DIALOG):
+        return True
+    if writer is Writer.THIS_VERSION:
+        rate = body.get("rate")
+        other_rate = rate is not None and as_number(rate) != as_number(body.get("absolute"))
+        return other_rate or edited(body)
+    return at is not None and at.microsecond != 0
+
+
+def _minutes(value: object) -> float:
+    """Read a duration; of the numbers of a treatment, Nightscout keeps this one a number."""
+    is_one = isinstance(value, int | float) and 0 < value < MOST_MINUTES
+    return float(value) if is_one else 0.0  # type: ignore[arg-type]

@@ -1,0 +1,68 @@
+"""What seems missing, but was only moved to where nobody looked.
+
+A person may give a treatment another day, and a clock that was wrong by days is put right. Its
+identifier finds it there (contract nightscout-api §7.8); created again it would stand there twice,
+or, from Nightscout 15.0.7 on, lose what the person did. A look costs a request for every
+:data:`AT_ONCE` treatments, so what is plainly new is not looked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from tconnectsync.nightscout.marks import Document, instant
+from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.sync.plan.planner import Plan
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 40
+"""Treatments looked for with one request."""
+MOST = 10 * AT_ONCE
+"""Treatments of a window looked for at the most. More are no edits, but a gap that is filled; and
+nobody moves basals, which come last."""
+GOES_ON = timedelta(hours=2)
+"""What begins no later than that after our newest treatment goes on where the last run ended."""
+
+Ask = Callable[[Sequence[str]], list[Document]]
+
+
+def moved_elsewhere(plan: Plan, stored: Sequence[StoredTreatment], ask: Ask) -> list[Document]:
+    """Return the treatments that a plan would create, but that stand in Nightscout elsewhere.
+
+    What is older than our newest treatment around is looked for. So is, if nothing of ours stands
+    shortly before it, what is newer: a few of it at first, and the rest only if any are found. Then
+    filling a range without any treatments of ours costs one request.
+
+    Args:
+        plan: what would be written.
+        stored: what Nightscout holds around the same time.
+        ask: asks Nightscout for treatments by identifier.
+    """
+    dated = [(at, new) for new in plan.create if (at := instant(new))]
+    ours = [it.at for it in stored if it.writer is Writer.THIS_VERSION and it.at]
+    newest = max(ours, default=None)
+    older = [new for at, new in dated if newest and at <= newest]
+    found = _asked(older, ask)
+    later = [(at, new) for at, new in dated if newest is None or at > newest]
+    if later and (newest is None or _first(later) > newest + GOES_ON):
+        rest = [new for _, new in later]
+        some = rest[:: -(-len(rest) // AT_ONCE)]
+        if sample := _asked(some, ask):
+            found += sample + _asked([new for new in rest if new not in some], ask)
+    return found
+
+
+def _first(dated: Sequence[tuple[datetime, Document]]) -> datetime:
+    return min(at for at, _ in dated)
+
+
+def _asked(documents: Sequence[Document], ask: Ask) -> list[Document]:
+    """Ask for documents by identifier, for those of insulin and carbs first."""
+    ranked = sorted(documents, key=lambda new: new["eventType"] == "Temp Basal")
+    if len(ranked) > MOST:
+        log.debug("Of %d missing treatments, %d are looked for elsewhere.", len(ranked), MOST)
+    names = [str(new["identifier"]) for new in ranked[:MOST]]
+    return ask(names) if names else []
