@@ -23,7 +23,7 @@ from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.pumps import Pump, choose, ending, read_pumps
 from tconnectsync.sources.tandemsource.records import Record, records_of
-from tconnectsync.sources.tandemsource.settings import pump_settings
+from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.status import DAILY_BASAL
 
 DAY = timedelta(days=1)
@@ -234,15 +234,27 @@ class TandemSourceSteps:
 
     def _read_profiles(self) -> str:
         if self._is_guardian and not self._pump.settings:
-            raise NotTriedError("Tandem Source does not show the pump's settings to a guardian.")
-        profiles = pump_settings(self._pump.settings).profiles
+            raise NotTriedError(NOT_FOR_GUARDIANS)
+        settings = pump_settings(self._pump.settings)
+        profiles = settings.profiles
+        broken = "".join(
+            f" “{each.name or each.place + 1}” cannot be used: {each.why}."
+            for each in settings.broken
+        )
+        if any(each.active for each in settings.broken):
+            raise TconnectsyncError(
+                "The profile that the pump follows cannot be shown; this matters only to PROFILES."
+                f"{broken} Look at it on the pump and on Tandem's site: if all is right there, a "
+                "newer tconnectsync is needed."
+            )
         if not any(profile.active for profile in profiles):
             raise TconnectsyncError(
                 f"{_number(len(profiles), 'profile')}, but which one is in use is not told. "
                 "Switch on a profile of the pump and upload it; this matters only to PROFILES."
             )
         segments = sum(len(profile.segments) for profile in profiles)
-        return f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
+        told = f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
+        return f"{told}{broken}"
 
 
 def _named(pump: Pump) -> str:

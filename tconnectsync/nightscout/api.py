@@ -178,13 +178,6 @@ class NightscoutApi:
         """
         self._write("POST", "treatments", "[]")
 
-    def shows_mmol(self) -> bool:
-        """Tell whether the site shows glucose in mmol/L, not mg/dL. Raises as :meth:`status`."""
-        settings = self.status().get("settings")
-        if not isinstance(settings, dict):
-            raise NightscoutError("Nightscout does not say in which units it shows glucose.")
-        return str(settings.get("units")).lower().startswith("mmol")
-
     def profile(self) -> Document | None:
         """Return the profile record in force, ``None`` if there is none.
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
-from tconnectsync.nightscout.profiles import ProfileStyle
+from tconnectsync.nightscout.keys import takes_any_key
+from tconnectsync.nightscout.profiles import ProfileStyle, shows_mmol
 from tconnectsync.sources import Source, open_source
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.devicestatus import sync_device_status
@@ -65,12 +66,14 @@ def assemble(
 def _profiles(
     settings: Settings, source: Source, nightscout: NightscoutApi, pretend: bool
 ) -> list[str]:
+    site = nightscout.status()
     style = ProfileStyle(
         timezone=settings.timezone_name.key,
-        mmol=nightscout.shows_mmol(),
+        mmol=shows_mmol(site),
         targets=settings.nightscout_profile_targets,
         carbs_hr=settings.nightscout_profile_carbs_hr_value,
         delay=settings.nightscout_profile_delay_value,
+        any_key=takes_any_key(site.get("version")),
     )
     return sync_profiles(
         source.pump_settings(),

@@ -68,6 +68,7 @@ class TandemSource:
         self._ignore_zero_basals = ignore_zero_basals
         self._now = now
         self._chosen: Pump | None = None
+        self._is_guardian = False
         self._said: set[str] = set()
 
     def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
@@ -104,13 +105,15 @@ class TandemSource:
         Raises:
             ApiError: the pump has never uploaded its settings, or they cannot be understood.
         """
-        return pump_settings(self._pump().settings)
+        pump = self._pump()
+        return pump_settings(pump.settings, for_guardian=self._is_guardian)
 
     def _pump(self) -> Pump:
         """Return the pump to read, as it was when it was last asked for."""
         if self._chosen is None:
             source = self._api.tandemsource
             pumps = read_pumps(source.pumper(), self._clock)
+            self._is_guardian = not pumps
             pumps = pumps or read_pumps(source.account(), self._clock)
             self._chosen, warning = choose(pumps, self._serial, self._clock, self._now())
             self._say_once(warning)
