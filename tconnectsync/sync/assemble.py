@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.nightscout.api import NightscoutApi, address_in_use, open_nightscout
 from tconnectsync.nightscout.keys import takes_any_key
 from tconnectsync.nightscout.profiles import ProfileStyle, shows_mmol
 from tconnectsync.sources import Source, open_source
@@ -61,6 +63,25 @@ def assemble(
         at_the_end={name: sync for name, sync in once.items() if name in features},
         alarm_safe=timedelta(minutes=settings.alarm_safe_minutes),
     )
+
+
+def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
+    """Return settings in which NS_URL is the site's own address, not that of one of its pages.
+
+    Args:
+        settings: as they were given.
+        patient: whether they are left as they are while the site cannot be asked.
+
+    Raises:
+        NightscoutError: what answers is not Nightscout.
+        NetworkError: Nightscout could not be reached.
+    """
+    try:
+        return replace(settings, ns_url=address_in_use(vars(settings)))
+    except TconnectsyncError:
+        if patient:
+            return settings
+        raise
 
 
 def _profiles(
