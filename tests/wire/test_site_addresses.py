@@ -250,6 +250,26 @@ def test_a_connection_that_is_cut_is_tried_again_also_at_the_beginning(
     assert client(site.url).treatments(NOON, NOON) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://tandem.invalid", "no computer of this name is found"),
+        (f"http://127.0.0.1:{free_port()}", "nothing answers at port"),
+    ],
+)
+def test_for_an_address_that_no_person_has_given_it_is_an_outage_in_the_same_words(
+    url: str, sentence: str
+) -> None:
+    waits = Waits()
+    http = HttpClient("Tandem's cloud", sleep=waits, jitter=lambda: 0.0)
+    with pytest.raises(NetworkError, match=sentence) as caught:
+        http.get(f"{url}/of-a-person?secret")
+    assert (caught.value.fatal, caught.value.can_retry) == (False, True)
+    assert "of-a-person" not in str(caught.value)
+    assert "NS_URL" not in str(caught.value)
+    assert waits == [1.0, 5.0]
+
+
 # Somebody else answers
 
 
