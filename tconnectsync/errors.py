@@ -28,6 +28,9 @@ class TconnectsyncError(Exception):
     fatal: bool = False
     """Whether going on with the next feature or window is pointless or harmful."""
 
+    needs_a_person: bool = False
+    """Whether somebody has to change a setting first, so that the same command fails again."""
+
 
 class UsageError(TconnectsyncError):
     """The command line asks for something impossible."""
@@ -57,6 +60,16 @@ class NetworkError(TconnectsyncError):
     def __init__(self, message: str, *, can_retry: bool = True) -> None:
         self.can_retry = can_retry
         super().__init__(message)
+
+
+class UnreachableError(NetworkError):
+    """Nothing of the kind can be reached at the address that a person has given.
+
+    It ends a run at once. A loop waits: names are not found while a computer starts.
+    """
+
+    fatal = True
+    needs_a_person = True
 
 
 class _AnswerError(TconnectsyncError):
@@ -136,3 +149,27 @@ class NightscoutLoginError(NightscoutError):
     """Nightscout does not accept the secret; every further try slows the whole site down."""
 
     fatal = True
+    needs_a_person = True
+
+
+class ProxyLoginError(NightscoutLoginError):
+    """What stands in front of Nightscout wants a login of its own; the secret may be right."""
+
+
+class NightscoutAddressError(NightscoutError):
+    """What answers at NS_URL is not Nightscout. Ends a run at once; a loop waits."""
+
+    fatal = True
+    needs_a_person = True
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message, status, can_retry=True)
+
+
+class SiteDownError(NightscoutError):
+    """Somebody else answers in the place of the site: its host, or what stands in front of it."""
+
+    fatal = True
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message, status, can_retry=True)

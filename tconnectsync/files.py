@@ -47,7 +47,8 @@ def make_private(folder: Path) -> None:
 def site_file(url: str, kind: str) -> str:
     """Return the name of a file about a Nightscout site, which does not tell its address.
 
-    Its scheme and a slash at the end make no difference.
+    Its scheme, a slash at the end and the login of a proxy make no difference. That what follows
+    is of a page, such as ``/report``, has to be found out before: a site may live there.
     """
     site = urlsplit(url)
     where = f"{site.hostname}:{site.port or ''}{site.path.rstrip('/')}"

@@ -20,10 +20,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
-from urllib3.exceptions import SSLError as BrokenTlsError
+from urllib3.exceptions import HTTPError
 
-from tconnectsync.errors import NetworkError
+from tconnectsync.errors import NetworkError, UnreachableError
+from tconnectsync.unreachable import DEFAULT_PORTS, Cause, cause_of, other_scheme
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,13 @@ MAX_REDIRECTS = 10
 
 _PIECE = 65_536
 _PACKINGS = ("", "identity", "gzip", "deflate")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class _UnwantedError(Exception):
     """What came is no answer that we take; the text says why."""
 
     def __init__(self, why: str, *, can_retry: bool = False) -> None:
-        self.can_retry = can_retry
+        self.cause = Cause(why, can_retry)
         super().__init__(why)
 
 
@@ -95,6 +94,8 @@ class HttpClient:
         sleep: waits, in seconds; passed in so that tests need not wait.
         jitter: returns a number in 0..1.
         writing: makes the block within which every request that may change something is sent.
+        given_in: the variable in which a person has given the address. Until something has answered
+            there, an address that may be wrong is an error at once, without retries.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class HttpClient:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+        given_in: str = "",
     ) -> None:
         self.service = service
         self.retries = retries or Retries()
@@ -118,6 +120,9 @@ class HttpClient:
         self._sleep = sleep
         self._jitter = jitter
         self._writing = writing
+        self._given_in = given_in
+        self._has_answered = False
+        self._proxy_is_set_in = "REQUESTS_PROXY" if proxy else "HTTPS_PROXY and HTTP_PROXY"
         self.session = requests.Session()
         self.session.verify = verify
         # Without the packings that other libraries may add: theirs can unpack without measure.
@@ -149,6 +154,7 @@ class HttpClient:
 
         Raises:
             NetworkError: no usable answer came, also not after the retries.
+            UnreachableError: the address that a person has given may be wrong.
         """
         retries = self.retries if repeatable else NO_RETRIES
         failures = 0
@@ -158,7 +164,7 @@ class HttpClient:
                 answer = self._send(method, url, options)
             except NetworkError as error:
                 waits, problem = retries.network, str(error)
-                if failures >= len(waits) or not error.can_retry:
+                if failures >= len(waits) or not error.can_retry or error.fatal:
                     raise
             else:
                 if self._inspect:
@@ -184,12 +190,23 @@ class HttpClient:
                 len(answer.content),
                 answer.elapsed.total_seconds(),
             )
+            self._has_answered = True
             return answer
-        except (OSError, HTTPError, ValueError, _UnwantedError) as error:
-            what, can_retry = _explain(error)
-            host = urlsplit(url).hostname
+        except _UnwantedError as error:
+            cause = error.cause
+        except (OSError, HTTPError, ValueError) as error:
+            cause = cause_of(error, url, self._proxy_is_set_in)
         # Raised outside the handler: the library's own error names the whole URL.
-        raise NetworkError(f"{self.service} ({host}): {what}", can_retry=can_retry)
+        raise self._no_answer(url, cause)
+
+    def _no_answer(self, url: str, cause: Cause) -> NetworkError:
+        is_new = bool(self._given_in) and not self._has_answered
+        if is_new and cause.can_retry and not cause.is_address:
+            cause = other_scheme(url) or cause
+        what = f"{self.service} ({urlsplit(url).hostname}): {cause.text}"
+        if is_new and cause.is_address:
+            return UnreachableError(f"{what} Check {self._given_in}.")
+        return NetworkError(what, can_retry=cause.can_retry)
 
     def _follow(
         self, method: str, url: str, *, allow_redirects: bool = True, **options: Any
@@ -240,7 +257,7 @@ def same_origin(one: str, other: str) -> bool:
 
 def _origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
     if not parts.hostname or not port:
         raise ValueError("no web address")
     return parts.scheme, parts.hostname, port
@@ -277,29 +294,6 @@ def _read(answer: requests.Response, **_: object) -> None:
         answer.close()
         raise
     answer._content = bytes(body)
-
-
-def _explain(error: Exception) -> tuple[str, bool]:
-    """Say in words what happened, and whether it may pass by itself."""
-    match error:
-        case _UnwantedError():
-            return str(error), error.can_retry
-        case requests.exceptions.SSLError():
-            return "its TLS certificate cannot be verified.", False
-        case requests.exceptions.ProxyError():
-            return "the proxy cannot be used. Check REQUESTS_PROXY.", False
-        case requests.exceptions.ConnectTimeout():
-            return "it could not be reached in time.", True
-        case requests.exceptions.Timeout() | ReadTimeoutError():
-            return "it did not answer in time.", True
-        case requests.exceptions.ConnectionError() | ProtocolError() | BrokenTlsError():
-            return "the connection failed or was cut.", True
-        case DecodeError():
-            return "its answer was damaged.", True
-        case OSError() if "certificate" in str(error):
-            return "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file with certificates.", False
-        case _:
-            return f"the request could not be completed ({type(error).__name__}).", False
 
 
 def _retry_after(answer: requests.Response) -> float:

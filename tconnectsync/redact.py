@@ -21,6 +21,9 @@ SHORTEST = 6
 WORTH_LEARNING = 3
 """A shorter value found on the way is hidden in its place but not looked for elsewhere."""
 
+OUR_OWN_WORDS = ("nightscout", "tandem", "tconnect", "tconnectsync")
+"""A user of such a name is no secret, and without these words nothing that we say is understood."""
+
 MOST_BACKSLASHES = 15
 """More than a JSON text in a repr of a repr has before a quotation mark."""
 
@@ -101,7 +104,8 @@ class Redactor:
         parts = urlsplit(url)
         host = parts.hostname or ""
         whole = url.partition("://")[2].rstrip("/")
-        forms = [url.rstrip("/"), whole, parts.netloc, host]
+        place, path = parts.netloc.rpartition("@")[2], parts.path.rstrip("/")
+        forms = [url.rstrip("/"), whole, parts.netloc, place, f"{place}{path}", host]
         with suppress(UnicodeError):
             forms.append(host.encode("idna").decode())
         for form in forms:
@@ -179,8 +183,12 @@ def _secrets_in(secret: str) -> Iterator[str]:
         yield number  # Clouds know a serial number as a number.
     with suppress(ValueError):
         parts = urlsplit(secret)
-        for part in (parts.username, parts.password) if parts.netloc else ():
-            yield unquote(part or "")
+        if parts.netloc and parts.username is not None:
+            user, password = unquote(parts.username), unquote(parts.password or "")
+            yield f"{user}:{password}"  # As a request has it, in Base64.
+            yield password
+            if user.lower() not in OUR_OWN_WORDS:
+                yield user
 
 
 def _digests(secret: str) -> Iterator[str]:

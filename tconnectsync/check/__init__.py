@@ -178,8 +178,7 @@ def _settings_are_wrong() -> str:
 
 
 def _redactor(values: Mapping[str, Any]) -> Redactor:
-    secrets = [v for v in config.VARIABLES if v.secret and v.field in values]
-    redactor = Redactor({variable.name: values[variable.field] for variable in secrets})
+    redactor = Redactor(config.secrets(values))
     if address := values.get("ns_url"):
         redactor.learn_address("NS_URL", address)
     return redactor

@@ -13,7 +13,9 @@ from tconnectsync.errors import (
     NetworkError,
     NightscoutError,
     NightscoutLoginError,
+    ProxyLoginError,
     TconnectsyncError,
+    UnreachableError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
 
@@ -65,7 +67,10 @@ class NightscoutSteps:
         try:
             status = self._site.status()
         except NightscoutError as error:
-            raise StopError(REFUSED if error.status == 401 else str(error)) from error
+            is_secret = error.status == 401 and not isinstance(error, ProxyLoginError)
+            raise StopError(REFUSED if is_secret else str(error)) from error
+        except UnreachableError as error:
+            raise StopError(str(error)) from error
         except NetworkError as error:
             raise StopError(
                 f"{error} Open NS_URL in a browser on this computer: if that works, a firewall or "
@@ -77,7 +82,8 @@ class NightscoutSteps:
         if isinstance(epoch := status.get("serverTimeEpoch"), int | float):
             here = before.timestamp() + (after - before).total_seconds() / 2
             self._findings.host_ahead_seconds = here - epoch / 1000
-        return f"Version {status.get('version') or 'unknown'}."
+        remark = f" {self._site.site.remark}" if self._site.site.remark else ""
+        return f"Version {status.get('version') or 'unknown'}.{remark}"
 
     def _careportal(self) -> str:
         if not self._has_careportal:

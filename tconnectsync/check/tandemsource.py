@@ -49,7 +49,7 @@ from tconnectsync.sources.tandemsource.pumps import (
 from tconnectsync.sources.tandemsource.rates import TELLING
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
-from tconnectsync.sources.tandemsource.settings import pump_settings
+from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.status import BATTERY
 
 DAY = timedelta(days=1)
@@ -323,15 +323,27 @@ class TandemSourceSteps:
 
     def _read_profiles(self) -> str:
         if self._is_guardian and not self._pump.settings:
-            raise NotTriedError("Tandem Source does not show the pump's settings to a guardian.")
-        profiles = pump_settings(self._pump.settings).profiles
+            raise NotTriedError(NOT_FOR_GUARDIANS)
+        settings = pump_settings(self._pump.settings)
+        profiles = settings.profiles
+        broken = "".join(
+            f" “{each.name or each.place + 1}” cannot be used: {each.why}."
+            for each in settings.broken
+        )
+        if any(each.active for each in settings.broken):
+            raise TconnectsyncError(
+                "The profile that the pump follows cannot be shown; this matters only to PROFILES."
+                f"{broken} Look at it on the pump and on Tandem's site: if all is right there, a "
+                "newer tconnectsync is needed."
+            )
         if not any(profile.active for profile in profiles):
             raise TconnectsyncError(
                 f"{_number(len(profiles), 'profile')}, but which one is in use is not told. "
                 "Switch on a profile of the pump and upload it; this matters only to PROFILES."
             )
         segments = sum(len(profile.segments) for profile in profiles)
-        return f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
+        told = f"{_number(len(profiles), 'profile')} with {_number(segments, 'segment')} in all."
+        return f"{told}{broken}"
 
 
 def _entries(dated: Iterable[Dated]) -> list[Entry]:

@@ -374,6 +374,7 @@ def _announce(wanted: TimeRange, options: argparse.Namespace, cycle: Cycle) -> N
 def _settings(options: argparse.Namespace) -> Settings:
     from tconnectsync import config
     from tconnectsync.redact import Redactor
+    from tconnectsync.sync.assemble import at_address_in_use
     from tconnectsync.util.cli import enable_logging
 
     environment, files = _given(options)
@@ -384,7 +385,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, Redactor(settings.secrets))
     for notice in config.notices(environment, files):
         log.warning(notice)
-    return settings
+    return at_address_in_use(settings, patient=options.auto_update)
 
 
 def _given(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:

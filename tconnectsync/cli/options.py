@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from tconnectsync import __version__
-from tconnectsync.config import TCONNECT
+from tconnectsync.config import TANDEM_SOURCE, TCONNECT
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
@@ -27,6 +27,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         UsageError: an option is unknown, unreadable or does not go with another.
     """
     options = _parser().parse_args(arguments)
+    if options.tandem_source:
+        if options.source not in (None, TANDEM_SOURCE):
+            raise UsageError(f"--tandem-source cannot be combined with --source {options.source}.")
+        options.source = TANDEM_SOURCE
     options.features = [name for group in options.features for name in group.split(",") if name]
     _check_features(options.features)
     _check_dates(options)
@@ -109,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--pretend", action="store_true", help="show what would be written, write nothing")
     add("--source", help="the cloud to sync from: tandem-source (default) or tconnect")
+    # What older versions had before there was a choice; it goes on working.
+    add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
     add("--region", help="where your account is: US (default) or EU")
     add("--import-log", metavar="FILE", help="sync a saved pump log instead of asking a cloud")
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")

@@ -42,6 +42,7 @@ __all__ = [
     "read",
     "read_env_files",
     "readable",
+    "secrets",
 ]
 
 NEAR = tuple(
@@ -62,7 +63,7 @@ class Settings:
 
     tconnect_email: str = field(repr=False)
     tconnect_password: str = field(repr=False)
-    ns_url: str
+    ns_url: str = field(repr=False)
     ns_secret: str = field(repr=False)
     timezone_name: ZoneInfo
     tconnect_source: str
@@ -100,11 +101,20 @@ class Settings:
     @property
     def secrets(self) -> dict[str, str]:
         """What must not be shown, by the variable's name."""
-        return {
-            variable.name: getattr(self, variable.field)
-            for variable in VARIABLES
-            if variable.secret
-        }
+        return secrets(vars(self))
+
+
+def secrets(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what must not be shown of settings by field name, by the variable's name.
+
+    An address is no secret unless it holds a user and password.
+    """
+    return {
+        variable.name: values[variable.field]
+        for variable in VARIABLES
+        if variable.field in values
+        and (variable.secret or (variable.name == "NS_URL" and "@" in values["ns_url"]))
+    }
 
 
 def env_files(home: Path, working_directory: Path) -> tuple[Path, Path]:
@@ -186,6 +196,11 @@ def notices(environment: Mapping[str, str], from_file: Mapping[str, str]) -> lis
         given = _given(variable, environment, from_file)
         if given and given[0] != variable.name:
             sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
+        if given and variable.name == "NS_URL" and "#" in given[1]:
+            sentences.append(
+                "What follows # in NS_URL is only for a browser and is left out. Write NS_URL "
+                "without it."
+            )
     for name, reason in RETIRED.items():
         if name in environment or name in from_file:
             sentences.append(f"{name} has no effect any more: {reason}.")

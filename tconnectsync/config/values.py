@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
+"""What can be the name or number of a computer."""
 LONGEST_YOUTH = 60
 """Minutes; nobody wants to see insulin later than that."""
 
@@ -86,18 +88,41 @@ def serial(value: str) -> str:
 
 def address(value: str) -> str:
     """Read a web address; it may have a path."""
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        parts = urlsplit("")  # The text of this error repeats what may be a password.
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("write a whole address, for example https://my-site.example.com")
+    parts = _web_address(value)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(
             "write the address alone, without name, password or anything after a question mark "
             "(a token belongs into NS_SECRET)"
         )
     return value
+
+
+def site(value: str) -> str:
+    """Read the address of a Nightscout site; it may have a path, and a user and password.
+
+    What only a browser needs, after ``#``, is left out.
+    """
+    parts = _web_address(value)
+    behind = value.partition(parts.netloc)[2]
+    is_cut_login = ":" in parts.netloc and "@" in behind.removeprefix("/@")
+    if parts.query or is_cut_login:
+        raise ValueError(
+            "write the address alone, without anything after a question mark (a token belongs into "
+            "NS_SECRET), and / ? # @ in a user or password as %2F %3F %23 %40"
+        )
+    return value.partition("#")[0]
+
+
+def _web_address(value: str) -> SplitResult:
+    """Take a web address to pieces; the text of an error must not repeat what may be a password."""
+    try:
+        parts = urlsplit(value)
+        host, _ = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError:
+        host = ""
+    if not _HOST.fullmatch(host) or parts.scheme not in ("http", "https"):
+        raise ValueError("write a whole address, for example https://my-site.example.com")
+    return parts
 
 
 def optional(parse: Callable[[str], str]) -> Callable[[str], str]:

@@ -18,6 +18,7 @@ from tconnectsync.config.values import (
     pause,
     region,
     serial,
+    site,
     switch,
     text,
     zone,
@@ -72,8 +73,9 @@ VARIABLES = (
     ),
     Variable(
         "NS_URL",
-        "The address of your Nightscout site; it may have a path.",
-        parse=address,
+        "The address of your Nightscout site; it may have a path, and for a proxy in front of it "
+        "a user and password (https://user:password@my-site.example.com).",
+        parse=site,
         placeholder="https://yournightscouturl/",
         group=REQUIRED,
     ),

@@ -70,11 +70,36 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenProfile:
+    """A profile of which the cloud tells something that cannot be, so that none of it is used."""
+
+    name: str
+    """Empty if it has none that can be shown."""
+    why: str
+    """What is wrong with it; the end of a sentence."""
+    active: bool
+    """Whether the pump followed this profile when it last uploaded."""
+    place: int
+    """Its place among all profiles of the pump, from 0 on."""
+
+
+@dataclass(frozen=True, slots=True)
 class PumpSettings:
     """What one pump is set to; an alert that is off keeps its default."""
 
     profiles: tuple[Profile, ...]
+    """Those that are understood, in the pump's order."""
     low_alert: float = 70.0
     """Glucose below which the pump warns, mg/dL."""
     high_alert: float = 180.0
     """Glucose above which the pump warns, mg/dL."""
+    broken: tuple[BrokenProfile, ...] = ()
+    """The other profiles, in the pump's order."""
+
+    @property
+    def in_order(self) -> list[Profile | BrokenProfile]:
+        """All profiles as the pump lists them."""
+        found: list[Profile | BrokenProfile] = [*self.profiles]
+        for profile in self.broken:
+            found.insert(profile.place, profile)
+        return found

@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 import requests
 
-from tconnectsync.errors import NightscoutError, NightscoutLoginError
+from tconnectsync.errors import NightscoutAddressError, NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.entries import TYPES, entry_time
 from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant, utc_text
+from tconnectsync.nightscout.site import Site
 from tconnectsync.nightscout.stored import stored_treatments
 
 PAGE = 1000
@@ -67,22 +68,41 @@ def open_nightscout(
         read_timeout=TIMEOUT,
         verify=not values["ns_skip_tls_verify"],
         writing=writing,
+        given_in="NS_URL",
     )
     return NightscoutApi(values["ns_url"], values["ns_secret"], http)
+
+
+def address_in_use(values: Mapping[str, Any]) -> str:
+    """Return NS_URL without what belongs to a page of the site; asks only where that may be.
+
+    Files about a site bear its address, so it has to be known before any is opened.
+
+    Raises:
+        NightscoutError: what answers is not Nightscout.
+        NetworkError: Nightscout could not be reached.
+    """
+    nightscout = open_nightscout(values)
+    nightscout.find_site()
+    return nightscout.site.url
 
 
 class NightscoutApi:
     """Reads and writes the treatments and other documents of one Nightscout site.
 
-    ``url`` is the site's address; it may have a path. ``secret`` is the API secret or an access
-    token: Nightscout takes the SHA-1 of either in the same header.
+    ``url`` is the site's address; it may have a path, and the login of a proxy. ``secret`` is the
+    API secret or an access token: Nightscout takes the SHA-1 of either in the same header.
     """
 
     def __init__(self, url: str, secret: str, http: HttpClient) -> None:
-        self._base = f"{url.rstrip('/')}/api/v1/"
-        self._http = http
+        self.site = Site(url, secret, http)
+        """Where it answers."""
         hashed = hashlib.sha1(secret.encode(), usedforsecurity=False).hexdigest()
         self._headers = {"api-secret": hashed, "Accept": "application/json"}
+
+    def find_site(self) -> None:
+        """Find out where the site is if its address may be that of a page. Raises as `status`."""
+        self.site.find(self._headers)
 
     def treatments(self, start: datetime, end: datetime) -> list[Document]:
         """Return all treatments from ``start`` to ``end`` (both included), whoever wrote them.
@@ -215,7 +235,7 @@ class NightscoutApi:
         """
         status = _parsed(self._request("GET", "status.json"))
         if not isinstance(status, dict):
-            raise NightscoutError(
+            raise NightscoutAddressError(
                 "What answers at NS_URL is not Nightscout. Set it to the address that your browser "
                 "shows when you open the site."
             )
@@ -235,13 +255,6 @@ class NightscoutApi:
         Raises as :meth:`create`.
         """
         self._write("POST", "treatments", "[]")
-
-    def shows_mmol(self) -> bool:
-        """Tell whether the site shows glucose in mmol/L, not mg/dL. Raises as :meth:`status`."""
-        settings = self.status().get("settings")
-        if not isinstance(settings, dict):
-            raise NightscoutError("Nightscout does not say in which units it shows glucose.")
-        return str(settings.get("units")).lower().startswith("mmol")
 
     def profile(self) -> Document | None:
         """Return the profile record in force, ``None`` if there is none.
@@ -329,15 +342,10 @@ class NightscoutApi:
     def _request(
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> requests.Response:
-        answer = self._http.request(
-            method,
-            self._base + path,
-            headers={**self._headers, **(headers or {})},
-            allow_redirects=False,
-            **options,
-        )
+        answer = self.site.request(method, path, {**self._headers, **(headers or {})}, **options)
         if answer.status_code not in (200, 201, 204):
-            raise _refusal(answer, method, path.split("/")[0])
+            words = self.site.words(answer)
+            raise _refusal(answer, method, path.split("/")[0], words)
         return answer
 
 
@@ -399,8 +407,13 @@ def _parsed(answer: requests.Response) -> Any:
         return None
 
 
-def _refusal(answer: requests.Response, method: str, collection: str) -> NightscoutError:
-    """Say what an answer that is no success means and what to do about it."""
+def _refusal(
+    answer: requests.Response, method: str, collection: str, words: str
+) -> NightscoutError:
+    """Say what an answer of Nightscout that is no success means and what to do about it.
+
+    ``words`` is what it says itself, as a sentence that follows others.
+    """
     status = answer.status_code
     if status == 401:
         wanted = NAMES.get(collection, collection)
@@ -412,7 +425,7 @@ def _refusal(answer: requests.Response, method: str, collection: str) -> Nightsc
             status,
         )
     if status in (301, 302, 303, 307, 308):
-        return NightscoutError(
+        return NightscoutAddressError(
             "Nightscout sends us to another address. Set NS_URL to the address that your browser "
             "shows when you open the site (https instead of http, usually).",
             status,
@@ -429,4 +442,4 @@ def _refusal(answer: requests.Response, method: str, collection: str) -> Nightsc
             status,
         )
     trouble = "is in trouble; the next run tries again" if status >= 500 else "refused a request"
-    return NightscoutError(f"Nightscout {trouble}.", status)
+    return NightscoutError(f"Nightscout {trouble}.{words}", status)

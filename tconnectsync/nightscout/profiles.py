@@ -1,18 +1,27 @@
 """From the pump's profiles to a Nightscout profile record, compared by value.
 
-Contract tconnect-processing §11, nightscout-api §1.5 and §4.6. Profiles that only Nightscout knows,
-and fields that we do not know, stay as they are. What a pump has not set, it tells as 0; Nightscout
-divides by some of that, and takes for unset only what is not there.
+Contract tconnect-processing §11, nightscout-api §1.5, §4.6 and §7.5. Profiles that only Nightscout
+knows, and fields that we do not know, stay as they are. What a pump has not set, it tells as 0;
+Nightscout divides by some of that, and takes for unset only what is not there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
+from html import unescape
 from typing import Any
 
-from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
+from tconnectsync.domain.profiles import (
+    MGDL_PER_MMOL,
+    BrokenProfile,
+    Profile,
+    PumpSettings,
+    Segment,
+)
+from tconnectsync.errors import NightscoutError
+from tconnectsync.nightscout.keys import is_kept, renamed, safe_key, safe_keys, with_safe_keys
 from tconnectsync.nightscout.marks import Document, utc_text
 
 FROM_THE_BEGINNING = "1970-01-01T00:00:00.000Z"
@@ -27,7 +36,7 @@ class ProfileStyle:
 
     ``timezone`` is the pump's zone; ``mmol`` says that the site shows mmol/L; ``targets`` is
     ``segments`` or ``alerts``; ``carbs_hr`` (g/h) and ``delay`` (minutes) are what the pump does
-    not know.
+    not know; ``any_key`` says that the site can store any name as a key.
     """
 
     timezone: str
@@ -35,6 +44,19 @@ class ProfileStyle:
     targets: str
     carbs_hr: str
     delay: str
+    any_key: bool = False
+
+
+def shows_mmol(site: Mapping[str, Any]) -> bool:
+    """Tell whether a site of this status shows glucose in mmol/L, not mg/dL.
+
+    Raises:
+        NightscoutError: it does not say.
+    """
+    settings = site.get("settings")
+    if not isinstance(settings, dict):
+        raise NightscoutError("Nightscout does not say in which units it shows glucose.")
+    return str(settings.get("units")).lower().startswith("mmol")
 
 
 def revised_record(
@@ -43,26 +65,96 @@ def revised_record(
     """Return the profile record that shows the pump's profiles, ``None`` if ``current`` does.
 
     ``current`` is the site's newest record, ``None`` when it has none. The times of a new record
-    are not set; see :func:`stamped`.
+    are not set; see :func:`stamped`. Where the profile in use cannot be shown, the one that the
+    record names stays, and a site without a record gets none.
 
     Raises:
         ValueError: the pump does not say which of its profiles is active.
     """
-    active = [profile.name for profile in settings.profiles if profile.active]
-    if len(active) != 1:
+    keys = keys_of(settings, style)
+    active = [key for key, profile in keys.items() if profile.active]
+    if len(active) + sum(profile.active for profile in left_out(settings, style)) != 1:
         raise ValueError("the pump does not say which profile is active")
-    record = dict(current or {"units": _units(style)})
+    record = with_our_names_safe(current, settings, style) or {"units": _units(style)}
+    default = active[0] if active else record.get("defaultProfile")
+    if not default:
+        return None
     stored = record.get("store")
     store = dict(stored) if isinstance(stored, dict) else {}
-    for profile in settings.profiles:
+    for key, profile in keys.items():
         entry = _entry(profile, settings, style)
-        known = store.get(profile.name)
+        there = _as_stored(key, store, keys)
+        known = store.get(there)
         if not isinstance(known, dict):
-            store[profile.name] = entry
+            store[there] = entry
         elif not _shows(known, entry):
-            store[profile.name] = {**_without_unset(known), **entry}
-    changed = store != stored or record.get("defaultProfile") != active[0]
-    return {**record, "store": store, "defaultProfile": active[0]} if changed else None
+            store[there] = {**_without_unset(known), **entry}
+    if active and unescape(str(record.get("defaultProfile"))) != default:
+        record["defaultProfile"] = _as_stored(default, store, keys)
+    record["store"] = store
+    return record if record != current else None
+
+
+def keys_of(settings: PumpSettings, style: ProfileStyle) -> dict[str, Profile]:
+    """Return the profiles that can be shown by the names that they have in Nightscout."""
+    pump = settings.in_order
+    keys = safe_keys(profile.name for profile in pump)
+    return {
+        key: profile
+        for key, profile in zip(keys, pump, strict=True)
+        if isinstance(profile, Profile) and is_kept(key, any_key=style.any_key)
+    }
+
+
+def left_out(settings: PumpSettings, style: ProfileStyle) -> list[BrokenProfile]:
+    """Return the profiles that cannot be shown: broken ones, and those of impossible names."""
+    shown = set(map(id, keys_of(settings, style).values()))
+    why = "Nightscout does not keep a profile of this name: give it another one on the pump"
+    return [
+        profile
+        if isinstance(profile, BrokenProfile)
+        else BrokenProfile(profile.name, why, profile.active, place)
+        for place, profile in enumerate(settings.in_order)
+        if id(profile) not in shown
+    ]
+
+
+def with_our_names_safe(
+    current: Mapping[str, Any] | None, settings: PumpSettings, style: ProfileStyle
+) -> Document:
+    """Return a record in which the pump's profiles no longer stand under unsafe names.
+
+    Older versions wrote them so. The profile of the record that is in force stays in force; a site
+    that has changed its name on the way in shows none, and gets the one that the pump follows.
+    """
+    record = dict(current or {})
+    stored, default = record.get("store"), record.get("defaultProfile")
+    if not isinstance(stored, dict):
+        return record
+    safe = {profile.name: key for key, profile in keys_of(settings, style).items()}
+    old = {name: key for name, key in safe.items() if safe_key(name) != name and name in stored}
+    if not old:
+        return record
+    kept = {name: entry for name, entry in stored.items() if name not in old}
+    record["store"] = {old[name]: stored[name] for name in old} | kept
+    if default in old:
+        record["defaultProfile"] = old[default]
+    elif default not in stored:
+        for key, profile in keys_of(settings, style).items():
+            if profile.active:
+                record["defaultProfile"] = key
+    return record
+
+
+def sendable(record: Mapping[str, Any], style: ProfileStyle) -> Document:
+    """Return a record that the site can store: an old one ends at keys that others have chosen."""
+    if style.any_key:
+        return dict(record)
+    safe: Document = with_safe_keys(record)
+    store, default = record.get("store"), record.get("defaultProfile")
+    if isinstance(store, dict) and isinstance(default, str):
+        safe["defaultProfile"] = renamed(store).get(default, default)
+    return safe
 
 
 def stamped(record: Mapping[str, Any], now: datetime) -> Document:
@@ -87,6 +179,13 @@ def _shows(known: Mapping[str, Any], entry: Document) -> bool:
     return not is_left_over and all(same(value, known.get(name)) for name, value in entry.items())
 
 
+def _as_stored(key: str, store: Mapping[str, Any], keys: Container[str]) -> str:
+    """Return the name under which a site keeps a profile: it may have escaped letters of it."""
+    if key in store:
+        return key
+    return next((name for name in store if unescape(name) == key and name not in keys), key)
+
+
 def _without_unset(known: Mapping[str, Any]) -> Document:
     return {name: value for name, value in known.items() if name not in MAY_BE_UNSET}
 
@@ -97,7 +196,8 @@ def _canonical(value: object) -> object:
     try:
         return f"{float(value):.6f}"
     except (OverflowError, ValueError):
-        return value
+        # Sites escape texts on their way in (contract nightscout-api §7.7).
+        return unescape(value) if isinstance(value, str) else value
 
 
 def _units(style: ProfileStyle) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
-from tconnectsync.nightscout.profiles import ProfileStyle
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.nightscout.api import NightscoutApi, address_in_use, open_nightscout
+from tconnectsync.nightscout.keys import takes_any_key
+from tconnectsync.nightscout.profiles import ProfileStyle, shows_mmol
 from tconnectsync.sources import Source, open_source
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.devicestatus import sync_device_status
@@ -57,15 +60,36 @@ def assemble(
     )
 
 
+def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
+    """Return settings in which NS_URL is the site's own address, not that of one of its pages.
+
+    Args:
+        settings: as they were given.
+        patient: whether they are left as they are while the site cannot be asked.
+
+    Raises:
+        NightscoutError: what answers is not Nightscout.
+        NetworkError: Nightscout could not be reached.
+    """
+    try:
+        return replace(settings, ns_url=address_in_use(vars(settings)))
+    except TconnectsyncError:
+        if patient:
+            return settings
+        raise
+
+
 def _profiles(
     settings: Settings, source: Source, nightscout: NightscoutApi, pretend: bool
 ) -> list[str]:
+    site = nightscout.status()
     style = ProfileStyle(
         timezone=settings.timezone_name.key,
-        mmol=nightscout.shows_mmol(),
+        mmol=shows_mmol(site),
         targets=settings.nightscout_profile_targets,
         carbs_hr=settings.nightscout_profile_carbs_hr_value,
         delay=settings.nightscout_profile_delay_value,
+        any_key=takes_any_key(site.get("version")),
     )
     return sync_profiles(
         source.pump_settings(),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.demo.person import live
+from tconnectsync.nightscout.keys import safe_key
 from tests.support.command import cloud, computer, days
 from tests.support.real_nightscout import NightscoutSite
 
@@ -47,10 +48,36 @@ def test_profiles_arrive_change_and_are_left_alone(
         third = home.run(*run, **setting)
         assert third.code == 0, third.errors
         assert len(records(nightscout)) == len(stored) + further
-        active = next(profile.name for profile in switched if profile.active)
+        active = safe_key(next(profile.name for profile in switched if profile.active))
         current = nightscout.request("GET", "profile/current").json()
         assert current["defaultProfile"] == active
         assert before <= len(stored)
+
+
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_odd_names_of_profiles_leave_an_old_nightscout_alive(
+    nightscout: NightscoutSite, tmp_path: Path, mode: str
+) -> None:
+    run = (*RANGE, "--features", "PROFILES")
+    setting = {"NIGHTSCOUT_PROFILE_UPLOAD_MODE": mode}
+    with cloud(live(FIRST, 1)) as tconnect:
+        home = computer(tmp_path, tconnect, nightscout.url, nightscout.secret)
+        pages = tconnect.account_pages
+        plain = pages.settings.profiles[0]
+        names = ("A.B", "$Gym", "a<b", "A．B")
+        for active in names:
+            profiles = tuple(replace(plain, name=name, active=name == active) for name in names)
+            settings = replace(pages.settings, profiles=profiles)
+            tconnect.account_pages = replace(pages, settings=settings)
+            first = home.run(*run, **setting)
+            assert first.code == 0, first.errors
+            assert "Profile record" in first.output
+            current = nightscout.request("GET", "profile/current").json()
+            assert {"A．B", "＄Gym", "a‹b", "A．B (2)"} <= set(current["store"])
+            assert current["store"][current["defaultProfile"]]["basal"]
+            stored = records(nightscout)
+            assert "Profile record" not in home.run(*run, **setting).output
+            assert records(nightscout) == stored
 
 
 def test_the_newest_insulin_on_board_is_the_one_record(

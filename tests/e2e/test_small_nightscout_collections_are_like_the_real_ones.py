@@ -472,6 +472,32 @@ def test_profiles_are_added_and_the_one_that_begins_last_is_the_current_one(site
         site.request("POST", "profile.json", json=[])
 
 
+def test_a_profile_of_the_name_proto_is_lost(site: Site) -> None:
+    body = '{"defaultProfile": "A", "store": {"A": {}, "__proto__": {}}, "startDate": "2024"}'
+    headers = {**site._headers, "Content-Type": "application/json"}
+    url = f"{site._url}/profile.json"
+    requests.post(url, data=body, headers=headers, timeout=30).raise_for_status()
+    assert site.ask("GET", "profile/current")["store"] == {"A": {}}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{"store": {"A.B": {}}}, {"store": {"$A": {}}}, {"store": {"A": {"b": [{"c.d": 1}]}}}],
+    ids=["dot", "dollar", "deep"],
+)
+def test_a_key_that_the_database_refuses_ends_the_process_but_only_when_added(
+    site: Site, record: Document
+) -> None:
+    record = {**record, "startDate": "2024"}
+    [stored] = site.ask("POST", "profile.json", json={"startDate": "2024"})
+    site.ask("PUT", "profile.json", json={**stored, **record})
+    assert site.ask("GET", "profile/current")["store"] == record["store"]
+    with pytest.raises(requests.ConnectionError):
+        site.request("POST", "profile.json", json=record)
+    with pytest.raises(requests.ConnectionError):
+        site.request("GET", "profile/current")
+
+
 # Status
 
 

@@ -96,7 +96,7 @@ def _tandem(
 
 
 def _nightscout(values: dict[str, Any], sleep: Callable[[float], None]) -> NightscoutApi:
-    http = HttpClient("Nightscout", sleep=sleep)
+    http = HttpClient("Nightscout", sleep=sleep, given_in="NS_URL")
     return NightscoutApi(values["ns_url"], values["ns_secret"], http)
 
 

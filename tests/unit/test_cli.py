@@ -70,6 +70,14 @@ def test_wrong_use_is_answered_with_a_sentence(arguments: list[str], sentence: s
     assert "\n" not in str(caught.value)
 
 
+def test_the_flag_of_older_versions_for_tandem_source_still_works() -> None:
+    assert parse(["--tandem-source"]).source == "tandem-source"
+    assert parse(["--tandem-source", "--source", "tandem-source"]).source == "tandem-source"
+    assert parse(["--tandem-source", "--check-login"]).check_login
+    with pytest.raises(UsageError, match="cannot be combined with --source tconnect"):
+        parse(["--tandem-source", "--source", "tconnect"])
+
+
 def failure(first: tuple[int, int], last: tuple[int, int], *features: str) -> Failure:
     start = NEW_YORK.midnight(date(2024, *first))
     end = NEW_YORK.midnight(date(2024, *last))

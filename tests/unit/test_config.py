@@ -83,7 +83,16 @@ def test_the_region_may_be_written_small() -> None:
         ("PUMP_SERIAL_NUMBER", "12ab", "digits"),
         ("NS_URL", "my-site.example.org", "whole address"),
         ("NS_URL", "https://ns.example.org/?token=abc", "NS_SECRET"),
-        ("NS_URL", "https://user:pw@ns.example.org/", "without name"),
+        ("NS_URL", "https://user:12#3@ns.example.org/", "as %2F %3F %23 %40"),
+        ("NS_URL", "https://user:12/3@ns.example.org/", "as %2F %3F %23 %40"),
+        ("NS_URL", "https://user:12?3@ns.example.org/", "as %2F %3F %23 %40"),
+        ("NS_URL", "https://user:p#w@ns.example.org/", "whole address"),
+        ("NS_URL", "https://ns.example.org:abc/", "whole address"),
+        ("NS_URL", "https://ns.example.org:99999/", "whole address"),
+        ("NS_URL", "https://my site.example.org/", "whole address"),
+        ("NS_URL", "https://a..example.org/", "whole address"),
+        ("NS_URL", "ftp://ns.example.org/", "whole address"),
+        ("TANDEM_SOURCE_URL", "https://user:pw@source.example.org", "without name"),
         ("TIMEZONE_NAME", "New York", "America/New_York"),
         ("TIMEZONE_NAME", "../../etc/passwd", "America/New_York"),
         ("SYNC_GAPS", "maybe", "true or false"),
@@ -101,6 +110,38 @@ def test_a_wrong_value_is_answered_with_what_to_write_instead(
     (problem,) = problems(**{name: value})
     assert problem.startswith(f"{name} is not usable")
     assert advice in problem
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://localhost:1337",
+        "https://[::1]:1337/",
+        "https://192.168.1.5/ns",
+        "https://käse.example.org",
+        "https://my_site.example.org/api/v1/",
+        "https://user:p%40ss@ns.example.org/x",
+        "https://ns.example.org:8080/@anna",
+        "HTTPS://NS.EXAMPLE.ORG",
+    ],
+)
+def test_what_can_be_the_address_of_a_site_is_taken(address: str) -> None:
+    assert load({**COMPLETE, "NS_URL": address}, {}).ns_url == address
+
+
+@pytest.mark.parametrize("end", ["#", "#/", "#something", "/#", "/path/#x"])
+def test_what_only_a_browser_needs_of_an_address_is_left_out_and_mentioned(end: str) -> None:
+    given = {**COMPLETE, "NS_URL": f"https://ns.example.org{end}"}
+    assert load(given, {}).ns_url == f"https://ns.example.org{end.partition('#')[0]}"
+    (notice,) = notices(given, {})
+    assert "What follows # in NS_URL" in notice
+
+
+def test_a_login_in_the_address_of_the_site_is_a_secret() -> None:
+    settings = load({**COMPLETE, "NS_URL": "https://robin:s%40cret-word@ns.example.org"}, {})
+    assert "s%40cret-word" not in repr(settings)
+    assert settings.secrets["NS_URL"] == settings.ns_url
+    assert "NS_URL" not in load(COMPLETE, {}).secrets
 
 
 def test_problems_do_not_repeat_secrets() -> None:

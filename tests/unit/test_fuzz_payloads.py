@@ -135,9 +135,11 @@ def test_each_number_of_a_page_may_be_any(page: str, word: str) -> None:
         text = payloads[page][: number.start()] + word + payloads[page][number.end() :]
         source = tconnect_source({**payloads, page: text})
         with suppress(TconnectsyncError):
-            record = revised_record(None, source.pump_settings(), STYLE)
-            assert record
-            require_plausible(record)
+            settings = source.pump_settings()
+            record = revised_record(None, settings, STYLE)
+            # Where the profile in use is broken, no other may take its place.
+            assert bool(record) is any(profile.active for profile in settings.profiles)
+            require_plausible(record or {})
 
 
 @pytest.mark.parametrize("word", ["1e400", "-5", "1000", "x" * 500, ""])

@@ -142,8 +142,13 @@ def test_one_lock_serves_many_times(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    [f"{URL}/", URL.replace("https", "http"), URL.replace("my-site", "My-Site")],
-    ids=["slash", "http", "capitals"],
+    [
+        f"{URL}/",
+        URL.replace("https", "http"),
+        URL.replace("my-site", "My-Site"),
+        URL.replace("://", "://robin:secret@"),
+    ],
+    ids=["slash", "http", "capitals", "login"],
 )
 def test_a_site_is_the_same_however_its_address_is_written(folder: Path, url: str) -> None:
     with site_lock(folder).held(0):

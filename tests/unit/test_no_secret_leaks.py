@@ -5,18 +5,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
-import ipaddress
 import pkgutil
 import re
-import ssl
 import subprocess
 import sys
-import threading
 import warnings
+from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +25,8 @@ from tconnectsync.demo.server import LoopbackServer, Request, Response
 from tconnectsync.errors import ConfigError, LoginError, TconnectsyncError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import open_nightscout
+from tconnectsync.redact import Redactor
+from tests.support.tls import new_certificate, over_tls
 
 PACKAGE = Path(tconnectsync.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "demo" not in path.parts)
@@ -85,23 +83,50 @@ def test_a_login_page_that_repeats_the_credentials_does_not_get_them_into_an_err
     assert not [told for told in (EMAIL, PASSWORD) if told in str(refused.value)]
 
 
+LOGINS = [
+    "https://robin:correct-horse@example.org",
+    "https://:correct-horse@example.org",
+    "https://correct-horse@example.org",
+]
+NO_ADDRESS = [
+    "https://correct-horse℀@example.org",
+    "https://[correct-horse]/",
+    "https://example.org/?token=correct-horse",
+]
+
+
 @pytest.mark.parametrize(
-    "address",
-    [
-        "https://robin:correct-horse@example.org",
-        "https://:correct-horse@example.org",
-        "https://correct-horse@example.org",
-        "https://correct-horse℀@example.org",
-        "https://[correct-horse]/",
-        "https://example.org/?token=correct-horse",
-    ],
+    ("variable", "address"),
+    [("NS_URL", each) for each in NO_ADDRESS]
+    + [("TANDEM_SOURCE_URL", each) for each in LOGINS + NO_ADDRESS],
 )
-def test_an_address_with_a_secret_in_it_is_refused_without_repeating_it(address: str) -> None:
+def test_an_address_with_a_secret_in_it_is_refused_without_repeating_it(
+    variable: str, address: str
+) -> None:
     with pytest.raises(ConfigError) as refused:
-        config.load({"NS_URL": address}, {})
-    (problem,) = [text for text in refused.value.problems if "NS_URL" in text]
+        config.load({variable: address}, {})
+    (problem,) = [text for text in refused.value.problems if variable in text]
     assert "not usable" in problem
     assert "correct-horse" not in problem
+
+
+@pytest.mark.parametrize("address", LOGINS)
+def test_the_login_of_a_proxy_in_front_of_nightscout_is_hidden_in_all_its_forms(
+    address: str,
+) -> None:
+    values, _ = config.readable({"NS_URL": address}, {})
+    redact = Redactor(config.secrets(values))
+    user, password = "robin", "correct-horse"
+    sent = b64encode(f"{user}:{password}".encode()).decode()
+    for text in (address, "correct-horse", f"Authorization: Basic {sent}", f"{address}/api/v1/"):
+        assert "correct-horse" not in redact(text)
+        assert sent[12:24] not in redact(text)
+    assert redact("Nightscout is in trouble") == "Nightscout is in trouble"
+
+
+def test_a_login_named_after_us_does_not_hide_our_own_words() -> None:
+    redact = Redactor({"NS_URL": "https://nightscout:correct-horse@example.org"})
+    assert redact("Nightscout: correct-horse") == "Nightscout: [NS_URL]"
 
 
 # Other libraries
@@ -189,64 +214,7 @@ def test_only_nightscouts_client_can_be_told_not_to_verify_and_only_by_the_setti
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with a certificate for 127.0.0.1 that nobody has signed, and its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    file.write_bytes(signed.public_bytes(pem) + secret)
-    return file
-
-
-@contextmanager
-def over_tls(certificate: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serve an empty site over TLS; give its address and the paths asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Stay silent."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Keep quiet: that handshakes fail is what is tried here."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"https://127.0.0.1:{server.server_address[1]}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    return new_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def nightscout_settings(url: str, *, skip: bool) -> dict[str, Any]:

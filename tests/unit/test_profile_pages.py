@@ -187,9 +187,26 @@ def test_a_day_with_gaps_or_overlaps_is_refused(rows: tuple[tuple[str, ...], ...
         profile(MIDNIGHT, end=DURATION.replace("5:30", "24:01")),
     ],
 )
-def test_a_profile_without_name_or_duration_is_refused(broken: str) -> None:
+def test_a_profile_without_name_or_duration_is_left_out_alone(broken: str) -> None:
     with pytest.raises(ApiError, match="lacks its name or duration"):
-        read_settings(sheet(profile(MIDNIGHT), broken))
+        read_settings(sheet(broken))
+    whole = read_settings(sheet(profile(MIDNIGHT)))
+    for place, told in enumerate(([broken, profile(MIDNIGHT)], [profile(MIDNIGHT), broken])):
+        found = read_settings(sheet(*told))
+        assert found.profiles == whole.profiles
+        (missing,) = found.broken
+        assert (missing.name, missing.active, missing.place) in (
+            ("A", False, place),
+            ("", False, place),
+        )
+        assert "lacks its name or duration" in missing.why
+
+
+def test_a_broken_profile_in_use_is_told_so_and_no_other_takes_its_place() -> None:
+    active = profile(NOON, title="B").replace("<td></td>", "<td>Active at the time of upload")
+    found = read_settings(sheet(active, profile(MIDNIGHT)))
+    assert [(each.name, each.active) for each in found.profiles] == [("A", False)]
+    assert [(each.name, each.active) for each in found.broken] == [("B", True)]
 
 
 @pytest.mark.parametrize(

@@ -136,11 +136,25 @@ def test_a_profile_in_use_must_not_begin_blank() -> None:
         only_profile(blank(0), segment(720))
 
 
+def require_left_out(broken: Any, why: str, name: str) -> None:
+    """Insist that a broken profile is left out and named, wherever it stands, and no other is."""
+    whole = pump_settings(details(profile()))
+    for place, told in enumerate(([broken, profile()], [profile(), broken])):
+        found = pump_settings(details(*told))
+        assert found.profiles == whole.profiles
+        (missing,) = found.broken
+        assert (missing.name, missing.active, missing.place) == (name, False, place)
+        assert why in missing.why
+        assert found.in_order[place] is missing
+    with pytest.raises(ApiError, match=why):
+        pump_settings(details(broken))
+
+
 @pytest.mark.parametrize("name", ["basalRate", "carbRatio", "isf", "targetBg"])
 @pytest.mark.parametrize("value", [None, "850", -1, True, float("nan"), [850], {}])
-def test_an_amount_that_is_none_spoils_all_profiles(name: str, value: object) -> None:
-    with pytest.raises(ApiError, match="is not a number"):
-        pump_settings(details(profile(), profile(segment(), segment(60, **{name: value}), idp=4)))
+def test_an_amount_that_is_none_spoils_its_profile_alone(name: str, value: object) -> None:
+    spoilt = profile(segment(), segment(60, **{name: value}), idp=4, name="Holiday")
+    require_left_out(spoilt, "is not a number", "Holiday")
 
 
 @pytest.mark.parametrize(
@@ -155,9 +169,9 @@ def test_an_amount_that_is_none_spoils_all_profiles(name: str, value: object) ->
         ("targetBg", 601),
     ],
 )
-def test_an_amount_that_cannot_be_true_spoils_all_profiles(name: str, value: object) -> None:
-    with pytest.raises(ApiError, match="is not a number that can be true"):
-        pump_settings(details(profile(), profile(segment(), segment(60, **{name: value}), idp=4)))
+def test_an_amount_that_cannot_be_true_spoils_its_profile_alone(name: str, value: object) -> None:
+    spoilt = profile(segment(), segment(60, **{name: value}), idp=4, name="Holiday")
+    require_left_out(spoilt, "is not a number that can be true", "Holiday")
 
 
 def test_what_is_not_set_on_the_pump_is_nothing_and_the_rest_is_read() -> None:
@@ -200,10 +214,24 @@ def test_settings_without_a_profile_are_refused(told: Object) -> None:
         pump_settings(told)
 
 
-@pytest.mark.parametrize("broken", [profile(timeDependentSegments=None), None, [], "Work"])
-def test_a_broken_profile_spoils_all_profiles(broken: Any) -> None:
-    with pytest.raises(ApiError, match="cannot be used: a profile has no segments"):
-        pump_settings(details(profile(), broken))
+@pytest.mark.parametrize(
+    "broken", [profile(timeDependentSegments=None, idp=4, name="Holiday"), None, [], "Work"]
+)
+def test_a_broken_profile_does_not_spoil_the_others(broken: Any) -> None:
+    name = "Holiday" if isinstance(broken, dict) else ""
+    require_left_out(broken, "a profile has no segments", name)
+
+
+def test_a_broken_profile_in_use_is_told_so_and_no_other_takes_its_place() -> None:
+    found = pump_settings(details(profile(segment(60)), profile(idp=4, name="Holiday")))
+    assert [(each.name, each.active) for each in found.profiles] == [("Holiday", False)]
+    assert [(each.name, each.active) for each in found.broken] == [("Work", True)]
+
+
+def test_a_guardian_is_told_the_true_reason() -> None:
+    with pytest.raises(ApiError, match="does not show the pump's settings to a guardian"):
+        pump_settings(None, for_guardian=True)
+    assert pump_settings(details(), for_guardian=True) == pump_settings(details())
 
 
 @pytest.mark.parametrize("told", [None, {}, [], "details"])

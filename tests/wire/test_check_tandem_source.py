@@ -21,6 +21,7 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
 from tests.support.checking import (
     CHECK_FIRST_DAY,
     CLOCKS,
@@ -279,9 +280,31 @@ def test_a_guardian_s_account_works_but_for_profiles(bench: TandemBench) -> None
     bench.tandem.guardian = True
     results = bench.check()
     assert not_tried(results) == ["Profiles"]
+    assert results["Profiles"][1] == NOT_FOR_GUARDIANS
     assert {state for state, _ in results.values()} == {State.OK, State.NOT_TRIED}
     assert "When it last uploaded is not known" in results["Account and pumps"][1]
     assert re.search(r"newest data are 1\d minutes old", results[CLOCK][1])
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_a_broken_profile_is_named_and_fails_the_step_only_if_it_is_in_use(
+    bench: TandemBench, in_use: bool
+) -> None:
+    def spoilt(request: Request) -> Response | None:
+        if PUMPER not in request.path:
+            return None
+        payload = json.loads(bench.tandem.carry_out(request).body)
+        told = payload["pumps"][0]["settings"]["details"]["profiles"]
+        for profile in told["profile"]:
+            if (profile["idp"] == told["activeIdp"]) is in_use:
+                profile["timeDependentSegments"][0]["basalRate"] = 99_000
+        return Response(json.dumps(payload).encode())
+
+    bench.tandem.fault = spoilt
+    results = bench.check()
+    state, text = results["Profiles"]
+    assert "cannot be used: a basal rate is not a number that can be true" in text
+    assert state is (State.FAILED if in_use else State.OK)
 
 
 def test_a_guardian_has_to_say_which_of_several_pumps(bench: TandemBench) -> None:

@@ -84,7 +84,7 @@ def run(site: Site, **says: bytes) -> None:
     sync(tandem_source(tandem_payloads()), nightscout=nightscout)
     for ask in (
         nightscout.rights,
-        nightscout.shows_mmol,
+        nightscout.status,
         lambda: nightscout.newest("Combo Bolus"),
         lambda: nightscout.newest("sgv"),
         lambda: nightscout.treatments(NOW - timedelta(days=1), NOW),

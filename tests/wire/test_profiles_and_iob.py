@@ -15,6 +15,7 @@ from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.nightscout.keys import safe_key
 from tconnectsync.nightscout.marks import ENTERED_BY
 from tconnectsync.sync.assemble import assemble
 from tconnectsync.sync.outcome import Outcome
@@ -94,7 +95,7 @@ def test_a_site_without_any_profile_gets_the_pump_s(world: World) -> None:
     outcome = world.sync("PROFILES")
     assert not outcome.failures
     settings = world.tconnect.account_pages.settings
-    assert set(world.record["store"]) == {profile.name for profile in settings.profiles}
+    assert set(world.record["store"]) == {safe_key(profile.name) for profile in settings.profiles}
     assert [p.name for p in settings.profiles if p.active] == [world.record["defaultProfile"]]
     assert outcome.others[0].startswith("Profile record added")
     assert world.record["startDate"] <= datetime.now(UTC).isoformat()

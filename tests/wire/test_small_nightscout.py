@@ -264,9 +264,32 @@ def test_the_newest_kind_makes_posted_text_safe_but_not_put_text() -> None:
         again = post(site, stored)
         request(site, "PUT", TREATMENTS, json=stored | {"notes": "a < b & c"})
 
-    assert (stored["notes"], stored["nested"]) == ("a &lt; b &amp; c", ["x &gt; y", 1])
+    assert (stored["notes"], stored["nested"]) == ("a &lt; b &amp; c", ["x > y", 1])
     assert again == [stored]
     assert [treatment["notes"] for treatment in site.treatments] == ["a < b & c"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("a & b", "a & b"),
+        ("R&D > 5", "R&D > 5"),
+        ("x &amp; y", "x &amp; y"),
+        ("a < b", "a &lt; b"),
+        ("<3 u", "&lt;3 u"),
+        ("5 <- 3", "5 &lt;- 3"),
+        ("& <", "&amp; &lt;"),
+        ("a<b", "a"),
+        ("a<b>c", "a<b>c</b>"),
+        ("a <i>b</i> c", "a <i>b</i> c"),
+        ("<script>x</script>y", "y"),
+    ],
+)
+def test_what_the_newest_kind_makes_of_a_posted_text_is_as_measured(sent: str, stored: str) -> None:
+    with SmallNightscout(SECRET) as site:
+        [document] = post(site, bolus(notes=sent, **{"k<e>y": "1"}))
+    assert document["notes"] == stored
+    assert "k<e>y" in document
 
 
 def test_the_newest_kind_lists_a_hundred_or_with_a_find_a_thousand() -> None:

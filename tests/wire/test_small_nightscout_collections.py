@@ -353,5 +353,9 @@ def test_a_taken_id_of_a_profile_ends_the_oldest_kind_without_an_answer(
 
     with pytest.raises(requests.ConnectionError):
         request(old_site, "POST", "profile.json", json=profile)
+    with pytest.raises(requests.ConnectionError):
+        request(old_site, "GET", "profile.json")
 
+    old_site.reopen()
+    assert old_site.crashes == 1
     assert len(ask(old_site, "GET", "profile.json")) == 1

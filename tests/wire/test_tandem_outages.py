@@ -21,6 +21,7 @@ from tconnectsync.demo.history import (
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Request, Response
 from tconnectsync.nightscout.marks import instant
+from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
 from tests.support.command import days as dates
 from tests.support.lived import DAY, FIRST, Home, Make, boluses_of, check, wall
 
@@ -242,6 +243,19 @@ def test_auto_update_goes_on_syncing_the_account_of_a_guardian(make_home: Make) 
     home.go_to(1.5)
     assert home.auto_update(3).code == 0
     assert home.now - boluses_of(home)[-1] < 8 * HOUR
+
+
+def test_a_guardian_is_told_why_there_are_no_profiles_and_the_rest_is_synced(
+    make_home: Make,
+) -> None:
+    home = make_home("tandem-source", replace(live(FIRST, 2, seed=2), readings=()))
+    home.features = ("BOLUS", "PROFILES")
+    home.tandem.guardian = True  # type: ignore[union-attr]
+    home.go_to(1.5)
+    ran = home.run()
+    assert ran.code == 1
+    assert NOT_FOR_GUARDIANS in ran.errors
+    assert boluses_of(home)
 
 
 def test_auto_update_goes_on_where_the_uploads_of_a_pump_are_told_only_at_times(

@@ -361,20 +361,91 @@ def test_the_firewall_is_recognised_at_every_step_and_never_waited_for(
     [
         {"iss": "https://example.org"},
         {"iss": None},
-        {"aud": "0oa27ho9tpZE9Arjy4h7"},
-        {"aud": ["another"]},
         {"aud": None},
+        {"aud": 5},
+        {"aud": [5]},
+        {"aud": {"a": "b"}},
+        {"aud": "another", "iss": "https://example.org"},
         {"exp": None},
     ],
 )
-def test_a_token_made_by_or_for_somebody_else_is_refused(
+def test_a_token_made_by_somebody_else_or_for_nobody_is_refused(
     bench: Bench, claims: dict[str, Any]
 ) -> None:
     bench.logins.claims = claims
     error = failure(bench)
     assert FORGED in str(error)
-    assert next(iter(claims)) in str(error)
+    assert [*claims][-1] in str(error)
     assert not error.can_retry
+
+
+@pytest.mark.parametrize("audience", ["0oa27ho9tpZE9Arjy4h7", ["another"], ["one", "two"]])
+def test_a_token_for_another_program_of_the_right_service_is_used_with_a_warning(
+    bench: Bench, caplog: pytest.LogCaptureFixture, audience: Any
+) -> None:
+    caplog.set_level(logging.WARNING, "tconnectsync")
+    bench.logins.claims = {"aud": audience}
+    assert log_in(bench).pumper_id == bench.logins.pumper_id
+    assert caplog.text.count("made for another program") == 1
+
+
+def test_a_token_for_another_program_still_has_to_be_signed(bench: Bench) -> None:
+    name = key_set(bench)["keys"][0]["kid"]
+    other = RSAKey.generate_key(2048, {"kid": name}).as_dict(private=False)
+    bench.logins.claims = {"aud": "another"}
+    bench.fail(JWKS, ok({"keys": [other]}))
+    assert FORGED in str(failure(bench))
+
+
+def account_of(bench: Bench, **said: Any) -> list[str]:
+    """Let Tandem Source tell the account of its own pumper; return whose was asked for."""
+    asked: list[str] = []
+
+    def account(request: Request) -> Response | None:
+        if not request.path.startswith(ACCOUNT):
+            return None
+        asked.append(request.path.removeprefix(ACCOUNT))
+        assert request.headers["authorization"].removeprefix("Bearer ") in bench.logins.tokens
+        if asked[-1] != bench.logins.pumper_id:
+            return Response(b"{}", 404)
+        return ok({"id": bench.logins.pumper_id, **said})
+
+    bench.server.fault = account
+    return asked
+
+
+ACCOUNT = "/api/pumpers/pumpers/"
+
+
+@pytest.mark.parametrize("claim", ["tandem_pumper_id", "pumperId", "pumper_id"])
+def test_where_the_proof_names_nobody_the_access_token_may(bench: Bench, claim: str) -> None:
+    bench.logins.claims = {"pumperId": None}
+    bench.logins.access_claims = {claim: bench.logins.pumper_id}
+    asked = account_of(bench)
+    assert log_in(bench).pumper_id == bench.logins.pumper_id
+    assert asked == [bench.logins.pumper_id]
+
+
+def test_another_claim_of_the_proof_may_name_somebody_too(bench: Bench) -> None:
+    bench.logins.claims = {"pumperId": None, "pumper_id": bench.logins.pumper_id}
+    account_of(bench)
+    assert log_in(bench).pumper_id == bench.logins.pumper_id
+
+
+@pytest.mark.parametrize("claim", ["someone-else", "../../x", "", 5, None])
+def test_a_name_that_tandem_source_does_not_confirm_is_nobody_s(bench: Bench, claim: Any) -> None:
+    bench.logins.claims = {"pumperId": None}
+    bench.logins.access_claims = {"tandem_pumper_id": claim, "sub": "x"}
+    asked = account_of(bench)
+    assert "has no pump data of its own" in str(failure(bench))
+    assert asked == ["someone-else"] * (claim == "someone-else")
+
+
+def test_an_account_that_says_another_name_is_no_confirmation(bench: Bench) -> None:
+    bench.logins.claims = {"pumperId": None}
+    bench.logins.access_claims = {"tandem_pumper_id": bench.logins.pumper_id}
+    account_of(bench, id="another")
+    assert "has no pump data of its own" in str(failure(bench))
 
 
 def test_a_token_for_several_programs_may_be_for_us(bench: Bench) -> None:

@@ -1,10 +1,14 @@
-"""Who has logged in to Tandem Source: the id_token, its signature and its claims (contract §2.5).
+"""Who has logged in to Tandem Source: the id_token, its signature and its claims (§2, §2b).
 
 What verifies them is imported at the first login only, because it takes long to load.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import re
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,9 +20,15 @@ from tconnectsync.errors import LoginError
 if TYPE_CHECKING:
     from joserfc.jwk import GuestProtocol, RSAKey
 
+log = logging.getLogger(__name__)
+
 LEEWAY = 60
 """Seconds that the clocks of Tandem and of this computer may differ."""
 
+ID_CLAIMS = ("tandem_pumper_id", "pumperId", "pumper_id")
+"""Where clients of Tandem Source have found the pumper id."""
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _TIMES = ("exp", "nbf", "iat")
 
 
@@ -27,15 +37,18 @@ class Identity:
     """Who has logged in."""
 
     pumper_id: str = field(repr=False)
-    """Names the user in the paths of Tandem Source."""
+    """Names the user in the paths of Tandem Source; empty if the proof does not tell it."""
     account_id: str = field(repr=False)
     """The account's id; empty if the login did not tell it."""
+    candidates: tuple[str, ...] = field(default=(), repr=False)
+    """What may be the pumper id, to be tried out, where the proof does not tell it."""
 
 
 def identify(id_token: str, keys: object, cloud: Cloud, now: datetime) -> Identity:
     """Verify an id_token and return whom it names.
 
-    A token made for another program (audience) is refused like any other that is not ours.
+    One made for another program (audience) by the right service is used with a warning: the id of
+    the web app has changed before, and the token came straight from the service.
 
     Args:
         id_token: as the login service sent it.
@@ -44,19 +57,31 @@ def identify(id_token: str, keys: object, cloud: Cloud, now: datetime) -> Identi
         now: the current instant, aware.
 
     Raises:
-        LoginError: it cannot be verified, comes from another region, is not valid at this time, or
-            names nobody.
+        LoginError: it cannot be verified, comes from another region, or is not valid at this time.
     """
     claims = _verified(id_token, keys, cloud)
     _validate(claims, cloud, now)
     pumper_id, account_id = claims.get("pumperId"), claims.get("accountId")
-    if not isinstance(pumper_id, str) or not pumper_id:
-        raise LoginError(
-            "Tandem's login was accepted, but this account has no pump data of its own (no pumper "
-            "id). Log in at Tandem Source with a browser: if no pump shows there either, it is the "
-            "wrong account; if one does, a newer tconnectsync is needed."
-        )
-    return Identity(pumper_id, account_id if isinstance(account_id, str) else "")
+    return Identity(
+        pumper_id if isinstance(pumper_id, str) else "",
+        account_id if isinstance(account_id, str) else "",
+        _ids_in(claims),
+    )
+
+
+def ids_of(access_token: str) -> tuple[str, ...]:
+    """Return what may be the pumper id by an access token, which nobody has verified."""
+    try:
+        part = access_token.split(".")[1]
+        claims = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, LookupError, RecursionError):
+        return ()
+    return _ids_in(claims)
+
+
+def _ids_in(claims: object) -> tuple[str, ...]:
+    found = [claims.get(name) for name in ID_CLAIMS] if isinstance(claims, dict) else []
+    return tuple(each for each in found if isinstance(each, str) and _ID.fullmatch(each))
 
 
 def _verified(id_token: str, keys: object, cloud: Cloud) -> dict[str, Any]:
@@ -90,7 +115,7 @@ def _validate(claims: dict[str, Any], cloud: Cloud, now: datetime) -> None:
         now=int(now.timestamp()),
         leeway=LEEWAY,
         iss={"essential": True, "value": cloud.accounts_url},
-        aud={"essential": True, "value": cloud.client_id},
+        aud={"essential": True},
         exp={"essential": True},
     )
     try:
@@ -99,6 +124,14 @@ def _validate(claims: dict[str, Any], cloud: Cloud, now: datetime) -> None:
         if error.claim in _TIMES and error.claim in claims:
             raise _wrong_clock() from None
         raise _unverifiable(f"its claim {error.claim!r} is missing or another") from None
+    audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    if not all(isinstance(each, str) for each in audience):
+        raise _unverifiable("its claim 'aud' is missing or another")
+    if cloud.client_id not in audience:
+        log.warning(
+            "The proof of identity that came with Tandem's login was made for another program of "
+            "Tandem's. It is genuine and is used; a newer tconnectsync may be needed soon."
+        )
 
 
 def _wrong_clock() -> LoginError:

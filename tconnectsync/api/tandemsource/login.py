@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +16,7 @@ import requests
 from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource import refusals
-from tconnectsync.api.tandemsource.identity import identify
+from tconnectsync.api.tandemsource.identity import identify, ids_of
 from tconnectsync.api.tandemsource.regions import CLOUDS, Cloud, cloud_of, origin, other_region
 from tconnectsync.http import HttpClient, Retries
 
@@ -66,7 +66,35 @@ def log_in(account: Account, http: HttpClient, now: Callable[[], datetime]) -> T
     _send_credentials(account, http, cloud)
     tokens = _fetch_tokens(http, cloud, now)
     identity = identify(tokens.id_token, _fetch_keys(http, cloud), cloud, now())
-    return TandemLogin(tokens.access, identity.pumper_id, identity.account_id)
+    pumper_id = identity.pumper_id or _tried_out(
+        (*identity.candidates, *ids_of(tokens.access.value)), tokens.access, http, cloud
+    )
+    return TandemLogin(tokens.access, pumper_id, identity.account_id)
+
+
+def _tried_out(candidates: Iterable[str], token: Token, http: HttpClient, cloud: Cloud) -> str:
+    """Return the first candidate that Tandem Source confirms to be the pumper id (contract §2b).
+
+    Raises:
+        LoginError: there is none, or the service is out of order.
+    """
+    site = origin(cloud.source_url)
+    for candidate in dict.fromkeys(candidates):
+        answer = http.get(
+            endpoint(cloud.source_url, f"api/pumpers/pumpers/{candidate}"),
+            headers={
+                "Accept": "application/json",
+                "Origin": site,
+                "Referer": f"{site}/",
+                **token.header,
+            },
+            allow_redirects=False,
+        )
+        refusals.raise_if_out(answer)
+        account = refusals.json_object(answer) if answer.status_code == 200 else None
+        if account and str(account.get("id")).lower() == candidate.lower():
+            return candidate
+    raise refusals.nobody()
 
 
 def _send_credentials(account: Account, http: HttpClient, cloud: Cloud) -> None:

@@ -52,6 +52,15 @@ def more_is_asked() -> LoginError:
     )
 
 
+def nobody() -> LoginError:
+    """The login is good, but nothing names the person whose pumps are to be read."""
+    return LoginError(
+        "Tandem's login was accepted, but this account has no pump data of its own (no pumper "
+        "id). Log in at Tandem Source with a browser: if no pump shows there either, it is the "
+        "wrong account; if one does, a newer tconnectsync is needed."
+    )
+
+
 def unexpected(step: str, status: int | None = None) -> LoginError:
     """Something came that is not part of the login as we know it; ``step`` says in reply to what.
 

@@ -21,6 +21,7 @@ from tconnectsync.demo.nightscout.store import BadIdError, Collection, DatabaseE
 from tconnectsync.demo.nightscout.treatments import Treatments
 from tconnectsync.demo.nightscout.values import to_epoch, to_iso
 from tconnectsync.demo.nightscout.wire import (
+    CrashError,
     failure,
     json_answer,
     not_found,
@@ -28,7 +29,7 @@ from tconnectsync.demo.nightscout.wire import (
     problem,
     wants_json,
 )
-from tconnectsync.demo.server import LoopbackServer, Request, Response
+from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 
 _API = "/api/v1/"
 _ENABLED = ("careportal", "basal", "iob", "pump", "openaps", "profile")
@@ -39,7 +40,8 @@ _BODY_LIMITS = {"activity": 100 * 1024, "profile": 1024 * 1024, "devicestatus": 
 class SmallNightscout(LoopbackServer):
     """A Nightscout of either generation; use it with ``with``.
 
-    Every request needs the header ``api-secret``: nothing is readable for everybody.
+    Every request needs the header ``api-secret``: nothing is readable for everybody. Where the real
+    0.12.8 ends its own process, it answers nothing and takes no connection until it is reopened.
 
     Args:
         secret: the site's ``API_SECRET``.
@@ -64,6 +66,8 @@ class SmallNightscout(LoopbackServer):
         super().__init__(self._respond, latency=latency)
         self.writes = 0
         """How many documents requests have created, replaced or deleted."""
+        self.crashes = 0
+        """How often a request has ended it."""
         self._keyed_by_identifier = keyed_by_identifier
         self._now = now
         self._passwords = {_sha1(secret)}
@@ -134,6 +138,14 @@ class SmallNightscout(LoopbackServer):
 
     def _count_written(self, documents: int) -> None:
         self.writes += documents
+
+    def answer(self, request: Request) -> Response | Fault:
+        """Answer one request, or end as 0.12.8 does."""
+        try:
+            return super().answer(request)
+        except CrashError:
+            self.crashes += 1
+            return Fault.REFUSE
 
     def _respond(self, request: Request) -> Response:
         name, *rest = request.path.removeprefix(_API).removesuffix(".json").rstrip("/").split("/")

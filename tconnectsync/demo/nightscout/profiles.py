@@ -1,9 +1,11 @@
-"""How Nightscout stores and lists profiles, in both of its generations (contract §1.5).
+"""How Nightscout stores and lists profiles, in both of its generations (contract §1.5, §7.5).
 
 Serves the small Nightscout.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from tconnectsync.demo.nightscout.find import Document, read_count
 from tconnectsync.demo.nightscout.store import Collection, DatabaseError, Host
@@ -31,7 +33,7 @@ class Profiles:
             case "POST", []:
                 return json_answer(self._post(read_body(request)))
             case "PUT", []:
-                profile = {"created_at": self._now()} | read_body(request)
+                profile = self._kept({"created_at": self._now()} | read_body(request))
                 self.stored.save(profile)
                 return json_answer(profile)
             case "DELETE", [id_]:
@@ -68,17 +70,40 @@ class Profiles:
 
         Raises:
             DatabaseError: an ``_id`` is taken.
-            CrashError: the same, or there is nothing to insert, for 0.12.8.
+            CrashError: the same, there is nothing to insert, or a key is none that the database's
+                driver takes, for 0.12.8.
         """
         documents = body if isinstance(body, list) else [body]
         if self._host.keyed_by_identifier:
             return [self.stored.post({"created_at": self._now()} | d) for d in sanitised(documents)]
         if not isinstance(body, list):
             documents = [body | {"created_at": self._now()}]
+        if not all(map(_may_be_inserted, documents)):
+            raise CrashError
+        documents = [self._kept(document) for document in documents]
         try:
             return self.stored.post_all(documents)
         except DatabaseError as error:
             raise CrashError from error
 
+    def _kept(self, document: Document) -> Document:
+        """Return what is stored of a document: 0.12.8 loses a name that JavaScript uses itself."""
+        store = document.get("store")
+        if self._host.keyed_by_identifier or not isinstance(store, dict):
+            return document
+        kept = {name: profile for name, profile in store.items() if name != "__proto__"}
+        return document | {"store": kept}
+
     def _now(self) -> str:
         return to_iso(self._host.now())
+
+
+def _may_be_inserted(value: Any) -> bool:
+    """Tell whether the driver of old sites takes all keys of a document (contract §7.5)."""
+    if isinstance(value, list):
+        return all(map(_may_be_inserted, value))
+    if not isinstance(value, dict):
+        return True
+    return all("." not in name and not name.startswith("$") for name in value) and all(
+        map(_may_be_inserted, value.values())
+    )

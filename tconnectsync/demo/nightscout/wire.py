@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
 from tconnectsync.demo.nightscout.find import Document
 from tconnectsync.demo.nightscout.store import Host
 from tconnectsync.demo.server import Request, Response, read_query
+
+_SCRIPT = re.compile(r"<(script|style)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<(?P<closes>/?)(?P<name>[a-z][^\s<>/]*)[^<>]*(?P<end>>|$)", re.IGNORECASE)
 
 
 class CrashError(Exception):
@@ -43,15 +47,40 @@ def read_documents(request: Request) -> list[Document]:
 
 
 def sanitised(value: Any) -> Any:
-    """Return a value with its texts made safe for a web page."""
+    """Return a value with its texts made safe for a web page; keys stay as they are.
+
+    A text without ``<`` is not touched. What of another one is no tag is escaped; a tag that does
+    not end takes the rest of the text with it (contract §7.7).
+    """
     match value:
         case str():
-            return html.escape(html.unescape(value), quote=False)
+            return _as_page(value) if "<" in value else value
         case list():
             return [sanitised(item) for item in value]
         case dict():
             return {name: sanitised(item) for name, item in value.items()}
     return value
+
+
+def _as_page(text: str) -> str:
+    text = _SCRIPT.sub("", text)
+    parts, end, still_open = [], 0, []
+    for tag in _TAG.finditer(text):
+        parts.append(_escaped(text[end : tag.start()]))
+        end = tag.end()
+        if not tag["end"]:
+            break
+        parts.append(tag[0])
+        if not tag["closes"]:
+            still_open.append(tag["name"])
+        elif tag["name"] in still_open:
+            still_open.remove(tag["name"])
+    parts.append(_escaped(text[end:]))
+    return "".join([*parts, *(f"</{name}>" for name in reversed(still_open))])
+
+
+def _escaped(text: str) -> str:
+    return html.escape(html.unescape(text), quote=False)
 
 
 def wants_json(request: Request) -> bool:

@@ -150,7 +150,8 @@ class SimulatedTandemSource(LoopbackServer):
             case ["api", "reports", "bff", "pump-logs", assignment_id]:
                 return self._pump_logs(request, assignment_id)
             case ["api", "pumpers", "pumpers", self.login.pumper_id]:
-                return _json(account(self._all_pumps(), guardian=self.guardian))
+                told = account(self._all_pumps(), guardian=self.guardian)
+                return _json({"id": self.login.pumper_id, **told})
         return _error(404)
 
     def _comes_from_the_web_app(self, request: Request) -> bool:

@@ -207,11 +207,17 @@ def _is_reminded(stop: Stop) -> bool:
 
 
 def insulin_left(history: PumpHistory, meter: BasalMeter, at: datetime) -> int:
-    """Return about how many U are in the cartridge, taken as full when the history begins."""
-    filled = midnight(history.first_day)
+    """Return about how many U are in the cartridge.
+
+    It is taken as full when the history begins, unless the pump has delivered nothing before its
+    cartridge is filled: then it is a new one.
+    """
+    beginning = filled = midnight(history.first_day)
     for change in history.site_changes:
         if change.part == "cartridge" and change.at < at:
             filled = change.at
+    if filled == beginning and not meter.by(at) and not between(history.boluses, filled, at):
+        return 0
     known = (bolus.as_of(at) for bolus in between(history.boluses, filled, at))
     boluses = sum(bolus.delivered for bolus in known if bolus)
     return max(0, round(CARTRIDGE - boluses - (meter.by(at) - meter.by(filled))))

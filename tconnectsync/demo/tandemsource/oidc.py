@@ -80,6 +80,8 @@ class LoginService:
         """How long a token is said to last."""
         self.claims: dict[str, Any] = {}
         """Claims that replace those of the next id_tokens; ``None`` leaves one out."""
+        self.access_claims: dict[str, Any] = {}
+        """What the next access tokens say; if it is nothing, they have no form."""
         self.pumper_id = str(uuid5(NAMESPACE_URL, f"pumper:{email.lower()}"))
         self.account_id = str(uuid5(NAMESPACE_URL, f"account:{email.lower()}"))
         self._email = email
@@ -162,7 +164,7 @@ class LoginService:
         challenge = _challenge(form.pop("code_verifier", ""))
         if grant is None or challenge != grant.challenge or form != grant.form:
             return _error("invalid_grant", 400)
-        token = f"tandem-{uuid4().hex}"
+        token = self._access_token()
         self.tokens.add(token)
         self.logins += 1
         return _json(
@@ -174,6 +176,13 @@ class LoginService:
                 "scope": "openid profile email",
             }
         )
+
+    def _access_token(self) -> str:
+        if not self.access_claims:
+            return f"tandem-{uuid4().hex}"
+        from joserfc import jwt
+
+        return jwt.encode({"alg": "RS256", "kid": _key().kid}, dict(self.access_claims), _key())
 
     def _id_token(self, issuer: str) -> str:
         from joserfc import jwt

@@ -164,8 +164,10 @@ class TandemSource:
         today = TimeRange(self._now() - DAY, self._now())
         choice = self._chosen(today)
         if len(choice.read) < 2:
-            return pump_settings((choice.read or choice.meant)[0].settings)
-        return pump_settings((self._reader or self.read(today)).worn().settings)
+            pump = (choice.read or choice.meant)[0]
+        else:
+            pump = (self._reader or self.read(today)).worn()
+        return pump_settings(pump.settings, for_guardian=self._known().is_guardian)
 
     def _known(self) -> Account:
         """Return the account as it was when it was last asked for."""

@@ -1,6 +1,7 @@
 """A pump's profiles and alerts from the settings that it uploaded to Tandem Source.
 
-Contract tandem-source-processing §9. People dose by profiles: one is read as a whole or not at all.
+Contract tandem-source-processing §9. People dose by profiles: each is read as a whole or not at
+all, and one that cannot be read does not stop the others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, TypeGuard
 from tconnectsync.domain.profiles import (
     LONGEST_DURATION,
     SHORTEST_DURATION,
+    BrokenProfile,
     Profile,
     PumpSettings,
     Segment,
@@ -30,16 +32,29 @@ SHORTEST, LONGEST = SHORTEST_DURATION / MINUTE, LONGEST_DURATION / MINUTE
 CARBS_ON = ("on", "true", "1")
 
 
-def pump_settings(details: object) -> PumpSettings:
+NOT_FOR_GUARDIANS = (
+    "Tandem Source does not show the pump's settings to a guardian. To sync its profiles, use the "
+    "account of the person who wears the pump; otherwise leave PROFILES out."
+)
+
+
+class _BrokenError(Exception):
+    """A profile cannot be used; the text says why."""
+
+
+def pump_settings(details: object, *, for_guardian: bool = False) -> PumpSettings:
     """Return what a pump is set to, glucose in mg/dL.
 
     Args:
         details: the ``settings.details`` of the pump; ``None`` if it has none.
+        for_guardian: whether the account is a guardian's, who is not shown any.
 
     Raises:
-        ApiError: there are no settings, or something in the profiles is missing or not understood.
+        ApiError: there are no settings, or none of the profiles can be used.
     """
     known = plainly_named(details)
+    if not known and for_guardian:
+        raise ApiError(NOT_FOR_GUARDIANS)
     if not known:
         raise ApiError(
             "Tandem Source has no settings of this pump. Upload the pump once with Tandem's "
@@ -47,28 +62,42 @@ def pump_settings(details: object) -> PumpSettings:
         )
     told = plainly_named(known.get("profiles"))
     active = whole(told, "activeidp")
-    items = _list(told.get("profile")) or []
-    found = [_profile(plainly_named(item), active) for item in items]
-    profiles = tuple(profile for profile in found if profile)
+    profiles: list[Profile] = []
+    broken: list[BrokenProfile] = []
+    for item in _list(told.get("profile")) or []:
+        one = plainly_named(item)
+        idp, name = whole(one, "idp"), one.get("name")
+        is_active = idp is not None and idp == active
+        try:
+            profile = _profile(one, active=is_active)
+        except _BrokenError as error:
+            name, place = name if _is_name(name) else "", len(profiles) + len(broken)
+            broken.append(BrokenProfile(name, str(error), is_active, place))
+        else:
+            profiles += [profile] if profile else []
     if not profiles:
-        raise _unusable("they show no profile")
-    return PumpSettings(profiles, **_alert_levels(plainly_named(known.get("cgmsettings"))))
+        raise _unusable(broken[0].why if broken else "they show no profile")
+    alerts = _alert_levels(plainly_named(known.get("cgmsettings")))
+    return PumpSettings(tuple(profiles), broken=tuple(broken), **alerts)
 
 
-def _profile(told: Mapping[str, Any], active_idp: int | None) -> Profile | None:
-    """Return a profile, ``None`` for a place where the pump keeps none."""
-    idp, name = whole(told, "idp"), told.get("name")
-    active = idp is not None and idp == active_idp
+def _profile(told: Mapping[str, Any], *, active: bool) -> Profile | None:
+    """Return a profile, ``None`` for a place where the pump keeps none.
+
+    Raises:
+        _BrokenError: something in it is missing or not understood.
+    """
+    name = told.get("name")
     items = _list(told.get("timedependentsegments"))
     if items is None:
-        raise _unusable("a profile has no segments")
+        raise _BrokenError("a profile has no segments")
     found = [_segment(plainly_named(item)) for item in items]
     segments = sorted((s for s in found if not _is_blank(s)), key=lambda segment: segment.start)
     if not segments and not active:
         return None
     duration = number(told, "insulinduration") or 0
     if not _is_name(name) or not SHORTEST <= duration <= LONGEST:
-        raise _unusable("a profile lacks its name or its duration of insulin")
+        raise _BrokenError("a profile lacks its name or its duration of insulin")
     _check_order(segments, found, active=active)
     return Profile(
         name=name,
@@ -89,18 +118,18 @@ def _check_order(segments: list[Segment], told: list[Segment], *, active: bool) 
         active: whether the profile is in use.
 
     Raises:
-        ApiError: it is such a profile.
+        _BrokenError: it is such a profile.
     """
     starts = [segment.start for segment in segments]
     covered = starts if active else [segment.start for segment in told]
     if time.min not in covered or len({*starts}) != len(starts):
-        raise _unusable("the segments of a profile do not follow one another from midnight on")
+        raise _BrokenError("the segments of a profile do not follow one another from midnight on")
 
 
 def _segment(told: Mapping[str, Any]) -> Segment:
     start = whole(told, "starttime")
     if start is None or start not in MINUTES_OF_DAY:
-        raise _unusable("a segment begins at an unknown time")
+        raise _BrokenError("a segment begins at an unknown time")
     return Segment(
         start=time(start // 60, start % 60),
         basal_rate=_amount(told, "basalrate", "basal rate", MILLI),
@@ -121,7 +150,7 @@ def _amount(told: Mapping[str, Any], name: str, what: str, parts: int = 1) -> fl
     """Return an amount that is told in so many parts of our unit; 0 if it is not set."""
     value = number(told, name)
     if value is None or not is_possible(what, value / parts):
-        raise _unusable(f"a {what} is not a number that can be true")
+        raise _BrokenError(f"a {what} is not a number that can be true")
     return value / parts
 
 

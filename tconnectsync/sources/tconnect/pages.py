@@ -19,6 +19,7 @@ from tconnectsync.domain.profiles import (
     LONGEST_DURATION,
     MGDL_PER_MMOL,
     SHORTEST_DURATION,
+    BrokenProfile,
     Profile,
     PumpSettings,
     Segment,
@@ -52,6 +53,10 @@ class Device:
     """Whether it is in use and since when, in the site's words."""
     guid: str | None = field(repr=False)
     """Names its page of settings; ``None`` for one without, such as a meter."""
+
+
+class _BrokenError(ApiError):
+    """A part of the page cannot be used; the text says why."""
 
 
 def read_devices(page: str) -> dict[str, Device]:
@@ -97,15 +102,28 @@ def settings_guid(devices: Mapping[str, Device], serial: str) -> str:
 def read_settings(page: str) -> PumpSettings:
     """Return a pump's profiles and alerts, glucose in mg/dL (contract §5.2).
 
+    A profile that cannot be used does not stop the others.
+
     Raises:
-        ApiError: it is another page, or something in it is missing or not understood.
+        ApiError: it is another page, none of its profiles can be used, or an alert is not
+            understood.
     """
     sheet = _parse(page, _SETTINGS).select_one("#divXML > div")
     tables = sheet.find_all("table", recursive=False) if sheet else []
-    profiles = tuple(_profile(table) for table in tables if _is_profile(table))
+    profiles: list[Profile] = []
+    broken: list[BrokenProfile] = []
+    for table in filter(_is_profile, tables):
+        try:
+            profiles.append(_profile(table))
+        except _BrokenError as error:
+            place = len(profiles) + len(broken)
+            broken.append(BrokenProfile(_name(table), str(error), _is_active(table), place))
     if sheet is None or not profiles:
-        raise _unreadable(_SETTINGS, "it shows no profile")
-    return PumpSettings(profiles, **_alert_levels(sheet))
+        raise _unreadable(_SETTINGS, broken[0].why if broken else "it shows no profile")
+    try:
+        return PumpSettings(tuple(profiles), broken=tuple(broken), **_alert_levels(sheet))
+    except _BrokenError as error:
+        raise _unreadable(_SETTINGS, str(error)) from None
 
 
 def clock_time(text: str) -> time:
@@ -117,7 +135,7 @@ def clock_time(text: str) -> time:
     text = {"midnight": "12:00 AM", "noon": "12:00 PM"}.get(text.lower(), text)
     found = _CLOCK.fullmatch(text)
     if not found:
-        raise _unreadable(_SETTINGS, "a segment begins at an unknown time")
+        raise _BrokenError("a segment begins at an unknown time")
     afternoon = found[3].upper() == "P"
     return time(int(found[1]) % 12 + 12 * afternoon, int(found[2]))
 
@@ -141,17 +159,27 @@ def _is_profile(table: Tag) -> bool:
 
 
 def _profile(table: Tag) -> Profile:
-    name, text = _text(table.select_one(".setting_title")), _text(table)
+    name, text = _name(table), _text(table)
     duration = _duration(text)
-    if not name or len(name) > _MOST_LETTERS or not duration:
-        raise _unreadable(_SETTINGS, "a profile lacks its name or duration of insulin")
+    if not name or not duration:
+        raise _BrokenError("a profile lacks its name or duration of insulin")
     return Profile(
         name=name,
         segments=_segments(table),
         insulin_duration=duration,
         carbs_enabled=not _CARBS_OFF.search(text),
-        active="Active at the time of upload" in text,
+        active=_is_active(table),
     )
+
+
+def _name(table: Tag) -> str:
+    """Return the name of a profile; empty if there is none that can be shown."""
+    name = _text(table.select_one(".setting_title"))
+    return name if len(name) <= _MOST_LETTERS and name.isprintable() else ""
+
+
+def _is_active(table: Tag) -> bool:
+    return "Active at the time of upload" in _text(table)
 
 
 def _duration(text: str) -> timedelta | None:
@@ -168,7 +196,7 @@ def _segments(table: Tag) -> tuple[Segment, ...]:
     )
     starts = [segment.start for segment in segments]
     if starts[:1] != [time.min] or starts != sorted(set(starts)):
-        raise _unreadable(_SETTINGS, "the segments of a profile do not follow one another")
+        raise _BrokenError("the segments of a profile do not follow one another")
     return segments
 
 
@@ -201,14 +229,14 @@ def _amount(text: str, units: Mapping[str, float], what: str) -> float:
     """Return a number, turned into our unit by the factor of the unit it is given in."""
     found = _AMOUNT.match(text)
     if not found:
-        raise _unreadable(_SETTINGS, f"a {what} is not a number with a unit")
+        raise _BrokenError(f"a {what} is not a number with a unit")
     factor = units.get(found[2].lower())
     if factor is None:
-        raise _unreadable(_SETTINGS, f"a {what} has the unknown unit “{found[2]}”")
+        raise _BrokenError(f"a {what} has the unknown unit “{found[2]}”")
     amount = float(found[1]) * factor
     can_be = is_alert_level(amount) if what in _ALERTS else is_possible(what, amount)
     if not can_be:
-        raise _unreadable(_SETTINGS, f"a {what} cannot be true")
+        raise _BrokenError(f"a {what} cannot be true")
     return amount
 
 

@@ -1,0 +1,42 @@
+"""What people write as the address of their site, and what of it is the site's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+_PAGES = (
+    *("admin", "bgclock", "clock", "clock-color", "colorclock", "food", "index", "profile"),
+    *("report", "reports", "split", "translations"),
+)
+_PART = (
+    rf"(api(/v[123](/.*)?)?|({'|'.join(_PAGES)})(\.html)?|clock/[\w-]+|api-?docs(/.*|\.html)?|"
+    r"api3-docs(/.*)?|swagger-ui-dist(/.*)?)"
+)
+_OWN = re.compile(rf"{_PART}(/{_PART})*", re.IGNORECASE)
+"""What Nightscout itself has below its address: its interface and its pages."""
+
+
+def shorter(url: str) -> Iterator[str]:
+    """Yield the addresses at which the site of a page or an interface may be, longest first.
+
+    Whether it is there has to be asked: a site may live under a path of any name.
+    """
+    parts = urlsplit(url)
+    names = parts.path.strip("/").split("/")
+    for number in range(len(names) - 1, -1, -1):
+        if _OWN.fullmatch("/".join(names[number:])):
+            path = "".join(f"/{name}" for name in names[:number])
+            yield urlunsplit((parts.scheme, parts.netloc, path.rstrip("/"), "", ""))
+
+
+def split_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Return an address without the user and password in it, and these, if there are any."""
+    parts = urlsplit(url)
+    login, _, place = parts.netloc.rpartition("@")
+    bare = urlunsplit(parts._replace(netloc=place))
+    if not login:
+        return bare, None
+    user, _, password = login.partition(":")
+    return bare, (unquote(user), unquote(password))

@@ -1,0 +1,219 @@
+"""Answers that are not Nightscout's own: whose they are and what to do, in words.
+
+Contract nightscout-api §1.1 and §7.14. Everything that stands between us and the site may answer in
+its place: its host, a proxy, Cloudflare, or another web server altogether.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import requests
+
+from tconnectsync.errors import (
+    NightscoutAddressError,
+    NightscoutError,
+    ProxyLoginError,
+    SiteDownError,
+)
+
+LONGEST = 200
+"""Letters of the site's own words that are worth repeating."""
+_LOOKED_AT = 8_000
+"""Letters of an answer that are looked at: what a page has to say stands at its beginning."""
+
+_CHALLENGE = re.compile(
+    r"just a moment|attention required|challenge-platform|cf-(chl|error|challenge)|"
+    r"you have been blocked",
+    re.IGNORECASE,
+)
+_STOPPED = re.compile(
+    r"no such app|nothing here, yet|application error|herokucdn|web app (is|- )(stopped|disabled)|"
+    r"web app is stopped|site (is )?(disabled|stopped)|(service|site|account|app)( has been| is)? "
+    r"suspended|application (not found|failed to respond)|app is (sleeping|not running)",
+    re.IGNORECASE,
+)
+_FULL = re.compile(
+    r"space quota|over (your|the|its)? ?quota|quota (was |is |has been )?exceeded|"
+    r"no space left|out ?of ?disk ?space|storage limit|disk( is)? full",
+    re.IGNORECASE,
+)
+_WANTS_HTTPS = re.compile(
+    r"(plain )?HTTP (request )?.{0,40}(HTTPS (port|server)|SSL-enabled)", re.I
+)
+_HIDDEN = re.compile(
+    r"<!--.*?-->|<(script|style|noscript)\b.*?</\1\s*>|<[^<>]*>", re.IGNORECASE | re.DOTALL
+)
+ADDRESS = (
+    "Set NS_URL to the address that your browser shows when the site is open, without the name of "
+    "a page behind it"
+)
+_WAIT = "Start it where it is hosted, or wait: the next run tries again"
+
+
+def is_json(answer: requests.Response) -> bool:
+    """Tell whether an answer is what a program, not a page, would say."""
+    try:
+        answer.json()
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def is_nightscout(status: requests.Response) -> bool:
+    """Tell whether the answer to a request for ``status.json`` is a Nightscout's.
+
+    One that does not know us says so in JSON, too.
+    """
+    try:
+        said = status.json()
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(said, dict):
+        return False
+    if status.status_code == 401:
+        return "message" in said or "status" in said
+    known = ("version", "settings", "serverTime", "apiEnabled")
+    return status.status_code == 200 and any(name in said for name in known)
+
+
+def fault_of(
+    answer: requests.Response, login: object, words: Callable[[requests.Response], str]
+) -> NightscoutError | None:
+    """Return the error that an answer in the place of the site's means, ``None`` for the site's.
+
+    Args:
+        answer: any answer.
+        login: the user and password of NS_URL, if it has some.
+        words: returns what an answer says, as :func:`own_words` does.
+    """
+    status = answer.status_code
+    if status < 400:
+        return None
+    text = _text(answer)
+    is_page = text.lstrip()[:1] == "<"
+    if status == 401:
+        return _of_proxy(answer, login) if is_page or _asks_for_login(answer) else None
+    if _is_cloudflare(answer, text):
+        return SiteDownError(
+            "Cloudflare, which stands in front of the site, takes tconnectsync for a robot and "
+            "lets nothing through. In Cloudflare's settings, let it skip its checks for addresses "
+            f"that begin with /api/, or for the address of this computer.{words(answer)}",
+            status,
+        )
+    if 520 <= status <= 530:
+        return SiteDownError(
+            "Cloudflare, which stands in front of the site, does not reach it: the site is stopped "
+            f"or cut off. {_WAIT}.{words(answer)}",
+            status,
+        )
+    if status == 400 and answer.url.startswith("http:") and _WANTS_HTTPS.search(text):
+        return NightscoutAddressError(
+            "What answers at NS_URL speaks https there. Write https:// instead of http://", status
+        )
+    if _FULL.search(text) and status in (413, 500, 507):
+        return NightscoutError(
+            "The database of Nightscout is full. Delete old data (in Nightscout's menu, under "
+            "Admin Tools) or take a bigger database; the next run tries again."
+            f"{words(answer)}",
+            status,
+        )
+    if _is_hosts(status, text):
+        return SiteDownError(
+            "The site is stopped, just starting, or gone: its host answers in its place. "
+            f"{_WAIT}.{words(answer)}",
+            status,
+        )
+    return None
+
+
+def no_nightscout(answer: requests.Response, words: str) -> NightscoutError:
+    """Return the error for an answer of which it is sure that it is another web server's."""
+    status = answer.status_code
+    if status == 404:
+        # Its words are no more than the path that was asked for.
+        return NightscoutAddressError(f"There is no Nightscout at NS_URL. {ADDRESS}", 404)
+    return NightscoutAddressError(
+        f"What answers at NS_URL is not Nightscout but another web server. {ADDRESS}.{words}",
+        None if status == 200 else status,
+    )
+
+
+def own_words(answer: requests.Response, redact: Callable[[str], str]) -> str:
+    """Return what an answer says as a sentence that follows others, or nothing.
+
+    It is short, without HTML and without what ``redact`` knows to be secret.
+    """
+    text = _text(answer)
+    try:
+        said = " ".join(_texts(json.loads(text)))
+    except (ValueError, RecursionError):
+        said = unescape(_HIDDEN.sub(" ", text))
+        said = re.sub(r"[<>]", " ", said)
+    plain = "".join(letter if letter.isprintable() else " " for letter in said)
+    shown = " ".join(redact(" ".join(plain.split())).split()).strip(" .")
+    if len(shown) > LONGEST:
+        shown = f"{shown[: LONGEST - 1].rstrip()}…"
+    return f" It says: “{shown}”" if shown else ""
+
+
+def _texts(payload: Any) -> list[str]:
+    """Return the texts of an error as JSON, in the order in which they say more and more."""
+    if isinstance(payload, str):
+        return [payload]
+    if not isinstance(payload, dict):
+        return []
+    found = [payload.get(name) for name in ("message", "error", "description", "errmsg", "detail")]
+    return list(dict.fromkeys(text for each in found for text in _texts(each)))
+
+
+def _text(answer: requests.Response) -> str:
+    return answer.content[: 4 * _LOOKED_AT].decode("utf-8", "replace")[:_LOOKED_AT]
+
+
+def _asks_for_login(answer: requests.Response) -> bool:
+    return bool(answer.headers.get("WWW-Authenticate", "").strip())
+
+
+def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
+    if login:
+        return ProxyLoginError(
+            "What stands in front of Nightscout does not accept the user and password in NS_URL. "
+            "This says nothing about NS_SECRET. Write special letters as in %40 for @",
+            401,
+        )
+    if _asks_for_login(answer):
+        return ProxyLoginError(
+            "Not Nightscout but a proxy in front of it asks for a user and password. This says "
+            "nothing about NS_SECRET. Write them into NS_URL: https://user:password@your-site, "
+            "special letters as in %40 for @",
+            401,
+        )
+    return ProxyLoginError(
+        "Not Nightscout but something in front of it asks for a login, on a page of its own. This "
+        "says nothing about NS_SECRET. Let addresses that begin with /api/ pass without that login",
+        401,
+    )
+
+
+def _is_cloudflare(answer: requests.Response, text: str) -> bool:
+    """Tell whether Cloudflare wants to know whether a person asks, or refuses us."""
+    if answer.headers.get("cf-mitigated"):
+        return True
+    is_its = "cf-ray" in answer.headers or "cloudflare" in answer.headers.get("Server", "").lower()
+    is_named = is_its or "cloudflare" in text.lower()
+    return answer.status_code in (403, 429, 503) and is_named and bool(_CHALLENGE.search(text))
+
+
+def _is_hosts(status: int, text: str) -> bool:
+    """Tell whether a host or proxy says that it does not reach the site.
+
+    Nightscout itself never sends a page with such a status.
+    """
+    if status in (502, 503, 504) and text.lstrip()[:1] == "<":
+        return True
+    return status in (403, 404, 502, 503, 504) and bool(_STOPPED.search(text))

@@ -1,0 +1,134 @@
+"""Where a site answers: its address, what stands in front of it, and whether it is Nightscout."""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64encode
+from typing import Any
+
+import requests
+
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.address import shorter, split_login
+from tconnectsync.nightscout.faults import (
+    fault_of,
+    is_json,
+    is_nightscout,
+    no_nightscout,
+    own_words,
+)
+from tconnectsync.redact import Redactor
+
+log = logging.getLogger(__name__)
+
+STATUS = "status.json"
+
+
+class Site:
+    """Sends requests to a Nightscout site, and answers of others come back as errors.
+
+    Until Nightscout has answered once, an answer that may not be its own is looked into: the site
+    may be at a shorter address, of which a page or the interface was given.
+
+    Args:
+        url: the site's address as it was given; it may have a path, a user and a password.
+        secret: what must not be shown if the site repeats it.
+        http: the client.
+    """
+
+    def __init__(self, url: str, secret: str, http: HttpClient) -> None:
+        self.given = url.rstrip("/")
+        self.remark = ""
+        """What to say of an address that was given in another way; empty if it was right."""
+        self._url, self._login = split_login(self.given)
+        self._secret = secret
+        self._http = http
+        self._is_known = False
+
+    @property
+    def url(self) -> str:
+        """The address in use; with the user and password that were given, if any."""
+        return self.given if not self.remark else self._with_login()
+
+    def request(
+        self, method: str, path: str, headers: dict[str, str], **options: Any
+    ) -> requests.Response:
+        """Return Nightscout's answer, whatever its status; ``path`` is below ``/api/v1/``.
+
+        Raises:
+            NightscoutError: what answers is not Nightscout; a subclass says what else it is.
+            NetworkError: nothing answers.
+        """
+        answer = self._ask(self._url, method, path, headers, options)
+        self._require_own(answer)
+        if self._is_known or method != "GET":
+            return answer
+        status = answer.status_code
+        if status in (200, 401) and is_json(answer):
+            self._is_known = True
+        elif status in (200, 203, 300, 400, 403, 404, 405, 406, 410, 421):
+            found = self._found(path, answer, headers)
+            if path == STATUS:
+                return found
+            if self.remark:
+                answer = self._ask(self._url, method, path, headers, options)
+                self._require_own(answer)
+        return answer
+
+    def find(self, headers: dict[str, str]) -> None:
+        """Find out at which address the site is, where another one may have been meant.
+
+        Raises as :meth:`request`.
+        """
+        if any(True for _ in shorter(self._url)):
+            self.request("GET", STATUS, headers)
+
+    def words(self, answer: requests.Response) -> str:
+        """Return what an answer says, as a sentence that follows others."""
+        return own_words(answer, Redactor({"NS_SECRET": self._secret, "NS_URL": self.given}))
+
+    def _found(
+        self, path: str, answer: requests.Response, headers: dict[str, str]
+    ) -> requests.Response:
+        """Return the site's status after finding out where it is.
+
+        Raises:
+            NightscoutAddressError: neither at the address nor at a shorter one.
+        """
+        for url in (self._url, *shorter(self._url)):
+            is_asked = url == self._url and path == STATUS
+            status = answer if is_asked else self._ask(url, "GET", STATUS, headers, {})
+            if not is_nightscout(status):
+                continue
+            self._is_known = True
+            if url != self._url:
+                self._url = url
+                self.remark = (
+                    "NS_URL is not the address of a Nightscout site as it is written, but "
+                    f"{url} is one, so that is used. Set NS_URL to it."
+                )
+                log.warning(self.remark)
+            return status
+        raise no_nightscout(answer, self.words(answer))
+
+    def _require_own(self, answer: requests.Response) -> None:
+        if fault := fault_of(answer, self._login, self.words):
+            raise fault
+
+    def _ask(
+        self, url: str, method: str, path: str, headers: dict[str, str], options: dict[str, Any]
+    ) -> requests.Response:
+        if self._login:
+            login = b64encode(":".join(self._login).encode()).decode()
+            headers = {**headers, "Authorization": f"Basic {login}"}
+        return self._http.request(
+            method,
+            f"{url.rstrip('/')}/api/v1/{path}",
+            headers=headers,
+            allow_redirects=False,
+            **options,
+        )
+
+    def _with_login(self) -> str:
+        login = self.given.partition("://")[2].partition("/")[0].rpartition("@")[0]
+        return self._url.replace("://", f"://{login}@", 1) if login else self._url

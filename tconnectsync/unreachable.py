@@ -1,0 +1,137 @@
+"""Why no answer came, in words: one sentence for each thing that a person can do about it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import DecodeError, LocationParseError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import SSLError as BrokenTlsError
+
+PROBE_TIMEOUT = 5.0
+"""Seconds to wait for what is spoken at a port."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+"""What OpenSSL calls an answer that is not TLS, without blanks and in capitals."""
+SPEAKS_HTTPS = "it speaks https there. Write https:// instead of http://."
+SPEAKS_HTTP = (
+    "it does not speak https there. Write http:// instead of https://, or the port at which it "
+    "speaks https."
+)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why no answer came."""
+
+    text: str
+    can_retry: bool = False
+    """Whether it may pass by itself."""
+    is_address: bool = False
+    """Whether the address may be wrong: nothing of the kind is to be found there."""
+
+
+def cause_of(error: BaseException, url: str, proxy: str) -> Cause:
+    """Say in words why a request to ``url`` got no answer; ``proxy`` is where a proxy is set."""
+    parts = urlsplit(url)
+    match error:
+        case requests.exceptions.SSLError() | BrokenTlsError():
+            return _of_tls(str(error))
+        case requests.exceptions.ProxyError():
+            return Cause(f"the proxy cannot be used. Check {proxy}.")
+        case requests.exceptions.ConnectTimeout():
+            return Cause("it could not be reached in time.", can_retry=True)
+        case requests.exceptions.Timeout() | ReadTimeoutError():
+            return Cause("it did not answer in time.", can_retry=True)
+        case requests.exceptions.ConnectionError() | ProtocolError():
+            return _of_connection(error, parts.port or DEFAULT_PORTS.get(parts.scheme, 0))
+        case requests.exceptions.InvalidURL() | LocationParseError():
+            return Cause("this is not the address of a web site.", is_address=True)
+        case DecodeError():
+            return Cause("its answer was damaged.", can_retry=True)
+        case OSError() if "certificate" in str(error):
+            return Cause("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file with certificates.")
+        case _:
+            return Cause(f"the request could not be completed ({type(error).__name__}).")
+
+
+def _of_tls(text: str) -> Cause:
+    shouted = text.upper().replace(" ", "_")
+    if any(name in shouted for name in NO_TLS):
+        return Cause(SPEAKS_HTTP, is_address=True)
+    if "CERTIFICATE" in shouted or "DOESN'T_MATCH" in shouted:
+        return Cause("its TLS certificate cannot be verified.")
+    if "EOF" in shouted or "RESET" in shouted:
+        return Cause("the connection failed or was cut.", can_retry=True)
+    return Cause("no secure connection to it can be made: it speaks TLS in another way.")
+
+
+def _of_connection(error: BaseException, port: int) -> Cause:
+    causes = list(_chain(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return Cause(
+            "no computer of this name is found. It is mistyped, or this computer has no "
+            "connection to the internet.",
+            can_retry=True,
+            is_address=True,
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return Cause(
+            f"nothing answers at port {port}. It does not run, or the address or port is wrong.",
+            can_retry=True,
+            is_address=True,
+        )
+    return Cause("the connection failed or was cut.", can_retry=True)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it came from, as the libraries pack them into each other."""
+    seen: set[int] = set()
+    left: list[object] = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            left += [getattr(one, "reason", None), one.__cause__, one.__context__, *one.args]
+
+
+def other_scheme(url: str) -> Cause | None:
+    """Tell whether the other one of http and https is spoken at an address that gave no answer.
+
+    Nothing is sent that belongs to anybody. ``None`` also where a proxy would be asked.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+    if requests.utils.get_environ_proxies(url):
+        return None
+    try:
+        with socket.create_connection((host, port), PROBE_TIMEOUT) as plain:
+            if parts.scheme == "http":
+                return Cause(SPEAKS_HTTPS, is_address=True) if _speaks_tls(plain, host) else None
+            return Cause(SPEAKS_HTTP, is_address=True) if _speaks_http(plain) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _speaks_tls(plain: socket.socket, host: str) -> bool:
+    try:
+        with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
+            return True
+    except ssl.SSLCertVerificationError:
+        return True
+    except ssl.SSLError as error:
+        # What answers with an alert speaks TLS, too, if not with us.
+        return "ALERT" in str(error)
+
+
+def _speaks_http(plain: socket.socket) -> bool:
+    plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    answer = plain.recv(16)
+    # Servers that speak TLS answer so to what is none.
+    return answer.startswith(b"HTTP/") and b" 400" not in answer
