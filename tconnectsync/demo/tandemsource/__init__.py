@@ -8,7 +8,7 @@ the data share one address.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -47,6 +47,7 @@ class SimulatedTandemSource(LoopbackServer):
         uploaded_until: see the attribute.
         latency: seconds added before every answer.
         clock_changes: what the pump's clock showed before and after each time it was set, in order.
+        unrecorded: the numbers of those changes, from 0, of which the log does not tell.
         region: ``US`` or ``EU``.
     """
 
@@ -60,6 +61,7 @@ class SimulatedTandemSource(LoopbackServer):
         uploaded_until: datetime | None = None,
         latency: float = 0.0,
         clock_changes: Sequence[tuple[datetime, datetime]] = (),
+        unrecorded: Collection[int] = (),
         region: str = "US",
     ) -> None:
         super().__init__(self._respond, latency=latency)
@@ -80,7 +82,7 @@ class SimulatedTandemSource(LoopbackServer):
         self.login = LoginService(email, password, region=region)
         self.assignment_id = ASSIGNMENT_ID
         self.serial_number = str(SERIAL_NUMBER)
-        self.clocks = Clocks(midnight(history.first_day), zone, clock_changes)
+        self.clocks = Clocks(midnight(history.first_day), zone, clock_changes, unrecorded)
         self.log_of_pump = pump_log(history, self.clocks)
         self._site = _SITES[region]
 
@@ -135,7 +137,7 @@ class SimulatedTandemSource(LoopbackServer):
         if count:
             upload = Upload(
                 self.clocks.instant(self._until),
-                self.log_of_pump.entries[0].wall,
+                self.log_of_pump.oldest(count),
                 self.log_of_pump.newest(count),
                 self.settings,
             )

@@ -45,7 +45,9 @@ class PumpLog:
         changes = [place for place, e in enumerate(entries) if e.code in _CLOCK_CHANGES]
         self.clock_changes = [entries[place] for place in changes]
         """Those of the entries that tell how the clock was set."""
-        self._stretches = [0, *(p for place in changes for p in (place, place + 1)), len(entries)]
+        back = (p for p in range(1, len(entries)) if entries[p].wall < entries[p - 1].wall)
+        borders = {0, *(p for place in changes for p in (place, place + 1)), *back, len(entries)}
+        self._stretches = sorted(borders)
 
     def uploaded(self, until: datetime) -> int:
         """Return how many entries there were at a moment of the person's own clock."""
@@ -67,6 +69,10 @@ class PumpLog:
     def newest(self, count: int) -> datetime:
         """Return the latest wall time of the first ``count`` entries (at least one)."""
         return max(self.entries[end - 1].wall for start, end in self._split(count) if start < end)
+
+    def oldest(self, count: int) -> datetime:
+        """Return the earliest wall time of the first ``count`` entries (at least one)."""
+        return min(self.entries[start].wall for start, end in self._split(count) if start < end)
 
     def _split(self, count: int) -> list[tuple[int, int]]:
         """Return the stretches in which wall times only grow."""
@@ -100,7 +106,7 @@ def pump_log(history: PumpHistory, clocks: Clocks) -> PumpLog:
 
 def _numbered(happenings: Sequence[Happening], clocks: Clocks) -> list[LogEntry]:
     steps = partial(Random("sequence numbers").choice, _STEPS)
-    changes = iter(clocks.changes)
+    changes = iter([change for change in clocks.changes if change.on_record])
     number, entries = _FIRST_NUMBER, []
     for it in happenings:
         wall = _new_date(next(changes)) if it.code == 14 else clocks.wall(it.at)

@@ -7,19 +7,19 @@ whatever is wanted of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
+from tconnectsync.sources import Remark
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
+from tconnectsync.sources.tandemsource.entries import Log, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
-from tconnectsync.sources.tandemsource.records import records_of
+from tconnectsync.sources.tandemsource.wrongdates import Ask, PumpDays
 
 DAY = timedelta(days=1)
 SOMEWHAT = timedelta(hours=6)
@@ -51,32 +51,37 @@ class OnePump:
         clock, which may be off by a journey.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
+        remarks: list[Remark] = []
+
+        def fetch(skipped: Counter[str]) -> Log:
+            found = self._days(first, last)
+            log = found.placed(self.used, self.now(), skipped)
+            remarks.extend(found.remark(wanted, self.now()))
+            return log
+
         return LogReader(
-            lambda skipped: self._log(first, last, self.codes, self.used, skipped),
+            fetch,
             before=lambda codes: self._last_before(first, codes),
             since=wanted.start - SOMEWHAT,
             ignore_zero_basals=self.ignore_zero_basals,
+            remarks=remarks,
         )
 
-    def _log(
-        self,
-        first: date,
-        last: date,
-        codes: Iterable[int] | None,
-        used: Container[int],
-        skipped: Counter[str],
-    ) -> Log:
-        """Return what the pump's log says from one day to another, inclusive."""
+    def _days(self, first: date, last: date, few: Sequence[int] = ()) -> PumpDays:
+        """Return what the pump's log says from one day to another, inclusive.
+
+        ``few`` are codes that are enough, unless it takes all entries to tell when they were.
+        """
         pump = self.pump()
-        payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes)
-        records = records_of(payload["events"], used, skipped)
-        changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
-        del payload
-        clock = LogClock(
-            self.clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
-        )
-        self.say(clock.disagreement)
-        return by_code(records, clock, self.now())
+
+        def asking(codes: Sequence[int] | None) -> Ask:
+            log_of = self.api.tandemsource.pump_logs
+            return lambda start, end: log_of(pump.assignment_id, start, end, codes)
+
+        only_few = asking(few) if few else None
+        found = PumpDays(asking(self.codes), pump, self.clock, first, last, only_few)
+        self.say(found.log_clock.disagreement)
+        return found
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
         """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.
@@ -89,7 +94,8 @@ class OnePump:
         while day > earliest:
             first = max(day - step, earliest)
             try:
-                log_before = self._log(first, day - DAY, asked_for, codes, Counter())
+                days = self._days(first, day - DAY, asked_for)
+                log_before = days.placed(codes, self.now(), Counter())
                 found = list(entries_of(log_before, *codes))
             except TconnectsyncError as error:
                 if error.fatal:

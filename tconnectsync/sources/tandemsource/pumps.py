@@ -22,6 +22,8 @@ AHEAD = timedelta(days=1)
 SILENT = timedelta(days=3)
 FIRST_YEAR = 2008
 """Pumps count their time from there; anything older stands for "none"."""
+FIRST_SOLD = 2016
+"""No pump that uploads to Tandem Source is older."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 PLACES = 10**12
@@ -42,6 +44,8 @@ class Pump:
     settings: object | None = field(repr=False)
     """What it was set to then, as it came; ``None`` if that is unknown."""
     model: str
+    oldest: datetime | None = field(default=None, repr=False)
+    """When its oldest event was, by its own clock (naive)."""
 
 
 def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
@@ -80,8 +84,15 @@ def choose(pumps: Sequence[Pump], serial: str, clock: PumpClock, now: datetime) 
     def recency(pump: Pump) -> tuple[datetime, datetime]:
         return _newest(pump, clock, now) or LONG_AGO, pump.uploaded or LONG_AGO
 
+    def in_use() -> Pump:
+        """Return the pump with the newest event, or one with a wrong date that alone uploads."""
+        found, latest = max(pumps, key=recency), max(pumps, key=lambda each: recency(each)[::-1])
+        has_wrong_date = latest.newest and not _newest(latest, clock, now)
+        lead = (latest.uploaded or LONG_AGO) - (found.uploaded or LONG_AGO)
+        return latest if has_wrong_date and lead > SILENT and _was(latest.uploaded, now) else found
+
     if serial in ("", AUTOMATIC):
-        return max(pumps, key=recency), ""
+        return in_use(), ""
     meant = [pump for pump in pumps if _number(pump.serial) == _number(serial)]
     if not meant:
         raise ApiError(
@@ -90,7 +101,7 @@ def choose(pumps: Sequence[Pump], serial: str, clock: PumpClock, now: datetime) 
             f"set it to {AUTOMATIC} to sync the pump in use."
         )
     chosen = max(meant, key=recency)
-    return chosen, _silence(chosen, max(pumps, key=recency), clock, now)
+    return chosen, _silence(chosen, in_use(), clock, now)
 
 
 def upload_mark(pump: Pump) -> int | None:
@@ -121,6 +132,7 @@ def mark(pump: Pump) -> str:
 
 def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
     newest, uploaded = _time(item.get("maxdateofevents")), _time(item.get("lastuploaddate"))
+    available = plainly_named(item.get("availabledatarange"))
     return Pump(
         assignment_id=_text(item.get("assignmentid")),
         serial=_text(item.get("serialnumber")),
@@ -128,6 +140,7 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
         uploaded=_in_utc(uploaded),
         settings=plainly_named(item.get("settings")).get("details"),
         model=_text(item.get("modelname")) or _text(item.get("modelnumber")),
+        oldest=_without_zone(_time(available.get("start")), clock),
     )
 
 
@@ -152,7 +165,11 @@ def _last_sign(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
 def _newest(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
     """Return the instant of a pump's newest event, ``None`` if it has none that can be."""
     at = clock.instant(pump.newest) if pump.newest else None
-    return at if at and at <= now + AHEAD else None
+    return at if at and at <= now + AHEAD and at.year >= FIRST_SOLD else None
+
+
+def _was(at: datetime | None, now: datetime) -> bool:
+    return at is not None and at <= now + AHEAD
 
 
 def _number(serial: str) -> str:

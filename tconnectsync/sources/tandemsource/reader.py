@@ -49,6 +49,7 @@ class LogReader:
         before: gets the last entry of some codes before that; ``None`` if that cannot be had.
         since: what has ended by then is of no interest.
         ignore_zero_basals: whether basals without insulin are left out.
+        remarks: where ``fetch`` leaves what people must be told.
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class LogReader:
         before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
         since: datetime = NOTHING_KNOWN,
         ignore_zero_basals: bool = False,
+        remarks: list[Remark] | None = None,
     ) -> None:
         skipped: Counter[str] = Counter()
         self.skipped = skipped
-        self.remarks: list[Remark] = []
+        self.remarks: list[Remark] = [] if remarks is None else remarks
         self._log = Once(lambda: fetch(skipped))
         self._before = before
         self._since = since
