@@ -15,7 +15,6 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, computer, days
 from tests.support.expected import delivered, insulin_shown, logged, shown
-from tests.support.real_nightscout import NightscoutSite
 
 FIRST = date(2024, 5, 6)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
