@@ -28,13 +28,16 @@ from tconnectsync.cli.report import (
 from tconnectsync.errors import ConfigError, TconnectsyncError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tconnectsync.backlog import Backlog
     from tconnectsync.cli.turns import Turns
     from tconnectsync.config import Settings
     from tconnectsync.domain.clock import TimeRange
+    from tconnectsync.sources import PumpSpan
     from tconnectsync.sources.tandemsource.file import LogFile
     from tconnectsync.sync.cycle import Cycle
     from tconnectsync.sync.outcome import Outcome
-    from tconnectsync.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +94,8 @@ def sync(options: argparse.Namespace) -> int:
     from tconnectsync.lock import TakenError
 
     settings = _settings(options)
-    by_a_person = options.start_date is not None or options.import_log is not None
+    asked_for = (options.start_date, options.days, options.import_log)
+    by_a_person = any(each is not None for each in asked_for)
     try:
         with turns(settings, options)(PATIENCE if by_a_person else 0.0):
             return _sync(options, settings)
@@ -105,7 +109,7 @@ def sync(options: argparse.Namespace) -> int:
 
 
 def _sync(options: argparse.Namespace, settings: Settings) -> int:
-    from tconnectsync.cli.turns import unfinished
+    from tconnectsync.cli.turns import open_backlog
     from tconnectsync.sync.assemble import assemble
 
     file = _log_file(options, settings)
@@ -116,11 +120,11 @@ def _sync(options: argparse.Namespace, settings: Settings) -> int:
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else keep_quiet,
     )
-    memory = unfinished(settings, options)
+    backlog = open_backlog(settings, options)
     if file or options.start_date is not None:
-        outcome = _sync_range(options, settings, cycle, memory, file)
+        outcome = _sync_range(options, settings, cycle, backlog, file)
     else:
-        outcome = _sync_last_days(options, settings, cycle, memory)
+        outcome = _sync_last_days(options, settings, cycle, backlog)
     return report(outcome, options, cycle.clock)
 
 
@@ -128,12 +132,11 @@ def _sync_range(
     options: argparse.Namespace,
     settings: Settings,
     cycle: Cycle,
-    memory: Unfinished,
+    backlog: Backlog,
     file: LogFile | None,
 ) -> Outcome:
     """Sync the range that was asked for, by default all of the file."""
-    from tconnectsync.cli.reach import left_behind
-    from tconnectsync.sync.outcome import Outcome
+    from tconnectsync.cli.reach import earliest_of, left_behind
     from tconnectsync.sync.window import date_range
 
     if file and options.start_date is None:
@@ -141,27 +144,110 @@ def _sync_range(
     else:
         wanted = date_range(options.start_date, options.end_date, cycle.clock, cycle.now())
     _announce(wanted, options, cycle)
-    outcome = Outcome()
+    outcome, spans = _pumps(wanted, options, cycle, backlog)
+    if outcome.failures:
+        return outcome
     with outcome.noting((wanted, options.features), rest=(wanted, options.features)):
-        memory.add(left_behind(options, settings, cycle, wanted))
-        outcome = cycle.run(wanted, progress)
-    memory.add(outcome.unfinished)
+        backlog.add(left_behind(options, settings, cycle, wanted))
+        return _run(wanted, options, cycle, backlog, spans, earliest_of(cycle, settings))
     return outcome
 
 
 def _sync_last_days(
-    options: argparse.Namespace, settings: Settings, cycle: Cycle, memory: Unfinished
+    options: argparse.Namespace, settings: Settings, cycle: Cycle, backlog: Backlog
 ) -> Outcome:
     """Sync up to now, and what earlier runs have left undone."""
-    from tconnectsync.cli.reach import reaching_back
+    from tconnectsync.cli import reach
+    from tconnectsync.sync.coverage import newest_entries
 
-    wanted = reaching_back(options, settings, cycle, memory.since(options.features))
-    _announce(wanted, options, cycle)
-    # Should this run break off, the next one begins where it began.
-    memory.add(dict.fromkeys(options.features, wanted.start))
-    outcome = cycle.run(wanted, progress, in_order=True)
-    memory.settle(options.features, outcome.unfinished)
+    wanted = reach.reaching_back(options, settings, cycle, backlog)
+    earliest = reach.earliest_of(cycle, settings)
+    outcome, spans = _pumps(wanted, options, cycle, backlog)
+    if not outcome.failures:
+        wanted = reach.with_late_uploads(wanted, spans, earliest, backlog, cycle)
+        _announce(wanted, options, cycle)
+        outcome = _run(wanted, options, cycle, backlog, spans, earliest, in_order=True)
+        backlog.note_pumps(newest_entries(spans))
+        _look_once(options, cycle, backlog, wanted, earliest, outcome)
+    beyond = reach.beyond_catch_up(options, cycle, backlog, min(wanted.start, earliest))
+    outcome.remark(beyond, wanted, ())
     return outcome
+
+
+def _pumps(
+    wanted: TimeRange, options: argparse.Namespace, cycle: Cycle, backlog: Backlog
+) -> tuple[Outcome, Sequence[PumpSpan]]:
+    """Return the pumps of the account; the outcome is empty unless that fails.
+
+    Raises:
+        PumpChoiceError: a person has to say first which pump is meant.
+    """
+    from tconnectsync.errors import PumpChoiceError
+    from tconnectsync.sync.outcome import Outcome
+
+    outcome = Outcome()
+    with outcome.noting((wanted, options.features), rest=(wanted, options.features)):
+        return outcome, cycle.source.pumps(wanted)
+    if isinstance(outcome.ended_by, PumpChoiceError):
+        raise outcome.ended_by
+    backlog.add(outcome.missing)
+    return outcome, ()
+
+
+def _run(
+    wanted: TimeRange,
+    options: argparse.Namespace,
+    cycle: Cycle,
+    backlog: Backlog,
+    spans: Sequence[PumpSpan],
+    earliest: datetime,
+    *,
+    in_order: bool = False,
+) -> Outcome:
+    """Run a cycle over a range and keep the backlog by what becomes of it."""
+    from tconnectsync.cli.reach import still_moved
+    from tconnectsync.sync.coverage import coverage
+    from tconnectsync.sync.features import FEATURES
+
+    lasting = [name for name in options.features if FEATURES[name].parts]
+    # Should this run break off, the next one knows.
+    backlog.add({name: [wanted] for name in lasting})
+    outcome = cycle.run(wanted, progress, in_order=in_order, earliest=min(wanted.start, earliest))
+    backlog.resolve(wanted, lasting, outcome.missing)
+    outcome.remark(coverage(spans, wanted, cycle.clock), wanted, ())
+    if outcome.moved_before:
+        outcome.remark(
+            [still_moved(options, cycle, backlog, outcome.moved_before)], wanted, lasting
+        )
+    return outcome
+
+
+def _look_once(
+    options: argparse.Namespace,
+    cycle: Cycle,
+    backlog: Backlog,
+    done: TimeRange,
+    earliest: datetime,
+    outcome: Outcome,
+) -> None:
+    """Look for what is looked for once per site; where that fails, the next run does it."""
+    from tconnectsync.sync.firstlook import FEATURE, bring_ages, features_left_off
+
+    if outcome.failures:
+        return
+    chosen = f"features besides {' '.join(sorted(options.features))}"
+    try:
+        if FEATURE in options.features and not backlog.was_asked("ages"):
+            found = bring_ages(cycle, done, earliest)
+            outcome.absorb(found)
+            if not found.failures:
+                backlog.note_asked("ages")
+        if not backlog.was_asked(chosen):
+            remark = features_left_off(cycle.nightscout, options.features, cycle.now())
+            outcome.remark([remark] if remark else [], done, ())
+            backlog.note_asked(chosen)
+    except TconnectsyncError as error:
+        log.warning("What is looked for once is left to the next run. %s", error)
 
 
 def _log_file(options: argparse.Namespace, settings: Settings) -> LogFile | None:
@@ -259,13 +345,13 @@ def _moving_cycle(
     It waits for other runs, however long; to the loop a cycle left out would look like a failure,
     or like one that found nothing.
     """
-    from tconnectsync.cli.turns import unfinished
+    from tconnectsync.cli.turns import open_backlog
 
-    memory = unfinished(settings, options)
+    backlog = open_backlog(settings, options)
 
     def run() -> Outcome:
         with turns(inf):
-            outcome = _sync_last_days(options, settings, cycle, memory)
+            outcome = _sync_last_days(options, settings, cycle, backlog)
         say_what_was_done(outcome, options)
         if outcome.ended_by:
             raise outcome.ended_by

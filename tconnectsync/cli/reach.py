@@ -7,49 +7,105 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tconnectsync.cli.report import command
+from tconnectsync.backlog import Backlog
+from tconnectsync.cli.report import command, days_of
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import NightscoutError, TconnectsyncError
+from tconnectsync.sources import PumpSpan, Remark
+from tconnectsync.sync.coverage import late_since
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.window import caught_up, last_days
 
 log = logging.getLogger(__name__)
 
+LONGEST_MOVED = timedelta(days=31)
+"""So long before the last treatment that moved, others are supposed to have to move as well."""
+
 
 def reaching_back(
-    options: argparse.Namespace,
-    settings: Settings,
-    cycle: Cycle,
-    unfinished_since: datetime | None,
+    options: argparse.Namespace, settings: Settings, cycle: Cycle, backlog: Backlog
 ) -> TimeRange:
     """Return the last days, or more where earlier runs left something undone.
+
+    What lies further back than ``CATCH_UP_DAYS`` goes into the backlog.
 
     Raises:
         NightscoutError, NetworkError: Nightscout did not say how far they got.
     """
     wanted = last_days(options.days or 1, cycle.now())
-    earliest = _earliest(wanted.end, settings)
+    earliest = earliest_of(cycle, settings)
     regular = _regular(options)
-    newest = [_newest(cycle, kinds, regular, min(earliest, wanted.start)) for kinds in regular]
-    extended, cut_off = caught_up(wanted, newest, settings.catch_up_days, unfinished_since)
-    day = cycle.clock.day
-    if extended.start < wanted.start:
-        log.info("The last sync was longer ago; reaching back to %s.", day(extended.start))
+    newest = [_newest(cycle, kinds, regular) for kinds in regular]
+    missing = [each for ranges in backlog.missing(options.features).values() for each in ranges]
+    since = min((each.start for each in missing if each.end > earliest), default=None)
+    extended, cut_off = caught_up(wanted, newest, settings.catch_up_days, since)
     if cut_off:
-        left_off = day(max(filter(None, newest)))
-        log.warning(
-            "The last sync was more than CATCH_UP_DAYS ago. For what is older, run: %s",
-            command(left_off, day(extended.start), options.features, options),
-        )
+        left_off = max(filter(None, newest))
+        backlog.add(_for_features(options, TimeRange(left_off, extended.start)))
+    if extended.start < wanted.start:
+        day = cycle.clock.day(extended.start)
+        log.info("The last sync was longer ago; reaching back to %s.", day)
     return extended
+
+
+def with_late_uploads(
+    wanted: TimeRange, spans: Sequence[PumpSpan], earliest: datetime, backlog: Backlog, cycle: Cycle
+) -> TimeRange:
+    """Return a range that also holds what replaced pumps have uploaded since the last run."""
+    start = late_since(spans, backlog.pumps(), wanted, earliest)
+    if start < wanted.start:
+        log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(start))
+    return TimeRange(start, wanted.end)
+
+
+def beyond_catch_up(
+    options: argparse.Namespace, cycle: Cycle, backlog: Backlog, start: datetime
+) -> list[Remark]:
+    """Return what there is to say of ranges in the backlog that lie before ``start``.
+
+    A run without dates does not bring them.
+    """
+    by_range: dict[TimeRange, list[str]] = {}
+    for name, ranges in backlog.missing(options.features).items():
+        for each in ranges:
+            if each.start < start:
+                by_range.setdefault(TimeRange(each.start, min(each.end, start)), []).append(name)
+    remarks = []
+    for each, names in sorted(by_range.items(), key=lambda item: item[0].start):
+        first, last = days_of(each, cycle.clock)
+        remarks.append(
+            Remark(
+                f"{' '.join(names)} from {first} to {last} {'is' if len(names) == 1 else 'are'} "
+                "not all in Nightscout; that is more than CATCH_UP_DAYS ago, further than a run "
+                f"reaches back by itself. To bring it, run: {command(first, last, names, options)}"
+            )
+        )
+    return remarks
+
+
+def still_moved(
+    options: argparse.Namespace, cycle: Cycle, backlog: Backlog, before: datetime
+) -> Remark:
+    """Return what there is to say of treatments that stand at the time of a clock put right since.
+
+    They may do so before an instant up to which the run was allowed to go back.
+    """
+    supposed = TimeRange(before - LONGEST_MOVED, before)
+    backlog.add(_for_features(options, supposed))
+    first, last = days_of(supposed, cycle.clock)
+    return Remark(
+        f"Treatments before {cycle.clock.day(before)} may still stand at the time that the pump's "
+        "clock was believed to show before it was put right; that is longer ago than this run may "
+        f"reach back. To move them, run: {command(first, last, options.features, options)}"
+    )
 
 
 def left_behind(
     options: argparse.Namespace, settings: Settings, cycle: Cycle, wanted: TimeRange
-) -> dict[str, datetime]:
-    """Return since when features are unfinished, if this range begins later than that.
+) -> dict[str, list[TimeRange]]:
+    """Return what is missing before a range that was asked for.
 
     After it, its own documents are the newest ones, and hide what lies before it. What lies before
     the limit of catching up is not looked for anyway.
@@ -57,35 +113,45 @@ def left_behind(
     Raises:
         NightscoutLoginError: Nightscout does not accept the secret.
     """
-    earliest = _earliest(cycle.now(), settings)
+    earliest = earliest_of(cycle, settings)
     if wanted.start <= earliest:
         return {}
     newest: dict[tuple[str, ...], datetime | None] = {}
     regular = _regular(options)
     for kinds in regular:
         try:
-            newest[kinds] = _newest(cycle, kinds, regular, earliest)
+            newest[kinds] = _newest(cycle, kinds, regular)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
             log.debug("How far the last sync got is not known. %s", error)
-            newest[kinds] = earliest
+            # A day later than that, so that the next run can still bring all of it.
+            newest[kinds] = earliest + timedelta(days=1)
     reached = {name: newest.get(FEATURES[name].regular) for name in options.features}
-    return {name: at for name, at in reached.items() if at and at < wanted.start}
+    return {
+        name: [TimeRange(at, wanted.start)]
+        for name, at in reached.items()
+        if at and at < wanted.start
+    }
+
+
+def earliest_of(cycle: Cycle, settings: Settings) -> datetime:
+    """Return how far a run reaches back at the most (``CATCH_UP_DAYS``)."""
+    return cycle.now() - timedelta(days=settings.catch_up_days)
+
+
+def _for_features(options: argparse.Namespace, missing: TimeRange) -> dict[str, list[TimeRange]]:
+    return {name: [missing] for name in options.features if FEATURES[name].parts}
 
 
 def _regular(options: argparse.Namespace) -> list[tuple[str, ...]]:
     return sorted({FEATURES[name].regular for name in options.features} - {()})
 
 
-def _earliest(now: datetime, settings: Settings) -> datetime:
-    return now - timedelta(days=settings.catch_up_days)
-
-
 def _newest(
-    cycle: Cycle, kinds: Sequence[str], regular: Sequence[Sequence[str]], earliest: datetime
+    cycle: Cycle, kinds: Sequence[str], regular: Sequence[Sequence[str]]
 ) -> datetime | None:
-    """Return when our newest document of some kinds is; ``earliest`` if that may not be asked.
+    """Return when our newest document of some kinds is; ``None`` if that may not be asked.
 
     A role that may not read entries says nothing against the secret if others of the ``regular``
     kinds, which come first, could be asked for.
@@ -97,5 +163,5 @@ def _newest(
         if is_refused or error.can_retry or error.status is None:
             raise
         log.warning("How far the last sync got is not known for %s. %s", " ".join(kinds), error)
-        return earliest
+        return None
     return max(found, default=None)

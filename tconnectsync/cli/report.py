@@ -60,7 +60,7 @@ def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> i
         log.error("%s failed. %s", _what(failure, clock), failure.reason)
     for command in commands(outcome.failures, options, clock):
         say(f"To repeat what failed: {command}")
-    return 1 if outcome.failures else 0
+    return 0 if outcome.is_complete else 1
 
 
 def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
@@ -75,14 +75,17 @@ def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
         put_out(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
     for what, times in outcome.skipped.most_common():
         log.warning("Left out because it is unknown or cannot be true: %s (%d times).", what, times)
+    for remark in outcome.remarks:
+        log.log(logging.ERROR if remark.missing else logging.INFO, remark.text)
 
 
 def _what(failure: Failure, clock: PumpClock) -> str:
-    first, last = _days_of(failure.window, clock)
+    first, last = days_of(failure.window, clock)
     return f"{' '.join(failure.features)} from {first} to {last}"
 
 
-def _days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
+def days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
+    """Return the first and the last day of a range by the pump's calendar."""
     from datetime import timedelta
 
     return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
@@ -94,7 +97,7 @@ def commands(
     """Return the commands that repeat what failed, one for windows that follow each other."""
     by_window: dict[tuple[date, date], list[str]] = {}
     for failure in failures:
-        names = by_window.setdefault(_days_of(failure.window, clock), [])
+        names = by_window.setdefault(days_of(failure.window, clock), [])
         names += [name for name in failure.features if name not in names]
     spans: list[tuple[date, date, list[str]]] = []
     for (first, last), names in sorted(by_window.items(), key=lambda item: (item[1], item[0])):

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tconnectsync.backlog import Backlog
 from tconnectsync.config import Settings
 from tconnectsync.lock import SiteLock
-from tconnectsync.unfinished import Unfinished
 
 Turns = Callable[[float], AbstractContextManager[object]]
 """Waits so many seconds for our turn, and keeps other runs from writing during the block.
@@ -32,9 +32,9 @@ def turns(settings: Settings, options: argparse.Namespace) -> Turns:
     return SiteLock(settings.ns_url, _folders(), now=_now, wait=time.sleep).held
 
 
-def unfinished(settings: Settings, options: argparse.Namespace) -> Unfinished:
-    """Return what runs have left undone on the site; one that only looks changes nothing of it."""
-    return Unfinished(settings.ns_url, _folders(), keep=not options.pretend)
+def open_backlog(settings: Settings, options: argparse.Namespace) -> Backlog:
+    """Return what is missing on the site; a run that only looks changes nothing of it."""
+    return Backlog(settings.ns_url, _folders(), keep=not options.pretend)
 
 
 def _folders() -> list[Path]:

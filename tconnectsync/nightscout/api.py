@@ -127,6 +127,15 @@ class NightscoutApi:
         )
         return instant(found[0]) if found else None
 
+    def newest_of_anyone(self, event_type: str) -> datetime | None:
+        """Return when the newest treatment of this type happened, whoever wrote it.
+
+        ``None`` if there is none. What is dated further ahead than a day does not count. Raises as
+        :meth:`treatments`.
+        """
+        found = self._find("treatments", 1, EARLIEST, _soon(), eventType=event_type)
+        return instant(found[0]) if found else None
+
     def create(self, documents: Sequence[Document]) -> None:
         """Store new treatments in batches, in the order given.
 
@@ -197,6 +206,10 @@ class NightscoutApi:
         if answer.content.strip() == b"null":
             return None
         raise NightscoutError("Nightscout did not answer with a profile record.")
+
+    def has_profile_of_ours(self) -> bool:
+        """Tell whether the profile record in force was written by us. Raises as :meth:`status`."""
+        return (self.profile() or {}).get("enteredBy") == ENTERED_BY
 
     def add_profile(self, record: Document) -> None:
         """Store a further profile record. Raises as :meth:`create`."""

@@ -15,12 +15,12 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
-from tconnectsync.nightscout.marks import Document
+from tconnectsync.nightscout.marks import Document, instant
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.alarms import LONGEST_HOLD_BACK, hold_back, say_what_waits, without_young
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.gather import Events, gather
-from tconnectsync.sync.outcome import Outcome, failed_throughout
+from tconnectsync.sync.outcome import Outcome, Work, failed_throughout
 from tconnectsync.sync.plan import Plan, make_plan
 from tconnectsync.sync.readings import SAME_READING, with_entries
 from tconnectsync.sync.window import windows
@@ -36,22 +36,54 @@ A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored
 it was. Nightscout compares times as text: one that an older program left with a space instead of
 ``T`` sorts before its whole day, and its day is a local one.
 """
+MOVED = timedelta(minutes=1)
+"""By how much a treatment moves at least where the pump's clock is known better now."""
+DAY = timedelta(days=1)
+LONGEST_WINDOW = timedelta(days=28)
+"""Windows in which treatments move become one up to this length."""
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass
 class _Run:
-    """What one window of a run needs to know of the others."""
+    """What the windows of one run have in common."""
 
+    wanted: TimeRange
+    chunks: list[TimeRange]
+    look_back: timedelta
+    """How far before the first window something may have waited."""
+    newest: Callable[[str], datetime | None]
+    """When our newest stored treatment of a type was, before this run wrote any."""
+    features: list[str]
+    """Those that go on; the others failed and wait."""
+
+
+@dataclass
+class _Window:
+    """One window of a run: what it needs to know of the others, and what becomes of it."""
+
+    range: TimeRange
+    reader: Reader
     newest: Callable[[str], datetime | None]
     """When our newest stored treatment of a type was, before this run wrote any."""
     shown: TimeRange
     """What touches it has its treatments written with this window."""
-    outcome: Outcome = field(default_factory=Outcome)
-    before: Plan = field(default_factory=Plan)
-    """The plan of the window before."""
     until: datetime = LATEST
     """Treatments from then on are left to the next window."""
+    before: Plan = field(default_factory=Plan)
+    """The plan of the window before."""
+    outcome: Outcome = field(default_factory=Outcome)
+    plan: Plan = field(default_factory=Plan)
+
+    @property
+    def is_moving_at_its_beginning(self) -> bool:
+        """Whether treatments of its first day stand where the pump's clock no longer puts them."""
+        first_day = TimeRange(self.range.start, self.range.start + DAY)
+        return any(
+            abs(after - before) >= MOVED and first_day.overlaps(min(before, after), after)
+            for update in self.plan.update
+            if (before := instant(update.before)) and (after := instant(update.after))
+        )
 
 
 @dataclass(frozen=True)
@@ -81,6 +113,7 @@ class Cycle:
         progress: Progress = lambda windows: windows,
         *,
         in_order: bool = False,
+        earliest: datetime | None = None,
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
@@ -92,35 +125,90 @@ class Cycle:
         throughout a window then waits in the later ones too, so that the newest document still
         tells the next run where to catch up; and what waited, while newer documents were written,
         is looked for also somewhat before the range.
+
+        While treatments of the earliest day stand at another instant than the pump's clock, as it
+        is known now, puts them, the run begins a window earlier, but not before ``earliest``.
         """
-        run = _Run(cache(self.nightscout.newest), wanted)
-        outcome = run.outcome
-        chunks = list(windows(wanted, self.source.window_days, self.clock))
-        in_windows = [name for name in self.features if name not in self.at_the_end]
-        remaining = replace(self, features=in_windows)
-        reader, read = None, None
-        look_back = LONGEST_HOLD_BACK if in_order else timedelta(0)
-        for window in progress(chunks):
-            if not remaining.features:
+        run = _Run(
+            wanted,
+            chunks=list(windows(wanted, self.source.window_days, self.clock)),
+            look_back=LONGEST_HOLD_BACK if in_order else timedelta(0),
+            newest=cache(self.nightscout.newest),
+            features=[name for name in self.features if name not in self.at_the_end],
+        )
+        outcome = Outcome()
+        work = self._first_window(run, earliest) if run.features else None
+        for window in progress(run.chunks):
+            if not run.features:
                 break
-            seen = len(outcome.failures)
-            reader, read = self.source.read(window), window
-            rest = TimeRange(window.start, wanted.end), [*remaining.features, *self.at_the_end]
-            with outcome.noting((window, remaining.features), rest=rest):
-                since = window.start - (look_back if window == chunks[0] else timedelta(0))
-                run.shown = TimeRange(since, window.end)
-                run.until = window.end if window != chunks[-1] else LATEST
-                run.before = remaining._sync(reader, window, run)
+            if work is None or work.range != window:
+                # Without the reader of the window before: it holds a payload.
+                before, work = work.plan if work else Plan(), None
+                work = self._planned(window, run, before)
+            if not work.outcome.ended_by:
+                with work.outcome.noting((window, run.features), rest=self._rest(window, run)):
+                    replace(self, features=run.features)._carry_out(work)
+            outcome.absorb(work.outcome)
             if outcome.ended_by:
                 return outcome
             if in_order:
-                failed = failed_throughout(window, outcome.failures[seen:])
-                going = [name for name in remaining.features if name not in failed]
-                remaining = replace(remaining, features=going)
-        if reader is None or read != chunks[-1]:
-            reader = self.source.read(chunks[-1])
-        self._finish(reader, chunks[-1], outcome)
+                failed = failed_throughout(window, work.outcome.failures)
+                run.features = [name for name in run.features if name not in failed]
+        is_last = work is not None and work.range == run.chunks[-1]
+        reader = work.reader if work and is_last else self.source.read(run.chunks[-1])
+        self._finish(reader, run.chunks[-1], outcome)
         return outcome
+
+    def bring(self, events: Events, within: TimeRange) -> Outcome:
+        """Write the treatments of some events, besides what a run over a range writes."""
+        work = _Window(within, self.source.read(within), self.nightscout.newest, shown=within)
+        with work.outcome.noting((within, self.features), rest=(within, self.features)):
+            work.plan = self._treatments(events, work)
+            self._carry_out(work)
+        return work.outcome
+
+    def _first_window(self, run: _Run, earliest: datetime | None) -> _Window:
+        """Plan the first window, and begin earlier as long as treatments move at its beginning.
+
+        Two windows become one, so that no treatment moves to where another one still stands that
+        is to move as well. The earliest is written first: a run that breaks off then leaves what
+        shows the next one that it has to go back as far.
+        """
+        work = self._planned(run.chunks[0], run, Plan())
+        while work.is_moving_at_its_beginning:
+            start, end = work.range.start, work.range.end
+            if earliest is None or start <= earliest:
+                work.outcome.moved_before = start
+                break
+            first = self.clock.midnight(self.clock.day(start) - self.source.window_days * DAY)
+            first = max(first, earliest)
+            if end - first <= LONGEST_WINDOW:
+                run.chunks[0] = TimeRange(first, end)
+            else:
+                run.chunks.insert(0, TimeRange(first, start))
+            work = self._planned(run.chunks[0], run, Plan())
+        return work
+
+    def _planned(self, window: TimeRange, run: _Run, before: Plan) -> _Window:
+        """Read a window, unless that is done, and return it with what is to be written."""
+        is_first, is_last = window == run.chunks[0], window == run.chunks[-1]
+        since = window.start - (run.look_back if is_first else timedelta(0))
+        work = _Window(
+            window,
+            self.source.read(window),
+            run.newest,
+            shown=TimeRange(since, window.end),
+            until=LATEST if is_last else window.end,
+            before=before,
+        )
+        with work.outcome.noting((window, run.features), rest=self._rest(window, run)):
+            work.plan = replace(self, features=run.features)._plan(work)
+        return work
+
+    def _rest(self, window: TimeRange, run: _Run) -> Work:
+        """Return what is left undone if the run ends with this window."""
+        rest = TimeRange(window.start, max(window.end, run.wanted.end))
+        return rest, [*run.features, *self.at_the_end]
 
     def _finish(self, reader: Reader, window: TimeRange, outcome: Outcome) -> None:
         """Sync what is synced once."""
@@ -134,33 +222,36 @@ class Cycle:
             left.remove(feature)
         outcome.skipped.update(reader.skipped - counted)
 
-    def _sync(self, reader: Reader, window: TimeRange, run: _Run) -> Plan:
-        """Sync one window and return its plan."""
-        outcome = run.outcome
+    def _plan(self, work: _Window) -> Plan:
+        """Return what to write for one window."""
         events = gather(
             self.source,
-            reader,
-            window,
+            work.reader,
+            work.range,
             self.features,
             clock=self.clock,
             now=self.now(),
-            outcome=outcome,
+            outcome=work.outcome,
         )
-        plan = self._treatments(events, run)
+        plan = self._treatments(events, work)
         if "CGM" in self.features:
-            plan = self._with_entries(plan, events["readings"], window, outcome)
+            plan = self._with_entries(plan, events["readings"], work.range, work.outcome)
+        return plan
+
+    def _carry_out(self, work: _Window) -> None:
+        """Write what was planned for one window."""
+        plan, outcome = work.plan, work.outcome
         if plan == Plan():
-            return plan
-        self.on_plan(window, plan)
+            return
+        self.on_plan(work.range, plan)
         if not self.pretend:
             apply(plan, self.nightscout)
-            plan = self._store_entries(plan, window, outcome)
+            plan = self._store_entries(plan, work.range, outcome)
         outcome.created += len(plan.create) + len(plan.entries)
         outcome.updated += len(plan.update)
         outcome.kept += plan.kept
-        return plan
 
-    def _treatments(self, events: Events, run: _Run) -> Plan:
+    def _treatments(self, events: Events, run: _Window) -> Plan:
         """Plan the treatments of one window."""
         now = self.now()
         wanted = [want for want in _wanted(events, run) if want.at <= now]
@@ -186,7 +277,7 @@ class Cycle:
         )
         return plan
 
-    def _newest(self, kinds: Iterable[str], run: _Run) -> dict[str, datetime | None]:
+    def _newest(self, kinds: Iterable[str], run: _Window) -> dict[str, datetime | None]:
         """Return, per type, after when something is new: it may have waited for a while.
 
         The newest treatment, by a person, may have been written while older ones waited.
@@ -234,7 +325,7 @@ class Cycle:
         return plan
 
 
-def _wanted(events: Events, run: _Run) -> list[Wanted]:
+def _wanted(events: Events, run: _Window) -> list[Wanted]:
     """Return the documents of this window for what touches it.
 
     An extended bolus may end in the next window. Written now, it would be newer than what has

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import TconnectsyncError
+from tconnectsync.sources import Remark
 from tconnectsync.sync.features import FEATURES
 
 Work = tuple[TimeRange, Sequence[str]]
@@ -55,6 +56,13 @@ class Outcome:
     """What was written besides treatments, in words."""
     waiting: dict[str, timedelta] = field(default_factory=dict)
     """For how long treatments still have to wait until they may be written, by identifier."""
+    remarks: list[Remark] = field(default_factory=list)
+    """What people must be told, each once."""
+    healing: dict[str, list[TimeRange]] = field(default_factory=dict)
+    """Ranges that later runs may be able to complete although nothing failed, by feature."""
+    moved_before: datetime | None = None
+    """Treatments before this instant may still stand where an earlier state of the pump's clock
+    put them; the run was not allowed to go further back."""
     ended_by: TconnectsyncError | None = None
     """What made going on pointless, if anything did; the failures say what was left undone."""
 
@@ -64,14 +72,46 @@ class Outcome:
         return max(self.waiting.values(), default=None)
 
     @property
-    def unfinished(self) -> dict[str, datetime]:
-        """Since when features are unfinished; what is synced once has nothing that could be."""
-        since: dict[str, datetime] = {}
+    def is_complete(self) -> bool:
+        """Whether all of the story is in Nightscout, as far as is known."""
+        return not self.failures and not any(remark.missing for remark in self.remarks)
+
+    @property
+    def missing(self) -> dict[str, list[TimeRange]]:
+        """The ranges that later runs have to bring, by feature.
+
+        What is synced once has nothing that could be missing later.
+        """
+        found = {name: list(ranges) for name, ranges in self.healing.items()}
         for failure in self.failures:
             for name in failure.features:
                 if FEATURES[name].parts:
-                    since[name] = min(failure.window.start, since.get(name, failure.window.start))
-        return since
+                    found.setdefault(name, []).append(failure.window)
+        return found
+
+    def remark(self, remarks: Iterable[Remark], window: TimeRange, features: Sequence[str]) -> None:
+        """Add what a reader has to say of a window that was synced for some features."""
+        for each in remarks:
+            if each not in self.remarks:
+                self.remarks.append(each)
+            if each.heals:
+                for name in features:
+                    self.healing.setdefault(name, []).append(window)
+
+    def absorb(self, part: Outcome) -> None:
+        """Add what became of a part of the run."""
+        self.created += part.created
+        self.updated += part.updated
+        self.kept += part.kept
+        self.failures += part.failures
+        self.skipped.update(part.skipped)
+        self.others += part.others
+        self.waiting |= part.waiting
+        self.remarks += [each for each in part.remarks if each not in self.remarks]
+        for name, ranges in part.healing.items():
+            self.healing.setdefault(name, []).extend(ranges)
+        self.moved_before = self.moved_before or part.moved_before
+        self.ended_by = self.ended_by or part.ended_by
 
     def failed(self, window: TimeRange, features: Sequence[str], error: TconnectsyncError) -> None:
         """Note what an error left undone."""

@@ -20,7 +20,7 @@ MAY_KNOW = {
     "stop": set(),
     "files": set(),
     "lock": set(),
-    "unfinished": set(),
+    "backlog": {"domain"},
     "api": {"http"},
     "sources": {"api", "domain"},
     "nightscout": {"domain", "http"},
@@ -29,7 +29,7 @@ MAY_KNOW = {
     "check": {"api", "sources", "nightscout", "domain"},
     "demo": {"domain", "sync"},
     "util": {"sources", "api"},
-    "cli": {"stop", "lock", "unfinished", "sync", "check", "sources", "domain", "util", "demo"},
+    "cli": {"stop", "lock", "backlog", "sync", "check", "sources", "domain", "util", "demo"},
     "__main__": {"cli"},
     "": {"util"},
 }

@@ -6,6 +6,8 @@ On servers that know a treatment by its identifier, and on older ones.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,7 +32,7 @@ from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.demo.tandemsource import SimulatedTandemSource
 from tconnectsync.demo.tandemsource.log import PumpLog
-from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD
+from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD, Finished
 from tests.support.command import days as dates
 from tests.support.lived import DAY, FIRST, MINUTE, Home, check, held, homes, undisturbed
 
@@ -286,6 +288,88 @@ def test_uploads_in_the_night_that_repeats_an_hour_end_as_one_at_its_end(
         home.tandem.uploaded_until = night + hours * HOUR
         assert home.run(*dates(AUTUMN, AUTUMN + 2 * DAY)).code == 0
     assert held(home.site) == undisturbed(home, AUTUMN)
+
+
+SPRING = date(2024, 3, 9)
+"""The day before the night in which New York's clocks are put forward."""
+AWARE = datetime(2024, 3, 14, 9, tzinfo=UTC)
+"""When a person in New York notices that the pump's clock was not."""
+
+
+def set_late(stack: ExitStack, make_home: Make, days: int = 7) -> Home:
+    """Return the home of a person who puts the pump's clock forward days after the night."""
+    home = make_home(replace(live(SPRING, days), readings=()))
+    home.features = ("BASAL", "BOLUS", "PUMP_EVENTS")
+    # The person's own clock, which runs on evenly, shows winter time.
+    noticed = AWARE.replace(tzinfo=None) - 5 * HOUR
+    clock_home(stack, home, [(noticed, noticed + HOUR)])
+    return home
+
+
+def upload_and_run(home: Home, at: datetime) -> Finished:
+    home.now = at
+    home.tandem.uploaded_until = at.replace(tzinfo=None) - 5 * HOUR
+    return home.run()
+
+
+@pytest.mark.parametrize("source", ["tandem-source"], indirect=True)
+def test_a_clock_put_forward_days_late_moves_all_that_it_concerns(make_home: Make) -> None:
+    with ExitStack() as stack:
+        home = set_late(stack, make_home)
+        start = datetime(2024, 3, 9, 12, tzinfo=UTC)
+        for hours in range(0, 140, 5):
+            assert upload_and_run(home, start + hours * HOUR).code == 0
+        found, wanted = held(home.site), undisturbed(home, SPRING)
+        assert (wanted - found, found - wanted) == ({}, {})
+        quiet = upload_and_run(home, home.now)
+        assert quiet.counts[:2] == (0, 0)
+        assert "eaching back" not in quiet.errors
+
+
+@pytest.mark.parametrize("source", ["tandem-source"], indirect=True)
+def test_a_run_broken_off_while_it_moves_treatments_is_made_good_by_the_next(
+    make_home: Make,
+) -> None:
+    with ExitStack() as stack:
+        home = set_late(stack, make_home)
+        for hours in (0, 20, 44, 68, 92, 110):
+            upload_and_run(home, datetime(2024, 3, 9, 12, tzinfo=UTC) + hours * HOUR)
+        writes: list[Request] = []
+
+        def fault(request: Request) -> Response | None:
+            """Refuse everything after the first changes of a later run."""
+            if request.method in ("PUT", "POST"):
+                writes.append(request)
+            return Response(b"", 503) if len(writes) > 40 else None
+
+        home.site.fault = fault
+        assert upload_and_run(home, AWARE + 2 * HOUR).code == 1
+        home.site.fault = None
+        assert upload_and_run(home, AWARE + 3 * HOUR).code == 0
+        # Some were set apart by a millisecond from what was still to move.
+        sites = held(home.site), undisturbed(home, SPRING)
+        found, wanted = (Counter(re.sub(r"\.00\dZ", "Z", each) for each in site) for site in sites)
+        assert (wanted - found, found - wanted) == ({}, {})
+
+
+@pytest.mark.parametrize("source", ["tandem-source"], indirect=True)
+def test_what_lies_beyond_the_limit_of_a_clock_put_right_is_said_with_the_command(
+    make_home: Make,
+) -> None:
+    with ExitStack() as stack:
+        home = set_late(stack, make_home)
+        home.variables["CATCH_UP_DAYS"] = "2"
+        for hours in (0, 20, 44, 68, 92, 110):
+            upload_and_run(home, datetime(2024, 3, 9, 12, tzinfo=UTC) + hours * HOUR)
+        ran = upload_and_run(home, AWARE + 2 * HOUR)
+        assert ran.code == 1
+        said = re.search(r"To move them, run: tconnectsync (.+)", ran.errors)
+        assert said
+        assert upload_and_run(home, AWARE + 3 * HOUR).code == 1
+        assert home.run(*said[1].split()).code == 0
+        assert upload_and_run(home, AWARE + 4 * HOUR).code == 0
+        found, wanted = held(home.site), undisturbed(home, SPRING)
+        assert (wanted - found, found - wanted) == ({}, {})
 
 
 # What a log can hold

@@ -211,12 +211,15 @@ def test_catching_up_ends_at_the_limit_and_says_how_to_get_the_rest(
     home.go_to(6.5)
     home.variables["CATCH_UP_DAYS"] = "3"
     ran = home.run()
-    assert ran.code == 0
+    assert ran.code == 1
     assert "more than CATCH_UP_DAYS ago" in ran.errors
     shown = {document["created_at"][:10] for document in home.site.treatments}
     assert "2024-06-05" not in shown
     assert {"2024-06-07", "2024-06-08", "2024-06-09"} <= shown
-    said = re.search(r"run: tconnectsync (--start-date \S+ --end-date [-0-9]+)", ran.errors)
+    again = home.run("--pretend")
+    assert again.code == 1
+    assert "more than CATCH_UP_DAYS ago" in again.errors
+    said = re.search(r"run: tconnectsync (--start-date \S+ --end-date [-0-9]+)", again.errors)
     assert said
     assert home.run(*said[1].split()).code == 0
     check(home)

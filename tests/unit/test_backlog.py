@@ -1,0 +1,164 @@
+"""What runs leave to each other: what is missing of which feature, and what was asked once."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tconnectsync.backlog import MOST_RANGES, Backlog
+from tconnectsync.domain.clock import TimeRange
+
+URL = "https://my-site.example.org"
+NOON = datetime(2024, 6, 3, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BOTH = ("BASAL", "BOLUS")
+
+
+def backlog(*folders: Path, url: str = URL, keep: bool = True) -> Backlog:
+    return Backlog(url, folders, keep=keep)
+
+
+def hours(first: float, last: float) -> TimeRange:
+    """Return a range by hours after noon."""
+    return TimeRange(NOON + first * HOUR, NOON + last * HOUR)
+
+
+def test_at_first_nothing_is_missing(tmp_path: Path) -> None:
+    assert backlog(tmp_path).missing(BOTH) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ranges_add_up_and_another_process_knows_them(tmp_path: Path) -> None:
+    backlog(tmp_path).add({"BASAL": [hours(0, 1)], "BOLUS": [hours(5, 6)]})
+    backlog(tmp_path).add({"BASAL": [hours(1, 2), hours(4, 5)]})
+    assert backlog(tmp_path).missing(BOTH) == {
+        "BASAL": (hours(0, 2), hours(4, 5)),
+        "BOLUS": (hours(5, 6),),
+    }
+    assert backlog(tmp_path).missing(["CGM"]) == {}
+
+
+def test_what_is_covered_is_forgotten_and_other_features_and_times_are_not(tmp_path: Path) -> None:
+    kept = backlog(tmp_path)
+    kept.add({"BASAL": [hours(0, 10)], "BOLUS": [hours(2, 3)], "CGM": [hours(0, 10)]})
+    kept.resolve(hours(2, 8), BOTH, {"BOLUS": [hours(4, 5)]})
+    assert kept.missing(("BASAL", "BOLUS", "CGM")) == {
+        "BASAL": (hours(0, 2), hours(8, 10)),
+        "BOLUS": (hours(4, 5),),
+        "CGM": (hours(0, 10),),
+    }
+
+
+spans = st.tuples(st.integers(0, 40), st.integers(1, 20)).map(lambda it: hours(it[0], sum(it)))
+
+
+@given(missing=st.lists(spans, max_size=6), covered=spans)
+def test_exactly_what_is_missing_and_not_covered_is_left(
+    missing: list[TimeRange], covered: TimeRange
+) -> None:
+    def inside(ranges: tuple[TimeRange, ...], hour: int) -> bool:
+        at = NOON + (hour + 0.5) * HOUR
+        return any(each.start <= at < each.end for each in ranges)
+
+    kept = backlog()
+    kept.add({"BASAL": missing})
+    kept.resolve(covered, ["BASAL"], {})
+    left = kept.missing(["BASAL"]).get("BASAL", ())
+    for hour in range(62):
+        expected = inside(tuple(missing), hour) and not inside((covered,), hour)
+        assert inside(left, hour) == expected
+
+
+def test_the_file_does_not_grow_for_ever_and_forgets_nothing(tmp_path: Path) -> None:
+    many = [hours(3 * number, 3 * number + 1) for number in range(3 * MOST_RANGES)]
+    kept = backlog(tmp_path)
+    kept.add({"BASAL": many})
+    ranges = kept.missing(["BASAL"])["BASAL"]
+    assert len(ranges) <= MOST_RANGES
+    assert all(any(it.start <= one.start < one.end <= it.end for it in ranges) for one in many)
+
+
+def test_each_site_has_its_own(tmp_path: Path) -> None:
+    backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
+    assert backlog(tmp_path, url="https://another.example.org").missing(BOTH) == {}
+    assert backlog(tmp_path, url=f"{URL}/").missing(BOTH) == {"BASAL": (hours(0, 1),)}
+
+
+def test_pumps_and_questions_are_remembered(tmp_path: Path) -> None:
+    backlog(tmp_path).note_pumps({"one": NOON, "other": NOON})
+    backlog(tmp_path).note_pumps({"one": NOON + HOUR})
+    backlog(tmp_path).note_asked("ages")
+    backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
+    assert backlog(tmp_path).pumps() == {"one": NOON + HOUR, "other": NOON}
+    assert backlog(tmp_path).was_asked("ages")
+    assert not backlog(tmp_path).was_asked("something else")
+
+
+def test_the_file_is_private_and_does_not_tell_the_site(tmp_path: Path) -> None:
+    backlog(tmp_path / "new").add({"BASAL": [hours(0, 1)]})
+    (file,) = (tmp_path / "new").iterdir()
+    assert "my-site" not in file.name
+    assert "my-site" not in file.read_text()
+    if os.name == "posix":
+        assert file.stat().st_mode & 0o077 == 0
+        assert file.parent.stat().st_mode & 0o077 == 0
+
+
+def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
+    backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
+    looking = backlog(tmp_path, keep=False)
+    looking.resolve(hours(0, 1), BOTH, {})
+    looking.add({"BOLUS": [hours(0, 1)]})
+    looking.note_asked("ages")
+    expected = {"BASAL": (hours(0, 1),)}
+    assert looking.missing(BOTH) == backlog(tmp_path).missing(BOTH) == expected
+    assert not looking.was_asked("ages")
+
+
+def test_where_the_first_folder_cannot_be_used_the_second_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    folders = tmp_path / "file" / "cache", tmp_path / "second"
+    backlog(*folders).add({"BASAL": [hours(0, 1)]})
+    assert backlog(*folders).missing(BOTH) == {"BASAL": (hours(0, 1),)}
+
+
+def test_where_nothing_can_be_kept_this_process_remembers(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    kept = backlog(tmp_path / "file" / "cache")
+    kept.add({"BASAL": [hours(0, 1)]})
+    assert kept.missing(BOTH) == {"BASAL": (hours(0, 1),)}
+    kept.resolve(hours(0, 1), BOTH, {})
+    assert kept.missing(BOTH) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "7", '{"BASAL": 7}', '{"BASAL": "noon"}', "[" * 5000, "\0"),
+        *('{"missing": 7}', '{"missing": {"BASAL": [["noon"]]}}', '{"pumps": {"a": "b"}}'),
+        '{"BASAL": "2024-06-03T12:00:00"}',
+    ],
+)
+def test_a_damaged_file_says_nothing_and_is_replaced(tmp_path: Path, text: str) -> None:
+    backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
+    (file,) = tmp_path.iterdir()
+    file.write_text(text)
+    kept = backlog(tmp_path)
+    assert kept.missing(BOTH) == {}
+    kept.add({"BOLUS": [hours(0, 1)]})
+    assert backlog(tmp_path).missing(BOTH) == {"BOLUS": (hours(0, 1),)}
+
+
+def test_the_file_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
+    backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
+    (file,) = tmp_path.iterdir()
+    file.write_text(json.dumps({"BASAL": NOON.isoformat()}))
+    written = (NOON + 3 * HOUR).timestamp()
+    os.utime(file, (written, written))
+    assert backlog(tmp_path).missing(BOTH) == {"BASAL": (hours(0, 3),)}

@@ -1,0 +1,127 @@
+"""Which days the pumps of an account cover, and how far late uploads reach back."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.sources import PumpSpan
+from tconnectsync.sync.coverage import coverage, late_since, newest_entries
+from tests.support.story import NEW_YORK
+
+FIRST = date(2024, 6, 3)
+DAY = timedelta(days=1)
+
+
+def day(number: float) -> TimeRange:
+    start = NEW_YORK.midnight(FIRST) + number * DAY
+    return TimeRange(start, start + DAY)
+
+
+def days(first: float, last: float) -> TimeRange:
+    """Return a range by days of June 2024 after the 3rd, the end excluded."""
+    return TimeRange(day(first).start, day(last).start)
+
+
+def span(
+    first: float | None,
+    last: float | None,
+    *,
+    name: str = "…0042",
+    read: bool = True,
+    use: bool = True,
+) -> PumpSpan:
+    return PumpSpan(
+        name,
+        f"mark of {name}",
+        None if first is None else day(first).start,
+        None if last is None else day(last).start,
+        is_read=read,
+        in_use=use,
+    )
+
+
+def said(*spans: PumpSpan, wanted: TimeRange) -> list[tuple[bool, str]]:
+    return [(it.missing, it.text) for it in coverage(spans, wanted, NEW_YORK)]
+
+
+def test_nothing_is_said_of_days_that_are_covered_or_not_uploaded_yet() -> None:
+    assert said(span(0, 5), wanted=days(0, 9)) == []
+    assert said(wanted=days(0, 9)) == []
+    assert said(span(None, 5), wanted=days(-9, 9)) == []
+    assert said(span(0, None), span(0, 3), wanted=days(-9, 9))[0][0] is False
+
+
+def test_a_pump_changed_within_a_day_leaves_no_day_uncovered() -> None:
+    assert said(span(0, 5.2), span(5.9, 9, name="…1122"), wanted=days(0, 9)) == []
+
+
+def test_days_between_two_pumps_are_missing() -> None:
+    (found,) = said(span(0, 5.5), span(8.5, 12, name="…1122"), wanted=days(0, 12))
+    assert found[0] is True
+    assert "2024-06-09 to 2024-06-10," in found[1]
+
+
+def test_a_window_inside_the_history_that_no_pump_covers_is_missing() -> None:
+    (found,) = said(span(0, 2), span(20, 30, name="…1122"), wanted=days(8, 10))
+    assert found[0] is True
+
+
+def test_days_before_the_first_pump_are_one_line_and_no_failure() -> None:
+    (found,) = said(span(5.5, 9), wanted=days(0, 9))
+    assert found[0] is False
+    assert "2024-06-03 to 2024-06-07:" in found[1]
+
+
+def test_days_of_a_pump_that_the_serial_number_leaves_out_are_named() -> None:
+    other = span(0, 5, name="Mobi …1122", read=False, use=False)
+    (found,) = said(other, span(5.5, 9), wanted=days(3, 9))
+    assert found[0] is False
+    assert "Mobi …1122" in found[1]
+    assert "2024-06-06 to 2024-06-07 " in found[1]
+
+
+def test_many_stretches_are_counted() -> None:
+    spans = [span(3 * number, 3 * number + 0.5, name=f"…{number:04}") for number in range(9)]
+    (found,) = said(*spans, wanted=days(0, 24))
+    assert "and 3 further stretches" in found[1]
+
+
+OLD = span(0, 5, name="…1122", use=False)
+NEW = span(4, 9)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({OLD.mark: day(3).start}, 3),
+        ({OLD.mark: day(5).start}, 8),
+        ({}, 1),
+        ({OLD.mark: day(0.5).start}, 1),
+    ],
+    ids=["grown", "as before", "seen for the first time", "longer ago than the limit"],
+)
+def test_what_a_replaced_pump_uploads_late_is_reached_back_for(
+    known: dict[str, object], expected: float
+) -> None:
+    since = late_since([OLD, NEW], known, days(8, 9), day(1).start)  # type: ignore[arg-type]
+    assert since == day(expected).start
+
+
+def test_one_pump_alone_reaches_back_for_nothing() -> None:
+    assert late_since([NEW], {}, days(8, 9), day(1).start) == day(8).start
+    assert late_since([], {}, days(8, 9), day(1).start) == day(8).start
+
+
+def test_a_pump_that_is_left_out_or_ended_long_ago_reaches_back_for_nothing() -> None:
+    left_out = span(0, 5, name="…1122", read=False, use=False)
+    long_ago = span(-90, -30, name="…1122", use=False)
+    for other in (left_out, long_ago):
+        assert late_since([other, NEW], {}, days(8, 9), day(1).start) == day(8).start
+
+
+def test_only_pumps_that_are_read_are_remembered() -> None:
+    left_out = span(0, 5, name="…1122", read=False, use=False)
+    assert newest_entries([left_out, NEW]) == {NEW.mark: NEW.last}
