@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -15,16 +15,16 @@ from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import ASKED_FOR, basals, boluses, modes, notices, sensor
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.pumps import Pump, choose, ending, read_pumps
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.status import DAILY_BASAL
+from tconnectsync.sources.tandemsource.wrongdates import PumpDays
 
 DAY = timedelta(days=1)
 
@@ -179,29 +179,32 @@ class TandemSourceSteps:
         # The days that a sync asks for.
         first = self._clock.day(self._wanted.start) - DAY
         last = self._clock.day(self._wanted.end) + DAY
-        source = self._api.tandemsource
-        payload = source.pump_logs(pump.assignment_id, first, last, self._codes)
-        self._findings.keep("pump's log", payload)
         skipped: Counter[str] = Counter()
-        entries = self._entries(payload, pump, skipped)
+        days = PumpDays(self._ask_for, pump, self._clock, first, last)
+        entries = self._entries(days, skipped)
         self._findings.asked_for_events = True
-        return f"{self._told(entries, pump)}{_skipped(skipped)}"
+        told = f"{self._told(entries, pump)}{_skipped(skipped)}"
+        remarks = days.remarks(self._wanted, self._now)
+        if remarks:
+            self._findings.shows_wrong_date = True
+            raise TconnectsyncError(" ".join([told, *(remark.text for remark in remarks)]))
+        return told
 
-    def _entries(
-        self, payload: dict[str, list[Any]], pump: Pump, skipped: Counter[str]
-    ) -> list[Dated]:
+    def _ask_for(self, first: date, last: date) -> dict[str, list[Any]]:
+        source = self._api.tandemsource
+        payload = source.pump_logs(self._pump.assignment_id, first, last, self._codes)
+        self._findings.keep("pump's log", payload)
+        return payload
+
+    def _entries(self, days: PumpDays, skipped: Counter[str]) -> list[Dated]:
         """Return the entries of the range; one that goes on until now has what is later, too.
 
         Raises:
             TconnectsyncError: there are some, but none that can be used.
         """
-        events = payload["events"]
-        changes = records_of(payload["clockChanges"] + events, CLOCK_CODES, Counter())
-        clock = LogClock(
-            self._clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
-        )
+        clock = days.log_clock
         self._findings.disagreement = clock.disagreement
-        records = records_of(events, KNOWN_CODES, skipped)
+        records = records_of(days.events, KNOWN_CODES - CLOCK_CODES, skipped)
         if skipped and not records:
             raise TconnectsyncError(
                 f"Nothing in it can be used.{_skipped(skipped)} A newer tconnectsync is needed."

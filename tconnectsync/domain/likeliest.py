@@ -27,7 +27,7 @@ FRESH = 15 * MINUTE
 """An upload brings entries up to its own time; a clock that is a bit fast brings later ones."""
 HOUR = timedelta(hours=1)
 HALF_A_DAY = timedelta(hours=12)
-SLOW = timedelta(hours=36)
+SLOW = timedelta(hours=30)
 """No upload of a pump in use brings entries that are all older; its clock has a wrong date."""
 
 

@@ -44,6 +44,8 @@ JITTER = 5 * MINUTE
 """A larger step back between two entries is a clock put back."""
 LONGEST = 100 * YEAR
 """Beyond it, a change of the clock is nonsense."""
+FIRST_SOLD = 2016
+"""No pump with such a log is older."""
 SUMMER_TIME = 70 * MINUTE
 """A step back by less may be the hour that an autumn night repeats."""
 NOWHERE, BEYOND = (0, 0), (1 << 64, 0)
@@ -165,14 +167,16 @@ class LogClock:
         """Return the indices of entries written after the clock lost its date, if it still has not.
 
         Since the last change on record the wall times stepped back by days, so when those entries
-        were written will be known when somebody has set the clock.
+        were written will be known when somebody has set the clock. A file may hold the
+        logs of several pumps; of it, only what is older than all pumps counts.
         """
         first = bisect_left(entries, (self._places[-1],)) if self._places else 0
         walls = [wall for _, wall in entries[first:]]
         lost, latest = set(), datetime.min
         for index, wall in enumerate(walls):
             if latest != datetime.min and latest - wall > WIDEST:
-                lost.add(first + index)
+                if self._known.uploaded or wall.year < FIRST_SOLD:
+                    lost.add(first + index)
             elif wall > latest:
                 # A single time that is wrong must not cast doubt on all that follows.
                 latest = max(latest, min(walls[index : index + 3]))
@@ -249,7 +253,11 @@ def _fell_behind(entries: Entries, before: datetime) -> int | None:
     ``before`` is the last that the clock showed of it. ``None`` if no entry shows a right date.
     """
     limit = before + JITTER
-    for index in reversed(range(len(entries))):
+    count = len(entries)
+    if count > 1 and entries[-1][1] > limit >= entries[-2][1]:
+        # The date and the time were set one after the other, and this is the note of the date.
+        count -= 1
+    for index in reversed(range(count)):
         wall = entries[index][1]
         if wall - limit > SUMMER_TIME:
             return index + 1

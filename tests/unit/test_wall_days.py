@@ -15,7 +15,7 @@ from tconnectsync.domain.logclock import LogClock
 from tconnectsync.domain.stretches import ClockChange
 from tconnectsync.domain.walldays import merged, without
 from tconnectsync.domain.zonerules import zone_rules
-from tests.unit.test_log_clock import ZONES, Life, Setting, right, summer_time
+from tests.support.clock_life import ZONES, Life, Setting, right, summer_time
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEW_YORK = ZoneInfo("America/New_York")

@@ -46,6 +46,7 @@ class LogFile:
         records = read_log(path, self._skipped)
         changes = clock_changes(record for record in records if record.code in CLOCK_CODES)
         was_wrong = any(is_by_days(change) for change in changes)
+        records = [record for record in records if record.code not in CLOCK_CODES]
         walls = [record.wall for record in records]
         # The latest wall time is not that of the newest entry where the date was wrong.
         newest = walls[-1] if walls and was_wrong else max(walls, default=None)

@@ -56,7 +56,7 @@ class OnePump:
         def fetch(skipped: Counter[str]) -> Log:
             found = self._days(first, last)
             log = found.placed(self.used, self.now(), skipped)
-            remarks.extend(found.remark(wanted, self.now()))
+            remarks.extend(found.remarks(wanted, self.now()))
             return log
 
         return LogReader(

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.logclock import FIRST_SOLD
 from tconnectsync.errors import ApiError
 from tconnectsync.sources.tandemsource.names import plainly_named
 
@@ -22,8 +23,6 @@ AHEAD = timedelta(days=1)
 SILENT = timedelta(days=3)
 FIRST_YEAR = 2008
 """Pumps count their time from there; anything older stands for "none"."""
-FIRST_SOLD = 2016
-"""No pump that uploads to Tandem Source is older."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 PLACES = 10**12

@@ -14,14 +14,14 @@ from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.likeliest import SLOW
-from tconnectsync.domain.logclock import LogClock
+from tconnectsync.domain.logclock import FIRST_SOLD, LogClock
 from tconnectsync.domain.stretches import WIDEST, ClockChange, Place, is_by_days
 from tconnectsync.domain.walldays import without
 from tconnectsync.domain.words import days_in_words
 from tconnectsync.sources import Remark
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.entries import Entry, Log, by_code
-from tconnectsync.sources.tandemsource.pumps import FIRST_SOLD, Pump
+from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.records import Record, records_of
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -118,11 +118,16 @@ class PumpDays:
                 f"{_until_set(uploaded)}",
                 uploaded - DAY,
             )
-        if self._has_fallen_back(newest):
-            return self._behind(newest, uploaded)
+        if self.pump.oldest and self._has_fallen_back(self.pump.oldest, newest):
+            since = self.clock.instant(newest)
+            return WrongDate(
+                f"The pump's clock shows a date in {self.pump.oldest.year}, as after an empty "
+                f"battery. {_until_set(self.clock.here(since))}",
+                since,
+            )
         return None
 
-    def remark(self, wanted: TimeRange, now: datetime) -> list[Remark]:
+    def remarks(self, wanted: TimeRange, now: datetime) -> list[Remark]:
         """Return what people must be told of a wrong date that the clock shows now."""
         wrong = self.wrong_date()
         if not wrong:
@@ -227,10 +232,9 @@ class PumpDays:
         self._ask_for(wall.date(), wall.date())
         return any(record.wall.date() == wall.date() for record in self._records())
 
-    def _has_fallen_back(self, newest: datetime) -> bool:
+    def _has_fallen_back(self, oldest: datetime, newest: datetime) -> bool:
         """Tell whether the log begins years ago with what was written after the newest entry."""
-        oldest = self.pump.oldest
-        if not oldest or oldest.year >= FIRST_SOLD:
+        if oldest.year >= FIRST_SOLD:
             return False
         if any(is_by_days(each) and oldest <= each.before <= newest for each in self._changes):
             return False
