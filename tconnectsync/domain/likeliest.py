@@ -18,7 +18,6 @@ from tconnectsync.domain.stretches import (
     Hypothesis,
     home_offsets,
     hypotheses,
-    is_absurd,
     is_by_days,
 )
 from tconnectsync.domain.zonerules import ZoneRules, utc
@@ -121,8 +120,9 @@ def _fitting(
     if late is None or abs(late) <= FRESH:
         return likely
     fitting = [hypothesis for hypothesis, lag in lags if abs(lag) <= FRESH]
-    if late > SLOW and not fitting:
-        fitting = [hyp for hyp, lag in lags if is_absurd(hyp.end) and -FRESH <= lag <= HALF_A_DAY]
+    if abs(late) > SLOW and (near := [hyp for hyp, lag in lags if -FRESH <= lag <= HALF_A_DAY]):
+        # The date is wrong; an hour more or less is rather the upload's than the clock's.
+        fitting = near
     elif FRESH < late <= SLOW:
         # Uploads may be slow, so only what is as likely or follows the zone's rules counts.
         fitting = [

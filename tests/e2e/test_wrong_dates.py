@@ -170,8 +170,9 @@ def test_while_the_record_says_how_the_date_is_wrong_boluses_are_placed_at_once(
         home.go_to(day)
         assert home.run("--days", "3").code == int(day > 2.5)
         until = midnight(LIVED) + day * DAY - 90 * MINUTE
-        expected = [tandem.clocks.instant(at) for at in ended if at < until]
-        assert boluses_of(home)[: len(expected)] == expected
+        expected = {tandem.clocks.instant(at) for at in ended if at < until}
+        assert len(expected) > 10
+        assert expected <= set(boluses_of(home))
 
 
 def test_one_look_around_the_clock_is_enough_where_all_is_well(make_home: Make) -> None:

@@ -113,6 +113,20 @@ def test_without_a_serial_number_the_pump_with_the_newest_event_is_read(serial: 
     assert chosen(never, old, new, serial=serial) is new
 
 
+@pytest.mark.parametrize("newest", [WALL + 40 * DAY, datetime(2008, 1, 1, 5)])
+def test_a_pump_with_a_wrong_date_that_alone_uploads_is_the_one_in_use(newest: datetime) -> None:
+    worn = pump("1", newest)
+    drawer = pump("2", WALL - 40 * DAY, NOW - 39 * DAY)
+    assert chosen(drawer, worn) is worn
+    assert chosen(worn, drawer) is worn
+
+
+def test_where_the_log_begins_is_read() -> None:
+    told = item(availableDataRange={"start": "2008-01-01T00:00:03", "end": None})
+    (found,) = read_pumps({"pumps": [told]}, NEW_YORK)
+    assert found.oldest == datetime(2008, 1, 1, 0, 0, 3)
+
+
 def test_a_date_in_the_future_does_not_make_a_pump_the_newest() -> None:
     wrong, right = pump("1", WALL + 2 * DAY), pump("2", WALL - 40 * DAY)
     assert chosen(wrong, right) is right
