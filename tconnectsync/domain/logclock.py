@@ -172,6 +172,9 @@ class LogClock:
         """
         first = bisect_left(entries, (self._places[-1],)) if self._places else 0
         walls = [wall for _, wall in entries[first:]]
+        if walls == sorted(walls):
+            # Nearly always, and quickly seen.
+            return set()
         lost, latest = set(), datetime.min
         for index, wall in enumerate(walls):
             if latest != datetime.min and latest - wall > WIDEST:

@@ -11,6 +11,7 @@ import pytest
 
 from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import TimeRange
+from tconnectsync.errors import NetworkError
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
 from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.pumps import Pump
@@ -169,20 +170,44 @@ def test_a_log_that_begins_in_2008_because_a_clock_was_lost_long_ago_is_no_news(
     assert said(log.days(YESTERDAY, TODAY, WALL - HOUR, NOW, LOST)) == ""
 
 
-@pytest.mark.parametrize("newest", [WALL - 3 * DAY, datetime(2026, 2, 20), LOST + 5 * HOUR])
-def test_uploads_without_anything_new_are_said(newest: datetime) -> None:
+@pytest.mark.parametrize(
+    "shown", [WALL - 3 * DAY, WALL - 30 * DAY, WALL - 365 * DAY, datetime(2020, 1, 1)], ids=str
+)
+def test_a_date_that_fell_back_without_a_record_is_said_when_nothing_new_comes(
+    shown: datetime,
+) -> None:
     log = Log()
-    log.run(newest - DAY, newest)
-    days = log.days(YESTERDAY, TODAY, newest, NOW)
-    (remark,) = days.remarks(WANTED, NOW)
-    assert "wrong date" in remark.text
+    newest = WALL - 2 * DAY
+    log.run(WALL - 40 * DAY, newest + HOUR)
+    log.run(shown - 2 * DAY, shown)
+    oldest = min(shown - 2 * DAY, WALL - 40 * DAY)
+    (remark,) = log.days(YESTERDAY, TODAY, newest, NOW, oldest).remarks(WANTED, NOW)
+    assert "shows a wrong date" in remark.text
+    assert (remark.missing, remark.heals) == (True, True)
+
+
+def test_uploads_of_a_pump_that_was_not_in_use_are_mentioned_and_no_failure() -> None:
+    log = Log()
+    log.run(WALL - 10 * DAY, WALL - 3 * DAY)
+    (remark,) = log.days(YESTERDAY, TODAY, WALL - 3 * DAY, NOW).remarks(WANTED, NOW)
+    assert "If it was in use since" in remark.text
+    assert (remark.missing, remark.heals) == (False, False)
+
+
+def test_a_newest_entry_of_2008_is_a_wrong_date() -> None:
+    log = Log()
+    log.run(LOST, LOST + 5 * HOUR)
+    (remark,) = log.days(YESTERDAY, TODAY, LOST + 4 * HOUR, NOW).remarks(WANTED, NOW)
+    assert "shows a wrong date" in remark.text
     assert (remark.missing, remark.heals) == (True, True)
 
 
 def test_of_days_that_a_wrong_date_does_not_touch_nothing_has_to_be_asked_again() -> None:
     log = Log()
+    log.run(WALL - 3 * DAY, WALL - 2 * DAY)
+    log.run(WALL - 5 * DAY, WALL - 4 * DAY)
     long_ago = TimeRange(NOW - 200 * DAY, NOW - 199 * DAY)
-    days = log.days(YESTERDAY - 200 * DAY, TODAY - 199 * DAY, WALL - 3 * DAY, NOW)
+    days = log.days(YESTERDAY - 200 * DAY, TODAY - 199 * DAY, WALL - 2 * DAY - HOUR, NOW)
     (remark,) = days.remarks(long_ago, NOW)
     assert (remark.missing, remark.heals) == (True, False)
 
@@ -215,6 +240,7 @@ def test_a_date_that_was_set_back_by_mistake_is_told_from_one_that_was_put_right
 def test_a_run_says_what_is_wrong_when_the_log_has_been_read() -> None:
     log = Log()
     log.run(WALL - 5 * DAY, WALL - 3 * DAY)
+    log.run(WALL - 6 * DAY, WALL - 4 * DAY)
     api = SimpleNamespace(
         tandemsource=SimpleNamespace(
             pump_logs=lambda _, first, last, codes: log.answer(first, last)
@@ -235,7 +261,25 @@ def test_a_run_says_what_is_wrong_when_the_log_has_been_read() -> None:
     assert reader.remarks == []
     assert reader.basals() == []
     assert [remark.missing for remark in reader.remarks] == [True]
-    assert log.asked == [(YESTERDAY - DAY, TODAY + DAY)]
+
+
+def test_a_question_about_the_clock_that_fails_holds_nothing_back() -> None:
+    log = Log()
+    log.run(WALL - 3 * DAY, WALL)
+    told: list[str] = []
+
+    def pump_logs(_: str, first: date, last: date, codes: Any) -> dict[str, list[Any]]:
+        if log.asked:
+            raise NetworkError("Tandem Source did not answer.")
+        return log.answer(first, last)
+
+    pump = Pump("log", "00870042", datetime(2038, 1, 19), NOW, None, "t:slim X2")
+    api = SimpleNamespace(tandemsource=SimpleNamespace(pump_logs=pump_logs))
+    one = OnePump(
+        cast(TConnectApi, api), NEW_YORK, lambda: pump, USED, None, False, lambda: NOW, told.append
+    )
+    assert len(one.read(WANTED).basals()) > 20
+    assert any("not known. Tandem Source did not answer." in sentence for sentence in told)
 
 
 def test_what_lies_days_ahead_and_what_has_lost_its_date_is_counted() -> None:

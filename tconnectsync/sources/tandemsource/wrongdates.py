@@ -25,6 +25,7 @@ from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.records import Record, records_of
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+MONTH, YEAR = timedelta(days=32), timedelta(days=366)
 RECENT = timedelta(days=14)
 """A pump that uploaded within this time is in use, whatever its clock shows."""
 
@@ -41,6 +42,8 @@ class WrongDate:
     """What it is, what it means and what to do."""
     since: datetime
     """From when on entries are missing, or stand at a time that is not quite sure."""
+    is_sure: bool = True
+    """Whether the log proves it; else the pump may just not have been in use."""
 
 
 @dataclass
@@ -136,7 +139,7 @@ class PumpDays:
         touches = wrong.since < wanted.end and wanted.start < uploaded + DAY
         if not touches and now - uploaded > RECENT:
             return []
-        return [Remark(wrong.text, missing=True, heals=touches)]
+        return [Remark(wrong.text, missing=wrong.is_sure, heals=wrong.is_sure and touches)]
 
     def _clock_with(self, newest: datetime | None) -> LogClock:
         return LogClock(
@@ -211,14 +214,43 @@ class PumpDays:
         return WrongDate(set_wrong(ahead, change), since)
 
     def _behind(self, newest: datetime, uploaded: datetime) -> WrongDate:
+        """Return what to say of a pump that uploads, but has nothing new."""
         since = min(self.clock.instant(newest), uploaded)
-        return WrongDate(
+        told = (
             f"The pump uploaded on {self._local(uploaded)}, but its newest entry is of "
-            f"{newest:%Y-%m-%d %H:%M}. Its clock most likely shows a wrong date, as after an empty "
-            f"battery. {_until_set(self.clock.here(since))} If the date on the pump is right, "
-            "upload it once more.",
+            f"{newest:%Y-%m-%d %H:%M}"
+        )
+        if newest.year >= FIRST_SOLD and not self._has_later_entries(newest, uploaded):
+            return WrongDate(
+                f"{told}. If it was in use since, its clock shows a wrong date: look at the date "
+                "on the pump, and set it if it is wrong.",
+                since,
+                is_sure=False,
+            )
+        return WrongDate(
+            f"{told}: its clock shows a wrong date, as after an empty battery. "
+            f"{_until_set(self.clock.here(since))}",
             since,
         )
+
+    def _has_later_entries(self, newest: datetime, uploaded: datetime) -> bool:
+        """Tell whether entries written after the ``newest`` stand where a wrong date puts them.
+
+        That is where the log begins, in the weeks before, or a year before the upload.
+        """
+        year_ago = self.clock.here(uploaded).date() - YEAR
+        oldest = self.pump.oldest
+        for first, last in (
+            (newest.date(), newest.date()),
+            (newest.date() - MONTH, newest.date() - DAY),
+            (year_ago - DAY, year_ago + 2 * DAY),
+            *([(oldest.date(), oldest.date())] if oldest else []),
+        ):
+            self._ask_for(first, last)
+        records = self._records()
+        of_newest = [_place(each) for each in records if each.wall.date() == newest.date()]
+        others = [_place(each) for each in records if each.wall.date() < newest.date()]
+        return bool(of_newest and others) and max(others) > max(of_newest)
 
     def _local(self, instant: datetime) -> str:
         return f"{self.clock.here(instant):%Y-%m-%d %H:%M}"
