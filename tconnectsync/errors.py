@@ -94,6 +94,11 @@ class ApiError(_AnswerError):
         self.divisible = divisible
         super().__init__(message, status, can_retry=can_retry)
 
+    @property
+    def shorter_may_help(self) -> bool:
+        """Whether one bad day may be the reason: the cloud answered, but with nothing usable."""
+        return self.divisible and self.status in (None, 500)
+
 
 class LoginError(ApiError):
     """The login was refused or could not be completed.

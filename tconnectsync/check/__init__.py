@@ -7,6 +7,7 @@ it. It writes nothing to Nightscout.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ class Check:
         )
         for steps in groups:
             for result in carry_out(steps, findings):
-                shown = Result(result.step, result.state, self.redactor(result.text))
+                shown = replace(result, text=self.redactor(result.text))
                 self._results.append(shown)
                 yield shown
 

@@ -30,6 +30,8 @@ class Result:
     step: str
     state: State
     text: str
+    exit_code: int = 1
+    """What the check exits with because of it, if it failed."""
 
     def __str__(self) -> str:
         return f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
@@ -39,6 +41,10 @@ class StopError(TconnectsyncError):
     """A step failed and those that follow it depend on it."""
 
     fatal = True
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)
 
 
 class NotTriedError(TconnectsyncError):
@@ -88,7 +94,7 @@ def carry_out(steps: Iterable[Step], findings: Findings) -> Iterator[Result]:
             yield Result(name, State.NOT_TRIED, str(reason))
         except TconnectsyncError as error:
             stopped_by = name if error.fatal else ""
-            yield Result(name, State.FAILED, str(error))
+            yield Result(name, State.FAILED, str(error), error.exit_code)
         except Exception as error:
             # Whatever else comes, the other steps can still tell what is wrong.
             findings.answers.append((f"{name}: traceback", traceback.format_exc()))

@@ -1,4 +1,4 @@
-"""The steps of a check that ask Tandem Source: login, pumps, the log of one, its profiles."""
+"""The steps of a check that ask Tandem Source: login, pumps, their logs, the profiles in use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,35 @@ from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import LoginError, TconnectsyncError
-from tconnectsync.sources.tandemsource import ASKED_FOR, basals, boluses, modes, notices, sensor
+from tconnectsync.sources import cache_folder
+from tconnectsync.sources.tandemsource import (
+    ASKED_FOR,
+    basals,
+    boluses,
+    claims,
+    modes,
+    notices,
+    open_for_comparison,
+    sensor,
+)
+from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
-from tconnectsync.sources.tandemsource.pumps import Pump, choose, ending, read_pumps
+from tconnectsync.sources.tandemsource.onepump import OnePump
+from tconnectsync.sources.tandemsource.overlaps import Overlaps
+from tconnectsync.sources.tandemsource.pumps import (
+    LONG_AGO,
+    Pump,
+    ending,
+    endings,
+    is_automatic,
+    may_be_in_use,
+    newest_first,
+    read_pumps,
+    touches,
+)
+from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.status import DAILY_BASAL
@@ -84,15 +108,18 @@ class TandemSourceSteps:
         self._now = now
         self._findings = findings
         self._is_guardian = False
+        self._catch_up = timedelta(days=values.get("catch_up_days", 14.0))
+        self._choice: Choice
         self._pump: Pump
-        """Chosen by the second step, without which there are no further ones."""
+        """The one in use as far as known, by the second step, without which there are no further
+        ones; the third step knows better."""
 
     def steps(self) -> list[Step]:
         """Return the steps in the order in which they depend on each other."""
         return [
             ("Tandem login", self._log_in),
-            ("Account and pumps", self._choose_pump),
-            ("Pump's log", self._read_log),
+            ("Account and pumps", self._choose_pumps),
+            ("Pump's log", self._read_logs),
             ("Profiles", self._read_profiles),
         ]
 
@@ -112,23 +139,71 @@ class TandemSourceSteps:
             return f"{tried} {WAIT}"
         return f"{tried} Do not just try again: too many wrong tries lock the account."
 
-    def _choose_pump(self) -> str:
+    def _choose_pumps(self) -> str:
         try:
-            pumps = self._fetch_pumps()
-            pump, warning = choose(pumps, self._serial, self._clock, self._now)
+            account = self._fetch_account()
+            choice = self._chooser().choose(account, self._wanted)
         except TconnectsyncError as error:
             # Without a pump, there is nothing to read.
-            raise StopError(str(error)) from error
-        self._require_choice(pump, pumps)
-        self._pump = pump
-        self._findings.uploaded = pump.uploaded
-        if warning:
-            raise TconnectsyncError(warning)
-        others = f"; the account also has {_endings(pumps, pump)}" if len(pumps) > 1 else ""
-        why = "as PUMP_SERIAL_NUMBER says" if self._serial else "the one in use"
-        return f"It is {_named(pump)}, {why}{others}. {self._last_upload(pump)}"
+            raise StopError(str(error), exit_code=error.exit_code) from error
+        if not choice.read:
+            raise StopError(
+                f"The pump {_all_named(choice.meant)} has never uploaded. Connect it to Tandem's "
+                "app on the phone, or upload it once from a computer."
+            )
+        self._choice = choice
+        self._pump = newest_first(choice.read, self._clock, self._now)[0]
+        self._findings.uploaded = self._pump.uploaded
+        if wrong := " ".join(filter(None, [choice.warning, *choice.undecided.values()])):
+            raise TconnectsyncError(wrong)
+        return self._chosen(account)
 
-    def _fetch_pumps(self) -> list[Pump]:
+    def _chosen(self, account: Account) -> str:
+        """Return in words which pumps are read and which are not."""
+        read = self._read_for_range()
+        others = [pump for pump in account.pumps if pump not in read]
+        also = f"; the account also has {endings(others)}" if others else ""
+        if len(read) > 1:
+            uploads = " ".join(f"{ending(pump)}: {self._last_upload(pump)}" for pump in read)
+            return f"All of these pumps are read: {_all_named(read)}{also}. {uploads}"
+        is_named = not is_automatic(self._serial)
+        why = "as PUMP_SERIAL_NUMBER says" if is_named else "the one in use"
+        return f"It is {_named(read[0])}, {why}{also}. {self._last_upload(read[0])}"
+
+    def _read_for_range(self) -> list[Pump]:
+        """Return the pumps whose logs a sync of the range reads; the one in use if there is none.
+
+        Then at least it can be said of which days it has something.
+        """
+        wanted, clock, now = self._wanted, self._clock, self._now
+        found = [pump for pump in self._choice.read if touches(pump, wanted, clock, now)]
+        return found or [self._pump]
+
+    def _chooser(self) -> Chooser:
+        """Return what decides which pumps are read, the same as for a sync."""
+        return Chooser(
+            self._clock,
+            self._serial,
+            self._catch_up,
+            self._now,
+            Overlaps(cache_folder()),
+            self._open_for_comparison,
+        )
+
+    def _open_for_comparison(self, pump: Pump, wanted: TimeRange) -> LogReader:
+        one = OnePump(
+            self._api,
+            self._clock,
+            lambda: pump,
+            USED,
+            self._codes,
+            ignore_zero_basals=False,
+            now=lambda: self._now,
+            say=lambda sentence: None,
+        )
+        return open_for_comparison(one, wanted)
+
+    def _fetch_account(self) -> Account:
         pumper = self._api.tandemsource.pumper()
         self._keep("account and pumps", pumper)
         pumps = read_pumps(pumper, self._clock)
@@ -139,7 +214,7 @@ class TandemSourceSteps:
             self._is_guardian = bool(pumps)
         for pump in pumps:
             self._findings.redactor.learn("ASSIGNMENT_ID", pump.assignment_id)
-        return pumps
+        return Account(pumps, self._is_guardian)
 
     def _keep(self, what: str, payload: dict[str, Any]) -> None:
         """Keep what tells of the person; their whole name stands under a key that many have."""
@@ -149,50 +224,56 @@ class TandemSourceSteps:
         # A profile may be named after somebody, too.
         self._findings.keep(what, _without_names(payload))
 
-    def _require_choice(self, pump: Pump, pumps: Sequence[Pump]) -> None:
-        """Refuse a pump that has nothing, or that was taken only because it is listed first.
-
-        Raises:
-            StopError: it is such a pump.
-        """
-        if pump.newest or pump.uploaded:
-            return
-        if not self._is_guardian:
-            raise StopError(
-                f"The pump {_named(pump)} has never uploaded. Connect it to Tandem's app on the "
-                "phone, or upload it once from a computer."
-            )
-        if not self._serial and len(pumps) > 1:
-            raise StopError(
-                "This is a guardian's account, in which Tandem Source does not tell which pump is "
-                f"in use. Set PUMP_SERIAL_NUMBER to the one of these: {_endings(pumps)}."
-            )
-
     def _last_upload(self, pump: Pump) -> str:
         if not pump.uploaded:
             return "When it last uploaded is not known."
         age = arrow.get(pump.uploaded).humanize(arrow.get(self._now))
         return f"It last uploaded {age} ({self._clock.here(pump.uploaded):%Y-%m-%d %H:%M})."
 
-    def _read_log(self) -> str:
-        pump = self._pump
+    def _read_logs(self) -> str:
+        read = self._read_for_range()
+        skipped: Counter[str] = Counter()
+        wrong: list[str] = []
+        logs = [(pump, *self._read_log(pump, skipped, wrong)) for pump in read]
+        self._findings.asked_for_events = True
+
+        def worn(it: tuple[Pump, list[Dated], str]) -> datetime:
+            return max((at for at, each in it[1] if each.code in claims.CODES), default=LONG_AGO)
+
+        newest = newest_first(read, self._clock, self._now)
+        logs.sort(key=lambda it: (worn(it), -newest.index(it[0])), reverse=True)
+        self._pump, entries, self._findings.disagreement = logs[0]
+        self._findings.uploaded = self._pump.uploaded
+        self._note_newest(entries)
+        told = [
+            f"{ending(pump) + ': ' if len(logs) > 1 else ''}{self._told(entries, pump)}"
+            for pump, entries, _ in logs
+        ]
+        said = f"{' '.join(told)}{_skipped(skipped)}"
+        if wrong:
+            self._findings.shows_wrong_date = True
+            raise TconnectsyncError(" ".join([said, *wrong]))
+        return said
+
+    def _read_log(
+        self, pump: Pump, skipped: Counter[str], wrong: list[str]
+    ) -> tuple[list[Dated], str]:
+        """Return what a log says of the range, and what is to be said of the pump's clock.
+
+        What there is to say of a wrong date is left in ``wrong``.
+        """
         # The days that a sync asks for.
         first = self._clock.day(self._wanted.start) - DAY
         last = self._clock.day(self._wanted.end) + DAY
-        skipped: Counter[str] = Counter()
-        days = PumpDays(self._ask_for, pump, self._clock, first, last)
+        days = PumpDays(lambda *span: self._ask_for(pump, *span), pump, self._clock, first, last)
         entries = self._entries(days, skipped)
-        self._findings.asked_for_events = True
-        told = f"{self._told(entries, pump)}{_skipped(skipped)}"
-        remarks = days.remarks(self._wanted, self._now)
-        if remarks:
-            self._findings.shows_wrong_date = True
-            raise TconnectsyncError(" ".join([told, *(remark.text for remark in remarks)]))
-        return told
+        if may_be_in_use(pump, self._choice.read, self._clock, self._now):
+            remarks = days.remarks(self._wanted, self._now)
+            wrong.extend(remark.text for remark in remarks if remark.missing)
+        return entries, days.log_clock.disagreement
 
-    def _ask_for(self, first: date, last: date) -> dict[str, list[Any]]:
-        source = self._api.tandemsource
-        payload = source.pump_logs(self._pump.assignment_id, first, last, self._codes)
+    def _ask_for(self, pump: Pump, first: date, last: date) -> dict[str, list[Any]]:
+        payload = self._api.tandemsource.pump_logs(pump.assignment_id, first, last, self._codes)
         self._findings.keep("pump's log", payload)
         return payload
 
@@ -202,13 +283,12 @@ class TandemSourceSteps:
         Raises:
             TconnectsyncError: there are some, but none that can be used.
         """
-        clock = days.log_clock
-        self._findings.disagreement = clock.disagreement
         records = records_of(days.events, KNOWN_CODES - CLOCK_CODES, skipped)
         if skipped and not records:
             raise TconnectsyncError(
                 f"Nothing in it can be used.{_skipped(skipped)} A newer tconnectsync is needed."
             )
+        clock = days.log_clock
         instants = clock.instants([((each.group, each.sequence), each.wall) for each in records])
         is_open = self._wanted.end >= self._now
         return [
@@ -217,8 +297,14 @@ class TandemSourceSteps:
             if self._wanted.start <= at and (is_open or at < self._wanted.end)
         ]
 
+    def _note_newest(self, entries: Sequence[Dated]) -> None:
+        """Note how far the pump in use is known, and whether a gap in that means something."""
+        codes = {record.code for _, record in entries}
+        self._findings.gapless = bool(codes.intersection(GAPLESS))
+        self._findings.newest = max((at for at, _ in entries), default=None)
+
     def _told(self, entries: Sequence[Dated], pump: Pump) -> str:
-        """Note the newest entry; return in words what there is."""
+        """Return in words what there is."""
         if not entries:
             newest = f"{pump.newest:%Y-%m-%d %H:%M}" if pump.newest else "unknown"
             return (
@@ -227,9 +313,8 @@ class TandemSourceSteps:
                 "--end-date."
             )
         codes = Counter(record.code for _, record in entries)
-        self._findings.gapless = any(codes[code] for code in GAPLESS)
         _, first = min(entries, key=itemgetter(0))
-        self._findings.newest, last = max(entries, key=itemgetter(0))
+        _, last = max(entries, key=itemgetter(0))
         return (
             f"{len(entries)} entries from {first.wall:%Y-%m-%d %H:%M} to "
             f"{last.wall:%Y-%m-%d %H:%M} by the pump's clock: {', '.join(_counts(codes))}."
@@ -252,8 +337,8 @@ def _named(pump: Pump) -> str:
     return f"{ending(pump)} ({pump.model})" if pump.model else ending(pump)
 
 
-def _endings(pumps: Iterable[Pump], besides: Pump | None = None) -> str:
-    return ", ".join(ending(pump) for pump in pumps if pump is not besides)
+def _all_named(pumps: Iterable[Pump]) -> str:
+    return ", ".join(map(_named, pumps))
 
 
 def _counts(codes: Counter[int]) -> list[str]:

@@ -319,11 +319,12 @@ def check_login(options: argparse.Namespace) -> int:
         wanted = last_days(options.days or 1, check.started)
     else:
         wanted = date_range(options.start_date, options.end_date, check.clock, check.started)
-    failed = 0
+    failed: list[int] = []
     for result in check.run(wanted):
         put_out(str(result))
-        failed += result.state is State.FAILED
-    put_out(f"{failed or 'None'} of the steps failed.")
+        if result.state is State.FAILED:
+            failed.append(result.exit_code)
+    put_out(f"{len(failed) or 'None'} of the steps failed.")
     try:
         path = check.save_report(wanted, Path.cwd())
     except OSError as error:
@@ -334,7 +335,7 @@ def check_login(options: argparse.Namespace) -> int:
         "far as we know them. Read through it before you share it"
         + ("." if check.owner_known else "; Tandem did not tell the names to hide.")
     )
-    return 1 if failed else 0
+    return max(failed, default=0)
 
 
 def _moving_cycle(

@@ -107,8 +107,8 @@ VARIABLES = (
     ),
     Variable(
         "PUMP_SERIAL_NUMBER",
-        "The serial number of your pump, with its leading zeros. Tandem Source takes the pump in "
-        "use when it is not set; t:connect needs it.",
+        "The serial number of your pump, with its leading zeros. When it is not set, Tandem Source "
+        "reads all pumps of the account, which must be one person's; t:connect needs it.",
         parse=optional(serial),
         default="",
         placeholder="11111111",

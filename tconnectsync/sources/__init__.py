@@ -174,6 +174,8 @@ def open_source(
         readings=readings,
         ignore_zero_basals=settings.ignore_zero_unit_basal,
         now=lambda: datetime.now(UTC),
+        catch_up_days=settings.catch_up_days,
+        folder=cache_folder(),
     )
 
 
@@ -192,14 +194,14 @@ def tandem_api(values: Mapping[str, Any]) -> TConnectApi:
             sso_url=values["tandem_sso_url"],
             accounts_url=values["tandem_accounts_url"],
             source_url=values["tandem_source_url"],
-            token_cache=_cache_folder() if values["cache_credentials"] else None,
+            token_cache=cache_folder() if values["cache_credentials"] else None,
             proxy=values["requests_proxy"],
         ),
         now=lambda: datetime.now(values["timezone_name"]),
     )
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Return where this user's programs keep what they can do without."""
     from platformdirs import user_cache_path
 

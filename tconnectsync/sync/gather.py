@@ -48,7 +48,8 @@ def gather(
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            pieces = list(halves(window, clock)) if _answered_badly(error) else [window]
+            is_divisible = isinstance(error, ApiError) and error.shorter_may_help
+            pieces = list(halves(window, clock)) if is_divisible else [window]
             if len(pieces) < 2:
                 outcome.failed(window, names, error)
                 return []
@@ -68,8 +69,3 @@ def gather(
     if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
         events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
     return events
-
-
-def _answered_badly(error: TconnectsyncError) -> bool:
-    """Tell whether one bad day may be the reason: the cloud answered, but with nothing usable."""
-    return isinstance(error, ApiError) and error.divisible and error.status in (None, 500)

@@ -19,7 +19,7 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
 from tconnectsync.sources.tandemsource.entries import Entry, Log
 from tconnectsync.sources.tandemsource.names import alarm_text, plainly_named
-from tconnectsync.sources.tandemsource.pumps import choose, read_pumps
+from tconnectsync.sources.tandemsource.pumps import configured, newest_first, read_pumps
 from tconnectsync.sources.tandemsource.records import known_only
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
 from tconnectsync.sources.tandemsource.settings import pump_settings
@@ -212,12 +212,12 @@ def test_the_pump_in_use_is_chosen_from_a_recorded_account(name: str, count: int
     account = load(f"api/{name}.json")
     pumps = read_pumps(account, NEW_YORK)
     assert len(pumps) == count
-    pump, warning = choose(pumps, "", NEW_YORK, datetime.fromisoformat("2026-07-17T00:00:00Z"))
+    now = datetime.fromisoformat("2026-07-17T00:00:00Z")
+    pump = newest_first(configured(pumps, ""), NEW_YORK, now)[0]
     first = account["pumps"][0]
     assert (pump.assignment_id, pump.serial) == (first["assignmentId"], first["serialNumber"])
     assert pump.newest == instant(first["maxDateOfEvents"])
     assert pump.uploaded == instant(first["lastUploadDate"])
-    assert warning == ""
 
 
 @pytest.mark.parametrize("case", load("api/naive-local-to-utc.expected.json"))

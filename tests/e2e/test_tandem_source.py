@@ -341,15 +341,16 @@ def other_pump(tandem: SimulatedTandemSource, newest: datetime | None) -> dict[s
 LONG_BEFORE, LONG_AFTER = midnight(FIRST) - 40 * DAY, midnight(FIRST) + 40 * DAY
 CHOICES: dict[str, tuple[str | None, datetime | None, bool]] = {
     "the other is older": (None, LONG_BEFORE, True),
-    "the other is newer": ("11111111", LONG_AFTER, False),
+    "the other is newer": ("11111111", LONG_AFTER, True),
     "ours is named, the other is newer": (SERIAL, LONG_AFTER, True),
+    "the other is named": ("80018001", LONG_AFTER, False),
     "the other is in the future": (None, datetime(2099, 1, 1), True),
     "the other has never uploaded": ("11111111", None, True),
 }
 
 
 @pytest.mark.parametrize(("serial", "newest", "is_ours"), CHOICES.values(), ids=CHOICES)
-def test_the_pump_is_the_one_that_is_named_or_else_the_one_in_use(
+def test_all_pumps_are_read_unless_one_is_named(
     tmp_path: Path, serial: str | None, newest: datetime | None, is_ours: bool
 ) -> None:
     with tandem_source(live(FIRST, 1)) as tandem, SmallNightscout(SECRET) as site:
@@ -376,8 +377,14 @@ def test_a_serial_number_that_the_account_does_not_have_is_one_sentence(tmp_path
         tandem.pumps = [other_pump(tandem, None)]
         home = computer(tmp_path, tandem, site.url, SECRET)
         run = home.run(*days(FIRST, FIRST), PUMP_SERIAL_NUMBER="12345678")
-    assert run.code == 1
+        asked = [
+            entry.request.path for entry in tandem.log if "/api/reports/" in entry.request.path
+        ]
+        check = home.run("--check-login", PUMP_SERIAL_NUMBER="12345678")
+    assert (run.code, len(asked), len(run.errors.splitlines())) == (2, 1, 2)
     assert "The pumps that it has end in: …0042, …8001." in run.errors
+    assert check.code == 2
+    assert "The pumps that it has end in: …0042, …8001." in check.output
     assert not any(told in run.errors for told in ("Traceback", SERIAL, "12345678"))
     assert site.treatments == []
 

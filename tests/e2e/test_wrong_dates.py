@@ -136,7 +136,9 @@ def lived(make: Make, changes: Changes, unrecorded: Sequence[int] = ()) -> Home:
     home = make("tandem-source", live(LIVED, 7))
     home.features = ("BASAL", "BOLUS")
     tandem = cast(SimulatedTandemSource, home.tandem)
-    tandem.clocks = Clocks(midnight(LIVED), ZoneInfo(NEW_YORK), changes, unrecorded)
+    tandem.clocks = tandem.pump.clocks = Clocks(
+        midnight(LIVED), ZoneInfo(NEW_YORK), changes, unrecorded
+    )
     tandem.log_of_pump = pump_log(tandem.history, tandem.clocks)
     return home
 

@@ -7,8 +7,17 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.errors import ApiError
-from tconnectsync.sources.tandemsource.pumps import AUTOMATIC, Pump, choose, read_pumps, upload_mark
+from tconnectsync.errors import ApiError, PumpChoiceError
+from tconnectsync.sources.tandemsource.pumps import (
+    AUTOMATIC,
+    Pump,
+    configured,
+    may_be_in_use,
+    newest_first,
+    read_pumps,
+    silence,
+    upload_mark,
+)
 from tests.support.story import NEW_YORK
 
 WALL = datetime(2026, 3, 2, 8, 0, 0)
@@ -34,8 +43,10 @@ def pump(
 
 
 def chosen(*pumps: Pump, serial: str = "") -> Pump:
-    found, warning = choose(pumps, serial, NEW_YORK, NOW)
-    assert warning == ""
+    meant = configured(pumps, serial)
+    found = newest_first(meant, NEW_YORK, NOW)[0]
+    if len(meant) < len(pumps):
+        assert silence(found, pumps, NEW_YORK, NOW) == ""
     return found
 
 
@@ -44,6 +55,7 @@ def test_a_pump_is_read_with_its_last_upload() -> None:
         maxDateOfEvents="2026-03-02T07:55:00",
         lastUploadDate="2026-03-02T13:00:00Z",
         settings={"id": "x", "details": {"profiles": {}}},
+        availableDataRange={"start": "2025-12-24T18:00:00", "end": "2026-03-02T07:55:00"},
     )
     assert read_pumps({"pumps": [told]}, NEW_YORK) == [
         Pump(
@@ -53,8 +65,15 @@ def test_a_pump_is_read_with_its_last_upload() -> None:
             uploaded=datetime(2026, 3, 2, 13, tzinfo=UTC),
             settings={"profiles": {}},
             model="t:slim X2",
+            oldest=datetime(2025, 12, 24, 18),
         )
     ]
+
+
+def test_the_end_of_the_data_stands_for_the_newest_event_where_that_is_not_told() -> None:
+    told = item(availableDataRange={"start": None, "end": "2026-03-02T07:55:00"})
+    (found,) = read_pumps({"pumps": [told]}, NEW_YORK)
+    assert (found.oldest, found.newest) == (None, datetime(2026, 3, 2, 7, 55))
 
 
 def test_a_pump_that_never_uploaded_is_read_too() -> None:
@@ -99,7 +118,7 @@ def test_the_newest_event_is_by_the_pump_s_own_clock(text: object, wall: datetim
 
 def test_a_pump_shows_neither_its_names_nor_its_settings() -> None:
     (found,) = read_pumps({"pumps": [item(settings={"details": {"name": "Work"}})]}, NEW_YORK)
-    assert repr(found) == "Pump(newest=None, uploaded=None, model='t:slim X2')"
+    assert repr(found) == "Pump(newest=None, uploaded=None, model='t:slim X2', oldest=None)"
 
 
 @pytest.mark.parametrize("serial", ["00870042", "870042", "000870042"])
@@ -119,6 +138,14 @@ def test_a_pump_with_a_wrong_date_that_alone_uploads_is_the_one_in_use(newest: d
     drawer = pump("2", WALL - 40 * DAY, NOW - 39 * DAY)
     assert chosen(drawer, worn) is worn
     assert chosen(worn, drawer) is worn
+
+
+def test_a_pump_may_be_in_use_if_it_has_the_newest_event_or_a_wrong_date() -> None:
+    worn, drawer = pump("1", WALL), pump("2", WALL - 5 * DAY)
+    ahead, lost = pump("3", WALL + 300 * DAY), pump("4", datetime(2008, 1, 2))
+    pumps = [drawer, ahead, worn, lost]
+    found = [each for each in pumps if may_be_in_use(each, pumps, NEW_YORK, NOW)]
+    assert found == [ahead, worn, lost]
 
 
 def test_where_the_log_begins_is_read() -> None:
@@ -149,8 +176,9 @@ def test_a_pump_that_was_assigned_anew_goes_on_in_its_new_log() -> None:
 
 
 def test_an_unknown_serial_number_is_answered_with_the_ends_of_the_known_ones() -> None:
-    with pytest.raises(ApiError, match="PUMP_SERIAL_NUMBER") as error:
-        choose([pump("00870042"), pump("00990001")], "12345678", NEW_YORK, NOW)
+    with pytest.raises(PumpChoiceError, match="PUMP_SERIAL_NUMBER") as error:
+        configured([pump("00870042"), pump("00990001")], "12345678")
+    assert (error.value.exit_code, error.value.fatal) == (2, True)
     assert "…0042, …0001" in str(error.value)
     assert "870042" not in str(error.value)
     assert "12345678" not in str(error.value)
@@ -158,20 +186,20 @@ def test_an_unknown_serial_number_is_answered_with_the_ends_of_the_known_ones() 
 
 def test_an_account_without_pumps_is_told_what_to_check() -> None:
     with pytest.raises(ApiError, match=r"TCONNECT_EMAIL.*TCONNECT_REGION.*uploaded at least once"):
-        choose([], "", NEW_YORK, NOW)
+        configured([], "")
 
 
 def test_a_silent_pump_is_warned_about_while_another_one_is_active() -> None:
     silent = pump("00870042", WALL - 4 * DAY)
-    found, warning = choose([silent, pump("00990001")], "870042", NEW_YORK, NOW)
-    assert found is silent
+    warning = silence(silent, [silent, pump("00990001")], NEW_YORK, NOW)
     assert "(…0042) has sent nothing since 2026-02-26" in warning
     assert "(…0001) is in use" in warning
     assert "870042" not in warning
 
 
 def test_a_pump_that_never_sent_anything_is_warned_about_as_well() -> None:
-    _, warning = choose([pump("42", None, None), pump("43")], "42", NEW_YORK, NOW)
+    never = pump("42", None, None)
+    warning = silence(never, [never, pump("43")], NEW_YORK, NOW)
     assert "has never sent anything" in warning
 
 

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import requests
 
-from tconnectsync.demo.history import PumpHistory, midnight
+from tconnectsync.demo.history import PumpHistory, basal_insulin, midnight
 from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
+from tconnectsync.demo.tandemsource import SimulatedPump, SimulatedTandemSource
+from tconnectsync.demo.tandemsource.pumps import PumpChange, change_pumps
 from tconnectsync.demo.tconnect.pages import SETTINGS
 
 FIRST = date(2024, 10, 25)
@@ -201,6 +202,66 @@ def test_further_pumps_are_listed_and_their_logs_are_empty(cloud: SimulatedTande
     path = f"reports/bff/pump-logs/{{}}?{query}&endDate=2024-10-26T23:59:59Z"
     assert ask(cloud, path.format("other")).json() == {"events": [], "clockChanges": []}
     assert ask(cloud, path.format("unknown")).status_code == 404
+
+
+def test_each_pump_has_its_own_log_numbers_clock_and_uploads(cloud: SimulatedTandemSource) -> None:
+    at, noon = START + timedelta(days=2, hours=15), START + timedelta(days=3, hours=12)
+    first, second = change_pumps(LIFE, PumpChange(at), zone=ZONE, first_numbers=(7301, 3))
+    slow = SimulatedPump(
+        second.history,
+        zone=ZONE,
+        serial=second.serial_number,
+        began=at + timedelta(minutes=1),
+        first_number=3,
+        clock_changes=[(noon, noon - timedelta(hours=2))],
+    )
+    cloud.pump = first
+    cloud.pumps = [slow]
+    first.uploaded_until, slow.uploaded_until = at - timedelta(hours=4), START + 4 * DAY
+    old, new = person(cloud)["pumps"]
+    assert old["serialNumber"] != new["serialNumber"]
+    ends = [datetime.fromisoformat(it["availableDataRange"]["end"]) for it in (old, new)]
+    assert timedelta(0) <= at - timedelta(hours=4) - ends[0] < timedelta(minutes=20)
+    assert timedelta(0) <= START + 4 * DAY - timedelta(hours=2) - ends[1] < timedelta(minutes=20)
+    start = datetime.fromisoformat(new["availableDataRange"]["start"])
+    assert timedelta(0) < start - at <= timedelta(minutes=2)
+    query = f"pumperId={cloud.login.pumper_id}&startDate=2024-10-27T00:00:00Z"
+    logs = [
+        ask(
+            cloud,
+            f"reports/bff/pump-logs/{it['assignmentId']}?{query}&endDate=2024-10-29T23:59:59Z",
+        )
+        for it in (old, new)
+    ]
+    for listed, answer in zip((old, new), logs, strict=True):
+        events = answer.json()["events"]
+        assert {it["deviceAssignmentId"] for it in events} == {listed["assignmentId"]}
+    assert min(numbers(logs[1].json())) < 100 < 7301 <= min(numbers(logs[0].json()))
+    assert not logs[0].json()["clockChanges"]
+    assert logs[1].json()["clockChanges"]
+
+
+@pytest.mark.parametrize("left_running", [False, True])
+@pytest.mark.parametrize("hours", [3, 37, 62.5])
+def test_a_person_who_changes_the_pump_goes_on_living_the_same_life(
+    hours: float, left_running: bool
+) -> None:
+    change = PumpChange(START + timedelta(hours=hours), left_running=left_running)
+    old, new = change_pumps(LIFE, change, zone=ZONE)
+    boluses = [*old.history.boluses, *new.history.boluses]
+    missed = [it for it in LIFE.boluses if it not in boluses]
+    assert all(change.at <= it.requested < change.at + change.worn for it in missed)
+    assert sorted(boluses, key=lambda it: it.requested) == [
+        it for it in LIFE.boluses if it not in missed
+    ]
+    end = change.at + (change.in_drawer if left_running else timedelta(0))
+    assert basal_insulin(old.history, START, LIFE.end) == basal_insulin(LIFE, START, end)
+    worn = change.at + change.worn
+    assert basal_insulin(new.history, START, LIFE.end) == pytest.approx(
+        basal_insulin(LIFE, worn, LIFE.end)
+    )
+    assert all(it.at <= change.at + change.in_drawer for it in old.log_of_pump.entries)
+    assert all(it.at > change.at for it in new.log_of_pump.entries)
 
 
 def test_a_guardian_finds_the_pump_only_in_the_account(cloud: SimulatedTandemSource) -> None:

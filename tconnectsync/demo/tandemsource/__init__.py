@@ -9,51 +9,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
-from random import Random
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tconnectsync.demo.history import PumpHistory, Record, midnight
+from tconnectsync.demo.history import PumpHistory, Record
 from tconnectsync.demo.server import LoopbackServer, Request, Response
-from tconnectsync.demo.tandemsource.account import ASSIGNMENT_ID, Upload, account, person, pump
-from tconnectsync.demo.tandemsource.clock import Clocks
-from tconnectsync.demo.tandemsource.entries import LogEntry
-from tconnectsync.demo.tandemsource.log import pump_log
+from tconnectsync.demo.tandemsource.account import account, person
+from tconnectsync.demo.tandemsource.log import PumpLog
 from tconnectsync.demo.tandemsource.oidc import LoginService
-from tconnectsync.demo.tandemsource.query import LogQuery, QueryError, read_query
-from tconnectsync.demo.tconnect.pages import SETTINGS
-from tconnectsync.demo.tconnect.view import SERIAL_NUMBER
+from tconnectsync.demo.tandemsource.pumps import SimulatedPump, as_served
+from tconnectsync.demo.tandemsource.query import QueryError, read_query
+from tconnectsync.domain.profiles import PumpSettings
+
+__all__ = ["SimulatedPump", "SimulatedTandemSource", "as_served"]
 
 _SITES = {
     "US": "https://source.tandemdiabetes.com",
     "EU": "https://source.eu.tandemdiabetes.com",
 }
-_SECOND = timedelta(seconds=1)
-_BEFORE = timedelta(hours=1)
 
 
 class SimulatedTandemSource(LoopbackServer):
-    """Serves one person's history; use it with ``with``.
+    """Serves the account of one person; use it with ``with``.
 
-    The history and ``uploaded_until`` are told by the person's own clock, which runs on evenly. The
-    log that is served carries the pump's clock, which shows the same until it is set.
+    The account has one pump, and others that are added to ``pumps``. What is an attribute here and
+    of a pump as well is that of the one pump.
 
     Args:
-        history: what the pump did; the log of it is written once, here.
+        history: what the pump did, or the pump.
         email: the account's e-mail address.
         password: the account's password.
         zone: the zone in which the person is when the history begins.
-        uploaded_until: see the attribute.
+        uploaded_until: see :class:`SimulatedPump`.
         latency: seconds added before every answer.
-        clock_changes: what the pump's clock showed before and after each time it was set, in order.
-        unrecorded: the numbers of those changes, from 0, of which the log does not tell.
+        clock_changes: see :class:`SimulatedPump`.
+        unrecorded: see :class:`SimulatedPump`.
         region: ``US`` or ``EU``.
     """
 
     def __init__(
         self,
-        history: PumpHistory,
+        history: PumpHistory | SimulatedPump,
         *,
         email: str,
         password: str,
@@ -65,26 +62,63 @@ class SimulatedTandemSource(LoopbackServer):
         region: str = "US",
     ) -> None:
         super().__init__(self._respond, latency=latency)
-        self.history = history
-        self.uploaded_until = uploaded_until
-        """When the pump last uploaded (the person's own clock); ``None``: after all that happened.
-
-        Nothing later is served.
-        """
-        self.hidden: set[Record] = set()
-        """Records whose log entries are held back as if the upload had missed them."""
-        self.pumps: list[dict[str, Any]] = []
-        """Further pumps of the account, as ``bff/pumper`` lists them; their logs are empty."""
-        self.settings = SETTINGS
-        """What the pump is set to, mg/dL; replace it to change a profile."""
+        if isinstance(history, PumpHistory):
+            history = SimulatedPump(
+                history,
+                zone=zone,
+                clock_changes=clock_changes,
+                unrecorded=unrecorded,
+                uploaded_until=uploaded_until,
+            )
+        self.pump = history
+        """The pump that the account was made with."""
+        self.pumps: list[dict[str, Any] | SimulatedPump] = []
+        """Further pumps of the account: one with a log of its own, or one whose log is empty, as
+        ``bff/pumper`` lists it."""
         self.guardian = False
         """Whether the account is a parent's: then ``bff/pumper`` lists no pumps."""
         self.login = LoginService(email, password, region=region)
-        self.assignment_id = ASSIGNMENT_ID
-        self.serial_number = str(SERIAL_NUMBER)
-        self.clocks = Clocks(midnight(history.first_day), zone, clock_changes, unrecorded)
-        self.log_of_pump = pump_log(history, self.clocks)
+        self.history = self.pump.history
+        self.assignment_id = self.pump.assignment_id
+        self.serial_number = self.pump.serial_number
+        self.clocks = self.pump.clocks
         self._site = _SITES[region]
+
+    @property
+    def uploaded_until(self) -> datetime | None:
+        """When the pump last uploaded (the person's own clock); ``None``: after all."""
+        return self.pump.uploaded_until
+
+    @uploaded_until.setter
+    def uploaded_until(self, moment: datetime | None) -> None:
+        self.pump.uploaded_until = moment
+
+    @property
+    def hidden(self) -> set[Record]:
+        """Records of the pump whose log entries are held back as if the upload had missed them."""
+        return self.pump.hidden
+
+    @hidden.setter
+    def hidden(self, records: set[Record]) -> None:
+        self.pump.hidden = records
+
+    @property
+    def settings(self) -> PumpSettings:
+        """What the pump is set to, mg/dL; replace it to change a profile."""
+        return self.pump.settings
+
+    @settings.setter
+    def settings(self, settings: PumpSettings) -> None:
+        self.pump.settings = settings
+
+    @property
+    def log_of_pump(self) -> PumpLog:
+        """The log of the pump."""
+        return self.pump.log_of_pump
+
+    @log_of_pump.setter
+    def log_of_pump(self, log: PumpLog) -> None:
+        self.pump.log_of_pump = log
 
     @property
     def sso_url(self) -> str:
@@ -100,10 +134,6 @@ class SimulatedTandemSource(LoopbackServer):
     def source_url(self) -> str:
         """The address of the data, without trailing slash."""
         return self.url
-
-    @property
-    def _until(self) -> datetime:
-        return self.uploaded_until or self.history.end + timedelta(days=1)
 
     def _respond(self, request: Request) -> Response:
         if answer := self.login.respond(request, self.url):
@@ -129,23 +159,14 @@ class SimulatedTandemSource(LoopbackServer):
         origin, referer = request.headers.get("origin"), request.headers.get("referer")
         return origin in (self._site, self.url) and referer == f"{origin}/"
 
-    # -- account (tandem-source-api §4.1) ------------------------------------------------------
-
     def _all_pumps(self) -> list[dict[str, Any]]:
-        count = self.log_of_pump.uploaded(self._until)
-        upload = None
-        if count:
-            upload = Upload(
-                self.clocks.instant(self._until),
-                self.log_of_pump.oldest(count),
-                self.log_of_pump.newest(count),
-                self.settings,
-            )
-        return [pump(upload, control_iq=self.history.control_iq), *self.pumps]
-
-    # -- log (tandem-source-api §4.2) ----------------------------------------------------------
+        return [
+            each.listed() if isinstance(each, SimulatedPump) else each
+            for each in (self.pump, *self.pumps)
+        ]
 
     def _pump_logs(self, request: Request, assignment_id: str) -> Response:
+        """Answer a request for a log (contract tandem-source-api §4.2)."""
         try:
             query = read_query(request.query)
         except QueryError as refused:
@@ -153,48 +174,13 @@ class SimulatedTandemSource(LoopbackServer):
             return _json({"name": "ZodError", "issues": [issue]}, 400)
         if request.query.get("pumperId") != self.login.pumper_id:
             return _error(403)
-        if assignment_id == self.assignment_id:
-            return _json(self._log_of_range(query))
-        if assignment_id in [each["assignmentId"] for each in self.pumps]:
-            return _json({"events": [], "clockChanges": []})
+        for each in (self.pump, *self.pumps):
+            if isinstance(each, SimulatedPump):
+                if each.assignment_id == assignment_id:
+                    return _json(each.log_of_range(query))
+            elif each["assignmentId"] == assignment_id:
+                return _json({"events": [], "clockChanges": []})
         return _error(404)
-
-    def _log_of_range(self, query: LogQuery) -> dict[str, Any]:
-        """Return the entries of a range in no order, and all clock changes up to the upload.
-
-        One entry from before the range comes along: it is in the answer for that range, too.
-        """
-        before = self._wanted(query, query.first - _BEFORE, query.first - _SECOND)
-        found = self._wanted(query, query.first, query.last)
-        events = [as_served(entry) for entry in (*before[-1:], *found)]
-        Random(str(query.first)).shuffle(events)
-        changes = self.log_of_pump.clock_changes
-        return {
-            "events": events,
-            "clockChanges": [as_served(entry) for entry in changes if entry.at <= self._until],
-        }
-
-    def _wanted(self, query: LogQuery, first: datetime, last: datetime) -> list[LogEntry]:
-        count = self.log_of_pump.uploaded(self._until)
-        return [
-            entry
-            for entry in self.log_of_pump.between(first, last, count)
-            if query.wants(entry.code) and not (self.hidden and entry.record in self.hidden)
-        ]
-
-
-def as_served(entry: LogEntry) -> dict[str, Any]:
-    """Return an entry of the log as pump-logs gives it out."""
-    time = entry.wall.isoformat()
-    return {
-        "deviceAssignmentId": ASSIGNMENT_ID,
-        "eventCode": entry.code,
-        "sequenceGroup": 0,
-        "sequenceNumber": entry.number,
-        "pumpDateTime": time,
-        "estimatedDateTime": f"{time}Z",
-        "eventProperties": entry.properties,
-    }
 
 
 def _json(payload: Any, status: int = 200) -> Response:

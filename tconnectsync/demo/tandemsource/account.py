@@ -31,13 +31,25 @@ class Upload:
     settings: PumpSettings
 
 
-def pump(upload: Upload | None, *, control_iq: bool) -> dict[str, Any]:
-    """Return the simulated pump; one that has not uploaded anything is listed all the same."""
+def assignment_of(serial: str) -> str:
+    """Return what Tandem Source calls the pump with a serial number."""
+    return str(uuid5(NAMESPACE_OID, f"assignment {serial}"))
+
+
+def pump(
+    upload: Upload | None,
+    *,
+    control_iq: bool,
+    serial: str = str(SERIAL_NUMBER),
+    assignment_id: str = ASSIGNMENT_ID,
+    model: str = DEVICE,
+) -> dict[str, Any]:
+    """Return a simulated pump; one that has not uploaded anything is listed all the same."""
     return {
-        "assignmentId": ASSIGNMENT_ID,
-        "serialNumber": str(SERIAL_NUMBER),
+        "assignmentId": assignment_id,
+        "serialNumber": serial,
         "modelNumber": "1002717",
-        "modelName": DEVICE,
+        "modelName": model,
         "partNumber": "1013006",
         "softwareVersion": "7.8.1.0",
         **({"algorithm": "Control-IQ"} if control_iq else {}),
@@ -49,16 +61,16 @@ def pump(upload: Upload | None, *, control_iq: bool) -> dict[str, Any]:
         "maxDateOfEvents": upload.newest.isoformat() if upload else None,
         "lastUploadDate": f"{upload.at:%Y-%m-%dT%H:%M:%SZ}" if upload else None,
         "lastUploadClientType": "mobile_tconnect" if upload else None,
-        "settings": _settings(upload) if upload else None,
+        "settings": _settings(upload, assignment_id) if upload else None,
     }
 
 
-def _settings(upload: Upload) -> dict[str, Any]:
+def _settings(upload: Upload, assignment_id: str) -> dict[str, Any]:
     details = settings_details(upload.settings)
     digest = sha1(json.dumps(details).encode(), usedforsecurity=False).hexdigest().upper()
     return {
         "id": str(uuid5(NAMESPACE_OID, digest)),
-        "deviceAssignmentId": ASSIGNMENT_ID,
+        "deviceAssignmentId": assignment_id,
         "uploadedTimeStamp": f"{upload.at:%Y-%m-%dT%H:%M:%S}.000",
         "settingsHash": digest,
         "uploadId": str(uuid5(NAMESPACE_OID, upload.at.isoformat())),

@@ -31,7 +31,8 @@ from tconnectsync.demo.tandemsource.routine import (
 )
 
 _CLOCK_CHANGES = frozenset({13, 14})
-_FIRST_NUMBER = 7301
+FIRST_NUMBER = 7301
+"""The sequence number with which a log begins; real ones begin anew with each pump."""
 _STEPS = (1, 1, 1, 1, 2, 3, 7)
 """How far sequence numbers are apart: real pumps log more than their cloud gives out."""
 
@@ -66,13 +67,13 @@ class PumpLog:
             found += self.entries[low:high]
         return found
 
-    def newest(self, count: int) -> datetime:
-        """Return the latest wall time of the first ``count`` entries (at least one)."""
-        return max(self.entries[end - 1].wall for start, end in self._split(count) if start < end)
-
     def oldest(self, count: int) -> datetime:
         """Return the earliest wall time of the first ``count`` entries (at least one)."""
         return min(self.entries[start].wall for start, end in self._split(count) if start < end)
+
+    def newest(self, count: int) -> datetime:
+        """Return the latest wall time of the first ``count`` entries (at least one)."""
+        return max(self.entries[end - 1].wall for start, end in self._split(count) if start < end)
 
     def _split(self, count: int) -> list[tuple[int, int]]:
         """Return the stretches in which wall times only grow."""
@@ -80,7 +81,7 @@ class PumpLog:
         return list(pairwise(ends))
 
 
-def pump_log(history: PumpHistory, clocks: Clocks) -> PumpLog:
+def pump_log(history: PumpHistory, clocks: Clocks, *, first_number: int = FIRST_NUMBER) -> PumpLog:
     """Write the log of a whole history; the same arguments give the same log.
 
     A longer history that begins with a shorter one has the same entries until the shorter one ends.
@@ -101,13 +102,13 @@ def pump_log(history: PumpHistory, clocks: Clocks) -> PumpLog:
         *glucose_events(history, clocks),
     ]
     happenings.sort(key=attrgetter("at"))
-    return PumpLog(_numbered(happenings, clocks))
+    return PumpLog(_numbered(happenings, clocks, first_number))
 
 
-def _numbered(happenings: Sequence[Happening], clocks: Clocks) -> list[LogEntry]:
+def _numbered(happenings: Sequence[Happening], clocks: Clocks, first_number: int) -> list[LogEntry]:
     steps = partial(Random("sequence numbers").choice, _STEPS)
     changes = iter([change for change in clocks.changes if change.on_record])
-    number, entries = _FIRST_NUMBER, []
+    number, entries = FIRST_NUMBER, []
     for it in happenings:
         wall = _new_date(next(changes)) if it.code == 14 else clocks.wall(it.at)
         entries.append(LogEntry(number, it.code, it.at, wall, it.properties, it.record))

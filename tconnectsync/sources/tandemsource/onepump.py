@@ -15,6 +15,7 @@ from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources import Remark
+from tconnectsync.sources.tandemsource import claims
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
 from tconnectsync.sources.tandemsource.entries import Log, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump
@@ -22,6 +23,8 @@ from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReade
 from tconnectsync.sources.tandemsource.wrongdates import Ask, PumpDays
 
 DAY = timedelta(days=1)
+LONGEST_STEP = 28 * DAY
+"""The cloud gives out no more at once."""
 SOMEWHAT = timedelta(hours=6)
 """How long before a range something must have ended to be of no interest."""
 
@@ -43,12 +46,17 @@ class OnePump:
     ignore_zero_basals: bool
     now: Callable[[], datetime]
     say: Callable[[str], None]
+    may_be_in_use: bool = True
+    """Whether it matters which date the pump shows now."""
 
-    def read(self, wanted: TimeRange) -> LogReader:
+    def read(
+        self, wanted: TimeRange, looks_back: Callable[[Sequence[int]], bool] = lambda codes: True
+    ) -> LogReader:
         """Return a reader for ``wanted``; nothing is fetched yet.
 
         It gets the log of the range and a day around it, because the cloud goes by the pump's wall
-        clock, which may be off by a journey.
+        clock, which may be off by a journey. ``looks_back`` tells whether the last entry of some
+        codes before that is of any use.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
         remarks: list[Remark] = []
@@ -57,7 +65,8 @@ class OnePump:
             found = self._days(first, last)
             log = found.placed(self.used, self.now(), skipped)
             try:
-                remarks.extend(found.remarks(wanted, self.now()))
+                if self.may_be_in_use:
+                    remarks.extend(found.remarks(wanted, self.now()))
             except TconnectsyncError as error:
                 # What is only asked to judge the clock must not hold back what is known.
                 if error.fatal:
@@ -67,11 +76,31 @@ class OnePump:
 
         return LogReader(
             fetch,
-            before=lambda codes: self._last_before(first, codes),
+            before=lambda codes: self._last_before(first, codes) if looks_back(codes) else None,
             since=wanted.start - SOMEWHAT,
             ignore_zero_basals=self.ignore_zero_basals,
             remarks=remarks,
         )
+
+    def signs_log(self, first: date, last: date) -> Log:
+        """Return what shows that the pump was worn, from one day to another, inclusive."""
+        found = self._days(first, last, sorted(CLOCK_CODES.union(claims.CODES)))
+        return found.placed(claims.CODES, self.now(), Counter())
+
+    def last_signs(self, day: date, earliest: date | None) -> Log:
+        """Return what last showed before a day that the pump was worn, with what lies around it.
+
+        The steps back grow. They end at ``earliest``, or after two weeks if that is not known.
+        """
+        earliest = earliest or day - LONGEST_LOOK_BACK
+        step = DAY
+        while day > earliest:
+            first = max(day - step, earliest)
+            found = self.signs_log(first, day - DAY)
+            if claims.signs(found):
+                return found
+            day, step = first, min(2 * step, LONGEST_STEP)
+        return {}
 
     def _days(self, first: date, last: date, few: Sequence[int] = ()) -> PumpDays:
         """Return what the pump's log says from one day to another, inclusive.

@@ -1,19 +1,19 @@
-"""The pumps of a Tandem account, and which of them is meant.
+"""The pumps of a Tandem account, and of which time the cloud holds the log of each.
 
 Contract tandem-source-api §4.1 and §4.3, tandem-source-processing §10.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import FIRST_SOLD
-from tconnectsync.errors import ApiError
+from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.names import plainly_named
 
 AUTOMATIC = "11111111"
@@ -21,6 +21,8 @@ AUTOMATIC = "11111111"
 AHEAD = timedelta(days=1)
 """How far a pump's clock may be ahead; a later date is none."""
 SILENT = timedelta(days=3)
+MARGIN = timedelta(days=1)
+"""By how much a pump's clock may be off without its being read for another range."""
 FIRST_YEAR = 2008
 """Pumps count their time from there; anything older stands for "none"."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -43,7 +45,7 @@ class Pump:
     settings: object | None = field(repr=False)
     """What it was set to then, as it came; ``None`` if that is unknown."""
     model: str
-    oldest: datetime | None = field(default=None, repr=False)
+    oldest: datetime | None = None
     """When its oldest event was, by its own clock (naive)."""
 
 
@@ -60,47 +62,129 @@ def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
     return [pump for pump in found if pump.assignment_id and pump.serial]
 
 
-def choose(pumps: Sequence[Pump], serial: str, clock: PumpClock, now: datetime) -> tuple[Pump, str]:
-    """Return the pump to read, and a warning; the warning is empty if all is well.
+def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
+    """Return the pumps that may be read: all, or only the one that the configuration names.
+
+    That one may stand there several times, as it does when it was assigned anew.
 
     Args:
         pumps: those of the account.
-        serial: the configured serial number, leading zeros or not; empty or
-            :data:`AUTOMATIC` for the pump in use, which is the one with the newest event.
-        clock: the pump's clock.
-        now: the current instant.
+        serial: the configured serial number, leading zeros or not; empty or :data:`AUTOMATIC`
+            for all pumps.
 
     Raises:
-        ApiError: the account has no pump, or none with this serial number.
+        ApiError: the account has no pump.
+        PumpChoiceError: it has none with this serial number.
     """
     if not pumps:
         raise ApiError(
             "Tandem Source shows no pump for this account. Check that TCONNECT_EMAIL is the "
             "account that the pump uploads to, that TCONNECT_REGION (US or EU) is right, and that "
-            "the pump was uploaded at least once."
+            "the pump was uploaded at least once.",
+            divisible=False,
         )
-
-    def recency(pump: Pump) -> tuple[datetime, datetime]:
-        return _newest(pump, clock, now) or LONG_AGO, pump.uploaded or LONG_AGO
-
-    def in_use() -> Pump:
-        """Return the pump with the newest event, or one with a wrong date that alone uploads."""
-        found, latest = max(pumps, key=recency), max(pumps, key=lambda each: recency(each)[::-1])
-        has_wrong_date = latest.newest and not _newest(latest, clock, now)
-        lead = (latest.uploaded or LONG_AGO) - (found.uploaded or LONG_AGO)
-        return latest if has_wrong_date and lead > SILENT and _was(latest.uploaded, now) else found
-
-    if serial in ("", AUTOMATIC):
-        return in_use(), ""
+    if is_automatic(serial):
+        return list(pumps)
     meant = [pump for pump in pumps if _number(pump.serial) == _number(serial)]
     if not meant:
-        raise ApiError(
+        raise PumpChoiceError(
             "The account has no pump with the serial number in PUMP_SERIAL_NUMBER. The pumps that "
-            f"it has end in: {', '.join(ending(pump) for pump in pumps)}. Correct the number, or "
-            f"set it to {AUTOMATIC} to sync the pump in use."
+            f"it has end in: {endings(pumps)}. Correct the number, or "
+            f"set it to {AUTOMATIC} to sync all pumps of one person."
         )
-    chosen = max(meant, key=recency)
-    return chosen, _silence(chosen, in_use(), clock, now)
+    return meant
+
+
+def is_automatic(serial: str) -> bool:
+    """Tell whether no pump is named."""
+    return serial in ("", AUTOMATIC)
+
+
+def newest_first(pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> list[Pump]:
+    """Return the pumps, the one with the newest event that can be true first.
+
+    Of a pump with a wrong date the upload counts, if others have not uploaded for days.
+    """
+    uploads = sorted(pump.uploaded or LONG_AGO for pump in pumps)
+    has_lead = (
+        len(uploads) > 1 and uploads[-1] - uploads[-2] > SILENT and uploads[-1] <= now + AHEAD
+    )
+
+    def recency(pump: Pump) -> tuple[datetime, datetime]:
+        uploaded, newest = pump.uploaded or LONG_AGO, newest_event(pump, clock, now)
+        if not newest and pump.newest and has_lead and uploaded == uploads[-1]:
+            newest = uploaded
+        return newest or LONG_AGO, uploaded
+
+    return sorted(pumps, key=recency, reverse=True)
+
+
+def may_be_in_use(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> bool:
+    """Tell whether a pump may be in use: no other has a newer event, or its date is wrong."""
+
+    def newest(each: Pump) -> datetime | None:
+        return newest_event(each, clock, max(now, each.uploaded or now))
+
+    own = newest(pump)
+    others = [at for each in pumps if (at := newest(each))]
+    return own is None or own >= max(others)
+
+
+def silence(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> str:
+    """Return a warning if a pump has been silent while another one is active, else nothing."""
+    active = newest_first(pumps, clock, now)[0]
+    last = _last_sign(pump, clock, now)
+    other = _last_sign(active, clock, now)
+    if (last and now - last <= SILENT) or not other or now - other > SILENT:
+        return ""
+    since = f"has sent nothing since {clock.day(last)}" if last else "has never sent anything"
+    return (
+        f"The pump with the serial number in PUMP_SERIAL_NUMBER ({ending(pump)}) {since}, but "
+        f"another one of the account ({ending(active)}) is in use. If that is your pump now, "
+        "change PUMP_SERIAL_NUMBER."
+    )
+
+
+def has_data(pump: Pump) -> bool:
+    """Tell whether the pump has uploaded, as far as the cloud tells."""
+    return pump.newest is not None or pump.uploaded is not None
+
+
+def first_instant(pump: Pump, clock: PumpClock) -> datetime | None:
+    """Return the first instant of a pump's log, ``None`` if it is not known.
+
+    A clock that is ahead of its own uploads now may have been so from the beginning.
+    """
+    if pump.oldest is None:
+        return None
+    first = clock.instant(pump.oldest)
+    if pump.newest and pump.uploaded:
+        ahead = clock.instant(pump.newest) - pump.uploaded
+        first -= min(max(ahead, timedelta(0)), first - LONG_AGO - AHEAD)
+    return first
+
+
+def last_instant(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
+    """Return the last instant of a pump's log, ``None`` if it is not known.
+
+    Nothing is in the log that happened after the upload.
+    """
+    if pump.newest is None:
+        return None
+    return min(clock.instant(pump.newest), pump.uploaded or now, now)
+
+
+def touches(pump: Pump, wanted: TimeRange, clock: PumpClock, now: datetime) -> bool:
+    """Tell whether a pump's log may hold something of a range or of the day around it.
+
+    What is not known does not keep it from being read. An upload after the newest event counts as
+    if it had brought something: the clock, of which alone the newest event is known, may be behind.
+    """
+    first, last = first_instant(pump, clock), last_instant(pump, clock, now)
+    last = max(filter(None, (last, pump.uploaded)), default=None)
+    is_later = first is not None and first > wanted.end + MARGIN
+    is_earlier = last is not None and last < wanted.start - MARGIN
+    return not is_later and not is_earlier
 
 
 def upload_mark(pump: Pump) -> int | None:
@@ -119,6 +203,11 @@ def ending(pump: Pump) -> str:
     return f"…{pump.serial[-4:]}"
 
 
+def endings(pumps: Iterable[Pump]) -> str:
+    """Return the ends of the serial numbers of some pumps."""
+    return ", ".join(dict.fromkeys(ending(pump) for pump in pumps))
+
+
 def named(pump: Pump) -> str:
     """Return what people call a pump, such as ``t:slim X2 …0042``."""
     return f"{pump.model} {ending(pump)}".strip()
@@ -126,12 +215,13 @@ def named(pump: Pump) -> str:
 
 def mark(pump: Pump) -> str:
     """Return a name that a pump keeps from run to run and that says nothing about it."""
-    return sha256(pump.assignment_id.encode()).hexdigest()[:16]
+    return sha256(pump.assignment_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
-    newest, uploaded = _time(item.get("maxdateofevents")), _time(item.get("lastuploaddate"))
-    available = plainly_named(item.get("availabledatarange"))
+    covered = plainly_named(item.get("availabledatarange"))
+    newest = _time(item.get("maxdateofevents")) or _time(covered.get("end"))
+    uploaded = _time(item.get("lastuploaddate"))
     return Pump(
         assignment_id=_text(item.get("assignmentid")),
         serial=_text(item.get("serialnumber")),
@@ -139,36 +229,18 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
         uploaded=_in_utc(uploaded),
         settings=plainly_named(item.get("settings")).get("details"),
         model=_text(item.get("modelname")) or _text(item.get("modelnumber")),
-        oldest=_without_zone(_time(available.get("start")), clock),
-    )
-
-
-def _silence(pump: Pump, active: Pump, clock: PumpClock, now: datetime) -> str:
-    """Return a warning if a pump has been silent while another one is active, else nothing."""
-    last = _last_sign(pump, clock, now)
-    other = _last_sign(active, clock, now)
-    if (last and now - last <= SILENT) or not other or now - other > SILENT:
-        return ""
-    since = f"has sent nothing since {clock.day(last)}" if last else "has never sent anything"
-    return (
-        f"The pump with the serial number in PUMP_SERIAL_NUMBER ({ending(pump)}) {since}, but "
-        f"another one of the account ({ending(active)}) is in use. If that is your pump now, "
-        "change PUMP_SERIAL_NUMBER."
+        oldest=_without_zone(_time(covered.get("start")), clock),
     )
 
 
 def _last_sign(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
-    return _newest(pump, clock, now) or pump.uploaded
+    return newest_event(pump, clock, now) or pump.uploaded
 
 
-def _newest(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
+def newest_event(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
     """Return the instant of a pump's newest event, ``None`` if it has none that can be."""
     at = clock.instant(pump.newest) if pump.newest else None
     return at if at and at <= now + AHEAD and at.year >= FIRST_SOLD else None
-
-
-def _was(at: datetime | None, now: datetime) -> bool:
-    return at is not None and at <= now + AHEAD
 
 
 def _number(serial: str) -> str:

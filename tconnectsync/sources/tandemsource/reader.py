@@ -69,6 +69,10 @@ class LogReader:
         self._since = since
         self._ignore_zero_basals = ignore_zero_basals
 
+    def log(self) -> Log:
+        """Return the entries of the range and some time around it."""
+        return self._log()
+
     def basals(self) -> list[Basal]:
         """Return the basal segments; a suspension is one of 0 U/h.
 

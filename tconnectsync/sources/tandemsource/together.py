@@ -1,0 +1,289 @@
+"""What the logs of all pumps of a person say of one range.
+
+Contracts tandem-source-api §4.5 and tandem-source-processing §15. Each pump has its own log, clock
+and order of log numbers; everything of all of them is kept, but for basal that another pump claims.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Any
+
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.events import (
+    Activity,
+    Basal,
+    Bolus,
+    DeviceStatus,
+    InsulinOnBoard,
+    Notice,
+    Reading,
+)
+from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.sources import Remark
+from tconnectsync.sources.once import Once
+from tconnectsync.sources.tandemsource import basals as basals_of_log
+from tconnectsync.sources.tandemsource.claims import claimed, owns_since
+from tconnectsync.sources.tandemsource.onepump import SOMEWHAT, OnePump
+from tconnectsync.sources.tandemsource.pumps import (
+    Pump,
+    mark,
+    named,
+    newest_first,
+    touches,
+)
+from tconnectsync.sources.tandemsource.worn import Claims, Part, PumpLogs, in_order, numbers_of
+
+
+class PumpsReader:
+    """Reads one range of the logs of all pumps; see :class:`tconnectsync.sources.Reader`.
+
+    Args:
+        wanted: the range.
+        clock: knows the zone of the pumps' clocks.
+        now: the current instant.
+        pumps: returns the pumps that may be read, asking for them if need be.
+        open_log: returns what reads the log of one of them.
+        remarks: returns what is to be said of the range because of pumps that are not read.
+    """
+
+    def __init__(
+        self,
+        wanted: TimeRange,
+        clock: PumpClock,
+        now: datetime,
+        pumps: Callable[[], Sequence[Pump]],
+        open_log: Callable[[Pump], OnePump],
+        remarks: Callable[[], list[Remark]],
+    ) -> None:
+        self.wanted = wanted
+        self.skipped: Counter[str] = Counter()
+        self.remarks: list[Remark] = []
+        self._clock = clock
+        self._now = now
+        self._open_log = open_log
+        self._since = wanted.start - SOMEWHAT
+        self._pumps = Once(lambda: in_order(pumps(), clock))
+        self._parts = Once(self._open)
+        self._claims = Once(lambda: self._claims_from(self._since))
+        self._notes = Once(remarks)
+        self._holes: dict[str, Remark] = {}
+        """What cannot be had, by the pump."""
+
+    def basals(self) -> list[Basal]:
+        """Return the basal segments, each as far as its pump claims its time."""
+        found = self._distinct("basals")
+        if self._is_alone():
+            told = [basal for _, events in found for basal in events]
+            return sorted(told, key=attrgetter("start"))
+        of_interest = [
+            (part, [basal for basal in events if basal.ends >= self._since])
+            for part, events in found
+        ]
+        earliest = min((b.start for _, events in of_interest for b in events), default=self._since)
+        # A suspension may have begun days ago.
+        claims = self._claims_from(earliest) if earliest < self._since else self._claims()
+        left = [
+            basal
+            for part, events in of_interest
+            for basal in claimed(events, claims.signs[part.number], part.number, claims.turns)
+        ]
+        if claims.are_uncertain:
+            # Whose time it was is not known there; what is stored stays.
+            left = [basal for basal in left if not basal.cut]
+        self._collect()
+        return sorted(left, key=attrgetter("start"))
+
+    def boluses(self) -> list[Bolus]:
+        """Return the boluses of all pumps."""
+        return self._all("boluses", "begins")
+
+    def activities(self) -> list[Activity]:
+        """Return sleep, exercise and the like."""
+        return self._all("activities", "begins")
+
+    def suspensions(self) -> list[Notice]:
+        """Return when and why a pump was suspended."""
+        return self._all("suspensions", "begins")
+
+    def notices(self) -> list[Notice]:
+        """Return what else the pumps noted."""
+        return self._all("notices", "begins")
+
+    def cgm_alerts(self) -> list[Notice]:
+        """Return the alerts about glucose and its sensor."""
+        return self._all("cgm_alerts", "begins")
+
+    def readings(self) -> list[Reading]:
+        """Return the glucose readings."""
+        return self._all("readings", "at")
+
+    def insulin_on_board(self) -> list[InsulinOnBoard]:
+        """Return how much insulin was on board, as the pump in use knows it."""
+        found = [value for part in self._in_use() for value in part.reader.insulin_on_board()]
+        self._collect()
+        return sorted(found, key=attrgetter("at"))
+
+    def device_status(self) -> DeviceStatus | None:
+        """Return the state of the pump in use at the end of the range, if anything is known."""
+        found = [status for part in self._in_use() if (status := part.reader.device_status())]
+        self._collect()
+        return max(found, key=attrgetter("at"), default=None)
+
+    def worn(self) -> Pump:
+        """Return the pump in use: the one with the newest sign of being worn, else event.
+
+        Raises:
+            TconnectsyncError: the pumps cannot be asked for.
+        """
+        pumps = self._pumps()
+        if self._is_alone():
+            return newest_first(pumps, self._clock, self._now)[0]
+        claims, numbers = self._claims(), numbers_of(pumps)
+        last = claims.turns[-1].pump
+        shown = [pump for pump in pumps if numbers[pump.assignment_id] == last]
+        return newest_first(shown if any(claims.signs) else pumps, self._clock, self._now)[0]
+
+    def shown(self) -> Pump | None:
+        """Return the pump in use if its log was read and shows it."""
+        if not self._claims.asked or self._is_alone() or not any(self._claims().signs):
+            return None
+        return self.worn()
+
+    # -- the pumps -----------------------------------------------------------------------------
+
+    def _open(self) -> list[Part]:
+        pumps = self._pumps()
+        numbers = numbers_of(pumps)
+        found = []
+        for pump in pumps:
+            if touches(pump, self.wanted, self._clock, self._now):
+                one, number = self._open_log(pump), numbers[pump.assignment_id]
+                found.append(
+                    Part(pump, number, one, one.read(self.wanted, self._looks_back(number)))
+                )
+        return found
+
+    def _looks_back(self, number: int) -> Callable[[Sequence[int]], bool]:
+        """Return what tells whether a log is worth going back in, for the last of some codes.
+
+        It is not for a suspension of a pump that lies in a drawer, as it may for weeks.
+        """
+
+        def is_worth_it(codes: Sequence[int]) -> bool:
+            if self._is_alone() or not set(codes) <= set(basals_of_log.CODES):
+                return True
+            return owns_since(self._claims().turns, number, self._since)
+
+        return is_worth_it
+
+    def _claims_from(self, since: datetime) -> Claims:
+        logs = PumpLogs(self.wanted, self._clock, self._now, self._pumps(), self._parts())
+        return logs.claims_from(since, self._open_log, self._note_unknown)
+
+    def _is_alone(self) -> bool:
+        return len(set(numbers_of(self._pumps()).values())) < 2
+
+    def _in_use(self) -> list[Part]:
+        if self._is_alone():
+            return self._parts()
+        worn = self.worn()
+        return [part for part in self._parts() if part.pump.serial == worn.serial]
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _all(self, method: str, when: str) -> list[Any]:
+        found = self._distinct(method)
+        if len(found) == 1:
+            return found[0][1]
+        return sorted((it for _, events in found for it in events), key=attrgetter(when))
+
+    def _distinct(self, method: str) -> list[tuple[Part, list[Any]]]:
+        """Return the events of each pump, each under a key of its own.
+
+        Two pumps may give one number at one time by their clocks. A pump that stands twice in the
+        account may tell the same twice.
+        """
+        told: dict[str, Part] = {}
+        found = []
+        for part, events in self._of_each(method):
+            own = []
+            for event in events:
+                other = told.setdefault(event.key, part)
+                if other is part:
+                    own.append(event)
+                elif other.number != part.number:
+                    own.append(replace(event, key=f"{event.key} {mark(part.pump)}"))
+            found.append((part, own))
+        return found
+
+    def _of_each(self, method: str) -> list[tuple[Part, list[Any]]]:
+        """Return what each pump tells; of those that answer, if one fails and others do not.
+
+        Raises:
+            TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
+                ranges may bring more.
+        """
+        found: list[tuple[Part, list[Any]]] = []
+        failed: list[tuple[Part, TconnectsyncError]] = []
+        try:
+            for part in self._parts():
+                try:
+                    found.append((part, getattr(part.reader, method)()))
+                except TconnectsyncError as error:
+                    if error.fatal:
+                        raise
+                    failed.append((part, error))
+            for part, reason in failed:
+                if not found or self._is_divisible(reason):
+                    raise reason
+                self._note_hole(part.pump, reason)
+        finally:
+            self._collect()
+        return found
+
+    def _is_divisible(self, error: TconnectsyncError) -> bool:
+        last = self._clock.day(self.wanted.end - timedelta(microseconds=1))
+        is_one_day = self._clock.day(self.wanted.start) == last
+        return isinstance(error, ApiError) and error.shorter_may_help and not is_one_day
+
+    def _note_unknown(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
+        """Note that the signs of a pump cannot be had.
+
+        Where its log of the range fails, asking for shorter ranges may come first.
+        """
+        if not (in_range and self._is_divisible(error)):
+            self._note_hole(pump, error)
+
+    def _note_hole(self, pump: Pump, error: TconnectsyncError) -> None:
+        day = self._clock.day
+        first, last = day(self.wanted.start), day(self.wanted.end - timedelta(microseconds=1))
+        self._holes[pump.assignment_id] = Remark(
+            f"What the pump {named(pump)} did from {first} to {last} cannot be had: "
+            f"{str(error).removesuffix('.')}. Its insulin is missing in Nightscout, and basal of "
+            "other pumps where it may be the one that was worn. The next run asks again.",
+            heals=True,
+        )
+
+    def _collect(self) -> None:
+        """Bring together what is to be said."""
+        with suppress(TconnectsyncError):
+            parts = self._parts()
+            self.skipped.clear()
+            for part in parts:
+                self.skipped.update(part.reader.skipped)
+            several = len(self._pumps()) > 1
+            self.remarks[:] = [
+                *self._notes(),
+                *self._holes.values(),
+                *(
+                    replace(it, text=f"{named(part.pump)}: {it.text}") if several else it
+                    for part in parts
+                    for it in part.reader.remarks
+                ),
+            ]

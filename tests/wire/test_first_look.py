@@ -1,0 +1,151 @@
+"""What the first run on a site looks for once: the ages, and features that earlier runs had on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tconnectsync.demo.history import PumpHistory
+from tconnectsync.demo.person import live
+from tconnectsync.demo.server import Request, Response
+from tconnectsync.nightscout.marks import ENTERED_BY, created_at, instant
+from tests.support.command import CLOUDS
+from tests.support.command import days as dates
+from tests.support.lived import DAY, FIRST, Home, at, homes
+
+AGES = ("Site Change", "Insulin Change", "Sensor Start")
+Make = Callable[..., Home]
+
+
+@pytest.fixture
+def make_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Make]:
+    with homes(tmp_path, monkeypatch, capsys) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def life() -> PumpHistory:
+    return live(FIRST, 16)
+
+
+def newest(home: Home) -> dict[str, dict[str, Any]]:
+    """Return the newest treatment of each type that tells an age."""
+    ordered = sorted(home.site.treatments, key=lambda document: str(document["created_at"]))
+    return {d["eventType"]: d for d in ordered if d["eventType"] in AGES}
+
+
+def before(document: dict[str, Any], day: float) -> bool:
+    moment = instant(document)
+    return moment is not None and moment < at(day)
+
+
+def asked(home: Home, part: str) -> int:
+    """Return how many requests so far went to an address with this part."""
+    return sum(part in exchange.request.path for exchange in [*home.tandem.log, *home.site.log])
+
+
+def moved_on(home: Home, day: float, *features: str) -> Home:
+    home.go_to(day)
+    home.features = features or ("BASAL", "BOLUS", "PUMP_EVENTS")
+    return home
+
+
+@pytest.mark.parametrize("source", CLOUDS)
+def test_ages_are_right_from_the_first_day(make_home: Make, life: PumpHistory, source: str) -> None:
+    home = moved_on(make_home(source, life), 9.9)
+    assert home.run().code == 0
+    ages = newest(home)
+    written = home.site.writes
+    assert home.run().counts[:2] == (0, 0)
+    assert home.site.writes == written
+    # All of it, on another day, finds nothing newer before that day.
+    assert home.run(*dates(FIRST, FIRST + 9 * DAY)).code == 0
+    assert {kind: d["_id"] for kind, d in newest(home).items()} == {
+        kind: d["_id"] for kind, d in ages.items()
+    }
+    assert "Site Change" in ages
+    assert source == "tconnect" or set(ages) == set(AGES)
+
+
+def test_pretending_shows_what_the_first_run_brings_and_remembers_nothing(
+    make_home: Make, life: PumpHistory
+) -> None:
+    home = moved_on(make_home("tandem-source", life), 9.9)
+    pretended = home.run("--pretend")
+    real = home.run()
+    assert pretended.counts == real.counts
+    assert newest(home)
+
+
+def test_what_anybody_has_entered_is_not_looked_for(make_home: Make, life: PumpHistory) -> None:
+    home = moved_on(make_home("tandem-source", life), 9.9)
+    others = [
+        {"eventType": kind, "created_at": created_at(at(2)), "enteredBy": "A parent"}
+        for kind in ("Site Change", "Insulin Change", "Sensor Change")
+    ]
+    home.site.insert(others)
+    assert home.run().code == 0
+    early = [d for d in home.site.treatments if d["eventType"] in (*AGES, "Sensor Change")]
+    assert {d["enteredBy"] for d in early if before(d, 8.8)} == {"A parent"}
+
+
+def test_a_pump_without_a_sensor_is_searched_once(make_home: Make, life: PumpHistory) -> None:
+    home = moved_on(make_home("tandem-source", replace(life, readings=())), 9.9)
+    assert home.run().code == 0
+    first = asked(home, "pump-logs")
+    assert home.run().code == 0
+    assert asked(home, "pump-logs") == first + 1
+    assert "Sensor Start" not in newest(home)
+
+
+def test_what_could_not_be_looked_for_is_by_the_next_run(
+    make_home: Make, life: PumpHistory
+) -> None:
+    home = moved_on(make_home("tandem-source", life), 9.9)
+    home.site.fault = lambda r: (
+        Response(b"", 500) if r.query.get("find[eventType]") == "Insulin Change" else None
+    )
+    assert home.run().code == 0
+    home.site.fault = None
+    assert home.run().counts.created > 0
+    assert set(newest(home)) == set(AGES)
+
+
+def test_features_that_an_older_version_had_on_are_named_once(
+    make_home: Make, life: PumpHistory
+) -> None:
+    home = moved_on(make_home("tandem-source", life), 9.9, "BASAL", "BOLUS")
+    older = {"eventType": "Site Change", "enteredBy": ENTERED_BY, "pump_event_id": "77"}
+    home.site.insert([{**older, "created_at": created_at(at(8))}])
+    ran = home.run()
+    assert ran.code == 0
+    assert "PUMP_EVENTS" in ran.errors
+    assert "--features BASAL BOLUS PUMP_EVENTS" in ran.errors
+    assert "--features" not in home.run().errors
+
+
+def test_a_range_that_is_broken_off_is_remembered(make_home: Make, life: PumpHistory) -> None:
+    home = moved_on(make_home("tandem-source", life), 12.5, "BASAL", "BOLUS")
+    writes: list[Request] = []
+
+    def fault(request: Request) -> None:
+        """Let the person press Ctrl-C at the second write."""
+        if request.method == "POST":
+            writes.append(request)
+            if len(writes) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    home.site.fault = fault
+    assert home.run(*dates(FIRST, FIRST + 12 * DAY)).code == 1
+    home.site.fault = None
+    assert home.run().code == 0
+    days = {str(document["created_at"])[:10] for document in home.site.treatments}
+    assert {str(FIRST + number * DAY) for number in range(13)} <= days
