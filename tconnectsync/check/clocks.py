@@ -81,7 +81,10 @@ def pumps_clock(findings: Findings, now: datetime, zone: ZoneInfo) -> str:
     Raises:
         TconnectsyncError: the data lie in the future, are older than an upload explains, or the
             pump's own record of its clock says that it does not have the time of its zone.
+        NotTriedError: the pump shows a wrong date.
     """
+    if findings.shows_wrong_date:
+        raise NotTriedError("The pump shows a wrong date, as said above.")
     newest = findings.newest
     if newest is None:
         raise TconnectsyncError(

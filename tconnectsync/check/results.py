@@ -66,6 +66,8 @@ class Findings:
     """When the pump last uploaded, if that is known."""
     disagreement: str = ""
     """Sentences about where the pump's record of its clock and its zone differ."""
+    shows_wrong_date: bool = False
+    """Whether the pump's clock is off by days."""
     gapless: bool = False
     """Whether there are data of a kind that comes all the time, so that a gap means something."""
     host_ahead_seconds: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -15,7 +15,6 @@ from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources import cache_folder
 from tconnectsync.sources.tandemsource import (
@@ -30,7 +29,7 @@ from tconnectsync.sources.tandemsource import (
     sensor,
 )
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
 from tconnectsync.sources.tandemsource.entries import Entry
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, KNOWN_CODES
 from tconnectsync.sources.tandemsource.names import plainly_named
@@ -42,6 +41,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     ending,
     endings,
     is_automatic,
+    may_be_in_use,
     newest_first,
     read_pumps,
     touches,
@@ -51,6 +51,7 @@ from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.status import BATTERY
+from tconnectsync.sources.tandemsource.wrongdates import PumpDays
 
 DAY = timedelta(days=1)
 
@@ -237,7 +238,8 @@ class TandemSourceSteps:
     def _read_logs(self) -> str:
         read = self._read_for_range()
         skipped: Counter[str] = Counter()
-        logs = [(pump, *self._read_log(pump, skipped)) for pump in read]
+        wrong: list[str] = []
+        logs = [(pump, *self._read_log(pump, skipped, wrong)) for pump in read]
         self._findings.asked_for_events = True
 
         def worn(it: tuple[Pump, list[Dated], str]) -> datetime:
@@ -254,49 +256,54 @@ class TandemSourceSteps:
         ]
         text = f"{' '.join(told)}{_skipped(skipped)}"
         remarks = [it for _, entries, _ in logs for it in newalgorithm.remarks(_entries(entries))]
-        said = " ".join([*dict.fromkeys(remark.text for remark in remarks), text])
-        if any(remark.missing for remark in remarks):
+        said = " ".join([*dict.fromkeys(remark.text for remark in remarks), text, *wrong])
+        self._findings.shows_wrong_date = bool(wrong)
+        if wrong or any(remark.missing for remark in remarks):
             raise TconnectsyncError(said)
         return said
 
-    def _read_log(self, pump: Pump, skipped: Counter[str]) -> tuple[list[Dated], str]:
-        """Return what a log says of the range, and what is to be said of the pump's clock."""
+    def _read_log(
+        self, pump: Pump, skipped: Counter[str], wrong: list[str]
+    ) -> tuple[list[Dated], str]:
+        """Return what a log says of the range, and what is to be said of the pump's clock.
+
+        What there is to say of a wrong date is left in ``wrong``.
+        """
         # The days that a sync asks for.
         first = self._clock.day(self._wanted.start) - DAY
         last = self._clock.day(self._wanted.end) + DAY
+        days = PumpDays(lambda *span: self._ask_for(pump, *span), pump, self._clock, first, last)
+        entries = self._entries(days, skipped)
+        if may_be_in_use(pump, self._choice.read, self._clock, self._now):
+            remarks = days.remarks(self._wanted, self._now)
+            wrong.extend(remark.text for remark in remarks if remark.missing)
+        return entries, days.log_clock.disagreement
+
+    def _ask_for(self, pump: Pump, first: date, last: date) -> dict[str, list[Any]]:
         source = self._api.tandemsource
         payload = source.pump_logs(pump.assignment_id, first, last, self._codes, self._extra)
         self._findings.keep("pump's log", payload)
-        return self._entries(payload, pump, skipped)
+        return payload
 
-    def _entries(
-        self, payload: dict[str, list[Any]], pump: Pump, skipped: Counter[str]
-    ) -> tuple[list[Dated], str]:
+    def _entries(self, days: PumpDays, skipped: Counter[str]) -> list[Dated]:
         """Return the entries of the range; one that goes on until now has what is later, too.
-
-        Also returns what is to be said of the pump's clock.
 
         Raises:
             TconnectsyncError: there are some, but none that can be used.
         """
-        events = payload["events"]
-        changes = records_of(payload["clockChanges"] + events, CLOCK_CODES, Counter())
-        clock = LogClock(
-            self._clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
-        )
-        records = records_of(events, KNOWN_CODES, skipped)
+        records = records_of(days.events, KNOWN_CODES - CLOCK_CODES, skipped)
         if skipped and not records:
             raise TconnectsyncError(
                 f"Nothing in it can be used.{_skipped(skipped)} A newer tconnectsync is needed."
             )
+        clock = days.log_clock
         instants = clock.instants([((each.group, each.sequence), each.wall) for each in records])
         is_open = self._wanted.end >= self._now
-        entries = [
+        return [
             (at, record)
             for at, record in zip(instants, records, strict=True)
             if self._wanted.start <= at and (is_open or at < self._wanted.end)
         ]
-        return entries, clock.disagreement
 
     def _note_newest(self, entries: Sequence[Dated]) -> None:
         """Note how far the pump in use is known, and whether a gap in that means something."""

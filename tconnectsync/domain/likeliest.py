@@ -18,12 +18,16 @@ from tconnectsync.domain.stretches import (
     Hypothesis,
     home_offsets,
     hypotheses,
+    is_by_days,
 )
 from tconnectsync.domain.zonerules import ZoneRules, utc
 
 FRESH = 15 * MINUTE
 """An upload brings entries up to its own time; a clock that is a bit fast brings later ones."""
 HOUR = timedelta(hours=1)
+HALF_A_DAY = timedelta(hours=12)
+SLOW = timedelta(hours=30)
+"""No upload of a pump in use brings entries that are all older; its clock has a wrong date."""
 
 
 class Known(NamedTuple):
@@ -53,15 +57,23 @@ def what_is_known(
     if newest is None or not _is_of_newest_stretch(newest, changes, sent):
         return Known(None, sent, sent)
     by_rules = utc(newest, rules.of_wall(newest)[0])
+    if sent and any(is_by_days(change) for change in changes):
+        return Known(newest, sent, sent)
     return Known(newest, sent, sent if sent and abs(sent - by_rules) < DAY else by_rules)
 
 
-def likeliest(changes: Sequence[ClockChange], rules: ZoneRules, known: Known) -> Hypothesis | None:
+def likeliest(
+    changes: Sequence[ClockChange],
+    rules: ZoneRules,
+    known: Known,
+    oldest: datetime | None = None,
+) -> Hypothesis | None:
     """Choose a hypothesis; ``None`` if nothing is known but the zone's rules.
 
-    ``changes`` are those that shift the clock, in order of place.
+    ``changes`` are those that shift the clock, in order of place; ``oldest`` is the wall time of
+    the oldest entry, if known.
     """
-    found = list(hypotheses(changes, rules, known.now).values())
+    found = list(hypotheses(changes, rules, known.now, oldest).values())
     if known.now is None:
         return found[0] if found else None
     by_rules = rules.at(known.now)
@@ -78,7 +90,8 @@ def _is_of_newest_stretch(
 
     After the clock was set back, the latest wall time is for a while the one right before that.
     """
-    if uploaded and newest - uploaded > 2 * DAY:
+    was_set_by_days = any(is_by_days(change) for change in changes)
+    if uploaded and newest - uploaded > 2 * DAY and not was_set_by_days:
         return False
     if changes and changes[-1].after - newest > MINUTE:
         return False
@@ -107,13 +120,16 @@ def _fitting(
     if late is None or abs(late) <= FRESH:
         return likely
     fitting = [hypothesis for hypothesis, lag in lags if abs(lag) <= FRESH]
-    if late > FRESH:
+    if abs(late) > SLOW and (near := [hyp for hyp, lag in lags if -FRESH <= lag <= HALF_A_DAY]):
+        # The date is wrong; an hour more or less is rather the upload's than the clock's.
+        fitting = near
+    elif FRESH < late <= SLOW:
         # Uploads may be slow, so only what is as likely or follows the zone's rules counts.
         fitting = [
             hypothesis
             for hypothesis in fitting
             if hypothesis.end == by_rules or hypothesis.oddness <= likely.oddness
         ]
-    elif not fitting:
+    elif late < 0 * DAY and not fitting:
         fitting = [hypothesis for hypothesis, lag in lags if -FRESH <= lag <= -late]
     return fitting[0] if fitting else likely

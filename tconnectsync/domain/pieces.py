@@ -11,7 +11,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
 from tconnectsync.domain.clock import fixed_zone
-from tconnectsync.domain.stretches import YEAR, ClockChange, Hypothesis, is_absurd, last_use
+from tconnectsync.domain.stretches import (
+    MINUTE,
+    YEAR,
+    ClockChange,
+    Hypothesis,
+    is_absurd,
+    last_use,
+)
 from tconnectsync.domain.zonerules import ZoneRules, earlier, utc, wall_of
 
 
@@ -46,6 +53,21 @@ def pieces(
     return [_of_stretch(index, chain, changes, rules, now) for index in range(len(chain))]
 
 
+def before_and_after_loss(
+    index: int, changes: Sequence[ClockChange], chosen: Hypothesis, rules: ZoneRules
+) -> tuple[list[Piece], list[Piece]] | None:
+    """Return the pieces for before and for after the clock fell behind within a stretch by days.
+
+    ``None`` if it did not. They are for a log that shows where that was.
+    """
+    chain = list(chosen.newest_first())[::-1]
+    hypothesis, following = chain[index], changes[index] if index < len(changes) else None
+    if not following or following.exact_shift < timedelta(0) or not is_lost(index, hypothesis):
+        return None
+    offset = exact_end(hypothesis, following, chain[index + 1 :])
+    return _ruled(rules, 0, len(rules.switches)), [_constant(offset)]
+
+
 def _of_stretch(
     index: int,
     chain: Sequence[Hypothesis],
@@ -57,11 +79,11 @@ def _of_stretch(
     change = changes[index - 1] if index else None
     following = changes[index] if index < len(changes) else None
     if change and not hypothesis.is_broken:
-        return [_constant(_exact_end(hypothesis, following, chain[index + 1 :]))]
+        return [_constant(exact_end(hypothesis, following, chain[index + 1 :]))]
     end = utc(following.before, hypothesis.end) if following else now or datetime.max
     if is_absurd(hypothesis.end) and following:
-        offset = _exact_end(hypothesis, following, chain[index + 1 :])
-        return _wrong_outside(rules, change, end, offset)
+        offset = exact_end(hypothesis, following, chain[index + 1 :])
+        return _wrong_outside(rules, change, following, end, offset)
     start = utc(change.after, hypothesis.begin) if change else earlier(end, YEAR)
     last = last_use(rules, hypothesis.end, start, end)
     if last is None:
@@ -73,7 +95,15 @@ def _of_stretch(
     return _ruled(rules, first, last)
 
 
-def _exact_end(
+def is_lost(index: int, hypothesis: Hypothesis) -> bool:
+    """Tell whether the clock lost its date within a stretch, or may have, without a record of it.
+
+    ``index`` is the number of the stretch; nothing tells how the first one began.
+    """
+    return is_absurd(hypothesis.end) and (index == 0 or hypothesis.is_broken)
+
+
+def exact_end(
     hypothesis: Hypothesis, following: ClockChange | None, newer: Sequence[Hypothesis]
 ) -> timedelta:
     """Return the offset at the end of a stretch; exact to the second if it is that of no zone."""
@@ -101,17 +131,24 @@ def _ruled(rules: ZoneRules, first: int, last: int) -> list[Piece]:
 
 
 def _wrong_outside(
-    rules: ZoneRules, change: ClockChange | None, end: datetime, offset: timedelta
+    rules: ZoneRules,
+    change: ClockChange | None,
+    following: ClockChange,
+    end: datetime,
+    offset: timedelta,
 ) -> list[Piece]:
     """Return the zone's rules for what lies within a stretch with them.
 
     What does not lie between the change at its beginning and its ``end`` has the wrong date with
-    which it ended.
+    which it ended. A pump comes with an old date, so what its log begins with and is not later than
+    the end of that date has it as well.
     """
     latest = wall_of(end, rules.at(end))
     earliest = change.after if change else datetime.min
+    if change is None and following.before < latest:
+        earliest = following.before + MINUTE
     found = [_constant(offset, earliest)]
     within = _ruled(rules, 0, len(rules.switches))
     found += [piece for piece in within if earliest < piece.until < latest]
-    following = next(piece for piece in within if piece.until >= latest)
-    return [*found, following._replace(until=max(latest, earliest)), _constant(offset)]
+    outermost = next(piece for piece in within if piece.until >= latest)
+    return [*found, outermost._replace(until=max(latest, earliest)), _constant(offset)]

@@ -37,9 +37,11 @@ EARLY = 1.5 * DAY
 """So long before the zone does it, people put their clocks over."""
 PATIENCE = timedelta(days=45)
 """So long a person may be late with daylight saving, or away, before something else is likelier."""
+SET_UP = timedelta(days=1)
+"""A new pump that is used for longer does not show a date that is still to come."""
 YEAR = timedelta(days=366)
 
-LATE, AWAY, MISSING, LONG_AWAY = 1, 4, 6, 8
+LATE, AWAY, MISSING, LONG_AWAY, IMPOSSIBLE = 1, 4, 6, 8, 100
 """How odd each of these is."""
 MOST_HYPOTHESES = 64
 """More are never sensible; it keeps the work small whatever the log says."""
@@ -105,15 +107,23 @@ def is_absurd(offset: timedelta) -> bool:
     return abs(offset) > WIDEST
 
 
+def is_by_days(change: ClockChange) -> bool:
+    """Tell whether a change is larger than a journey around half of the earth makes it."""
+    return abs(change.exact_shift) > WIDEST
+
+
 def hypotheses(
-    changes: Sequence[ClockChange], rules: ZoneRules, now: datetime | None
+    changes: Sequence[ClockChange],
+    rules: ZoneRules,
+    now: datetime | None,
+    oldest: datetime | None = None,
 ) -> Hypotheses:
     """Return the least odd hypothesis for each offset that the newest stretch can end with.
 
     ``changes`` are those that shift the clock, in order of place; ``now`` is about when the newest
-    entry was written, if that is known.
+    entry was written, ``oldest`` the wall time of the oldest one, if that is known.
     """
-    found = _before_the_first(changes, rules, now)
+    found = _before_the_first(changes, rules, now, oldest)
     for index in range(len(changes)):
         found = _least_odd(_across(found, changes, index, rules, now))
     return found
@@ -127,14 +137,21 @@ def home_offsets(change: ClockChange, rules: ZoneRules) -> dict[timedelta, int]:
 
 
 def _before_the_first(
-    changes: Sequence[ClockChange], rules: ZoneRules, now: datetime | None
+    changes: Sequence[ClockChange],
+    rules: ZoneRules,
+    now: datetime | None,
+    oldest: datetime | None,
 ) -> Hypotheses:
     """Return what the stretch before the first change can end with; its beginning is unknown."""
     if changes:
         end: datetime | None = utc(changes[0].before, rules.of_wall(changes[0].before)[0])
         carried = _carried_back(changes, rules)
-        # A pump comes with any date; that is put right first, and is nothing odd.
-        oddness = {offset: LATE if is_absurd(offset) else LONG_AWAY for offset in carried}
+        was_used = oldest is not None and changes[0].before - oldest > SET_UP
+        oddness = {
+            # A pump comes with any date; that is put right first, and is nothing odd.
+            offset: LATE if is_absurd(offset) and not (was_used and offset > WIDEST) else LONG_AWAY
+            for offset in carried
+        }
     else:
         end = now
         oddness = {}
@@ -168,10 +185,12 @@ def _across(
     following = changes[index + 1] if index + 1 < len(changes) else None
     last = following.before if following else now
     away = LONG_AWAY if last and last - change.after > PATIENCE else AWAY
+    # A clock that is behind what it was set to has been set back since.
+    steady = IMPOSSIBLE if following and change.after - following.before > DRIFT else 0
     for older in found.values():
         begin = older.end + change.shift
         oddness = older.oddness + homes.get(begin, away)
-        yield Hypothesis(oddness, begin, begin, older)
+        yield Hypothesis(oddness + steady, begin, begin, older)
         if begin in homes:
             for end in _ends_with_a_gap(begin, change, following, rules, now):
                 yield Hypothesis(oddness + MISSING, begin, end, older)

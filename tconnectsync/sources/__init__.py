@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,7 +36,7 @@ class Remark:
     """Sentences: what it is, what it means for the insulin shown, what to do."""
     missing: bool = True
     """Whether part of the story is missing by it; the run then ends with exit code 1."""
-    heals: bool = False
+    heals: bool = field(default=False, compare=False)
     """Whether asking again later may bring what is missing; the range then stays in the backlog."""
 
 

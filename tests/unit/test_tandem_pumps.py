@@ -12,6 +12,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     AUTOMATIC,
     Pump,
     configured,
+    may_be_in_use,
     newest_first,
     read_pumps,
     silence,
@@ -129,6 +130,28 @@ def test_the_configured_pump_is_found_with_or_without_its_zeros(serial: str) -> 
 def test_without_a_serial_number_the_pump_with_the_newest_event_is_read(serial: str) -> None:
     old, new, never = pump("1", WALL - DAY), pump("2", WALL), pump("3", None, None)
     assert chosen(never, old, new, serial=serial) is new
+
+
+@pytest.mark.parametrize("newest", [WALL + 40 * DAY, datetime(2008, 1, 1, 5)])
+def test_a_pump_with_a_wrong_date_that_alone_uploads_is_the_one_in_use(newest: datetime) -> None:
+    worn = pump("1", newest)
+    drawer = pump("2", WALL - 40 * DAY, NOW - 39 * DAY)
+    assert chosen(drawer, worn) is worn
+    assert chosen(worn, drawer) is worn
+
+
+def test_a_pump_may_be_in_use_if_it_has_the_newest_event_or_a_wrong_date() -> None:
+    worn, drawer = pump("1", WALL), pump("2", WALL - 5 * DAY)
+    ahead, lost = pump("3", WALL + 300 * DAY), pump("4", datetime(2008, 1, 2))
+    pumps = [drawer, ahead, worn, lost]
+    found = [each for each in pumps if may_be_in_use(each, pumps, NEW_YORK, NOW)]
+    assert found == [ahead, worn, lost]
+
+
+def test_where_the_log_begins_is_read() -> None:
+    told = item(availableDataRange={"start": "2008-01-01T00:00:03", "end": None})
+    (found,) = read_pumps({"pumps": [told]}, NEW_YORK)
+    assert found.oldest == datetime(2008, 1, 1, 0, 0, 3)
 
 
 def test_a_date_in_the_future_does_not_make_a_pump_the_newest() -> None:

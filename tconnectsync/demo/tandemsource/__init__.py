@@ -8,7 +8,7 @@ the data share one address.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -45,6 +45,7 @@ class SimulatedTandemSource(LoopbackServer):
         uploaded_until: see :class:`SimulatedPump`.
         latency: seconds added before every answer.
         clock_changes: see :class:`SimulatedPump`.
+        unrecorded: see :class:`SimulatedPump`.
         region: ``US`` or ``EU``.
     """
 
@@ -58,12 +59,17 @@ class SimulatedTandemSource(LoopbackServer):
         uploaded_until: datetime | None = None,
         latency: float = 0.0,
         clock_changes: Sequence[tuple[datetime, datetime]] = (),
+        unrecorded: Collection[int] = (),
         region: str = "US",
     ) -> None:
         super().__init__(self._respond, latency=latency)
         if isinstance(history, PumpHistory):
             history = SimulatedPump(
-                history, zone=zone, clock_changes=clock_changes, uploaded_until=uploaded_until
+                history,
+                zone=zone,
+                clock_changes=clock_changes,
+                unrecorded=unrecorded,
+                uploaded_until=uploaded_until,
             )
         self.pump = history
         """The pump that the account was made with."""

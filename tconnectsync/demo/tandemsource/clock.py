@@ -9,7 +9,7 @@ person's own clock alone, so setting the pump's clock changes what is logged but
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -28,6 +28,8 @@ class ClockChange:
     """What it showed after."""
     shift: timedelta
     """How far it is ahead of the person's own clock from then on."""
+    on_record: bool = True
+    """Whether the pump's log tells of it; a clock that lost its time without power does not."""
 
 
 class Clocks:
@@ -37,19 +39,26 @@ class Clocks:
         began: when the history began, by all three clocks.
         zone: the zone in which the person was then.
         changes: what the pump's clock showed before and after each time it was set, in order.
+        unrecorded: the numbers of those changes, from 0, of which the log does not tell: a pump
+            without power has lost its time.
     """
 
     def __init__(
-        self, began: datetime, zone: ZoneInfo, changes: Sequence[tuple[datetime, datetime]] = ()
+        self,
+        began: datetime,
+        zone: ZoneInfo,
+        changes: Sequence[tuple[datetime, datetime]] = (),
+        unrecorded: Collection[int] = (),
     ) -> None:
         self.changes: list[ClockChange] = []
         self._began = began
         self._true_beginning = began.replace(tzinfo=zone).astimezone(UTC)
         shift = timedelta(0)
-        for before, after in changes:
+        for number, (before, after) in enumerate(changes):
             at = before - shift
             shift += after - before
-            self.changes.append(ClockChange(at, before, after, shift))
+            on_record = number not in unrecorded
+            self.changes.append(ClockChange(at, before, after, shift, on_record))
 
     def wall(self, moment: datetime) -> datetime:
         """Return what the pump's clock shows; in the second of a change, the new time."""

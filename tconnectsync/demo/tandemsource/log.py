@@ -47,7 +47,9 @@ class PumpLog:
         changes = [place for place, e in enumerate(entries) if e.code in _CLOCK_CHANGES]
         self.clock_changes = [entries[place] for place in changes]
         """Those of the entries that tell how the clock was set."""
-        self._stretches = [0, *(p for place in changes for p in (place, place + 1)), len(entries)]
+        back = (p for p in range(1, len(entries)) if entries[p].wall < entries[p - 1].wall)
+        borders = {0, *(p for place in changes for p in (place, place + 1)), *back, len(entries)}
+        self._stretches = sorted(borders)
 
     def uploaded(self, until: datetime) -> int:
         """Return how many entries there were at a moment of the person's own clock."""
@@ -110,7 +112,7 @@ def _numbered(
     happenings: Sequence[Happening], clocks: Clocks, of: Sequence[int], first_number: int
 ) -> list[LogEntry]:
     steps = partial(Random("sequence numbers").choice, of)
-    changes = iter(clocks.changes)
+    changes = iter([change for change in clocks.changes if change.on_record])
     number, entries = FIRST_NUMBER, []
     for it in happenings:
         wall = _new_date(next(changes)) if it.code == 14 else clocks.wall(it.at)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -48,6 +48,7 @@ class SimulatedPump:
         serial: its serial number.
         model: what its model is called.
         clock_changes: what the pump's clock showed before and after each time it was set, in order.
+        unrecorded: the numbers of those changes, from 0, of which the log does not tell.
         first_number: the number of the first entry of its log.
         began: when it was switched on; nothing before is in its log.
         ended: when it was switched off for good, if it was.
@@ -62,6 +63,7 @@ class SimulatedPump:
         serial: str = str(SERIAL_NUMBER),
         model: str = DEVICE,
         clock_changes: Sequence[tuple[datetime, datetime]] = (),
+        unrecorded: Collection[int] = (),
         first_number: int = FIRST_NUMBER,
         began: datetime = datetime.min,
         ended: datetime = datetime.max,
@@ -80,7 +82,7 @@ class SimulatedPump:
         """Records whose log entries are held back as if the upload had missed them."""
         self.settings = SETTINGS
         """What the pump is set to, mg/dL; replace it to change a profile."""
-        self.clocks = Clocks(midnight(history.first_day), zone, clock_changes)
+        self.clocks = Clocks(midnight(history.first_day), zone, clock_changes, unrecorded)
         whole = pump_log(history, self.clocks).entries
         entries = [entry for entry in whole if began <= entry.at <= ended]
         ahead = entries[0].number - first_number if entries else 0

@@ -29,6 +29,8 @@ _COMPLETED = 3
 def clock_events(clocks: Clocks) -> Iterator[Happening]:
     """Yield how the clock was set: the date (14), then the time of the day (13) if it changed."""
     for change in clocks.changes:
+        if not change.on_record:
+            continue
         raw = seconds_between(EPOCH, change.at) * 1000 % 2**32
         yield Happening(
             change.at,

@@ -26,6 +26,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     has_data,
     last_instant,
     mark,
+    may_be_in_use,
     named,
     newest_first,
     read_pumps,
@@ -199,6 +200,7 @@ class TandemSource:
         return self._choice
 
     def _open_log(self, pump: Pump) -> OnePump:
+        pumps = configured(self._known().pumps, self._serial)
         several = len(self._known().pumps) > 1
 
         def say(sentence: str) -> None:
@@ -214,6 +216,7 @@ class TandemSource:
             self._now,
             say,
             self._extra,
+            may_be_in_use(pump, pumps, self._clock, self._now()),
         )
 
     def _open_for_comparison(self, pump: Pump, wanted: TimeRange) -> LogReader:

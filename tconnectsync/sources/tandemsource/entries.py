@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from tconnectsync.domain.logclock import LogClock
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
 from tconnectsync.sources.tandemsource.records import Record
+
+AHEAD = timedelta(days=1)
+"""A clock that is further ahead shows a wrong date."""
+UNDATED = "pump log entry from after the pump lost its date"
+IN_THE_FUTURE = "pump log entry from the future"
 
 
 class Entry(NamedTuple):
@@ -37,16 +43,33 @@ Log = Mapping[int, Sequence[Entry]]
 """The entries by their code; those of one code in the order of the log."""
 
 
-def by_code(records: Sequence[Record], clock: LogClock, now: datetime) -> Log:
+def by_code(
+    records: Sequence[Record],
+    clock: LogClock,
+    now: datetime,
+    skipped: Counter[str] | None = None,
+) -> Log:
     """Return the records as entries by code, without what has not happened yet.
 
-    ``records`` are in the order of the log; a pump whose clock is wrong can be ahead of ``now``.
+    ``records`` are in the order of the log; a pump whose clock is fast can be ahead of ``now``.
+    What is days ahead, and what was written after the clock lost its date, is counted in
+    ``skipped``.
     """
-    instants = clock.instants([(record[1:3], record.wall) for record in records])
+    skipped = Counter() if skipped is None else skipped
+    walls = [(record[1:3], record.wall) for record in records]
+    instants = clock.instants(walls)
+    # The head of a change of the date mixes old and new: it is no step of the clock.
+    usual = [index for index, record in enumerate(records) if record.code not in CLOCK_CODES]
+    undated = {usual[place] for place in clock.undated([walls[index] for index in usual])}
     log: dict[int, list[Entry]] = defaultdict(list)
-    for at, (code, group, sequence, wall, values) in zip(instants, records, strict=True):
-        if at <= now:
+    for index, (at, record) in enumerate(zip(instants, records, strict=True)):
+        code, group, sequence, wall, values = record
+        if index in undated:
+            skipped[UNDATED] += 1
+        elif at <= now:
             log[code].append(Entry(at, code, sequence, wall, values, group))
+        elif at > now + AHEAD:
+            skipped[IN_THE_FUTURE] += 1
     return log
 
 

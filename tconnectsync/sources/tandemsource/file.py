@@ -10,12 +10,14 @@ from pathlib import Path
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.logclock import LogClock
 from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.domain.stretches import is_by_days
 from tconnectsync.errors import ApiError, LogFileError
-from tconnectsync.sources import PumpSpan
+from tconnectsync.sources import PumpSpan, Remark
 from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.entries import Log, by_code
+from tconnectsync.sources.tandemsource.entries import UNDATED, Log, by_code
 from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_BACK, LogReader
+from tconnectsync.sources.tandemsource.wrongdates import set_wrong
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +45,16 @@ class LogFile:
         self._clock = clock
         self._skipped: Counter[str] = Counter()
         records = read_log(path, self._skipped)
-        changes = [record for record in records if record.code in CLOCK_CODES]
-        newest = max((record.wall for record in records), default=None)
-        log_clock = LogClock(clock, clock_changes(changes), newest=newest, uploaded=None)
-        self._log = by_code(records, log_clock, now)
+        changes = clock_changes(record for record in records if record.code in CLOCK_CODES)
+        was_wrong = any(is_by_days(change) for change in changes)
+        walls = [record.wall for record in records if record.code not in CLOCK_CODES]
+        # The latest wall time is not that of the newest entry where the date was wrong.
+        newest = walls[-1] if walls and was_wrong else max(walls, default=None)
+        log_clock = LogClock(
+            clock, changes, newest=newest, uploaded=None, oldest=walls[0] if walls else None
+        )
+        self._log = by_code(records, log_clock, now, self._skipped)
+        self._remarks = _remarks(log_clock, self._skipped[UNDATED])
         if log_clock.disagreement:
             log.warning(log_clock.disagreement)
         if not any(self._log.values()):
@@ -76,6 +84,7 @@ class LogFile:
             wanted=wanted,
             whole=lambda skipped: self._of_days(wanted),
             ignore_zero_basals=self._ignore_zero_basals,
+            remarks=list(self._remarks),
         )
 
     def upload_counter(self) -> None:
@@ -104,6 +113,21 @@ class LogFile:
             code: [entry for entry in entries if _first(code, wanted) <= entry.at < until]
             for code, entries in self._log.items()
         }
+
+
+def _remarks(clock: LogClock, undated: int) -> list[Remark]:
+    """Return what to say if the clock shows a wrong date where the log ends."""
+    if clock.days_off:
+        return [Remark(set_wrong(clock.days_off, clock.changed_by_days))]
+    if not undated:
+        return []
+    return [
+        Remark(
+            f"The pump lost its date before the end of this log, so it is not known when its last "
+            f"{undated} entries were, and they are left out. Set the date and the time on the "
+            "pump, then save its log once more and import that."
+        )
+    ]
 
 
 def _first(code: int, wanted: TimeRange) -> datetime:

@@ -7,21 +7,22 @@ whatever is wanted of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tconnectsync.api import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.logclock import LogClock
 from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.sources import Remark
 from tconnectsync.sources.tandemsource import basals, claims, doses, reservoir
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.entries import Log, by_code, entries_of
+from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
+from tconnectsync.sources.tandemsource.entries import Log, entries_of
 from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
-from tconnectsync.sources.tandemsource.records import EVERY_CODE, records_of
+from tconnectsync.sources.tandemsource.records import EVERY_CODE
+from tconnectsync.sources.tandemsource.wrongdates import Ask, PumpDays
 
 DAY = timedelta(days=1)
 LONGEST_STEP = 28 * DAY
@@ -60,6 +61,9 @@ class OnePump:
     now: Callable[[], datetime]
     say: Callable[[str], None]
     extra: Sequence[int] = ()
+    """Codes that are asked for besides, if the cloud takes them."""
+    may_be_in_use: bool = True
+    """Whether it matters which date the pump shows now."""
 
     def read(
         self, wanted: TimeRange, looks_back: Callable[[Sequence[int]], bool] = lambda codes: True
@@ -72,17 +76,37 @@ class OnePump:
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
         answers: list[Log | None] = []
+        remarks: list[Remark] = []
+
+        def get(codes: Sequence[int] | None, used: Container[int], skipped: Counter[str]) -> Log:
+            days = self._days(first, last, codes)
+            log = days.placed(used, self.now(), skipped)
+            if not remarks:
+                remarks.extend(self._judged(days, wanted))
+            return log
 
         def get_whole(skipped: Counter[str]) -> Log | None:
+            """Return the log with all kinds; ``None`` if the cloud does not give them out.
+
+            Leaving the kinds out is the only way to ask for them (contract tandem-source-api §4.4).
+            """
             if not answers:
-                answers.append(self._whole(first, last, skipped))
+                counted: Counter[str] = Counter()
+                try:
+                    answers.append(get(None, EVERY_CODE, counted))
+                except ApiError as error:
+                    if error.status != REFUSED:
+                        raise
+                    answers.append(None)
+                # What the other answer held as well is not there twice.
+                skipped |= counted
             return answers[0]
 
         def fetch(skipped: Counter[str]) -> Log:
             is_whole = self.codes is None or self.pump().lacks_control_iq
             if is_whole and (found := get_whole(skipped)) is not None:
                 return {code: entries for code, entries in found.items() if code in self.used}
-            return self._log(first, last, self.codes or WEB_APP_CODES, self.used, skipped)
+            return get(self.codes or WEB_APP_CODES, self.used, skipped)
 
         return LogReader(
             fetch,
@@ -92,12 +116,14 @@ class OnePump:
             wanted=wanted,
             whole=get_whole,
             ignore_zero_basals=self.ignore_zero_basals,
+            remarks=remarks,
         )
 
     def signs_log(self, first: date, last: date) -> Log:
         """Return what shows that the pump was worn, from one day to another, inclusive."""
-        asked_for = sorted(CLOCK_CODES.union(claims.CODES))
-        return self._log(first, last, asked_for, claims.CODES, Counter())
+        few = sorted(CLOCK_CODES.union(claims.CODES))
+        found = self._days(first, last, self.codes, few)
+        return found.placed(claims.CODES, self.now(), Counter())
 
     def last_signs(self, day: date, earliest: date | None) -> Log:
         """Return what last showed before a day that the pump was worn, with what lies around it.
@@ -114,48 +140,44 @@ class OnePump:
             day, step = first, min(2 * step, LONGEST_STEP)
         return {}
 
-    def _log(
-        self,
-        first: date,
-        last: date,
-        codes: Iterable[int] | None,
-        used: Container[int],
-        skipped: Counter[str],
-    ) -> Log:
-        """Return what the pump's log says from one day to another, inclusive."""
+    def _days(
+        self, first: date, last: date, codes: Sequence[int] | None, few: Sequence[int] = ()
+    ) -> PumpDays:
+        """Return what the pump's log says from one day to another, inclusive.
+
+        ``few`` are codes that are enough, unless it takes all entries to tell when they were.
+        """
         pump = self.pump()
-        extra = self.extra if codes and codes is self.codes else ()
-        payload = self.api.tandemsource.pump_logs(pump.assignment_id, first, last, codes, extra)
-        records = records_of(payload["events"], used, skipped)
-        changes = records_of(payload["clockChanges"] + payload["events"], CLOCK_CODES, Counter())
-        del payload
-        clock = LogClock(
-            self.clock, clock_changes(changes), newest=pump.newest, uploaded=pump.uploaded
-        )
-        self.say(clock.disagreement)
-        return by_code(records, clock, self.now())
+
+        def asking(kinds: Sequence[int] | None) -> Ask:
+            extra = self.extra if kinds and kinds is self.codes else ()
+            log_of = self.api.tandemsource.pump_logs
+            return lambda start, end: log_of(pump.assignment_id, start, end, kinds, extra)
+
+        only_few = asking(few) if few else None
+        found = PumpDays(asking(codes), pump, self.clock, first, last, only_few)
+        self.say(found.log_clock.disagreement)
+        return found
+
+    def _judged(self, days: PumpDays, wanted: TimeRange) -> list[Remark]:
+        """Return what there is to say of the date that the pump shows now."""
+        if not self.may_be_in_use:
+            return []
+        try:
+            return days.remarks(wanted, self.now())
+        except TconnectsyncError as error:
+            # What is only asked to judge the clock must not hold back what is known.
+            if error.fatal:
+                raise
+            self.say(f"Whether the pump's date is right is not known. {error}")
+            return []
 
     def _days_before(self, day: date) -> Log:
         """Return what the state of the pump may need of the days before one; raises as the API."""
         first = day - DAYS_FOR_STATUS * DAY
-        codes = CLOCK_CODES.union(STATUS_CODES)
-        return self._log(first, day - DAY, sorted(codes), STATUS_CODES, Counter())
-
-    def _whole(self, first: date, last: date, skipped: Counter[str]) -> Log | None:
-        """Return the log with entries of all kinds; ``None`` if the cloud does not give them out.
-
-        Leaving the kinds out is the only way to ask for them (contract tandem-source-api §4.4).
-        """
-        counted: Counter[str] = Counter()
-        try:
-            found = self._log(first, last, None, EVERY_CODE, counted)
-        except ApiError as error:
-            if error.status != REFUSED:
-                raise
-            return None
-        # What the other answer held as well is not there twice.
-        skipped |= counted
-        return found
+        few = sorted(CLOCK_CODES.union(STATUS_CODES))
+        days = self._days(first, day - DAY, self.codes, few)
+        return days.placed(STATUS_CODES, self.now(), Counter())
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
         """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.
@@ -168,7 +190,8 @@ class OnePump:
         while day > earliest:
             first = max(day - step, earliest)
             try:
-                log_before = self._log(first, day - DAY, asked_for, codes, Counter())
+                days = self._days(first, day - DAY, self.codes, asked_for)
+                log_before = days.placed(codes, self.now(), Counter())
                 found = list(entries_of(log_before, *codes))
             except TconnectsyncError as error:
                 if error.fatal:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.logclock import FIRST_SOLD
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.names import plainly_named
 
@@ -109,12 +110,33 @@ def is_automatic(serial: str) -> bool:
 
 
 def newest_first(pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> list[Pump]:
-    """Return the pumps, the one with the newest event that can be true first."""
+    """Return the pumps, the one with the newest event that can be true first.
+
+    Of a pump with a wrong date the upload counts, if others have not uploaded for days.
+    """
+    uploads = sorted(pump.uploaded or LONG_AGO for pump in pumps)
+    has_lead = (
+        len(uploads) > 1 and uploads[-1] - uploads[-2] > SILENT and uploads[-1] <= now + AHEAD
+    )
 
     def recency(pump: Pump) -> tuple[datetime, datetime]:
-        return newest_event(pump, clock, now) or LONG_AGO, pump.uploaded or LONG_AGO
+        uploaded, newest = pump.uploaded or LONG_AGO, newest_event(pump, clock, now)
+        if not newest and pump.newest and has_lead and uploaded == uploads[-1]:
+            newest = uploaded
+        return newest or LONG_AGO, uploaded
 
     return sorted(pumps, key=recency, reverse=True)
+
+
+def may_be_in_use(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> bool:
+    """Tell whether a pump may be in use: no other has a newer event, or its date is wrong."""
+
+    def newest(each: Pump) -> datetime | None:
+        return newest_event(each, clock, max(now, each.uploaded or now))
+
+    own = newest(pump)
+    others = [at for each in pumps if (at := newest(each))]
+    return own is None or own >= max(others)
 
 
 def silence(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> str:
@@ -228,7 +250,7 @@ def _last_sign(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
 def newest_event(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
     """Return the instant of a pump's newest event, ``None`` if it has none that can be."""
     at = clock.instant(pump.newest) if pump.newest else None
-    return at if at and at <= now + AHEAD else None
+    return at if at and at <= now + AHEAD and at.year >= FIRST_SOLD else None
 
 
 def _number(serial: str) -> str:

@@ -78,6 +78,7 @@ class LogReader:
         whole: gets the log of the range and around it with entries of all kinds; ``None`` if that
             cannot be had. Without it, ``fetch`` gives out all of them.
         ignore_zero_basals: whether basals without insulin are left out.
+        remarks: where ``fetch`` leaves what people must be told.
     """
 
     def __init__(
@@ -90,10 +91,11 @@ class LogReader:
         wanted: TimeRange | None = None,
         whole: Callable[[Counter[str]], Log | None] | None = None,
         ignore_zero_basals: bool = False,
+        remarks: list[Remark] | None = None,
     ) -> None:
         skipped: Counter[str] = Counter()
         self.skipped = skipped
-        self.remarks: list[Remark] = []
+        self.remarks: list[Remark] = [] if remarks is None else remarks
         self._fetch = fetch
         self._log = Once(self._fetched)
         self._before = before
