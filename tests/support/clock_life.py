@@ -92,7 +92,10 @@ class Life:
         if self.upload_after is not None:
             uploaded = (self.truth[-1] + self.upload_after).replace(tzinfo=UTC)
         newest = self.newest or max(wall for _, wall in self.entries[-20:])
-        return LogClock(PumpClock(self.zone), self.changes, newest=newest, uploaded=uploaded)
+        oldest = min(wall for _, wall in self.entries)
+        return LogClock(
+            PumpClock(self.zone), self.changes, newest=newest, uploaded=uploaded, oldest=oldest
+        )
 
     def errors(self) -> list[timedelta]:
         """Return by how much each entry is put too late."""

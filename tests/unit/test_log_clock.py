@@ -372,7 +372,15 @@ def persons(draw: st.DrawFn, journeys: int = 2) -> Person:
     return Person(draw(st.sampled_from(ZONES)), lateness, trips, end)
 
 
+FIRST_TRIP = datetime(2023, 3, 27, 7, 13), timedelta(days=6), -8 * HOUR
+FROM_INDIA = Person(
+    ZoneInfo("Asia/Kolkata"), [timedelta(0)] * 12, [FIRST_TRIP], datetime(2023, 4, 1, 17)
+)
+"""A journey of more than twelve hours, the first that the pump has made."""
+
+
 @settings(max_examples=150, deadline=None)
+@example(FROM_INDIA)
 @given(persons())
 def test_every_instant_comes_back_exactly(person: Person) -> None:
     life = person.life()
