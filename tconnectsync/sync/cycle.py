@@ -15,10 +15,12 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
-from tconnectsync.nightscout.marks import Document
+from tconnectsync.nightscout.marks import Document, instant
+from tconnectsync.nightscout.proof import kind
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.alarms import LONGEST_HOLD_BACK, hold_back, say_what_waits, without_young
 from tconnectsync.sync.apply import apply
+from tconnectsync.sync.features import features_showing
 from tconnectsync.sync.gather import Events, gather
 from tconnectsync.sync.outcome import Outcome, failed_throughout
 from tconnectsync.sync.plan import Plan, make_plan
@@ -36,6 +38,8 @@ A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored
 it was. Nightscout compares times as text: one that an older program left with a space instead of
 ``T`` sorts before its whole day, and its day is a local one.
 """
+LONGEST_BOLUS = timedelta(hours=1)
+"""How long before its treatment a bolus may have begun; an extended part is looked for anyway."""
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -94,6 +98,7 @@ class Cycle:
         is looked for also somewhat before the range.
         """
         run = _Run(cache(self.nightscout.newest), wanted)
+        self.nightscout.new_run()
         outcome = run.outcome
         chunks = list(windows(wanted, self.source.window_days, self.clock))
         in_windows = [name for name in self.features if name not in self.at_the_end]
@@ -153,12 +158,36 @@ class Cycle:
             return plan
         self.on_plan(window, plan)
         if not self.pretend:
-            apply(plan, self.nightscout)
-            plan = self._store_entries(plan, window, outcome)
-        outcome.created += len(plan.create) + len(plan.entries)
-        outcome.updated += len(plan.update)
+            self._carry_out(plan, window, outcome)
+        else:
+            outcome.created += len(plan.create) + len(plan.entries)
+            outcome.updated += len(plan.update)
         outcome.kept += plan.kept
         return plan
+
+    def _carry_out(self, plan: Plan, window: TimeRange, outcome: Outcome) -> None:
+        """Write a plan; note what was stored, and what features what was not belongs to.
+
+        Raises:
+            TconnectsyncError: going on makes no sense.
+        """
+        applied = apply(plan, self.nightscout)
+        outcome.created += applied.created
+        outcome.updated += applied.updated
+        for refused in applied.refused():
+            features = features_showing({kind(each) for each in refused.documents}, self.features)
+            days = window if refused.throughout else self._days_of(refused.documents, window)
+            outcome.failed(days, features, TconnectsyncError(refused.reason))
+        if applied.ended_by:
+            raise applied.ended_by
+
+    def _days_of(self, written: Sequence[Document], window: TimeRange) -> TimeRange:
+        """Return the days of some documents, from which they are read again."""
+        times = [at for each in written if (at := instant(each) or entry_time(each))]
+        if not times:
+            return window
+        first, last = (self.clock.day(at) for at in (min(times) - LONGEST_BOLUS, max(times)))
+        return TimeRange(self.clock.midnight(first), self.clock.midnight(last + timedelta(days=1)))
 
     def _treatments(self, events: Events, run: _Run) -> Plan:
         """Plan the treatments of one window."""
@@ -205,33 +234,12 @@ class Cycle:
         try:
             stored = self.nightscout.entries(min(times) - SAME_READING, max(times) + SAME_READING)
         except TconnectsyncError as error:
-            self._note_failed_entries(error, window, outcome)
+            if error.fatal:
+                raise
+            # A role may lack the right to entries alone.
+            outcome.failed(window, ["CGM"], error)
             return plan
         return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
-
-    def _note_failed_entries(
-        self, error: TconnectsyncError, window: TimeRange, outcome: Outcome
-    ) -> None:
-        """Note that only the readings fail: a role may lack the right to entries alone.
-
-        Raises:
-            TconnectsyncError: nothing else is synced, so going on makes no sense.
-        """
-        if error.fatal and list(self.features) == ["CGM"]:
-            raise error
-        outcome.failed(window, ["CGM"], error)
-
-    def _store_entries(self, plan: Plan, window: TimeRange, outcome: Outcome) -> Plan:
-        """Write the entries of a plan; return it without them if that fails.
-
-        They come last: nothing is lost to those who only care for treatments.
-        """
-        try:
-            self.nightscout.create_entries(plan.entries)
-        except TconnectsyncError as error:
-            self._note_failed_entries(error, window, outcome)
-            return replace(plan, entries=[])
-        return plan
 
 
 def _wanted(events: Events, run: _Run) -> list[Wanted]:

@@ -30,8 +30,8 @@ from tconnectsync.sync.changeover import (
     strangers,
     told_otherwise,
 )
+from tconnectsync.sync.slots import Slot, set_apart, slot, slots
 
-MILLISECOND = timedelta(milliseconds=1)
 IN_PIECES = ("Sleep", "Exercise")
 """What older versions wrote in as many pieces as t:connect reported."""
 UNFINISHED_NOTE = " (: requested "
@@ -59,6 +59,8 @@ class Plan:
     update: list[Update] = field(default_factory=list)
     kept: int = 0
     entries: list[Document] = field(default_factory=list)
+    taken: frozenset[Slot] = field(default=frozenset(), compare=False, repr=False)
+    """The instants of the stored treatments that this plan does not move."""
 
 
 def make_plan(
@@ -77,19 +79,22 @@ def make_plan(
     ours = [document for document in stored if document.get("enteredBy") == ENTERED_BY]
     pairs, missing = _match(wanted, ours)
     pairs, missing, elsewhere = _without_what_is_shown(pairs, missing, ours)
-    taken = {slot for document in stored if (slot := _slot(document))}
     pairs = [_last_piece(want, old, ours) for want, old in pairs]
     newest = _newest_of_each_type(ours)
     # Freed first: after a correction of the zone, many move to where another one of ours stood.
-    moved = [old for want, old in pairs if _moves(want, old) and _revised(want, old, set(), newest)]
-    taken -= {slot for old in moved if (slot := _slot(old))}
+    moved = {
+        id(old) for want, old in pairs if _moves(want, old) and _revised(want, old, set(), newest)
+    }
+    taken = slots(document for document in stored if id(document) not in moved)
+    unmoved = frozenset(taken)
     update = [
         Update(old, new) for want, old in pairs if (new := _revised(want, old, taken, newest))
     ]
     if newer_than is not None:
         missing = [want for want in missing if _is_newer(want, newer_than)]
-    create = [_set_apart(want, taken) for want in missing]
-    return Plan(create, update, kept=len(pairs) - len(update) + elsewhere)
+    create = [set_apart(want.body, want.at, taken) for want in missing]
+    kept = len(pairs) - len(update) + elsewhere
+    return Plan(create, update, kept=kept, taken=unmoved)
 
 
 def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
@@ -208,7 +213,7 @@ def _last_piece(want: Wanted, old: Document, ours: Sequence[Document]) -> tuple[
 def _revised(
     want: Wanted,
     old: Document,
-    taken: set[tuple[str, datetime]],
+    taken: set[Slot],
     newest: Mapping[str, datetime],
 ) -> Document | None:
     """Return what a stored document of ours becomes, ``None`` when it stays as it is."""
@@ -243,7 +248,7 @@ def _moves(want: Wanted, old: Document) -> bool:
     return at is not None and at.replace(microsecond=0) != want.at
 
 
-def _time_after_update(want: Wanted, old: Document, taken: set[tuple[str, datetime]]) -> str:
+def _time_after_update(want: Wanted, old: Document, taken: set[Slot]) -> str:
     """Return the wanted time, with the milliseconds that the document already has to itself.
 
     It carries the pump's offset: Nightscout computes ``utcOffset`` from it anew.
@@ -251,7 +256,7 @@ def _time_after_update(want: Wanted, old: Document, taken: set[tuple[str, dateti
     at = instant(old)
     if at and not _moves(want, old):
         return created_at(at.astimezone(want.at.tzinfo))
-    return str(_set_apart(want, taken)["created_at"])
+    return str(set_apart(want.body, want.at, taken)["created_at"])
 
 
 def _is_ahead(old: Document, want: Wanted) -> bool:
@@ -307,26 +312,9 @@ def _is_newer(want: Wanted, than: Mapping[str, datetime | None]) -> bool:
 
 def _newest_of_each_type(documents: Iterable[Document]) -> dict[str, datetime]:
     newest: dict[str, datetime] = {}
-    for slot in filter(None, map(_slot, documents)):
-        newest[slot[0]] = max(slot[1], newest.get(slot[0], slot[1]))
+    for kind, at in filter(None, map(slot, documents)):
+        newest[kind] = max(at, newest.get(kind, at))
     return newest
-
-
-def _slot(document: Mapping[str, Any]) -> tuple[str, datetime] | None:
-    at = instant(document)
-    return (str(document.get("eventType")), at) if at else None
-
-
-def _set_apart(want: Wanted, taken: set[tuple[str, datetime]]) -> Document:
-    """Return the document at the first free millisecond from its instant on, and take that.
-
-    Nightscout before 15.0.7 lets one of two documents of a type at one instant overwrite the other.
-    """
-    event_type, at = want.body["eventType"], want.at
-    while (event_type, at) in taken:
-        at += MILLISECOND
-    taken.add((event_type, at))
-    return {**want.body, "created_at": created_at(at)}
 
 
 def _number(value: object) -> float:
