@@ -142,7 +142,8 @@ class MissingRightError(NightscoutError):
 
     def __init__(self, message: str, right: str) -> None:
         self.right = right
-        super().__init__(message, 401)
+        super().__init__(message)
+        self.status = 401
 
 
 class UnprovenWriteError(NightscoutError):

@@ -32,6 +32,8 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    """All values of the parameters whose names end in ``[]``; ``query`` has the last of each."""
 
     @property
     def form(self) -> dict[str, str]:
@@ -162,10 +164,13 @@ def _handler_for(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
+            parameters = parse_qsl(url.query, keep_blank_values=True)
+            lists = {name for name, _ in parameters if name.endswith("[]")}
             request = Request(
                 method=self.command,
                 path=url.path,
-                query=dict(parse_qsl(url.query, keep_blank_values=True)),
+                query=dict(parameters),
+                lists={name: [v for n, v in parameters if n == name] for name in lists},
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=self.rfile.read(length),
             )

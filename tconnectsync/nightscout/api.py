@@ -447,7 +447,7 @@ def _refusal(answer: requests.Response, method: str, collection: str) -> Nightsc
             f"Nightscout does not accept NS_SECRET (asked for: {wanted}). Use the site's API "
             "secret (Nightscout 0.12 takes nothing else), or an access token whose role may read, "
             "create and update treatments; for CGM also entries, for IOB also activity (and delete "
-            "it).",
+            "it). --check-login tells a wrong secret from a role that lacks a right.",
             status,
         )
     if status in (301, 302, 303, 307, 308):

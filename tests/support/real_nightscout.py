@@ -81,7 +81,7 @@ class NightscoutSite(ABC):
         answer = requests.request(
             request.method,
             self.url + request.path,
-            params=request.query,
+            params={**request.query, **request.lists},
             headers={n: v for n, v in request.headers.items() if n in PASSED_ON},
             data=request.body,
             timeout=REQUEST_LIMIT,
