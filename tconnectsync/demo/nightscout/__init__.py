@@ -129,6 +129,10 @@ class SmallNightscout(LoopbackServer):
             for document in documents:
                 self._stored[collection].seed(_copy(document))
 
+    def give_token(self, token: str, roles: str) -> None:
+        """Let an access token have roles and rights, separated by blanks, from now on."""
+        self._rights.give(token, roles)
+
     def _copies(self, collection: str) -> list[Document]:
         with self._lock:
             return [_copy(document) for document in self._stored[collection].oldest_first()]

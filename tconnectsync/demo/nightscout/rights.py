@@ -58,9 +58,13 @@ class Rights:
         self, secret: str, tokens: Mapping[str, str], default_roles: str, *, knows_tokens: bool
     ) -> None:
         self._secret = _sha1(secret)
-        self._tokens = tokens if knows_tokens else {}
+        self._tokens = dict(tokens)
         self._default = tuple(_permissions(default_roles or "readable"))
         self._is_new = knows_tokens
+
+    def give(self, token: str, roles: str) -> None:
+        """Let an access token have these roles and permissions from now on."""
+        self._tokens[token] = roles
 
     def visitor(self, request: Request) -> Visitor:
         """Return who sends a request, by its header alone.
@@ -71,7 +75,7 @@ class Rights:
         if given == self._secret:
             return Visitor(ROLES["admin"])
         for token, roles in self._tokens.items():
-            if given in (token, _sha1(token)):
+            if self._is_new and given in (token, _sha1(token)):
                 return Visitor((*_permissions(roles), *self._default), has_token=True)
         if given is not None and self._is_new:
             return Visitor((), is_nobody=True)
