@@ -15,9 +15,7 @@ from tconnectsync.nightscout.marks import Document, created_at
 from tconnectsync.sync.apply import Applied, apply
 from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.slots import slots
-from tests.wire.test_nightscout_api import NOON, client, site, treatment
-
-__all__ = ["site"]
+from tests.support.sites import NOON, client, treatment
 
 REFUSED = Response(b'{"status": 403, "message": "Forbidden"}', 403)
 

@@ -24,8 +24,8 @@ from tests.support.checking import FIRST as CHECKED
 from tests.support.checking import NOW, WALL_NOW, Bench
 from tests.support.command import SECRET, cloud, days
 from tests.support.lived import DAY, Home, Make, check
+from tests.support.sites import NOON, client, treatment
 from tests.support.world import FIRST, World, at
-from tests.wire.test_nightscout_api import NOON, client, treatment
 
 TOKEN = "uploader-0123456789abcdef"
 OWN_ROLE = (
