@@ -6,7 +6,8 @@ to do. Each class knows the exit code it leads to and whether trying again later
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def _with_status(message: str, status: int | None) -> str:
@@ -172,4 +173,29 @@ class SiteDownError(NightscoutError):
     fatal = True
 
     def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message, status, can_retry=True)
+
+
+class MissingRightError(NightscoutError):
+    """Nightscout knows the access token, but its role lacks a right; the rest may go on.
+
+    ``right`` is the line that the role needs, such as ``api:treatments:update``.
+    """
+
+    def __init__(self, message: str, right: str) -> None:
+        self.right = right
+        super().__init__(message)
+        self.status = 401
+
+
+class UnprovenWriteError(NightscoutError):
+    """Nightscout took a write but does not show that all of it was stored.
+
+    ``missing`` are the documents that were also not found afterwards.
+    """
+
+    def __init__(
+        self, message: str, missing: Sequence[Mapping[str, Any]], status: int | None = None
+    ) -> None:
+        self.missing = tuple(missing)
         super().__init__(message, status, can_retry=True)

@@ -6,7 +6,7 @@ it. It writes nothing to Nightscout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +59,7 @@ class Check:
     Args:
         environment: variables that are set.
         from_file: variables that a ``.env`` file sets.
+        features: names of what is to be synced.
         now: returns the current instant.
         tandem: makes Tandem's clients for settings by field name.
         nightscout: makes the client of Nightscout for them.
@@ -69,6 +70,7 @@ class Check:
         environment: Mapping[str, str],
         from_file: Mapping[str, str],
         *,
+        features: Sequence[str] = (),
         now: Callable[[], datetime] = _now,
         tandem: Callable[[Mapping[str, Any]], TConnectApi] = tandem_api,
         nightscout: Callable[[Mapping[str, Any]], NightscoutApi] = open_nightscout,
@@ -76,6 +78,7 @@ class Check:
         self.started = now()
         """The instant that everything is judged by."""
         self._now = now
+        self._features = features
         self._values, self._problems = config.readable(environment, from_file)
         self._notices = config.notices(environment, from_file)
         self._tandem = tandem
@@ -157,7 +160,8 @@ class Check:
     def _nightscout_steps(self) -> list[Step]:
         if not self._are_set(FOR_NIGHTSCOUT):
             return [("Nightscout", _settings_are_wrong)]
-        return NightscoutSteps(self._nightscout(self._values), self._now, self._findings).steps()
+        site = self._nightscout(self._values)
+        return NightscoutSteps(site, self._now, self._findings, self._features).steps()
 
     def _pumps_clock(self, wanted: TimeRange) -> str:
         if not self._findings.asked_for_events:

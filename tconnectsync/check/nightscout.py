@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import arrow
 
 from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
 from tconnectsync.errors import (
+    MissingRightError,
     NetworkError,
     NightscoutError,
     NightscoutLoginError,
@@ -18,6 +19,7 @@ from tconnectsync.errors import (
     UnreachableError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.rights import NEEDED, has_role, is_admin, is_known, right
 
 REGULAR = ("Temp Basal", "Combo Bolus")
 """What comes every day, by which one sees how far the last sync got."""
@@ -30,6 +32,22 @@ READ_ONLY = (
     "NS_SECRET is an access token that may only read. Use the site's API_SECRET, or give the "
     "token's role api:treatments:create and api:treatments:update."
 )
+NO_READ = (
+    "NS_SECRET is an access token that may not even read treatments, without which nothing can be "
+    "written either. Use the site's API_SECRET, or give the token's role api:treatments:read, "
+    "api:treatments:create and api:treatments:update."
+)
+NO_STATUS = (
+    "It is there and knows the access token. Its role lacks api:status:read, so that the version, "
+    "the clock and the units of the site are not known; add it."
+)
+ALSO_WRITTEN = {
+    "CGM": "entries",
+    "IOB": "activity",
+    "PROFILES": "profile",
+    "DEVICE_STATUS": "devicestatus",
+}
+"""What features write besides treatments."""
 NO_CAREPORTAL = (
     "It is off, so Nightscout takes no treatments. Add careportal to ENABLE in the site's settings "
     "and start the site again."
@@ -43,15 +61,21 @@ class NightscoutSteps:
         site: the client.
         now: returns the current instant.
         findings: where to leave what is found.
+        features: names of what is to be synced, for the rights that it needs.
     """
 
     def __init__(
-        self, site: NightscoutApi, now: Callable[[], datetime], findings: Findings
+        self,
+        site: NightscoutApi,
+        now: Callable[[], datetime],
+        findings: Findings,
+        features: Collection[str] = (),
     ) -> None:
+        self._features = features
         self._site = site
         self._now = now
         self._findings = findings
-        self._has_careportal = True
+        self._has_careportal: bool | None = None
 
     def steps(self) -> list[Step]:
         """Return the steps in the order in which they depend on each other."""
@@ -66,6 +90,8 @@ class NightscoutSteps:
         before = self._now()
         try:
             status = self._site.status()
+        except MissingRightError:
+            return NO_STATUS
         except NightscoutError as error:
             is_secret = error.status == 401 and not isinstance(error, ProxyLoginError)
             raise StopError(REFUSED if is_secret else str(error)) from error
@@ -86,6 +112,8 @@ class NightscoutSteps:
         return f"Version {status.get('version') or 'unknown'}.{remark}"
 
     def _careportal(self) -> str:
+        if self._has_careportal is None:
+            raise NotTriedError("The site does not say so without api:status:read.")
         if not self._has_careportal:
             raise TconnectsyncError(NO_CAREPORTAL)
         return "It is on."
@@ -94,21 +122,59 @@ class NightscoutSteps:
         """Find out what NS_SECRET may do; that it can read proves nothing on a public site."""
         rights = self._rights()
         self._findings.keep("Nightscout verifyauth", rights)
-        if _is_stranger(rights):
+        if is_known(rights) is False:
             # Without a further try: every wrong one slows the whole site down.
             raise StopError(REFUSED)
-        if not self._has_careportal:
+        if self._has_careportal is False:
             raise NotTriedError("Without careportal nobody may write.")
         try:
             self._site.try_create()
+        except MissingRightError as error:
+            raise StopError(READ_ONLY if self._may_read("treatments") else NO_READ) from error
         except NightscoutLoginError as error:
-            raise StopError(READ_ONLY if _has_role(rights) else REFUSED) from error
-        if _is_admin(rights):
+            raise StopError(READ_ONLY if has_role(rights) else REFUSED) from error
+        if is_admin(rights):
             return "It may create and update treatments."
-        return (
-            "It may create treatments. Whether it may update them cannot be tried without "
-            "writing: its role needs api:treatments:update as well."
+        return self._rights_of_a_role()
+
+    def _rights_of_a_role(self) -> str:
+        """Say what of the features a role allows, as far as reading tells.
+
+        Raises:
+            TconnectsyncError: it lacks a right.
+        """
+        others = [ALSO_WRITTEN[name] for name in self._features if name in ALSO_WRITTEN]
+        lacking = [right(name, "read") for name in others if not self._may_read(name)]
+        untried = [
+            right(name, verb)
+            for name in ("treatments", *others)
+            for verb in NEEDED[name]
+            if verb != "read" and (name, verb) != ("treatments", "create")
+        ]
+        said = (
+            "It may create treatments. Whether it may do all else cannot be tried without writing: "
+            f"its role needs {', '.join(untried)} as well."
         )
+        if lacking:
+            raise TconnectsyncError(
+                f"The role of the access token lacks {', '.join(lacking)}. {said}"
+            )
+        return said
+
+    def _may_read(self, collection: str) -> bool:
+        now = self._now()
+        reads: dict[str, Callable[[], object]] = {
+            "treatments": lambda: self._site.treatments(now, now),
+            "entries": lambda: self._site.entries(now, now),
+            "activity": lambda: self._site.activities("tconnect_iob"),
+            "profile": self._site.profile,
+            "devicestatus": self._site.device_status,
+        }
+        try:
+            reads[collection]()
+        except (MissingRightError, NightscoutLoginError):
+            return False
+        return True
 
     def _rights(self) -> Any:
         try:
@@ -129,21 +195,3 @@ class NightscoutSteps:
             for kind, at in newest.items()
         ]
         return f"They can be read: {', '.join(ages)}."
-
-
-def _is_admin(rights: Any) -> bool:
-    """Tell whether everything is allowed, in the words of old sites and of new ones."""
-    if isinstance(rights, dict):
-        return rights.get("isAdmin") is True or rights.get("canWrite") is True
-    return bool(rights == "OK")
-
-
-def _is_stranger(rights: Any) -> bool:
-    """Tell whether a site says that we have nobody's rights; only new ones say so."""
-    known = _is_admin(rights) or _has_role(rights)
-    return isinstance(rights, dict) and not known and rights.get("permissions") == "DEFAULT"
-
-
-def _has_role(rights: Any) -> bool:
-    """Tell whether a site says that it knows the access token; only new ones say so."""
-    return isinstance(rights, dict) and rights.get("rolefound") == "FOUND"

@@ -313,7 +313,7 @@ def check_login(options: argparse.Namespace) -> int:
     from tconnectsync.sync.window import date_range, last_days
     from tconnectsync.util.cli import enable_logging
 
-    check = Check(*_given(options))
+    check = Check(*_given(options), features=options.features or ())
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
     if options.start_date is None:
         wanted = last_days(options.days or 1, check.started)

@@ -36,6 +36,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     lists: dict[str, list[str]] = field(default_factory=dict)
+    """All values of the parameters whose names end in ``[]``; ``query`` has the last of each."""
 
     @property
     def form(self) -> dict[str, str]:

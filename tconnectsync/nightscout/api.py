@@ -5,52 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
-from tconnectsync.errors import NightscoutAddressError, NightscoutError, NightscoutLoginError
+from tconnectsync.errors import (
+    NightscoutAddressError,
+    NightscoutError,
+    NightscoutLoginError,
+    TconnectsyncError,
+)
 from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.entries import TYPES, entry_time
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant, utc_text
+from tconnectsync.nightscout.entries import TYPES, entry_time, slot
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.proof import (
+    is_stored,
+    not_shown,
+    shows_addition,
+    shows_as_many,
+    shows_update,
+    unproven,
+)
+from tconnectsync.nightscout.rights import NAMES, is_known, missing_right
 from tconnectsync.nightscout.site import Site
 from tconnectsync.nightscout.stored import stored_treatments
+from tconnectsync.nightscout.wire import ENTRIES, batches, bounds, parsed, readable
 
 PAGE = 1000
 """Documents asked for at once."""
 CERTAINLY_COMPLETE = 100
 """A shorter page is no page cut short: no server is known to have a lower limit."""
-BATCH_DOCUMENTS = 100
-BATCH_BYTES = 100_000
+IDENTIFIERS = 40
+"""Documents looked up by identifier at once: an address of 8 KB is too long (contract §7.8)."""
+DATABASE_ID = re.compile("[0-9a-fA-F]{24}")
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Between which a person may have moved a treatment."""
-IDENTIFIERS = 40
-"""How many may be asked for at once: an address has its limits (contract §7.8)."""
 AMONG_THE_NEWEST = 10
 """So many are looked at for the newest that nobody has edited, perhaps to another time."""
-OBJECT_ID = re.compile("[0-9a-f]{24}")
-ENTRIES = "entries.json"
-TEXTS = frozenset(
-    (
-        *("created_at", "device", "enteredBy", "eventType", "identifier", "syncIdentifier"),
-        *("checksum", "notes", "pump_event_id", "reason", "type"),
-    )
-)
-"""The fields that we read as texts."""
-NAMES = {
-    ENTRIES: "entries",
-    "devicestatus": "device status",
-    "status.json": "status",
-    "verifyauth": "rights",
-}
-"""What is asked for, in words, where its path says it in another way."""
-BEYOND_ALL = 1e18
-"""No number of any use is that big."""
+OPEN = ("status.json", "verifyauth")
+"""What a site may tell anybody."""
 TIMEOUT = 60.0
 """Seconds; after a wrong login Nightscout holds every answer back for a while."""
 
@@ -99,6 +98,13 @@ class NightscoutApi:
         """Where it answers."""
         hashed = hashlib.sha1(secret.encode(), usedforsecurity=False).hexdigest()
         self._headers = {"api-secret": hashed, "Accept": "application/json"}
+        self._accepted: set[str] = set()
+        """What was accepted so far: to "read", to "write"."""
+        self._known: bool | None = None
+
+    def new_run(self) -> None:
+        """Forget whether the site knows the secret: until another run it may be another one."""
+        self._known = None
 
     def find_site(self) -> None:
         """Find out where the site is if its address may be that of a page. Raises as `status`."""
@@ -195,20 +201,66 @@ class NightscoutApi:
         Repeating the call with the same documents changes nothing.
 
         Raises:
+            UnprovenWriteError: of a batch not all was stored; those before it are.
             NightscoutError: a batch was refused; those before it are stored.
             NetworkError: Nightscout could not be reached.
         """
-        for batch in _batches(documents):
-            self._write("POST", "treatments", batch)
+        for batch in batches(documents):
+            failure = None
+            try:
+                missing = not_shown(batch, self._write("POST", "treatments", batch))
+            except NightscoutError as error:
+                if error.status != 500:
+                    raise
+                # The database may have stored what came before the one in trouble.
+                failure, missing = error, batch
+            if missing and (missing := self._not_found(missing)):
+                raise (
+                    failure if failure and missing == batch else unproven(missing, batch, failure)
+                )
+
+    def _not_found(self, documents: list[Document]) -> list[Document]:
+        """Return the treatments that are not found by their identifiers, looking once."""
+        times = [at for document in documents if (at := instant(document))]
+        names = [document["identifier"] for document in documents if "identifier" in document]
+        if not times:
+            return documents
+        stored = self._look(lambda: self.by_identifier(names, min(times), max(times)))
+        found = {document.get("identifier") for document in stored}
+        return [document for document in documents if document.get("identifier") not in found]
 
     def create_entries(self, documents: Sequence[Document]) -> None:
         """Store new entries as :meth:`create` stores treatments."""
-        for batch in _batches(documents):
-            self._write("POST", ENTRIES, batch)
+        for batch in batches(documents):
+            if shows_as_many(batch, self._write("POST", ENTRIES, batch)):
+                continue
+            times = [at for entry in batch if (at := entry_time(entry))]
+            look = [] if not times else self._look(partial(self.entries, min(times), max(times)))
+            found = {slot(entry) for entry in look}
+            if missing := [entry for entry in batch if slot(entry) not in found]:
+                raise unproven(missing, batch)
 
     def replace(self, document: Document) -> None:
         """Replace the stored treatment that has the same ``_id``. Raises as :meth:`create`."""
-        self._write("PUT", "treatments", json.dumps(document))
+        if shows_update(document, self._write("PUT", "treatments", document)):
+            return
+        if not is_stored(document, self._look(lambda: self._stored_as(document))):
+            raise unproven([document], [document])
+
+    def _stored_as(self, document: Document) -> list[Document]:
+        if DATABASE_ID.fullmatch(str(document.get("_id"))):
+            named = {"find[_id]": str(document["_id"])}
+            return self._find("treatments", PAGE, EARLIEST, _soon(), named)
+        return self.by_identifier([str(document.get("identifier"))], EARLIEST, _soon())
+
+    def _look(self, read: Callable[[], list[Document]]) -> list[Document]:
+        """Return what is stored after an answer that proved nothing; nothing if that fails too."""
+        try:
+            return read()
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            return []
 
     def remove_treatment(self, document: Document) -> None:
         """Delete the stored treatment that has this ``_id``; it may be gone already.
@@ -218,10 +270,10 @@ class NightscoutApi:
             NetworkError: Nightscout could not be reached.
         """
         name = str(document.get("_id"))
-        if not OBJECT_ID.fullmatch(name):
+        if not DATABASE_ID.fullmatch(name):
             raise NightscoutError("A treatment without a proper _id cannot be removed.")
-        answer = self._request("DELETE", f"treatments/{quote(name, safe='')}")
-        told = _parsed(answer)
+        answer = self._answer("DELETE", f"treatments/{name}")
+        told = parsed(answer)
         number = told.get("deletedCount", told.get("n")) if isinstance(told, dict) else None
         if answer.status_code != 204 and number not in (0, 1):
             raise NightscoutError("Nightscout does not say that it removed one treatment.")
@@ -233,7 +285,7 @@ class NightscoutApi:
             NightscoutError: it does not say, or not to us.
             NetworkError: Nightscout could not be reached.
         """
-        status = _parsed(self._request("GET", "status.json"))
+        status = parsed(self._answer("GET", "status.json"))
         if not isinstance(status, dict):
             raise NightscoutAddressError(
                 "What answers at NS_URL is not Nightscout. Set it to the address that your browser "
@@ -246,7 +298,7 @@ class NightscoutApi:
 
         A wrong secret is no error here, but counts as a failed login. Raises as :meth:`status`.
         """
-        answer = _parsed(self._request("GET", "verifyauth"))
+        answer = parsed(self._answer("GET", "verifyauth"))
         return answer.get("message") if isinstance(answer, dict) else None
 
     def try_create(self) -> None:
@@ -254,15 +306,16 @@ class NightscoutApi:
 
         Raises as :meth:`create`.
         """
-        self._write("POST", "treatments", "[]")
+        # The only collection that takes an empty list in every version (contract §7.2).
+        self._send("POST", "treatments", "[]")
 
     def profile(self) -> Document | None:
         """Return the profile record in force, ``None`` if there is none.
 
         Raises as :meth:`status`.
         """
-        answer = self._request("GET", "profile/current")
-        record = _parsed(answer)
+        answer = self._answer("GET", "profile/current")
+        record = parsed(answer)
         if isinstance(record, dict) and record.get("_id"):
             return record
         if answer.content.strip() == b"null":
@@ -275,11 +328,15 @@ class NightscoutApi:
 
     def add_profile(self, record: Document) -> None:
         """Store a further profile record. Raises as :meth:`create`."""
-        self._write("POST", "profile", json.dumps(record), repeatable=False)
+        self._add("profile", record, lambda: [self.profile() or {}])
 
     def replace_profile(self, record: Document) -> None:
         """Replace the profile record that has the same ``_id``. Raises as :meth:`create`."""
-        self._write("PUT", "profile", json.dumps(record))
+        answer = self._write("PUT", "profile", record)
+        if shows_update(record, answer):
+            return
+        if not is_stored(record, self._look(lambda: [self.profile() or {}])):
+            raise unproven([{"type": "profile record"}], [record])
 
     def activities(self, kind: str) -> list[Document]:
         """Return our records of this ``activityType``, however old. Raises as :meth:`status`."""
@@ -289,11 +346,11 @@ class NightscoutApi:
 
     def add_activity(self, record: Document) -> None:
         """Store an activity record. Raises as :meth:`create`."""
-        self._write("POST", "activity", json.dumps(record), repeatable=False)
+        self._add("activity", record, lambda: self.activities(str(record["activityType"])))
 
     def remove_activity(self, record: Document) -> None:
         """Delete the activity record that has this ``_id``. Raises as :meth:`create`."""
-        self._request("DELETE", f"activity/{quote(str(record['_id']), safe='')}")
+        self._answer("DELETE", f"activity/{quote(str(record['_id']), safe='')}")
 
     def device_status(self) -> Document | None:
         """Return our newest device status, however old, ``None`` if there is none.
@@ -306,13 +363,31 @@ class NightscoutApi:
     def add_device_status(self, status: Document) -> None:
         """Store a device status. Raises as :meth:`create`."""
         # Alone, not in an array: old servers do not read the time of what is in one.
-        self._write("POST", "devicestatus", json.dumps(status), repeatable=False)
+        self._add("devicestatus", status, lambda: [self.device_status() or {}])
+
+    def _add(self, collection: str, record: Document, read: Callable[[], list[Document]]) -> None:
+        """Add a record to a collection in which a repeat would be another one.
+
+        It is sent once, and what the answer does not show is looked for once.
+        """
+        answer = self._write("POST", collection, record, repeatable=False)
+        if shows_addition(record, answer):
+            return
+        times = {name: record[name] for name in record if name in ("created_at", "startDate")}
+        if not is_stored(times, self._look(read)):
+            raise unproven([{"type": f"{NAMES.get(collection, collection)} record"}], [record])
 
     def _find(
-        self, collection: str, count: int, start: datetime, end: datetime, **equal: str
+        self,
+        collection: str,
+        count: int,
+        start: datetime,
+        end: datetime,
+        named: Mapping[str, str | list[str]] | None = None,
+        **equal: str,
     ) -> list[Document]:
         query = {f"find[{name}]": value for name, value in equal.items()}
-        return self._documents(collection, count, start, end, query)
+        return self._documents(collection, count, start, end, {**query, **(named or {})})
 
     def _documents(
         self,
@@ -322,8 +397,8 @@ class NightscoutApi:
         end: datetime,
         conditions: Mapping[str, str | list[str]],
     ) -> list[Document]:
-        query = {"count": str(count), **_bounds(collection, start, end), **conditions}
-        documents = _parsed(self._request("GET", collection, params=query))
+        query = {"count": str(count), **bounds(collection, start, end), **conditions}
+        documents = parsed(self._answer("GET", collection, params=query))
         if not isinstance(documents, list) or not all(
             isinstance(document, dict) and isinstance(document.get("_id"), str | int)
             for document in documents
@@ -333,78 +408,76 @@ class NightscoutApi:
                 "Check that NS_URL is the address of your Nightscout site."
             )
         # Each once: of two that are one, one might be removed as one too many.
-        return list({document["_id"]: _readable(document) for document in documents}.values())
+        return list({document["_id"]: readable(document) for document in documents}.values())
 
-    def _write(self, method: str, path: str, body: str, *, repeatable: bool = True) -> None:
+    def _write(
+        self,
+        method: str,
+        path: str,
+        content: Document | Sequence[Document],
+        *,
+        repeatable: bool = True,
+    ) -> Any:
+        """Send documents and return what is answered, ``None`` if that is no JSON.
+
+        Nightscout takes an empty one for a treatment of this moment, and some versions end at an
+        empty list (contract §7.2).
+        """
+        if not content or (isinstance(content, list) and not all(content)):
+            raise ValueError("an empty document must not be sent")
+        answer = self._send(method, path, json.dumps(content), repeatable=repeatable)
+        return parsed(answer)
+
+    def _send(
+        self, method: str, path: str, body: str, *, repeatable: bool = True
+    ) -> requests.Response:
         headers = {"Content-Type": "application/json"}
-        self._request(method, path, data=body.encode(), headers=headers, repeatable=repeatable)
+        return self._answer(
+            method, path, data=body.encode(), headers=headers, repeatable=repeatable
+        )
 
-    def _request(
+    def _answer(
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> requests.Response:
         answer = self.site.request(method, path, {**self._headers, **(headers or {})}, **options)
+        collection = path.split("/")[0]
         if answer.status_code not in (200, 201, 204):
-            words = self.site.words(answer)
-            raise _refusal(answer, method, path.split("/")[0], words)
+            if answer.status_code == 401 and self._lacks_a_right(answer, method, collection):
+                raise missing_right(method, collection)
+            raise _refusal(answer, method, collection, self.site.words(answer))
+        if collection not in OPEN:
+            self._accepted.add("read" if method == "GET" else "write")
         return answer
 
+    def _lacks_a_right(self, answer: requests.Response, method: str, collection: str) -> bool:
+        """Tell whether a refusal (401) means a missing right and not a wrong secret.
 
-def _readable(document: Document) -> Document:
-    """Return a document whose texts are texts, and whose numbers are numbers that can be.
+        The site is asked once in a run: it counts every wrong secret, and delays its answers. A
+        read that is refused before anything was accepted is enough to know. Where a site does not
+        say, what was accepted before decides; on a public one, that it reads proves nothing.
+        """
+        if collection == "verifyauth":
+            return False
+        if method == "GET" and collection != "status.json" and not self._accepted:
+            return False
+        if self._known is None:
+            self._known = is_known(self._rights_if_told())
+        if self._known is None:
+            return "write" in self._accepted or (method == "GET" and "read" in self._accepted)
+        return self._known
 
-    Anybody may have stored anything, and what is stored is compared with what we know.
-    """
-    odd: Document = {}
-    at = instant(document)
-    if at and not MINYEAR < at.year < MAXYEAR:
-        # At the ends of the calendar, a time does not exist in every zone.
-        odd["created_at"] = None
-    for name, value in document.items():
-        if name in TEXTS and not isinstance(value, str | None):
-            odd[name] = str(value)
-        elif isinstance(value, int | float) and not abs(value) < BEYOND_ALL:
-            odd[name] = None
-    return {**document, **odd} if odd else document
+    def _rights_if_told(self) -> Any:
+        try:
+            return self.rights()
+        except NightscoutError as error:
+            if error.can_retry:
+                raise
+            return None
 
 
 def _soon() -> datetime:
     """Return the end of what counts: the pump's clock may be ahead, but not by more than a day."""
     return datetime.now(UTC) + timedelta(days=1)
-
-
-def _bounds(collection: str, start: datetime, end: datetime) -> dict[str, str]:
-    """Return the conditions on the time; that of entries is a number (contract §1.7)."""
-    if collection == ENTRIES:
-        field, first, last = "date", _epoch(start), _epoch(end)
-    else:
-        field, first, last = "created_at", utc_text(start), utc_text(end)
-    return {f"find[{field}][$gte]": first, f"find[{field}][$lte]": last}
-
-
-def _epoch(at: datetime) -> str:
-    return str(round(at.timestamp() * 1000))
-
-
-def _batches(documents: Sequence[Document]) -> Iterator[str]:
-    """Cut documents into JSON arrays that every known server accepts."""
-    batch: list[str] = []
-    size = 0
-    for document in documents:
-        text = json.dumps(document)
-        if batch and (len(batch) == BATCH_DOCUMENTS or size + len(text) > BATCH_BYTES):
-            yield f"[{','.join(batch)}]"
-            batch, size = [], 0
-        batch.append(text)
-        size += len(text) + 1
-    if batch:
-        yield f"[{','.join(batch)}]"
-
-
-def _parsed(answer: requests.Response) -> Any:
-    try:
-        return answer.json()
-    except (ValueError, RecursionError):
-        return None
 
 
 def _refusal(
@@ -421,7 +494,7 @@ def _refusal(
             f"Nightscout does not accept NS_SECRET (asked for: {wanted}). Use the site's API "
             "secret (Nightscout 0.12 takes nothing else), or an access token whose role may read, "
             "create and update treatments; for CGM also entries, for IOB also activity (and delete "
-            "it).",
+            "it). --check-login tells a wrong secret from a role that lacks a right.",
             status,
         )
     if status in (301, 302, 303, 307, 308):

@@ -251,3 +251,12 @@ def _glucose(mgdl: float, style: ProfileStyle) -> float:
 def _item(start: time, value: float) -> Document:
     seconds = start.hour * 3600 + start.minute * 60
     return {"time": f"{start:%H:%M}", "timeAsSeconds": seconds, "value": value}
+
+
+def units_in_force(record: Mapping[str, Any] | None) -> str:
+    """Return the units of glucose of a record's profile in force, an empty text if it has none."""
+    record = record or {}
+    store = record.get("store")
+    profile = store.get(record.get("defaultProfile")) if isinstance(store, dict) else None
+    units = profile.get("units") if isinstance(profile, dict) else None
+    return str(units or record.get("units") or "").lower()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tconnectsync.config.values import LONGEST_YOUTH as MOST_MINUTES
@@ -16,6 +15,7 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.nightscout.documents import Wanted
 from tconnectsync.nightscout.marks import instant
 from tconnectsync.sync.plan import Plan
+from tconnectsync.sync.withheld import without
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def without_young(
 ) -> tuple[Plan, dict[str, datetime]]:
     """Take out of a plan what the pump did by itself and later than ``since``.
 
-    Also returns the times of that, by identifier.
+    Also returns the times of that, by identifier. What waits keeps the instant where it stands.
     """
     by_itself = {want.identifier for want in wanted if want.by_itself}
     planned = [*plan.create, *(update.after for update in plan.update)]
@@ -44,9 +44,7 @@ def without_young(
         for document in planned
         if document.get("identifier") in by_itself and (at := instant(document)) and at > since
     }
-    create = [document for document in plan.create if document["identifier"] not in young]
-    update = [each for each in plan.update if each.after.get("identifier") not in young]
-    return replace(plan, create=create, update=update), young
+    return without(plan, young) if young else plan, young
 
 
 def say_what_waits(number: int, until: datetime, clock: PumpClock) -> None:

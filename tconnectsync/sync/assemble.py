@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import MissingRightError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, address_in_use, open_nightscout
 from tconnectsync.nightscout.keys import takes_any_key
-from tconnectsync.nightscout.profiles import ProfileStyle, shows_mmol
+from tconnectsync.nightscout.profiles import ProfileStyle, shows_mmol, units_in_force
 from tconnectsync.sources import Source, open_source
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.devicestatus import sync_device_status
@@ -82,7 +83,7 @@ def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
 def _profiles(
     settings: Settings, source: Source, nightscout: NightscoutApi, pretend: bool
 ) -> list[str]:
-    site = nightscout.status()
+    site = _site(nightscout)
     style = ProfileStyle(
         timezone=settings.timezone_name.key,
         mmol=shows_mmol(site),
@@ -99,6 +100,17 @@ def _profiles(
         now=_now(),
         pretend=pretend,
     )
+
+
+def _site(nightscout: NightscoutApi) -> Mapping[str, Any]:
+    """Return the site's status; without the right to ask for it, what its profile says of it."""
+    try:
+        return nightscout.status()
+    except MissingRightError:
+        units = units_in_force(nightscout.profile())
+        if not units:
+            raise
+        return {"settings": {"units": units}}
 
 
 def _now() -> datetime:

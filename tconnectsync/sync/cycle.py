@@ -16,10 +16,12 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import Wanted, documents
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.nightscout.marks import Document, instant
+from tconnectsync.nightscout.proof import kind
 from tconnectsync.nightscout.stored import stored_treatments
 from tconnectsync.sources import Reader, Source
 from tconnectsync.sync.alarms import LONGEST_HOLD_BACK, hold_back, say_what_waits, without_young
 from tconnectsync.sync.apply import apply
+from tconnectsync.sync.features import features_showing
 from tconnectsync.sync.gather import Events, gather
 from tconnectsync.sync.outcome import Outcome, Work, failed_throughout
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
@@ -48,6 +50,8 @@ IN_DOUBT = (
     "these days again. %s"
 )
 MOST_NAMED = 5
+LONGEST_BOLUS = timedelta(hours=1)
+"""How long before its treatment a bolus may have begun; an extended part is looked for anyway."""
 LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -143,6 +147,7 @@ class Cycle:
             newest=cache(self.nightscout.newest),
             features=[name for name in self.features if name not in self.at_the_end],
         )
+        self.nightscout.new_run()
         outcome = Outcome()
         work = self._first_window(run, earliest) if run.features else None
         for window in progress(run.chunks):
@@ -246,17 +251,39 @@ class Cycle:
         return plan
 
     def _carry_out(self, work: _Window) -> None:
-        """Write what was planned for one window."""
+        """Write a plan; note what was stored, and what features what was not belongs to.
+
+        Raises:
+            TconnectsyncError: going on makes no sense.
+        """
         plan, outcome = work.plan, work.outcome
         if plan == Plan():
             return
         self.on_plan(work.range, plan)
-        if not self.pretend:
-            apply(plan, self.nightscout)
-            plan = self._store_entries(plan, work.range, outcome)
-        outcome.created += len(plan.create) + len(plan.entries)
-        outcome.updated += plan.changed
         outcome.kept += plan.kept
+        if self.pretend:
+            outcome.created += len(plan.create) + len(plan.entries)
+            outcome.updated += plan.changed
+            return
+        applied = apply(plan, self.nightscout)
+        outcome.created += applied.created
+        outcome.updated += applied.updated
+        for refused in applied.refused():
+            features = features_showing({kind(each) for each in refused.documents}, self.features)
+            days = work.range
+            if not refused.throughout:
+                days = self._days_of(refused.documents, work.range)
+            outcome.failed(days, features, TconnectsyncError(refused.reason))
+        if applied.ended_by:
+            raise applied.ended_by
+
+    def _days_of(self, written: Sequence[Document], window: TimeRange) -> TimeRange:
+        """Return the days of some documents, from which they are read again."""
+        times = [at for each in written if (at := instant(each) or entry_time(each))]
+        if not times:
+            return window
+        first, last = (self.clock.day(at) for at in (min(times) - LONGEST_BOLUS, max(times)))
+        return TimeRange(self.clock.midnight(first), self.clock.midnight(last + DAY))
 
     def _treatments(self, events: Events, run: _Window) -> Plan:
         """Plan the treatments of one window."""
@@ -311,33 +338,12 @@ class Cycle:
         try:
             stored = self.nightscout.entries(min(times) - SAME_READING, max(times) + SAME_READING)
         except TconnectsyncError as error:
-            self._note_failed_entries(error, window, outcome)
+            if error.fatal:
+                raise
+            # A role may lack the right to entries alone.
+            outcome.failed(window, ["CGM"], error)
             return plan
         return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
-
-    def _note_failed_entries(
-        self, error: TconnectsyncError, window: TimeRange, outcome: Outcome
-    ) -> None:
-        """Note that only the readings fail: a role may lack the right to entries alone.
-
-        Raises:
-            TconnectsyncError: nothing else is synced, so going on makes no sense.
-        """
-        if error.fatal and list(self.features) == ["CGM"]:
-            raise error
-        outcome.failed(window, ["CGM"], error)
-
-    def _store_entries(self, plan: Plan, window: TimeRange, outcome: Outcome) -> Plan:
-        """Write the entries of a plan; return it without them if that fails.
-
-        They come last: nothing is lost to those who only care for treatments.
-        """
-        try:
-            self.nightscout.create_entries(plan.entries)
-        except TconnectsyncError as error:
-            self._note_failed_entries(error, window, outcome)
-            return replace(plan, entries=[])
-        return plan
 
 
 def _wanted(events: Events, run: _Window) -> list[Wanted]:

@@ -5,7 +5,7 @@ The command line, the help text and the cycle all take it from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tconnectsync.config import SOURCES, TCONNECT
@@ -28,6 +28,8 @@ class Feature:
     regular: tuple[str, ...] = ()
     testing: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    """The types of treatments or entries that show it; without any, all that show no other."""
 
 
 FEATURES = {
@@ -39,6 +41,7 @@ FEATURES = {
             parts=("basals",),
             default=True,
             regular=("Temp Basal",),
+            kinds=("Temp Basal",),
         ),
         Feature(
             "BOLUS",
@@ -46,6 +49,7 @@ FEATURES = {
             parts=("boluses",),
             default=True,
             regular=("Combo Bolus",),
+            kinds=("Combo Bolus",),
         ),
         Feature(
             "PUMP_EVENTS",
@@ -73,6 +77,7 @@ FEATURES = {
             parts=("boluses", "readings"),
             regular=("Combo Bolus",),
             testing=SOURCES,
+            kinds=("Combo Bolus",),
         ),
         Feature(
             "CGM",
@@ -80,12 +85,14 @@ FEATURES = {
             parts=("readings",),
             regular=("sgv",),
             testing=(TCONNECT,),
+            kinds=("sgv", "mbg"),
         ),
         Feature(
             "CGM_ALERTS",
             "the pump's alerts about glucose and its sensor",
             parts=("cgm_alerts",),
             lacking=(TCONNECT,),
+            kinds=("CGM Alert",),
         ),
         Feature(
             "DEVICE_STATUS",
@@ -104,3 +111,18 @@ def parts_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         for part in FEATURES[name].parts:
             parts[part] = (*parts.get(part, ()), name)
     return parts
+
+
+def features_showing(kinds: Collection[str], names: Sequence[str]) -> list[str]:
+    """Return those of the features with these names that documents of these types belong to.
+
+    All that are synced by range, where that cannot be told.
+    """
+    in_ranges = [name for name in names if FEATURES[name].parts]
+    own = {kind for feature in FEATURES.values() for kind in feature.kinds}
+    found = [
+        name
+        for name in in_ranges
+        if any(kind in (FEATURES[name].kinds or {kind} - own) for kind in kinds)
+    ]
+    return found or in_ranges

@@ -13,6 +13,7 @@ import pytest
 from tests.support.faults import (
     EVERY_FEATURE,
     EVERY_WAY,
+    UNPROVEN,
     Result,
     Trouble,
     real_sites,
@@ -27,6 +28,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 SOURCES = sorted(EVERY_FEATURE)
 TRANSIENT = ("dropped", "reset", "429", "502")
 """What a further try makes good. ("late" is too: but where a machine is slow, more is late.)"""
+EARLIER = datetime(2024, 5, 6, 23, 42)
+"""An upload in the midst of a sleep and of a basal."""
+WRITES = ("Nightscout POST", "Nightscout PUT", "Nightscout DELETE")
 SENT_ONCE = {
     "POST /accounts/api/connect/token",
     "POST /api/v1/profile",
@@ -57,13 +61,27 @@ def test_nothing_is_lost_or_doubled_whichever_request_of_a_first_run_fails(
         assert {place.partition(" ")[2] for place in tried_once} <= SENT_ONCE
 
 
+@pytest.mark.parametrize("keyed", [True, False], ids=["15.0.7", "0.12.8"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_nor_is_anything_whatever_a_site_answers_to_a_write(
+    source: str, keyed: bool, tmp_path: Path
+) -> None:
+    empty = small_sites({}, keyed_by_identifier=keyed)
+    with stage(source, tmp_path / "before", empty, until=EARLIER) as scene:
+        before = scene.undisturbed
+    sites = small_sites(before, keyed_by_identifier=keyed)
+    ways = [*((way, False) for way in UNPROVEN), ("nothing", True), ("done, 204", True)]
+    found = results(source, ways, tmp_path, sites, wanted=lambda place: place.startswith(WRITES))
+    assert all_well(found)
+    stored = [r for r in found if r.trouble.way in ("done, nothing", "done, 204")]
+    assert {result.code for result in stored} == {0}
+
+
 HALF_DONE = [
     *((way, False) for way in ("reset", "late", "killed before", "killed after")),
     *((way, True) for way in ("refused", "reset")),
 ]
 """Ways in which a write may be done without our knowing, and those that end a run."""
-EARLIER = datetime(2024, 5, 6, 23, 42)
-"""An upload in the midst of a sleep and of a basal."""
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -74,9 +92,8 @@ def test_nor_is_anything_when_a_write_of_a_later_run_to_an_old_nightscout_fails(
     with stage(source, tmp_path / "before", empty, until=EARLIER) as scene:
         before = scene.undisturbed
     sites = small_sites(before, keyed_by_identifier=False)
-    writes = ("Nightscout POST", "Nightscout PUT", "Nightscout DELETE")
     found = results(
-        source, HALF_DONE, tmp_path, sites, wanted=lambda place: place.startswith(writes)
+        source, HALF_DONE, tmp_path, sites, wanted=lambda place: place.startswith(WRITES)
     )
     assert all_well(found)
     assert {result.place.split()[1] for result in found} == {"POST", "PUT", "DELETE"}

@@ -45,6 +45,7 @@ class Bench(Generic[AnyCloud]):
     site: SmallNightscout
     changes: dict[str, str | None] = field(default_factory=dict)
     now: datetime = NOW
+    features: tuple[str, ...] = ()
     cache: Path | None = None
     """Where logins are kept; nowhere if it is not set."""
 
@@ -60,6 +61,7 @@ class Bench(Generic[AnyCloud]):
         check = Check(
             self.environment,
             {},
+            features=self.features,
             now=lambda: self.now,
             tandem=partial(_tandem, cache=self.cache, sleep=waits.append),
             nightscout=partial(_nightscout, sleep=waits.append),

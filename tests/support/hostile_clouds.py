@@ -200,6 +200,9 @@ class Notebook:
     def by_identifier(self, identifiers: Sequence[str], *bounds: datetime) -> list[Document]:
         return []
 
+    def new_run(self) -> None:
+        pass
+
     def newest(self, kind: str) -> None:
         return None
 

@@ -1,4 +1,4 @@
-"""What the tests that live through days of a pump's life share."""
+"""What the tests of real clients on loopback share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tconnectsync.demo.nightscout import SmallNightscout
+from tests.support.command import SECRET
 from tests.support.lived import Make, homes
 
 
@@ -17,3 +19,10 @@ def make_home(
     """Give what makes a home for a source and a history."""
     with homes(tmp_path, monkeypatch, capsys) as make:
         yield make
+
+
+@pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
+def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
+    """Give an empty small Nightscout of each generation."""
+    with SmallNightscout(SECRET, keyed_by_identifier=request.param) as server:
+        yield server

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -14,39 +13,8 @@ from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 from tconnectsync.errors import NetworkError, NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.marks import ENTERED_BY
-
-SECRET = "a secret of some length"
-NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
-
-
-class Waits(list[float]):
-    """Takes the place of sleeping."""
-
-    def __call__(self, seconds: float) -> None:
-        self.append(seconds)
-
-
-def client(server: LoopbackServer, secret: str = SECRET, **http: Any) -> NightscoutApi:
-    http.setdefault("sleep", Waits())
-    return NightscoutApi(server.url, secret, HttpClient("Nightscout", jitter=lambda: 0.0, **http))
-
-
-@pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
-def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
-    with SmallNightscout(SECRET, keyed_by_identifier=request.param) as server:
-        yield server
-
-
-def treatment(minute: float, **fields: Any) -> dict[str, Any]:
-    at = NOON + timedelta(minutes=minute)
-    return {
-        "eventType": "Temp Basal",
-        "created_at": f"{at:%Y-%m-%dT%H:%M:%S}.000Z",
-        "enteredBy": ENTERED_BY,
-        "identifier": f"id-{minute}",
-        **fields,
-    }
+from tests.support.command import SECRET
+from tests.support.sites import NOON, Waits, client, treatment
 
 
 def test_what_is_created_can_be_read_back(site: SmallNightscout) -> None:

@@ -6,10 +6,9 @@ do not work on purpose: no secret belongs into a URL.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from tconnectsync.demo.nightscout.activity import ActivityRecords
@@ -17,6 +16,7 @@ from tconnectsync.demo.nightscout.devicestatus import DeviceStatuses
 from tconnectsync.demo.nightscout.entries import Entries
 from tconnectsync.demo.nightscout.find import BadFindError, Document
 from tconnectsync.demo.nightscout.profiles import Profiles
+from tconnectsync.demo.nightscout.rights import Rights
 from tconnectsync.demo.nightscout.store import BadIdError, Collection, DatabaseError, Host
 from tconnectsync.demo.nightscout.treatments import Treatments
 from tconnectsync.demo.nightscout.values import to_epoch, to_iso
@@ -40,14 +40,16 @@ _BODY_LIMITS = {"activity": 100 * 1024, "profile": 1024 * 1024, "devicestatus": 
 class SmallNightscout(LoopbackServer):
     """A Nightscout of either generation; use it with ``with``.
 
-    Every request needs the header ``api-secret``: nothing is readable for everybody. Where the real
-    0.12.8 ends its own process, it answers nothing and takes no connection until it is reopened.
+    Where the real 0.12.8 ends its own process, it answers nothing and takes no connection until it
+    is reopened.
 
     Args:
         secret: the site's ``API_SECRET``.
         keyed_by_identifier: behave as 15.0.7, which recognises a treatment by its ``identifier``;
             else as 0.12.8, the oldest one supported, which goes by time and type.
         token: an access token with all rights; 0.12.8 does not take it in the header.
+        tokens: further access tokens, each with its roles and rights, separated by blanks.
+        default_roles: what is allowed to everybody, even without a secret.
         latency: seconds added before every answer.
         now: the site's clock.
         units: what the site says it shows glucose in; "mg/dl" or "mmol".
@@ -59,6 +61,8 @@ class SmallNightscout(LoopbackServer):
         *,
         keyed_by_identifier: bool = True,
         token: str | None = None,
+        tokens: Mapping[str, str] | None = None,
+        default_roles: str = "denied",
         latency: float = 0.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         units: str = "mg/dl",
@@ -70,9 +74,8 @@ class SmallNightscout(LoopbackServer):
         """How often a request has ended it."""
         self._keyed_by_identifier = keyed_by_identifier
         self._now = now
-        self._passwords = {_sha1(secret)}
-        if token and keyed_by_identifier:
-            self._passwords |= {token, _sha1(token)}
+        roles = {**(tokens or {}), **({token: "admin"} if token else {})}
+        self._rights = Rights(secret, roles, default_roles, knows_tokens=keyed_by_identifier)
         self._lock = threading.RLock()
         self._units = units
         host = Host(keyed_by_identifier, now, self._count_written)
@@ -132,6 +135,10 @@ class SmallNightscout(LoopbackServer):
             for document in documents:
                 self._stored[collection].seed(_copy(document))
 
+    def give_token(self, token: str, roles: str) -> None:
+        """Let an access token have roles and rights, separated by blanks, from now on."""
+        self._rights.give(token, roles)
+
     def _copies(self, collection: str) -> list[Document]:
         with self._lock:
             return [_copy(document) for document in self._stored[collection].oldest_first()]
@@ -149,12 +156,13 @@ class SmallNightscout(LoopbackServer):
 
     def _respond(self, request: Request) -> Response:
         name, *rest = request.path.removeprefix(_API).removesuffix(".json").rstrip("/").split("/")
+        visitor = self._rights.visitor(request)
         if request.path == f"{_API}verifyauth":
-            return self._verifyauth(request)
+            return json_answer({"status": 200, "message": self._rights.told_to(visitor)})
         resource = self._resources.get(name)
         if not request.path.startswith(_API) or resource is None:
             return not_found(request)
-        if request.headers.get("api-secret") not in self._passwords:
+        if not visitor.may_send(request, "profile" if name == "profiles" else name):
             return problem(401, "Unauthorized", "Invalid/Missing")
         limit = _BODY_LIMITS.get(name) if self._keyed_by_identifier else None
         if limit is not None and len(request.body) > limit:
@@ -174,22 +182,6 @@ class SmallNightscout(LoopbackServer):
                 if self._keyed_by_identifier and request.method == "GET" and name != "entries":
                     return json_answer(None)
                 return failure(request, error)
-
-    def _verifyauth(self, request: Request) -> Response:
-        """Say what the secret allows; that it is wrong is said with HTTP 200 (contract §1.6)."""
-        may = request.headers.get("api-secret") in self._passwords
-        said = "OK" if may else "UNAUTHORIZED"
-        if not self._keyed_by_identifier:
-            return json_answer({"status": 200, "message": said})
-        rights = {
-            "canRead": may,
-            "canWrite": may,
-            "isAdmin": may,
-            "message": said,
-            "rolefound": "NOTFOUND",
-            "permissions": "ROLE" if may else "DEFAULT",
-        }
-        return json_answer({"status": 200, "message": rights})
 
     def _status(self, request: Request, rest: list[str]) -> Response | None:
         if request.method != "GET" or rest:
@@ -212,10 +204,6 @@ class SmallNightscout(LoopbackServer):
                 "authorized": None,
             }
         )
-
-
-def _sha1(text: str) -> str:
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _copy(document: Document) -> Document:

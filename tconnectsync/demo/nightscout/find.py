@@ -37,18 +37,25 @@ class Condition:
         return _OPERATORS[self.operator](document.get(self.field), self.operand)
 
 
-def parse_find(query: Mapping[str, str], readers: Readers) -> list[Condition]:
-    """Read the ``find[…]`` parameters of a URL.
+def parse_find(
+    query: Mapping[str, str], readers: Readers, lists: Mapping[str, list[str]] | None = None
+) -> list[Condition]:
+    """Read the ``find[…]`` parameters of a URL; ``lists`` are those that may be repeated.
 
     Raises:
         BadFindError: an operand cannot be read, or the operator is not among those simulated.
     """
     conditions = []
+    for name, values in (lists or {}).items():
+        if not (parts := _ANY_OF.fullmatch(name)):
+            raise BadFindError(f"{name} is not understood")
+        read = readers.get(parts["field"], str)
+        conditions.append(Condition(parts["field"], "$in", [read(value) for value in values]))
     for name, value in query.items():
-        if not name.startswith("find["):
+        if not name.startswith("find[") or (lists and name in lists):
             continue
         parts = _FIND.fullmatch(name)
-        if not parts or (parts["operator"] or "$eq") not in _OF_ONE_VALUE:
+        if not parts or (parts["operator"] or "$eq") not in _OF_ONE:
             raise BadFindError(f"{name} is not understood")
         read = readers.get(parts["field"], str)
         if read is read_date and not parts["operator"]:
@@ -156,6 +163,7 @@ def read_id(text: str) -> str:
     return text
 
 
+_ANY_OF = re.compile(r"find\[(?P<field>[^\[\]]+)\]\[\$in\]\[\]")
 _FIND = re.compile(r"find\[(?P<field>[^\[\]]+)\](?:\[(?P<operator>\$\w+)\])?")
 
 
@@ -184,7 +192,11 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     return holds
 
 
-_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+def _one_of(value: Any, operands: Any) -> bool:
+    return any(_equal(value, operand) for operand in operands)
+
+
+_OF_ONE: Mapping[str, Callable[[Any, Any], bool]] = {
     "$eq": _equal,
     "$ne": _unequal,
     "$gt": _ordered(operator.gt),
@@ -193,4 +205,4 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "$lte": _ordered(operator.le),
     "$in": lambda value, operands: isinstance(value, str) and value in operands,
 }
-_OF_ONE_VALUE = _OPERATORS.keys() - {"$in"}
+_OPERATORS = {**_OF_ONE, "$in": _one_of}

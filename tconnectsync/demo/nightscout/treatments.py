@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from tconnectsync.demo.nightscout.find import (
@@ -18,7 +19,6 @@ from tconnectsync.demo.nightscout.find import (
     bounded,
     of_id,
     parse_find,
-    parse_lists,
     read_count,
     read_date,
     read_integer,
@@ -33,7 +33,9 @@ from tconnectsync.demo.nightscout.values import (
     to_offset,
 )
 from tconnectsync.demo.nightscout.wire import (
+    CrashError,
     deletion,
+    failure,
     json_answer,
     read_body,
     read_documents,
@@ -70,11 +72,10 @@ class Treatments:
                 found = self._find(request.query, request.lists)[:count]
                 return json_answer([_shown(treatment) for treatment in found])
             case "POST", []:
-                documents = read_documents(request)
-                if self._host.keyed_by_identifier:
-                    documents = sanitised(documents)
-                return json_answer([self._post(document) for document in documents])
+                return self._post_all(request)
             case "PUT", []:
+                if request.body.strip() == b"[]":
+                    return json_answer(self._put_nothing())
                 return json_answer(self._put(read_body(request)))
             case "DELETE", [] | [_]:
                 return self._delete(of_id(request.query, *rest), request.lists)
@@ -84,6 +85,32 @@ class Treatments:
         found = self._find(query, lists)
         self.stored.remove(found)
         return deletion(self._host, len(found))
+
+    def _post_all(self, request: Request) -> Response:
+        """Store what is posted; an item that is no object stops 15.0.7 at once.
+
+        Raises:
+            CrashError: there is one after a good one, for 0.12.8.
+        """
+        documents = read_documents(request, strict=False)
+        good = list(takewhile(lambda item: isinstance(item, dict), documents))
+        is_all = len(good) == len(documents)
+        if not is_all and (self._host.keyed_by_identifier or not good):
+            return failure(request, TypeError("Cannot read properties of null"))
+        if self._host.keyed_by_identifier:
+            good = sanitised(good)
+        answer = [self._post(document) for document in good]
+        if not is_all:
+            raise CrashError
+        return json_answer(answer)
+
+    def _put_nothing(self) -> Any:
+        """Store an empty treatment, as a PUT of an empty array does; return what is answered."""
+        if self._host.keyed_by_identifier:
+            self._post({})
+            return []
+        self.stored.add({})
+        return {"ok": 1, "n": 1, "nModified": 0}
 
     def _post(self, document: Document) -> Document:
         """Store a treatment in place of the one it is recognised as; return what is answered.
@@ -124,7 +151,7 @@ class Treatments:
         Raises:
             BadFindError: a ``find`` cannot be understood.
         """
-        conditions = [*parse_find(query, _READERS), *parse_lists(lists or {})]
+        conditions = parse_find(query, _READERS, lists)
         since = to_iso(self._host.now() - DEFAULT_WINDOW)
         conditions = bounded(conditions, "created_at", since)
         return self.stored.find([self._by_id(c) for c in conditions])
@@ -149,7 +176,9 @@ class Treatments:
 
     def _by_id(self, condition: Condition) -> Condition:
         """Let a condition on ``_id`` that holds a UUID look into ``identifier``, as 15.0.7 does."""
-        if condition.field != "_id" or is_object_id(condition.operand):
+        if condition.field != "_id" or condition.operator == "$in":
+            return condition
+        if is_object_id(condition.operand):
             return condition
         if not self._host.keyed_by_identifier:
             raise BadFindError("the _id must be 24 hexadecimal digits")

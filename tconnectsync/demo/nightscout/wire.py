@@ -19,10 +19,12 @@ class CrashError(Exception):
     """Nightscout ends without an answer; whoever runs it starts it again."""
 
 
-def read_body(request: Request) -> Any:
+def read_body(request: Request, *, strict: bool = True) -> Any:
     """Return the JSON or the web form sent; what is neither is no body, and no body is ``{}``.
 
     Of a form, as Nightscout's own pages send it, all values are texts.
+
+    Without ``strict`` an array may hold anything.
 
     Raises:
         json.JSONDecodeError: it is not JSON, or neither an object nor an array of objects.
@@ -35,14 +37,16 @@ def read_body(request: Request) -> Any:
     text = request.body.decode()
     body = json.loads(text)
     documents = body if isinstance(body, list) and request.method == "POST" else [body]
+    if isinstance(body, list) and not strict:
+        return body
     if not all(isinstance(document, dict) for document in documents):
         raise json.JSONDecodeError("An object is expected", text, 0)
     return body
 
 
-def read_documents(request: Request) -> list[Document]:
+def read_documents(request: Request, *, strict: bool = True) -> list[Document]:
     """Return the documents of a POST, which may be one or an array; raises as `read_body`."""
-    body = read_body(request)
+    body = read_body(request, strict=strict)
     return body if isinstance(body, list) else [body]
 
 

@@ -1,0 +1,82 @@
+"""Documents on their way to and from Nightscout: batches, conditions, and what may be read.
+
+Contract nightscout-api §1.1 and §1.7.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import MAXYEAR, MINYEAR, datetime
+from typing import Any
+
+import requests
+
+from tconnectsync.nightscout.marks import Document, instant, utc_text
+
+BATCH_DOCUMENTS = 100
+BATCH_BYTES = 100_000
+ENTRIES = "entries.json"
+TEXTS = frozenset(
+    (
+        *("created_at", "device", "enteredBy", "eventType", "identifier", "syncIdentifier"),
+        *("checksum", "notes", "pump_event_id", "reason", "type"),
+    )
+)
+"""The fields that we read as texts."""
+BEYOND_ALL = 1e18
+"""No number of any use is that big."""
+
+
+def batches(documents: Sequence[Document]) -> Iterator[list[Document]]:
+    """Cut documents into lists that every known server accepts at once."""
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        length = len(json.dumps(document)) + 2
+        if batch and (len(batch) == BATCH_DOCUMENTS or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(document)
+        size += length
+    if batch:
+        yield batch
+
+
+def bounds(collection: str, start: datetime, end: datetime) -> dict[str, str]:
+    """Return the conditions on the time; that of entries is a number (contract §1.7)."""
+    if collection == ENTRIES:
+        field, first, last = "date", _epoch(start), _epoch(end)
+    else:
+        field, first, last = "created_at", utc_text(start), utc_text(end)
+    return {f"find[{field}][$gte]": first, f"find[{field}][$lte]": last}
+
+
+def _epoch(at: datetime) -> str:
+    return str(round(at.timestamp() * 1000))
+
+
+def readable(document: Document) -> Document:
+    """Return a document whose texts are texts, and whose numbers are numbers that can be.
+
+    Anybody may have stored anything, and what is stored is compared with what we know.
+    """
+    odd: Document = {}
+    at = instant(document)
+    if at and not MINYEAR < at.year < MAXYEAR:
+        # At the ends of the calendar, a time does not exist in every zone.
+        odd["created_at"] = None
+    for name, value in document.items():
+        if name in TEXTS and not isinstance(value, str | None):
+            odd[name] = str(value)
+        elif isinstance(value, int | float) and not abs(value) < BEYOND_ALL:
+            odd[name] = None
+    return {**document, **odd} if odd else document
+
+
+def parsed(answer: requests.Response) -> Any:
+    """Return the JSON of an answer, ``None`` if it is none."""
+    try:
+        return answer.json()
+    except (ValueError, RecursionError):
+        return None
