@@ -256,6 +256,7 @@ def test_a_connection_that_is_cut_is_tried_again_also_at_the_beginning(
         ("http://tandem.invalid", "no computer of this name is found"),
         (f"http://127.0.0.1:{free_port()}", "nothing answers at port"),
     ],
+    ids=["unknown name", "closed port"],
 )
 def test_for_an_address_that_no_person_has_given_it_is_an_outage_in_the_same_words(
     url: str, sentence: str
