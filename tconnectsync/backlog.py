@@ -33,6 +33,8 @@ class _State:
 
     missing: Mapping[str, tuple[TimeRange, ...]] = field(default_factory=dict)
     pumps: Mapping[str, datetime] = field(default_factory=dict)
+    newest: Mapping[str, datetime | None] = field(default_factory=dict)
+    told: Mapping[str, datetime] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
 
 
@@ -80,6 +82,37 @@ class Backlog:
     def note_pumps(self, known: Mapping[str, datetime]) -> None:
         """Remember up to when the logs of some pumps are known."""
         self._update(pumps={**self._read().pumps, **known})
+
+    def newest(self) -> dict[str, datetime | None]:
+        """Return when the newest treatment or entry was that runs have seen, by its type.
+
+        ``None`` for a type of which there was none. Of a type that is missing nothing is known.
+        """
+        return dict(self._read().newest)
+
+    def note_newest(self, newest: Mapping[str, datetime], of: Iterable[str] | None = None) -> None:
+        """Remember when the newest of some types are, unless later ones are known.
+
+        ``of`` are types of which all that stands is known by now; without it, nothing new is known
+        of types of which nothing was known before.
+        """
+        known = dict(self._read().newest)
+        for event_type in (*known, *(of or ())):
+            found = (known.get(event_type), newest.get(event_type))
+            known[event_type] = max(filter(None, found), default=None)
+        self._update(newest=known)
+
+    def forget_newest(self) -> None:
+        """Forget what the site held: it is another one now."""
+        self._update(newest={}, told={})
+
+    def told(self, what: str) -> datetime | None:
+        """Return up to when something that is told once has been told."""
+        return self._read().told.get(what)
+
+    def note_told(self, what: str, at: datetime) -> None:
+        """Remember up to when something has been told."""
+        self._update(told={**self._read().told, what: at})
 
     def was_asked(self, what: str) -> bool:
         """Tell whether something that is asked once per site has been asked."""
@@ -154,6 +187,8 @@ def _text(state: _State) -> str:
                 for name, ranges in state.missing.items()
             },
             "pumps": {mark: at.isoformat() for mark, at in state.pumps.items()},
+            "newest": {name: at and at.isoformat() for name, at in state.newest.items()},
+            "told": {name: at.isoformat() for name, at in state.told.items()},
             "asked": sorted(state.asked),
         }
     )
@@ -162,7 +197,7 @@ def _text(state: _State) -> str:
 def _parsed(text: str, changed: datetime) -> _State:
     """Read the file; version 0.1.0 wrote since when each feature was unfinished, and no more."""
     told = json.loads(text)
-    if told and not told.keys() & {"missing", "pumps", "asked"}:
+    if told and not told.keys() & {"missing", "pumps", "newest", "told", "asked"}:
         since = {name: _aware(at) for name, at in told.items()}
         return _State({name: (TimeRange(at, max(at, changed)),) for name, at in since.items()})
     missing = {
@@ -170,7 +205,9 @@ def _parsed(text: str, changed: datetime) -> _State:
         for name, ranges in told.get("missing", {}).items()
     }
     pumps = {str(mark): _aware(at) for mark, at in told.get("pumps", {}).items()}
-    return _State(missing, pumps, frozenset(map(str, told.get("asked", ()))))
+    newest = {str(name): at and _aware(at) for name, at in told.get("newest", {}).items()}
+    said = {str(name): _aware(at) for name, at in told.get("told", {}).items()}
+    return _State(missing, pumps, newest, said, frozenset(map(str, told.get("asked", ()))))
 
 
 def _aware(text: str) -> datetime:

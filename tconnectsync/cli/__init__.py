@@ -113,14 +113,15 @@ def _sync(options: argparse.Namespace, settings: Settings) -> int:
     from tconnectsync.sync.assemble import assemble
 
     file = _log_file(options, settings)
+    backlog = open_backlog(settings, options)
     cycle = assemble(
         settings,
         options.features,
+        memory=backlog,
         source=file,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else keep_quiet,
     )
-    backlog = open_backlog(settings, options)
     if file or options.start_date is not None:
         outcome = _sync_range(options, settings, cycle, backlog, file)
     else:
@@ -148,7 +149,7 @@ def _sync_range(
     if outcome.failures:
         return outcome
     with outcome.noting((wanted, options.features), rest=(wanted, options.features)):
-        backlog.add(left_behind(options, settings, cycle, wanted))
+        backlog.add(left_behind(options, settings, cycle, wanted, backlog))
         return _run(wanted, options, cycle, backlog, spans, earliest_of(cycle, settings))
     return outcome
 
@@ -160,13 +161,29 @@ def _sync_last_days(
     from tconnectsync.cli import reach
     from tconnectsync.sync.coverage import newest_entries
 
+    is_remembered = reach.is_remembered(options, backlog)
+
+    def ask_how_far() -> datetime:
+        # The site holds nothing of what earlier runs have left there: it is another one.
+        backlog.forget_newest()
+        return reach.reaching_back(options, settings, cycle, backlog).start
+
     wanted = reach.reaching_back(options, settings, cycle, backlog)
     earliest = reach.earliest_of(cycle, settings)
     outcome, spans = _pumps(wanted, options, cycle, backlog)
     if not outcome.failures:
         wanted = reach.with_late_uploads(wanted, spans, earliest, backlog, cycle)
         _announce(wanted, options, cycle)
-        outcome = _run(wanted, options, cycle, backlog, spans, earliest, in_order=True)
+        outcome = _run(
+            wanted,
+            options,
+            cycle,
+            backlog,
+            spans,
+            earliest,
+            in_order=True,
+            ask_how_far=ask_how_far if is_remembered else None,
+        )
         backlog.note_pumps(newest_entries(spans))
         _look_once(options, cycle, backlog, wanted, earliest, outcome)
     beyond = reach.beyond_catch_up(options, cycle, backlog, min(wanted.start, earliest))
@@ -203,6 +220,7 @@ def _run(
     earliest: datetime,
     *,
     in_order: bool = False,
+    ask_how_far: Callable[[], datetime] | None = None,
 ) -> Outcome:
     """Run a cycle over a range and keep the backlog by what becomes of it."""
     from tconnectsync.cli.reach import still_moved
@@ -212,8 +230,15 @@ def _run(
     lasting = [name for name in options.features if FEATURES[name].parts]
     # Should this run break off, the next one knows.
     backlog.add({name: [wanted] for name in lasting})
-    outcome = cycle.run(wanted, progress, in_order=in_order, earliest=min(wanted.start, earliest))
+    outcome = cycle.run(
+        wanted,
+        progress,
+        in_order=in_order,
+        earliest=min(wanted.start, earliest),
+        ask_how_far=ask_how_far,
+    )
     backlog.resolve(wanted, lasting, outcome.missing)
+    backlog.note_newest(outcome.newest)
     outcome.remark(coverage(spans, wanted, cycle.clock), wanted, ())
     if outcome.moved_before:
         outcome.remark(
@@ -273,16 +298,18 @@ def auto_update(options: argparse.Namespace) -> int:
     import random
     import time
 
-    from tconnectsync.cli.turns import turns
+    from tconnectsync.cli.turns import open_backlog, turns
     from tconnectsync.stop import Stop, Stopped
     from tconnectsync.sync.assemble import assemble
     from tconnectsync.sync.autoupdate import Loop, LoopSettings
 
     settings = _settings(options)
     stop = Stop()
+    backlog = open_backlog(settings, options)
     cycle = assemble(
         settings,
         options.features,
+        memory=backlog,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else keep_quiet,
         writing=stop.writing,
@@ -290,7 +317,7 @@ def auto_update(options: argparse.Namespace) -> int:
     loop = Loop(
         LoopSettings.of(settings),
         latest_index=cycle.source.upload_counter,
-        run_cycle=_moving_cycle(options, settings, cycle, turns(settings, options)),
+        run_cycle=_moving_cycle(options, settings, cycle, backlog, turns(settings, options)),
         log_in_anew=cycle.source.log_in_anew,
         pretend=options.pretend,
         clock=time.monotonic,
@@ -339,16 +366,13 @@ def check_login(options: argparse.Namespace) -> int:
 
 
 def _moving_cycle(
-    options: argparse.Namespace, settings: Settings, cycle: Cycle, turns: Turns
+    options: argparse.Namespace, settings: Settings, cycle: Cycle, backlog: Backlog, turns: Turns
 ) -> Callable[[], Outcome]:
     """Return what syncs up to now, and what failed before once more.
 
     It waits for other runs, however long; to the loop a cycle left out would look like a failure,
     or like one that found nothing.
     """
-    from tconnectsync.cli.turns import open_backlog
-
-    backlog = open_backlog(settings, options)
 
     def run() -> Outcome:
         with turns(inf):

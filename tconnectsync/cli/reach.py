@@ -37,7 +37,7 @@ def reaching_back(
     wanted = last_days(options.days or 1, cycle.now())
     earliest = earliest_of(cycle, settings)
     regular = _regular(options)
-    newest = [_newest(cycle, kinds, regular) for kinds in regular]
+    newest = [_newest(cycle, kinds, regular, backlog, remember=True) for kinds in regular]
     missing = [each for ranges in backlog.missing(options.features).values() for each in ranges]
     since = min((each.start for each in missing if each.end > earliest), default=None)
     extended, cut_off = caught_up(wanted, newest, settings.catch_up_days, since)
@@ -48,6 +48,11 @@ def reaching_back(
         day = cycle.clock.day(extended.start)
         log.info("The last sync was longer ago; reaching back to %s.", day)
     return extended
+
+
+def is_remembered(options: argparse.Namespace, backlog: Backlog) -> bool:
+    """Tell whether how far earlier runs got is known without asking Nightscout."""
+    return set().union(*_regular(options)) <= backlog.newest().keys()
 
 
 def with_late_uploads(
@@ -103,7 +108,11 @@ def still_moved(
 
 
 def left_behind(
-    options: argparse.Namespace, settings: Settings, cycle: Cycle, wanted: TimeRange
+    options: argparse.Namespace,
+    settings: Settings,
+    cycle: Cycle,
+    wanted: TimeRange,
+    backlog: Backlog,
 ) -> dict[str, list[TimeRange]]:
     """Return what is missing before a range that was asked for.
 
@@ -120,7 +129,7 @@ def left_behind(
     regular = _regular(options)
     for kinds in regular:
         try:
-            newest[kinds] = _newest(cycle, kinds, regular)
+            newest[kinds] = _newest(cycle, kinds, regular, backlog)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -149,19 +158,29 @@ def _regular(options: argparse.Namespace) -> list[tuple[str, ...]]:
 
 
 def _newest(
-    cycle: Cycle, kinds: Sequence[str], regular: Sequence[Sequence[str]]
+    cycle: Cycle,
+    kinds: Sequence[str],
+    regular: Sequence[Sequence[str]],
+    backlog: Backlog,
+    *,
+    remember: bool = False,
 ) -> datetime | None:
     """Return when our newest document of some kinds is; ``None`` if that may not be asked.
 
-    A role that may not read entries says nothing against the secret if others of the ``regular``
-    kinds, which come first, could be asked for.
+    Nightscout is asked for what earlier runs have not left in the backlog. A role that may not read
+    entries says nothing against the secret if others of the ``regular`` kinds, which come first,
+    could be asked for.
     """
+    known = backlog.newest()
     try:
-        found = [at for kind in kinds if (at := cycle.nightscout.newest(kind))]
+        asked = {kind: cycle.nightscout.newest(kind) for kind in kinds if kind not in known}
     except NightscoutError as error:
         is_refused = error.fatal and (kinds != FEATURES["CGM"].regular or len(regular) == 1)
         if is_refused or error.can_retry or error.status is None:
             raise
         log.warning("How far the last sync got is not known for %s. %s", " ".join(kinds), error)
         return None
-    return max(found, default=None)
+    if remember:
+        backlog.note_newest({kind: at for kind, at in asked.items() if at}, of=asked)
+    found = (asked.get(kind, known.get(kind)) for kind in kinds)
+    return max(filter(None, found), default=None)

@@ -58,7 +58,9 @@ def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> i
     say_what_was_done(outcome, options)
     for failure in outcome.failures:
         log.error("%s failed. %s", _what(failure, clock), failure.reason)
-    for command in commands(outcome.failures, options, clock):
+    # Nothing that the same command could change.
+    is_pointless = outcome.ended_by is not None and outcome.ended_by.needs_a_person
+    for command in () if is_pointless else commands(outcome.failures, options, clock):
         say(f"To repeat what failed: {command}")
     return 0 if outcome.is_complete else 1
 
@@ -76,7 +78,7 @@ def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
     for what, times in outcome.skipped.most_common():
         log.warning("Left out because it is unknown or cannot be true: %s (%d times).", what, times)
     for remark in outcome.remarks:
-        log.log(logging.ERROR if remark.missing else logging.INFO, remark.text)
+        log.log(logging.ERROR if remark.missing else logging.WARNING, remark.text)
 
 
 def _what(failure: Failure, clock: PumpClock) -> str:

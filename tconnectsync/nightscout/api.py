@@ -40,6 +40,8 @@ PAGE = 1000
 """Documents asked for at once."""
 CERTAINLY_COMPLETE = 100
 """A shorter page is no page cut short: no server is known to have a lower limit."""
+ROUND_NUMBER = 50
+"""Limits are multiples of it: a page of another length is not cut short either."""
 IDENTIFIERS = 40
 """Documents looked up by identifier at once: an address of 8 KB is too long (contract §7.8)."""
 DATABASE_ID = re.compile("[0-9a-fA-F]{24}")
@@ -141,7 +143,10 @@ class NightscoutApi:
             page = self._find(collection, count, start, end)
             fresh = [document for document in page if document["_id"] not in found]
             found.update((document["_id"], document) for document in fresh)
-            if len(page) < CERTAINLY_COMPLETE or not fresh:
+            is_whole = len(page) < count and (
+                len(page) < CERTAINLY_COMPLETE or len(page) % ROUND_NUMBER
+            )
+            if is_whole or not fresh:
                 return list(found.values())
             times = [at for document in page if (at := when(document))]
             oldest = min(times, default=start)

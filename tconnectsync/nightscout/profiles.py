@@ -47,8 +47,8 @@ class ProfileStyle:
     any_key: bool = False
 
 
-def shows_mmol(site: Mapping[str, Any]) -> bool:
-    """Tell whether a site of this status shows glucose in mmol/L, not mg/dL.
+def units_of(site: Mapping[str, Any]) -> str:
+    """Return the units in which a site of this status shows glucose.
 
     Raises:
         NightscoutError: it does not say.
@@ -56,7 +56,15 @@ def shows_mmol(site: Mapping[str, Any]) -> bool:
     settings = site.get("settings")
     if not isinstance(settings, dict):
         raise NightscoutError("Nightscout does not say in which units it shows glucose.")
-    return str(settings.get("units")).lower().startswith("mmol")
+    return str(settings.get("units"))
+
+
+def shows_all(current: Mapping[str, Any], settings: PumpSettings, style: ProfileStyle) -> bool:
+    """Tell whether a record shows all of the pump's profiles as they are."""
+    try:
+        return not left_out(settings, style) and revised_record(current, settings, style) is None
+    except ValueError:
+        return False
 
 
 def revised_record(

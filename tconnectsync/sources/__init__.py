@@ -106,6 +106,10 @@ class Reader(Protocol):
         """
         ...
 
+    def newest(self) -> datetime | None:
+        """Return the newest instant of which anything is told; ``None`` if nothing is."""
+        ...
+
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the range, ``None`` if nothing is known.
 

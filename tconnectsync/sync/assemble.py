@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import MissingRightError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, address_in_use, open_nightscout
 from tconnectsync.nightscout.keys import takes_any_key
-from tconnectsync.nightscout.profiles import ProfileStyle, shows_mmol, units_in_force
-from tconnectsync.sources import Source, open_source
+from tconnectsync.nightscout.profiles import ProfileStyle, shows_all, units_in_force, units_of
+from tconnectsync.sources import Reader, Source, open_source
 from tconnectsync.sync.cycle import Cycle
 from tconnectsync.sync.devicestatus import sync_device_status
 from tconnectsync.sync.features import parts_of
@@ -23,11 +23,24 @@ from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.profiles import sync_profiles
 
 
+class Memory(Protocol):
+    """What runs remember of what they have told Nightscout once."""
+
+    def told(self, what: str) -> datetime | None:
+        """Return up to when something has been told; ``None`` if that is not known."""
+        ...
+
+    def note_told(self, what: str, at: datetime) -> None:
+        """Remember up to when something has been told."""
+        ...
+
+
 def assemble(
     settings: Settings,
     features: Sequence[str],
     *,
     source: Source | None = None,
+    memory: Memory | None = None,
     pretend: bool = False,
     on_plan: Callable[[TimeRange, Plan], None] = lambda window, plan: None,
     writing: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -35,17 +48,16 @@ def assemble(
     """Return the cycle that the settings describe; nothing is sent yet.
 
     ``source`` replaces the cloud that the settings choose. Every request that changes Nightscout is
-    sent within a ``writing`` block.
+    sent within a ``writing`` block. With a ``memory``, Nightscout is asked for the pump's state and
+    its insulin on board only if the pump has told something since.
     """
     clock = PumpClock(settings.timezone_name)
     nightscout = open_nightscout(vars(settings), writing)
     source = source or open_source(settings, clock, readings="readings" in parts_of(features))
     once = {
         "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
-        "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=pretend),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader.device_status, nightscout, pretend=pretend
-        ),
+        "IOB": lambda reader: _insulin_on_board(reader, nightscout, memory, pretend),
+        "DEVICE_STATUS": lambda reader: _device_status(reader, nightscout, memory, pretend),
     }
     return Cycle(
         source=source,
@@ -83,23 +95,54 @@ def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
 def _profiles(
     settings: Settings, source: Source, nightscout: NightscoutApi, pretend: bool
 ) -> list[str]:
+    def style(units: object, version: object) -> ProfileStyle:
+        return ProfileStyle(
+            timezone=settings.timezone_name.key,
+            mmol=str(units).lower().startswith("mmol"),
+            targets=settings.nightscout_profile_targets,
+            carbs_hr=settings.nightscout_profile_carbs_hr_value,
+            delay=settings.nightscout_profile_delay_value,
+            any_key=takes_any_key(version),
+        )
+
+    pump, current = source.pump_settings(), nightscout.profile()
+    if current and shows_all(current, pump, style(units_in_force(current), None)):
+        return []
     site = _site(nightscout)
-    style = ProfileStyle(
-        timezone=settings.timezone_name.key,
-        mmol=shows_mmol(site),
-        targets=settings.nightscout_profile_targets,
-        carbs_hr=settings.nightscout_profile_carbs_hr_value,
-        delay=settings.nightscout_profile_delay_value,
-        any_key=takes_any_key(site.get("version")),
-    )
     return sync_profiles(
-        source.pump_settings(),
+        pump,
         nightscout,
-        style,
+        style(units_of(site), site.get("version")),
         mode=settings.nightscout_profile_upload_mode,
         now=_now(),
         pretend=pretend,
     )
+
+
+def _insulin_on_board(
+    reader: Reader, nightscout: NightscoutApi, memory: Memory | None, pretend: bool
+) -> list[str]:
+    values = reader.insulin_on_board()
+    newest = max((value.at for value in values), default=None)
+    told = memory.told("IOB") if memory else None
+    if newest is None or (told and newest <= told):
+        return []
+    done = sync_iob(values, nightscout, pretend=pretend)
+    if memory:
+        memory.note_told("IOB", newest)
+    return done
+
+
+def _device_status(
+    reader: Reader, nightscout: NightscoutApi, memory: Memory | None, pretend: bool
+) -> list[str]:
+    newest, told = reader.newest(), memory.told("DEVICE_STATUS") if memory else None
+    if newest is None or (told and newest <= told):
+        return []
+    done = sync_device_status(reader.device_status, nightscout, pretend=pretend)
+    if memory:
+        memory.note_told("DEVICE_STATUS", newest)
+    return done
 
 
 def _site(nightscout: NightscoutApi) -> Mapping[str, Any]:

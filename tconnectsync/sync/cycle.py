@@ -18,7 +18,7 @@ from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.nightscout.marks import Document, instant
 from tconnectsync.nightscout.proof import kind
 from tconnectsync.nightscout.stored import stored_treatments
-from tconnectsync.sources import Reader, Source
+from tconnectsync.sources import Reader, Remark, Source
 from tconnectsync.sync.alarms import LONGEST_HOLD_BACK, hold_back, say_what_waits, without_young
 from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import features_showing
@@ -45,9 +45,9 @@ DAY = timedelta(days=1)
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
 IN_DOUBT = (
-    "Not written, because an older tconnectsync may have written the same at another time: %d. "
+    "Not written, because an older tconnectsync may have written the same at another time: {}. "
     "Compare them with your pump; if one is missing, delete the older one in Nightscout and run "
-    "these days again. %s"
+    "these days again. {}"
 )
 MOST_NAMED = 5
 LONGEST_BOLUS = timedelta(hours=1)
@@ -85,6 +85,12 @@ class _Window:
     """The plan of the window before."""
     outcome: Outcome = field(default_factory=Outcome)
     plan: Plan = field(default_factory=Plan)
+
+    @property
+    def is_all_new(self) -> bool:
+        """Whether something is to be written, and nothing of it stands in any form."""
+        plan = self.plan
+        return bool(plan.create) and not (plan.kept or plan.update or self.outcome.failures)
 
     @property
     def is_moving_at_its_beginning(self) -> bool:
@@ -125,6 +131,7 @@ class Cycle:
         *,
         in_order: bool = False,
         earliest: datetime | None = None,
+        ask_how_far: Callable[[], datetime] | None = None,
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
@@ -139,6 +146,9 @@ class Cycle:
 
         While treatments of the earliest day stand at another instant than the pump's clock, as it
         is known now, puts them, the run begins a window earlier, but not before ``earliest``.
+
+        ``ask_how_far`` asks Nightscout where to begin; it is called if nothing of the first window
+        stands there, although it was expected to.
         """
         run = _Run(
             wanted,
@@ -149,7 +159,7 @@ class Cycle:
         )
         self.nightscout.new_run()
         outcome = Outcome()
-        work = self._first_window(run, earliest) if run.features else None
+        work = self._first_window(run, earliest, ask_how_far) if run.features else None
         for window in progress(run.chunks):
             if not run.features:
                 break
@@ -179,7 +189,9 @@ class Cycle:
             self._carry_out(work)
         return work.outcome
 
-    def _first_window(self, run: _Run, earliest: datetime | None) -> _Window:
+    def _first_window(
+        self, run: _Run, earliest: datetime | None, ask_how_far: Callable[[], datetime] | None
+    ) -> _Window:
         """Plan the first window, and begin earlier as long as treatments move at its beginning.
 
         Two windows become one, so that no treatment moves to where another one still stands that
@@ -187,6 +199,10 @@ class Cycle:
         shows the next one that it has to go back as far.
         """
         work = self._planned(run.chunks[0], run, Plan())
+        if ask_how_far and work.is_all_new and (start := ask_how_far()) < run.wanted.start:
+            whole = TimeRange(start, run.wanted.end)
+            run.chunks = list(windows(whole, self.source.window_days, self.clock))
+            work = self._planned(run.chunks[0], run, Plan())
         while work.is_moving_at_its_beginning:
             start, end = work.range.start, work.range.end
             if earliest is None or start <= earliest:
@@ -306,10 +322,14 @@ class Cycle:
             stored = stored_treatments([*stored, *moved])
             plan, young = without_young(make_plan(wanted, stored, newest), wanted, now - wait)
         if plan.doubts:
-            log.warning(IN_DOUBT, len(plan.doubts), "; ".join(plan.doubts[:MOST_NAMED]))
+            text = IN_DOUBT.format(len(plan.doubts), "; ".join(plan.doubts[:MOST_NAMED]))
+            run.outcome.remark([Remark(text, missing=False)], run.range, ())
         if young:
             say_what_waits(len(young), max(young.values()) + wait, self.clock)
             run.outcome.waiting |= {name: at + wait - now for name, at in young.items()}
+        for want in wanted:
+            if want.identifier not in young:
+                run.outcome.note_newest(want.body["eventType"], want.at)
         counts = (len(wanted), len(stored), len(plan.create), len(plan.update))
         log.debug(
             "Treatments of %s to %s: %d wanted, %d stored around them, %d to create, %d to update.",
@@ -343,6 +363,9 @@ class Cycle:
             # A role may lack the right to entries alone.
             outcome.failed(window, ["CGM"], error)
             return plan
+        for entry in wanted:
+            if at := entry_time(entry):
+                outcome.note_newest(entry["type"], at)
         return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
 
 

@@ -60,6 +60,8 @@ class Outcome:
     """What people must be told, each once."""
     healing: dict[str, list[TimeRange]] = field(default_factory=dict)
     """Ranges that later runs may be able to complete although nothing failed, by feature."""
+    newest: dict[str, datetime] = field(default_factory=dict)
+    """When the newest treatment or entry was that now stands or has failed, by its type."""
     moved_before: datetime | None = None
     """Treatments before this instant may still stand where an earlier state of the pump's clock
     put them; the run was not allowed to go further back."""
@@ -98,6 +100,10 @@ class Outcome:
                 for name in features:
                     self.healing.setdefault(name, []).append(window)
 
+    def note_newest(self, event_type: str, at: datetime) -> None:
+        """Note that a treatment or entry of a type is up to date."""
+        self.newest[event_type] = max(at, self.newest.get(event_type, at))
+
     def absorb(self, part: Outcome) -> None:
         """Add what became of a part of the run."""
         self.created += part.created
@@ -110,6 +116,8 @@ class Outcome:
         self.remarks += [each for each in part.remarks if each not in self.remarks]
         for name, ranges in part.healing.items():
             self.healing.setdefault(name, []).extend(ranges)
+        for event_type, at in part.newest.items():
+            self.note_newest(event_type, at)
         self.moved_before = self.moved_before or part.moved_before
         self.ended_by = self.ended_by or part.ended_by
 

@@ -100,6 +100,20 @@ def test_pumps_and_questions_are_remembered(tmp_path: Path) -> None:
     assert not backlog(tmp_path).was_asked("something else")
 
 
+def test_the_newest_of_a_type_is_known_only_once_the_site_was_asked(tmp_path: Path) -> None:
+    backlog(tmp_path).note_newest({"Temp Basal": NOON})
+    assert backlog(tmp_path).newest() == {}
+    backlog(tmp_path).note_newest({"Temp Basal": NOON}, of=["Temp Basal", "Site Change"])
+    assert backlog(tmp_path).newest() == {"Temp Basal": NOON, "Site Change": None}
+    later = {"Temp Basal": NOON - HOUR, "Site Change": NOON + HOUR, "Combo Bolus": NOON}
+    backlog(tmp_path).note_newest(later)
+    assert backlog(tmp_path).newest() == {"Temp Basal": NOON, "Site Change": NOON + HOUR}
+    backlog(tmp_path).note_told("IOB", NOON)
+    assert backlog(tmp_path).told("IOB") == NOON
+    backlog(tmp_path).forget_newest()
+    assert (backlog(tmp_path).newest(), backlog(tmp_path).told("IOB")) == ({}, None)
+
+
 def test_the_file_is_private_and_does_not_tell_the_site(tmp_path: Path) -> None:
     backlog(tmp_path / "new").add({"BASAL": [hours(0, 1)]})
     (file,) = (tmp_path / "new").iterdir()

@@ -6,18 +6,20 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Request, Response
 from tconnectsync.nightscout.marks import ENTERED_BY, created_at, instant
-from tests.support.command import CLOUDS
+from tests.support.command import CLOUDS, SECRET
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, Home, at, homes
+from tests.support.lived import DAY, EVERY_FEATURE, FIRST, Home, at, homes
 
 AGES = ("Site Change", "Insulin Change", "Sensor Start")
 Make = Callable[..., Home]
@@ -149,3 +151,28 @@ def test_a_range_that_is_broken_off_is_remembered(make_home: Make, life: PumpHis
     assert home.run().code == 0
     days = {str(document["created_at"])[:10] for document in home.site.treatments}
     assert {str(FIRST + number * DAY) for number in range(13)} <= days
+
+
+def test_a_quiet_run_asks_little(make_home: Make, life: PumpHistory) -> None:
+    for features, most in ((("BASAL", "BOLUS"), (1, 2)), (EVERY_FEATURE["tandem-source"], (4, 3))):
+        home = moved_on(make_home("tandem-source", life), 9.9, *features)
+        assert home.run().code == 0
+        assert home.run().code == 0
+        home.requests()
+        assert home.run().counts[:2] == (0, 0)
+        assert (len(home.site.log), len(home.tandem.log)) <= most
+        assert len(home.tandem.log) <= most[1]
+
+
+def test_a_site_that_has_lost_what_it_held_gets_it_back(make_home: Make, life: PumpHistory) -> None:
+    home = moved_on(make_home("tandem-source", life), 9.9, "BASAL", "BOLUS")
+    assert home.run(*dates(FIRST + 6 * DAY, FIRST + 9 * DAY)).code == 0
+    assert home.run().code == 0
+    whole = len(home.site.treatments)
+    late = [d for d in home.site.treatments if before(d, 7.5)]
+    everything = {"find[created_at][$gte]": "2000-01-01"}
+    login = {"api-secret": sha1(SECRET.encode()).hexdigest()}
+    requests.delete(f"{home.site.url}/api/v1/treatments", params=everything, headers=login)
+    home.site.insert(late)
+    assert home.run().code == 0
+    assert len(home.site.treatments) == whole

@@ -174,12 +174,12 @@ def test_a_site_of_unknown_version_is_treated_as_an_old_one(version: str | None)
         assert set(world.record["store"]) == {"v1．2", "Plain"}
 
 
-def test_the_site_is_asked_once_for_its_units_and_its_version(world: World) -> None:
+def test_a_site_that_shows_the_profiles_is_asked_for_nothing_but_its_record(world: World) -> None:
     world.sync()
     seen = len(world.nightscout.log)
     world.sync()
     asked = [entry.request.path for entry in world.nightscout.log[seen:]]
-    assert sorted(asked) == ["/api/v1/profile/current", "/api/v1/status.json"]
+    assert asked == ["/api/v1/profile/current"]
 
 
 def test_a_name_that_the_site_loses_is_named_each_time_and_sent_once(

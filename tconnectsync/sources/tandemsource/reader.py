@@ -175,6 +175,11 @@ class LogReader:
         """Return how much insulin was on board whenever the pump noted it."""
         return status.insulin_on_board(self._log())
 
+    def newest(self) -> datetime | None:
+        """Return the instant of the newest entry."""
+        known_until = self._known_until()
+        return None if known_until == NOTHING_KNOWN else known_until
+
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the log, as far as known.
 

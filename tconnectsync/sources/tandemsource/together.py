@@ -131,6 +131,12 @@ class PumpsReader:
         self._collect()
         return sorted(found, key=attrgetter("at"))
 
+    def newest(self) -> datetime | None:
+        """Return the instant of the newest entry of the pump in use."""
+        found = [at for part in self._in_use() if (at := part.reader.newest())]
+        self._collect()
+        return max(found, default=None)
+
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the state of the pump in use at the end of the range, if anything is known."""
         told = (part.reader.device_status(last) for part in self._in_use())

@@ -171,6 +171,9 @@ class TConnectReader:
         """Return nothing: t:connect does not tell of them."""
         return []
 
+    def newest(self) -> None:
+        """Return nothing: t:connect tells nothing of the pump's state."""
+
     def device_status(self, last: DeviceStatus | None = None) -> None:
         """Return nothing: t:connect does not tell it."""
 
