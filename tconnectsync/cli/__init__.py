@@ -236,6 +236,7 @@ def _run(
         in_order=in_order,
         earliest=min(wanted.start, earliest),
         ask_how_far=ask_how_far,
+        is_known=any(backlog.newest().values()),
     )
     backlog.resolve(wanted, lasting, outcome.missing)
     backlog.note_newest(outcome.newest)

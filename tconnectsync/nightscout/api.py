@@ -263,7 +263,7 @@ class NightscoutApi:
         try:
             return read()
         except TconnectsyncError as error:
-            if error.fatal:
+            if error.fatal and not error.can_retry:
                 raise
             return []
 

@@ -64,6 +64,12 @@ def is_json(answer: requests.Response) -> bool:
     return True
 
 
+def is_page(answer: requests.Response) -> bool:
+    """Tell whether an answer is a page for people, or is called one."""
+    kind = answer.headers.get("Content-Type", "").lower()
+    return "html" in kind or _text(answer).lstrip()[:1] == "<"
+
+
 def is_nightscout(status: requests.Response) -> bool:
     """Tell whether the answer to a request for ``status.json`` is a Nightscout's.
 
@@ -95,9 +101,8 @@ def fault_of(
     if status < 400:
         return None
     text = _text(answer)
-    is_page = text.lstrip()[:1] == "<"
     if status == 401:
-        return _of_proxy(answer, login) if is_page or _asks_for_login(answer) else None
+        return _of_proxy(answer, login) if is_page(answer) or _asks_for_login(answer) else None
     if _is_cloudflare(answer, text):
         return SiteDownError(
             "Cloudflare, which stands in front of the site, takes tconnectsync for a robot and "

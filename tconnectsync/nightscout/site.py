@@ -14,6 +14,7 @@ from tconnectsync.nightscout.faults import (
     fault_of,
     is_json,
     is_nightscout,
+    is_page,
     no_nightscout,
     own_words,
 )
@@ -66,6 +67,9 @@ class Site:
         status = answer.status_code
         if status in (200, 401) and is_json(answer):
             self._is_known = True
+        elif status == 200 and path != STATUS and not is_page(answer):
+            # Not another web server's: Nightscout answers in other forms than JSON, too.
+            return answer
         elif status in (200, 203, 300, 400, 403, 404, 405, 406, 410, 421):
             found = self._found(path, answer, headers)
             if path == STATUS:

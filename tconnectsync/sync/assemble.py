@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.errors import MissingRightError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, address_in_use, open_nightscout
 from tconnectsync.nightscout.keys import takes_any_key
@@ -139,8 +140,16 @@ def _device_status(
     newest, told = reader.newest(), memory.told("DEVICE_STATUS") if memory else None
     if newest is None or (told and newest <= told):
         return []
-    done = sync_device_status(reader.device_status, nightscout, pretend=pretend)
-    if memory:
+    is_complete = True
+
+    def read(last: DeviceStatus | None) -> DeviceStatus | None:
+        nonlocal is_complete
+        status = reader.device_status(last)
+        is_complete = status is None or status.reservoir_is_searched
+        return status
+
+    done = sync_device_status(read, nightscout, pretend=pretend)
+    if memory and is_complete:
         memory.note_told("DEVICE_STATUS", newest)
     return done
 

@@ -24,7 +24,7 @@ from tconnectsync.sync.apply import apply
 from tconnectsync.sync.features import features_showing
 from tconnectsync.sync.gather import Events, gather
 from tconnectsync.sync.outcome import Outcome, Work, failed_throughout
-from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
+from tconnectsync.sync.plan import Plan, Update, make_plan, moved_elsewhere
 from tconnectsync.sync.readings import SAME_READING, with_entries
 from tconnectsync.sync.window import windows
 
@@ -67,6 +67,8 @@ class _Run:
     """When our newest stored treatment of a type was, before this run wrote any."""
     features: list[str]
     """Those that go on; the others failed and wait."""
+    is_known: bool
+    """Whether earlier runs may have written to the site."""
 
 
 @dataclass
@@ -83,6 +85,8 @@ class _Window:
     """Treatments from then on are left to the next window."""
     before: Plan = field(default_factory=Plan)
     """The plan of the window before."""
+    is_known: bool = True
+    """Whether earlier runs may have written to the site."""
     outcome: Outcome = field(default_factory=Outcome)
     plan: Plan = field(default_factory=Plan)
 
@@ -99,8 +103,17 @@ class _Window:
         return any(
             abs(after - before) >= MOVED and first_day.overlaps(min(before, after), after)
             for update in self.plan.update
-            if (before := instant(update.before)) and (after := instant(update.after))
+            if _says_the_same(update)
+            and (before := instant(update.before))
+            and (after := instant(update.after))
         )
+
+
+def _says_the_same(update: Update) -> bool:
+    """Tell whether a treatment only moves: one that has ended meanwhile moves for that reason."""
+    return all(
+        update.after.get(name) == update.before.get(name) for name in ("insulin", "notes", "reason")
+    )
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,7 @@ class Cycle:
         in_order: bool = False,
         earliest: datetime | None = None,
         ask_how_far: Callable[[], datetime] | None = None,
+        is_known: bool = True,
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
@@ -148,7 +162,9 @@ class Cycle:
         is known now, puts them, the run begins a window earlier, but not before ``earliest``.
 
         ``ask_how_far`` asks Nightscout where to begin; it is called if nothing of the first window
-        stands there, although it was expected to.
+        stands there, although it was expected to. ``is_known`` tells whether earlier runs may have
+        written to the site: then what seems missing where nothing of ours stands is looked for
+        elsewhere, too.
         """
         run = _Run(
             wanted,
@@ -156,6 +172,7 @@ class Cycle:
             look_back=LONGEST_HOLD_BACK if in_order else timedelta(0),
             newest=cache(self.nightscout.newest),
             features=[name for name in self.features if name not in self.at_the_end],
+            is_known=is_known,
         )
         self.nightscout.new_run()
         outcome = Outcome()
@@ -228,6 +245,7 @@ class Cycle:
             shown=TimeRange(since, window.end),
             until=LATEST if is_last else window.end,
             before=before,
+            is_known=run.is_known,
         )
         with work.outcome.noting((window, run.features), rest=self._rest(window, run)):
             work.plan = replace(self, features=run.features)._plan(work)
@@ -316,7 +334,9 @@ class Cycle:
         newest = None if self.fill_gaps else self._newest(kinds, run)
         wait = hold_back(self.alarm_safe)
         plan, young = without_young(make_plan(wanted, stored, newest), wanted, now - wait)
-        if moved := moved_elsewhere(plan, stored, self.nightscout.by_identifier):
+        may_be_elsewhere = run.is_known or any(it.is_ours for it in stored)
+        look_for = self.nightscout.by_identifier
+        if may_be_elsewhere and (moved := moved_elsewhere(plan, stored, look_for)):
             if self.pretend:
                 moved = _as_if_changed(run.before, moved)
             stored = stored_treatments([*stored, *moved])

@@ -243,7 +243,7 @@ def test_a_run_says_what_is_wrong_when_the_log_has_been_read() -> None:
     log.run(WALL - 6 * DAY, WALL - 4 * DAY)
     api = SimpleNamespace(
         tandemsource=SimpleNamespace(
-            pump_logs=lambda _, first, last, codes: log.answer(first, last)
+            pump_logs=lambda _, first, last, codes, extra: log.answer(first, last)
         )
     )
     pump = Pump("log", "00870042", WALL - 3 * DAY - HOUR, NOW, None, "t:slim X2")
@@ -268,7 +268,7 @@ def test_a_question_about_the_clock_that_fails_holds_nothing_back() -> None:
     log.run(WALL - 3 * DAY, WALL)
     told: list[str] = []
 
-    def pump_logs(_: str, first: date, last: date, codes: Any) -> dict[str, list[Any]]:
+    def pump_logs(_: str, first: date, last: date, codes: Any, extra: Any) -> dict[str, list[Any]]:
         if log.asked:
             raise NetworkError("Tandem Source did not answer.")
         return log.answer(first, last)
