@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from tconnectsync.demo.history import BasalSegment, PumpHistory, SuspensionRecord, midnight
 from tconnectsync.demo.person import live
 from tconnectsync.demo.tandemsource.delivery import BasalMeter, insulin_left
-from tests.support.lived import FIRST, Home, Make, homes
+from tests.support.lived import FIRST, Home, Make
 
 HOUR = timedelta(hours=1)
 BEFORE_THE_RUN = timedelta(minutes=20)
-
-
-@pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
-        yield make
 
 
 def days_asked_for(home: Home) -> list[int]:
