@@ -138,8 +138,9 @@ class Week:
             pump.uploaded_until = at
 
     def upload_last(self) -> None:
-        """Let the pump in use upload all that it has until the end."""
-        self.pumps[-1].uploaded_until = self.end
+        """Let each pump upload all that it has until the end."""
+        for pump in self.pumps:
+            pump.uploaded_until = min(self.end, pump.log_of_pump.entries[-1].at)
 
     def _last_upload(self, moment: datetime) -> datetime:
         at = (moment - 10 * MINUTE).replace(minute=0, second=0, microsecond=0) + 10 * MINUTE
@@ -197,8 +198,9 @@ def week(seed: int, kinds: Kinds | None = None) -> Week:
     settings = _settings(chance, kinds, zone, begin, end)
     changes = _pump_changes(chance, kinds, settings, _switches(zone, begin, end), begin, end)
     busy = [change.at for change in changes]
+    springs = [at for at, ahead in _switches(zone, begin, end).items() if ahead > timedelta(0)]
     for _ in range(kinds.wrong_dates):
-        settings += _wrong_date(chance, settings, busy, begin, end)
+        settings += _wrong_date(chance, settings, busy, springs, begin, end)
         settings.sort(key=lambda each: each.at)
     if settings:
         # A reading is never moved, nor is what the pump reckons of its sensor: it would stand
@@ -263,7 +265,9 @@ def _settings(
         for at, ahead in _switches(zone, begin, end).items()
     ]
     if kinds.journey:
-        away = chance.choice((-9, -6, -5, -3, -2, 2, 3, 5.5, 6, 8)) * HOUR
+        offset = zone_rules(zone).offsets[-1]
+        places = [hours * HOUR for hours in (-9, -6, -5, -3, -2, 2, 3, 5.5, 6, 8)]
+        away = chance.choice([it for it in places if -11 * HOUR <= offset + it <= 12 * HOUR])
         leaves = _free(chance, found, begin, end, 4.0)
         returns = leaves + _minutes(chance, 1, 4)
         found = [*_journey(found, leaves, returns, away)]
@@ -298,21 +302,23 @@ def _wrong_date(
     chance: Random,
     found: Sequence[Setting],
     changes: Sequence[datetime],
+    springs: Sequence[datetime],
     begin: datetime,
     end: datetime,
 ) -> list[Setting]:
     """Return how a date goes wrong and is put right, with nothing else happening to the clock.
 
-    On a pump that is put away meanwhile, what it wrote then could not be placed by anybody.
+    On a pump that is put away meanwhile, what it wrote then could not be placed by anybody. Nor
+    could anybody say whether a clock that lost its date in the days after a switch had been put
+    forward before.
     """
     busy = [*(each.at for each in found), *changes]
     hours = chance.choice((2.0, 5.0, 14.0, 30.0, 46.0))
     for _ in range(200):
         at = (begin + chance.uniform(1, (end - begin) / DAY - 1) * DAY).replace(microsecond=0)
         until = at + hours * HOUR
-        if until < end - 12 * HOUR and not any(
-            at - 4 * HOUR < each < until + 4 * HOUR for each in busy
-        ):
+        is_free = not any(at - 4 * HOUR < each < until + 4 * HOUR for each in busy)
+        if is_free and until < end - 12 * HOUR and abs(_ahead(found, at)) < 15 * HOUR:
             break
         hours = max(2.0, hours * 0.97)
     else:
@@ -320,6 +326,8 @@ def _wrong_date(
     ahead = _ahead(found, at)
     shown = at + ahead
     kind = chance.choice(("lost", "lost", "lost on record", "behind", "ahead", "month", "year"))
+    if kind == "lost" and any(each < at < each + 56 * HOUR for each in springs):
+        kind = "lost on record"
     wrong = {
         "behind": -chance.choice((1, 2, 3, 4, 6)) * DAY,
         "ahead": chance.choice((2, 3)) * DAY,
