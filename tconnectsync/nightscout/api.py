@@ -1,4 +1,4 @@
-"""Nightscout's REST API v1 as an uploader needs it. Contract nightscout-api §0 to §2."""
+"""Nightscout's REST API v1 as an uploader needs it. See nightscout-api §0 to §2."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CERTAINLY_COMPLETE = 100
 ROUND_NUMBER = 50
 """Limits are multiples of it: a page of another length is not cut short either."""
 IDENTIFIERS = 40
-"""Documents looked up by identifier at once: an address of 8 KB is too long (contract §7.8)."""
+"""Documents looked up by identifier at once: 8 KB of address are too long (nightscout-api §7.8)."""
 DATABASE_ID = re.compile("[0-9a-fA-F]{24}")
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -181,7 +181,7 @@ class NightscoutApi:
         """Return the treatments with these identifiers from ``start`` to ``end``, both included.
 
         Whoever wrote them, and without bounds wherever a person has moved them. Nightscout itself
-        would look at the last four days only (contract §7.8). Raises as :meth:`treatments`.
+        would look at the last four days only (nightscout-api §7.8). Raises as :meth:`treatments`.
         """
         found: list[Document] = []
         for first in range(0, len(identifiers), IDENTIFIERS):
@@ -284,7 +284,7 @@ class NightscoutApi:
             raise NightscoutError("Nightscout does not say that it removed one treatment.")
 
     def status(self) -> Document:
-        """Return what the site says of itself: version, clock, settings (contract §1.6).
+        """Return what the site says of itself: version, clock, settings (nightscout-api §1.6).
 
         Raises:
             NightscoutError: it does not say, or not to us.
@@ -299,7 +299,7 @@ class NightscoutApi:
         return status
 
     def rights(self) -> Any:
-        """Return what the site says of our rights; sites differ in how (contract §1.6).
+        """Return what the site says of our rights; sites differ in how (nightscout-api §1.6).
 
         A wrong secret is no error here, but counts as a failed login. Raises as :meth:`status`.
         """
@@ -311,7 +311,7 @@ class NightscoutApi:
 
         Raises as :meth:`create`.
         """
-        # The only collection that takes an empty list in every version (contract §7.2).
+        # The only collection that takes an empty list in every version (nightscout-api §7.2).
         self._send("POST", "treatments", "[]")
 
     def profile(self) -> Document | None:
@@ -426,7 +426,7 @@ class NightscoutApi:
         """Send documents and return what is answered, ``None`` if that is no JSON.
 
         Nightscout takes an empty one for a treatment of this moment, and some versions end at an
-        empty list (contract §7.2).
+        empty list (docs/protocol/nightscout-api.md §7.2).
         """
         if not content or (isinstance(content, list) and not all(content)):
             raise ValueError("an empty document must not be sent")

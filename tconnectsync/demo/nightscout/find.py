@@ -1,4 +1,4 @@
-"""Nightscout's ``find`` language (contract §1.7). Serves the small Nightscout."""
+"""Nightscout's ``find`` language (nightscout-api §1.7). Serves the small Nightscout."""
 
 from __future__ import annotations
 

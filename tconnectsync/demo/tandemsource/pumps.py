@@ -94,7 +94,7 @@ class SimulatedPump:
         return self.uploaded_until or self.history.end + timedelta(days=1)
 
     def listed(self) -> dict[str, Any]:
-        """Return the pump as ``bff/pumper`` lists it (contract tandem-source-api §4.1)."""
+        """Return the pump as ``bff/pumper`` lists it (docs/protocol/tandem-source-api.md §4.1)."""
         count = self.log_of_pump.uploaded(self.until)
         upload = None
         if count:

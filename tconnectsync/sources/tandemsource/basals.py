@@ -1,6 +1,6 @@
 """Basal insulin from the pump's log.
 
-Contract tandem-source-processing §4, tandem-event-log §7 (279, 11, 12). The pump writes the rate
+See tandem-source-processing §4, tandem-event-log §7 (279, 11, 12). The pump writes the rate
 down every five minutes and whenever it changes, also while it is suspended.
 """
 

@@ -1,6 +1,6 @@
 """Insulin on board as the pump notes it, as long as no bolus has begun since.
 
-Contract tandem-source-processing §20, tandem-event-log §10.3.
+See docs/protocol/tandem-source-processing.md §20, tandem-event-log §10.3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Insulin on board and the state of the pump, from its log.
 
-Contract tandem-source-processing §7, §18 and §20, tandem-event-log §5.1 and §10.2.
+See docs/protocol/tandem-source-processing.md §7, §18 and §20, tandem-event-log §5.1 and §10.2.
 """
 
 from __future__ import annotations
