@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from tconnectsync.errors import (
 )
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.entries import TYPES, entry_time, slot
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, has_database_id, instant
 from tconnectsync.nightscout.proof import (
     is_stored,
     not_shown,
@@ -44,7 +43,6 @@ ROUND_NUMBER = 50
 """Limits are multiples of it: a page of another length is not cut short either."""
 IDENTIFIERS = 40
 """Documents looked up by identifier at once: 8 KB of address are too long (nightscout-api §7.8)."""
-DATABASE_ID = re.compile("[0-9a-fA-F]{24}")
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Between which a person may have moved a treatment."""
@@ -253,7 +251,7 @@ class NightscoutApi:
             raise unproven([document], [document])
 
     def _stored_as(self, document: Document) -> list[Document]:
-        if DATABASE_ID.fullmatch(str(document.get("_id"))):
+        if has_database_id(document):
             named = {"find[_id]": str(document["_id"])}
             return self._find("treatments", PAGE, EARLIEST, _soon(), named)
         return self.by_identifier([str(document.get("identifier"))], EARLIEST, _soon())
@@ -274,10 +272,9 @@ class NightscoutApi:
             NightscoutError: it was refused, or more was deleted than that.
             NetworkError: Nightscout could not be reached.
         """
-        name = str(document.get("_id"))
-        if not DATABASE_ID.fullmatch(name):
+        if not has_database_id(document):
             raise NightscoutError("A treatment without a proper _id cannot be removed.")
-        answer = self._answer("DELETE", f"treatments/{name}")
+        answer = self._answer("DELETE", f"treatments/{document['_id']}")
         told = parsed(answer)
         number = told.get("deletedCount", told.get("n")) if isinstance(told, dict) else None
         if answer.status_code != 204 and number not in (0, 1):
@@ -447,14 +444,14 @@ class NightscoutApi:
         answer = self.site.request(method, path, {**self._headers, **(headers or {})}, **options)
         collection = path.split("/")[0]
         if answer.status_code not in (200, 201, 204):
-            if answer.status_code == 401 and self._lacks_a_right(answer, method, collection):
+            if answer.status_code == 401 and self._lacks_a_right(method, collection):
                 raise missing_right(method, collection)
             raise _refusal(answer, method, collection, self.site.words(answer))
         if collection not in OPEN:
             self._accepted.add("read" if method == "GET" else "write")
         return answer
 
-    def _lacks_a_right(self, answer: requests.Response, method: str, collection: str) -> bool:
+    def _lacks_a_right(self, method: str, collection: str) -> bool:
         """Tell whether a refusal (401) means a missing right and not a wrong secret.
 
         The site is asked once in a run: it counts every wrong secret, and delays its answers. A

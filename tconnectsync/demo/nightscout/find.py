@@ -64,21 +64,6 @@ def parse_find(
     return conditions
 
 
-def parse_lists(lists: Mapping[str, list[str]]) -> list[Condition]:
-    """Read the ``find[…][$in][]`` parameters of a URL, whose operands stay texts.
-
-    Raises:
-        BadFindError: it is something else that ends with ``[]``.
-    """
-    conditions = []
-    for name, values in lists.items():
-        parts = _IN.fullmatch(name)
-        if not parts:
-            raise BadFindError(f"{name} is not understood")
-        conditions.append(Condition(parts["field"], "$in", values))
-    return conditions
-
-
 def bounded(conditions: list[Condition], date_field: str, since: Any) -> list[Condition]:
     """Return the conditions; those that do not bound the date get the beginning ``since``."""
     if any(c.field in ("_id", date_field, "dateString") for c in conditions):
@@ -165,9 +150,6 @@ def read_id(text: str) -> str:
 
 _ANY_OF = re.compile(r"find\[(?P<field>[^\[\]]+)\]\[\$in\]\[\]")
 _FIND = re.compile(r"find\[(?P<field>[^\[\]]+)\](?:\[(?P<operator>\$\w+)\])?")
-
-
-_IN = re.compile(r"find\[(?P<field>[^\[\]]+)\]\[\$in\]\[\]")
 
 
 def _equal(value: Any, operand: Any) -> bool:

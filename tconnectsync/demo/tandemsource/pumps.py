@@ -34,6 +34,7 @@ _BEFORE = timedelta(hours=1)
 
 OTHER_SERIAL = "90211717"
 """The serial number of a second pump."""
+_SERIALS = (str(SERIAL_NUMBER), OTHER_SERIAL, "90213003", "90214004")
 
 
 class SimulatedPump:
@@ -235,7 +236,6 @@ def change_pumps(
     life: PumpHistory,
     *changes: PumpChange,
     zone: ZoneInfo,
-    serials: Sequence[str] = (str(SERIAL_NUMBER), OTHER_SERIAL, "90213003", "90214004"),
     first_numbers: Sequence[int] = (FIRST_NUMBER, 3, 3, 3),
 ) -> list[SimulatedPump]:
     """Return the pumps of a person whose life goes on from one to the next, in their order."""
@@ -249,7 +249,7 @@ def change_pumps(
             SimulatedPump(
                 history,
                 zone=zone,
-                serial=serials[number],
+                serial=_SERIALS[number],
                 first_number=first_numbers[number],
                 began=began,
                 ended=ended,
