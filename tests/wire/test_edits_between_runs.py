@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tconnectsync.demo.person import live
 from tests.support.command import CLOUDS, SECRET
-from tests.support.lived import DAY, FIRST, Home, Make, at, homes, undisturbed
+from tests.support.lived import DAY, FIRST, Home, Make, at, undisturbed
 from tests.support.person import Pages
 from tests.support.real_nightscout import Document
 from tests.support.treatments import by_id, doubled
@@ -32,14 +30,6 @@ CHANGES: list[dict[str, Any]] = [
     {"glucose": "5.5", "glucoseType": "Finger"},
 ]
 MOVES = [timedelta(minutes=-9), timedelta(hours=5), timedelta(days=-3), timedelta(days=-40)]
-
-
-@pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
-        yield make
 
 
 def is_ours(treatment: Document) -> bool:

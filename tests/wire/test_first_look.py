@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha1
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,18 +17,9 @@ from tconnectsync.demo.server import Request, Response
 from tconnectsync.nightscout.marks import ENTERED_BY, created_at, instant
 from tests.support.command import CLOUDS, SECRET
 from tests.support.command import days as dates
-from tests.support.lived import DAY, EVERY_FEATURE, FIRST, Home, at, homes
+from tests.support.lived import DAY, EVERY_FEATURE, FIRST, Home, Make, at
 
 AGES = ("Site Change", "Insulin Change", "Sensor Start")
-Make = Callable[..., Home]
-
-
-@pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
-        yield make
 
 
 @pytest.fixture(scope="module")
