@@ -1,4 +1,4 @@
-"""The API of Tandem's Android app: its login, the upload counter, account data (contract §3)."""
+"""The API of Tandem's Android app: login, upload counter, account data (tconnect-api §3)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AndroidLogin:
 
 
 def log_in(account: Account, http: HttpClient) -> AndroidLogin:
-    """Exchange e-mail and password for a token (contract §3.1).
+    """Exchange e-mail and password for a token (docs/protocol/tconnect-api.md §3.1).
 
     Raises:
         LoginError: refused, or the answer holds no token.

@@ -1,4 +1,4 @@
-"""The controliq API: basal rates, activity, boluses, readings, summary (contract §2)."""
+"""The controliq API: basal rates, activity, boluses, readings, summary (tconnect-api §2)."""
 
 from __future__ import annotations
 
@@ -57,22 +57,22 @@ class ControlIqApi:
         return self.logins.current().software_version
 
     def therapy_timeline(self, start: Day = None, end: Day = None) -> dict[str, Any]:
-        """Return basal rates, activity events and suspensions (contract §2.1)."""
+        """Return basal rates, activity events and suspensions (tconnect-api §2.1)."""
         path = "tconnect/controliq/api/therapytimeline/users/{user}?" + self._range(start, end)
         return self._get(path, "therapy timeline", dict)
 
     def dashboard_summary(self, start: Day = None, end: Day = None) -> dict[str, Any]:
-        """Return the averages and percentages of the dashboard (contract §2.2)."""
+        """Return the averages and percentages of the dashboard (tconnect-api §2.2)."""
         path = "tconnect/controliq/api/summary/users/{user}?" + self._range(start, end)
         return self._get(path, "dashboard summary", dict)
 
     def pump_features(self) -> list[Any]:
-        """Return the user's pumps and what they can do (contract §2.3)."""
+        """Return the user's pumps and what they can do (docs/protocol/tconnect-api.md §2.3)."""
         path = "tconnect/controliq/api/pumpfeatures/users/{user}"
         return self._get(path, "pump features", list)
 
     def therapy_events(self, start: Day = None, end: Day = None) -> dict[str, Any]:
-        """Return boluses, readings, calibrations and basal events (contract §2.4)."""
+        """Return boluses, readings, calibrations and basal events (tconnect-api §2.4)."""
         first, last = day_range(start, end, self._today())
         path = f"tconnect/therapyevents/api/TherapyEvents/{on_wire(first)}/{on_wire(last)}/false"
         return self._get(path + "?userId={user}", "therapy events", dict)

@@ -20,7 +20,7 @@ from tconnectsync.errors import LoginError, NetworkError
 log = logging.getLogger(__name__)
 
 RENEW_BEFORE = timedelta(minutes=5)
-"""A token with this time left or less is not used any more (contract §0)."""
+"""A token with this time left or less is not used any more (docs/protocol/tconnect-api.md §0)."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The form login of the t:connect web site, which gives the cookies, the user GUID and a token.
 
-Follows contract §1.
+Follows docs/protocol/tconnect-api.md §1.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def log_in(account: Account, http: HttpClient, app_token: Callable[[], Token]) -
         account: whose login.
         http: a new client without cookies; it stays part of the login.
         app_token: logs in with the app's API, for the days when the site sets no token cookies
-            (contract §1.6).
+            (docs/protocol/tconnect-api.md §1.6).
 
     Raises:
         LoginError: the credentials are wrong, or the login could not be completed.

@@ -1,4 +1,4 @@
-"""The web site of t:connect: the pages that have no API, as HTML (contract §5)."""
+"""The web site of t:connect: the pages that have no API, as HTML (tconnect-api §5)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class WebUiApi:
         self._logins = logins
 
     def my_devices(self) -> str:
-        """Return the page that lists the person's pumps and meters (contract §5.1)."""
+        """Return the page that lists the person's pumps and meters (tconnect-api §5.1)."""
         return self._get("my_devices.aspx", "list of devices")
 
     def device_settings(self, guid: str) -> str:
-        """Return the page with a pump's profiles and settings as last uploaded (contract §5.2).
+        """Return the page with a pump's profiles and settings as last uploaded (tconnect-api §5.2).
 
         Args:
             guid: names the pump on the web site; it is not the serial number.

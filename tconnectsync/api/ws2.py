@@ -1,4 +1,4 @@
-"""The tconnectws2 API: the CSV export, basal suspensions, Basal-IQ (contract §4).
+"""The tconnectws2 API: the CSV export, basal suspensions, Basal-IQ (tconnect-api §4).
 
 It needs no authorization, only the user's GUID, and is slow and often out of order.
 """
@@ -21,7 +21,7 @@ TIMEOUT = 10.0
 """Seconds to wait for an answer."""
 
 CSV_RETRIES = Retries(server_error=(60.0, 120.0))
-"""The export often recovers from HTTP 500 within minutes, but not at once (contract §4.1)."""
+"""The export often recovers from HTTP 500 within minutes, but not at once (tconnect-api §4.1)."""
 
 
 class Ws2Api:
@@ -97,7 +97,7 @@ class Ws2Api:
 
 
 def export_windows(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """Cut a range for the CSV export (contract §4.1).
+    """Cut a range for the CSV export (docs/protocol/tconnect-api.md §4.1).
 
     Up to 3 calendar days stay whole; a longer range becomes windows of 2 calendar days, the last
     of which may be a single day. All ends are inclusive.

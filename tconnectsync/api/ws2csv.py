@@ -1,4 +1,4 @@
-"""Reads the text of the CSV export of tconnectws2 (contract §4.1).
+"""Reads the text of the CSV export of tconnectws2 (docs/protocol/tconnect-api.md §4.1).
 
 The export is several tables in one text, separated by blank lines and preceded by a report head.
 A text that was cut on its way must not pass for a quiet day, so its end is looked at closely.

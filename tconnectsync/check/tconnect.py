@@ -200,7 +200,7 @@ class TConnectSteps:
         except ApiError as error:
             if error.status != 404:
                 raise
-            # Contract tconnect-api §2: no pump with Control-IQ, or nothing from it.
+            # See docs/protocol/tconnect-api.md §2: no pump with Control-IQ, or nothing from it.
             return {}
 
     def _timeline_end(self, item: Mapping[str, Any]) -> datetime | None:

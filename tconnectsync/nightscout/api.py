@@ -1,10 +1,9 @@
-"""Nightscout's REST API v1 as an uploader needs it. Contract nightscout-api §0 to §2."""
+"""Nightscout's REST API v1 as an uploader needs it. See nightscout-api §0 to §2."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from tconnectsync.errors import (
 )
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.entries import TYPES, entry_time, slot
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.marks import ENTERED_BY, Document, has_database_id, instant
 from tconnectsync.nightscout.proof import (
     is_stored,
     not_shown,
@@ -43,8 +42,7 @@ CERTAINLY_COMPLETE = 100
 ROUND_NUMBER = 50
 """Limits are multiples of it: a page of another length is not cut short either."""
 IDENTIFIERS = 40
-"""Documents looked up by identifier at once: an address of 8 KB is too long (contract §7.8)."""
-DATABASE_ID = re.compile("[0-9a-fA-F]{24}")
+"""Documents looked up by identifier at once: 8 KB of address are too long (nightscout-api §7.8)."""
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Between which a person may have moved a treatment."""
@@ -181,7 +179,7 @@ class NightscoutApi:
         """Return the treatments with these identifiers from ``start`` to ``end``, both included.
 
         Whoever wrote them, and without bounds wherever a person has moved them. Nightscout itself
-        would look at the last four days only (contract §7.8). Raises as :meth:`treatments`.
+        would look at the last four days only (nightscout-api §7.8). Raises as :meth:`treatments`.
         """
         found: list[Document] = []
         for first in range(0, len(identifiers), IDENTIFIERS):
@@ -253,7 +251,7 @@ class NightscoutApi:
             raise unproven([document], [document])
 
     def _stored_as(self, document: Document) -> list[Document]:
-        if DATABASE_ID.fullmatch(str(document.get("_id"))):
+        if has_database_id(document):
             named = {"find[_id]": str(document["_id"])}
             return self._find("treatments", PAGE, EARLIEST, _soon(), named)
         return self.by_identifier([str(document.get("identifier"))], EARLIEST, _soon())
@@ -274,17 +272,16 @@ class NightscoutApi:
             NightscoutError: it was refused, or more was deleted than that.
             NetworkError: Nightscout could not be reached.
         """
-        name = str(document.get("_id"))
-        if not DATABASE_ID.fullmatch(name):
+        if not has_database_id(document):
             raise NightscoutError("A treatment without a proper _id cannot be removed.")
-        answer = self._answer("DELETE", f"treatments/{name}")
+        answer = self._answer("DELETE", f"treatments/{document['_id']}")
         told = parsed(answer)
         number = told.get("deletedCount", told.get("n")) if isinstance(told, dict) else None
         if answer.status_code != 204 and number not in (0, 1):
             raise NightscoutError("Nightscout does not say that it removed one treatment.")
 
     def status(self) -> Document:
-        """Return what the site says of itself: version, clock, settings (contract §1.6).
+        """Return what the site says of itself: version, clock, settings (nightscout-api §1.6).
 
         Raises:
             NightscoutError: it does not say, or not to us.
@@ -299,7 +296,7 @@ class NightscoutApi:
         return status
 
     def rights(self) -> Any:
-        """Return what the site says of our rights; sites differ in how (contract §1.6).
+        """Return what the site says of our rights; sites differ in how (nightscout-api §1.6).
 
         A wrong secret is no error here, but counts as a failed login. Raises as :meth:`status`.
         """
@@ -311,7 +308,7 @@ class NightscoutApi:
 
         Raises as :meth:`create`.
         """
-        # The only collection that takes an empty list in every version (contract §7.2).
+        # The only collection that takes an empty list in every version (nightscout-api §7.2).
         self._send("POST", "treatments", "[]")
 
     def profile(self) -> Document | None:
@@ -426,7 +423,7 @@ class NightscoutApi:
         """Send documents and return what is answered, ``None`` if that is no JSON.
 
         Nightscout takes an empty one for a treatment of this moment, and some versions end at an
-        empty list (contract §7.2).
+        empty list (docs/protocol/nightscout-api.md §7.2).
         """
         if not content or (isinstance(content, list) and not all(content)):
             raise ValueError("an empty document must not be sent")
@@ -447,14 +444,14 @@ class NightscoutApi:
         answer = self.site.request(method, path, {**self._headers, **(headers or {})}, **options)
         collection = path.split("/")[0]
         if answer.status_code not in (200, 201, 204):
-            if answer.status_code == 401 and self._lacks_a_right(answer, method, collection):
+            if answer.status_code == 401 and self._lacks_a_right(method, collection):
                 raise missing_right(method, collection)
             raise _refusal(answer, method, collection)
         if collection not in OPEN:
             self._accepted.add("read" if method == "GET" else "write")
         return answer
 
-    def _lacks_a_right(self, answer: requests.Response, method: str, collection: str) -> bool:
+    def _lacks_a_right(self, method: str, collection: str) -> bool:
         """Tell whether a refusal (401) means a missing right and not a wrong secret.
 
         The site is asked once in a run: it counts every wrong secret, and delays its answers. A

@@ -1,6 +1,6 @@
 """From the state of the pump to a Nightscout device status, as the pump and IOB pills read it.
 
-Contract nightscout-api §1.4, §4.8, §7.9 and §7.10, tandem-source-processing §7. Insulin is
+See nightscout-api §1.4, §4.8, §7.9 and §7.10, tandem-source-processing §7. Insulin is
 in U. What is unknown is left out.
 """
 

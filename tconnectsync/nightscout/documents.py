@@ -1,6 +1,6 @@
 """From events to Nightscout treatments.
 
-Contract tconnect-processing §5, §6, §8 and §9 and tandem-source-processing §2 to §7 for the texts,
+See tconnect-processing §5, §6, §8 and §9 and tandem-source-processing §2 to §7 for the texts,
 nightscout-api §4 for what Nightscout makes of the fields. Insulin is in U, rates in U/h,
 ``duration`` in minutes, carbs in g. Unknown numbers are left out.
 """

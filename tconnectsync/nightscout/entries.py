@@ -1,4 +1,4 @@
-"""From glucose readings to Nightscout entries. Contract nightscout-api §1.3 and §4.10.
+"""From glucose readings to Nightscout entries. See docs/protocol/nightscout-api.md §1.3 and §4.10.
 
 Values are in mg/dL. Nightscout knows an entry by its type and its time; ours have whole seconds.
 """

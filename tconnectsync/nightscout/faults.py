@@ -1,6 +1,6 @@
 """Answers that are not Nightscout's own: whose they are and what to do, in words.
 
-Contract nightscout-api §1.1 and §7.14. Everything that stands between us and the site may answer in
+See nightscout-api §1.1 and §7.14. Everything that stands between us and the site may answer in
 its place: its host, a proxy, Cloudflare, or another web server altogether.
 """
 

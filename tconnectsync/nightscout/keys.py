@@ -1,4 +1,4 @@
-"""Names that every Nightscout can store as keys of a record. Contract nightscout-api §7.5.
+"""Names that every Nightscout can store as keys of a record. See nightscout-api §7.5.
 
 Up to 15.0.6 a profile record with a key that holds a dot or begins with ``$`` ends the server's
 process. From 14.2 on, texts with ``<`` are changed on their way in but keys are not, so a profile

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +18,8 @@ ENTERED_BY = "Pump (tconnectsync)"
 """Marks a document as ours; older versions of tconnectsync wrote the same."""
 
 Document = dict[str, Any]
+
+_DATABASE_ID = re.compile("[0-9a-f]{24}")
 
 
 def log_ids(numbers: tuple[int, ...]) -> Document:
@@ -37,6 +40,14 @@ def created_at(at: datetime) -> str:
 def utc_text(at: datetime) -> str:
     """Return an instant in the form that Nightscout stores and compares as text: UTC with ms."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def has_database_id(document: Mapping[str, Any]) -> bool:
+    """Tell whether a stored document has an ``_id`` as the database gives it.
+
+    A deletion by another one may not mean the same.
+    """
+    return _DATABASE_ID.fullmatch(str(document.get("_id"))) is not None
 
 
 def instant(document: Mapping[str, Any]) -> datetime | None:

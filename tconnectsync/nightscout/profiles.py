@@ -1,6 +1,6 @@
 """From the pump's profiles to a Nightscout profile record, compared by value.
 
-Contract tconnect-processing §11, nightscout-api §1.5, §4.6 and §7.5. Profiles that only Nightscout
+See tconnect-processing §11, nightscout-api §1.5, §4.6 and §7.5. Profiles that only Nightscout
 knows, and fields that we do not know, stay as they are. What a pump has not set, it tells as 0;
 Nightscout divides by some of that, and takes for unset only what is not there.
 """
@@ -204,7 +204,7 @@ def _canonical(value: object) -> object:
     try:
         return f"{float(value):.6f}"
     except (OverflowError, ValueError):
-        # Sites escape texts on their way in (contract nightscout-api §7.7).
+        # Sites escape texts on their way in (docs/protocol/nightscout-api.md §7.7).
         return unescape(value) if isinstance(value, str) else value
 
 

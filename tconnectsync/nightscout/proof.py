@@ -1,6 +1,6 @@
 """What the answer to a write, or what is read afterwards, shows to have been stored.
 
-Pure. Contract nightscout-api §0, §5 and §7.1: a site answers a POST with the list of what it
+Pure. See nightscout-api §0, §5 and §7.1: a site answers a POST with the list of what it
 stored, a PUT with the document or with what its database says; some look-alikes answer with less,
 and a login page with HTTP 200 proves nothing at all.
 """

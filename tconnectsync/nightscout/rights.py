@@ -1,4 +1,4 @@
-"""What an access token may do, as far as a site says it. Contract nightscout-api §2, §7.3, §7.4."""
+"""What an access token may do, as far as a site says it. See nightscout-api §2, §7.3, §7.4."""
 
 from __future__ import annotations
 

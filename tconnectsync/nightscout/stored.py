@@ -2,7 +2,7 @@
 
 Everything that the planner asks of a stored treatment is answered here: when it happened, which
 program wrote it, and whether a person has changed it since. People change any field in Nightscout's
-own pages, the author included (contract nightscout-api §7.6), so no field decides alone.
+own pages, the author included (docs/protocol/nightscout-api.md §7.6), so no field decides alone.
 """
 
 from __future__ import annotations

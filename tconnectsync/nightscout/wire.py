@@ -1,6 +1,6 @@
 """Documents on their way to and from Nightscout: batches, conditions, and what may be read.
 
-Contract nightscout-api §1.1 and §1.7.
+See docs/protocol/nightscout-api.md §1.1 and §1.7.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def batches(documents: Sequence[Document]) -> Iterator[list[Document]]:
 
 
 def bounds(collection: str, start: datetime, end: datetime) -> dict[str, str]:
-    """Return the conditions on the time; that of entries is a number (contract §1.7)."""
+    """Return the conditions on the time; that of entries is a number (nightscout-api §1.7)."""
     if collection == ENTRIES:
         field, first, last = "date", _epoch(start), _epoch(end)
     else:

@@ -1,7 +1,7 @@
 """Alarms stay loud: what the pump did by itself waits until it silences none.
 
 A Nightscout that finds a treatment younger than ten minutes takes it that somebody is looking after
-things, and snoozes its glucose alarms, urgent lows included (contract nightscout-api §4.7).
+things, and snoozes its glucose alarms, urgent lows included (docs/protocol/nightscout-api.md §4.7).
 """
 
 from __future__ import annotations

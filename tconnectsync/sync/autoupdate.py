@@ -1,6 +1,6 @@
 """The loop of ``--auto-update``: when to ask for uploads, when to sync, when to give up.
 
-Follows contract tconnect-processing §12. Asking is cheap, syncing is not, so a cycle runs when the
+Follows tconnect-processing §12. Asking is cheap, syncing is not, so a cycle runs when the
 pump's upload counter has moved. The loop knows neither payloads nor HTTP; time, waiting and chance
 are passed in. All times are seconds of a clock that is never set, and which on some systems stands
 still while the computer sleeps.

@@ -1,6 +1,6 @@
 """Telling Nightscout how the pump is, whenever that has changed or the last word is getting old.
 
-Contract tandem-source-processing §7, nightscout-api §1.4, §4.8 and §7.9.
+See docs/protocol/tandem-source-processing.md §7, nightscout-api §1.4, §4.8 and §7.9.
 """
 
 from __future__ import annotations

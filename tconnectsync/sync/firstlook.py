@@ -1,6 +1,6 @@
 """What is looked for once per site: ages of site, cartridge and sensor, and features left off.
 
-Contract nightscout-api §7.12: Nightscout shows these ages by the newest treatment of their types,
+See nightscout-api §7.12: Nightscout shows these ages by the newest treatment of their types,
 and nothing at all where an uploader began with one day of history.
 """
 

@@ -1,6 +1,6 @@
 """Keeping the newest insulin on board as the one activity record of its kind.
 
-Contract tconnect-processing §7, nightscout-api §1.6.
+See docs/protocol/tconnect-processing.md §7, nightscout-api §1.6.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _newer_than_stored(missing: Iterable[Document], stored: Iterable[Document]) 
 def with_glucose_kind(
     boluses: Iterable[BolusOrCarbs], readings: Iterable[Reading]
 ) -> list[BolusOrCarbs]:
-    """Return the boluses with where their glucose came from (contract tconnect-processing §6.1).
+    """Return the boluses with where their glucose came from (tconnect-processing §6.1).
 
     Where the source does not say so itself, it came from the sensor if that is what the sensor
     showed when the bolus was requested, else from the person.

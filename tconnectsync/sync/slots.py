@@ -1,7 +1,7 @@
 """The instants that treatments of a type have to themselves.
 
 Pure. Nightscout before 15.0.7 lets one of two treatments of a type at one instant overwrite the
-other, a person's own included (contract nightscout-api §1.2); so no two of ours share one.
+other, a person's own included (docs/protocol/nightscout-api.md §1.2); so no two of ours share one.
 """
 
 from __future__ import annotations

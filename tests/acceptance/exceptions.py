@@ -1,7 +1,7 @@
 """Where we do not do what a case says.
 
 For everything in :data:`EXCEPTIONS` a test asserts what we do instead. The ids ``D-…`` are those
-of the known defects in contract tconnect-processing.
+of the known defects in docs/protocol/tconnect-processing.md.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 TEXT_DATES = (
     "the older program sends a day given as text as it is; t:connect wants MM-DD-YYYY, so we write "
-    "every day like that (contract tconnect-api §0)"
+    "every day like that (docs/protocol/tconnect-api.md §0)"
 )
 SHIFTED = (
     "D-API-9: the value without a name moves the last five columns of boluses; we name it and put "

@@ -1,7 +1,7 @@
 """Where we do not write what 3.0.3 writes of a recorded pump log.
 
 For everything in :data:`EXCEPTIONS` a test asserts what we do instead. ``§`` are sections of
-contract tandem-source-processing.
+docs/protocol/tandem-source-processing.md.
 """
 
 from __future__ import annotations

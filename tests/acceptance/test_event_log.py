@@ -26,7 +26,7 @@ if not FOLDER.is_dir():
 
 TYPES = {"uint8": "B", "int8": "b", "uint16": "H", "int16": "h", "uint32": "I", "float32": "f"}
 CORRECTED = 81
-"""The published table splits its last bytes wrongly (contract §5.1)."""
+"""The published table splits its last bytes wrongly (docs/protocol/tandem-event-log.md §5.1)."""
 ADDED = {
     61: {"infusionsettype"},
     66: {"queued"},
@@ -34,7 +34,7 @@ ADDED = {
     313: {"weightunit", "currenttdipop", "weight"},
     477: {"sessiondurationsecs"},
 }
-"""Fields that the newest table has and the published one lacks (contract, list of changes)."""
+"""Fields that the newest table has and the published one lacks (tandem-event-log)."""
 MOVED = {(code, name) for code in (477, 486) for name in ("sessionduration",)} | {
     (477, "sessionjoinreason"),
     (486, "sessionstopreason"),
@@ -47,7 +47,7 @@ NEW = {2, 15, 558, 559, 562, 563, 564, 565, 566}
 BATTERY = {9, 34, 35}
 """Codes that were seen in the cloud since (§10.2)."""
 LISTED_AS_BITS = {(90, "featuresbitmask"), (90, "featurebitmaskindex")}
-"""Masks according to what was captured, not to the table (contract §4)."""
+"""Masks according to what was captured, not to the table (docs/protocol/tandem-event-log.md §4)."""
 CAPTURED = sorted(path.name for path in (FOLDER / "pump-logs" / "by-event").glob("*.json"))
 ANSWERS = sorted(path.name for path in (FOLDER / "pump-logs" / "cases").glob("*.pump-logs.json"))
 

@@ -1,6 +1,6 @@
 """Recorded logs and settings of Tandem Source: readings, sensor sessions, alerts, state, profiles.
 
-What is expected is what an older program wrote. Where the contracts want something else, the test
+What is expected is what an older program wrote. Where docs/protocol wants something else, the test
 that says so is named after it.
 """
 

@@ -1,6 +1,6 @@
 """What a pump's history should look like in Nightscout, worked out from the history alone.
 
-Nothing of the program is used here; the texts are those of contract tconnect-processing §5, §6,
+Nothing of the program is used here; the texts are those of tconnect-processing §5, §6,
 §8 and §9, and for Tandem Source those of tandem-source-processing §4 to §7.
 """
 
@@ -333,7 +333,7 @@ def delivered(history: PumpHistory) -> Insulin:
 
 
 def insulin_shown(treatments: Iterable[Mapping[str, Any]]) -> Insulin:
-    """Return what a person reads off Nightscout (contract nightscout-api §4.4).
+    """Return what a person reads off Nightscout (docs/protocol/nightscout-api.md §4.4).
 
     A temp basal is in force until it ends or the next one begins; one without a duration ends the
     one before. Who entered it makes no difference.

@@ -1,4 +1,4 @@
-"""What other versions of tconnectsync left in Nightscout, written down from the contracts alone.
+"""What other versions of tconnectsync left in Nightscout, written down from docs/protocol alone.
 
 tconnectsync 2.x and 3.x: tandem-source-processing §2 to §8, from the entries of a pump's log.
 tconnectsync 1.0: tconnect-processing §5 to §10, from what should be shown.

@@ -1,4 +1,4 @@
-"""What a person does to a treatment in Nightscout's own pages (contract nightscout-api §7.6).
+"""What a person does to a treatment in Nightscout's own pages (nightscout-api §7.6).
 
 Works on any site: all of it is requests, as the pages send them; where they speak over a websocket,
 it has the same result.

@@ -35,7 +35,7 @@ REQUEST_LIMIT = 60.0
 """Longest time (seconds) a request of a helper may take."""
 
 EVERYTHING = {"find[created_at][$gte]": "1970-01-01", "count": "1000000"}
-"""Without a bound Nightscout looks at the last four days only (contract nightscout-api §1.7)."""
+"""Without a bound Nightscout looks at the last four days only (nightscout-api §1.7)."""
 
 LEASH = 'exec 3<&0; (cat <&3; kill -KILL 0) & exec "$@" </dev/null 3<&-'
 """Shell script that becomes the server; a guard kills the server's group when our pipe closes.

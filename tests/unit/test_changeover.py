@@ -65,7 +65,10 @@ def old(kind: str, minutes: float, *entries: Entry, **fields: Any) -> Document:
 
 
 def by_3x(story: Log, until: float) -> list[Document]:
-    """Return what one run of 3.x made of a log (contract §4 to §7), without its sleeps."""
+    """Return what one run of 3.x made of a log, without its sleeps.
+
+    See docs/protocol/tandem-source-processing.md §4 to §7.
+    """
     found = []
     for each, after in pairwise([*entries_of(story, 279), None]):
         assert each

@@ -484,7 +484,7 @@ def test_a_record_has_the_code_the_pumps_time_the_number_and_a_payload() -> None
         assert EPOCH + timedelta(seconds=seconds) == entry.wall
 
 
-def test_a_payload_holds_the_properties_at_the_places_of_the_contract() -> None:
+def test_a_payload_holds_the_properties_at_the_places_of_the_protocol() -> None:
     stop = entries_of(11)[0]
     (_, _, _, payload) = records([stop])[0]
     assert payload[4:6] == bytes([15, stop.properties["suspendReason"]])

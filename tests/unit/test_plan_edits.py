@@ -25,7 +25,7 @@ def site_with(*events: Event) -> Site:
 
 
 def saved(document: Document, **changes: Any) -> Document:
-    """Return what Nightscout's edit dialog makes of a document (contract §7.6)."""
+    """Return what Nightscout's edit dialog makes of a document (nightscout-api §7.6)."""
     moment = instant(document)
     assert moment
     texts = ("rate", "splitNow", "splitExt", "enteredinsulin")

@@ -16,7 +16,7 @@ MODULES = sorted((ROOT / "tconnectsync").rglob("*.py"))
 
 _SECTION = r"\d+[a-z]?(?:\.\d+)*"
 _REFERENCE = re.compile(
-    rf"(?P<marked>docs/protocol/|\b[Cc]ontracts? )?(?P<page>\b[a-z][a-z-]+)(?:\.md)? "
+    rf"(?P<marked>docs/protocol/)?(?P<page>\b[a-z][a-z-]+)(?:\.md)? "
     rf"(?P<sections>§{_SECTION}(?:(?:, | and | to |–)§?{_SECTION}\b)*)"
 )
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -75,7 +75,10 @@ def leads_somewhere(link: str, page: Path) -> bool:
 
 
 def test_references_are_recognised() -> None:
-    text = '"""Contract tandem-event-log §7–9,\n    §5.1 and tandem-source-api §2b (x).\n"""  # §3'
+    text = (
+        '"""See docs/protocol/tandem-event-log.md §7–9,\n    §5.1 '
+        'and tandem-source-api §2b (x).\n"""  # §3'
+    )
     assert list(references(text)) == [
         *[("tandem-event-log", section) for section in ("7", "9", "5.1")],
         ("tandem-source-api", "2b"),

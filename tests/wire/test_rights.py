@@ -1,6 +1,6 @@
 """Who may do what: the small Nightscout row by row, and what a run makes of a right that lacks.
 
-The rows are those of contract nightscout-api §7.3.
+The rows are those of docs/protocol/nightscout-api.md §7.3.
 """
 
 from __future__ import annotations

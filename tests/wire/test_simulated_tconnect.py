@@ -1,4 +1,4 @@
-"""The simulated t:connect cloud speaks like the real one, and is as strict (contract §1–4, 6)."""
+"""The simulated t:connect speaks like the real one, and is as strict (tconnect-api §1–4, §6)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def ws2(cloud: SimulatedTConnect, path: str) -> requests.Response:
 
 
 def wall_clock(epoch: int) -> datetime:
-    """Decode as contract §6 says: the clock that Los Angeles shows."""
+    """Decode as docs/protocol/tconnect-api.md §6 says: the clock that Los Angeles shows."""
     return datetime.fromtimestamp(epoch, ZoneInfo("America/Los_Angeles")).replace(tzinfo=None)
 
 
@@ -207,7 +207,7 @@ def test_controliq_wants_token_origin_referer_and_its_parameters_in_order(
     assert controliq(cloud, stranger).status_code == 403
 
 
-def test_the_therapy_timeline_has_the_shape_of_the_contract(cloud: SimulatedTConnect) -> None:
+def test_the_therapy_timeline_has_the_shape_of_the_protocol(cloud: SimulatedTConnect) -> None:
     payload = timeline(cloud, FIRST, FIRST + timedelta(days=6))
     lists = ["events", "suspensionDeliveryEvents", "softwareUpdates", "pumpFeatures"]
     assert_shape(payload, {"basal": dict} | dict.fromkeys(lists, list))
@@ -318,7 +318,7 @@ RUNNING_BOLEX_SHAPE = {
 BOLEX_SHAPE = RUNNING_BOLEX_SHAPE | {"insulinDelivered": dict, "completionStatusDesc": str}
 
 
-def test_boluses_have_the_shape_of_the_contract(cloud: SimulatedTConnect) -> None:
+def test_boluses_have_the_shape_of_the_protocol(cloud: SimulatedTConnect) -> None:
     served = boluses(cloud, FIRST, FIRST + timedelta(days=13))
     for bolus in served:
         here = {name: kind for name, kind in OPTIONAL_IN_BOLUS.items() if name in bolus}
@@ -354,7 +354,7 @@ def test_an_extended_bolus_is_described_as_tconnect_does(cloud: SimulatedTConnec
     assert bolus["actualTotalBolusRequested"] == lived.delivered
 
 
-def test_other_therapy_events_have_the_shape_of_the_contract(cloud: SimulatedTConnect) -> None:
+def test_other_therapy_events_have_the_shape_of_the_protocol(cloud: SimulatedTConnect) -> None:
     events = api_of(cloud).controliq.therapy_events(FIRST, FIRST + timedelta(days=11))["event"]
     by_type = {event["type"]: event for event in events}
     assert set(by_type) == {"Bolus", "CGM", "BG", "Basal"}
@@ -371,7 +371,7 @@ def test_other_therapy_events_have_the_shape_of_the_contract(cloud: SimulatedTCo
     assert by_type["CGM"]["requestDateTime"] == "0001-01-01T00:00:00"
 
 
-def test_summary_and_pump_features_have_the_shape_of_the_contract(
+def test_summary_and_pump_features_have_the_shape_of_the_protocol(
     cloud: SimulatedTConnect,
 ) -> None:
     base, guid = "tconnect/controliq/api", cloud.user_guid
@@ -398,7 +398,7 @@ def test_days_outside_the_history_are_empty(cloud: SimulatedTConnect) -> None:
 # -- android ---------------------------------------------------------------------------------------
 
 
-def test_the_app_service_has_the_shapes_of_the_contract(cloud: SimulatedTConnect) -> None:
+def test_the_app_service_has_the_shapes_of_the_protocol(cloud: SimulatedTConnect) -> None:
     android = api_of(cloud).android
     counter = android.last_event_uploaded(SERIAL_NUMBER)
     assert_shape(counter, {"maxPumpEventIndex": int, "processingStatus": int})
@@ -452,7 +452,7 @@ def section(text: str, header: str) -> list[str]:
     return found.strip().splitlines()[1:]
 
 
-def test_the_export_has_the_sections_of_the_contract(cloud: SimulatedTConnect) -> None:
+def test_the_export_has_the_sections_of_the_protocol(cloud: SimulatedTConnect) -> None:
     text = export(cloud, "05-01-2024", "05-02-2024")
     parts = text.split("\n\n")
     assert len(parts) == 4

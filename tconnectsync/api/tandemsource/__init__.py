@@ -1,4 +1,4 @@
-"""The API of Tandem Source, the cloud that replaced t:connect (contract tandem-source-api §4)."""
+"""The API of Tandem Source, the cloud that replaced t:connect (tandem-source-api §4)."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class TandemSourceApi:
         self._http = http
 
     def pumper(self) -> dict[str, Any]:
-        """Return the user's profile and all their pumps (contract §4.1)."""
+        """Return the user's profile and all their pumps (tandem-source-api §4.1)."""
         return self._get("api/reports/bff/pumper/{pumper}", "list of pumps", PUMPER_KEYS)
 
     def account(self) -> dict[str, Any]:
-        """Return the user's account and its devices, also for guardians (contract §4.3)."""
+        """Return the user's account and its devices, also a guardian's (tandem-source-api §4.3)."""
         return self._get("api/pumpers/pumpers/{pumper}", "account", ACCOUNT_KEYS)
 
     def pump_logs(
@@ -63,7 +63,9 @@ class TandemSourceApi:
         codes: Iterable[int] | None = None,
         extra: Iterable[int] = (),
     ) -> dict[str, list[Any]]:
-        """Return ``events`` and ``clockChanges`` of a pump, each once, in no order (contract §4.2).
+        """Return ``events`` and ``clockChanges`` of a pump, each once, in no order.
+
+        See docs/protocol/tandem-source-api.md §4.2.
 
         Args:
             assignment_id: names the pump, see :meth:`pumper`.
@@ -125,7 +127,7 @@ class TandemSourceApi:
 
 
 def _require_valid_query(answer: requests.Response, what: str) -> None:
-    """Recognise a server that has other ideas of a query than we have (contract §4.2)."""
+    """Recognise a server that has other ideas of a query than we have (tandem-source-api §4.2)."""
     text = text_of(answer)
     if answer.status_code == 400 and "ZodError" in text:
         raise ApiError(

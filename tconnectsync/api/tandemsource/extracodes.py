@@ -1,6 +1,6 @@
 """Kinds of log entries that Tandem's web app does not ask for, and whether the cloud gives them.
 
-Contract tandem-source-api §4.4: a strict service may refuse a list that holds them. That it did is
+See tandem-source-api §4.4: a strict service may refuse a list that holds them. That it did is
 kept for a month, so that not every run begins with a refused request.
 """
 

@@ -59,7 +59,7 @@ def identify(id_token: str, keys: object, cloud: Cloud, now: datetime) -> Identi
     Raises:
         LoginError: it cannot be verified, comes from another region, or is not valid at this time.
     """
-    claims = _verified(id_token, keys, cloud)
+    claims = _verified(id_token, keys)
     _validate(claims, cloud, now)
     pumper_id, account_id = claims.get("pumperId"), claims.get("accountId")
     return Identity(
@@ -84,7 +84,7 @@ def _ids_in(claims: object) -> tuple[str, ...]:
     return tuple(each for each in found if isinstance(each, str) and _ID.fullmatch(each))
 
 
-def _verified(id_token: str, keys: object, cloud: Cloud) -> dict[str, Any]:
+def _verified(id_token: str, keys: object) -> dict[str, Any]:
     from joserfc import jwt
     from joserfc.errors import JoseError
     from joserfc.jwk import RSAKey

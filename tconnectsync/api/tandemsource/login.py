@@ -1,4 +1,7 @@
-"""The login to Tandem Source: an OIDC code flow with PKCE, as its web app does it (contract §2)."""
+"""The login to Tandem Source: an OIDC code flow with PKCE, as its web app does it.
+
+See docs/protocol/tandem-source-api.md §2 and §2b.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ def log_in(account: Account, http: HttpClient, now: Callable[[], datetime]) -> T
 
 
 def _tried_out(candidates: Iterable[str], token: Token, http: HttpClient, cloud: Cloud) -> str:
-    """Return the first candidate that Tandem Source confirms to be the pumper id (contract §2b).
+    """Return the first candidate that Tandem Source confirms to be the pumper id.
 
     Raises:
         LoginError: there is none, or the service is out of order.

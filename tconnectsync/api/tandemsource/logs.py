@@ -11,7 +11,7 @@ from tconnectsync.api.answers import shaped
 WHAT = "pump log"
 LISTS = ("events", "clockChanges")
 LONGEST = timedelta(days=28)
-"""The server gives about four weeks at once (contract §4.2)."""
+"""The server gives about four weeks at once (docs/protocol/tandem-source-api.md §4.2)."""
 
 
 def windows(first: date, last: date) -> Iterator[tuple[date, date]]:

@@ -1,4 +1,4 @@
-"""Where Tandem Source is, by region, and how a web app is known there (contract §1)."""
+"""Where Tandem Source is, by region, and how a web app is known there (tandem-source-api §1)."""
 
 from __future__ import annotations
 

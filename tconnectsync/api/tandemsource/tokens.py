@@ -1,4 +1,6 @@
-"""Keeps the login to Tandem Source in a file, so that not every start logs in (contract §3).
+"""Keeps the login to Tandem Source in a file, so that not every start logs in.
+
+See docs/protocol/tandem-source-api.md §3.
 
 The file holds what a request needs and nothing else personal: no e-mail address, no password.
 """

@@ -34,7 +34,7 @@ from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 _API = "/api/v1/"
 _ENABLED = ("careportal", "basal", "iob", "pump", "openaps", "profile")
 _BODY_LIMITS = {"activity": 100 * 1024, "profile": 1024 * 1024, "devicestatus": 1024 * 1024}
-"""The longest body (bytes) that 15.0.7 reads, where a client may well exceed it (contract §1.1)."""
+"""The longest body (bytes) that 15.0.7 reads, where one may be longer (nightscout-api §1.1)."""
 
 
 class SmallNightscout(LoopbackServer):

@@ -1,4 +1,6 @@
-"""How Nightscout stores and finds activity records, in both of its generations (contract §1.6).
+"""How Nightscout stores and finds activity records, in both of its generations.
+
+See docs/protocol/nightscout-api.md §1.6.
 
 Serves the small Nightscout.
 """

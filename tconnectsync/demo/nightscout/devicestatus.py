@@ -1,4 +1,6 @@
-"""How Nightscout stores and finds device statuses, in both of its generations (contract §1.4).
+"""How Nightscout stores and finds device statuses, in both of its generations.
+
+See docs/protocol/nightscout-api.md §1.4.
 
 Serves the small Nightscout. Not simulated: cutting long predictions off, and the memory cache.
 """

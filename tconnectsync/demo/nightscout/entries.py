@@ -1,4 +1,6 @@
-"""How Nightscout stores, recognises and finds entries: glucose and sensor readings (contract §1.3).
+"""How Nightscout stores, recognises and finds entries: glucose and sensor readings.
+
+See docs/protocol/nightscout-api.md §1.3.
 
 Serves the small Nightscout. Not simulated: reading by kind (``entries/sgv``) or by id.
 """

@@ -1,4 +1,4 @@
-"""Nightscout's ``find`` language (contract §1.7). Serves the small Nightscout."""
+"""Nightscout's ``find`` language (nightscout-api §1.7). Serves the small Nightscout."""
 
 from __future__ import annotations
 
@@ -61,21 +61,6 @@ def parse_find(
         if read is read_date and not parts["operator"]:
             raise BadFindError(f"{parts['field']} needs an operator")
         conditions.append(Condition(parts["field"], parts["operator"] or "$eq", read(value)))
-    return conditions
-
-
-def parse_lists(lists: Mapping[str, list[str]]) -> list[Condition]:
-    """Read the ``find[…][$in][]`` parameters of a URL, whose operands stay texts.
-
-    Raises:
-        BadFindError: it is something else that ends with ``[]``.
-    """
-    conditions = []
-    for name, values in lists.items():
-        parts = _IN.fullmatch(name)
-        if not parts:
-            raise BadFindError(f"{name} is not understood")
-        conditions.append(Condition(parts["field"], "$in", values))
     return conditions
 
 
@@ -165,9 +150,6 @@ def read_id(text: str) -> str:
 
 _ANY_OF = re.compile(r"find\[(?P<field>[^\[\]]+)\]\[\$in\]\[\]")
 _FIND = re.compile(r"find\[(?P<field>[^\[\]]+)\](?:\[(?P<operator>\$\w+)\])?")
-
-
-_IN = re.compile(r"find\[(?P<field>[^\[\]]+)\]\[\$in\]\[\]")
 
 
 def _equal(value: Any, operand: Any) -> bool:

@@ -1,4 +1,4 @@
-"""How Nightscout stores and lists profiles, in both of its generations (contract §1.5, §7.5).
+"""How Nightscout stores and lists profiles, in both of its generations (nightscout-api §1.5, §7.5).
 
 Serves the small Nightscout.
 """
@@ -99,7 +99,7 @@ class Profiles:
 
 
 def _may_be_inserted(value: Any) -> bool:
-    """Tell whether the driver of old sites takes all keys of a document (contract §7.5)."""
+    """Tell whether the driver of old sites takes all keys of a document (nightscout-api §7.5)."""
     if isinstance(value, list):
         return all(map(_may_be_inserted, value))
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Who may do what, in both generations of Nightscout (contract §1.6, §2, §7.3, §7.4).
+"""Who may do what, in both generations of Nightscout (nightscout-api §1.6, §2, §7.3, §7.4).
 
 Serves the small Nightscout.
 """

@@ -207,7 +207,7 @@ class Collection:
         return [d for d in reversed(documents[first:last]) if all(c.holds(d) for c in conditions)]
 
     def search(self, query: Mapping[str, str], now: datetime) -> list[Document]:
-        """Return the documents that a ``find`` asks for, newest first (contract §1.7).
+        """Return the documents that a ``find`` asks for, newest first (nightscout-api §1.7).
 
         Their date must be a text; if the query does not bound it, the last days are searched.
 

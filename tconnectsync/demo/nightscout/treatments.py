@@ -115,7 +115,7 @@ class Treatments:
     def _post(self, document: Document) -> Document:
         """Store a treatment in place of the one it is recognised as; return what is answered.
 
-        The answer lacks the ``_id`` if it was recognised by time and type (contract §1.2).
+        The answer lacks the ``_id`` if it was recognised by time and type (nightscout-api §1.2).
 
         Raises:
             DatabaseError: it carries an ``_id`` that cannot be stored.
@@ -146,7 +146,7 @@ class Treatments:
     def _find(
         self, query: Mapping[str, str], lists: Mapping[str, list[str]] | None = None
     ) -> list[Document]:
-        """Return the stored treatments that the query asks for, newest first (contract §1.7).
+        """Return the stored treatments that the query asks for, newest first (nightscout-api §1.7).
 
         Raises:
             BadFindError: a ``find`` cannot be understood.
@@ -194,7 +194,7 @@ def _shown(treatment: Document) -> Document:
 
 
 def _normalised(document: Document, now: datetime) -> Document:
-    """Return a copy as Nightscout stores it: times in UTC, numbers, no zeros (contract §1.2)."""
+    """Return a copy as Nightscout stores it: UTC, numbers, no zeros (nightscout-api §1.2)."""
     treatment = dict(document)
     created_at = to_instant(treatment.get("created_at")) or now
     event_time = to_instant(treatment.pop("eventTime", None))

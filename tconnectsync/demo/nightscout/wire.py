@@ -54,7 +54,7 @@ def sanitised(value: Any) -> Any:
     """Return a value with its texts made safe for a web page; keys stay as they are.
 
     A text without ``<`` is not touched. What of another one is no tag is escaped; a tag that does
-    not end takes the rest of the text with it (contract §7.7).
+    not end takes the rest of the text with it (docs/protocol/nightscout-api.md §7.7).
     """
     match value:
         case str():

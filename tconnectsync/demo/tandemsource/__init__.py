@@ -172,7 +172,7 @@ class SimulatedTandemSource(LoopbackServer):
         ]
 
     def _pump_logs(self, request: Request, assignment_id: str) -> Response:
-        """Answer a request for a log (contract tandem-source-api §4.2)."""
+        """Answer a request for a log (docs/protocol/tandem-source-api.md §4.2)."""
         try:
             query = read_query(request.query, strict=self.strict)
         except QueryError as refused:

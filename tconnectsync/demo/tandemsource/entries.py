@@ -1,6 +1,6 @@
 """What an entry of the pump's event log is made of, in the form that Tandem Source serves.
 
-Property names and values are those of the contract (tandem-event-log §4, 7 and 8): enumerations and
+Property names and values are those of tandem-event-log §4, §7 and §8: enumerations and
 unscaled numbers as they are, bit masks as lists of the bits that are set.
 """
 

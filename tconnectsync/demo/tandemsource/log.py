@@ -82,7 +82,7 @@ class PumpLog:
         return list(pairwise(ends))
 
 
-def pump_log(history: PumpHistory, clocks: Clocks, *, first_number: int = FIRST_NUMBER) -> PumpLog:
+def pump_log(history: PumpHistory, clocks: Clocks) -> PumpLog:
     """Write the log of a whole history; the same arguments give the same log.
 
     A longer history that begins with a shorter one has the same entries until the shorter one ends.
@@ -105,12 +105,10 @@ def pump_log(history: PumpHistory, clocks: Clocks, *, first_number: int = FIRST_
     happenings.sort(key=attrgetter("at"))
     # Without Control-IQ, what the log lacks would be a rate that nobody knows.
     steps = _STEPS if history.control_iq else (1,)
-    return PumpLog(_numbered(happenings, clocks, steps, first_number))
+    return PumpLog(_numbered(happenings, clocks, steps))
 
 
-def _numbered(
-    happenings: Sequence[Happening], clocks: Clocks, of: Sequence[int], first_number: int
-) -> list[LogEntry]:
+def _numbered(happenings: Sequence[Happening], clocks: Clocks, of: Sequence[int]) -> list[LogEntry]:
     steps = partial(Random("sequence numbers").choice, of)
     changes = iter([change for change in clocks.changes if change.on_record])
     number, entries = FIRST_NUMBER, []

@@ -1,6 +1,7 @@
 """The simulated login service of Tandem Source: an OIDC code flow with PKCE for one person.
 
-It refuses what the real service would refuse or what nobody has seen it accept (contract §2).
+It refuses what the real service would refuse or what nobody has seen it accept
+(docs/protocol/tandem-source-api.md §2).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SESSION = "accounts.session"
 
 @dataclass(frozen=True)
 class _Client:
-    """How the web app of a region is registered with the login service (contract §1)."""
+    """How the web app of a region is registered with the login service (tandem-source-api §1)."""
 
     client_id: str
     site: str

@@ -34,6 +34,7 @@ _BEFORE = timedelta(hours=1)
 
 OTHER_SERIAL = "90211717"
 """The serial number of a second pump."""
+_SERIALS = (str(SERIAL_NUMBER), OTHER_SERIAL, "90213003", "90214004")
 
 
 class SimulatedPump:
@@ -94,7 +95,7 @@ class SimulatedPump:
         return self.uploaded_until or self.history.end + timedelta(days=1)
 
     def listed(self) -> dict[str, Any]:
-        """Return the pump as ``bff/pumper`` lists it (contract tandem-source-api §4.1)."""
+        """Return the pump as ``bff/pumper`` lists it (docs/protocol/tandem-source-api.md §4.1)."""
         count = self.log_of_pump.uploaded(self.until)
         upload = None
         if count:
@@ -235,7 +236,6 @@ def change_pumps(
     life: PumpHistory,
     *changes: PumpChange,
     zone: ZoneInfo,
-    serials: Sequence[str] = (str(SERIAL_NUMBER), OTHER_SERIAL, "90213003", "90214004"),
     first_numbers: Sequence[int] = (FIRST_NUMBER, 3, 3, 3),
 ) -> list[SimulatedPump]:
     """Return the pumps of a person whose life goes on from one to the next, in their order."""
@@ -249,7 +249,7 @@ def change_pumps(
             SimulatedPump(
                 history,
                 zone=zone,
-                serial=serials[number],
+                serial=_SERIALS[number],
                 first_number=first_numbers[number],
                 began=began,
                 ended=ended,

@@ -2,7 +2,7 @@
 
 It serves what its neighbours ``payloads``, ``export`` and ``account`` make of a history, and what
 ``pages`` shows of the pump's settings; it refuses requests that the real services would refuse
-(contract §1–5). All four services share one address.
+(docs/protocol/tconnect-api.md §1–5). All four services share one address.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class SimulatedTConnect(LoopbackServer):
                 return self._app_login(request)
         return _error(404)
 
-    # -- web site (contract §1) ----------------------------------------------------------------
+    # -- web site (docs/protocol/tconnect-api.md §1) -----------------------------------------------
 
     def _web(self, request: Request, path: list[str]) -> Response:
         _require_browser(request)
@@ -187,7 +187,7 @@ class SimulatedTConnect(LoopbackServer):
     def _require_cookie(self, request: Request) -> None:
         _require(request.cookies.get("UserGUID") == self.user_guid, _redirect(_LOGIN_PATH))
 
-    # -- controliq (contract §2) ---------------------------------------------------------------
+    # -- controliq (docs/protocol/tconnect-api.md §2) ----------------------------------------------
 
     def _controliq(self, request: Request, path: list[str]) -> Response:
         _require_browser(request)
@@ -220,7 +220,7 @@ class SimulatedTConnect(LoopbackServer):
     def _view(self, first: str, last: str) -> View:
         return View(self.history, _day(first), _day(last), self._until, frozenset(self.hidden))
 
-    # -- android (contract §3) -----------------------------------------------------------------
+    # -- android (docs/protocol/tconnect-api.md §3) ------------------------------------------------
 
     def _app_login(self, request: Request) -> Response:
         client = ":".join(b64decode(part).decode() for part in _APP_CLIENT)
@@ -260,7 +260,7 @@ class SimulatedTConnect(LoopbackServer):
                 return _json(user_profile(self.user_guid, self.history))
         return _error(404)
 
-    # -- tconnectws2 (contract §4) -------------------------------------------------------------
+    # -- tconnectws2 (docs/protocol/tconnect-api.md §4) --------------------------------------------
 
     def _ws2(self, request: Request, path: list[str]) -> Response:
         _require_browser(request)

@@ -1,4 +1,4 @@
-"""What t:connect says of a person and their pump, whatever the days, contract §2.3 and §3."""
+"""What t:connect says of a person and their pump, whatever the days, tconnect-api §2.3 and §3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THRESHOLDS = _LIMITS | {
 
 
 def pump_features(history: PumpHistory) -> list[dict[str, Any]]:
-    """Return the pumps and since when they have which feature, contract §2.3."""
+    """Return the pumps and since when they have which feature, tconnect-api §2.3."""
     since = midnight(history.first_day)
     control_iq = {
         "feature": 1,

@@ -1,4 +1,4 @@
-"""t:connect's CSV export of a pump's history, contract §4.1."""
+"""t:connect's CSV export of a pump's history, docs/protocol/tconnect-api.md §4.1."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BOLUS_COLUMNS = (
 
 
 def timeline_csv(view: View) -> str:
-    """Return the CSV export, contract §4.1; empty when nothing is known of these days."""
+    """Return the CSV export, tconnect-api §4.1; empty when nothing is known of these days."""
     sections = [_readings_csv(view), _iob_csv(view), _basal_csv(view), _boluses_csv(view)]
     found = [section for section in sections if "\n" in section]
     return "\n\n".join([_report_head(view.until), *found]) + "\n" if found else ""

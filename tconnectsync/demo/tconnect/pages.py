@@ -1,4 +1,6 @@
-"""The pages of t:connect's web site that show a person's devices and pump settings, contract §5.
+"""The pages of t:connect's web site that show a person's devices and pump settings.
+
+See docs/protocol/tconnect-api.md §5.
 
 They are built like the real ones: tables in tables, rows in rows, cells outside of rows.
 """

@@ -1,4 +1,4 @@
-"""What t:connect says of a pump's history in JSON: its data endpoints, contract §2–4.
+"""What t:connect says of a pump's history in JSON: its data endpoints, tconnect-api §2–4.
 
 Everything here is a function of a :class:`View`: some calendar days of a history, as far as the
 pump has uploaded them.
@@ -43,7 +43,7 @@ _COMMON = {
 
 
 def pacific_epoch(wall_clock: datetime) -> int:
-    """Encode a wall clock as the seconds at which Los Angeles shows it, contract §6.
+    """Encode a wall clock as the seconds at which Los Angeles shows it, tconnect-api §6.
 
     The hour that Los Angeles skips in March cannot be told from the one after it.
     """
@@ -51,7 +51,7 @@ def pacific_epoch(wall_clock: datetime) -> int:
 
 
 def therapy_timeline(view: View) -> dict[str, Any]:
-    """Return the therapy timeline, contract §2.1."""
+    """Return the therapy timeline, docs/protocol/tconnect-api.md §2.1."""
     segments = view.known(view.history.basal)
     suspensions = [
         _timeline_suspension(s.reason, None, s.start)
@@ -99,7 +99,7 @@ def _timeline_suspension(reason: str, continuation: str | None, at: datetime) ->
 
 
 def summary(view: View) -> dict[str, int]:
-    """Return the averages over the days, contract §2.2."""
+    """Return the averages over the days, docs/protocol/tconnect-api.md §2.2."""
     values = [reading.mgdl for reading in view.known(view.history.readings)]
     return {
         "averageReading": round(fmean(values)) if values else 0,
@@ -118,7 +118,7 @@ def summary(view: View) -> dict[str, int]:
 
 
 def basal_suspensions(view: View, *, only_changes: bool) -> dict[str, Any]:
-    """Return the suspensions, contract §4.2, or of them only the site and cartridge changes."""
+    """Return the suspensions, tconnect-api §4.2, or of them only the site and cartridge changes."""
     entries = [
         _suspension(change.at, "site-cart") for change in view.known(view.history.site_changes)
     ]
@@ -141,7 +141,7 @@ def _suspension(at: datetime, reason: str) -> dict[str, Any]:
 
 
 def therapy_events(view: View) -> dict[str, Any]:
-    """Return boluses, readings, finger sticks and now and then a new day, contract §2.4."""
+    """Return boluses, readings, finger sticks and now and then a new day, tconnect-api §2.4."""
     history = view.history
     events = [_bolus_event(history, bolus) for bolus in view.known(history.boluses)]
     events += [_cgm_event(reading) for reading in view.known(history.readings)]

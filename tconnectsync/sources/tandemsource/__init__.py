@@ -1,6 +1,6 @@
 """Tandem Source as a source: the pumps of the account, and the settings of the one in use.
 
-Contracts tandem-source-api §4 and tandem-source-processing §10 and §15.
+See docs/protocol/tandem-source-api.md §4 and tandem-source-processing §10 and §15.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tconnectsync.sources.tandemsource.together import PumpsReader
 log = logging.getLogger(__name__)
 
 ASKED_FOR = frozenset(WEB_APP_CODES)
-"""The kinds of entries that are asked for, always the whole list of the web app (contract
+"""The kinds of entries that are asked for, always the whole list of the web app (see
 tandem-source-api §4.4), but for readings where nobody wants them: they are half of a log."""
 
 

@@ -1,6 +1,6 @@
 """Basal insulin from the pump's log.
 
-Contract tandem-source-processing §4, tandem-event-log §7 (279, 11, 12). The pump writes the rate
+See tandem-source-processing §4, tandem-event-log §7 (279, 11, 12). The pump writes the rate
 down every five minutes and whenever it changes, also while it is suspended.
 """
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise, takewhile
+from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Delivery
@@ -52,7 +53,7 @@ def basals(
     further entries that end a suspension.
     """
     story = list(entries_of(log, *CODES))
-    stops = sorted([*story, *resumed], key=lambda entry: (entry.at, entry.sequence))
+    stops = sorted([*story, *resumed], key=attrgetter("position"))
     suspensions = list(_suspensions(stops if resumed else story, known_until))
     spans = [span for _, span, _ in suspensions]
     found = [_suspended(*suspension) for suspension in suspensions]

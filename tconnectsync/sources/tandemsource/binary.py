@@ -1,6 +1,6 @@
 """Reads the old binary form of the pump's log: records of 26 bytes, end to end.
 
-Contract tandem-event-log §1–3, §5.1. The result is the same as of the JSON form.
+See docs/protocol/tandem-event-log.md §1–3, §5.1. The result is the same as of the JSON form.
 """
 
 from __future__ import annotations

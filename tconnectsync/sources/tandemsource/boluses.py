@@ -1,6 +1,6 @@
 """Boluses from the pump's log: what was delivered, joined with what was requested.
 
-Contract tandem-source-processing §6 and §19, tandem-event-log §7 (20, 21 and 64 to 66) and §10.3.
+See tandem-source-processing §6 and §19, tandem-event-log §7 (20, 21 and 64 to 66) and §10.3.
 The immediate and the extended part of a bolus are boluses of their own here, and the extended part
 comes in pieces where the log tells how it goes on.
 """

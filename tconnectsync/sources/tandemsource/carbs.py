@@ -1,6 +1,6 @@
 """Carbs that the person entered without the bolus calculator.
 
-Contract tandem-source-processing §23, tandem-event-log §10.3 (48).
+See docs/protocol/tandem-source-processing.md §23, tandem-event-log §10.3 (48).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which pumps of an account are read, decided before anything is written.
 
-Contracts tandem-source-api §4.5 and tandem-source-processing §15. All pumps of one person are read.
+See tandem-source-api §4.5 and tandem-source-processing §15. All pumps of one person are read.
 The account may be shared by two people, of whom each has a pump, and their insulin must never end
 up in one Nightscout; so where two pumps may have been in use for days, their logs have to show that
 it was not at the same time.

@@ -1,6 +1,6 @@
 """Which pump of a person a time's basal insulin is of, where several deliver.
 
-Contracts tandem-source-api §4.5 and tandem-source-processing §15. No account tells which pump is
+See tandem-source-api §4.5 and tandem-source-processing §15. No account tells which pump is
 worn; a pump shows it when it is filled, resumed or asked for a bolus. From such a sign on basal is
 that pump's, until another one shows a sign; what another pump delivers meanwhile goes nowhere. A
 suspended pump in a drawer shows nothing. Boluses are nobody's question: each reaches the person who

@@ -1,4 +1,4 @@
-"""What the pump's log tells about changes of its clock. Contract tandem-event-log §3."""
+"""What the pump's log tells about changes of its clock. See tandem-event-log §3."""
 
 from __future__ import annotations
 

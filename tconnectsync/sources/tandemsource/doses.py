@@ -1,6 +1,6 @@
 """Which entries of the pump's log belong to one bolus, and how much of it was given by when.
 
-Contract tandem-event-log §10.3, tandem-source-processing §19. Amounts are in mU here: what the
+See tandem-event-log §10.3, tandem-source-processing §19. Amounts are in mU here: what the
 pump counts in, so that sums are exact.
 """
 

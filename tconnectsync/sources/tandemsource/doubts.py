@@ -1,6 +1,6 @@
 """Entries that may tell of insulin, carbs or glucose and that nobody can read, or that are lost.
 
-Contract tandem-event-log §9, §10.6 and §15. Each kind is worth a warning, not silence.
+See docs/protocol/tandem-event-log.md §9, §10.6 and §15. Each kind is worth a warning, not silence.
 """
 
 from __future__ import annotations

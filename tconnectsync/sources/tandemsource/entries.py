@@ -38,6 +38,11 @@ class Entry(NamedTuple):
         """A name that stays the same however and whenever the entry is delivered."""
         return f"pump log {self.sequence} {self.wall.isoformat()}"
 
+    @property
+    def position(self) -> tuple[datetime, int]:
+        """Where it stands in the log: by time, and by its number among those of one second."""
+        return self.at, self.sequence
+
 
 Log = Mapping[int, Sequence[Entry]]
 """The entries by their code; those of one code in the order of the log."""

@@ -1,4 +1,4 @@
-"""The events of the pump's log: their numbers, names and fields. Contract tandem-event-log §7–9.
+"""The events of the pump's log: their numbers, names and fields. See tandem-event-log §7–9.
 
 Fields have plain names: those of the JSON form in lower case, only letters and digits, so that the
 spellings in use become one.
@@ -274,7 +274,7 @@ TOLD_ELSEWHERE = frozenset(
     )
 )
 """What a Mobi writes over Bluetooth, without a certain meaning: none of it is insulin, carbs or
-glucose that other entries do not tell (contract tandem-event-log §15)."""
+glucose that other entries do not tell (docs/protocol/tandem-event-log.md §15)."""
 
 WEB_APP_CODES = (
     *(229, 5, 28, 4, 26, 562, 563, 566, 99, 279, 3, 16, 59, 21, 55, 20, 280, 64, 65, 66, 61, 33),
@@ -282,9 +282,9 @@ WEB_APP_CODES = (
     *(405, 486, 447, 313, 60, 14, 69, 57, 6, 90, 230, 140, 12, 11, 53, 559, 558, 565, 564, 13),
     *(63, 203, 307, 191),
 )
-"""What Tandem's own web app asks for, in its order (contract tandem-source-api §4.2): the only list
+"""What Tandem's own web app asks for, in its order (tandem-source-api §4.2): the only list
 that the service is sure to take."""
 
 EXTRA_CODES = (2, 9, 15, 34, 35, 48, 81)
 """What is worth asking for besides, if the service lets one: temporary rates, the battery, carbs
-without a bolus (contract tandem-source-api §4.4)."""
+without a bolus (docs/protocol/tandem-source-api.md §4.4)."""

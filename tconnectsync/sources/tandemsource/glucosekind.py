@@ -1,6 +1,6 @@
 """Where the glucose came from that a bolus was calculated with: the sensor, or a finger.
 
-Contract tandem-source-processing §22, tandem-event-log §10.3 (16). The pump notes the glucose some
+See tandem-source-processing §22, tandem-event-log §10.3 (16). The pump notes the glucose some
 seconds before the request of the bolus, and says whether it was typed in.
 """
 

@@ -1,7 +1,7 @@
 """Reads a pump log that was saved to a file, in any of the forms in which one can be had.
 
-Either JSON: an answer of pump-logs as it came (contract tandem-source-api §4.2), a list of such
-answers, or a list of events. Or the old 26-byte records (contract tandem-event-log §1–2): as they
+Either JSON: an answer of pump-logs as it came (tandem-source-api §4.2), a list of such
+answers, or a list of events. Or the old 26-byte records (tandem-event-log §1–2): as they
 are, in base64, or in base64 as a JSON string, which is what the old endpoint answered.
 """
 

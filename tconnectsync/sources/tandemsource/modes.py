@@ -1,6 +1,6 @@
 """Sleep and exercise from the pump's log.
 
-Contract tandem-source-processing §7, tandem-event-log §7 (229). Every entry says what was asked
+See tandem-source-processing §7, tandem-event-log §7 (229). Every entry says what was asked
 for, and in which mode the pump is before and after it. The mode counts where it is told, since one
 can follow the other without anybody asking for it.
 """

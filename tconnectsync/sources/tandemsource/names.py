@@ -1,6 +1,6 @@
 """What the pump's log means by numbers of alarms and alerts, and names spelled in one way.
 
-Contract tandem-event-log §4, §6 and §11. A number without a name is shown as a number.
+See docs/protocol/tandem-event-log.md §4, §6 and §11. A number without a name is shown as a number.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Doses of Tandem's next algorithm, of which nothing is written before a captured log proves them.
 
-Contract tandem-event-log §13, tandem-source-processing §23 (558, 559, 562 to 566).
+See docs/protocol/tandem-event-log.md §13, tandem-source-processing §23 (558, 559, 562 to 566).
 """
 
 from __future__ import annotations

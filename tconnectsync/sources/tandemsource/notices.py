@@ -1,6 +1,6 @@
 """Suspensions, resumptions, alarms, alerts and fills from the pump's log.
 
-Contract tandem-source-processing §5, §7, §17 and §21, tandem-event-log §7, §10.4 and §11 (4, 5, 6,
+See tandem-source-processing §5, §7, §17 and §21, tandem-event-log §7, §10.4 and §11 (4, 5, 6,
 11, 12, 26, 33, 61, 63).
 """
 

@@ -1,6 +1,6 @@
 """Insulin on board as the pump notes it, as long as no bolus has begun since.
 
-Contract tandem-source-processing §20, tandem-event-log §10.3.
+See docs/protocol/tandem-source-processing.md §20, tandem-event-log §10.3.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ MOST = 100.0
 LONGEST_DELIVERY = timedelta(minutes=30)
 """What is given at once has been given by then, also where the log lacks the end of it."""
 
-_Place = tuple[datetime, int]
-
 
 def noted(log: Log) -> list[tuple[Entry, float]]:
     """Return the entries that tell how much insulin was on board, and how much, in time order."""
@@ -37,18 +35,14 @@ def still_true(log: Log) -> list[tuple[Entry, float]]:
     end = max((entries[-1].at for entries in log.values() if entries), default=None)
     if end is None:
         return []
-    last_end: _Place | None = None
+    last_end: tuple[datetime, int] | None = None
     for dose in doses(log):
         ended = dose.now_end
         if ended:
-            last_end = max(last_end or _place(ended), _place(ended))
+            last_end = max(last_end or ended.position, ended.position)
         elif end - dose.began <= LONGEST_DELIVERY:
             return []
         else:
             begun = dose.began + LONGEST_DELIVERY, 0
             last_end = max(last_end or begun, begun)
-    return [each for each in noted(log) if last_end is None or _place(each[0]) >= last_end]
-
-
-def _place(entry: Entry) -> _Place:
-    return entry.at, entry.sequence
+    return [each for each in noted(log) if last_end is None or each[0].position >= last_end]

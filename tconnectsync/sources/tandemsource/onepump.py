@@ -1,6 +1,6 @@
 """The log of one pump on Tandem Source, from which everything is read.
 
-Contracts tandem-source-api §4 and tandem-source-processing. The log of a range is fetched once,
+See tandem-source-api §4 and tandem-source-processing. The log of a range is fetched once,
 whatever is wanted of it.
 """
 
@@ -44,7 +44,7 @@ class OnePump:
     """Reads the log of one pump.
 
     Where the cloud refuses to give out entries of all kinds, those of Tandem's web app are asked
-    for (contract tandem-source-api §4.4).
+    for (docs/protocol/tandem-source-api.md §4.4).
 
     ``pump`` returns the pump, and is called when its log is asked for. ``used`` are the codes of
     the entries that something is made of, ``codes`` those that are asked for (``None``: all), and
@@ -88,7 +88,7 @@ class OnePump:
         def get_whole(skipped: Counter[str]) -> Log | None:
             """Return the log with all kinds; ``None`` if the cloud does not give them out.
 
-            Leaving the kinds out is the only way to ask for them (contract tandem-source-api §4.4).
+            Leaving the kinds out is the only way to ask for them (tandem-source-api §4.4).
             """
             if not answers:
                 counted: Counter[str] = Counter()

@@ -1,6 +1,6 @@
 """The later part of an extended bolus, cut into pieces that are final as soon as they are over.
 
-Contract tandem-source-processing §19. Where a piece ends depends on the bolus alone, and how much
+See tandem-source-processing §19. Where a piece ends depends on the bolus alone, and how much
 it holds on what the pump had told when it ended: so every run comes to the same pieces, however
 much of the log it knows beyond them.
 """

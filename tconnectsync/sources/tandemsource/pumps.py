@@ -1,6 +1,6 @@
 """The pumps of a Tandem account, and of which time the cloud holds the log of each.
 
-Contract tandem-source-api §4.1 and §4.3, tandem-source-processing §10.
+See docs/protocol/tandem-source-api.md §4.1 and §4.3, tandem-source-processing §10.
 """
 
 from __future__ import annotations

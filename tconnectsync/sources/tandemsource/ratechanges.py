@@ -1,6 +1,6 @@
 """Basal insulin of pumps without Control-IQ, which note a rate only when it changes.
 
-Contract tandem-source-processing §14, tandem-event-log §10.1 (3, 90, 2, 15, 11, 12). Such a rate
+See tandem-source-processing §14, tandem-event-log §10.1 (3, 90, 2, 15, 11, 12). Such a rate
 may hold for many hours, so it counts only where the log of the pump's day is complete: its numbers
 go on without a gap, and nothing in it tells of basal insulin in another way.
 """

@@ -1,6 +1,6 @@
 """What an entry of the log does to the basal rate of a pump without Control-IQ.
 
-Contract tandem-source-processing §14, tandem-event-log §10.1. Rates are in U/h.
+See docs/protocol/tandem-source-processing.md §14, tandem-event-log §10.1. Rates are in U/h.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Entries of the pump's log in one form, and how they are read from the JSON of pump-logs.
 
-Contract tandem-event-log §3–4, tandem-source-api §4.2. Nothing that comes from outside makes this
+See tandem-event-log §3–4, tandem-source-api §4.2. Nothing that comes from outside makes this
 raise: what cannot be used is counted and left out.
 """
 
@@ -223,7 +223,7 @@ def _counted(value: object, most: int) -> int | None:
 
 
 def _wall(text: object) -> datetime:
-    """Return the pump's wall clock, its digits as they are: it knows no zone (contract §3).
+    """Return the pump's wall clock, its digits as they are: it knows no zone (tandem-event-log §3).
 
     Raises:
         _UnusableError: it is absent, no time, or outside of the years that can be.

@@ -1,6 +1,6 @@
 """How much insulin is left in the pump: what it last told, minus what it has given since.
 
-Contract tandem-source-processing §18, tandem-event-log §10.1 and §10.4. Low values raise alarms in
+See tandem-source-processing §18, tandem-event-log §10.1 and §10.4. Low values raise alarms in
 Nightscout, so nothing is told where anything is missing.
 """
 

@@ -1,6 +1,6 @@
 """Glucose readings, sensor sessions and glucose alerts from the pump's log.
 
-Contract tandem-source-processing §7 and §8, tandem-event-log §3, §6 and §7.
+See docs/protocol/tandem-source-processing.md §7 and §8, tandem-event-log §3, §6 and §7.
 """
 
 from __future__ import annotations

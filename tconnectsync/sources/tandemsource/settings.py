@@ -1,6 +1,6 @@
 """A pump's profiles and alerts from the settings that it uploaded to Tandem Source.
 
-Contract tandem-source-processing §9. People dose by profiles: each is read as a whole or not at
+See tandem-source-processing §9. People dose by profiles: each is read as a whole or not at
 all, and one that cannot be read does not stop the others.
 """
 

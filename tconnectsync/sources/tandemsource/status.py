@@ -1,12 +1,13 @@
 """Insulin on board and the state of the pump, from its log.
 
-Contract tandem-source-processing §7, §18 and §20, tandem-event-log §5.1 and §10.2.
+See docs/protocol/tandem-source-processing.md §7, §18 and §20, tandem-event-log §5.1 and §10.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from tconnectsync.domain.events import DeviceStatus, InsulinOnBoard
@@ -16,6 +17,8 @@ from tconnectsync.sources.tandemsource.entries import Entry, Log
 from tconnectsync.sources.tandemsource.records import whole
 
 T = TypeVar("T")
+
+POSITION = attrgetter("position")
 
 SUSPENDED, RESUMED, BASAL = 11, 12, 279
 DAILY_BASAL, SHELF_MODE = 81, 53
@@ -55,7 +58,7 @@ def device_status(
         earlier: gets the log of some days before; asked only if ``last`` does not tell how much
             insulin was left.
     """
-    end = max((entries[-1] for entries in log.values() if entries), key=_place, default=None)
+    end = max((entries[-1] for entries in log.values() if entries), key=POSITION, default=None)
     if end is None or (last and end.at <= last.at):
         return None
     battery = _newest(log, BATTERY, _battery)
@@ -81,7 +84,7 @@ def device_status(
         reservoir=left.units,
         iob=iob[0][1] if iob else None,
         suspended=suspended[1] if suspended else None,
-        log_ids=tuple(each.sequence for each in sorted(used.values(), key=_place, reverse=True)),
+        log_ids=tuple(each.sequence for each in sorted(used.values(), key=POSITION, reverse=True)),
         iob_at=iob[0][0].at if iob else None,
         reservoir_is_told=left.is_told,
         reservoir_is_searched=is_searched,
@@ -99,11 +102,7 @@ def _newest(
             if value is not None:
                 found.append((entry, value))
                 break
-    return max(found, key=lambda it: _place(it[0]), default=None)
-
-
-def _place(entry: Entry) -> tuple[object, int]:
-    return entry.at, entry.sequence
+    return max(found, key=lambda it: it[0].position, default=None)
 
 
 def _battery(entry: Entry) -> _Battery | None:

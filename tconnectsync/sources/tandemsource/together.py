@@ -1,6 +1,6 @@
 """What the logs of all pumps of a person say of one range.
 
-Contracts tandem-source-api §4.5 and tandem-source-processing §15. Each pump has its own log, clock
+See tandem-source-api §4.5 and tandem-source-processing §15. Each pump has its own log, clock
 and order of log numbers; everything of all of them is kept, but for basal that another pump claims.
 """
 

@@ -1,6 +1,6 @@
 """When which pump of a person was worn, from the signs in the logs of all of them.
 
-Contracts tandem-source-api §4.5 and tandem-source-processing §15. The logs of a range tell most of
+See tandem-source-api §4.5 and tandem-source-processing §15. The logs of a range tell most of
 it; what was worn when it begins is looked for before it, also in the logs of pumps that had ended.
 """
 

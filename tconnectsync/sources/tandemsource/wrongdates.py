@@ -1,7 +1,7 @@
 """A pump's log where its clock showed a wrong date: which other days to ask for, what to say.
 
 Tandem Source keeps the log by the pump's calendar, and tells all changes of its clock with every
-answer. Contracts tandem-source-api §4.6, tandem-event-log §10.8, tandem-source-processing §16.
+answer. See tandem-source-api §4.6, tandem-event-log §10.8, tandem-source-processing §16.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """t:connect as a source: which of its three services to ask for what, and from which day on.
 
-Contract tconnect-processing §4: the timeline for basals and activities, TherapyEvents for boluses
+See tconnect-processing §4: the timeline for basals and activities, TherapyEvents for boluses
 and readings, the CSV export where those have nothing, basal suspensions for interruptions.
 """
 
@@ -72,7 +72,7 @@ class TConnectSource:
         return TConnectReader(self._api, self._clock, wanted)
 
     def upload_counter(self) -> int | None:
-        """Return the highest index of what the pump has uploaded (contract tconnect-api §3.2)."""
+        """Return the highest index of what the pump has uploaded (tconnect-api §3.2)."""
         # Without the leading zeros: the service knows it as a number.
         counter = self._api.android.last_event_uploaded(int(self._serial)).get("maxPumpEventIndex")
         return counter if isinstance(counter, int) else None
@@ -244,7 +244,7 @@ def _fetch_timeline_days(api: TConnectApi, first: date, last: date) -> Mapping[s
     except ApiError as error:
         if error.status != 404:
             raise
-        # Contract tconnect-api §2: no pump with Control-IQ in this range.
+        # See docs/protocol/tconnect-api.md §2: no pump with Control-IQ in this range.
         return {}
 
 

@@ -1,6 +1,6 @@
 """Basal segments from t:connect: the Control-IQ timeline, or the CSV of older pumps.
 
-Contract tconnect-processing §5, tconnect-api §2.1 and §4.1.
+See docs/protocol/tconnect-processing.md §5, tconnect-api §2.1 and §4.1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Boluses from t:connect: TherapyEvents, or the CSV export where those have none.
 
-Contract tconnect-processing §6, tconnect-api §2.4 and §4.1.
+See docs/protocol/tconnect-processing.md §6, tconnect-api §2.4 and §4.1.
 """
 
 from __future__ import annotations

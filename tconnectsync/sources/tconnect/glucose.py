@@ -1,6 +1,6 @@
 """Glucose readings from t:connect, and insulin on board from its CSV export.
 
-Contract tconnect-processing §7 and §10, tconnect-api §2.4 and §4.1.
+See docs/protocol/tconnect-processing.md §7 and §10, tconnect-api §2.4 and §4.1.
 """
 
 from __future__ import annotations

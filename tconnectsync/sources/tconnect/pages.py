@@ -1,6 +1,6 @@
 """Reads two pages of t:connect's web site: the person's devices, and what a pump is set to.
 
-Follows contract tconnect-api §5. The markup is sloppy, so rows and cells are looked for wherever
+Follows tconnect-api §5. The markup is sloppy, so rows and cells are looked for wherever
 they stand; what they say is taken only as it is known, because people dose by it.
 """
 
@@ -60,7 +60,7 @@ class _BrokenError(ApiError):
 
 
 def read_devices(page: str) -> dict[str, Device]:
-    """Return the devices of the account by serial number (contract §5.1).
+    """Return the devices of the account by serial number (docs/protocol/tconnect-api.md §5.1).
 
     Raises:
         ApiError: it is another page, or no device in it can be read.
@@ -100,7 +100,7 @@ def settings_guid(devices: Mapping[str, Device], serial: str) -> str:
 
 
 def read_settings(page: str) -> PumpSettings:
-    """Return a pump's profiles and alerts, glucose in mg/dL (contract §5.2).
+    """Return a pump's profiles and alerts, glucose in mg/dL (docs/protocol/tconnect-api.md §5.2).
 
     A profile that cannot be used does not stop the others.
 

@@ -1,6 +1,6 @@
 """Activities and interruptions from t:connect.
 
-Contract tconnect-processing §8 and §9, tconnect-api §2.1 and §4.2.
+See docs/protocol/tconnect-processing.md §8 and §9, tconnect-api §2.1 and §4.2.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def glucose(value: object) -> int | None:
 def wall_time(value: object) -> datetime | None:
     """Return the pump's wall time given as naive ISO text; ``None`` when there is none.
 
-    Contract tconnect-api §2.4: ``0001-01-01T00:00:00`` stands for "none", as does any year that
+    See tconnect-api §2.4: ``0001-01-01T00:00:00`` stands for "none", as does any year that
     cannot be.
 
     Raises:
@@ -98,8 +98,8 @@ def readable_wall_time(value: object) -> datetime | None:
 def pacific_wall_time(seconds: object) -> datetime:
     """Decode the wall time that t:connect encodes as if the pump stood in Los Angeles.
 
-    The result is naive; its ``fold`` tells the two halves of a repeated hour apart. Contract
-    tconnect-api §6.
+    The result is naive; its ``fold`` tells the two halves of a repeated hour apart. See
+    docs/protocol/tconnect-api.md §6.
 
     Raises:
         ValueError: it is not a number of seconds.
@@ -126,7 +126,7 @@ def seconds_long(value: object) -> timedelta:
 
 
 def json_date_seconds(value: object) -> int:
-    """Return the seconds in ``/Date(<ms>-0000)/``, still Pacific-encoded. Contract §4.2, §6.
+    """Return the seconds in ``/Date(<ms>-0000)/``, still Pacific-encoded (tconnect-api §4.2, §6).
 
     Raises:
         ValueError: it has another form.

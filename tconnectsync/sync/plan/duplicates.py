@@ -131,7 +131,7 @@ def _disjoint(spans: Iterable[_Span], kind: str) -> list[_Span]:
     """Return spans, given in order, without overlaps.
 
     A basal ends where the next one begins, and one without duration is such an end, too: so
-    Nightscout shows them (contract nightscout-api §4.4), however long they claim to be.
+    Nightscout shows them (docs/protocol/nightscout-api.md §4.4), however long they claim to be.
     """
     apart: list[_Span] = []
     for begins, ends in spans:

@@ -1,7 +1,7 @@
 """What seems missing, but was only moved to where nobody looked.
 
 A person may give a treatment another day, and a clock that was wrong by days is put right. Its
-identifier finds it there (contract nightscout-api §7.8); created again it would stand there twice,
+identifier finds it there (nightscout-api §7.8); created again it would stand there twice,
 or, from Nightscout 15.0.7 on, lose what the person did. A look costs a request for every
 :data:`AT_ONCE` treatments, so what is plainly new is not looked for.
 """

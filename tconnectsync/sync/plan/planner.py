@@ -8,13 +8,18 @@ stored stays as it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tconnectsync.nightscout.documents import GLUCOSE_FIELDS, Wanted
-from tconnectsync.nightscout.marks import Document, as_number, checksum, created_at
+from tconnectsync.nightscout.marks import (
+    Document,
+    as_number,
+    checksum,
+    created_at,
+    has_database_id,
+)
 from tconnectsync.nightscout.stored import StoredTreatment, Writer, stored_treatments
 from tconnectsync.sync.plan.duplicates import Covered, strangers, told_otherwise
 from tconnectsync.sync.plan.laterparts import LATE, settle_later_parts
@@ -30,8 +35,6 @@ from tconnectsync.sync.slots import Slot, set_apart
 IN_PROGRESS = "(in progress"
 """What the notes of a bolus say as long as its end is not known."""
 SPLIT = ("enteredinsulin", "splitNow", "splitExt")
-OBJECT_ID = re.compile("[0-9a-f]{24}")
-"""The names that Nightscout's database gives; a deletion by another one may not mean the same."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def _to_remove(wanted: Iterable[Wanted], treatments: Iterable[StoredTreatment]) 
         if treatment.identifier in gone
         and treatment.writer is Writer.THIS_VERSION
         and not treatment.edited
-        and OBJECT_ID.fullmatch(str(treatment.body.get("_id")))
+        and has_database_id(treatment.body)
     ]
 
 
