@@ -73,7 +73,7 @@ def likeliest(
     ``changes`` are those that shift the clock, in order of place; ``oldest`` is the wall time of
     the oldest entry, if known.
     """
-    found = list(hypotheses(changes, rules, known.now, oldest).values())
+    found = list(hypotheses(changes, rules, known.now, oldest, known.uploaded).values())
     if known.now is None:
         return found[0] if found else None
     by_rules = rules.at(known.now)

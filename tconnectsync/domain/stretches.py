@@ -10,7 +10,8 @@ and the one with the least that is odd is the most likely. Odd are, from light t
 * a change that happened and is not on record. Only a switch of the zone itself is ever supposed to
   be missing, or one by which the clock became wrong by most of a day or more; any other shift is
   taken at its word, because a move to another zone looks like half of a journey,
-* months that did not begin with the zone's offset.
+* months that did not begin with the zone's offset,
+* what happened after the log was uploaded.
 
 Times are naive UTC here, and an offset is what the pump's clock showed more than UTC.
 """
@@ -117,15 +118,17 @@ def hypotheses(
     rules: ZoneRules,
     now: datetime | None,
     oldest: datetime | None = None,
+    uploaded: datetime | None = None,
 ) -> Hypotheses:
     """Return the least odd hypothesis for each offset that the newest stretch can end with.
 
     ``changes`` are those that shift the clock, in order of place; ``now`` is about when the newest
-    entry was written, ``oldest`` the wall time of the oldest one, if that is known.
+    entry was written, ``oldest`` the wall time of the oldest one, and ``uploaded`` when the log
+    was uploaded, if that is known.
     """
-    found = _before_the_first(changes, rules, now, oldest)
+    found = _before_the_first(changes, rules, now, oldest, uploaded)
     for index in range(len(changes)):
-        found = _least_odd(_across(found, changes, index, rules, now))
+        found = _least_odd(_across(found, changes, index, rules, now, uploaded))
     return found
 
 
@@ -141,6 +144,7 @@ def _before_the_first(
     rules: ZoneRules,
     now: datetime | None,
     oldest: datetime | None,
+    uploaded: datetime | None,
 ) -> Hypotheses:
     """Return what the stretch before the first change can end with; its beginning is unknown."""
     if changes:
@@ -161,7 +165,7 @@ def _before_the_first(
         oddness[rules.at(end)] = 0
     if changes:
         for offset in oddness:
-            oddness[offset] += _later_than(now, utc(changes[0].before, offset))
+            oddness[offset] += _later_than(uploaded, utc(changes[0].before, offset))
     return _least_odd(Hypothesis(odd, offset, offset, None) for offset, odd in oddness.items())
 
 
@@ -181,6 +185,7 @@ def _across(
     index: int,
     rules: ZoneRules,
     now: datetime | None,
+    uploaded: datetime | None,
 ) -> Iterator[Hypothesis]:
     """Yield the hypotheses about the stretch after a change, from those about the one before."""
     change = changes[index]
@@ -193,10 +198,13 @@ def _across(
     for older in found.values():
         begin = older.end + change.shift
         oddness = older.oddness + homes.get(begin, away)
-        oddness += _later_than(now, utc(change.after, begin))
+        oddness += _later_than(uploaded, utc(change.after, begin))
         ended = utc(following.before, begin) if following else None
-        yield Hypothesis(oddness + steady + _later_than(now, ended), begin, begin, older)
+        yield Hypothesis(oddness + steady + _later_than(uploaded, ended), begin, begin, older)
         for end in _ends_with_a_gap(begin, change, following, rules, now):
+            if following and utc(following.before, end) < earlier(utc(change.after, begin), DRIFT):
+                # Nothing ends before it has begun.
+                continue
             # Away from home, the clock may lose its date; other changes are taken at their word.
             if begin in homes:
                 yield Hypothesis(oddness + MISSING, begin, end, older)
@@ -232,9 +240,9 @@ def _ends_with_a_gap(
             yield end
 
 
-def _later_than(now: datetime | None, at: datetime | None) -> int:
-    """Return how odd it is that something that is in the log happened at an instant."""
-    return IMPOSSIBLE if now and at and at > earlier(now, -DAY) else 0
+def _later_than(uploaded: datetime | None, at: datetime | None) -> int:
+    """Return how odd it is that something in a log happened at an instant."""
+    return IMPOSSIBLE if uploaded and at and at > earlier(uploaded, -WIDEST) else 0
 
 
 def last_use(rules: ZoneRules, offset: timedelta, start: datetime, end: datetime) -> int | None:

@@ -220,6 +220,23 @@ def test_a_date_lost_on_a_journey_moves_nothing(away: timedelta) -> None:
     assert right(life)
 
 
+def test_a_date_that_was_ahead_on_a_journey_moves_nothing() -> None:
+    """Believed to have been set for home, it would tell of what was after the upload."""
+    leaves, winter = datetime(2025, 1, 4, 19, 47), timedelta(hours=1)
+    there = winter - 3 * HOUR
+    life = Life(
+        BERLIN,
+        leaves - 19 * HOUR,
+        leaves + 47 * HOUR,
+        [
+            Setting(leaves, there),
+            Setting(leaves + DAY, there + 2 * DAY),
+            Setting(leaves + 38 * HOUR, there),
+        ],
+    )
+    assert right(life)
+
+
 def test_a_date_lost_before_the_clock_was_put_back_late_moves_nothing() -> None:
     """Put back in time, it would have lost its date after it was put right."""
     life = Life(

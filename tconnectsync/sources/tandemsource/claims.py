@@ -99,11 +99,10 @@ def _left(
     pieces = {begin: (end, key) for begin, end, key in _pieces(basal, pump, taken)}
     if basal.start in pieces:
         yield _piece(basal, basal.key, basal.start, pieces.pop(basal.start)[0])
-        if not pieces and owner(taken, basal.ends) == pump:
-            return
     else:
         yield _piece(basal, basal.key, basal.start, basal.start)
-    # A piece that an earlier run has written may be lost by what is known now.
+    # A piece that an earlier run has written may be lost by what is known now, or be part of the
+    # whole again: the clock of another pump may have been wrong.
     begun = {key for _, key in pieces.values()}
     first = bisect_right(own_signs, basal.start, key=lambda sign: sign.at)
     for sign in own_signs[first:]:
