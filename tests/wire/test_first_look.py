@@ -77,10 +77,11 @@ def test_ages_are_right_from_the_first_day(make_home: Make, life: PumpHistory, s
     assert source == "tconnect" or set(ages) == set(AGES)
 
 
+@pytest.mark.parametrize("day", [9.9, 0.4], ids=["long worn", "a sensor joined this day"])
 def test_pretending_shows_what_the_first_run_brings_and_remembers_nothing(
-    make_home: Make, life: PumpHistory
+    make_home: Make, life: PumpHistory, day: float
 ) -> None:
-    home = moved_on(make_home("tandem-source", life), 9.9)
+    home = moved_on(make_home("tandem-source", life), day)
     pretended = home.run("--pretend")
     real = home.run()
     assert pretended.counts == real.counts
