@@ -49,6 +49,7 @@ IN_DOUBT = (
     "Compare them with your pump; if one is missing, delete the older one in Nightscout and run "
     "these days again. {}"
 )
+LEFT_TO_THE_NEXT = "Not tried, because all of the days before failed."
 MOST_NAMED = 5
 LONGEST_BOLUS = timedelta(hours=1)
 """How long before its treatment a bolus may have begun; an extended part is looked for anyway."""
@@ -191,7 +192,7 @@ class Cycle:
                 return outcome
             if in_order:
                 failed = failed_throughout(window, work.outcome.failures)
-                run.features = [name for name in run.features if name not in failed]
+                self._leave_rest(window, run, failed, outcome)
         is_last = work is not None and work.range == run.chunks[-1]
         reader = work.reader if work and is_last else self.source.read(run.chunks[-1])
         self._finish(reader, run.chunks[-1], outcome)
@@ -254,6 +255,18 @@ class Cycle:
         """Return what is left undone if the run ends with this window."""
         rest = TimeRange(window.start, max(window.end, run.wanted.end))
         return rest, [*run.features, *self.at_the_end]
+
+    def _leave_rest(self, window: TimeRange, run: _Run, failed: set[str], outcome: Outcome) -> None:
+        """Let features that failed throughout a window wait in the later ones, and note that.
+
+        The newest treatment alone does not tell the next run: it may be later than this range, or
+        so early that it is out of the next run's reach.
+        """
+        left = [name for name in run.features if name in failed]
+        if left and window.end < run.wanted.end:
+            rest = TimeRange(window.end, run.wanted.end)
+            outcome.failed(rest, left, TconnectsyncError(LEFT_TO_THE_NEXT))
+        run.features = [name for name in run.features if name not in failed]
 
     def _finish(self, reader: Reader, window: TimeRange, outcome: Outcome) -> None:
         """Sync what is synced once."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.events import Notice
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.documents import documents
 from tconnectsync.sources import Remark
@@ -64,8 +65,13 @@ def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
         )
         newest = _newest_of_each(events, lacking, cycle.now())
         lacking -= newest.keys()
-        # Where nothing is written, what the run itself would bring is not there to be found.
-        found = [(part, event) for part, event, at in newest.values() if at < done.start]
+        # Where nothing is written, what the run itself would bring is not there to be found. It
+        # also brings a session that began before but was noted meanwhile.
+        found = [
+            (part, event)
+            for part, event, at in newest.values()
+            if at < done.start and not done.overlaps(event.begins, event.ends)
+        ]
         if found:
             chosen = {part: [event for p, event in found if p == part] for part, _ in found}
             outcome.absorb(cycle.bring(chosen, window))
@@ -101,9 +107,9 @@ def _searched(cycle: Cycle, done: TimeRange, earliest: datetime) -> Iterable[Tim
 
 def _newest_of_each(
     events: Events, kinds: Iterable[str], now: datetime
-) -> dict[str, tuple[str, object, datetime]]:
+) -> dict[str, tuple[str, Notice, datetime]]:
     """Return the newest event for each type of treatment, with its part and its instant."""
-    newest: dict[str, tuple[str, object, datetime]] = {}
+    newest: dict[str, tuple[str, Notice, datetime]] = {}
     for part in ("suspensions", "notices"):
         for event in events.get(part, ()):
             for want in documents(event):

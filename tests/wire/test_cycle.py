@@ -187,7 +187,9 @@ def test_after_an_outage_what_failed_is_still_to_be_caught_up(world: World) -> N
     assert {name for failure in outcome.failures for name in failure.features} == {"BASAL"}
     days = {d["created_at"][:10] for d in world.nightscout.treatments}
     assert "2024-06-14" in days
-    assert len(outcome.failures) == 1
+    failed, waiting = (failure.window for failure in outcome.failures)
+    assert (NEW_YORK.day(failed.start), failed.end) == (FIRST, waiting.start)
+    assert NEW_YORK.day(waiting.end) == FIRST + timedelta(days=14)
 
 
 @pytest.mark.parametrize("part", ["therapytimeline/", "TherapyEvents", "basalsuspension"])

@@ -66,10 +66,11 @@ def test_ages_are_right_from_the_first_day(make_home: Make, life: PumpHistory, s
     assert source == "tconnect" or set(ages) == set(AGES)
 
 
+@pytest.mark.parametrize("day", [9.9, 0.4], ids=["long worn", "a sensor joined this day"])
 def test_pretending_shows_what_the_first_run_brings_and_remembers_nothing(
-    make_home: Make, life: PumpHistory
+    make_home: Make, life: PumpHistory, day: float
 ) -> None:
-    home = moved_on(make_home("tandem-source", life), 9.9)
+    home = moved_on(make_home("tandem-source", life), day)
     pretended = home.run("--pretend")
     real = home.run()
     assert pretended.counts == real.counts
@@ -140,6 +141,31 @@ def test_a_range_that_is_broken_off_is_remembered(make_home: Make, life: PumpHis
     assert home.run().code == 0
     days = {str(document["created_at"])[:10] for document in home.site.treatments}
     assert {str(FIRST + number * DAY) for number in range(13)} <= days
+
+
+def test_what_waited_behind_days_that_failed_is_brought_or_said(
+    make_home: Make, life: PumpHistory
+) -> None:
+    home = moved_on(make_home("tandem-source", life), 15.5, "BASAL", "BOLUS")
+    home.variables["CATCH_UP_DAYS"] = "3"
+
+    def fault(request: Request) -> Response | None:
+        is_early = request.query.get("startDate", "")[:10] < str(FIRST + 9 * DAY)
+        return Response(b"", 500) if "pump-logs" in request.path and is_early else None
+
+    home.tandem.fault = fault
+    failed = home.run("--days", "15")
+    assert failed.code == 1
+    (command,) = failed.repeats
+    assert command[:4] == list(dates(FIRST, FIRST + 15 * DAY))
+    home.tandem.fault = None
+    later = home.run()
+    assert later.code == 1
+    assert f"BASAL BOLUS from {FIRST} to {FIRST + 12 * DAY} are not all in" in later.errors
+    assert home.run(*dates(FIRST, FIRST + 12 * DAY)).code == 0
+    assert home.run().code == 0
+    days = {str(document["created_at"])[:10] for document in home.site.treatments}
+    assert {str(FIRST + number * DAY) for number in range(16)} <= days
 
 
 def test_a_quiet_run_asks_little(make_home: Make, life: PumpHistory) -> None:
