@@ -1,12 +1,16 @@
 # make demo   try tconnectsync with a simulated pump; needs Python 3.11+ only
 # make test   everything: unit, wire, end-to-end with a real Nightscout (needs npm), acceptance
 # make lint   style and types
+# make law    more random weeks than the suite has: make law SEEDS=20, or FROM=100 SEEDS=20
 # make docs   rewrite what the README and .env.example take from the tables in the code
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test lint docs bench clean
+SEEDS ?= 10
+FROM ?= 100
+
+.PHONY: demo test law lint docs bench clean
 
 demo: .venv/installed
 	@$(BIN)/tconnectsync --demo
@@ -14,6 +18,9 @@ demo: .venv/installed
 test: .venv/installed-for-tests
 	@$(BIN)/python -m tests.support.provision
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+law: .venv/installed-for-tests
+	LAW_FROM=$(FROM) LAW_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/wire/test_law.py -k seed
 
 lint: .venv/installed-for-tests
 	$(BIN)/ruff check .

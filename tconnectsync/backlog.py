@@ -103,8 +103,8 @@ class Backlog:
         self._update(newest=known)
 
     def forget_newest(self) -> None:
-        """Forget what the site held: it is another one now."""
-        self._update(newest={}, told={})
+        """Forget what the site held, and what was asked of it: it is another one now."""
+        self._update(newest={}, told={}, asked=frozenset())
 
     def told(self, what: str) -> datetime | None:
         """Return up to when something that is told once has been told."""

@@ -150,7 +150,6 @@ class NightscoutLoginError(NightscoutError):
     """Nightscout does not accept the secret; every further try slows the whole site down."""
 
     fatal = True
-    needs_a_person = True
 
 
 class ProxyLoginError(NightscoutLoginError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.backlog import Backlog
@@ -29,12 +29,15 @@ def reaching_back(
     settings: Settings,
     cycle: Cycle,
     backlog: Backlog,
+    *,
+    anew: bool = False,
     announced: datetime | None = None,
 ) -> TimeRange:
     """Return the last days, or more where earlier runs left something undone.
 
-    What lies further back than ``CATCH_UP_DAYS`` goes into the backlog. The log says how far the
-    run reaches back, unless it was ``announced`` from as early on.
+    What lies further back than ``CATCH_UP_DAYS`` goes into the backlog. With ``anew``, Nightscout
+    is asked also for what earlier runs have left there. The log says how far the run reaches back,
+    unless it was ``announced`` from as early on.
 
     Raises:
         NightscoutError, NetworkError: Nightscout did not say how far they got.
@@ -42,7 +45,8 @@ def reaching_back(
     wanted = last_days(options.days or 1, cycle.now())
     earliest = earliest_of(cycle, settings)
     regular = _regular(options)
-    newest = [_newest(cycle, kinds, regular, backlog, remember=True) for kinds in regular]
+    known = {} if anew else backlog.newest()
+    newest = [_newest(cycle, kinds, regular, known, backlog) for kinds in regular]
     missing = [each for ranges in backlog.missing(options.features).values() for each in ranges]
     since = min((each.start for each in missing if each.end > earliest), default=None)
     extended, cut_off = caught_up(wanted, newest, settings.catch_up_days, since)
@@ -134,7 +138,7 @@ def left_behind(
     regular = _regular(options)
     for kinds in regular:
         try:
-            newest[kinds] = _newest(cycle, kinds, regular, backlog)
+            newest[kinds] = _newest(cycle, kinds, regular, backlog.newest())
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -166,17 +170,15 @@ def _newest(
     cycle: Cycle,
     kinds: Sequence[str],
     regular: Sequence[Sequence[str]],
-    backlog: Backlog,
-    *,
-    remember: bool = False,
+    known: Mapping[str, datetime | None],
+    backlog: Backlog | None = None,
 ) -> datetime | None:
     """Return when our newest document of some kinds is; ``None`` if that may not be asked.
 
-    Nightscout is asked for what earlier runs have not left in the backlog. A role that may not read
-    entries says nothing against the secret if others of the ``regular`` kinds, which come first,
-    could be asked for.
+    Nightscout is asked for what is not ``known``, and its answer goes into the ``backlog``. A role
+    that may not read entries says nothing against the secret if others of the ``regular`` kinds,
+    which come first, could be asked for.
     """
-    known = backlog.newest()
     try:
         asked = {kind: cycle.nightscout.newest(kind) for kind in kinds if kind not in known}
     except NightscoutError as error:
@@ -185,7 +187,7 @@ def _newest(
             raise
         log.warning("How far the last sync got is not known for %s. %s", " ".join(kinds), error)
         return None
-    if remember:
+    if backlog:
         backlog.note_newest({kind: at for kind, at in asked.items() if at}, of=asked)
     found = (asked.get(kind, known.get(kind)) for kind in kinds)
     return max(filter(None, found), default=None)

@@ -25,7 +25,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.likeliest import FRESH, likeliest, what_is_known
-from tconnectsync.domain.pieces import Piece, before_and_after_loss, pieces
+from tconnectsync.domain.pieces import Piece, before_and_after_loss, is_lost_within, pieces
 from tconnectsync.domain.stretches import (
     DAY,
     MINUTE,
@@ -190,15 +190,18 @@ class LogClock:
         if not self._chosen:
             return
         for number in reversed(range(len(self._changes))):
-            parts = before_and_after_loss(number, self._changes, self._chosen, self._rules)
-            if not parts:
+            if not is_lost_within(number, self._changes, self._chosen):
                 continue
             start = self._places[number - 1] if number else NOWHERE
             low, high = (bisect_left(entries, (at,)) for at in (start, self._places[number]))
-            first = _fell_behind(entries[low:high], self._changes[number].before)
-            if first is not None:
-                place = entries[low + first][0] if low + first < high else self._places[number]
-                sections.split(number, place, *parts)
+            stretch = entries[low:high]
+            first = _fell_behind(stretch, self._changes[number].before)
+            if first is None:
+                continue
+            walls = [wall for _, wall in stretch[first - 1 : first + 1]] if first else []
+            parts = before_and_after_loss(number, self._changes, self._chosen, self._rules, walls)
+            place = stretch[first][0] if first < len(stretch) else self._places[number]
+            sections.split(number, place, *parts)
 
     def _said(self) -> list[str]:
         if not self._chosen:

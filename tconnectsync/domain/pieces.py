@@ -6,6 +6,7 @@ rules count. Times are naive UTC here, wall times apart.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from tconnectsync.domain.stretches import (
     YEAR,
     ClockChange,
     Hypothesis,
+    home_offsets,
     is_absurd,
     last_use,
 )
@@ -53,19 +55,55 @@ def pieces(
     return [_of_stretch(index, chain, changes, rules, now) for index in range(len(chain))]
 
 
+def is_lost_within(index: int, changes: Sequence[ClockChange], chosen: Hypothesis) -> bool:
+    """Tell whether the clock fell behind within a stretch by days."""
+    hypothesis = list(chosen.newest_first())[-1 - index]
+    following = changes[index]
+    return following.exact_shift >= timedelta(0) and is_lost(index, hypothesis)
+
+
 def before_and_after_loss(
-    index: int, changes: Sequence[ClockChange], chosen: Hypothesis, rules: ZoneRules
-) -> tuple[list[Piece], list[Piece]] | None:
+    index: int,
+    changes: Sequence[ClockChange],
+    chosen: Hypothesis,
+    rules: ZoneRules,
+    walls: Sequence[datetime],
+) -> tuple[list[Piece], list[Piece]]:
     """Return the pieces for before and for after the clock fell behind within a stretch by days.
 
-    ``None`` if it did not. They are for a log that shows where that was.
+    They are for a log that shows where that was: ``walls`` are the last wall time before it and
+    the first one after it, if both are known.
     """
     chain = list(chosen.newest_first())[::-1]
-    hypothesis, following = chain[index], changes[index] if index < len(changes) else None
-    if not following or following.exact_shift < timedelta(0) or not is_lost(index, hypothesis):
-        return None
-    offset = exact_end(hypothesis, following, chain[index + 1 :])
-    return _ruled(rules, 0, len(rules.switches)), [_constant(offset)]
+    hypothesis = chain[index]
+    offset = exact_end(hypothesis, changes[index], chain[index + 1 :])
+    after = [_constant(offset)]
+    first, last = 0, len(rules.switches)
+    if index:
+        change = changes[index - 1]
+        if hypothesis.begin not in home_offsets(change, rules):
+            return [_constant(hypothesis.begin)], after
+        first = _first_use(rules, hypothesis.begin, utc(change.after, hypothesis.begin))
+    if len(walls) == 2:
+        last = max(first, _last_that_was_set(rules, walls[0], utc(walls[1], offset)))
+    return _ruled(rules, first, last), after
+
+
+def _first_use(rules: ZoneRules, offset: timedelta, start: datetime) -> int:
+    """Return the number of the zone's offset with which a clock that was set at ``start`` began."""
+    number = rules.between(start, start)[0]
+    return number if rules.offsets[number] == offset else 0
+
+
+def _last_that_was_set(rules: ZoneRules, wall: datetime, latest: datetime) -> int:
+    """Return the number of the zone's last offset that a clock can have had.
+
+    It showed ``wall`` at an instant not after the ``latest``; a person may have been late with the
+    end of daylight saving.
+    """
+    if utc(wall, rules.of_wall(wall)[-1]) <= earlier(latest, -MINUTE):
+        return len(rules.switches)
+    return max(bisect_right(rules.switches, latest) - 1, 0)
 
 
 def _of_stretch(

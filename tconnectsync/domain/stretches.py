@@ -159,6 +159,9 @@ def _before_the_first(
         late = rules.between(earlier(end, PATIENCE if changes else YEAR), end)
         oddness |= {rules.offsets[index]: LATE for index in late}
         oddness[rules.at(end)] = 0
+    if changes:
+        for offset in oddness:
+            oddness[offset] += _later_than(now, utc(changes[0].before, offset))
     return _least_odd(Hypothesis(odd, offset, offset, None) for offset, odd in oddness.items())
 
 
@@ -190,10 +193,15 @@ def _across(
     for older in found.values():
         begin = older.end + change.shift
         oddness = older.oddness + homes.get(begin, away)
-        yield Hypothesis(oddness + steady, begin, begin, older)
-        if begin in homes:
-            for end in _ends_with_a_gap(begin, change, following, rules, now):
+        oddness += _later_than(now, utc(change.after, begin))
+        ended = utc(following.before, begin) if following else None
+        yield Hypothesis(oddness + steady + _later_than(now, ended), begin, begin, older)
+        for end in _ends_with_a_gap(begin, change, following, rules, now):
+            # Away from home, the clock may lose its date; other changes are taken at their word.
+            if begin in homes:
                 yield Hypothesis(oddness + MISSING, begin, end, older)
+            elif is_absurd(end):
+                yield Hypothesis(oddness + MISSING + AWAY, begin, end, older)
 
 
 def _ends_with_a_gap(
@@ -206,7 +214,8 @@ def _ends_with_a_gap(
     """Yield the offsets a stretch can end with if a change within it is not on record."""
     start = utc(change.after, begin)
     if following:
-        ends = [home - following.shift for home in home_offsets(following, rules)]
+        # A clock that lost its date away from home is set again to the time there.
+        ends = [each - following.shift for each in {**home_offsets(following, rules), begin: 0}]
     elif now:
         in_use = rules.between(earlier(now, PATIENCE), now)
         ends = [rules.offsets[index] for index in reversed(in_use)]
@@ -221,6 +230,11 @@ def _ends_with_a_gap(
         last = utc(following.before, end) if following else now
         if last and last_use(rules, end, start, last) is not None:
             yield end
+
+
+def _later_than(now: datetime | None, at: datetime | None) -> int:
+    """Return how odd it is that something that is in the log happened at an instant."""
+    return IMPOSSIBLE if now and at and at > earlier(now, -DAY) else 0
 
 
 def last_use(rules: ZoneRules, offset: timedelta, start: datetime, end: datetime) -> int | None:

@@ -47,9 +47,9 @@ def wall_days(
         offset = exact_end(hypothesis, following, chain[index + 1 :])
         begin = earlier(change.after, hypothesis.begin + BLUR) if change else datetime.min
         end = earlier(following.before, offset - BLUR) if following else datetime.max
+        right = [each for each in (hypothesis.begin, offset) if not is_absurd(each)]
+        spans += _shown(max(wanted[0], begin), min(wanted[1], end), right)
         if not is_absurd(offset):
-            first, last = max(wanted[0], begin), min(wanted[1], end)
-            spans += _shown(first, last, [hypothesis.begin, offset])
             continue
         first = max(earlier(wanted[0], around), begin)
         last = min(earlier(wanted[1], -around), end)

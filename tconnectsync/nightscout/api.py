@@ -446,7 +446,7 @@ class NightscoutApi:
         if answer.status_code not in (200, 201, 204):
             if answer.status_code == 401 and self._lacks_a_right(method, collection):
                 raise missing_right(method, collection)
-            raise _refusal(answer, method, collection, self.site.words(answer))
+            raise _refusal(answer, method, collection)
         if collection not in OPEN:
             self._accepted.add("read" if method == "GET" else "write")
         return answer
@@ -482,12 +482,10 @@ def _soon() -> datetime:
     return datetime.now(UTC) + timedelta(days=1)
 
 
-def _refusal(
-    answer: requests.Response, method: str, collection: str, words: str
-) -> NightscoutError:
+def _refusal(answer: requests.Response, method: str, collection: str) -> NightscoutError:
     """Say what an answer of Nightscout that is no success means and what to do about it.
 
-    ``words`` is what it says itself, as a sentence that follows others.
+    What it says itself may quote what was sent.
     """
     status = answer.status_code
     if status == 401:
@@ -517,4 +515,4 @@ def _refusal(
             status,
         )
     trouble = "is in trouble; the next run tries again" if status >= 500 else "refused a request"
-    return NightscoutError(f"Nightscout {trouble}.{words}", status)
+    return NightscoutError(f"Nightscout {trouble}.", status)

@@ -143,7 +143,9 @@ def no_nightscout(answer: requests.Response, words: str) -> NightscoutError:
         # Its words are no more than the path that was asked for.
         return NightscoutAddressError(f"There is no Nightscout at NS_URL. {ADDRESS}", 404)
     return NightscoutAddressError(
-        f"What answers at NS_URL is not Nightscout but another web server. {ADDRESS}.{words}",
+        "What answers at NS_URL is not Nightscout but another web server. "
+        # What is no page may quote what was sent.
+        f"{ADDRESS}.{words if is_page(answer) else ''}",
         None if status == 200 else status,
     )
 

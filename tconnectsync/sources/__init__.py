@@ -181,7 +181,7 @@ def open_source(settings: Settings, clock: PumpClock, *, readings: bool) -> Sour
         everything=settings.fetch_all_event_types,
         readings=readings,
         ignore_zero_basals=settings.ignore_zero_unit_basal,
-        now=lambda: datetime.now(UTC),
+        now=_now,
         catch_up_days=settings.catch_up_days,
         folder=cache_folder(),
     )
@@ -214,3 +214,7 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("tconnectsync", appauthor=False)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

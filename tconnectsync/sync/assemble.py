@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from tconnectsync.config import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import DeviceStatus
-from tconnectsync.errors import MissingRightError, TconnectsyncError
+from tconnectsync.errors import ApiError, MissingRightError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, address_in_use, open_nightscout
 from tconnectsync.nightscout.keys import takes_any_key
 from tconnectsync.nightscout.profiles import ProfileStyle, shows_all, units_in_force, units_of
@@ -129,7 +129,8 @@ def _insulin_on_board(
     if newest is None or (told and newest <= told):
         return []
     done = sync_iob(values, nightscout, pretend=pretend)
-    if memory:
+    if memory and not done:
+        # Not before the next run has seen that it stands alone.
         memory.note_told("IOB", newest)
     return done
 
@@ -149,7 +150,12 @@ def _device_status(
         return status
 
     done = sync_device_status(read, nightscout, pretend=pretend)
-    if memory and is_complete:
+    if not is_complete:
+        raise ApiError(
+            "What is left in the reservoir is not known, because Tandem did not give the log of "
+            "the days before. The rest of the pump's state is shown; the next run asks again."
+        )
+    if memory:
         memory.note_told("DEVICE_STATUS", newest)
     return done
 

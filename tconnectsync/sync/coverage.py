@@ -53,7 +53,8 @@ def late_since(
     """Return from when on the logs of several pumps may hold what earlier runs have not seen.
 
     A replaced pump may upload its last hours when the new one has been in use for days. How far
-    the last run got with the pump in use follows from the newest treatment.
+    the last run got with the pump in use follows from the newest treatment; but one whose date was
+    ahead for a while may be taken for it.
 
     Args:
         spans: the pumps of the account.
@@ -64,7 +65,11 @@ def late_since(
     read = [span for span in spans if span.is_read and span.last and span.last > earliest]
     if len(read) < 2:
         return wanted.start
-    new = (_news(span, known.get(span.mark), earliest) for span in read if not span.in_use)
+    new = (
+        _news(span, known.get(span.mark), earliest)
+        for span in read
+        if span.mark in known or not span.in_use
+    )
     return max(min([wanted.start, *filter(None, new)]), earliest)
 
 

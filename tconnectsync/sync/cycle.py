@@ -89,12 +89,11 @@ class _Window:
     """Whether earlier runs may have written to the site."""
     outcome: Outcome = field(default_factory=Outcome)
     plan: Plan = field(default_factory=Plan)
+    is_all_new: bool = False
+    """Whether something is to be written, and nothing stands of what begins within the range.
 
-    @property
-    def is_all_new(self) -> bool:
-        """Whether something is to be written, and nothing of it stands in any form."""
-        plan = self.plan
-        return bool(plan.create) and not (plan.kept or plan.update or self.outcome.failures)
+    What began before and goes on, such as a sleep, says nothing of that.
+    """
 
     @property
     def is_moving_at_its_beginning(self) -> bool:
@@ -288,7 +287,7 @@ class Cycle:
         )
         plan = self._treatments(events, work)
         if "CGM" in self.features:
-            plan = self._with_entries(plan, events["readings"], work.range, work.outcome)
+            plan = self._with_entries(plan, events["readings"], work)
         return plan
 
     def _carry_out(self, work: _Window) -> None:
@@ -357,6 +356,9 @@ class Cycle:
         for want in wanted:
             if want.identifier not in young:
                 run.outcome.note_newest(want.body["eventType"], want.at)
+        new = young.keys() | {each["identifier"] for each in plan.create}
+        begun = {it.identifier for it in wanted if it.at >= run.range.start and not it.cut}
+        run.is_all_new = bool(plan.create) and begun <= new
         counts = (len(wanted), len(stored), len(plan.create), len(plan.update))
         log.debug(
             "Treatments of %s to %s: %d wanted, %d stored around them, %d to create, %d to update.",
@@ -374,11 +376,9 @@ class Cycle:
         newest = {kind: run.newest(kind) for kind in kinds}
         return {kind: at and at - hold_back(self.alarm_safe) for kind, at in newest.items()}
 
-    def _with_entries(
-        self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
-    ) -> Plan:
+    def _with_entries(self, plan: Plan, readings: list[Any], run: _Window) -> Plan:
         """Add the entries that are missing; treatments go on without them."""
-        wanted = entries(readings, window)
+        wanted = entries(readings, run.range)
         times = [at for entry in wanted if (at := entry_time(entry))]
         if not times:
             return plan
@@ -388,12 +388,15 @@ class Cycle:
             if error.fatal:
                 raise
             # A role may lack the right to entries alone.
-            outcome.failed(window, ["CGM"], error)
+            run.outcome.failed(run.range, ["CGM"], error)
             return plan
         for entry in wanted:
             if at := entry_time(entry):
-                outcome.note_newest(entry["type"], at)
-        return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
+                run.outcome.note_newest(entry["type"], at)
+        whole = with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
+        if plan == Plan():
+            run.is_all_new = bool(whole.entries) and not whole.kept
+        return whole
 
 
 def _wanted(events: Events, run: _Window) -> list[Wanted]:

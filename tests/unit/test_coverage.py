@@ -91,6 +91,7 @@ def test_many_stretches_are_counted() -> None:
 
 OLD = span(0, 5, name="…1122", use=False)
 NEW = span(4, 9)
+KNOWN = {OLD.mark: day(3).start, NEW.mark: day(9).start}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,15 @@ def test_what_a_replaced_pump_uploads_late_is_reached_back_for(
 ) -> None:
     since = late_since([OLD, NEW], known, days(8, 9), day(1).start)  # type: ignore[arg-type]
     assert since == day(expected).start
+
+
+def test_a_replaced_pump_whose_date_was_ahead_is_reached_back_for_as_well() -> None:
+    """By its newest date it seems to be the one in use."""
+    seems_in_use = span(0, 8.5, name="…1122", use=True)
+    late = late_since([seems_in_use, span(4, 9, use=False)], KNOWN, days(8, 9), day(1).start)
+    assert late == day(3).start
+    unknown = late_since([seems_in_use, span(4, 9)], {}, days(8, 9), day(1).start)
+    assert unknown == day(8).start
 
 
 def test_one_pump_alone_reaches_back_for_nothing() -> None:

@@ -191,6 +191,63 @@ def test_a_clock_that_lost_its_date_without_a_record_does_not_move_years(wrong: 
     assert right(home_life(NEW_YORK, 2 * HOUR, lost, put_right))
 
 
+BERLIN = ZoneInfo("Europe/Berlin")
+SUMMER = timedelta(hours=2)
+AUTUMN_NIGHT = datetime(2025, 10, 26, 1)
+"""When Berlin's clocks are put back, in UTC."""
+
+
+def lost_for(at: datetime, hours: float, before: timedelta) -> list[Setting]:
+    """Return how a clock loses its date without a record, and is put right to what it showed."""
+    lost = datetime(2008, 1, 1) - at
+    return [Setting(at, lost, on_record=False), Setting(at + hours * HOUR, before)]
+
+
+@pytest.mark.parametrize("away", [timedelta(hours=-5), timedelta(hours=6)])
+def test_a_date_lost_on_a_journey_moves_nothing(away: timedelta) -> None:
+    leaves = datetime(2025, 6, 12, 9)
+    there = SUMMER + away
+    life = Life(
+        BERLIN,
+        datetime(2025, 6, 10),
+        datetime(2025, 6, 20),
+        [
+            Setting(leaves, there),
+            *lost_for(leaves + DAY, 14, there),
+            Setting(leaves + 3 * DAY, SUMMER),
+        ],
+    )
+    assert right(life)
+
+
+def test_a_date_lost_before_the_clock_was_put_back_late_moves_nothing() -> None:
+    """Put back in time, it would have lost its date after it was put right."""
+    life = Life(
+        BERLIN,
+        AUTUMN_NIGHT - 3 * DAY,
+        AUTUMN_NIGHT + 5 * DAY,
+        [
+            *lost_for(AUTUMN_NIGHT + 9 * HOUR, 5, SUMMER),
+            Setting(AUTUMN_NIGHT + 2 * DAY, SUMMER - HOUR),
+        ],
+    )
+    assert right(life)
+
+
+def test_a_date_lost_after_the_clock_was_put_back_leaves_the_repeated_hour_alone() -> None:
+    winter = SUMMER - HOUR
+    life = Life(
+        BERLIN,
+        AUTUMN_NIGHT - 3 * DAY,
+        AUTUMN_NIGHT + 9 * DAY,
+        [
+            Setting(AUTUMN_NIGHT + 18 * MINUTE, winter),
+            *lost_for(AUTUMN_NIGHT + 5 * DAY, 14, winter),
+        ],
+    )
+    assert right(life)
+
+
 @pytest.mark.parametrize("days", [3, 700])
 def test_the_first_set_up_of_a_pump_moves_nothing(days: int) -> None:
     start = datetime(2023, 5, 1)

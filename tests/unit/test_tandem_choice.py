@@ -54,6 +54,12 @@ def test_two_people_are_told_to_name_the_pump_with_all_that_they_need_to_know() 
     assert (raised.value.exit_code, raised.value.fatal, raised.value.can_retry) == (2, True, False)
 
 
+@pytest.mark.parametrize("days", [0, 1, 2, 2.5])
+def test_two_people_are_told_apart_however_few_days_a_run_may_catch_up(days: float) -> None:
+    with pytest.raises(PumpChoiceError, match="two people"):
+        choice_of(two_people(), catch_up_days=days)
+
+
 def test_with_a_serial_number_nobody_is_asked_and_only_that_pump_is_read() -> None:
     account = two_people()
     source = account.source(wall(8), serial=SERIALS[1])
@@ -189,7 +195,7 @@ def test_the_logs_are_not_compared_again_before_another_day_has_passed(tmp_path:
 def test_two_people_stay_two_until_the_overlap_is_out_of_the_days_of_catching_up(
     tmp_path: Path,
 ) -> None:
-    account = two_people(0, 4)
+    account = two_people(0, 3.5)
     for now, days in ((4.2, 14), (5, 3), (6, 3), (6.9, 3)):
         account.asked.clear()
         with pytest.raises(PumpChoiceError):

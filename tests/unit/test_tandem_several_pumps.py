@@ -149,6 +149,40 @@ def test_three_pumps_follow_one_another() -> None:
     )
 
 
+def test_a_date_that_was_wrong_for_hours_makes_no_pump_the_first_one() -> None:
+    """The new pump's log then begins in 2008; the old one's first basal is before all signs."""
+    old, new = account(CHANGE).pumps
+    lost = datetime(2008, 1, 1)
+    began = CHANGE.at + MINUTE
+    reset = SimulatedPump(
+        new.history,
+        zone=ZONE,
+        serial=new.serial_number,
+        clock_changes=[(wall(3), lost), (lost + 5 * HOUR, wall(3, hours=5))],
+        began=began,
+    )
+    reader = Account(old, reset).source(wall(6)).read(span(0, 5))
+    assert units(reader.basals(), span(0, 5)) == pytest.approx(
+        truth([old, new], [CHANGE], wall(5)), abs=0.005
+    )
+
+
+def test_a_sensor_that_both_pumps_have_joined_began_once() -> None:
+    two = account(CHANGE)
+    begun = [
+        notice.at
+        for notice in two.source(wall(7)).read(span(0, 6)).notices()
+        if notice.kind is NoticeKind.SENSOR_START
+    ]
+    joined = {pump.serial_number for pump in two.pumps if 394 in codes_of(pump)}
+    assert len(joined) == 2
+    assert len(begun) == len(set(begun)) > 0
+
+
+def codes_of(pump: SimulatedPump) -> set[int]:
+    return {entry.code for entry in pump.log_of_pump.entries}
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_it_makes_no_difference_how_the_range_is_cut(seed: int) -> None:
     random = Random(seed)

@@ -17,7 +17,7 @@ from tconnectsync.demo.server import Request, Response
 from tconnectsync.nightscout.marks import ENTERED_BY, created_at, instant
 from tests.support.command import CLOUDS, SECRET
 from tests.support.command import days as dates
-from tests.support.lived import DAY, EVERY_FEATURE, FIRST, Home, Make, at
+from tests.support.lived import DAY, EVERY_FEATURE, FIRST, Home, Make, at, check
 
 AGES = ("Site Change", "Insulin Change", "Sensor Start")
 
@@ -153,15 +153,49 @@ def test_a_quiet_run_asks_little(make_home: Make, life: PumpHistory) -> None:
         assert len(home.tandem.log) <= most[1]
 
 
+def leave(home: Home, *treatments: dict[str, Any]) -> None:
+    """Put an older backup of the treatments in the place of those that the site holds."""
+    everything = {"find[created_at][$gte]": "2000-01-01"}
+    login = {"api-secret": sha1(SECRET.encode()).hexdigest()}
+    requests.delete(f"{home.site.url}/api/v1/treatments", params=everything, headers=login)
+    home.site.insert(treatments)
+
+
 def test_a_site_that_has_lost_what_it_held_gets_it_back(make_home: Make, life: PumpHistory) -> None:
     home = moved_on(make_home("tandem-source", life), 9.9, "BASAL", "BOLUS")
     assert home.run(*dates(FIRST + 6 * DAY, FIRST + 9 * DAY)).code == 0
     assert home.run().code == 0
     whole = len(home.site.treatments)
-    late = [d for d in home.site.treatments if before(d, 7.5)]
-    everything = {"find[created_at][$gte]": "2000-01-01"}
-    login = {"api-secret": sha1(SECRET.encode()).hexdigest()}
-    requests.delete(f"{home.site.url}/api/v1/treatments", params=everything, headers=login)
-    home.site.insert(late)
-    assert home.run().code == 0
+    leave(home, *(d for d in home.site.treatments if before(d, 7.5)))
+    pretended = home.run("--pretend")
+    ran = home.run()
+    assert ran.code == 0
+    assert ran.counts == pretended.counts
     assert len(home.site.treatments) == whole
+
+
+@pytest.mark.parametrize("source", CLOUDS)
+def test_a_sleep_that_a_backup_holds_does_not_hide_what_has_been_lost_since(
+    make_home: Make, life: PumpHistory, source: str
+) -> None:
+    home = moved_on(make_home(source, life), 2.04)
+    assert home.run(*dates(FIRST, FIRST + 2 * DAY)).code == 0
+    backup = home.site.treatments
+    assert any(d["eventType"] == "Sleep" and not before(d, 1.8) for d in backup)
+    for day in (2.5, 3.1, 3.2):
+        home.go_to(day)
+        if day == 3.2:
+            leave(home, *backup)
+        assert home.run().code == 0
+    check(home)
+
+
+def test_a_site_with_another_database_is_searched_for_the_ages_again(
+    make_home: Make, life: PumpHistory
+) -> None:
+    home = moved_on(make_home("tandem-source", life), 9.9)
+    assert home.run().code == 0
+    ages = newest(home).keys()
+    leave(home)
+    assert home.run().code == 0
+    assert newest(home).keys() == ages == set(AGES)

@@ -43,6 +43,9 @@ MOST_DAYS = 14
 """So many days of an overlap are looked at, the newest."""
 DAYS_OF_TWO_PEOPLE = 3
 """On so many days nobody lets two pumps deliver at the same time."""
+LEAST = 4 * DAY
+"""So far back two people's pumps are told apart, however few days a run may catch up: in fewer
+days two pumps cannot show that they deliver on three."""
 RECENT = 2 * DAY
 """How long ago the end of a log may be while the pump may still be in use."""
 EVER, NEVER = date.min, date.max
@@ -119,7 +122,7 @@ class Chooser:
         Raises:
             PumpChoiceError: they are those of two people.
         """
-        recent = TimeRange(self.now - self.catch_up, self.now)
+        recent = TimeRange(self.now - max(self.catch_up, LEAST), self.now)
         for period in (recent, wanted):
             days = self._shared_days(one, other, period)
             known = self.overlaps.of(one, other)

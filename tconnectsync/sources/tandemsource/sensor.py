@@ -48,6 +48,8 @@ LONGEST_DELAY = 86_400
 LONGEST_SESSION = 16 * 86_400
 """Seconds; no sensor lasts longer."""
 SAME_SESSION = timedelta(minutes=30)
+SESSION = "sensor session"
+"""How the keys of sensor sessions begin, which name the session and not the pump that tells it."""
 
 
 def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
@@ -162,7 +164,7 @@ def _session_key(at: datetime) -> str:
     """Name a session by when it began, which each join tells a few seconds differently."""
     seconds = SAME_SESSION.total_seconds()
     about = datetime.fromtimestamp(round(at.timestamp() / seconds) * seconds, UTC)
-    return f"sensor session {about.isoformat()}"
+    return f"{SESSION} {about.isoformat()}"
 
 
 def _age(entry: Entry) -> timedelta | None:

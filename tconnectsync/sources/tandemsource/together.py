@@ -39,6 +39,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     newest_first,
     touches,
 )
+from tconnectsync.sources.tandemsource.sensor import SESSION
 from tconnectsync.sources.tandemsource.worn import Claims, Part, PumpLogs, in_order, numbers_of
 
 
@@ -216,7 +217,7 @@ class PumpsReader:
         """Return the events of each pump, each under a key of its own.
 
         Two pumps may give one number at one time by their clocks. A pump that stands twice in the
-        account may tell the same twice.
+        account may tell the same twice, and so may two pumps of the session of one sensor.
         """
         told: dict[str, Part] = {}
         found = []
@@ -226,7 +227,7 @@ class PumpsReader:
                 other = told.setdefault(event.key, part)
                 if other is part:
                     own.append(event)
-                elif other.number != part.number:
+                elif other.number != part.number and not event.key.startswith(SESSION):
                     own.append(replace(event, key=f"{event.key} {mark(part.pump)}"))
             found.append((part, own))
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple, Protocol
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -90,7 +90,22 @@ class PumpLogs:
             shown = self._as_if_always_worn(pump, numbers[pump.assignment_id], shown)
         for found in shown:
             found.sort()
-        return Claims(turns(shown, 0), shown, bool(unknown))
+        first = self._first_to_do_anything(shown, unknown)
+        return Claims(turns(shown, first), shown, bool(unknown))
+
+    def _first_to_do_anything(self, shown: list[list[Sign]], unknown: Sequence[Pump]) -> int:
+        """Return the pump to which what lies before all signs belongs.
+
+        Where a log begins does not tell: a date that was wrong for an hour puts it years earlier.
+        """
+        latest = datetime.max.replace(tzinfo=UTC)
+        earliest = min((sign.at for found in shown for sign in found), default=latest)
+        for part in sorted(self.parts, key=lambda it: it.number):
+            if part.pump in unknown:
+                continue
+            if any(it.at < earliest for found in part.reader.log().values() for it in found):
+                return part.number
+        return 0
 
     @property
     def _first_day(self) -> date:
