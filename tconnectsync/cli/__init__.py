@@ -166,7 +166,10 @@ def _sync_last_days(
     def ask_how_far() -> datetime:
         # The site holds nothing of what earlier runs have left there: it is another one.
         backlog.forget_newest()
-        return reach.reaching_back(options, settings, cycle, backlog, anew=True).start
+        back = reach.reaching_back(
+            options, settings, cycle, backlog, anew=True, announced=wanted.start
+        )
+        return back.start
 
     wanted = reach.reaching_back(options, settings, cycle, backlog)
     earliest = reach.earliest_of(cycle, settings)

@@ -94,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="tconnectsync",
         description="Copies what a Tandem insulin pump did from Tandem's cloud into Nightscout.",
         epilog=f"features (those still being tested need ENABLE_TESTING_MODES=true):\n{names}\n\n"
-        "exit codes: 0 done, 1 something failed, 2 wrong options or settings; with --auto-update\n"
-        "also a refused login",
+        "exit codes: 0 done, 1 something failed or is missing, 2 wrong options or settings, or a\n"
+        "pump that has to be chosen first; with --auto-update also a refused login",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

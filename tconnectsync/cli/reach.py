@@ -31,11 +31,13 @@ def reaching_back(
     backlog: Backlog,
     *,
     anew: bool = False,
+    announced: datetime | None = None,
 ) -> TimeRange:
     """Return the last days, or more where earlier runs left something undone.
 
     What lies further back than ``CATCH_UP_DAYS`` goes into the backlog. With ``anew``, Nightscout
-    is asked also for what earlier runs have left there.
+    is asked also for what earlier runs have left there. The log says how far the run reaches back,
+    unless it was ``announced`` from as early on.
 
     Raises:
         NightscoutError, NetworkError: Nightscout did not say how far they got.
@@ -51,9 +53,9 @@ def reaching_back(
     if cut_off:
         left_off = max(filter(None, newest))
         backlog.add(_for_features(options, TimeRange(left_off, extended.start)))
-    if extended.start < wanted.start:
+    if extended.start < (announced or wanted.start):
         day = cycle.clock.day(extended.start)
-        log.info("The last sync was longer ago; reaching back to %s.", day)
+        log.info("Reaching back to %s, for what earlier runs have not brought.", day)
     return extended
 
 

@@ -1,4 +1,4 @@
-"""What the runs of one user that sync the same site leave to each other: the turn, and work."""
+"""State shared by the runs of one user against one site: the write lock and the backlog."""
 
 from __future__ import annotations
 

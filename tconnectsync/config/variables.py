@@ -82,7 +82,7 @@ VARIABLES = (
     Variable(
         "NS_SECRET",
         "The API secret of your Nightscout site, or an access token whose role may read, create "
-        "and update treatments.",
+        "and update treatments, and delete them where the account has several pumps.",
         placeholder="apisecret",
         instead="API_SECRET",
         secret=True,

@@ -16,14 +16,17 @@ NAMES = {
 }
 """What is asked for, in words, where its path says it in another way."""
 NEEDED = {
-    "treatments": ("read", "create", "update"),
+    "treatments": ("read", "create", "update", "delete"),
     "entries": ("read", "create"),
     "activity": ("read", "create", "delete"),
     "profile": ("read", "create", "update"),
     "devicestatus": ("read", "create"),
     "status": ("read",),
 }
-"""What of each collection we need, by the part of a right's name in the middle."""
+"""What of each collection we need, by the part of a right's name in the middle.
+
+Basals are deleted whose time another pump of the person turned out to claim.
+"""
 
 
 def is_admin(rights: Any) -> bool:

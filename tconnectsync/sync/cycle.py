@@ -220,6 +220,7 @@ class Cycle:
             whole = TimeRange(start, run.wanted.end)
             run.chunks = list(windows(whole, self.source.window_days, self.clock))
             work = self._planned(run.chunks[0], run, Plan())
+        start_before = run.chunks[0].start
         while work.is_moving_at_its_beginning:
             start, end = work.range.start, work.range.end
             if earliest is None or start <= earliest:
@@ -232,6 +233,12 @@ class Cycle:
             else:
                 run.chunks.insert(0, TimeRange(first, start))
             work = self._planned(run.chunks[0], run, Plan())
+        if (begin := run.chunks[0].start) < start_before:
+            log.info(
+                "Reaching back to %s, for treatments that stand at another time than the pump's "
+                "clock shows by what is known now.",
+                self.clock.day(begin),
+            )
         return work
 
     def _planned(self, window: TimeRange, run: _Run, before: Plan) -> _Window:

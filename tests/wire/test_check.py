@@ -336,7 +336,7 @@ def test_a_token_that_may_create_is_told_what_else_its_role_needs(bench: TConnec
     bench.fail_nightscout("verifyauth", rights())
     state, text = bench.check()["Nightscout secret"]
     assert state is State.OK
-    assert "api:treatments:update" in text
+    assert "api:treatments:update, api:treatments:delete" in text
 
 
 def test_a_site_without_verifyauth_is_judged_by_the_trial_write(bench: TConnectBench) -> None:

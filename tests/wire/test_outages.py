@@ -122,7 +122,7 @@ def test_a_host_that_has_slept_for_a_week_catches_up(
     home.go_to(8.5)
     ran = home.run()
     assert ran.code == 0
-    assert "reaching back to 2024-06-03" in ran.errors
+    assert "Reaching back to 2024-06-03" in ran.errors
     check(home)
 
 

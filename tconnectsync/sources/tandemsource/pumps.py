@@ -98,8 +98,8 @@ def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
     if not meant:
         raise PumpChoiceError(
             "The account has no pump with the serial number in PUMP_SERIAL_NUMBER. The pumps that "
-            f"it has end in: {endings(pumps)}. Correct the number, or "
-            f"set it to {AUTOMATIC} to sync all pumps of one person."
+            f"it has end in: {endings(pumps)}. Correct the number, or remove it if all of them are "
+            "one person's."
         )
     return meant
 
