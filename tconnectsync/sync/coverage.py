@@ -6,12 +6,13 @@ Pure. Days are days of the pump's calendar.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.sources import PumpSpan, Remark
 
 DAY = timedelta(days=1)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MOST_NAMED = 5
 """So many stretches of days are named; the others are counted."""
 
@@ -26,20 +27,21 @@ def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> 
         return []
     begins = [span.first for span in known if span.first]
     begin = min(begins) if len(begins) == len(known) else None
-    end = max(span.last for span in known if span.last)
+    gaps = _gaps([span for span in known if span.is_read])
     before: list[date] = []
     uncovered: list[date] = []
     others: dict[str, list[date]] = {}
     for day, whole in _days(wanted, clock):
-        touching = [span for span in known if _touches(span, whole)]
-        if any(span.is_read for span in touching):
+        part = TimeRange(max(whole.start, wanted.start), min(whole.end, wanted.end))
+        left_out = [span for span in known if not span.is_read and _touches(span, whole)]
+        if any(gap.start < part.end and part.start < gap.end for gap in gaps) and not left_out:
+            uncovered.append(day)
+        elif any(span.is_read and _touches(span, whole) for span in known):
             continue
-        if touching:
-            others.setdefault(", ".join(span.name for span in touching), []).append(day)
+        elif left_out:
+            others.setdefault(", ".join(span.name for span in left_out), []).append(day)
         elif begin and whole.end <= begin:
             before.append(day)
-        elif whole.start <= end:
-            uncovered.append(day)
     return [
         *_said(uncovered, _UNCOVERED, missing=True),
         *(remark for name, days in others.items() for remark in _said(days, _LEFT_OUT, name)),
@@ -83,6 +85,18 @@ def _news(span: PumpSpan, known: datetime | None, earliest: datetime) -> datetim
     if known is None:
         return span.first or earliest
     return known if span.last and span.last > known else None
+
+
+def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:
+    """Return the stretches of a day or more between the logs of the pumps that are read."""
+    found: list[TimeRange] = []
+    until: datetime | None = None
+    # One whose beginning is not known may have begun long ago.
+    for span in sorted(read, key=lambda it: it.first or LONG_AGO):
+        if until and span.first and span.first - until >= DAY:
+            found.append(TimeRange(until, span.first))
+        until = max(filter(None, (until, span.last)))
+    return found
 
 
 def _touches(span: PumpSpan, day: TimeRange) -> bool:

@@ -61,7 +61,14 @@ def test_a_pump_changed_within_a_day_leaves_no_day_uncovered() -> None:
 def test_days_between_two_pumps_are_missing() -> None:
     (found,) = said(span(0, 5.5), span(8.5, 12, name="…1122"), wanted=days(0, 12))
     assert found[0] is True
-    assert "2024-06-09 to 2024-06-10," in found[1]
+    assert "2024-06-08 to 2024-06-11," in found[1]
+
+
+def test_a_day_and_a_night_without_a_pump_are_missing_wherever_midnight_lies() -> None:
+    (found,) = said(span(0, 5.5), span(6.6, 12, name="…1122"), wanted=days(0, 12))
+    assert found[0] is True
+    assert "2024-06-08 to 2024-06-09," in found[1]
+    assert said(span(0, 5.5), span(6.6, 12, name="…1122"), wanted=days(7, 12)) == []
 
 
 def test_a_window_inside_the_history_that_no_pump_covers_is_missing() -> None:
@@ -84,8 +91,8 @@ def test_days_of_a_pump_that_the_serial_number_leaves_out_are_named() -> None:
 
 
 def test_many_stretches_are_counted() -> None:
-    spans = [span(3 * number, 3 * number + 0.5, name=f"…{number:04}") for number in range(9)]
-    (found,) = said(*spans, wanted=days(0, 24))
+    spans = [span(5 * number, 5 * number + 2.5, name=f"…{number:04}") for number in range(9)]
+    (found,) = said(*spans, wanted=days(0, 42.5))
     assert "and 3 further stretches" in found[1]
 
 
