@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -159,13 +159,16 @@ class Source(Protocol):
         ...
 
 
-def open_source(settings: Settings, clock: PumpClock, *, readings: bool) -> Source:
+def open_source(
+    settings: Settings, clock: PumpClock, *, readings: bool, now: Callable[[], datetime]
+) -> Source:
     """Return the source that the settings choose; it logs in when it is first asked.
 
     Args:
         settings: which one, whose and where.
         clock: knows the zone of the pump's clock.
         readings: whether glucose readings are wanted of it.
+        now: tells the time, with a zone.
     """
     api = tandem_api(vars(settings))
     if settings.tconnect_source == "tconnect":
@@ -181,7 +184,7 @@ def open_source(settings: Settings, clock: PumpClock, *, readings: bool) -> Sour
         everything=settings.fetch_all_event_types,
         readings=readings,
         ignore_zero_basals=settings.ignore_zero_unit_basal,
-        now=_now,
+        now=now,
         catch_up_days=settings.catch_up_days,
         folder=cache_folder(),
     )
@@ -214,7 +217,3 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("tconnectsync", appauthor=False)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

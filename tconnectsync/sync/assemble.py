@@ -54,7 +54,8 @@ def assemble(
     """
     clock = PumpClock(settings.timezone_name)
     nightscout = open_nightscout(vars(settings), writing)
-    source = source or open_source(settings, clock, readings="readings" in parts_of(features))
+    readings = "readings" in parts_of(features)
+    source = source or open_source(settings, clock, readings=readings, now=_now)
     once = {
         "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
         "IOB": lambda reader: _insulin_on_board(reader, nightscout, memory, pretend),

@@ -94,8 +94,7 @@ class Home:
                 patch.delenv(name)
             for name, value in self.variables.items():
                 patch.setenv(name, value)
-            for module in ("sync.assemble", "sources"):
-                patch.setattr(f"tconnectsync.{module}._now", lambda: self.now)
+            patch.setattr("tconnectsync.sync.assemble._now", lambda: self.now)
             patch.setattr(time, "monotonic", lambda: (self.now - at(0)).total_seconds())
             patch.setattr(time, "sleep", self.wait)
             for client in (HttpClient, TConnectApi):

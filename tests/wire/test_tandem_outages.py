@@ -191,7 +191,8 @@ def test_what_goes_on_is_added_by_the_first_run_that_can_see_its_beginning(
     without_day(home, 3)
     home.go_to(6.5)
     ran = home.run(*dates(FIRST + 5 * DAY, FIRST + 6 * DAY))
-    assert (ran.code, ran.errors.count(CANNOT)) == (0, 1)
+    assert (ran.code, ran.errors.count(CANNOT)) == (1, 1)
+    assert "left in the reservoir is not known" in ran.errors
     assert home.site.device_statuses[-1]["pump"]["status"]["suspended"] is True
     assert [t for t in home.site.treatments if t.get("rate") == 0] == []
     home.tandem.fault = None
