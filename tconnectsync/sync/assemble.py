@@ -154,7 +154,8 @@ def _device_status(
     if not is_complete:
         raise ApiError(
             "What is left in the reservoir is not known, because Tandem did not give the log of "
-            "the days before. The rest of the pump's state is shown; the next run asks again."
+            "the days before. The rest of the pump's state is shown; the reservoir is asked for "
+            "again when the pump has uploaded more."
         )
     if memory:
         memory.note_told("DEVICE_STATUS", newest)

@@ -22,6 +22,7 @@ from tconnectsync.demo.history import PumpHistory
 from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.demo.person import live
 from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
+from tconnectsync.nightscout.devicestatus import LEFT, NOT_KNOWN
 from tests.support.command import (
     CLOUDS,
     SECRET,
@@ -186,14 +187,22 @@ def contents(site: SmallNightscout) -> Contents:
 
 
 def meaning(held: Contents) -> Contents:
-    """Return what a Nightscout shows: without the names and times that it or the moment gave."""
+    """Return what a Nightscout shows: without the names and times that it or the moment gave.
+
+    That a reservoir was looked for in vain is a note for the next device status, which nobody sees.
+    """
     given = {"profile": ("_id", "startDate", "created_at")}
     return {
         collection: sorted(
-            (_without(d, given.get(collection, ("_id",))) for d in documents), key=repr
+            (_without(d, (*given.get(collection, ("_id",)), *_in_vain(d))) for d in documents),
+            key=repr,
         )
         for collection, documents in held.items()
     }
+
+
+def _in_vain(document: Document) -> tuple[str, ...]:
+    return (LEFT,) if document.get(LEFT) == NOT_KNOWN else ()
 
 
 def _without(document: Document, names: Sequence[str]) -> Document:
