@@ -185,7 +185,9 @@ def _newest(
         is_refused = error.fatal and (kinds != FEATURES["CGM"].regular or len(regular) == 1)
         if is_refused or error.can_retry or error.status is None:
             raise
-        log.warning("How far the last sync got is not known for %s. %s", " ".join(kinds), error)
+        # A secret is judged by what else it is good for; here it may have been tried first.
+        why = "" if error.fatal else f" {error}"
+        log.warning("How far the last sync got is not known for %s.%s", " ".join(kinds), why)
         return None
     if backlog:
         backlog.note_newest({kind: at for kind, at in asked.items() if at}, of=asked)

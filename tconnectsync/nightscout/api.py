@@ -454,13 +454,14 @@ class NightscoutApi:
     def _lacks_a_right(self, method: str, collection: str) -> bool:
         """Tell whether a refusal (401) means a missing right and not a wrong secret.
 
-        The site is asked once in a run: it counts every wrong secret, and delays its answers. A
-        read that is refused before anything was accepted is enough to know. Where a site does not
-        say, what was accepted before decides; on a public one, that it reads proves nothing.
+        The site is asked once in a run: it counts every wrong secret, and delays its answers. If
+        treatments or entries may not be read, before anything was accepted, that is enough to know.
+        Where a site does not say, what was accepted before decides; on a public one, that it reads
+        proves nothing.
         """
         if collection == "verifyauth":
             return False
-        if method == "GET" and collection != "status.json" and not self._accepted:
+        if method == "GET" and collection in ("treatments", ENTRIES) and not self._accepted:
             return False
         if self._known is None:
             self._known = is_known(self._rights_if_told())

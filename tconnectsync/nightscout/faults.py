@@ -28,7 +28,7 @@ _LOOKED_AT = 8_000
 
 _CHALLENGE = re.compile(
     r"just a moment|attention required|challenge-platform|cf-(chl|error|challenge)|"
-    r"you have been blocked",
+    r"you have been blocked|error (code:? ?)?10\d\d\b|to restrict access",
     re.IGNORECASE,
 )
 _STOPPED = re.compile(
@@ -196,8 +196,8 @@ def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
     if _asks_for_login(answer):
         return ProxyLoginError(
             "Not Nightscout but a proxy in front of it asks for a user and password. This says "
-            "nothing about NS_SECRET. Write them into NS_URL: https://user:password@your-site, "
-            "special letters as in %40 for @",
+            "nothing about NS_SECRET. Write them into NS_URL before the site's name: the user, a "
+            "colon, the password and an @; special letters in them as in %40 for @",
             401,
         )
     return ProxyLoginError(

@@ -305,6 +305,24 @@ def test_what_one_feature_lacks_takes_no_other_down(
     check(home)
 
 
+def test_a_secret_is_never_blamed_for_entries_that_may_not_be_read(make_home: Make) -> None:
+    home = token_home(make_home, "entries:read")
+    for day in (1.5, 1.6):
+        home.go_to(day)
+        ran = home.run()
+        assert ran.code == 1
+        assert "api:entries:read" in ran.errors
+        assert "does not accept NS_SECRET" not in ran.errors
+
+
+def test_a_token_good_for_nothing_that_is_asked_first_is_not_called_wrong() -> None:
+    with SmallNightscout(SECRET, tokens={TOKEN: "api:treatments:*"}) as site:
+        with pytest.raises(MissingRightError):
+            client(site, TOKEN).activities("x")
+        with pytest.raises(MissingRightError):
+            client(site, TOKEN).device_status()
+
+
 def token_home(make_home: Make, lacking: str) -> Home:
     home = make_home("tandem-source", live(FIRST, 3))
     verbs = ("read", "create", "update", "delete")

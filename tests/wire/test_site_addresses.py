@@ -310,6 +310,16 @@ OTHERS: dict[str, tuple[Response, type[NightscoutError], str]] = {
         SiteDownError,
         "takes tconnectsync for a robot",
     ),
+    "Cloudflare, 1020": (
+        Response(b"error code: 1020", 403, "text/plain", [("Server", "cloudflare")]),
+        SiteDownError,
+        "takes tconnectsync for a robot",
+    ),
+    "Cloudflare, rule": (
+        page("Access denied | ns.example.org used Cloudflare to restrict access", 403, cf_ray="1"),
+        SiteDownError,
+        "takes tconnectsync for a robot",
+    ),
     "Cloudflare, 503": (
         page("Just a moment...", 503, cf_ray="1"),
         SiteDownError,
