@@ -95,7 +95,17 @@ def _is_of_newest_stretch(
         return False
     if changes and changes[-1].after - newest > MINUTE:
         return False
+    if any(abs(newest - _noted_with_the_date(change)) <= MINUTE for change in changes):
+        return False
     return not any(timedelta(0) <= change.before - newest <= HOUR for change in changes)
+
+
+def _noted_with_the_date(change: ClockChange) -> datetime:
+    """Return the wall time of the note that the date was set, which was never the time.
+
+    Date and time are set one after the other: it has the new date and still the old time.
+    """
+    return datetime.combine(change.after.date(), change.before.time())
 
 
 def _is_stale(hypothesis: Hypothesis, last: ClockChange, rules: ZoneRules, now: datetime) -> bool:

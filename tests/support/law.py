@@ -197,6 +197,7 @@ def week(seed: int, kinds: Kinds | None = None) -> Week:
     life = live(first, days, seed=chance.randrange(1000), control_iq=_has_control_iq(chance, kinds))
     settings = _settings(chance, kinds, zone, begin, end)
     changes = _pump_changes(chance, kinds, settings, _switches(zone, begin, end), begin, end)
+    changes = [replace(it, left_running=_runs_on(life, it)) for it in changes]
     busy = [change.at for change in changes]
     springs = [at for at, ahead in _switches(zone, begin, end).items() if ahead > timedelta(0)]
     for _ in range(kinds.wrong_dates):
@@ -378,6 +379,13 @@ def _pump_changes(
         hours = chance.choice((3, 5, 20) if is_running else (3, 5, 20, 50))
         found.append(PumpChange(at, in_drawer=hours * HOUR, left_running=is_running))
     return found
+
+
+def _runs_on(life: PumpHistory, change: PumpChange) -> bool:
+    """Tell whether the old pump goes on delivering; not if it would have to be resumed."""
+    until = change.at + change.in_drawer
+    ends = [stop.end for stop in life.suspensions if stop.reason != "control-iq"]
+    return change.left_running and not any(end and change.at < end < until for end in ends)
 
 
 def _minutes(chance: Random, least: float, most: float) -> timedelta:

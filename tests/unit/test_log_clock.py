@@ -320,6 +320,21 @@ def test_right_after_the_clock_was_put_back_the_latest_wall_time_is_an_old_one()
     assert right(life)
 
 
+def test_the_note_of_a_new_date_with_the_old_time_is_not_taken_for_the_newest_entry() -> None:
+    """Back from a journey: by that note, the pump would be hours ahead since."""
+    back = datetime(2025, 10, 7, 11, 36)
+    home, there = 13 * HOUR, 8 * HOUR
+    life = Life(
+        ZoneInfo("Pacific/Auckland"),
+        datetime(2025, 10, 4, 11),
+        back + 14 * HOUR,
+        [Setting(datetime(2025, 10, 5, 12, 20), there), Setting(back, home)],
+    )
+    life.newest = datetime(2025, 10, 8, 19, 36)
+    assert right(life)
+    assert life.clock().disagreement == ""
+
+
 def no_record(start: datetime, end: datetime, *set_to: Setting, every: timedelta) -> Life:
     unrecorded = [replace(setting, on_record=False) for setting in set_to]
     return Life(NEW_YORK, start, end, unrecorded, every=every)

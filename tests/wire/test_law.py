@@ -27,6 +27,7 @@ WEEKS |= {f"seed {seed}": (seed, None) for seed in range(SINCE, SINCE + MORE)}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("seed", "kinds"), WEEKS.values(), ids=WEEKS)
 def test_runs_of_a_week_bring_what_one_run_does_and_what_was_delivered(
     tmp_path: Path,
