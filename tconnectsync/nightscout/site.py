@@ -106,10 +106,10 @@ class Site:
                 continue
             self._is_known = True
             if url != self._url:
-                self._url = url
+                more, self._url = self._url.removeprefix(url), url
                 self.remark = (
-                    "NS_URL is not the address of a Nightscout site as it is written, but "
-                    f"{url} is one, so that is used. Set NS_URL to it."
+                    "NS_URL is not the address of a Nightscout site as it is written. Without "
+                    f"{more} at its end it is one, so that is used. Take {more} off in NS_URL."
                 )
                 log.warning(self.remark)
             return status

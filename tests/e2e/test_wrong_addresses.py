@@ -60,7 +60,7 @@ def test_the_address_of_a_page_leads_to_the_real_site_and_to_the_same_files(
     assert again.counts[:2] == (0, 0)
     assert files_about_sites(home) == files
     is_of_a_page = not end.startswith("/#")
-    assert again.errors.count(f"{nightscout.url} is one, so that is used. Set") == is_of_a_page
+    assert again.errors.count("at its end it is one, so that is used. Take") == is_of_a_page
     assert again.errors.count("Write NS_URL without it") == ("#" in end)
     checked = home.run("--check-login", *RANGE[:4], NS_URL=nightscout.url + end)
     assert "Nightscout treatments:   ok" in checked.output
