@@ -362,18 +362,26 @@ def _pump_changes(
     begin: datetime,
     end: datetime,
 ) -> list[PumpChange]:
-    """Return when the pump is replaced, some days apart, and by clocks that are in no doubt.
+    """Return when the pump is replaced, some days apart, and with clocks that are in no doubt.
+
+    One that is put away before its clock is put over, days late, tells nobody that it never was.
 
     The old one uploads once more and is switched off: later it would have more to tell. It does
     not deliver on three days, as that of a second person.
     """
-    busy = [*(each.at for each in settings), *switches]
+    late = [
+        (at, min((each.at for each in settings if each.at > at), default=end)) for at in switches
+    ]
+    doubtful = [*late, *((each.at, each.at) for each in settings)]
     slot = ((end - begin) / DAY - 2) / max(1, kinds.pumps - 1)
     found: list[PumpChange] = []
-    while len(found) < kinds.pumps - 1:
-        days = 1 + (len(found) + chance.uniform(0.1, 0.9)) * slot
-        at = (begin + days * DAY).replace(microsecond=0)
-        if any(abs(at - each) < 5 * HOUR for each in busy):
+    for number in range(kinds.pumps - 1):
+        for _ in range(100):
+            days = 1 + (number + chance.uniform(0.1, 0.9)) * slot
+            at = (begin + days * DAY).replace(microsecond=0)
+            if not any(since - 5 * HOUR < at < until + 5 * HOUR for since, until in doubtful):
+                break
+        else:
             continue
         is_running = chance.random() < 0.4
         hours = chance.choice((3, 5, 20) if is_running else (3, 5, 20, 50))
