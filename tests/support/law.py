@@ -20,6 +20,8 @@ from tests.support.accounts import truth
 from tests.support.expected import Insulin
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+LATEST = 56 * HOUR
+"""By then everybody has put the pump's clock over for daylight saving."""
 LOST = datetime(2008, 1, 1)
 """What a pump's clock shows after its battery was flat."""
 ZONES = (
@@ -197,7 +199,9 @@ def week(seed: int, kinds: Kinds | None = None) -> Week:
     life = live(first, days, seed=chance.randrange(1000), control_iq=_has_control_iq(chance, kinds))
     settings = _settings(chance, kinds, zone, begin, end)
     changes = _pump_changes(chance, kinds, settings, _switches(zone, begin, end), begin, end)
-    changes = [replace(it, left_running=_runs_on(life, it)) for it in changes]
+    # By wrong dates the logs of two pumps seem to share days: they may be those of two people.
+    runs_on = kinds.wrong_dates == 0
+    changes = [replace(it, left_running=runs_on and _runs_on(life, it)) for it in changes]
     busy = [change.at for change in changes]
     springs = [at for at, ahead in _switches(zone, begin, end).items() if ahead > timedelta(0)]
     for _ in range(kinds.wrong_dates):
@@ -327,7 +331,7 @@ def _wrong_date(
     ahead = _ahead(found, at)
     shown = at + ahead
     kind = chance.choice(("lost", "lost", "lost on record", "behind", "ahead", "month", "year"))
-    if kind == "lost" and any(each < at < each + 56 * HOUR for each in springs):
+    if kind == "lost" and any(each < at < each + LATEST for each in springs):
         kind = "lost on record"
     wrong = {
         "behind": -chance.choice((1, 2, 3, 4, 6)) * DAY,
@@ -364,15 +368,15 @@ def _pump_changes(
 ) -> list[PumpChange]:
     """Return when the pump is replaced, some days apart, and with clocks that are in no doubt.
 
-    One that is put away before its clock is put over, days late, tells nobody that it never was.
-
-    The old one uploads once more and is switched off: later it would have more to tell. It does
-    not deliver on three days, as that of a second person.
+    One that is put away before its clock is put over, days late, tells nobody that it never was,
+    nor one that is used on a journey only that it was elsewhere. The old one uploads once more and
+    is switched off: later it would have more to tell. It does not deliver on three days, as that
+    of a second person.
     """
-    late = [
-        (at, min((each.at for each in settings if each.at > at), default=end)) for at in switches
-    ]
-    doubtful = [*late, *((each.at, each.at) for each in settings)]
+    doubtful = [(at, at + LATEST) for at in switches]
+    doubtful += [(each.at, each.at) for each in settings]
+    if kinds.journey and kinds.pumps > 2:
+        doubtful.append((settings[0].at, settings[-1].at))
     slot = ((end - begin) / DAY - 2) / max(1, kinds.pumps - 1)
     found: list[PumpChange] = []
     for number in range(kinds.pumps - 1):
