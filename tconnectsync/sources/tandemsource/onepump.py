@@ -7,7 +7,7 @@ whatever is wanted of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -121,9 +121,7 @@ class OnePump:
 
     def signs_log(self, first: date, last: date) -> Log:
         """Return what shows that the pump was worn, from one day to another, inclusive."""
-        few = sorted(CLOCK_CODES.union(claims.CODES))
-        found = self._days(first, last, self.codes, few)
-        return found.placed(claims.CODES, self.now(), Counter())
+        return self._entries(first, last, claims.CODES)
 
     def last_signs(self, day: date, earliest: date | None) -> Log:
         """Return what last showed before a day that the pump was worn, with what lies around it.
@@ -139,6 +137,11 @@ class OnePump:
                 return found
             day, step = first, min(2 * step, LONGEST_STEP)
         return {}
+
+    def _entries(self, first: date, last: date, codes: Collection[int]) -> Log:
+        """Return the entries of some codes from one day to another, inclusive, placed in time."""
+        days = self._days(first, last, self.codes, sorted(CLOCK_CODES.union(codes)))
+        return days.placed(codes, self.now(), Counter())
 
     def _days(
         self, first: date, last: date, codes: Sequence[int] | None, few: Sequence[int] = ()
@@ -174,10 +177,7 @@ class OnePump:
 
     def _days_before(self, day: date) -> Log:
         """Return what the state of the pump may need of the days before one; raises as the API."""
-        first = day - DAYS_FOR_STATUS * DAY
-        few = sorted(CLOCK_CODES.union(STATUS_CODES))
-        days = self._days(first, day - DAY, self.codes, few)
-        return days.placed(STATUS_CODES, self.now(), Counter())
+        return self._entries(day - DAYS_FOR_STATUS * DAY, day - DAY, STATUS_CODES)
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
         """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.
@@ -186,13 +186,10 @@ class OnePump:
         them small again: what is wanted may lie after it.
         """
         earliest, step = day - LONGEST_LOOK_BACK, DAY
-        asked_for = sorted(CLOCK_CODES.union(codes))
         while day > earliest:
             first = max(day - step, earliest)
             try:
-                days = self._days(first, day - DAY, self.codes, asked_for)
-                log_before = days.placed(codes, self.now(), Counter())
-                found = list(entries_of(log_before, *codes))
+                found = list(entries_of(self._entries(first, day - DAY, codes), *codes))
             except TconnectsyncError as error:
                 if error.fatal:
                     raise
