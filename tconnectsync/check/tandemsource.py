@@ -14,7 +14,7 @@ from tconnectsync.api import TConnectApi
 from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources import cache_folder
 from tconnectsync.sources.tandemsource import (
@@ -36,7 +36,6 @@ from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
 from tconnectsync.sources.tandemsource.pumps import (
-    LONG_AGO,
     Pump,
     ending,
     endings,

@@ -8,9 +8,12 @@ change.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
 from zoneinfo import ZoneInfo
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""An instant before all others."""
 
 
 class PumpClock:

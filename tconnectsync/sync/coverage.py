@@ -6,13 +6,12 @@ Pure. Days are days of the pump's calendar.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.sources import PumpSpan, Remark
 
 DAY = timedelta(days=1)
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MOST_NAMED = 5
 """So many stretches of days are named; the others are counted."""
 

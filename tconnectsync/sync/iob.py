@@ -6,14 +6,14 @@ See docs/protocol/tconnect-processing.md §7, nightscout-api §1.6.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
+from tconnectsync.domain.clock import LONG_AGO
 from tconnectsync.domain.events import InsulinOnBoard
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant, utc_text
 
 ACTIVITY_TYPE = "tconnect_iob"
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def sync_iob(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.logclock import FIRST_SOLD
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.names import plainly_named
@@ -25,7 +25,6 @@ MARGIN = timedelta(days=1)
 """By how much a pump's clock may be off without its being read for another range."""
 FIRST_YEAR = 2008
 """Pumps count their time from there; anything older stands for "none"."""
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 PLACES = 10**12
 """More than there are seconds up to the year 9999."""
