@@ -12,10 +12,10 @@ from tconnectsync.api import TConnectApi
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import Findings, Step
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.numbers import as_number
 from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
 from tconnectsync.sources.tconnect.pages import read_devices, settings_guid
 from tconnectsync.sources.tconnect.values import (
-    number,
     objects,
     pacific_wall_time,
     readable_wall_time,
@@ -168,7 +168,7 @@ class TConnectSteps:
                 "Correct the number, or upload the pump once."
             ) from error
         self._findings.keep("upload counter", counter)
-        index = number(counter.get("maxPumpEventIndex"))
+        index = as_number(counter.get("maxPumpEventIndex"))
         if index is None:
             raise TconnectsyncError(
                 "The answer holds no number. --auto-update needs it to notice uploads; nothing "
@@ -208,7 +208,7 @@ class TConnectSteps:
             start = self._clock.instant(pacific_wall_time(item.get("x")))
         except ValueError:
             return None
-        return start + timedelta(seconds=number(item.get("duration")) or 0)
+        return start + timedelta(seconds=as_number(item.get("duration")) or 0)
 
     def _newest(self, times: list[datetime | None]) -> str:
         """Note the newest time; return it in words, to follow a count."""

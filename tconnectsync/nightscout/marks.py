@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import isfinite
 from typing import Any
 
 ENTERED_BY = "Pump (tconnectsync)"
@@ -94,17 +93,6 @@ def checksum(document: Mapping[str, Any]) -> str:
 def edited(document: Mapping[str, Any]) -> bool:
     """Tell whether somebody changed what this version wrote; of others' documents nobody knows."""
     return "checksum" in document and bool(document["checksum"] != checksum(document))
-
-
-def as_number(value: object) -> float | None:
-    """Return a stored number, also one that Nightscout's edit dialog has turned into a text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if isfinite(number) else None
 
 
 def _as_text(value: object) -> str:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from tconnectsync.domain.numbers import as_number
 from tconnectsync.nightscout.marks import (
     ENTERED_BY,
     Document,
-    as_number,
     edited,
     instant,
     log_number,

@@ -12,11 +12,11 @@ from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import COMPLETED, UNNAMED, Bolus, ExtendedPart, Split
+from tconnectsync.domain.numbers import as_number
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
     amount,
     glucose,
-    number,
     objects,
     read_each,
     required,
@@ -65,8 +65,8 @@ def _in_order(boluses: list[Bolus]) -> list[Bolus]:
 def _as_event(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give a CSV row the shape that TherapyEvents has for the same bolus."""
     total, percent = (
-        number(row.get("ActualTotalBolusRequested")),
-        number(row.get("StandardPercent")),
+        as_number(row.get("ActualTotalBolusRequested")),
+        as_number(row.get("StandardPercent")),
     )
     is_extended = "extended" in str(row["Description"]).lower()
     immediate = total
@@ -119,7 +119,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         bolex.get("bolexStartDateTime")
     )
     insulin = amount(delivered.get("value"))
-    request_id = number(standard.get("bolusRequestId")) or 0
+    request_id = as_number(standard.get("bolusRequestId")) or 0
     if completed is None and not (request_id and insulin):
         return None
     description = words(event.get("description")) or UNNAMED
@@ -129,11 +129,11 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         requested_at=clock.instant(requested),
         completed=_after(requested, completed, clock) if completed else None,
         insulin=required(insulin, "insulin"),
-        requested=number(standard.get("insulinRequested")),
+        requested=as_number(standard.get("insulinRequested")),
         carbs=amount(event.get("carbSize")),
         description=description,
         status=_status(standard, completed),
-        override=number(event.get("userOverride")) == 1,
+        override=as_number(event.get("userOverride")) == 1,
         extended=_extended_part(bolex, requested, clock) if bolex else None,
         planned=_split(event) if is_extended else None,
         glucose=glucose(event.get("bg")),
@@ -163,15 +163,15 @@ def _extended_part(bolex: Mapping[str, Any], requested: datetime, clock: PumpClo
     return ExtendedPart(
         completed=_after(requested, completed, clock) if completed else None,
         insulin=amount(delivered.get("value")),
-        requested=number(bolex.get("insulinRequested")) or number(bolex.get("size")),
+        requested=as_number(bolex.get("insulinRequested")) or as_number(bolex.get("size")),
         status=_status(bolex, completed),
     )
 
 
 def _split(event: Mapping[str, Any]) -> Split:
-    percent, minutes = number(event.get("standardPercent")), number(event.get("duration"))
+    percent, minutes = as_number(event.get("standardPercent")), as_number(event.get("duration"))
     return Split(
-        total=number(event.get("actualTotalBolusRequested")),
+        total=as_number(event.get("actualTotalBolusRequested")),
         now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
         duration=timedelta(minutes=minutes) if minutes and 0 < minutes <= MOST_MINUTES else None,
     )

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from tconnectsync.domain.numbers import as_number
+
 T = TypeVar("T")
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -28,17 +30,6 @@ class UnknownKindError(ValueError):
     """An item of a kind we have never heard of; the text names the kind."""
 
 
-def number(value: object) -> float | None:
-    """Return a number given as such or as text; ``None`` when it is absent or none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        result = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return result if math.isfinite(result) else None
-
-
 def words(value: object) -> str:
     """Return a text as it may be shown: short, without control characters; empty if it is none."""
     return _UNFIT.sub("", str(value)[:MOST_LETTERS]) if isinstance(value, str | int) else ""
@@ -50,7 +41,7 @@ def required(value: object, name: str) -> float:
     Raises:
         ValueError: it is absent, not a number, or negative.
     """
-    result = number(value)
+    result = as_number(value)
     if result is None or result < 0:
         raise ValueError(f"{name} is not a number")
     return result
@@ -60,13 +51,13 @@ def amount(value: object) -> float:
     """Return a number, 0 when there is none; NaN, which no amount can be, for anything else."""
     if value is None or value == "":
         return 0.0
-    result = number(value)
+    result = as_number(value)
     return math.nan if result is None else result
 
 
 def glucose(value: object) -> int | None:
     """Return a glucose value, mg/dL; ``None`` when there is none that can be true."""
-    result = number(value)
+    result = as_number(value)
     if result is None or not LOWEST_GLUCOSE <= result <= HIGHEST_GLUCOSE:
         return None
     return round(result)

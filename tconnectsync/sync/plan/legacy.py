@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tconnectsync.domain.numbers import as_number
 from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import Document, as_number, log_number
+from tconnectsync.nightscout.marks import Document, log_number
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 
 MINUTE = timedelta(minutes=1)

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from tconnectsync.domain.numbers import as_number
 from tconnectsync.nightscout.documents import GLUCOSE_FIELDS, Wanted
 from tconnectsync.nightscout.marks import (
     Document,
-    as_number,
     checksum,
     created_at,
     has_database_id,
