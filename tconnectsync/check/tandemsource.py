@@ -10,28 +10,26 @@ from typing import Any
 
 import arrow
 
-from tconnectsync.api import TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import Findings, NotTriedError, Step, StopError
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.errors import LoginError, TconnectsyncError
-from tconnectsync.sources import cache_folder
 from tconnectsync.sources.tandemsource import (
-    ASKED_FOR,
     basals,
     claims,
     doses,
     modes,
     newalgorithm,
     notices,
-    open_for_comparison,
     sensor,
 )
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
-from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
+from tconnectsync.sources.tandemsource.clock.wrongdates import PumpDays
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, KNOWN_CODES
+from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
@@ -49,8 +47,9 @@ from tconnectsync.sources.tandemsource.rates import TELLING
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
+from tconnectsync.sources.tandemsource.source import ASKED_FOR, open_for_comparison
 from tconnectsync.sources.tandemsource.status import BATTERY
-from tconnectsync.sources.tandemsource.wrongdates import PumpDays
+from tconnectsync.state.files import cache_folder
 
 DAY = timedelta(days=1)
 

@@ -8,18 +8,14 @@ from typing import Any
 
 import arrow
 
-from tconnectsync.api import TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import Findings, Step
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
 from tconnectsync.sources.tconnect.pages import read_devices, settings_guid
-from tconnectsync.sources.tconnect.values import (
-    objects,
-    pacific_wall_time,
-    readable_wall_time,
-)
+from tconnectsync.sources.tconnect.values import objects, pacific_wall_time, readable_wall_time
 
 KNOWN_VERSION = "t:connect 7.17.2.3"
 """The version of the web site that this program was made for."""

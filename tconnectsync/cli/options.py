@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
 from tconnectsync.config import TANDEM_SOURCE, TCONNECT
@@ -20,20 +22,45 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message.removeprefix('argument ')}. See tconnectsync --help.")
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line, checked."""
+
+    features: tuple[str, ...] = DEFAULT
+    """Names of :data:`tconnectsync.sync.features.FEATURES`."""
+    days: int | None = None
+    """Sync so many days up to now; ``None`` is one."""
+    dates: tuple[date, date] | None = None
+    """The first and the last calendar day of the pump to sync, both whole."""
+    pretend: bool = False
+    source: str | None = None
+    """The cloud to sync from; ``None`` where the settings say it."""
+    region: str | None = None
+    """Where the account is; ``None`` where the settings say it."""
+    import_log: Path | None = None
+    """A saved pump log to sync instead of asking a cloud."""
+    demo: bool = False
+    auto_update: bool = False
+    check_login: bool = False
+    verbose: bool = False
+
+
+def parse(arguments: Sequence[str] | None) -> Options:
     """Read and check the options.
 
     Raises:
         UsageError: an option is unknown, unreadable or does not go with another.
     """
-    options = _parser().parse_args(arguments)
-    if options.tandem_source:
-        if options.source not in (None, TANDEM_SOURCE):
-            raise UsageError(f"--tandem-source cannot be combined with --source {options.source}.")
-        options.source = TANDEM_SOURCE
-    options.features = [name for group in options.features for name in group.split(",") if name]
+    given = vars(_parser().parse_args(arguments))
+    if given.pop("tandem_source"):
+        if given["source"] not in (None, TANDEM_SOURCE):
+            raise UsageError(f"--tandem-source cannot be combined with --source {given['source']}.")
+        given["source"] = TANDEM_SOURCE
+    given["features"] = tuple(
+        name for group in given["features"] for name in group.split(",") if name
+    )
+    options = Options(dates=_dates(given), **given)
     _check_features(options.features)
-    _check_dates(options)
     if options.import_log is not None:
         _check_import(options)
     if options.check_login and options.auto_update:
@@ -41,7 +68,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _check_import(options: argparse.Namespace) -> None:
+def _check_import(options: Options) -> None:
     for name in ("auto_update", "check_login", "demo"):
         if getattr(options, name):
             raise UsageError(f"--import-log cannot be combined with --{name.replace('_', '-')}.")
@@ -71,18 +98,20 @@ def check_available(names: Sequence[str], source: str, *, testing_enabled: bool)
         )
 
 
-def _check_dates(options: argparse.Namespace) -> None:
-    first, last = options.start_date, options.end_date
-    if (first is None) != (last is None):
+def _dates(given: dict[str, Any]) -> tuple[date, date] | None:
+    """Take the two dates out of what was given."""
+    first, last = given.pop("start_date"), given.pop("end_date")
+    if first is None and last is None:
+        return None
+    if first is None or last is None:
         raise UsageError("--start-date and --end-date belong together: give both or neither.")
-    if first is None:
-        return
-    if options.days is not None:
+    if given["days"] is not None:
         raise UsageError("--days cannot be combined with --start-date and --end-date.")
-    if options.auto_update:
+    if given["auto_update"]:
         raise UsageError("--auto-update cannot be combined with --start-date and --end-date.")
     if last < first:
         raise UsageError(f"--end-date {last} lies before --start-date {first}.")
+    return first, last
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,7 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
     add("--region", help="where your account is: US (default) or EU")
-    add("--import-log", metavar="FILE", help="sync a saved pump log instead of asking a cloud")
+    add(
+        "--import-log",
+        type=Path,
+        metavar="FILE",
+        help="sync a saved pump log instead of asking a cloud",
+    )
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="go on for ever: sync when the pump uploads")
     add("--check-login", action="store_true", help="try every login and service, say what is wrong")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shlex
 import sys
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import date
 
+    from tconnectsync.cli.options import Options
     from tconnectsync.domain.clock import PumpClock, TimeRange
-    from tconnectsync.sync.outcome import Failure, Outcome
     from tconnectsync.sync.plan import Plan
+    from tconnectsync.sync.run.outcome import Failure, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def put_out(text: str) -> None:
+def print_result(text: str) -> None:
     """Print a result at once, so that in a file too it stands where it belongs in the log."""
     print(text, flush=True)
 
@@ -43,17 +43,17 @@ def progress(windows: list[TimeRange]) -> Iterable[TimeRange]:
 
 def print_plan(window: TimeRange, plan: Plan) -> None:
     """Show what would be written for one window."""
-    from tconnectsync.sync.show import lines
+    from tconnectsync.cli.planview import lines
 
     title = f"From {window.start:%Y-%m-%d %H:%M %z} to {window.end:%Y-%m-%d %H:%M %z}:"
-    put_out("\n".join([title, *lines(plan)]))
+    print_result("\n".join([title, *lines(plan)]))
 
 
-def keep_quiet(window: TimeRange, plan: Plan) -> None:
+def ignore(window: TimeRange, plan: Plan) -> None:
     """Show nothing of a plan that is carried out anyway."""
 
 
-def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> int:
+def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
     """Say what was done and what was not; return the exit code."""
     say_what_was_done(outcome, options)
     for failure in outcome.failures:
@@ -65,16 +65,16 @@ def report(outcome: Outcome, options: argparse.Namespace, clock: PumpClock) -> i
     return 0 if outcome.is_complete else 1
 
 
-def say_what_was_done(outcome: Outcome, options: argparse.Namespace) -> None:
+def say_what_was_done(outcome: Outcome, options: Options) -> None:
     """Say what was written, or would be, and what was left out."""
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
     documents = "Treatments and entries" if "CGM" in options.features else "Treatments"
     if options.pretend:
-        put_out(f"Nothing was written (--pretend). {documents} that would be: {done}.")
+        print_result(f"Nothing was written (--pretend). {documents} that would be: {done}.")
     else:
-        put_out(f"{documents}: {done}.")
+        print_result(f"{documents}: {done}.")
     for line in outcome.others:
-        put_out(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
+        print_result(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
     for what, times in outcome.skipped.most_common():
         log.warning("Left out because it is unknown or cannot be true: %s (%d times).", what, times)
     for remark in outcome.remarks:
@@ -93,9 +93,7 @@ def days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
     return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
 
 
-def commands(
-    failures: Sequence[Failure], options: argparse.Namespace, clock: PumpClock
-) -> list[str]:
+def commands(failures: Sequence[Failure], options: Options, clock: PumpClock) -> list[str]:
     """Return the commands that repeat what failed, one for windows that follow each other."""
     by_window: dict[tuple[date, date], list[str]] = {}
     for failure in failures:
@@ -111,11 +109,11 @@ def commands(
     return [command(first, last, names, options) for first, last, names in spans]
 
 
-def command(first: date, last: date, features: Sequence[str], options: argparse.Namespace) -> str:
+def command(first: date, last: date, features: Sequence[str], options: Options) -> str:
     """Return the command that syncs some days, from where and to where this run does."""
     words = ["tconnectsync", "--start-date", f"{first}", "--end-date", f"{last}"]
     words += ["--features", *features]
     for name in ("source", "region", "import_log"):
         if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", value]
+            words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, "--pretend"] if options.pretend else words)

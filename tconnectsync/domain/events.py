@@ -5,7 +5,7 @@ carbohydrates in g, glucose in mg/dL. ``key`` names the event as the pump or its
 stays the same each time the event is reported, also when the event has grown or its zone was
 corrected meanwhile.
 ``begins`` and ``ends`` are the first and the last instant that the event has to do with.
-``by_itself`` marks what the pump did without being asked; where it does not tell who it was, nobody
+``automatic`` marks what the pump did without being asked; where it does not tell who it was, nobody
 asked.
 ``log_ids`` are the numbers of the entries of the pump's log that tell of the event, the one that
 gives it its time first; they are empty where the cloud does not hand the log out.
@@ -50,7 +50,7 @@ class Basal:
     shortened, and removed where ``duration`` is zero; a segment without duration is never new."""
 
     @property
-    def by_itself(self) -> bool:
+    def automatic(self) -> bool:
         """Always: the person changes a rate now and then, the pump every few minutes."""
         return True
 
@@ -168,11 +168,6 @@ class Bolus:
     """The key under which it was reported as long as its end was missing; may be empty."""
 
     @property
-    def by_itself(self) -> bool:
-        """Whether it was an automatic one, or the slow part of another, which ends by itself."""
-        return self.automatic
-
-    @property
     def begins(self) -> datetime:
         """The instant of the request."""
         return self.requested_at
@@ -227,7 +222,7 @@ class Activity:
     log_ids: tuple[int, ...] = ()
 
     @property
-    def by_itself(self) -> bool:
+    def automatic(self) -> bool:
         """Whether the pump began it: only the person begins exercise."""
         return self.kind is not ActivityKind.EXERCISE and self.told_as != BY_HAND
 
@@ -259,7 +254,7 @@ class Suspension:
     reason: Interruption
 
     @property
-    def by_itself(self) -> bool:
+    def automatic(self) -> bool:
         """Whether the pump stopped delivering without the person."""
         return self.reason is Interruption.ALARM
 
@@ -285,7 +280,7 @@ class CarbEntry:
     log_ids: tuple[int, ...] = ()
 
     @property
-    def by_itself(self) -> bool:
+    def automatic(self) -> bool:
         """Never: it is the person who eats."""
         return False
 
@@ -329,11 +324,6 @@ class Notice:
     """When the pump noted it, if that is later than it happened."""
     automatic: bool = True
     """Whether it came about without the person; so it is where the pump does not tell."""
-
-    @property
-    def by_itself(self) -> bool:
-        """Whether it came about without the person."""
-        return self.automatic
 
     @property
     def begins(self) -> datetime:

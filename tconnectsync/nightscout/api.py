@@ -21,7 +21,6 @@ from tconnectsync.errors import (
 )
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.entries import TYPES, entry_time, slot
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, has_database_id, instant
 from tconnectsync.nightscout.proof import (
     is_stored,
     not_shown,
@@ -30,6 +29,7 @@ from tconnectsync.nightscout.proof import (
     shows_update,
     unproven,
 )
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, has_database_id, instant
 from tconnectsync.nightscout.rights import NAMES, is_known, missing_right
 from tconnectsync.nightscout.site import Site
 from tconnectsync.nightscout.stored import stored_treatments

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import DeviceStatus
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at, instant
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, instant
 
 VALUES = (
     ("battery", "percent"),

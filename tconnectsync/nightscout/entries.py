@@ -12,7 +12,7 @@ from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Reading, ReadingKind
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at, log_ids
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, log_ids
 
 TYPES = {ReadingKind.SENSOR: "sgv", ReadingKind.FINGER: "mbg"}
 

@@ -22,7 +22,7 @@ from tconnectsync.domain.profiles import (
 )
 from tconnectsync.errors import NightscoutError
 from tconnectsync.nightscout.keys import is_kept, renamed, safe_key, safe_keys, with_safe_keys
-from tconnectsync.nightscout.marks import Document, utc_text
+from tconnectsync.nightscout.provenance import Document, utc_text
 
 FROM_THE_BEGINNING = "1970-01-01T00:00:00.000Z"
 NAMES_OF_ONE_RECORD = ("_id", "identifier", "date", "srvCreated", "srvModified", "subject")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tconnectsync.errors import NightscoutError, UnprovenWriteError
-from tconnectsync.nightscout.marks import Document, instant
+from tconnectsync.nightscout.provenance import Document, instant
 
 NAMES = ("identifier", "syncIdentifier")
 OF_THE_SERVER = ("_id", "utcOffset", "mills")

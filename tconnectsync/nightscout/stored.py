@@ -15,13 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from tconnectsync.domain.numbers import as_number
-from tconnectsync.nightscout.marks import (
-    ENTERED_BY,
-    Document,
-    edited,
-    instant,
-    log_number,
-)
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, edited, instant, log_number
 
 MOST_MINUTES = 1_000_000
 """No basal, sleep or exercise lasts for years."""

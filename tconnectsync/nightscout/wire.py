@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from tconnectsync.nightscout.marks import Document, instant, utc_text
+from tconnectsync.nightscout.provenance import Document, instant, utc_text
 
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000

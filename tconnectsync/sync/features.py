@@ -15,7 +15,7 @@ from tconnectsync.config import SOURCES, TCONNECT
 class Feature:
     """Something that can be synced or left out.
 
-    ``parts`` are methods of :class:`tconnectsync.sources.Reader` that give events; one without
+    ``parts`` are methods of :class:`tconnectsync.sources.base.Reader` that give events; one without
     any is synced once, at the end of a cycle. ``regular`` is the type of treatment or entry that
     comes every day, by which a run sees how far the one before got. On the sources in ``testing``
     it can be chosen with ``ENABLE_TESTING_MODES`` only, on those in ``lacking`` not at all.

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.nightscout.marks import Document, instant
+from tconnectsync.nightscout.provenance import Document, instant
 from tests.acceptance.exceptions import EXCEPTIONS
 
 FOLDER = Path(__file__).parents[3] / "shared" / "cases" / "tconnect"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.sync.autoupdate import Loop, LoopSettings
-from tconnectsync.sync.outcome import Outcome
+from tconnectsync.sync.loop.loop import Loop, LoopSettings
+from tconnectsync.sync.run.outcome import Outcome
 from tests.acceptance.cases import cases, exception, load
 
 RECORDED = "autoupdate.cases.json"
@@ -56,14 +56,14 @@ def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
         course.sync_calls += 1
         return Outcome(created=added.pop(0) if added else 0)
 
-    def log_in_anew() -> None:
+    def force_login() -> None:
         course.new_logins += 1
 
     loop = Loop(
         settings_of(case),
         latest_index=lambda: next(answers, polls[-1]),
         run_cycle=run_cycle,
-        log_in_anew=log_in_anew,
+        force_login=force_login,
         pretend=case["pretend"],
         clock=lambda: sum(course.sleeps_seconds),
         wait=course.sleeps_seconds.append,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api.ws2csv import UNLABELLED, parse_timeline
-from tconnectsync.nightscout.documents import documents
-from tconnectsync.nightscout.marks import instant
+from tconnectsync.api.tconnect.ws2csv import UNLABELLED, parse_timeline
+from tconnectsync.nightscout.provenance import instant
+from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.tconnect.basals import csv_basals
 from tests.acceptance.cases import exception, expected, files, load, text
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.config import load as settings_from
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.server import LoopbackServer, Request, Response
+from tconnectsync.app import assemble
+from tconnectsync.config.settings import load as settings_from
+from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sources.tconnect.values import PACIFIC
-from tconnectsync.sync.assemble import assemble
 from tconnectsync.sync.features import FEATURES
-from tconnectsync.sync.outcome import Outcome
-from tconnectsync.sync.window import date_range
+from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.window import date_range
 from tests.acceptance.cases import JOINED, comparable, exception, files, load, text
 from tests.acceptance.exceptions import both_parts
 from tests.wire.fake_tconnect import FakeTConnect, ok

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api.ws2csv import parse_timeline
+from tconnectsync.api.tconnect.ws2csv import parse_timeline
 from tconnectsync.domain.events import (
     Activity,
     ActivityKind,
@@ -19,15 +19,15 @@ from tconnectsync.domain.events import (
     Interruption,
     Suspension,
 )
-from tconnectsync.nightscout.documents import INTERRUPTION_TYPES
-from tconnectsync.nightscout.marks import Document
+from tconnectsync.nightscout.provenance import Document
+from tconnectsync.nightscout.treatments import INTERRUPTION_TYPES
 from tconnectsync.sources.tconnect.basals import timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
 from tconnectsync.sync.plan import make_plan
 from tests.acceptance.cases import cases, comparable, exception, expected, files, load, text
 from tests.acceptance.exceptions import both_parts
-from tests.support.story import NEW_YORK, Site, wanted
+from tests.support.event_builders import NEW_YORK, Site, wanted
 
 BUILT = "nightscout_documents.cases.json"
 WRITES = "pump_events_write.cases.json"

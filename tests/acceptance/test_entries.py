@@ -12,14 +12,14 @@ import pytest
 
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Activity, Basal, Bolus, ReadingKind, Suspension
-from tconnectsync.nightscout.documents import INTERRUPTION_TYPES, documents
+from tconnectsync.nightscout.treatments import INTERRUPTION_TYPES, documents
 from tconnectsync.sources.tconnect.basals import read_halts, timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board, csv_readings
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
 from tconnectsync.sources.tconnect.values import PACIFIC, json_date_seconds, pacific_wall_time
 from tests.acceptance.cases import cases, exception, expected, files, load
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 ENTRIES = "parser_entries.cases.json"
 NEVER = datetime.min.replace(tzinfo=UTC)

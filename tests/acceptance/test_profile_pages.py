@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tconnectsync.demo.server import Response
 from tconnectsync.errors import ApiError
+from tconnectsync.simulators.loopback import Response
 from tconnectsync.sources.tconnect.pages import (
     clock_time,
     read_devices,

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.domain.events import InsulinOnBoard
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.marks import instant
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
-from tconnectsync.sync.iob import sync_iob
-from tconnectsync.sync.profiles import sync_profiles
+from tconnectsync.nightscout.provenance import instant
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.sync.run.sync_iob import sync_iob
+from tconnectsync.sync.run.sync_profiles import sync_profiles
 from tests.acceptance.cases import cases, files, load
 from tests.acceptance.profiles import profile
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api.ws2csv import parse_timeline
+from tconnectsync.api.tconnect.ws2csv import parse_timeline
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
-from tconnectsync.nightscout.documents import GLUCOSE_TYPES
 from tconnectsync.nightscout.entries import entries
-from tconnectsync.nightscout.marks import Document
+from tconnectsync.nightscout.provenance import Document
+from tconnectsync.nightscout.treatments import GLUCOSE_TYPES
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
-from tconnectsync.sync.readings import in_force, with_glucose_kind
+from tconnectsync.sync.plan.glucose import in_force, with_glucose_kind
 from tests.acceptance.cases import cases, exception, expected, load
-from tests.support.story import NEW_YORK, wanted
+from tests.support.event_builders import NEW_YORK, wanted
 
 BUILT = "nightscout_documents.cases.json"
 BOLUSES = "bolus_processing.cases.json"

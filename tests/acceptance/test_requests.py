@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tconnectsync.demo.server import Request, Response
 from tconnectsync.errors import ApiError, FirewallError, LoginError
+from tconnectsync.simulators.loopback import Request, Response
 from tests.acceptance.cases import cases, exception, files, load, text
 from tests.wire.fake_tconnect import GUID, LOGIN, TOKEN, Bench, html, ok
 

@@ -14,18 +14,18 @@ import pytest
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Event
-from tconnectsync.domain.logclock import LogClock
-from tconnectsync.nightscout.documents import Wanted, documents
 from tconnectsync.nightscout.entries import entries
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, instant
+from tconnectsync.nightscout.treatments import Treatment, documents
 from tconnectsync.sources.tandemsource.binary import decode
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.entries import Log, by_code
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.logentries import Log, by_code
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import make_plan
-from tconnectsync.sync.readings import with_glucose_kind
+from tconnectsync.sync.plan.glucose import with_glucose_kind
 from tests.acceptance.cases import FOLDER as TCONNECT
 from tests.acceptance.tandem_exceptions import EXCEPTIONS, GLUCOSE, HUNDREDTHS, IN_GENERAL
 
@@ -147,7 +147,7 @@ def binary_case(name: str) -> Any:
     return next(case for case in BINARY if case["id"].endswith(f".{name}"))
 
 
-def wanted_of(case: Any, until: str = "") -> list[Wanted]:
+def wanted_of(case: Any, until: str = "") -> list[Treatment]:
     """Return what we want of the modes and alarms in a binary log that goes on ``until``."""
     skipped: Counter[str] = Counter()
     records = decode(bytes.fromhex("".join(case["records_hex"])), skipped)

@@ -17,7 +17,7 @@ import pytest
 from tconnectsync.domain.events import Notice, Reading, ReadingKind
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
-from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.notices import alarms
 from tconnectsync.sources.tandemsource.onboard import noted
@@ -27,7 +27,7 @@ from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, senso
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.status import device_status
 from tests.acceptance.cases import FOLDER
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 CASES = FOLDER.parent / "tandem-source"
 if not CASES.is_dir():

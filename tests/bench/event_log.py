@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from tconnectsync.cli import GARBAGE_WORTH_LOOKING
-from tconnectsync.demo.history import midnight
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import as_served
-from tconnectsync.demo.tandemsource.binary import binary_log
-from tconnectsync.demo.tandemsource.clock import Clocks
-from tconnectsync.demo.tandemsource.log import pump_log
+from tconnectsync.cli.main import GC_THRESHOLD
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.logclock import LogClock
+from tconnectsync.simulators.history import midnight
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.binary import binary_log
+from tconnectsync.simulators.tandemsource.clock import Clocks
+from tconnectsync.simulators.tandemsource.cloud import as_served
+from tconnectsync.simulators.tandemsource.log import pump_log
 from tconnectsync.sources.tandemsource.binary import decode
-from tconnectsync.sources.tandemsource.entries import by_code
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.logentries import by_code
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tests.bench.servers import FIRST_DAY
@@ -50,7 +50,7 @@ class Rates:
 
 def measure() -> Rates:
     """Read a person's log in both forms several times, and return the best of each."""
-    gc.set_threshold(GARBAGE_WORTH_LOOKING)
+    gc.set_threshold(GC_THRESHOLD)
     entries = pump_log(live(FIRST_DAY, DAYS), Clocks(midnight(FIRST_DAY), ZONE)).entries
     text = json.dumps([as_served(entry) for entry in entries])
     parsed = json.loads(text)

@@ -13,8 +13,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS, SECRET, addresses
 
 FIRST_DAY = date(2024, 4, 1)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.command import SECRET
-from tests.support.given_nightscout import GivenSite
+from tests.support.external_nightscout import GivenSite
 from tests.support.provision import UnavailableError, nightscout_home
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tests.support.careportal import Pages
 from tests.support.command import (
     CLOUDS,
     NEW_YORK,
@@ -24,7 +25,6 @@ from tests.support.command import (
     tandem_source,
 )
 from tests.support.older_versions import written_by_1, written_by_3
-from tests.support.person import Pages
 from tests.support.real_nightscout import Document, NightscoutSite
 from tests.support.treatments import by_id, doubled
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.simulators.history import (
     BasalSegment,
     BolusRecord,
     CgmReading,

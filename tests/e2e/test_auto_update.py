@@ -12,18 +12,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import (
-    PumpHistory,
-)
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
 from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tests.support.busy_hour import HASTE, LIKE_A_USER, busy_hour
 from tests.support.command import ALL_FEATURES, NEW_YORK, SECRET, Computer, cloud, computer
 from tests.support.expected import as_of, expected, shown
-from tests.support.hour import HASTE, LIKE_A_USER, busy_hour
-from tests.support.hurried import ends_within_a_second, is_idle, running, said, soon
+from tests.support.fast_process import ends_within_a_second, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)

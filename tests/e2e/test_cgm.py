@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import NEW_YORK, SECRET, Computer, Finished, cloud, computer, days
 from tests.support.expected import OURS, began_between
 from tests.support.real_nightscout import Document, NightscoutSite, RealNightscout

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.simulators.history import (
     ActivityRecord,
     BasalKind,
     BasalSegment,
@@ -25,10 +25,10 @@ from tconnectsync.demo.history import (
     SiteChange,
     SuspensionRecord,
 )
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.entries import LogEntry
-from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.simulators.tandemsource.entries import LogEntry
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tests.support.command import (
     NEW_YORK,
     SECRET,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.person import live
 from tests.support.command import (
     EMAIL,
     PASSWORD,

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tconnectsync import __version__
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tests.support.command import (
     AS_FILE,
     AS_MODULE,

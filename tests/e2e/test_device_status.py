@@ -15,7 +15,7 @@ import requests
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.sync.devicestatus import sync_device_status
+from tconnectsync.sync.run.sync_device_status import sync_device_status
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
 
 LIMIT = 30.0

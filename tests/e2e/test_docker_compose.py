@@ -16,9 +16,9 @@ from textwrap import dedent
 
 import pytest
 
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.person import live
 from tests.support.command import CHECKOUT, SECRET, Computer, computer, tandem_source
-from tests.support.hurried import said, soon
+from tests.support.fast_process import said, soon
 
 COMPOSE = (CHECKOUT / "deploy" / "docker-compose.yml").read_text(encoding="utf-8")
 ENTRYPOINT = re.compile(r"^ {4}entrypoint:\n {6}- sh\n {6}- -c\n {6}- \|\n((?: {8}.*\n)+)", re.M)

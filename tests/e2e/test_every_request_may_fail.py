@@ -1,6 +1,6 @@
 """Whichever request of a run fails, and however: the next run leaves all as if nothing had been.
 
-The table of what comes of each is printed by `python -m tests.support.faults`.
+The table of what comes of each is printed by `python -m tests.support.failing_requests`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faults import (
+from tests.support.failing_requests import (
     EVERY_FEATURE,
     EVERY_WAY,
     UNPROVEN,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import NEW_YORK, SECRET, cloud, computer, days
 from tests.support.expected import OURS, as_of, began_between, expected, shown
 from tests.support.older_versions import written_by_1

@@ -9,17 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import BasalSegment, BolusRecord, ExtendedPart, PumpHistory, midnight
-from tconnectsync.demo.nightscout import SmallNightscout
-from tests.support.command import (
-    NEW_YORK,
-    SECRET,
-    Computer,
-    Counts,
-    computer,
-    days,
-    tandem_source,
+from tconnectsync.simulators.history import (
+    BasalSegment,
+    BolusRecord,
+    ExtendedPart,
+    PumpHistory,
+    midnight,
 )
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tests.support.command import NEW_YORK, SECRET, Computer, Counts, computer, days, tandem_source
 from tests.support.expected import logged, shown
 from tests.support.real_nightscout import Document, NightscoutSite
 from tests.support.treatments import without_id

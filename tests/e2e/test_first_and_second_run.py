@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import midnight
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.history import midnight
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import ALL_FEATURES, NEW_YORK, SECRET, Computer, cloud, computer, days
 from tests.support.expected import Fact, as_of, began_between, delivered, expected, shown
 from tests.support.real_nightscout import NightscoutSite

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import BasalSegment, CgmReading, PumpHistory, SuspensionRecord
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.history import BasalSegment, CgmReading, PumpHistory, SuspensionRecord
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import NEW_YORK, SECRET, cloud, computer, days
 from tests.support.expected import Fact, as_of, began_between, expected, shown
 from tests.support.real_nightscout import NightscoutSite

@@ -20,11 +20,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.oidc import LoginService
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.simulators.tandemsource.oidc import LoginService
 from tests.support.command import (
     EMAIL,
     NEW_YORK,

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import requests
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.binary import binary_log
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.binary import binary_log
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.command import EMAIL, PASSWORD, SECRET, Computer, computer, days
 from tests.support.expected import logged, shown
 from tests.support.real_nightscout import NightscoutSite

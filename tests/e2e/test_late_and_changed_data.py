@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.history import BolusRecord, PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.history import BolusRecord, PumpHistory
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS, SECRET, Cloud, computer, days
 from tests.support.expected import Fact, shown
 from tests.support.real_nightscout import NightscoutSite

@@ -26,12 +26,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.binary import binary_log
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.binary import binary_log
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.command import (
     CLOUDS,
     EMAIL,
@@ -44,7 +44,7 @@ from tests.support.command import (
     Finished,
     computer,
 )
-from tests.support.hurried import hurried
+from tests.support.fast_process import hurried
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Response
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS, NEW_YORK, SECRET, Cloud, Computer, computer, days
 from tests.support.expected import Fact, shown
-from tests.support.hurried import ends_within_a_second, running, said, soon
+from tests.support.fast_process import ends_within_a_second, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)

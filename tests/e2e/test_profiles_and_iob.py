@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.person import live
 from tconnectsync.nightscout.keys import safe_key
+from tconnectsync.simulators.person import live
 from tests.support.command import cloud, computer, days
 from tests.support.real_nightscout import NightscoutSite
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory, basal_insulin, bolus_insulin, midnight
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
+from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin, midnight
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.command import SECRET, computer, days, tandem_source
 from tests.support.expected import insulin_shown
 from tests.support.real_nightscout import NightscoutSite

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import SECRET, cloud, computer, days
 from tests.support.expected import began_between
 from tests.support.real_nightscout import RealNightscout

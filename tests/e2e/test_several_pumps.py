@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedPump, SimulatedTandemSource
-from tconnectsync.demo.tandemsource.pumps import OTHER_SERIAL, PumpChange, change_pumps
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedPump, SimulatedTandemSource
+from tconnectsync.simulators.tandemsource.pumps import OTHER_SERIAL, PumpChange, change_pumps
 from tests.support.accounts import truth, wall
 from tests.support.command import (
     EMAIL,

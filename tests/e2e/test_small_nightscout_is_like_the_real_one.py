@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tests.support.person import Pages
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tests.support.careportal import Pages
 from tests.support.real_nightscout import NightscoutSite
 
 Document = dict[str, Any]

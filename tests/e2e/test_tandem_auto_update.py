@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory, midnight
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.account import pump as pump_of_account
+from tconnectsync.simulators.history import PumpHistory, midnight
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.account import pump as pump_of_account
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tests.support.busy_hour import HASTE, LIKE_A_USER, busy_hour
 from tests.support.command import (
     ALL_FEATURES,
     EMAIL,
@@ -28,8 +29,7 @@ from tests.support.command import (
     tandem_source,
 )
 from tests.support.expected import Fact, logged, shown
-from tests.support.hour import HASTE, LIKE_A_USER, busy_hour
-from tests.support.hurried import ends_within_a_second, is_idle, running, said, soon
+from tests.support.fast_process import ends_within_a_second, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)

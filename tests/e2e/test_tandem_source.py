@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.simulators.history import (
     BasalSegment,
     BolusRecord,
     ExtendedPart,
@@ -23,11 +23,11 @@ from tconnectsync.demo.history import (
     basal_insulin,
     midnight,
 )
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.account import Upload
-from tconnectsync.demo.tandemsource.account import pump as pump_of_account
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.account import Upload
+from tconnectsync.simulators.tandemsource.account import pump as pump_of_account
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.command import (
     EMAIL,
     NEW_YORK,

@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import LoopbackServer, Request, Response
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.command import (
     ALL_FEATURES,
     COMMAND,
@@ -35,8 +35,8 @@ from tests.support.command import (
     tandem_source,
 )
 from tests.support.expected import as_of, expected, shown
-from tests.support.given_nightscout import GivenSite
-from tests.support.hurried import ends_within_a_second, hurried, is_idle, running, said, soon
+from tests.support.external_nightscout import GivenSite
+from tests.support.fast_process import ends_within_a_second, hurried, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 from tests.support.treatments import by_id, doubled
 

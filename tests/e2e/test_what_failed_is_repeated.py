@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.history import BasalSegment, BolusRecord, PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
+from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import (
     ALL_FEATURES,
     NEW_YORK,

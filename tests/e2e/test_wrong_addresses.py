@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import LoopbackServer, Request, Response
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.command import SECRET, Computer, computer, days, tandem_source
-from tests.support.hurried import ends_within_a_second, running, said, soon
+from tests.support.fast_process import ends_within_a_second, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 FIRST = date(2024, 6, 3)

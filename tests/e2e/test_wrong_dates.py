@@ -10,17 +10,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory, midnight
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.binary import binary_log
-from tconnectsync.demo.tandemsource.clock import Clocks
-from tconnectsync.demo.tandemsource.log import pump_log
+from tconnectsync.simulators.history import PumpHistory, midnight
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.binary import binary_log
+from tconnectsync.simulators.tandemsource.clock import Clocks
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.simulators.tandemsource.log import pump_log
 from tests.support.command import ALL_FEATURES, EMAIL, NEW_YORK, PASSWORD, SECRET, computer, days
 from tests.support.expected import delivered, insulin_shown, logged, shown
-from tests.support.lived import FIRST as LIVED
-from tests.support.lived import Home, Make, boluses_of, check, homes, wall
+from tests.support.virtual_home import FIRST as LIVED
+from tests.support.virtual_home import Home, Make, boluses_of, check, homes, wall
 
 FIRST = date(2024, 5, 6)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)

@@ -10,16 +10,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from tconnectsync.api import TConnectApi
-from tconnectsync.demo.history import PumpHistory, midnight
-from tconnectsync.demo.tandemsource.account import account, person
-from tconnectsync.demo.tandemsource.pumps import PumpChange, SimulatedPump
-from tconnectsync.demo.tandemsource.query import LogQuery
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Bolus, CarbEntry
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.tandemsource import TandemSource
-from tests.support.story import NEW_YORK
+from tconnectsync.simulators.history import PumpHistory, midnight
+from tconnectsync.simulators.tandemsource.account import account, person
+from tconnectsync.simulators.tandemsource.pumps import PumpChange, SimulatedPump
+from tconnectsync.simulators.tandemsource.query import LogQuery
+from tconnectsync.sources.tandemsource.source import TandemSource
+from tests.support.event_builders import NEW_YORK
 
 ZONE = ZoneInfo("America/New_York")
 FIRST = date(2024, 5, 6)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 
 EMAIL = "robin.sample@example.org"
 PASSWORD = 'correct "horse" & 100%'

@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tconnectsync.demo.history import (
+from tconnectsync.simulators.history import (
     ActivityRecord,
     BolusRecord,
     CgmReading,
@@ -25,8 +25,8 @@ from tconnectsync.demo.history import (
     bolus_insulin,
     midnight,
 )
-from tconnectsync.demo.tandemsource.boluses import progress_times
-from tconnectsync.demo.tandemsource.clock import Clocks
+from tconnectsync.simulators.tandemsource.boluses import progress_times
+from tconnectsync.simulators.tandemsource.clock import Clocks
 
 OURS = "Pump (tconnectsync)"
 STATUS = {"completed": "Completed", "user aborted": "User Aborted", "running": "in progress"}

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.tandemsource.entries import EPOCH, LogEntry
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.tandemsource.entries import EPOCH, LogEntry
 from tests.support.expected import OURS, Fact, expected
 from tests.support.real_nightscout import Document
 

@@ -23,7 +23,7 @@ from typing import Any, Self
 import pymongo
 import requests
 
-from tconnectsync.demo.server import Request, Response
+from tconnectsync.simulators.loopback import Request, Response
 from tests.support.provision import nightscout_home
 
 Document = dict[str, Any]

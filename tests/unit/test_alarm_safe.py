@@ -18,9 +18,10 @@ from tconnectsync.domain.events import (
     NoticeKind,
 )
 from tconnectsync.errors import ConfigError
-from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tests.support.log_story import (
+from tests.support.event_builders import NEW_YORK, at, bolus, extended_part, suspension, wanted
+from tests.support.log_builders import (
     ALGORITHM,
     EXERCISING,
     NORMAL,
@@ -40,7 +41,6 @@ from tests.support.log_story import (
     suspended,
     wanted_of,
 )
-from tests.support.story import NEW_YORK, at, bolus, extended_part, suspension, wanted
 
 STANDARD, EXTENDED, QUICK, AUTOMATIC, BLE_STANDARD, BLE_EXTENDED, EATING_SOON, LATE, RECOMMENDED = (
     range(9)
@@ -49,9 +49,9 @@ BY_THE_PERSON, BY_AN_ALARM, BY_A_MALFUNCTION, BY_PREDICTION = 0, 1, 2, 6
 BY_THE_SCHEDULE = {"activesleepschedule": 1}
 
 
-def by_itself(*entries: Entry) -> set[bool]:
+def automatic(*entries: Entry) -> set[bool]:
     """Return what is said of the treatments of a log that goes on for a while."""
-    return {want.by_itself for want in wanted_of(log(*entries, nothing_new(500)))}
+    return {want.automatic for want in wanted_of(log(*entries, nothing_new(500)))}
 
 
 def notice(kind: NoticeKind) -> Notice:
@@ -69,29 +69,29 @@ def asked_for(options: int | None, **values: Any) -> list[Entry]:
     "options", [STANDARD, EXTENDED, QUICK, BLE_STANDARD, BLE_EXTENDED, LATE, RECOMMENDED]
 )
 def test_a_bolus_that_a_person_asked_for_goes_at_once(options: int) -> None:
-    assert by_itself(*asked_for(options, now_percent=50, duration=60)) == {False}
+    assert automatic(*asked_for(options, now_percent=50, duration=60)) == {False}
 
 
 @pytest.mark.parametrize("options", [AUTOMATIC, EATING_SOON])
 def test_an_automatic_bolus_waits(options: int) -> None:
-    assert by_itself(*asked_for(options)) == {True}
+    assert automatic(*asked_for(options)) == {True}
 
 
 @pytest.mark.parametrize("options", [None, 99])
 def test_a_bolus_of_unknown_kind_waits(options: int | None) -> None:
-    assert by_itself(*asked_for(options)) == {True}
-    assert by_itself(delivered(2, 7, 1.0)) == {True}
+    assert automatic(*asked_for(options)) == {True}
+    assert automatic(delivered(2, 7, 1.0)) == {True}
 
 
 def test_the_extended_part_of_a_bolus_ends_by_itself() -> None:
     begun = asked_for(EXTENDED, now_percent=50, duration=60)
     found = wanted_of(log(*begun, slowly_delivered(62, 7, 1.0)))
-    assert [(want.at, want.by_itself) for want in found] == [(at(2), False), (at(62), True)]
+    assert [(want.at, want.automatic) for want in found] == [(at(2), False), (at(62), True)]
 
 
 @pytest.mark.parametrize("source", [ALGORITHM, TEMP])
 def test_a_basal_waits(source: int) -> None:
-    assert by_itself(rate(0, 800, source), rate(5, 300, source)) == {True}
+    assert automatic(rate(0, 800, source), rate(5, 300, source)) == {True}
 
 
 @pytest.mark.parametrize(
@@ -107,34 +107,34 @@ def test_a_basal_waits(source: int) -> None:
 def test_only_a_suspension_by_the_person_goes_at_once(reason: int | None, waits: bool) -> None:
     found = wanted_of(log(suspended(0, reason), resumed(20)))
     (notice,) = (want for want in found if want.body["eventType"] == "Basal Suspension")
-    assert notice.by_itself is waits
+    assert notice.automatic is waits
 
 
 def test_a_resumption_waits_since_nobody_says_whose_it_was() -> None:
     found = wanted_of(log(suspended(0), resumed(20)))
     (notice,) = (want for want in found if want.body["eventType"] == "Basal Resume")
-    assert notice.by_itself
+    assert notice.automatic
 
 
 @pytest.mark.parametrize("code", [33, 61, 63], ids=["cartridge", "cannula", "tubing"])
 def test_fills_go_at_once(code: int) -> None:
-    assert by_itself(entry(0, code)) == {False}
+    assert automatic(entry(0, code)) == {False}
 
 
 @pytest.mark.parametrize("code", [5, 6], ids=["alarm", "malfunction"])
 def test_an_alarm_of_the_pump_waits(code: int) -> None:
-    assert by_itself(entry(0, code, alarmid=2)) == {True}
+    assert automatic(entry(0, code, alarmid=2)) == {True}
 
 
 @pytest.mark.parametrize(
     "kind", [NoticeKind.SENSOR_START, NoticeKind.SENSOR_STOP, NoticeKind.CGM_ALERT]
 )
 def test_sensor_sessions_and_alerts_wait(kind: NoticeKind) -> None:
-    assert [want.by_itself for want in wanted(notice(kind))] == [True]
+    assert [want.automatic for want in wanted(notice(kind))] == [True]
 
 
 def test_exercise_goes_at_once() -> None:
-    assert by_itself(mode(0, START_EXERCISE, NORMAL, EXERCISING)) == {False}
+    assert automatic(mode(0, START_EXERCISE, NORMAL, EXERCISING)) == {False}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_exercise_goes_at_once() -> None:
     ids=["by hand", "by the schedule", "not told"],
 )
 def test_sleep_goes_at_once_if_somebody_began_it(values: dict[str, Any], waits: bool) -> None:
-    assert by_itself(mode(0, START_SLEEP, NORMAL, SLEEPING, **values)) == {waits}
+    assert automatic(mode(0, START_SLEEP, NORMAL, SLEEPING, **values)) == {waits}
 
 
 # On t:connect
@@ -184,12 +184,12 @@ def test_what_t_connect_calls_automatic_or_nothing_waits(description: str, waits
         *csv_boluses([row], NEW_YORK, skipped),
     ]
     assert not skipped
-    assert [want.by_itself for want in wanted(*found)] == [waits, waits]
+    assert [want.automatic for want in wanted(*found)] == [waits, waits]
 
 
 def test_of_an_extended_bolus_the_second_document_waits() -> None:
     both = wanted(bolus(0, 2.0, extended=extended_part(90, 2.0)))
-    assert [want.by_itself for want in both] == [False, True]
+    assert [want.automatic for want in both] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_of_an_extended_bolus_the_second_document_waits() -> None:
     ids=str,
 )
 def test_what_t_connect_does_not_say_to_be_the_person_s_waits(event: Event, waits: bool) -> None:
-    assert [want.by_itself for want in wanted(event)] == [waits]
+    assert [want.automatic for want in wanted(event)] == [waits]
 
 
 # The setting

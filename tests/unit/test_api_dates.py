@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.api.dates import calendar_day, day_range, on_wire
-from tconnectsync.api.ws2 import export_windows
+from tconnectsync.api.tconnect.dates import calendar_day, day_range, on_wire
+from tconnectsync.api.tconnect.ws2 import export_windows
 
 TODAY = date(2021, 4, 10)
 

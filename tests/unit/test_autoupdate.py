@@ -27,8 +27,8 @@ from tconnectsync.errors import (
     NightscoutLoginError,
     TconnectsyncError,
 )
-from tconnectsync.sync.autoupdate import Loop, LoopSettings
-from tconnectsync.sync.outcome import Failure, Outcome
+from tconnectsync.sync.loop.loop import Loop, LoopSettings
+from tconnectsync.sync.run.outcome import Failure, Outcome
 
 DEFAULTS = LoopSettings(
     default_sleep_seconds=300,
@@ -101,7 +101,7 @@ class World:
             self.settings,
             latest_index=self._latest_index,
             run_cycle=self._run_cycle,
-            log_in_anew=lambda: self.logins.append(self.now),
+            force_login=lambda: self.logins.append(self.now),
             pretend=self.pretend,
             clock=lambda: self.seconds,
             wait=wait,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.backlog import MOST_RANGES, Backlog
 from tconnectsync.domain.clock import TimeRange
+from tconnectsync.state.backlog import MOST_RANGES, Backlog
 
 URL = "https://my-site.example.org"
 NOON = datetime(2024, 6, 3, 12, tzinfo=UTC)

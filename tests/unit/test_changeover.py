@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Event, Interruption, Reading, ReadingKind
-from tconnectsync.nightscout.documents import Wanted
 from tconnectsync.nightscout.entries import entries
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at, instant
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, instant
+from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sync.plan import Plan, make_plan
-from tconnectsync.sync.readings import with_entries
-from tests.support.log_story import (
+from tconnectsync.sync.plan.glucose import with_entries
+from tests.support.event_builders import Site, at, basal, bolus, sleep, suspension, wanted
+from tests.support.log_builders import (
     EXERCISING,
     NORMAL,
     NOTHING,
@@ -45,7 +46,6 @@ from tests.support.log_story import (
     suspended,
     wanted_of,
 )
-from tests.support.story import Site, at, basal, bolus, sleep, suspension, wanted
 
 OURS = ("identifier", "syncIdentifier", "checksum")
 REASONS = {0: "Suspended", 1: "Profile", 3: "Algorithm"}
@@ -109,7 +109,7 @@ def _same(one: Entry, other: Entry) -> bool:
     return bool(one.values["bolusid"] == other.values["bolusid"])
 
 
-def by_1_0(documents: Iterable[Wanted]) -> list[Document]:
+def by_1_0(documents: Iterable[Treatment]) -> list[Document]:
     """Return documents as 1.0 wrote them: nothing by which to know them again."""
     kept = []
     for want in documents:

@@ -9,40 +9,40 @@ import tempfile
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from tconnectsync.cli.options import parse
+from tconnectsync.cli.planview import lines
 from tconnectsync.cli.report import commands
-from tconnectsync.cli.turns import turns
-from tconnectsync.config import Settings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import UsageError
-from tconnectsync.sync.outcome import Failure
+from tconnectsync.state.site import write_lock
 from tconnectsync.sync.plan import make_plan
-from tconnectsync.sync.show import lines
-from tests.support.story import NEW_YORK, Site, basal, bolus, wanted
+from tconnectsync.sync.run.outcome import Failure
+from tests.support.event_builders import NEW_YORK, Site, basal, bolus, wanted
 
 
 def test_basals_and_boluses_are_synced_unless_told_otherwise() -> None:
-    assert parse([]).features == ["BASAL", "BOLUS"]
+    assert parse([]).features == ("BASAL", "BOLUS")
 
 
 @pytest.mark.parametrize("arguments", [["BASAL", "PUMP_EVENTS"], ["BASAL,PUMP_EVENTS"]])
 def test_features_may_be_separated_by_spaces_or_commas(arguments: list[str]) -> None:
-    assert parse(["--features", *arguments]).features == ["BASAL", "PUMP_EVENTS"]
+    assert parse(["--features", *arguments]).features == ("BASAL", "PUMP_EVENTS")
 
 
 @pytest.mark.parametrize("text", ["2024-02-29", "02-29-2024"])
 def test_dates_are_read_in_two_ways(text: str) -> None:
-    assert parse(["--start-date", text, "--end-date", text]).start_date == date(2024, 2, 29)
+    assert parse(["--start-date", text, "--end-date", text]).dates == (
+        date(2024, 2, 29),
+        date(2024, 2, 29),
+    )
 
 
 def test_the_first_and_the_last_date_one_can_write_are_read() -> None:
     options = parse(["--start-date", "0001-01-01", "--end-date", "9999-12-31"])
-    assert (options.start_date, options.end_date) == (date.min, date.max)
+    assert options.dates == (date.min, date.max)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,9 @@ def test_a_command_that_repeats_something_asks_the_same_source_in_the_same_way()
     given = ["--import-log", "my log.json", "--region", "EU", "--pretend"]
     (text,) = commands([failure((6, 3), (6, 10), "BASAL")], parse(given), NEW_YORK)
     again = parse(shlex.split(text)[1:])
-    assert (again.import_log, again.region, again.pretend) == ("my log.json", "EU", True)
-    assert (again.start_date, again.features) == (date(2024, 6, 3), ["BASAL"])
+    assert (again.import_log, again.region, again.pretend) == (Path("my log.json"), "EU", True)
+    assert again.dates == (date(2024, 6, 3), date(2024, 6, 9))
+    assert again.features == ("BASAL",)
     given = ["--source", "tconnect"]
     (text,) = commands([failure((6, 3), (6, 10), "BASAL")], parse(given), NEW_YORK)
     assert parse(shlex.split(text)[1:]).source == "tconnect"
@@ -146,7 +147,7 @@ def test_a_plan_says_what_it_removes_and_counts_it_as_changed() -> None:
     assert shown[1].startswith("  - 2024-03-05T12:05:00+00:00  Temp Basal  removed, because")
 
 
-SETTINGS = cast("Settings", SimpleNamespace(ns_url="https://my-site.example.org"))
+URL = "https://my-site.example.org"
 
 
 @pytest.fixture
@@ -157,13 +158,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_lock_lies_in_the_users_own_folder_for_caches(home: Path) -> None:
-    with turns(SETTINGS, parse([]))(0):
+    with write_lock(URL, pretend=False)(0):
         (file,) = home.rglob("*.lock")
     assert file.parent.name in ("tconnectsync", "Cache")
 
 
 def test_pretending_takes_no_lock(home: Path) -> None:
-    with turns(SETTINGS, parse(["--pretend"]))(0):
+    with write_lock(URL, pretend=True)(0):
         assert list(home.rglob("*.lock")) == []
 
 
@@ -178,14 +179,14 @@ def test_without_any_place_for_files_a_run_goes_on_with_a_warning(
         raise FileNotFoundError
 
     monkeypatch.setattr(tempfile, "gettempdir", none)
-    with turns(SETTINGS, parse([]))(0):
+    with write_lock(URL, pretend=False)(0):
         (record,) = caplog.records
     assert record.message.startswith("No lock file can be made")
 
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys\nfrom tconnectsync.cli import main\n"
+        "import sys\nfrom tconnectsync.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         "heavy = {'requests', 'arrow', 'bs4', 'dotenv', 'tqdm', 'urllib3', 'json', 'zoneinfo'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))"

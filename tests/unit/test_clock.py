@@ -9,7 +9,7 @@ import pytest
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.sources.tconnect.values import pacific_wall_time
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 
 def test_the_two_halves_of_the_repeated_hour_are_an_hour_apart() -> None:

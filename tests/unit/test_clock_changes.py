@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.domain.stretches import ClockChange
-from tconnectsync.sources.tandemsource.clockchanges import clock_changes
+from tconnectsync.sources.tandemsource.clock.changes import clock_changes
+from tconnectsync.sources.tandemsource.clock.intervals import ClockChange
 from tconnectsync.sources.tandemsource.records import Record
 
 HOUR_MS = 3_600_000

@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.config import (
-    VARIABLES,
-    Settings,
-    env_files,
-    load,
-    notices,
-    read_env_files,
-)
+from tconnectsync.config import VARIABLES, Settings, env_files, load, notices, read_env_files
 from tconnectsync.errors import ConfigError
 
 COMPLETE = {

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 import pytest
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.sources import PumpSpan
-from tconnectsync.sync.coverage import coverage, late_since, newest_entries
-from tests.support.story import NEW_YORK
+from tconnectsync.sources.base import PumpSpan
+from tconnectsync.sync.run.coverage import coverage, late_since, newest_entries
+from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
 DAY = timedelta(days=1)

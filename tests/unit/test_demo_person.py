@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.simulators.history import (
     BolusRecord,
     ExtendedPart,
     PumpHistory,
@@ -20,7 +20,7 @@ from tconnectsync.demo.history import (
     bolus_insulin,
     insulin_on_board,
 )
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.person import live
 
 FIRST = date(2024, 5, 1)
 MIDNIGHT = datetime(2024, 5, 1)

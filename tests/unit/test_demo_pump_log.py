@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.simulators.history import (
     BolusRecord,
     CgmReading,
     PumpHistory,
@@ -22,11 +22,11 @@ from tconnectsync.demo.history import (
     bolus_insulin,
     midnight,
 )
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource.binary import binary_log
-from tconnectsync.demo.tandemsource.clock import Clocks
-from tconnectsync.demo.tandemsource.entries import EPOCH, LogEntry
-from tconnectsync.demo.tandemsource.log import PumpLog, pump_log
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.binary import binary_log
+from tconnectsync.simulators.tandemsource.clock import Clocks
+from tconnectsync.simulators.tandemsource.entries import EPOCH, LogEntry
+from tconnectsync.simulators.tandemsource.log import PumpLog, pump_log
 
 FIRST = date(2024, 10, 25)
 START = midnight(FIRST)

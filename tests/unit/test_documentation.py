@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tconnectsync import cli
 from tconnectsync.cli import options
+from tconnectsync.cli.main import main
 from tconnectsync.config import VARIABLES, load
 from tconnectsync.errors import ConfigError
 from tconnectsync.sync.features import FEATURES
@@ -36,7 +36,7 @@ def test_the_example_configuration_as_it_is_counts_as_not_filled_in() -> None:
 
 def test_the_help_names_every_feature(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["--help"])
+        main(["--help"])
     shown = capsys.readouterr().out
     assert all(name in shown for name in FEATURES)
 

@@ -11,19 +11,25 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tconnectsync.demo.history import BasalSegment, BolusRecord, ExtendedPart, PumpHistory, midnight
 from tconnectsync.domain.events import Bolus
-from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import Document, checksum, edited, instant
-from tconnectsync.sources.tandemsource import pieces
+from tconnectsync.nightscout.provenance import Document, checksum, edited, instant
+from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.simulators.history import (
+    BasalSegment,
+    BolusRecord,
+    ExtendedPart,
+    PumpHistory,
+    midnight,
+)
+from tconnectsync.sources.tandemsource import extended as extended_pieces
 from tconnectsync.sources.tandemsource.boluses import boluses
-from tconnectsync.sources.tandemsource.entries import Entry, Log
-from tconnectsync.sync.alarms import without_young
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sync.plan import make_plan
-from tests.support.log_story import delivered, entry, log, nothing_new, request, slowly_delivered
-from tests.support.pump_story import as_log, entries_of_history
-from tests.support.story import Site, at, extended_part, wanted
-from tests.support.story import bolus as story_bolus
+from tconnectsync.sync.plan.defer import defer_recent
+from tests.support.event_builders import Site, at, extended_part, wanted
+from tests.support.event_builders import bolus as story_bolus
+from tests.support.log_builders import delivered, entry, log, nothing_new, request, slowly_delivered
+from tests.support.simulated_log import as_log, entries_of_history
 
 FIRST = date(2024, 6, 3)
 MINUTE = timedelta(minutes=1)
@@ -107,17 +113,17 @@ def read(of: Log) -> list[Bolus]:
     return found
 
 
-def documents_of(bolus: BolusRecord, until: datetime | None = None) -> list[Wanted]:
+def documents_of(bolus: BolusRecord, until: datetime | None = None) -> list[Treatment]:
     return wanted(*read(as_log(story(bolus), until)))
 
 
-def later_part(found: list[Wanted]) -> list[Wanted]:
+def later_part(found: list[Treatment]) -> list[Treatment]:
     return [want for want in found if want.piece or want.whole_since]
 
 
-def synced(site: Site, found: list[Wanted], now: datetime, safe: timedelta = ALARM_SAFE) -> Any:
+def synced(site: Site, found: list[Treatment], now: datetime, safe: timedelta = ALARM_SAFE) -> Any:
     plan = make_plan([want for want in found if want.at <= now], site.stored)
-    plan, _ = without_young(plan, found, now - safe)
+    plan, _ = defer_recent(plan, found, now - safe)
     site.carry_out(plan)
     return plan
 
@@ -171,7 +177,7 @@ def test_what_nightscout_adds_up_is_what_was_delivered_while_the_bolus_runs(
     newest = bolus.requested + minutes * MINUTE
     part = bolus.extended
     assert part
-    step = pieces.plan(part.duration_minutes, round(part.requested_insulin * 1000)).step
+    step = extended_pieces.plan(part.duration_minutes, round(part.requested_insulin * 1000)).step
     site = Site()
     synced(site, documents_of(bolus, newest), newest.replace(tzinfo=UTC))
     moment = part.start
@@ -187,9 +193,9 @@ def test_what_nightscout_adds_up_is_what_was_delivered_while_the_bolus_runs(
 def test_a_planned_piece_lasts_at_most_half_an_hour_and_holds_at_most_half_a_unit(
     minutes: int, milliunits: int
 ) -> None:
-    planned = pieces.plan(minutes, milliunits)
+    planned = extended_pieces.plan(minutes, milliunits)
     assert planned.pieces
-    assert planned.step + pieces.LEFT_OVER <= 30 * MINUTE
+    assert planned.step + extended_pieces.LEFT_OVER <= 30 * MINUTE
     if milliunits <= 250 * minutes:
         assert milliunits / planned.pieces <= 500
     assert abs(planned.step * planned.pieces - minutes * MINUTE) <= planned.pieces * MINUTE / 60
@@ -215,8 +221,8 @@ def test_the_pieces_say_which_they_are_and_count_as_insulin() -> None:
     assert [want.at.replace(tzinfo=None) for want in later] == [
         clock(720 + minutes) for minutes in (7.5, 22.5, 37.5, 52.5)
     ]
-    assert all(want.by_itself for want in later)
-    assert not now.by_itself
+    assert all(want.automatic for want in later)
+    assert not now.automatic
     assert not any(
         {"relative", "duration", "carbs", "splitNow"} & want.body.keys() for want in later
     )
@@ -476,7 +482,7 @@ def test_a_bolus_of_which_only_the_progress_tells_is_shown() -> None:
     (found,) = wanted(*read(log(*story)))
     assert (found.at, found.body["insulin"], found.body["carbs"]) == (at(2), 3.0, 30)
     assert found.body["notes"] == "Standard Bolus"
-    assert not found.by_itself
+    assert not found.automatic
 
 
 def test_its_end_is_waited_for_first() -> None:

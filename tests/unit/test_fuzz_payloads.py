@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,29 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.cli.options import Options
 from tconnectsync.cli.report import say_what_was_done
 from tconnectsync.domain.events import Bolus, Event, ExtendedPart, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.nightscout.documents import documents
-from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import revised_record
-from tconnectsync.sources import Source
+from tconnectsync.nightscout.provenance import Document
+from tconnectsync.nightscout.treatments import documents
+from tconnectsync.sources.base import Source
 from tconnectsync.sources.tandemsource.records import unknown_event
-from tconnectsync.sync.outcome import Outcome
-from tconnectsync.sync.plausible import plausible
-from tests.support.hostile_clouds import (
-    STYLE,
-    sync,
-    tandem_payloads,
-    tandem_source,
-    tconnect_payloads,
-    tconnect_source,
-)
-from tests.support.limits import (
-    LONGEST_TEXT,
-    MINUTES_A_MONTH,
-    require_plausible,
-)
+from tconnectsync.sync.plan.validate import validate
+from tconnectsync.sync.run.outcome import Outcome
+from tests.support.document_limits import LONGEST_TEXT, MINUTES_A_MONTH, require_plausible
+from tests.support.event_builders import NOON, at, basal, bolus, extended_part, sleep, suspension
 from tests.support.mutations import (
     each_spoiled,
     fields_of,
@@ -48,7 +37,14 @@ from tests.support.mutations import (
     mutated_text,
     with_value,
 )
-from tests.support.story import NOON, at, basal, bolus, extended_part, sleep, suspension
+from tests.support.offline_clouds import (
+    STYLE,
+    sync,
+    tandem_payloads,
+    tandem_source,
+    tconnect_payloads,
+    tconnect_source,
+)
 
 
 def require_a_plausible_cycle(source: Source, *, profiles: bool = True) -> None:
@@ -266,7 +262,7 @@ def test_a_bolus_whose_insulin_is_no_number_is_not_written_as_one_without(bad: A
 def test_what_is_left_out_is_named_once_with_its_number(caplog: pytest.LogCaptureFixture) -> None:
     _, _, outcome = with_each("insulin", "many")
     caplog.clear()
-    say_what_was_done(outcome, Namespace(pretend=False, features=[]))
+    say_what_was_done(outcome, Options(features=()))
     assert caplog.messages == [
         "Left out because it is unknown or cannot be true: unreadable bolus (12 times)."
     ]
@@ -311,9 +307,9 @@ def test_what_cannot_be_is_left_out_and_counted(event: Event | Reading, reason: 
         suspension(60 * 24),
         sleep(0, 600),
     ]
-    assert plausible([event], NOON, skipped) == []
+    assert validate([event], NOON, skipped) == []
     assert skipped == {reason: 1}
-    assert plausible([*good[:3], event, *good[3:]], NOON, Counter()) == good
+    assert validate([*good[:3], event, *good[3:]], NOON, Counter()) == good
 
 
 @pytest.mark.parametrize(
@@ -337,7 +333,7 @@ def test_a_bolus_keeps_its_insulin_when_something_else_about_it_cannot_be(
 ) -> None:
     skipped: Counter[str] = Counter()
     odd = replace(bolus(0, 3.5, carbs=40), **changes)
-    (kept,) = plausible([odd], NOON + timedelta(hours=2), skipped)
+    (kept,) = validate([odd], NOON + timedelta(hours=2), skipped)
     assert isinstance(kept, Bolus)
     assert kept.insulin == 3.5
     assert skipped == {f"impossible value of a bolus: {reason}": 1}

@@ -18,22 +18,22 @@ from dotenv import dotenv_values
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tconnectsync.api import Account
 from tconnectsync.api.answers import parse_json
-from tconnectsync.api.ws2 import Ws2Api
-from tconnectsync.api.ws2csv import LISTS, parse_timeline
-from tconnectsync.config import Settings, load, read_env_files
-from tconnectsync.demo.server import LoopbackServer, Response
-from tconnectsync.demo.tandemsource.binary import binary_log
+from tconnectsync.api.clients import Account
+from tconnectsync.api.tconnect.ws2 import Ws2Api
+from tconnectsync.api.tconnect.ws2csv import LISTS, parse_timeline
+from tconnectsync.config.settings import Settings, load, read_env_files
 from tconnectsync.errors import ApiError, ConfigError, LogFileError, TconnectsyncError
 from tconnectsync.http import HttpClient
+from tconnectsync.simulators.loopback import LoopbackServer, Response
+from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.sources.tandemsource.file import LogFile
 from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings
-from tests.support.hostile_clouds import NOW, log_entries, sync, tandem_payloads, tconnect_payloads
-from tests.support.limits import require_plausible
+from tests.support.document_limits import require_plausible
+from tests.support.event_builders import NEW_YORK
 from tests.support.mutations import fuzz, mutated, mutated_bytes, mutated_text, nested
-from tests.support.story import NEW_YORK
+from tests.support.offline_clouds import NOW, log_entries, sync, tandem_payloads, tconnect_payloads
 
 MANY = 200_000
 

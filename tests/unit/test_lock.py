@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tconnectsync import lock
-from tconnectsync.lock import REMINDER, SIZE, SiteLock, TakenError
+from tconnectsync.state import lock
+from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError
 
 URL = "https://my-site.example.org/nightscout"
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -31,7 +31,7 @@ ANOTHER_PROCESS = """
 import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from tconnectsync.lock import SiteLock
+from tconnectsync.state.lock import SiteLock
 lock = SiteLock(sys.argv[1], [Path(sys.argv[2])], now=lambda: datetime.now(UTC), wait=time.sleep)
 with lock.held(0):
     print("held", flush=True)
@@ -42,7 +42,7 @@ A_CHILD_THAT_STAYS = """
 import os, signal, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from tconnectsync.lock import SiteLock
+from tconnectsync.state.lock import SiteLock
 lock = SiteLock(sys.argv[1], [Path(sys.argv[2])], now=lambda: datetime.now(UTC), wait=time.sleep)
 with lock.held(0):
     child = os.fork()

@@ -11,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.logclock import LogClock
-from tconnectsync.domain.stretches import ClockChange, Place
-from tconnectsync.domain.zonerules import zone_rules
-from tests.support.clock_life import (
+from tconnectsync.sources.tandemsource.clock.intervals import ClockChange, Place
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
+from tests.support.clock_history import (
     DAY,
     HOUR,
     MINUTE,

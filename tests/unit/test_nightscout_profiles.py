@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
-from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same, stamped
+from tconnectsync.nightscout.provenance import Document
 
 STYLE = ProfileStyle("America/New_York", mmol=False, targets="segments", carbs_hr="20", delay="20")
 DAY = Profile(

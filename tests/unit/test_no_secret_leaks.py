@@ -20,16 +20,16 @@ import pytest
 
 import tconnectsync
 from tconnectsync import config
-from tconnectsync.api import Account, TConnectApi
-from tconnectsync.demo.server import LoopbackServer, Request, Response
+from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.errors import ConfigError, LoginError, TconnectsyncError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import open_nightscout
 from tconnectsync.redact import Redactor
+from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
 from tests.support.tls import new_certificate, over_tls
 
 PACKAGE = Path(tconnectsync.__file__).parent
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "demo" not in path.parts)
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "simulators" not in path.parts)
 EMAIL, PASSWORD = "robin.sample@example.org", "correct horse battery"
 
 # What the classes show of themselves
@@ -45,7 +45,7 @@ HARMLESS = {
 
 def dataclasses_of_ours() -> Iterator[type]:
     for found in pkgutil.walk_packages([str(PACKAGE)], "tconnectsync."):
-        if ".demo" in found.name or found.name.endswith("__main__"):
+        if ".simulators" in found.name or found.name.endswith("__main__"):
             continue
         for thing in vars(importlib.import_module(found.name)).values():
             is_ours = getattr(thing, "__module__", "") == found.name

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import Interruption
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at
 from tconnectsync.sync.plan import make_plan
-from tests.support.story import (
+from tests.support.event_builders import (
     Site,
     at,
     basal,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import Event
-from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, checksum, created_at, instant
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, checksum, created_at, instant
 from tconnectsync.nightscout.stored import Writer, stored_treatments
+from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import make_plan
-from tests.support.story import Site, at, basal, bolus, sleep, wanted
+from tests.support.event_builders import Site, at, basal, bolus, sleep, wanted
 
 ODD = 31 / 60
 """Minutes that are no whole ones: the seconds are what the dialog takes away."""
@@ -38,7 +38,7 @@ def saved(document: Document, **changes: Any) -> Document:
     }
 
 
-def cut(event: Event) -> list[Wanted]:
+def cut(event: Event) -> list[Treatment]:
     return [replace(want, cut=True) for want in wanted(event)]
 
 
@@ -179,7 +179,7 @@ def test_what_has_no_name_of_the_database_is_not_removed(name: Any) -> None:
 # Words
 
 
-def renamed(event: Event, **words: str) -> list[Wanted]:
+def renamed(event: Event, **words: str) -> list[Treatment]:
     """Return what is wanted once the program has other words for an event."""
     found = []
     for want in wanted(event):

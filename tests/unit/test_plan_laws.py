@@ -11,10 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal, Bolus, Event, Interruption
-from tconnectsync.nightscout.marks import instant
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.nightscout.provenance import instant
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sync.plan import make_plan
-from tests.support.log_story import (
+from tests.support.event_builders import (
+    Site,
+    basal,
+    bolus,
+    extended_part,
+    sleep,
+    suspension,
+    wanted,
+)
+from tests.support.log_builders import (
     ABORTED,
     COMPLETED,
     EXERCISING,
@@ -36,7 +45,6 @@ from tests.support.log_story import (
     suspended,
     wanted_of,
 )
-from tests.support.story import Site, basal, bolus, extended_part, sleep, suspension, wanted
 
 UNITS = st.integers(1, 2500).map(lambda hundredths: hundredths / 100)
 MINUTES = st.integers(0, 600)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import ENTERED_BY, Document, created_at
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at
+from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan, make_plan
-from tests.support.log_story import delivered, entry, log, nothing_new, rates, request, wanted_of
-from tests.support.story import at
+from tests.support.event_builders import at
+from tests.support.log_builders import delivered, entry, log, nothing_new, rates, request, wanted_of
 
 ODD = 31 / 60
 OLD_TYPES = {"Insulin Change": "Site Change", "Note": "Site Change"}
@@ -20,7 +20,7 @@ HOUR = 60
 NAMES = count()
 
 
-def by_3x(want: Wanted, minutes: float = 0.0, **changes: Any) -> Document:
+def by_3x(want: Treatment, minutes: float = 0.0, **changes: Any) -> Document:
     """Return what 3.x wrote of an event, some minutes off."""
     names = ("identifier", "syncIdentifier", "checksum")
     body = {name: it for name, it in want.body.items() if name not in names}
@@ -35,7 +35,7 @@ def by_3x(want: Wanted, minutes: float = 0.0, **changes: Any) -> Document:
     return {**old, **changes}
 
 
-def a_bolus(minutes: float = ODD, units: float = 2.5, number: int = 7) -> list[Wanted]:
+def a_bolus(minutes: float = ODD, units: float = 2.5, number: int = 7) -> list[Treatment]:
     return wanted_of(log(*request(minutes - 2, number, units), delivered(minutes, number, units)))
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.profiles import BrokenProfile, Profile, PumpSettings, Segment
 from tconnectsync.nightscout.keys import safe_key, safe_keys, takes_any_key, with_safe_keys
-from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import (
     ProfileStyle,
     keys_of,
@@ -21,6 +20,7 @@ from tconnectsync.nightscout.profiles import (
     sendable,
     with_our_names_safe,
 )
+from tconnectsync.nightscout.provenance import Document
 
 OLD = ProfileStyle("Europe/Berlin", mmol=False, targets="segments", carbs_hr="20", delay="20")
 NEW = replace(OLD, any_key=True)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.demo.tconnect.pages import SETTINGS, device_settings, my_devices
 from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
 from tconnectsync.errors import ApiError
+from tconnectsync.simulators.tconnect.pages import SETTINGS, device_settings, my_devices
 from tconnectsync.sources.tconnect.pages import (
     clock_time,
     read_devices,

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.cli.planview import lines
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
 from tconnectsync.nightscout.entries import entries, entry_time, slot
-from tconnectsync.nightscout.marks import ENTERED_BY, Document
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
 from tconnectsync.sync.plan import Plan, make_plan
-from tconnectsync.sync.readings import in_force, with_entries, with_glucose_kind
-from tconnectsync.sync.show import lines
-from tests.support.story import NEW_YORK, NOON, Site, at, bolus, extended_part, wanted
+from tconnectsync.sync.plan.glucose import in_force, with_entries, with_glucose_kind
+from tests.support.event_builders import NEW_YORK, NOON, Site, at, bolus, extended_part, wanted
 
 ALL_DAY = TimeRange(at(-720), at(720))
 SENSOR, FINGER = ReadingKind.SENSOR, ReadingKind.FINGER

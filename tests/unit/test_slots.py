@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.nightscout.marks import Document, created_at, instant
+from tconnectsync.nightscout.provenance import Document, created_at, instant
 from tconnectsync.sync.plan import Plan, Update
-from tconnectsync.sync.slots import set_apart_anew, slot, slots
-from tconnectsync.sync.withheld import around, freeing_first, without
+from tconnectsync.sync.plan.slots import set_apart_anew, slot, slots
+from tconnectsync.sync.plan.withheld import around, freeing_first, without
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 

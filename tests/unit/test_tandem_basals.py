@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal, Delivery
 from tconnectsync.sources.tandemsource.basals import basals, begins_suspended
-from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
-from tests.support.log_story import (
+from tests.support.event_builders import at, wanted
+from tests.support.log_builders import (
     ALGORITHM,
     FIRST,
     NOTHING,
@@ -33,7 +34,6 @@ from tests.support.log_story import (
     resumed,
     suspended,
 )
-from tests.support.story import at, wanted
 
 
 def read(*entries: Entry, until: float = 1000) -> list[Basal]:

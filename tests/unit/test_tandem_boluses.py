@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
-from tconnectsync.nightscout.marks import Document, created_at
+from tconnectsync.nightscout.provenance import Document, created_at
 from tconnectsync.sources.tandemsource.boluses import boluses
-from tconnectsync.sources.tandemsource.entries import Entry
-from tconnectsync.sync.readings import with_glucose_kind
-from tests.support.log_story import (
+from tconnectsync.sources.tandemsource.logentries import Entry
+from tconnectsync.sync.plan.glucose import with_glucose_kind
+from tests.support.event_builders import at, wanted
+from tests.support.log_builders import (
     ABORTED,
     FIRST,
     REJECTED,
@@ -23,7 +24,6 @@ from tests.support.log_story import (
     request,
     slowly_delivered,
 )
-from tests.support.story import at, wanted
 
 DAY = 1440
 QUICK, AUTOMATIC, BLE_STANDARD, BLE_EXTENDED, LATE = 2, 3, 4, 5, 7

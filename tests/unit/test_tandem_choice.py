@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
 from tconnectsync.errors import LoginError, NetworkError, PumpChoiceError
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
 from tconnectsync.sources.tandemsource.overlaps import FILE
 from tests.support.accounts import DAY, FIRST, ZONE, Account, span, wall
 

@@ -21,8 +21,8 @@ from tconnectsync.sources.tandemsource.claims import (
     signs,
     turns,
 )
-from tests.support.log_story import entry, log, rate
-from tests.support.story import at, basal
+from tests.support.event_builders import at, basal
+from tests.support.log_builders import entry, log, rate
 
 MINUTE = timedelta(minutes=1)
 

@@ -10,15 +10,15 @@ import pytest
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, ReadingKind
-from tconnectsync.nightscout.documents import documents
-from tconnectsync.nightscout.marks import edited
+from tconnectsync.nightscout.provenance import edited
+from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.tandemsource.carbs import carbs
-from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
 from tconnectsync.sync.plan import make_plan
-from tconnectsync.sync.readings import with_glucose_kind, without_glucose_kind
-from tests.support.log_story import delivered, entry, log, reader, request
-from tests.support.story import at, wanted
+from tconnectsync.sync.plan.glucose import with_glucose_kind, without_glucose_kind
+from tests.support.event_builders import at, wanted
+from tests.support.log_builders import delivered, entry, log, reader, request
 
 SENSOR, FINGER, NOT_TOLD = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.NOT_TOLD
 
@@ -123,7 +123,7 @@ def test_carbs_without_a_bolus_are_a_carb_correction_by_the_person() -> None:
     story = reader(log(entry(0, 48, carbs=15.0)))
     (want,) = wanted(*story.boluses())
     assert (want.at, want.body["eventType"], want.body["carbs"]) == (at(0), "Carb Correction", 15)
-    assert not want.by_itself
+    assert not want.automatic
     assert "insulin" not in want.body
     (again,) = wanted(*story.boluses())
     assert make_plan([again], [{**want.body, "_id": "1"}]).create == []

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Activity, ActivityKind
-from tconnectsync.domain.logclock import LogClock
-from tconnectsync.sources.tandemsource.entries import Entry, by_code
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.logentries import Entry, by_code
 from tconnectsync.sources.tandemsource.modes import activities, begins_inside
 from tconnectsync.sources.tandemsource.records import records_of
-from tests.support.log_story import (
+from tests.support.event_builders import NEW_YORK, at, wanted
+from tests.support.log_builders import (
     EXERCISING,
     FIRST,
     NORMAL,
@@ -30,7 +31,6 @@ from tests.support.log_story import (
     log,
     mode,
 )
-from tests.support.story import NEW_YORK, at, wanted
 
 NO_REQUEST, EATING_SOON, START_EATING_SOON = 0, 3, 6
 

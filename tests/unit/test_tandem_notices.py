@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.nightscout.marks import created_at
-from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.nightscout.provenance import created_at
+from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.notices import (
     alarms,
     alerts,
@@ -15,8 +15,8 @@ from tconnectsync.sources.tandemsource.notices import (
     resumptions,
     suspensions,
 )
-from tests.support.log_story import FIRST, entry, log, resumed, suspended
-from tests.support.story import at, wanted
+from tests.support.event_builders import at, wanted
+from tests.support.log_builders import FIRST, entry, log, resumed, suspended
 
 CARTRIDGE, CANNULA, TUBING = 33, 61, 63
 
@@ -149,7 +149,7 @@ def test_an_alert_that_matters_is_an_alarm_by_the_pump_itself(
     number: int | None, text: str
 ) -> None:
     (want,) = wanted(*alerts(log(alert(0, number))))
-    assert (want.body["eventType"], want.body["notes"], want.by_itself) == ("Alarm", text, True)
+    assert (want.body["eventType"], want.body["notes"], want.automatic) == ("Alarm", text, True)
 
 
 def test_alerts_for_those_who_repair_pumps_are_not_shown() -> None:
@@ -201,4 +201,4 @@ def test_a_cartridge_that_is_put_in_again_is_no_new_insulin() -> None:
 def test_only_the_person_s_own_suspensions_and_fills_are_not_automatic() -> None:
     story = log(suspended(0), suspended(1, 1), suspended(2, 6), entry(3, CARTRIDGE), resumed(4))
     found = [*suspensions(story), *fills(story), *resumptions(story)]
-    assert [it.by_itself for it in found] == [False, True, True, False, True]
+    assert [it.automatic for it in found] == [False, True, True, False, True]

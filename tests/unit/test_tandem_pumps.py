@@ -18,7 +18,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     silence,
     upload_mark,
 )
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 WALL = datetime(2026, 3, 2, 8, 0, 0)
 NOW = NEW_YORK.instant(WALL)

@@ -14,20 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.demo.history import basal_insulin, midnight
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import as_served
-from tconnectsync.demo.tandemsource.clock import Clocks
-from tconnectsync.demo.tandemsource.log import pump_log
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal, Delivery
-from tconnectsync.domain.logclock import LogClock
-from tconnectsync.nightscout.documents import documents
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.entries import Entry, Log, by_code
+from tconnectsync.nightscout.treatments import documents
+from tconnectsync.simulators.history import basal_insulin, midnight
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.clock import Clocks
+from tconnectsync.simulators.tandemsource.cloud import as_served
+from tconnectsync.simulators.tandemsource.log import pump_log
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, by_code
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import EVERY_CODE, records_of
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 DAY = timedelta(days=1)
 FIRST = date(2026, 3, 2)

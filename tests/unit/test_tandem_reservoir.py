@@ -9,9 +9,10 @@ import pytest
 
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.errors import ApiError, LoginError
-from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.status import device_status
-from tests.support.log_story import (
+from tests.support.event_builders import at
+from tests.support.log_builders import (
     delivered,
     entry,
     log,
@@ -21,7 +22,6 @@ from tests.support.log_story import (
     slowly_delivered,
     suspended,
 )
-from tests.support.story import at
 
 HOUR = 60
 

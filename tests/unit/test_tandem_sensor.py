@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import Notice, NoticeKind, ReadingKind
-from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.names import CGM_ALERTS
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 WALL = datetime(2026, 3, 2, 8, 0, 0)
 EPOCH = datetime(2008, 1, 1)

@@ -9,20 +9,20 @@ from random import Random
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.domain.events import Basal, Bolus, NoticeKind
+from tconnectsync.errors import ApiError, NetworkError
+from tconnectsync.simulators.history import (
     BolusRecord,
     PumpHistory,
     SiteChange,
     SuspensionRecord,
     midnight,
 )
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource.log import PumpLog
-from tconnectsync.demo.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
-from tconnectsync.demo.tconnect.pages import SETTINGS
-from tconnectsync.domain.events import Basal, Bolus, NoticeKind
-from tconnectsync.errors import ApiError, NetworkError
-from tconnectsync.sources.tandemsource import TandemSource
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.log import PumpLog
+from tconnectsync.simulators.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
+from tconnectsync.simulators.tconnect.pages import SETTINGS
+from tconnectsync.sources.tandemsource.source import TandemSource
 from tests.support.accounts import (
     DAY,
     FIRST,
@@ -37,7 +37,7 @@ from tests.support.accounts import (
     units,
     wall,
 )
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 LIFE = live(FIRST, 6, seed=3)
 SERIALS = ("90210042", "90211717")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import DeviceStatus
-from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.status import device_status, insulin_on_board
-from tests.support.story import NEW_YORK, at
+from tests.support.event_builders import NEW_YORK, at
 
 SUSPENDED, RESUMED, CARTRIDGE, BATTERY, BASAL, BOLUS = 11, 12, 33, 81, 279, 20
 OTHER = 90

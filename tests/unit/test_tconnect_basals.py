@@ -12,7 +12,7 @@ import pytest
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Basal, Delivery
 from tconnectsync.sources.tconnect.basals import begins_suspended, csv_basals, timeline_basals
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 MIDNIGHT = int(datetime(2024, 3, 5, tzinfo=ZoneInfo("America/Los_Angeles")).timestamp())
 """Midnight of the pump's 5 March 2024 as t:connect encodes it."""

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import Bolus
-from tconnectsync.nightscout.marks import Document
+from tconnectsync.nightscout.provenance import Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tests.support.story import NEW_YORK, wanted
+from tests.support.event_builders import NEW_YORK, wanted
 
 
 def event(**changes: Any) -> dict[str, Any]:

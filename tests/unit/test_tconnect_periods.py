@@ -11,7 +11,7 @@ import pytest
 
 from tconnectsync.domain.events import ActivityKind, Interruption
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
-from tests.support.story import NEW_YORK, wanted
+from tests.support.event_builders import NEW_YORK, wanted
 
 MIDNIGHT = int(datetime(2024, 3, 5, tzinfo=ZoneInfo("America/Los_Angeles")).timestamp())
 

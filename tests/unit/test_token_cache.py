@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api import Account
+from tconnectsync.api.clients import Account
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.tokens import TokenCache

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.logclock import LogClock
-from tconnectsync.domain.stretches import ClockChange
-from tconnectsync.domain.walldays import merged, without
-from tconnectsync.domain.zonerules import zone_rules
-from tests.support.clock_life import ZONES, Life, Setting, right, summer_time
+from tconnectsync.sources.tandemsource.clock.intervals import ClockChange
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.clock.walldays import merged, without
+from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
+from tests.support.clock_history import ZONES, Life, Setting, right, summer_time
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEW_YORK = ZoneInfo("America/New_York")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import UsageError
-from tconnectsync.sync.window import (
+from tconnectsync.sync.run.window import (
     FIRST_DAY,
     caught_up,
     date_range,
@@ -20,7 +20,7 @@ from tconnectsync.sync.window import (
     last_days,
     windows,
 )
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 NOW = datetime(2024, 3, 12, 15, 0, tzinfo=UTC)
 AUCKLAND = PumpClock(ZoneInfo("Pacific/Auckland"))

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from tconnectsync.api.ws2csv import parse_timeline
+from tconnectsync.api.tconnect.ws2csv import parse_timeline
 from tconnectsync.errors import ApiError
 
 HEAD = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.command import SECRET
-from tests.support.lived import Make, homes
+from tests.support.virtual_home import Make, homes
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tconnectsync.api import Account, TConnectApi
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
-from tconnectsync.demo.tandemsource.oidc import LoginService
+from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tconnectsync.simulators.tandemsource.oidc import LoginService
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tconnectsync.api import Account, TConnectApi
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
+from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 
 GUID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 EMAIL, PASSWORD = "someone@example.org", "correct horse"

@@ -10,20 +10,26 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tconnectsync.api import Account, TConnectApi
-from tconnectsync.demo.history import BasalSegment, BolusRecord, PumpHistory, SiteChange, midnight
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.marks import instant
-from tconnectsync.sources.tconnect import TConnectSource
-from tconnectsync.sync.cycle import Cycle
-from tconnectsync.sync.outcome import Outcome
-from tconnectsync.sync.window import caught_up, date_range, last_days
+from tconnectsync.nightscout.provenance import instant
+from tconnectsync.simulators.history import (
+    BasalSegment,
+    BolusRecord,
+    PumpHistory,
+    SiteChange,
+    midnight,
+)
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.sources.tconnect.source import TConnectSource
+from tconnectsync.sync.run.cycle import Cycle
+from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.window import caught_up, date_range, last_days
 from tests.support.command import EMAIL, PASSWORD, SECRET, cloud
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

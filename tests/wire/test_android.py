@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api import TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tests.wire.fake_tconnect import COUNTER, TOKEN, Bench, ok, serve
 
 

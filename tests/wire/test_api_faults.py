@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api import TConnectApi
-from tconnectsync.demo.server import Fault, Response
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.errors import ApiError, FirewallError, LoginError, NetworkError
+from tconnectsync.simulators.loopback import Fault, Response
 from tests.wire.fake_tconnect import (
     BLOCKED_PAGE,
     COUNTER,

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.errors import NightscoutLoginError
-from tconnectsync.nightscout.marks import Document, created_at
-from tconnectsync.sync.apply import Applied, apply
+from tconnectsync.nightscout.provenance import Document, created_at
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sync.plan import Plan, Update
-from tconnectsync.sync.slots import slots
-from tests.support.sites import NOON, client, treatment
+from tconnectsync.sync.plan.slots import slots
+from tconnectsync.sync.run.apply import Applied, apply
+from tests.support.nightscout_client import NOON, client, treatment
 
 REFUSED = Response(b'{"status": 403, "message": "Forbidden"}', 403)
 

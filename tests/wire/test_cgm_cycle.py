@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
 from tconnectsync.errors import NightscoutError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.marks import ENTERED_BY, Document
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import SECRET, cloud
-from tests.support.story import NEW_YORK
-from tests.support.world import FIRST, World, at, broken
+from tests.support.event_builders import NEW_YORK
+from tests.support.in_process_cycles import FIRST, World, at, broken
 
 NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
 AT_MOST = timedelta(minutes=15)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.check import State
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
-from tconnectsync.demo.tconnect.pages import OLD_SERIAL_NUMBER
-from tests.support.checking import (
+from tconnectsync.check.run import State
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.simulators.tconnect.pages import OLD_SERIAL_NUMBER
+from tests.support.check_bench import (
     CHECK_FIRST_DAY,
     CLOCKS,
     FIRST,
@@ -30,7 +30,7 @@ from tests.support.checking import (
     only_failed,
 )
 from tests.support.command import SECRET, SERIAL, cloud, computer
-from tests.support.talkative import FAMILY, OWNER, SET, leaked, talkative, told
+from tests.support.personal_data import FAMILY, OWNER, SET, leaked, talkative, told
 
 TANDEM = (
     "Tandem login",

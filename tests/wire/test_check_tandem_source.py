@@ -14,15 +14,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.check import State
-from tconnectsync.demo.history import midnight
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
+from tconnectsync.check.run import State
 from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.simulators.history import midnight
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
-from tests.support.checking import (
+from tests.support.check_bench import (
     CHECK_FIRST_DAY,
     CLOCKS,
     FIRST,
@@ -35,7 +35,7 @@ from tests.support.checking import (
     only_failed,
 )
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, computer
-from tests.support.talkative import OWNER, SET, leaked, talkative, told
+from tests.support.personal_data import OWNER, SET, leaked, talkative, told
 
 LIFE = live(FIRST, 2)
 TANDEM = ("Tandem login", "Account and pumps", "Pump's log", "Profiles")

@@ -8,23 +8,23 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.errors import LoginError
+from tconnectsync.simulators.history import (
     BasalSegment,
     BolusRecord,
     CgmReading,
     PumpHistory,
     SuspensionRecord,
 )
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
-from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import LoginError
-from tconnectsync.sources import Reader
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.sources.base import Reader
+from tests.support.careportal import Pages
 from tests.support.command import PASSWORD, SECRET, cloud
-from tests.support.person import Pages
-from tests.support.story import NEW_YORK
-from tests.support.world import EVERYTHING, FIRST, World, at, broken
+from tests.support.event_builders import NEW_YORK
+from tests.support.in_process_cycles import EVERYTHING, FIRST, World, at, broken
 
 
 @pytest.fixture(scope="module")

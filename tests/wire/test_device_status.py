@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.errors import NetworkError, NightscoutError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.devicestatus import stored_status
-from tconnectsync.sync.devicestatus import sync_device_status
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.sync.run.sync_device_status import sync_device_status
 
 SECRET = "a secret of good length"
 NOON = datetime(2024, 6, 3, 12, tzinfo=timezone(timedelta(hours=-4)))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.person import live
+from tests.support.careportal import Pages
 from tests.support.command import CLOUDS, SECRET
-from tests.support.lived import DAY, FIRST, Home, Make, at, undisturbed
-from tests.support.person import Pages
 from tests.support.real_nightscout import Document
 from tests.support.treatments import by_id, doubled
+from tests.support.virtual_home import DAY, FIRST, Home, Make, at, undisturbed
 
 CHANGES: list[dict[str, Any]] = [
     {},

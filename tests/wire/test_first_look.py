@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import requests
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
-from tconnectsync.nightscout.marks import ENTERED_BY, created_at, instant
+from tconnectsync.nightscout.provenance import ENTERED_BY, created_at, instant
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS, SECRET
 from tests.support.command import days as dates
-from tests.support.lived import DAY, EVERY_FEATURE, FIRST, Home, Make, at, check
+from tests.support.virtual_home import DAY, EVERY_FEATURE, FIRST, Home, Make, at, check
 
 AGES = ("Site Change", "Insulin Change", "Sensor Start")
 

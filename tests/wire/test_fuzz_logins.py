@@ -17,11 +17,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from tconnectsync.api import TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.api.tandemsource.identity import identify
 from tconnectsync.api.tandemsource.regions import CLOUDS
-from tconnectsync.demo.server import LoopbackServer, Request, Response
 from tconnectsync.errors import LoginError, TconnectsyncError
+from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
 from tests.support.mutations import TEXTS, fuzz, hostile, mutated, mutated_text
 from tests.wire import fake_tandem_source, fake_tconnect
 

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tconnectsync.demo.server import LoopbackServer, Request, Response
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.http import NO_RETRIES, HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.marks import Document
 from tconnectsync.nightscout.profiles import revised_record
-from tests.support.hostile_clouds import NOW, STYLE, sync, tandem_payloads, tandem_source
-from tests.support.limits import require_a_plausible_profile, require_plausible
+from tconnectsync.nightscout.provenance import Document
+from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tests.support.document_limits import require_a_plausible_profile, require_plausible
 from tests.support.mutations import DEEP, each_spoiled, fuzz, hostile, mutated, mutated_text, nested
+from tests.support.offline_clouds import NOW, STYLE, sync, tandem_payloads, tandem_source
 
 WAYS = ("treatments", "entries.json", "activity", "devicestatus", "profile", "status.json")
 MOST_REQUESTS = 60

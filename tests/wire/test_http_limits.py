@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tconnectsync import http as limits
-from tconnectsync.api import Account, TConnectApi
 from tconnectsync.api.account import endpoint
-from tconnectsync.demo.server import LoopbackServer, Request, Response
+from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.errors import LoginError, NetworkError, NightscoutError, TconnectsyncError
 from tconnectsync.http import MOST_BYTES, NO_RETRIES, HttpClient, same_origin
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
 from tests.wire import fake_tandem_source, fake_tconnect
 
 MILLION = 1_000_000

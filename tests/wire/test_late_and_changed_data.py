@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.simulators.history import (
     BasalSegment,
     BolusRecord,
     CgmReading,
@@ -28,13 +28,13 @@ from tconnectsync.demo.history import (
     SuspensionRecord,
     midnight,
 )
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.log import PumpLog
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.simulators.tandemsource.log import PumpLog
 from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD, Finished
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, MINUTE, Home, check, held, homes, undisturbed
+from tests.support.virtual_home import DAY, FIRST, MINUTE, Home, check, held, homes, undisturbed
 
 HOUR = timedelta(hours=1)
 START = midnight(FIRST)

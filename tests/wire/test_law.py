@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.law import Kinds, week
-from tests.support.law_home import judged
+from tests.support.random_week_runs import judged
+from tests.support.random_weeks import Kinds, week
 
 A_NEW_PUMP = Kinds(3, switch=False, journey=False, wrong_dates=0, edits=True, faults=True)
 A_LATE_CLOCK = Kinds(1, switch=True, journey=True, wrong_dates=0, edits=True, faults=True)

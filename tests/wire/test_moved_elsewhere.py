@@ -7,16 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import Document, created_at
+from tconnectsync.nightscout.provenance import Document, created_at
 from tconnectsync.nightscout.stored import stored_treatments
-from tconnectsync.sync.apply import apply
+from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
+from tconnectsync.sync.run.apply import apply
 from tests.support.command import SECRET
-from tests.support.story import at, basal, bolus, wanted
+from tests.support.event_builders import at, basal, bolus, wanted
 
 DAY = timedelta(days=1)
 
@@ -31,7 +31,7 @@ def api(site: SmallNightscout) -> NightscoutApi:
     return NightscoutApi(site.url, SECRET, HttpClient("Nightscout"))
 
 
-def looked_up(site: SmallNightscout, wants: list[Wanted]) -> tuple[list[Document], int]:
+def looked_up(site: SmallNightscout, wants: list[Treatment]) -> tuple[list[Document], int]:
     """Return what is found elsewhere of what seems missing, and how many requests that took."""
     times = [want.at for want in wants]
     stored = stored_treatments(api(site).treatments(min(times) - DAY, max(times) + DAY))
@@ -40,16 +40,16 @@ def looked_up(site: SmallNightscout, wants: list[Wanted]) -> tuple[list[Document
     return found, len(site.log)
 
 
-def filled(site: SmallNightscout, wants: list[Wanted]) -> list[Wanted]:
+def filled(site: SmallNightscout, wants: list[Treatment]) -> list[Treatment]:
     apply(make_plan(wants, []), api(site))
     return wants
 
 
-def basals(first: int, last: int) -> list[Wanted]:
+def basals(first: int, last: int) -> list[Treatment]:
     return wanted(*(basal(5 * number, 5) for number in range(first, last)))
 
 
-def moved(site: SmallNightscout, want: Wanted, by: timedelta) -> None:
+def moved(site: SmallNightscout, want: Treatment, by: timedelta) -> None:
     (stored,) = [it for it in site.treatments if it["identifier"] == want.identifier]
     api(site).replace({**stored, "created_at": created_at(want.at + by)})
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 from tconnectsync.errors import NetworkError, NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.command import SECRET
-from tests.support.sites import NOON, Waits, client, treatment
+from tests.support.nightscout_client import NOON, Waits, client, treatment
 
 
 def test_what_is_created_can_be_read_back(site: SmallNightscout) -> None:

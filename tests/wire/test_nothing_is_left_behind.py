@@ -8,14 +8,14 @@ from typing import Literal
 
 import pytest
 
-from tconnectsync.demo.history import BasalSegment, BolusRecord, ExtendedPart, PumpHistory
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
-from tconnectsync.demo.tandemsource import SimulatedTandemSource
-from tconnectsync.demo.tandemsource.binary import binary_log
+from tconnectsync.simulators.history import BasalSegment, BolusRecord, ExtendedPart, PumpHistory
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.binary import binary_log
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, MINUTE, Home, Make, boluses_of, check, wall
+from tests.support.virtual_home import DAY, FIRST, MINUTE, Home, Make, boluses_of, check, wall
 
 BOTH = pytest.mark.parametrize("source", CLOUDS)
 HOUR = timedelta(hours=1)

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tconnectsync.demo.history import PumpHistory
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, Home, Make, at, check
-from tests.support.story import NEW_YORK as CLOCK
+from tests.support.event_builders import NEW_YORK as CLOCK
+from tests.support.virtual_home import DAY, FIRST, Home, Make, at, check
 
 Answer = Callable[[Request], Response | Fault | None]
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from tconnectsync import config
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.app import assemble
 from tconnectsync.domain.profiles import Segment
 from tconnectsync.nightscout.keys import safe_key
-from tconnectsync.sync.assemble import assemble
-from tconnectsync.sync.outcome import Outcome
-from tconnectsync.sync.window import date_range
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.window import date_range
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL, cloud
 
 FIRST = date(2024, 6, 3)

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from tconnectsync import config
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.app import assemble
 from tconnectsync.nightscout.keys import safe_key
-from tconnectsync.nightscout.marks import ENTERED_BY
-from tconnectsync.sync.assemble import assemble
-from tconnectsync.sync.outcome import Outcome
-from tconnectsync.sync.window import date_range
+from tconnectsync.nightscout.provenance import ENTERED_BY
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.window import date_range
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL, cloud
 
 FIRST = date(2024, 6, 3)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Request, Response
 from tconnectsync.errors import NightscoutError, UnprovenWriteError
+from tconnectsync.simulators.loopback import Fault, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import days
-from tests.support.lived import DAY, FIRST, Make, at, check, held, undisturbed
-from tests.support.sites import NOON, Waits, client, treatment
+from tests.support.nightscout_client import NOON, Waits, client, treatment
+from tests.support.virtual_home import DAY, FIRST, Make, at, check, held, undisturbed
 
 Spoil = Callable[[SmallNightscout, Request], Response | Fault]
 HTML = Response(b"<html><h1>Please log in</h1></html>", 200, "text/html")

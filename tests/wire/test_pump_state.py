@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 
-from tconnectsync.demo.history import BasalSegment, PumpHistory, SuspensionRecord, midnight
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource.delivery import BasalMeter, insulin_left
-from tests.support.lived import FIRST, Home, Make
+from tconnectsync.simulators.history import BasalSegment, PumpHistory, SuspensionRecord, midnight
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.delivery import BasalMeter, insulin_left
+from tests.support.virtual_home import FIRST, Home, Make
 
 HOUR = timedelta(hours=1)
 BEFORE_THE_RUN = timedelta(minutes=20)

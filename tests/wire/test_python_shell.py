@@ -8,8 +8,8 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tconnect import SimulatedTConnect
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 
 RECIPE = """
 import tconnectsync

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
 from tests.support.command import SECRET, cloud, computer, days
 
 FIRST = date(2024, 5, 6)

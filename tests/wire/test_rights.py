@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 import requests
 
-from tconnectsync.check import State
-from tconnectsync.demo.history import ActivityRecord, BasalSegment, BolusRecord, PumpHistory
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
+from tconnectsync.check.run import State
 from tconnectsync.errors import MissingRightError, NightscoutError, NightscoutLoginError
-from tests.support.checking import FIRST as CHECKED
-from tests.support.checking import NOW, WALL_NOW, Bench
+from tconnectsync.simulators.history import ActivityRecord, BasalSegment, BolusRecord, PumpHistory
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tests.support.check_bench import FIRST as CHECKED
+from tests.support.check_bench import NOW, WALL_NOW, Bench
 from tests.support.command import SECRET, cloud, days
-from tests.support.lived import DAY, Home, Make, check
-from tests.support.sites import NOON, client, treatment
-from tests.support.world import FIRST, World, at
+from tests.support.in_process_cycles import FIRST, World, at
+from tests.support.nightscout_client import NOON, client, treatment
+from tests.support.virtual_home import DAY, Home, Make, check
 
 TOKEN = "uploader-0123456789abcdef"
 OWN_ROLE = (

@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 import pytest
 import requests
 
-from tconnectsync.demo.history import PumpHistory, basal_insulin, midnight
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tandemsource import SimulatedPump, SimulatedTandemSource
-from tconnectsync.demo.tandemsource.pumps import PumpChange, change_pumps
-from tconnectsync.demo.tconnect.pages import SETTINGS
+from tconnectsync.simulators.history import PumpHistory, basal_insulin, midnight
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedPump, SimulatedTandemSource
+from tconnectsync.simulators.tandemsource.pumps import PumpChange, change_pumps
+from tconnectsync.simulators.tconnect.pages import SETTINGS
 
 FIRST = date(2024, 10, 25)
 START = midnight(FIRST)

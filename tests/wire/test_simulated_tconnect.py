@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 import pytest
 import requests
 
-from tconnectsync.api import Account, TConnectApi
-from tconnectsync.demo.history import BasalSegment, BolusRecord, PumpHistory, SuspensionRecord
-from tconnectsync.demo.person import live
-from tconnectsync.demo.tconnect import SimulatedTConnect
-from tconnectsync.demo.tconnect.export import BOLUS_COLUMNS
-from tconnectsync.demo.tconnect.payloads import pacific_epoch
-from tconnectsync.demo.tconnect.view import SERIAL_NUMBER
+from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.errors import ApiError, LoginError
+from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory, SuspensionRecord
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.simulators.tconnect.export import BOLUS_COLUMNS
+from tconnectsync.simulators.tconnect.payloads import pacific_epoch
+from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 
 EMAIL = "Robin@example.org"
 PASSWORD = 'pass"word\\'

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.demo.nightscout import SmallNightscout
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 from tconnectsync.errors import (
     NetworkError,
     NightscoutAddressError,
@@ -26,6 +24,8 @@ from tconnectsync.errors import (
 )
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.tls import new_certificate, over_tls
 
 SECRET = "a secret of some length"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from tconnectsync.demo.nightscout import SmallNightscout
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 
 Document = dict[str, Any]
 

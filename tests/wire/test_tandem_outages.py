@@ -11,19 +11,19 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from tconnectsync.demo.history import (
+from tconnectsync.nightscout.provenance import instant
+from tconnectsync.simulators.history import (
     ActivityRecord,
     BasalSegment,
     BolusRecord,
     PumpHistory,
     SuspensionRecord,
 )
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Request, Response
-from tconnectsync.nightscout.marks import instant
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.person import live
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
 from tests.support.command import days as dates
-from tests.support.lived import DAY, FIRST, Home, Make, boluses_of, check, wall
+from tests.support.virtual_home import DAY, FIRST, Home, Make, boluses_of, check, wall
 
 HOUR = timedelta(hours=1)
 CANNOT = "cannot be had"

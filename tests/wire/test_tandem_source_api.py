@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api import Account, TConnectApi
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
+from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.errors import ApiError, FirewallError, NetworkError
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tests.wire.fake_tandem_source import (
     BLOCKED_PAGE,
     EMAIL,

@@ -19,9 +19,8 @@ import pytest
 import requests
 from joserfc.jwk import RSAKey
 
-from tconnectsync.api import Account, TConnectApi
+from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.api.tandemsource.login import TandemLogin
-from tconnectsync.demo.server import Fault, LoopbackServer, Request, Response
 from tconnectsync.errors import (
     ApiError,
     ConfigError,
@@ -30,6 +29,7 @@ from tconnectsync.errors import (
     NetworkError,
     TconnectsyncError,
 )
+from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tests.wire.fake_tandem_source import (
     AUTHORIZE,
     BLOCKED_PAGE,
@@ -801,7 +801,7 @@ def test_no_secret_shows_in_what_goes_wrong(
 
 def test_what_only_a_login_needs_is_not_loaded_at_the_start() -> None:
     slow = {"authlib", "joserfc", "cryptography"}
-    code = f"import sys, tconnectsync.api; print({slow} & {{*sys.modules}})"
+    code = f"import sys, tconnectsync.api.clients; print({slow} & {{*sys.modules}})"
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, timeout=60, check=True
     )

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tconnectsync.demo.server import Fault, Response
 from tconnectsync.errors import ApiError, FirewallError, LoginError, NetworkError
+from tconnectsync.simulators.loopback import Fault, Response
 from tests.wire.fake_tconnect import (
     BLOCKED_PAGE,
     EMAIL,

@@ -8,11 +8,13 @@ from datetime import date
 import pytest
 import requests
 
-from tconnectsync.api import Account, TConnectApi
-from tconnectsync.demo.person import live
-from tconnectsync.demo.server import Fault, Response
-from tconnectsync.demo.tconnect import SimulatedTConnect
-from tconnectsync.demo.tconnect.pages import (
+from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.errors import ApiError, FirewallError
+from tconnectsync.simulators.loopback import Fault, Response
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.simulators.tconnect.pages import (
     GUIDS,
     OLD_SERIAL_NUMBER,
     OLD_SETTINGS,
@@ -20,9 +22,7 @@ from tconnectsync.demo.tconnect.pages import (
     device_settings,
     my_devices,
 )
-from tconnectsync.demo.tconnect.view import SERIAL_NUMBER
-from tconnectsync.domain.profiles import PumpSettings
-from tconnectsync.errors import ApiError, FirewallError
+from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tests.wire.fake_tconnect import BLOCKED_PAGE, EMAIL, LOGIN, PASSWORD, Bench, html, serve
 

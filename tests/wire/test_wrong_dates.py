@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from tconnectsync.api import TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import NetworkError
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
+from tconnectsync.sources.tandemsource.clock.wrongdates import PumpDays
 from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import USED
-from tconnectsync.sources.tandemsource.wrongdates import PumpDays
-from tests.support.story import NEW_YORK
+from tests.support.event_builders import NEW_YORK
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 NOW = NEW_YORK.instant(datetime(2026, 3, 20, 12))

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from tconnectsync.demo.server import Fault, Response
 from tconnectsync.errors import ApiError, NetworkError
+from tconnectsync.simulators.loopback import Fault, Response
 from tests.wire.fake_tconnect import GUID, LOGIN, Bench, html, serve
 
 CSV = "/therapytimeline2csv"

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.errors import ApiError
-from tconnectsync.files import put
+from tconnectsync.state.files import put
 
 PARAMETER = "eventCodes"
 REMEMBERED = timedelta(days=30)

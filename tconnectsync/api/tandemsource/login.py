@@ -111,7 +111,7 @@ def _send_credentials(account: Account, http: HttpClient, cloud: Cloud) -> None:
         raise refusals.wrong_credentials(cloud.region, answer)
     payload = refusals.payload_of(answer, cloud.region, "the e-mail address and password")
     if payload.get("status") != "SUCCESS":
-        raise refusals.more_is_asked()
+        raise refusals.action_required()
 
 
 def _fetch_tokens(http: HttpClient, cloud: Cloud, now: Callable[[], datetime]) -> _Tokens:

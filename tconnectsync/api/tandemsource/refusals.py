@@ -43,7 +43,7 @@ def wrong_region(region: str) -> LoginError:
     )
 
 
-def more_is_asked() -> LoginError:
+def action_required() -> LoginError:
     """The credentials are right, but the service wants something of the person first."""
     return LoginError(
         "Tandem knows the e-mail address and password but wants something more before it lets "

@@ -23,7 +23,7 @@ from tconnectsync.api.account import Account
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.regions import cloud_of
-from tconnectsync.files import put
+from tconnectsync.state.files import put
 
 log = logging.getLogger(__name__)
 

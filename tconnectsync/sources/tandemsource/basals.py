@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Delivery
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import whole
 
 SUSPENDED, RESUMED, DELIVERY = 11, 12, 279

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import COMPLETED, Bolus, Piece, Split
-from tconnectsync.sources.tandemsource import pieces
+from tconnectsync.sources.tandemsource import extended
 from tconnectsync.sources.tandemsource.doses import (
     EXTENDED,
     IMMEDIATE,
@@ -30,7 +30,7 @@ from tconnectsync.sources.tandemsource.doses import (
     doses,
     now_part,
 )
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, number, whole
 
 MOST_MINUTES = 24 * 60
@@ -282,9 +282,9 @@ def _in_pieces(
     units = number(later.values, "bolexsize") if later else None
     if units and 0 < units <= MOST_INSULIN:
         size = round(units * 1000)
-    planned = pieces.plan(_planned_minutes(dose), size)
+    planned = extended.plan(_planned_minutes(dose), size)
     ended = dose.first(EXTENDED)
-    for cut in pieces.cuts(start.at, planned.step, told, end):
+    for cut in extended.cuts(start.at, planned.step, told, end):
         if not cut.milliunits:
             continue
         middle = cut.begins + (cut.ends - cut.begins) / 2
@@ -320,7 +320,7 @@ def _planned_minutes(dose: Dose) -> int | None:
     return next((it for it in told if it is not None and 0 < it <= MOST_MINUTES), None)
 
 
-def _name_of(cut: pieces.Cut, planned: int | None) -> str:
+def _name_of(cut: extended.Cut, planned: int | None) -> str:
     of = f" of {planned}" if planned and cut.number <= planned else ""
     last = ", the last" if cut.is_last else ""
     return f"{KINDS[1]} (part {cut.number}{of}{last})"

@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import timedelta
 
 from tconnectsync.domain.events import CarbEntry
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import number
 
 ENTERED, REQUESTED = 48, 64

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tconnectsync.sources import Remark
-from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.base import Remark
+from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import MAY_TELL, whole
 from tconnectsync.sources.tandemsource.sensor import SENSORS
 

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.logclock import LogClock
 from tconnectsync.domain.profiles import PumpSettings
-from tconnectsync.domain.stretches import is_by_days
 from tconnectsync.errors import ApiError, LogFileError
-from tconnectsync.sources import PumpSpan, Remark
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.entries import UNDATED, Log, by_code
+from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.clock.intervals import is_by_days
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.clock.wrongdates import set_wrong
+from tconnectsync.sources.tandemsource.logentries import UNDATED, Log, by_code
 from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_BACK, LogReader
-from tconnectsync.sources.tandemsource.wrongdates import set_wrong
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MARGIN = timedelta(days=1)
 
 
 class LogFile:
-    """The log in a file; see :class:`tconnectsync.sources.Source`.
+    """The log in a file; see :class:`tconnectsync.sources.base.Source`.
 
     Args:
         path: the file, as :func:`~tconnectsync.sources.tandemsource.logfile.read_log` takes it.
@@ -90,7 +90,7 @@ class LogFile:
     def upload_counter(self) -> None:
         """Return nothing: a file does not grow."""
 
-    def log_in_anew(self) -> None:
+    def force_login(self) -> None:
         """Do nothing: a file asks for no login."""
 
     def pump_settings(self) -> PumpSettings:

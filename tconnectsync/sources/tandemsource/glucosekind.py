@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
-from tconnectsync.sources.once import Once
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.cachedcall import CachedCall
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, whole
 from tconnectsync.sources.tandemsource.sensor import SENSORS, readings
 
@@ -35,7 +35,7 @@ SAME_BOLUS = timedelta(days=1)
 def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
     """Return the boluses of a log with where their glucose came from, if they have any."""
     noted = list(entries_of(log, NOTED))
-    sensor = Once(lambda: _of_sensor(log))
+    sensor = CachedCall(lambda: _of_sensor(log))
     requests = {entry.sequence: entry for entry in log.get(REQUESTED, ())}
     automatic = _automatic(log)
 

@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import datetime
 
 from tconnectsync.domain.events import Activity, ActivityKind
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, mask, whole
 
 USER_MODE = 229

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tconnectsync.sources import Remark
-from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.base import Remark
+from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import number
 
 DOSE_STARTED, DOSE_COMPLETED = 558, 559

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from tconnectsync.sources.tandemsource.doses import LATER_STARTED, STARTED, doses
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import number
 
 GLUCOSE, DAILY_BASAL = 16, 81

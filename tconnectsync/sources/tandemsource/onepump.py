@@ -11,18 +11,18 @@ from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tconnectsync.api import TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources import Remark
+from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import basals, claims, doses, reservoir
-from tconnectsync.sources.tandemsource.clockchanges import CLOCK_CODES
-from tconnectsync.sources.tandemsource.entries import Log, entries_of
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
+from tconnectsync.sources.tandemsource.clock.wrongdates import Ask, PumpDays
 from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.logentries import Log, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.records import EVERY_CODE
-from tconnectsync.sources.tandemsource.wrongdates import Ask, PumpDays
 
 DAY = timedelta(days=1)
 LONGEST_STEP = 28 * DAY

@@ -15,8 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tconnectsync.files import make_private, put
 from tconnectsync.sources.tandemsource.pumps import Pump, mark
+from tconnectsync.state.files import make_private, put
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from hashlib import sha256
 from typing import Any
 
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
-from tconnectsync.domain.logclock import FIRST_SOLD
 from tconnectsync.errors import ApiError, PumpChoiceError
+from tconnectsync.sources.tandemsource.clock.logclock import FIRST_SOLD
 from tconnectsync.sources.tandemsource.names import plainly_named
 
 AUTOMATIC = "11111111"

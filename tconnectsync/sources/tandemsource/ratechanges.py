@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tconnectsync.domain.events import Basal, Delivery
 from tconnectsync.sources.tandemsource.basals import DELIVERY
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of, in_order
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order
 from tconnectsync.sources.tandemsource.newalgorithm import NEW_ALGORITHM
 from tconnectsync.sources.tandemsource.rates import (
     NEW_DAY,
@@ -58,11 +58,11 @@ class Stretch(NamedTuple):
 
 def days_in_question(log: Log) -> set[date]:
     """Return the days of which rates are told by changes only, as far as can be told yet."""
-    told_otherwise = {entry.wall.date() for entry in log.get(DELIVERY, ())}
+    already_shown = {entry.wall.date() for entry in log.get(DELIVERY, ())}
     found = set()
     for entry in entries_of(log, *TELLING):
         day = entry.wall.date()
-        if day not in told_otherwise and day not in found and _log_goes_on(log, entry):
+        if day not in already_shown and day not in found and _log_goes_on(log, entry):
             found.add(day)
     return found
 
@@ -180,11 +180,11 @@ def _stretch(whole: Sequence[Entry], first: int, last: int) -> Stretch:
             end = after.at
     elif after:
         has_gap |= after.wall.date() == max(days) + DAY
-    objection = _objection({entry.code for entry in entries}, has_gap=has_gap)
+    objection = _reason_to_reject({entry.code for entry in entries}, has_gap=has_gap)
     return Stretch(days, entries, end, after is None, follows, objection)
 
 
-def _objection(codes: set[int], *, has_gap: bool) -> str:
+def _reason_to_reject(codes: set[int], *, has_gap: bool) -> str:
     if DELIVERY in codes:
         return BOTH_WAYS
     if codes & NEW_ALGORITHM:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tconnectsync.domain.events import Delivery
 from tconnectsync.sources.tandemsource.basals import HIGHEST_RATE, RESUMED, SOURCES, SUSPENDED
-from tconnectsync.sources.tandemsource.entries import Entry
+from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import mask, number, whole
 
 TEMP_STARTED, RATE_CHANGE, ALARM, TEMP_ENDED, NEW_DAY = 2, 3, 5, 15, 90

@@ -18,8 +18,8 @@ from tconnectsync.domain.events import (
     Notice,
     Reading,
 )
-from tconnectsync.sources import Remark
-from tconnectsync.sources.once import Once
+from tconnectsync.sources.base import Remark
+from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import (
     basals,
     boluses,
@@ -36,7 +36,7 @@ from tconnectsync.sources.tandemsource import (
     slowbasals,
     status,
 )
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of, in_order, joined
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order, joined
 from tconnectsync.sources.tandemsource.slowbasals import SlowDays
 
 USED = frozenset(
@@ -66,7 +66,7 @@ NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
 class LogReader:
-    """Reads one range of the log; see :class:`tconnectsync.sources.Reader`.
+    """Reads one range of the log; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
         fetch: gets the log of the range and some time around it; is given where to count what
@@ -97,7 +97,7 @@ class LogReader:
         self.skipped = skipped
         self.remarks: list[Remark] = [] if remarks is None else remarks
         self._fetch = fetch
-        self._log = Once(self._fetched)
+        self._log = CachedCall(self._fetched)
         self._before = before
         self._earlier = earlier
         self._since = since

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.sources.tandemsource import basals
 from tconnectsync.sources.tandemsource.doses import STARTS, doses, given, given_by
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of, joined
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, joined
 from tconnectsync.sources.tandemsource.records import number, whole
 
 ALERT, ALARM, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING = 4, 5, 11, 12, 33, 61, 63

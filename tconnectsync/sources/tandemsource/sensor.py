@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from tconnectsync.domain.events import Notice, NoticeKind, Reading, ReadingKind
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.names import cgm_alert_name
 from tconnectsync.sources.tandemsource.records import mask, whole
 

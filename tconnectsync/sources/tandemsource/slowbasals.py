@@ -7,10 +7,10 @@ from datetime import date
 from typing import NamedTuple
 
 from tconnectsync.domain.events import Basal, Delivery
-from tconnectsync.sources import Remark
+from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import ratechanges
 from tconnectsync.sources.tandemsource.basals import DELIVERY, SUSPENSIONS
-from tconnectsync.sources.tandemsource.entries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.ratechanges import Stretch
 from tconnectsync.sources.tandemsource.rates import NEW_DAY, RATE_CHANGE, TELLING, rate_of
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from tconnectsync.domain.events import DeviceStatus, InsulinOnBoard
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource import onboard, reservoir
-from tconnectsync.sources.tandemsource.entries import Entry, Log
+from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.records import whole
 
 T = TypeVar("T")

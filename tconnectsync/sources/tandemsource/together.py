@@ -26,25 +26,19 @@ from tconnectsync.domain.events import (
     Reading,
 )
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources import Remark
-from tconnectsync.sources.once import Once
+from tconnectsync.sources.base import Remark
+from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import basals as basals_of_log
 from tconnectsync.sources.tandemsource import rates
 from tconnectsync.sources.tandemsource.claims import claimed, owns_since
 from tconnectsync.sources.tandemsource.onepump import SOMEWHAT, OnePump
-from tconnectsync.sources.tandemsource.pumps import (
-    Pump,
-    mark,
-    named,
-    newest_first,
-    touches,
-)
+from tconnectsync.sources.tandemsource.pumps import Pump, mark, named, newest_first, touches
 from tconnectsync.sources.tandemsource.sensor import SESSION
 from tconnectsync.sources.tandemsource.worn import Claims, Part, PumpLogs, in_order, numbers_of
 
 
 class PumpsReader:
-    """Reads one range of the logs of all pumps; see :class:`tconnectsync.sources.Reader`.
+    """Reads one range of the logs of all pumps; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
         wanted: the range.
@@ -71,10 +65,10 @@ class PumpsReader:
         self._now = now
         self._open_log = open_log
         self._since = wanted.start - SOMEWHAT
-        self._pumps = Once(lambda: in_order(pumps(), clock))
-        self._parts = Once(self._open)
-        self._claims = Once(lambda: self._claims_from(self._since))
-        self._notes = Once(remarks)
+        self._pumps = CachedCall(lambda: in_order(pumps(), clock))
+        self._parts = CachedCall(self._open)
+        self._claims = CachedCall(lambda: self._claims_from(self._since))
+        self._notes = CachedCall(remarks)
         self._holes: dict[str, Remark] = {}
         """What cannot be had, by the pump."""
 

@@ -15,13 +15,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource.claims import EVER, Sign, Turn, signs, turns
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
-from tconnectsync.sources.tandemsource.pumps import (
-    Pump,
-    first_instant,
-    last_instant,
-    mark,
-    touches,
-)
+from tconnectsync.sources.tandemsource.pumps import Pump, first_instant, last_instant, mark, touches
 from tconnectsync.sources.tandemsource.reader import LogReader
 
 

@@ -15,9 +15,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import checksum, created_at, log_number
+from tconnectsync.nightscout.provenance import checksum, created_at, log_number
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.treatments import Treatment
 
 SHORTEST_PIECE = timedelta(minutes=1)
 """What is left uncovered is not worth a document of its own if it is shorter."""
@@ -39,8 +39,8 @@ HALF_A_SECOND = timedelta(milliseconds=500)
 _Span = tuple[datetime, datetime]
 
 
-def strangers(
-    wanted: Iterable[Wanted], unmatched: Iterable[StoredTreatment]
+def possible_duplicates(
+    wanted: Iterable[Treatment], unmatched: Iterable[StoredTreatment]
 ) -> list[StoredTreatment]:
     """Return what is ours and may tell of what is wanted without bearing its name.
 
@@ -56,9 +56,9 @@ def strangers(
     ]
 
 
-def told_otherwise(
-    wanted: Sequence[Wanted], others: Iterable[StoredTreatment]
-) -> tuple[int, list[Wanted]]:
+def already_shown(
+    wanted: Sequence[Treatment], others: Iterable[StoredTreatment]
+) -> tuple[int, list[Treatment]]:
     """Return how many of the wanted instants ``others`` tell of, and the rest of them.
 
     Each tells of one at the most; where there is a choice, the closest go together.
@@ -84,7 +84,7 @@ def told_otherwise(
 
 
 def _near(
-    want: Wanted, by_type: Mapping[str, Sequence[tuple[datetime, int, StoredTreatment]]]
+    want: Treatment, by_type: Mapping[str, Sequence[tuple[datetime, int, StoredTreatment]]]
 ) -> Sequence[tuple[datetime, int, StoredTreatment]]:
     """Return what of its type lies near a wanted instant, if that can tell of the same event."""
     distance = NEAR.get(want.body["eventType"])
@@ -95,7 +95,7 @@ def _near(
     return known[first : bisect_right(known, want.at + distance, key=itemgetter(0))]
 
 
-def _is_alike(want: Wanted, other: StoredTreatment) -> bool:
+def _is_alike(want: Treatment, other: StoredTreatment) -> bool:
     wanted: float = want.body.get("insulin", 0.0)
     return abs(wanted - (other.insulin or 0.0)) <= SAME_INSULIN
 
@@ -111,7 +111,7 @@ class Covered:
                 found[kind].append((_to_second(other.at), _to_second(other.at + other.duration)))
         self._spans = {kind: _disjoint(sorted(spans), kind) for kind, spans in found.items()}
 
-    def left_of(self, want: Wanted) -> Wanted | None:
+    def uncovered_part(self, want: Treatment) -> Treatment | None:
         """Return what a wanted document adds, cut to the longest stretch that nothing shows yet.
 
         ``None`` if that is nothing worth a document.
@@ -160,7 +160,7 @@ def _gaps(start: datetime, end: datetime, spans: Iterable[_Span]) -> Iterator[_S
         yield start, end
 
 
-def _cut(want: Wanted, start: datetime, end: datetime) -> Wanted:
+def _cut(want: Treatment, start: datetime, end: datetime) -> Treatment:
     start = start.astimezone(want.at.tzinfo)
     duration = (end - start) / timedelta(minutes=1)
     body = {**want.body, "created_at": created_at(start), "duration": duration}

@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.events import Piece
-from tconnectsync.nightscout.documents import EXTENDED_PART, PIECE, Wanted, identifier_of
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.treatments import EXTENDED_PART, PIECE, Treatment, identifier_of
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
 from tconnectsync.sync.plan.legacy import MOVED
 
@@ -21,9 +21,9 @@ LATE = timedelta(hours=1)
 """How long after its time a piece may become known at the most while the pump uploads."""
 
 
-def settle_later_parts(
-    wanted: Sequence[Wanted], stored: Sequence[StoredTreatment]
-) -> tuple[list[Wanted], list[StoredTreatment]]:
+def resolve_later_parts(
+    wanted: Sequence[Treatment], stored: Sequence[StoredTreatment]
+) -> tuple[list[Treatment], list[StoredTreatment]]:
     """Return what is still wanted, and the stored treatments that show later parts as a whole.
 
     Those stay as they are, and stand for nothing else. A bolus that was written before its end was
@@ -33,13 +33,13 @@ def settle_later_parts(
         return list(wanted), []
     named = {treatment.identifier: treatment for treatment in stored if treatment.identifier}
     names = {want.identifier for want in wanted}
-    strangers = [treatment for treatment in stored if treatment.identifier not in names]
+    possible_duplicates = [treatment for treatment in stored if treatment.identifier not in names]
     # Where a window was read in parts, not each part of the log went on to the end of a bolus.
     ended = {want.piece.since: want.piece for want in wanted if want.piece and want.piece.whole_key}
     wholes = {
         since: treatment
         for since, piece in ended.items()
-        if (treatment := _whole(piece, strangers, named, wanted))
+        if (treatment := _whole(piece, possible_duplicates, named, wanted))
     }
     in_pieces = {identifier_of(piece.whole_key) for piece in ended.values()}
     left = []
@@ -56,7 +56,7 @@ def settle_later_parts(
     return left, list(wholes.values())
 
 
-def _as_it_stands(want: Wanted, named: Mapping[str, StoredTreatment]) -> Wanted:
+def _as_it_stands(want: Treatment, named: Mapping[str, StoredTreatment]) -> Treatment:
     other = want.other_identifier
     if not other or other not in named or want.identifier in named:
         return want
@@ -65,16 +65,16 @@ def _as_it_stands(want: Wanted, named: Mapping[str, StoredTreatment]) -> Wanted:
 
 def _whole(
     piece: Piece,
-    strangers: Iterable[StoredTreatment],
+    possible_duplicates: Iterable[StoredTreatment],
     named: Mapping[str, StoredTreatment],
-    wanted: Iterable[Wanted],
+    wanted: Iterable[Treatment],
 ) -> StoredTreatment | None:
     """Return the stored treatment that shows the whole of what a piece belongs to."""
     ours = named.get(identifier_of(piece.whole_key))
     if ours is not None:
         return ours
     numbers = {str(number) for number in piece.whole_log_ids}
-    for treatment in strangers:
+    for treatment in possible_duplicates:
         if treatment.at is None or piece.whole_ended is None:
             continue
         is_older = treatment.writer is Writer.VERSION_2_OR_3 and not treatment.is_basal
@@ -87,7 +87,7 @@ def _whole(
 
 
 def _is_of_the_other_cloud(
-    treatment: StoredTreatment, piece: Piece, wanted: Iterable[Wanted]
+    treatment: StoredTreatment, piece: Piece, wanted: Iterable[Treatment]
 ) -> bool:
     """Tell whether a treatment near the end of a later part shows it, as t:connect does."""
     if not treatment.is_ours or treatment.event_type != BOLUS or treatment.log_number:
@@ -103,7 +103,7 @@ def _is_of_the_other_cloud(
     return treatment.edited and not any(abs(other - at) <= NEAR[BOLUS] for other in others if at)
 
 
-def _has_pieces(want: Wanted, stored: Iterable[StoredTreatment]) -> bool:
+def _has_pieces(want: Treatment, stored: Iterable[StoredTreatment]) -> bool:
     """Tell whether pieces of a later part stand that is wanted as a whole."""
     return any(
         treatment.body.get(PIECE) and treatment.at and _is_within(want, treatment.at)
@@ -111,6 +111,6 @@ def _has_pieces(want: Wanted, stored: Iterable[StoredTreatment]) -> bool:
     )
 
 
-def _is_within(want: Wanted, at: datetime) -> bool:
+def _is_within(want: Treatment, at: datetime) -> bool:
     since = want.whole_since or want.at
     return since - NEAR[BOLUS] <= at <= want.at + NEAR[BOLUS]

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.numbers import as_number
-from tconnectsync.nightscout.documents import Wanted
-from tconnectsync.nightscout.marks import Document, log_number
+from tconnectsync.nightscout.provenance import Document, log_number
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.treatments import Treatment
 
 MINUTE = timedelta(minutes=1)
 QUARTER = timedelta(minutes=15)
@@ -38,7 +38,7 @@ NOT_ENDED = "Not Ended"
 SAME_TIME, ZONE_CORRECTED, MOVED_BY_A_PERSON, SAME_ERROR, IN_DOUBT = range(5)
 """Why a document may be of an event, the best reason first."""
 
-Pairs = list[tuple[Wanted, StoredTreatment]]
+Pairs = list[tuple[Treatment, StoredTreatment]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class _Candidate:
     """A document that bears the number of an event, and how far from it that stands."""
 
     place: int
-    want: Wanted
+    want: Treatment
     stored: StoredTreatment
     off: timedelta
 
@@ -58,8 +58,8 @@ class _Candidate:
 
 
 def match_by_log_number(
-    wanted: Sequence[Wanted], older: Iterable[StoredTreatment]
-) -> tuple[Pairs, Pairs, list[Wanted]]:
+    wanted: Sequence[Treatment], older: Iterable[StoredTreatment]
+) -> tuple[Pairs, Pairs, list[Treatment]]:
     """Pair wanted documents with those of older versions that tell of the same entry of the log.
 
     Number and time decide: to the minute, or where a corrected zone or clock has moved it. Types
@@ -92,7 +92,9 @@ def match_by_log_number(
     return sure, doubtful, [want for place, want in enumerate(wanted) if place not in partner]
 
 
-def _candidates(wanted: Sequence[Wanted], older: Iterable[StoredTreatment]) -> Iterator[_Candidate]:
+def _candidates(
+    wanted: Sequence[Treatment], older: Iterable[StoredTreatment]
+) -> Iterator[_Candidate]:
     numbered: dict[tuple[str, bool], list[StoredTreatment]] = defaultdict(list)
     for stored in older:
         if stored.log_number:
@@ -143,8 +145,8 @@ def _to_second(off: timedelta) -> timedelta:
 
 
 def match_by_second(
-    wanted: Sequence[Wanted], older: Iterable[StoredTreatment]
-) -> tuple[Pairs, list[Wanted]]:
+    wanted: Sequence[Treatment], older: Iterable[StoredTreatment]
+) -> tuple[Pairs, list[Treatment]]:
     """Pair with documents of version 1.0 by type and second; then with those a person has saved.
 
     Nightscout's edit dialog cuts the second off, and lets people choose another type.
@@ -160,11 +162,11 @@ def match_by_second(
 
 
 def _match_by(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[Treatment],
     older: Iterable[StoredTreatment],
-    key_of_want: Callable[[Wanted], Hashable],
+    key_of_want: Callable[[Treatment], Hashable],
     key_of_stored: Callable[[StoredTreatment], Hashable],
-) -> tuple[Pairs, list[Wanted]]:
+) -> tuple[Pairs, list[Treatment]]:
     """Pair what has the same key; where several share one, the most alike go together."""
     rest: dict[Hashable, list[StoredTreatment]] = defaultdict(list)
     for stored in older:
@@ -186,7 +188,7 @@ def _match_by(
     return pairs, [want for index, want in enumerate(wanted) if index not in partner]
 
 
-def _difference(want: Wanted, stored: StoredTreatment) -> tuple[bool, float]:
+def _difference(want: Treatment, stored: StoredTreatment) -> tuple[bool, float]:
     insulin = (as_number(want.body.get("insulin")) or 0.0) - (stored.insulin or 0.0)
     return want.body.get("reason") != stored.body.get("reason"), abs(insulin)
 
@@ -214,7 +216,7 @@ def _amount(body: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 _KEYS: tuple[
-    tuple[Callable[[Wanted], Hashable], Callable[[StoredTreatment], Hashable]],
+    tuple[Callable[[Treatment], Hashable], Callable[[StoredTreatment], Hashable]],
     ...,
 ] = (
     (
@@ -234,8 +236,8 @@ _KEYS: tuple[
 
 
 def last_piece(
-    want: Wanted, old: StoredTreatment, ours: Sequence[StoredTreatment]
-) -> tuple[Wanted, StoredTreatment]:
+    want: Treatment, old: StoredTreatment, ours: Sequence[StoredTreatment]
+) -> tuple[Treatment, StoredTreatment]:
     """Where an older version wrote a period in pieces, pair its rest with the last of them.
 
     The others stay as they are, so that no time is shown twice.
@@ -255,7 +257,7 @@ def last_piece(
     return replace(want, at=at.astimezone(want.at.tzinfo), body=rest), ours[index]
 
 
-def finished_by(want: Wanted, old: StoredTreatment, is_newest: bool) -> Document:
+def finished_by(want: Treatment, old: StoredTreatment, is_newest: bool) -> Document:
     """Return what is to change in a document of an older version that was left unfinished.
 
     Only the newest of its type can have been left running, and what says so; another one that is
@@ -289,5 +291,5 @@ def _was_cut_short(basal: StoredTreatment) -> bool:
     return not basal.minutes or (bool(basal.log_number) and basal.minutes % 1 != 0)
 
 
-def _taken_from(want: Wanted, *names: str) -> Document:
+def _taken_from(want: Treatment, *names: str) -> Document:
     return {name: want.body[name] for name in names if name in want.body}

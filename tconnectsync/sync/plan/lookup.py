@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from tconnectsync.nightscout.marks import Document, instant
+from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.sync.plan.planner import Plan
 

@@ -13,16 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.numbers import as_number
-from tconnectsync.nightscout.documents import GLUCOSE_FIELDS, Wanted
-from tconnectsync.nightscout.marks import (
-    Document,
-    checksum,
-    created_at,
-    has_database_id,
-)
+from tconnectsync.nightscout.provenance import Document, checksum, created_at, has_database_id
 from tconnectsync.nightscout.stored import StoredTreatment, Writer, stored_treatments
-from tconnectsync.sync.plan.duplicates import Covered, strangers, told_otherwise
-from tconnectsync.sync.plan.laterparts import LATE, settle_later_parts
+from tconnectsync.nightscout.treatments import GLUCOSE_FIELDS, Treatment
+from tconnectsync.sync.plan.duplicates import Covered, already_shown, possible_duplicates
+from tconnectsync.sync.plan.laterparts import LATE, resolve_later_parts
 from tconnectsync.sync.plan.legacy import (
     Pairs,
     finished_by,
@@ -30,7 +25,7 @@ from tconnectsync.sync.plan.legacy import (
     match_by_log_number,
     match_by_second,
 )
-from tconnectsync.sync.slots import Slot, set_apart
+from tconnectsync.sync.plan.slots import Slot, set_apart
 
 IN_PROGRESS = "(in progress"
 """What the notes of a bolus say as long as its end is not known."""
@@ -71,7 +66,7 @@ class Plan:
 
 
 def make_plan(
-    wanted: Iterable[Wanted],
+    wanted: Iterable[Treatment],
     stored: Sequence[Document | StoredTreatment],
     newer_than: Mapping[str, datetime | None] | None = None,
 ) -> Plan:
@@ -83,7 +78,7 @@ def make_plan(
         newer_than: per type, create only what is newer than this; ``None`` fills every gap.
     """
     treatments = stored_treatments(stored)
-    known, wholes = settle_later_parts(_each_once(wanted), treatments)
+    known, wholes = resolve_later_parts(_each_once(wanted), treatments)
     wanted = [want for want in known if not _is_gone(want)]
     settled = {id(treatment) for treatment in wholes}
     open_ones = [treatment for treatment in treatments if id(treatment) not in settled]
@@ -110,9 +105,9 @@ def make_plan(
     return Plan(create, update, kept, remove=remove, doubts=doubts, taken=unmoved)
 
 
-def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
+def _each_once(wanted: Iterable[Treatment]) -> list[Treatment]:
     """Drop repeated reports of one event, keeping the most advanced, and sort by time."""
-    best: dict[str, Wanted] = {}
+    best: dict[str, Treatment] = {}
     for want in wanted:
         known = best.get(want.identifier)
         if known is None or _progress(want) > _progress(known):
@@ -120,17 +115,19 @@ def _each_once(wanted: Iterable[Wanted]) -> list[Wanted]:
     return sorted(best.values(), key=lambda want: (want.at, want.identifier))
 
 
-def _progress(want: Wanted) -> tuple[bool, bool, float, float, str]:
+def _progress(want: Treatment) -> tuple[bool, bool, float, float, str]:
     duration, insulin = want.body.get("duration", 0.0), want.body.get("insulin", 0.0)
     return (want.cut, not want.growing, duration, insulin, want.body["checksum"])
 
 
-def _is_gone(want: Wanted) -> bool:
+def _is_gone(want: Treatment) -> bool:
     """Tell whether another pump claims all of its time."""
     return want.cut and not want.body.get("duration")
 
 
-def _to_remove(wanted: Iterable[Wanted], treatments: Iterable[StoredTreatment]) -> list[Document]:
+def _to_remove(
+    wanted: Iterable[Treatment], treatments: Iterable[StoredTreatment]
+) -> list[Document]:
     """Return the basals of this version, as it left them, of which no time is left."""
     gone = {want.identifier for want in wanted if _is_gone(want)}
     return [
@@ -144,8 +141,8 @@ def _to_remove(wanted: Iterable[Wanted], treatments: Iterable[StoredTreatment]) 
 
 
 def _match(
-    wanted: Sequence[Wanted], treatments: Sequence[StoredTreatment]
-) -> tuple[Pairs, Pairs, list[Wanted]]:
+    wanted: Sequence[Treatment], treatments: Sequence[StoredTreatment]
+) -> tuple[Pairs, Pairs, list[Treatment]]:
     """Pair wanted documents with stored ones; also return doubtful pairs, and what is missing.
 
     A document with the identifier of an event stands for it, whoever is named as its author and
@@ -164,7 +161,7 @@ def _match(
     return known + by_number + by_second, doubtful, missing
 
 
-def _in_words(want: Wanted, old: StoredTreatment) -> str:
+def _in_words(want: Treatment, old: StoredTreatment) -> str:
     return (
         f"{want.body['eventType']} of {want.at.isoformat(' ', 'seconds')}: an older version may "
         f"have shown it at {created_at(old.at.astimezone(want.at.tzinfo)) if old.at else '?'}"
@@ -172,30 +169,30 @@ def _in_words(want: Wanted, old: StoredTreatment) -> str:
 
 
 def _without_what_is_shown(
-    pairs: Pairs, doubtful: Pairs, missing: Sequence[Wanted], ours: Sequence[StoredTreatment]
-) -> tuple[Pairs, list[Wanted], int]:
+    pairs: Pairs, doubtful: Pairs, missing: Sequence[Treatment], ours: Sequence[StoredTreatment]
+) -> tuple[Pairs, list[Treatment], int]:
     """Leave out what the other source or an older version shows; also return how much that is."""
     names = {want.identifier for want, _ in pairs}
     matched = {id(old) for _, old in pairs + doubtful}
     unmatched = [it for it in ours if id(it) not in matched and it.identifier not in names]
     # A basal of t:connect goes on where the next entry of the log tells of the same rate.
     by_second = [old for _, old in pairs if old.writer is Writer.VERSION_1]
-    others = strangers([*(want for want, _ in pairs), *missing], unmatched + by_second)
+    others = possible_duplicates([*(want for want, _ in pairs), *missing], unmatched + by_second)
     if not others:
         return pairs, list(missing), 0
     covered = Covered(others)
     cut = [
-        (covered.left_of(want) if old.writer is Writer.THIS_VERSION else want, old)
+        (covered.uncovered_part(want) if old.writer is Writer.THIS_VERSION else want, old)
         for want, old in pairs
     ]
     still = [(want, old) for want, old in cut if want]
-    left = [want for want in map(covered.left_of, missing) if want]
-    told, rest = told_otherwise(left, (other for other in others if id(other) not in matched))
+    left = [want for want in map(covered.uncovered_part, missing) if want]
+    told, rest = already_shown(left, (other for other in others if id(other) not in matched))
     return still, rest, len(pairs) - len(still) + len(missing) - len(left) + told
 
 
 def _revised(
-    want: Wanted, old: StoredTreatment, taken: set[Slot], newest: Mapping[str, datetime]
+    want: Treatment, old: StoredTreatment, taken: set[Slot], newest: Mapping[str, datetime]
 ) -> Document | None:
     """Return what a stored document becomes, ``None`` when it stays as it is."""
     if old.edited:
@@ -218,7 +215,7 @@ def _revised(
     return after
 
 
-def _knows_better(want: Wanted, old: StoredTreatment) -> bool:
+def _knows_better(want: Treatment, old: StoredTreatment) -> bool:
     """Tell whether the pump now says something else than what this version wrote."""
     if want.body["checksum"] == old.body["checksum"]:
         return False
@@ -227,7 +224,7 @@ def _knows_better(want: Wanted, old: StoredTreatment) -> bool:
     return not _is_ahead(old, want) and not _differs_in_words_alone(old, want)
 
 
-def _differs_in_words_alone(old: StoredTreatment, want: Wanted) -> bool:
+def _differs_in_words_alone(old: StoredTreatment, want: Treatment) -> bool:
     """Tell whether only reason and notes differ: words are for new documents.
 
     What is stored as being in progress gets the words of its end.
@@ -242,7 +239,7 @@ def _without_words(body: Document) -> str:
     return checksum({**body, "reason": "", "notes": ""})
 
 
-def _with_glucose_of(old: Document, want: Wanted) -> Wanted:
+def _with_glucose_of(old: Document, want: Treatment) -> Treatment:
     """Let a wanted document that says nothing about glucose have what the stored one says.
 
     Then it makes no difference that BOLUS_BG is switched off, or knows nothing for once.
@@ -254,11 +251,11 @@ def _with_glucose_of(old: Document, want: Wanted) -> Wanted:
     return replace(want, body={**body, "checksum": checksum(body)})
 
 
-def _moves(want: Wanted, old: StoredTreatment) -> bool:
+def _moves(want: Treatment, old: StoredTreatment) -> bool:
     return old.at is not None and old.at.replace(microsecond=0) != want.at
 
 
-def _time_after_update(want: Wanted, old: StoredTreatment, taken: set[Slot]) -> str:
+def _time_after_update(want: Treatment, old: StoredTreatment, taken: set[Slot]) -> str:
     """Return the wanted time, with the milliseconds that the document already has to itself.
 
     It carries the pump's offset: Nightscout computes ``utcOffset`` from it anew.
@@ -268,14 +265,14 @@ def _time_after_update(want: Wanted, old: StoredTreatment, taken: set[Slot]) -> 
     return str(set_apart(want.body, want.at, taken)["created_at"])
 
 
-def _is_ahead(old: StoredTreatment, want: Wanted) -> bool:
+def _is_ahead(old: StoredTreatment, want: Treatment) -> bool:
     """Tell whether Nightscout already knows more of something than this report of it."""
     longer = old.minutes > want.body.get("duration", 0.0) + 0.005
     more = (old.insulin or 0.0) > want.body.get("insulin", 0.0) + 0.005
     return want.growing and (longer or more)
 
 
-def _is_newer(want: Wanted, than: Mapping[str, datetime | None]) -> bool:
+def _is_newer(want: Treatment, than: Mapping[str, datetime | None]) -> bool:
     newest = than.get(want.body["eventType"])
     # A piece of a bolus is known only when it is over; others may have been written meanwhile.
     late = LATE if want.piece else timedelta(0)

@@ -1,0 +1,150 @@
+"""Tandem's wire and nothing else: addresses, headers, logins; payloads come back untouched."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import cached_property, partial
+
+from tconnectsync.api.account import Account
+from tconnectsync.api.answers import raise_if_blocked
+from tconnectsync.api.session import LoginKeeper, Token
+from tconnectsync.api.tandemsource import login as tandem_login
+from tconnectsync.api.tandemsource.client import TandemSourceApi
+from tconnectsync.api.tandemsource.tokens import SavedLogins, TokenCache
+from tconnectsync.api.tconnect import android, weblogin
+from tconnectsync.api.tconnect.android import AndroidApi
+from tconnectsync.api.tconnect.controliq import ControlIqApi
+from tconnectsync.api.tconnect.webui import WebUiApi
+from tconnectsync.api.tconnect.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
+from tconnectsync.http import HttpClient, Retries
+
+__all__ = ["Account", "TConnectApi"]
+
+USER_AGENTS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/128.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:129.0) Gecko/20100101 Firefox/129.0",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.6 Safari/605.1.15",
+)
+"""Browsers we may look like; one is chosen per :class:`TConnectApi` and kept."""
+
+
+def _local_now() -> datetime:
+    return datetime.now().astimezone()
+
+
+class TConnectApi:
+    """t:connect's APIs and Tandem Source for one account; each is made at first use and kept.
+
+    Args:
+        account: whose data, and where.
+        read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
+            slow with long ranges, twice as much.
+        sleep: waits between retries.
+        jitter: returns a number in 0..1.
+        now: returns the current instant, aware and in the pump's zone: its date is "today" for
+            requests that name no day.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        read_timeout: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+        now: Callable[[], datetime] = _local_now,
+    ) -> None:
+        self.account = account
+        self._read_timeout = read_timeout
+        self._now = now
+        self._client = partial(
+            HttpClient,
+            proxy=account.proxy,
+            inspect=raise_if_blocked,
+            sleep=sleep,
+            jitter=jitter,
+        )
+        browser = USER_AGENTS[int(jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
+        self._browser = partial(self._client, headers={"User-Agent": browser})
+
+    @cached_property
+    def controliq(self) -> ControlIqApi:
+        """Basal rates, activity, boluses, readings; logs in at its first call."""
+        http = self._browser("t:connect", read_timeout=self._read_timeout)
+        return ControlIqApi(
+            self.account, http, LoginKeeper(self._web_login, self._now), self._today
+        )
+
+    @cached_property
+    def android(self) -> AndroidApi:
+        """The upload counter and account data; logs in at its first call."""
+        http = self._client("t:connect app service", read_timeout=self._read_timeout)
+        logins = LoginKeeper(partial(android.log_in, self.account, http), self._now)
+        return AndroidApi(self.account, http, logins)
+
+    @cached_property
+    def ws2(self) -> Ws2Api:
+        """The CSV export and basal suspensions; logs in to controliq to learn who the user is."""
+        user_guid = self.controliq.user_guid
+        client = partial(
+            self._browser, "tconnectws2", read_timeout=min(self._read_timeout, TIMEOUT)
+        )
+        return Ws2Api(self.account, client(), client(retries=CSV_RETRIES), user_guid, self._today)
+
+    @cached_property
+    def webui(self) -> WebUiApi:
+        """The web site's pages; shares its login with controliq."""
+        http = self._browser("t:connect", read_timeout=self._read_timeout)
+        return WebUiApi(self.account, http, self.controliq.logins)
+
+    @cached_property
+    def tandemsource(self) -> TandemSourceApi:
+        """Pumps and their logs from Tandem Source; takes a saved login, or logs in when called.
+
+        Raises:
+            ConfigError: the account's region does not exist.
+        """
+        http = self._tandem_client()
+        log_in: Callable[[], tandem_login.TandemLogin] = self._tandem_login
+        if self._token_cache:
+            log_in = SavedLogins(self._token_cache, log_in, self._now)
+        return TandemSourceApi(self.account, http, LoginKeeper(log_in, self._now), self._now)
+
+    def forget_logins(self) -> None:
+        """Make the next request of every API log in anew, with new cookies and connections.
+
+        A login that was saved is forgotten too.
+        """
+        for name in ("controliq", "android", "ws2", "webui", "tandemsource"):
+            self.__dict__.pop(name, None)
+        if self._token_cache:
+            self._token_cache.drop()
+
+    @cached_property
+    def _token_cache(self) -> TokenCache | None:
+        folder = self.account.token_cache
+        return TokenCache(folder, self.account) if folder else None
+
+    def _today(self) -> date:
+        return self._now().date()
+
+    def _web_login(self) -> weblogin.WebLogin:
+        http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
+        return weblogin.log_in(self.account, http, self._app_token)
+
+    def _tandem_client(self, retries: Retries | None = None) -> HttpClient:
+        return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, retries=retries)
+
+    def _tandem_login(self) -> tandem_login.TandemLogin:
+        http = self._tandem_client(tandem_login.RETRIES)
+        return tandem_login.log_in(self.account, http, self._now)
+
+    def _app_token(self) -> Token:
+        # Not the token that android holds: controliq may be logging in because that one is refused.
+        http = self._client("t:connect app service", read_timeout=self._read_timeout)
+        return android.log_in(self.account, http).token

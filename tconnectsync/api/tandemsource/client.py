@@ -1,0 +1,138 @@
+"""The API of Tandem Source, the cloud that replaced t:connect (tandem-source-api §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from tconnectsync.api.account import Account, endpoint
+from tconnectsync.api.answers import json_of, text_of, unusable
+from tconnectsync.api.session import LoginKeeper
+from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
+from tconnectsync.api.tandemsource.login import TandemLogin
+from tconnectsync.api.tandemsource.logs import LISTS, WHAT, PumpLog, windows
+from tconnectsync.api.tandemsource.regions import cloud_of, origin
+from tconnectsync.errors import ApiError
+from tconnectsync.http import HttpClient
+
+PUMPER_KEYS = ("pumps", "firstName", "lastName", "name")
+ACCOUNT_KEYS = ("devices", "account", "firstName", "lastName")
+
+
+class TandemSourceApi:
+    """Reads from Tandem Source; logs in at the first call and again when the token runs out.
+
+    Every method raises ``ApiError``, ``LoginError``, ``FirewallError`` or ``NetworkError``.
+
+    Args:
+        account: whose data, and where.
+        http: the client for the data.
+        logins: keeps the login.
+        now: returns the current instant, aware.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        http: HttpClient,
+        logins: LoginKeeper[TandemLogin],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.logins = logins
+        self._base = cloud_of(account).source_url
+        self._refusals = Refusals(account.token_cache, now)
+        self._http = http
+
+    def pumper(self) -> dict[str, Any]:
+        """Return the user's profile and all their pumps (tandem-source-api §4.1)."""
+        return self._get("api/reports/bff/pumper/{pumper}", "list of pumps", PUMPER_KEYS)
+
+    def account(self) -> dict[str, Any]:
+        """Return the user's account and its devices, also a guardian's (tandem-source-api §4.3)."""
+        return self._get("api/pumpers/pumpers/{pumper}", "account", ACCOUNT_KEYS)
+
+    def pump_logs(
+        self,
+        assignment_id: str,
+        first: date,
+        last: date,
+        codes: Iterable[int] | None = None,
+        extra: Iterable[int] = (),
+    ) -> dict[str, list[Any]]:
+        """Return ``events`` and ``clockChanges`` of a pump, each once, in no order.
+
+        See docs/protocol/tandem-source-api.md §4.2.
+
+        Args:
+            assignment_id: names the pump, see :meth:`pumper`.
+            first: a day of the pump's calendar.
+            last: another one, inclusive; a long range is asked for in pieces.
+            codes: the kinds of event wanted, all of them if there are none; the server may send
+                others as well.
+            extra: kinds that are wanted too, for as long as the server takes them (§4.4); that it
+                does not is remembered.
+        """
+        codes, extra = list(codes or ()), sorted(extra)
+        if not codes or not extra or self._refusals.holds(extra):
+            return self._pump_logs(assignment_id, first, last, codes)
+        try:
+            return self._pump_logs(assignment_id, first, last, sorted({*codes, *extra}))
+        except ApiError as error:
+            if not refuses_codes(error):
+                raise
+        found = self._pump_logs(assignment_id, first, last, codes)
+        self._refusals.note(extra)
+        return found
+
+    def _pump_logs(
+        self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None
+    ) -> dict[str, list[Any]]:
+        path = f"api/reports/bff/pump-logs/{quote(assignment_id, safe='')}?pumperId={{pumper}}"
+        wanted = ",".join(map(str, codes or ()))
+        pump_log = PumpLog()
+        for start, end in windows(first, last):
+            days = {"startDate": f"{start}T00:00:00Z", "endDate": f"{end}T23:59:59Z"}
+            query = days | ({"eventCodes": wanted} if wanted else {})
+            pump_log.add(self._get(path, WHAT, LISTS, query))
+        return pump_log.as_payload()
+
+    def _get(
+        self, path: str, what: str, keys: tuple[str, ...], query: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        site = origin(self._base)
+
+        def send(login: TandemLogin) -> requests.Response:
+            return self._http.get(
+                endpoint(self._base, path.format(pumper=quote(login.pumper_id, safe=""))),
+                params=query,
+                headers={
+                    "Accept": "application/json",
+                    "Origin": site,
+                    "Referer": f"{site}/",
+                    **login.token.header,
+                },
+                allow_redirects=False,
+            )
+
+        answer = self.logins.ask(send)
+        _require_valid_query(answer, what)
+        payload = json_of(answer, what, dict)
+        if payload and not payload.keys() & set(keys):
+            raise unusable(text_of(answer), what)  # An error report must not pass for an empty day.
+        return payload
+
+
+def _require_valid_query(answer: requests.Response, what: str) -> None:
+    """Recognise a server that has other ideas of a query than we have (tandem-source-api §4.2)."""
+    text = text_of(answer)
+    if answer.status_code == 400 and "ZodError" in text:
+        raise ApiError(
+            f"Tandem's cloud wants the {what} to be asked for in another way now. A newer "
+            f"tconnectsync is needed. It says: {words_of(text)}",
+            400,
+            divisible=False,
+        )

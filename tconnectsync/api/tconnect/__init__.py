@@ -1,0 +1,1 @@
+"""The wire of t:connect, the cloud before Tandem Source."""

@@ -1,0 +1,181 @@
+"""``--check-login``: tries what a sync needs, step by step, and says what is wrong and what to do.
+
+It asks the clients of both sides directly, because it wants to see what came, not what becomes of
+it. It writes nothing to Nightscout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tconnectsync import config
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.tandemsource.tokens import TokenCache
+from tconnectsync.check.clocks import pumps_clock, this_computers_clock
+from tconnectsync.check.nightscout import NightscoutSteps
+from tconnectsync.check.report import report, save
+from tconnectsync.check.results import Findings, NotTriedError, Result, State, Step, carry_out
+from tconnectsync.check.tandemsource import TandemSourceSteps
+from tconnectsync.check.tconnect import TConnectSteps
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
+from tconnectsync.redact import Redactor
+from tconnectsync.sources.registry import tandem_api
+
+__all__ = ["Check", "Result", "State"]
+
+FOR_TANDEM = (
+    "TCONNECT_",
+    "TANDEM_",
+    "CACHE_CREDENTIALS",
+    "FETCH_ALL_EVENT_TYPES",
+    "PUMP_SERIAL_NUMBER",
+    "TIMEZONE_NAME",
+    "REQUESTS_PROXY",
+)
+FOR_NIGHTSCOUT = ("NS_",)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Check:
+    """A check of everything that the configuration names.
+
+    Args:
+        environment: variables that are set.
+        from_file: variables that a ``.env`` file sets.
+        features: names of what is to be synced.
+        now: returns the current instant.
+        tandem: makes Tandem's clients for settings by field name.
+        nightscout: makes the client of Nightscout for them.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        from_file: Mapping[str, str],
+        *,
+        features: Sequence[str] = (),
+        now: Callable[[], datetime] = _now,
+        tandem: Callable[[Mapping[str, Any]], TConnectApi] = tandem_api,
+        nightscout: Callable[[Mapping[str, Any]], NightscoutApi] = open_nightscout,
+    ) -> None:
+        self.started = now()
+        """The instant that everything is judged by."""
+        self._now = now
+        self._features = features
+        self._values, self._problems = config.readable(environment, from_file)
+        self._notices = config.notices(environment, from_file)
+        self._tandem = tandem
+        self._nightscout = nightscout
+        self.redactor = _redactor(self._values)
+        """Knows what must not be shown; it learns more while the check runs."""
+        self.clock = PumpClock(self._values.get("timezone_name", ZoneInfo("UTC")))
+        """The pump's clock."""
+        self._findings = Findings(self.redactor)
+        self._results: list[Result] = []
+
+    def run(self, wanted: TimeRange) -> Iterator[Result]:
+        """Carry out the steps for a range; yield what comes of each when it is through."""
+        findings = self._findings
+        groups = (
+            [("Settings", self._settings)],
+            self._tandem_steps(wanted),
+            self._nightscout_steps(),
+            [
+                ("This computer's clock", lambda: this_computers_clock(findings)),
+                ("Pump's clock and zone", lambda: self._pumps_clock(wanted)),
+            ],
+        )
+        for steps in groups:
+            for result in carry_out(steps, findings):
+                shown = replace(result, text=self.redactor(result.text))
+                self._results.append(shown)
+                yield shown
+
+    def save_report(self, wanted: TimeRange, folder: Path) -> Path:
+        """Write what came of :meth:`run` to a file without anything personal; return its path.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        values = self._values
+        return save(report(self._results, self._findings, values, wanted, self.started), folder)
+
+    @property
+    def owner_known(self) -> bool:
+        """Whether the names of the account's owner were learned, so that they are hidden."""
+        return self._findings.owner_known
+
+    def _settings(self) -> str:
+        if self._problems:
+            raise TconnectsyncError(" ".join(self._problems))
+        source, zone = self._values["tconnect_source"], self._values["timezone_name"].key
+        said = f"All there; the source is {source}, the pump's zone is {zone}."
+        return " ".join([said, *self._notices])
+
+    def _tandem_steps(self, wanted: TimeRange) -> list[Step]:
+        if not self._are_set(FOR_TANDEM):
+            return [("Tandem", _settings_are_wrong)]
+        if self._values["tconnect_source"] == config.TCONNECT:
+            return self._tconnect_steps(wanted)
+        return self._tandem_source_steps(wanted)
+
+    def _tconnect_steps(self, wanted: TimeRange) -> list[Step]:
+        serial = self._values["pump_serial_number"]
+        if not serial:
+            return [("Tandem", _settings_are_wrong)]
+        api, findings = self._tandem(self._values), self._findings
+        return TConnectSteps(api, self.clock, serial, wanted, self.started, findings).steps()
+
+    def _tandem_source_steps(self, wanted: TimeRange) -> list[Step]:
+        # A saved login would prove nothing about the password.
+        api = self._tandem({**self._values, "cache_credentials": False})
+        account = self._tandem(self._values).account
+        return TandemSourceSteps(
+            api,
+            TokenCache(account.token_cache, account) if account.token_cache else None,
+            self.clock,
+            self._values,
+            wanted,
+            self.started,
+            self._findings,
+        ).steps()
+
+    def _nightscout_steps(self) -> list[Step]:
+        if not self._are_set(FOR_NIGHTSCOUT):
+            return [("Nightscout", _settings_are_wrong)]
+        site = self._nightscout(self._values)
+        return NightscoutSteps(site, self._now, self._findings, self._features).steps()
+
+    def _pumps_clock(self, wanted: TimeRange) -> str:
+        if not self._findings.asked_for_events:
+            raise NotTriedError("It is judged by the pump's newest data, which did not come.")
+        if wanted.end < self.started:
+            raise NotTriedError(
+                "It is judged by the pump's newest data: leave out --start-date and --end-date."
+            )
+        return pumps_clock(self._findings, self.started, self.clock.zone)
+
+    def _are_set(self, beginnings: tuple[str, ...]) -> bool:
+        needed = [v for v in config.VARIABLES if v.name.startswith(beginnings)]
+        return all(variable.field in self._values for variable in needed)
+
+
+def _settings_are_wrong() -> str:
+    raise NotTriedError("Its settings have to be put right first.")
+
+
+def _redactor(values: Mapping[str, Any]) -> Redactor:
+    redactor = Redactor(config.secrets(values))
+    if address := values.get("ns_url"):
+        redactor.learn_address("NS_URL", address)
+    return redactor

@@ -1,0 +1,153 @@
+"""``--demo``: three days of a simulated pump, synced twice, and what came of it.
+
+The simulated cloud and the small Nightscout speak real HTTP on loopback; what runs between them is
+the ordinary program.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tconnectsync import config
+from tconnectsync.app import assemble
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
+from tconnectsync.simulators.loopback import LoopbackServer
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
+from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.window import date_range
+
+FIRST_DAY = date(2024, 6, 3)
+DAYS = 3
+ZONE = "America/New_York"
+FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
+NAMES = {config.TANDEM_SOURCE: "Tandem Source", config.TCONNECT: "t:connect"}
+ADDRESSES = (
+    "TANDEM_SSO_URL",
+    "TANDEM_SOURCE_URL",
+    "TCONNECT_WEB_URL",
+    "TCONNECT_SERVICES_URL",
+    "TCONNECT_WS2_URL",
+)
+
+
+@dataclass(frozen=True)
+class Insulin:
+    """How much insulin was given, in U."""
+
+    basal: float
+    bolus: float
+
+
+def demo(say: Callable[[str], None], source: str = config.TANDEM_SOURCE) -> None:
+    """Run the demo and show it line by line; ``source`` is the cloud that is simulated.
+
+    Raises:
+        ConfigError: there is no such cloud.
+        TconnectsyncError: a run failed, insulin did not add up, or the second run was not idle.
+    """
+    history = live(FIRST_DAY, DAYS)
+    email, password, secret = "someone@example.org", secrets.token_hex(), secrets.token_hex()
+    with (
+        _cloud(source, history, email, password) as cloud,
+        SmallNightscout(secret) as nightscout,
+    ):
+        settings = config.load(
+            {
+                "TCONNECT_EMAIL": email,
+                "TCONNECT_PASSWORD": password,
+                "PUMP_SERIAL_NUMBER": str(SERIAL_NUMBER),
+                "NS_URL": nightscout.url,
+                "NS_SECRET": secret,
+                "TIMEZONE_NAME": ZONE,
+                "TCONNECT_SOURCE": source,
+                "CACHE_CREDENTIALS": "false",
+                **dict.fromkeys(ADDRESSES, cloud.url),
+                "TANDEM_ACCOUNTS_URL": f"{cloud.url}/accounts/api",
+            },
+            {},
+        )
+        say(f"A simulated pump, a simulated {NAMES[source]} and a small Nightscout on this")
+        say(f"computer; between them tconnectsync, for {DAYS} days from {FIRST_DAY} on.")
+        first = _run(settings, history)
+        say("")
+        for line in _arrived(nightscout.treatments, _given(history)):
+            say(line)
+        second = _run(settings, history)
+        say("")
+        say(f"First run: {first.created} treatments created.")
+        say(f"Second run: {second.created + second.updated} changes.")
+        _check(_given(history), _shown(nightscout.treatments), second)
+
+
+def _cloud(source: str, history: PumpHistory, email: str, password: str) -> LoopbackServer:
+    if source == config.TCONNECT:
+        return SimulatedTConnect(history, email=email, password=password)
+    return SimulatedTandemSource(history, email=email, password=password, zone=ZoneInfo(ZONE))
+
+
+def _run(settings: config.Settings, history: PumpHistory) -> Outcome:
+    cycle = assemble(settings, FEATURES)
+    last_day = history.end.date() - timedelta(days=1)
+    outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
+    for failure in outcome.failures:
+        raise TconnectsyncError(failure.reason)
+    return outcome
+
+
+def _arrived(treatments: list[dict[str, Any]], given: Insulin) -> Iterator[str]:
+    """Show what is in Nightscout: a table by kind, and insulin beside the pump's own count."""
+    counts = Counter(treatment["eventType"] for treatment in treatments)
+    shown = _shown(treatments)
+    yield "In Nightscout        documents"
+    for kind, count in counts.most_common():
+        yield f"  {kind:<18} {count:>9}"
+    yield ""
+    yield "Insulin                   pump    Nightscout"
+    rows = {
+        "basal": (given.basal, shown.basal),
+        "bolus": (given.bolus, shown.bolus),
+        "total": (given.basal + given.bolus, shown.basal + shown.bolus),
+    }
+    for name, (pump, nightscout) in rows.items():
+        yield f"  {name:<17} {pump:>8.2f} U    {nightscout:>8.2f} U"
+
+
+def _given(history: PumpHistory) -> Insulin:
+    """Return what the pump gave, to the end of what began on the last day."""
+    start = datetime.combine(history.first_day, datetime.min.time())
+    end = history.end + timedelta(days=1)
+    return Insulin(
+        basal=basal_insulin(history, start, end), bolus=bolus_insulin(history, start, end)
+    )
+
+
+def _shown(treatments: Iterable[dict[str, Any]]) -> Insulin:
+    """Return what Nightscout shows to have been given."""
+    treatments = list(treatments)
+    return Insulin(
+        basal=sum(
+            treatment["absolute"] * treatment["duration"] / 60
+            for treatment in treatments
+            if treatment["eventType"] == "Temp Basal"
+        ),
+        bolus=sum(treatment.get("insulin") or 0.0 for treatment in treatments),
+    )
+
+
+def _check(given: Insulin, shown: Insulin, second: Outcome) -> None:
+    differ = abs(given.basal - shown.basal) >= 0.005 or abs(given.bolus - shown.bolus) >= 0.005
+    if differ or second.created or second.updated:
+        raise TconnectsyncError(
+            "The demo did not come out as it should: see above. Please report this as a defect."
+        )

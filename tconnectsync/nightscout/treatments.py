@@ -1,0 +1,274 @@
+"""From events to Nightscout treatments.
+
+See tconnect-processing §5, §6, §8 and §9 and tandem-source-processing §2 to §7 for the texts,
+nightscout-api §4 for what Nightscout makes of the fields. Insulin is in U, rates in U/h,
+``duration`` in minutes, carbs in g. Unknown numbers are left out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from tconnectsync.domain.events import (
+    COMPLETED,
+    Activity,
+    ActivityKind,
+    Basal,
+    Bolus,
+    CarbEntry,
+    Delivery,
+    Event,
+    Interruption,
+    Notice,
+    NoticeKind,
+    Piece,
+    ReadingKind,
+    Suspension,
+)
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document, checksum, created_at, log_ids
+
+NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
+"""Where our identifiers live (RFC 9562 §6.5)."""
+
+DELIVERY_NAMES = {
+    Delivery.PROFILE: "profileDelivery",
+    Delivery.TEMP: "tempDelivery",
+    Delivery.ALGORITHM: "algorithmDelivery",
+    Delivery.UNKNOWN: "Unknown",
+}
+ACTIVITY_TYPES = {
+    ActivityKind.SLEEP: "Sleep",
+    ActivityKind.EXERCISE: "Exercise",
+    ActivityKind.AUTO_BOLUS: "Activity",
+    ActivityKind.CARB_ONLY: "Activity",
+}
+INTERRUPTION_TYPES = {
+    Interruption.SITE_CHANGE: ("Site Change", "Site/Cartridge Change"),
+    Interruption.ALARM: ("Basal Suspension", "Empty Cartridge/Pump Shutdown"),
+    Interruption.USER: ("Basal Suspension", "User Suspended"),
+}
+NOTICE_TYPES = {
+    NoticeKind.SUSPENSION: "Basal Suspension",
+    NoticeKind.RESUME: "Basal Resume",
+    NoticeKind.ALARM: "Alarm",
+    NoticeKind.CARTRIDGE: "Insulin Change",
+    NoticeKind.TUBING: "Note",
+    NoticeKind.CANNULA: "Site Change",
+    NoticeKind.NO_CHANGE: "Note",
+    NoticeKind.SENSOR_START: "Sensor Start",
+    NoticeKind.SENSOR_STOP: "Sensor Stop",
+    NoticeKind.CGM_ALERT: "CGM Alert",
+}
+"""Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
+a cartridge and its tubing are filled in the same second."""
+PIECE = "extendedPart"
+"""A field of ours: which piece of the later part of a bolus a treatment shows."""
+EXTENDED_PART = "(Extended part)"
+"""What the notes of a whole later part from t:connect end with."""
+GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
+GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """A treatment as it should stand in Nightscout."""
+
+    at: datetime
+    body: Document
+    growing: bool
+    """What it describes may still go on; Nightscout may already know it to be longer."""
+    noted_at: datetime | None = None
+    """When the pump noted it, where that is later; older versions took that for its time."""
+    automatic: bool = False
+    """It shows what the pump did without the person; while young, it would silence alarms."""
+    cut: bool = False
+    """Another pump claims the rest of its time: what is stored longer is shortened, and removed
+    where no duration is left."""
+    piece: Piece | None = None
+    """Which piece of the later part of a bolus it shows."""
+    whole_since: datetime | None = None
+    """When the later part of a bolus began of which it shows the whole."""
+    other_identifier: str = ""
+    """Under which it may stand if it was written before its end was known; may be empty."""
+
+    @property
+    def identifier(self) -> str:
+        """The name under which Nightscout knows the document."""
+        return str(self.body["identifier"])
+
+
+def identifier_of(key: str) -> str:
+    """Return the identifier of the treatment that shows the event of a key."""
+    return str(uuid.uuid5(NAMESPACE, key))
+
+
+def documents(event: Event) -> Iterator[Treatment]:
+    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none."""
+    for want in _shown(event):
+        yield replace(want, automatic=True) if event.automatic else want
+
+
+def _shown(event: Event) -> Iterator[Treatment]:
+    match event:
+        case Basal():
+            yield _basal(event)
+        case Bolus():
+            yield from _bolus(event)
+        case CarbEntry():
+            yield _carbs(event)
+        case Activity():
+            yield _activity(event)
+        case Suspension():
+            yield _suspension(event)
+        case Notice():
+            yield _notice(event)
+
+
+def _basal(basal: Basal) -> Treatment:
+    if basal.told_as is not None:
+        reason = basal.told_as
+    elif basal.delivery is Delivery.NONE:
+        reason = f"{basal.suspended_by} suspension"
+    elif basal.suspended_by:
+        reason = f"{DELIVERY_NAMES[basal.delivery]} ({basal.suspended_by} suspension)"
+    else:
+        reason = DELIVERY_NAMES[basal.delivery]
+    fields = {
+        "duration": _minutes(basal.duration),
+        "absolute": basal.rate,
+        "rate": basal.rate,
+        "reason": reason,
+        **log_ids(basal.log_ids),
+    }
+    want = _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
+    return replace(want, cut=basal.cut)
+
+
+def _bolus(bolus: Bolus) -> Iterator[Treatment]:
+    if bolus.status == COMPLETED or bolus.insulin > 0:
+        fields = _known(
+            insulin=bolus.insulin or None,
+            carbs=_whole(bolus.carbs) or None,
+            notes=_bolus_notes(bolus),
+            **log_ids(bolus.log_ids),
+            **_split_fields(bolus),
+            **_glucose_fields(bolus),
+        )
+        if bolus.piece:
+            fields[PIECE] = bolus.piece.number
+        at = bolus.completed or bolus.requested_at
+        growing = bolus.completed is None
+        want = _treatment("Combo Bolus", at, bolus.key, fields, growing=growing)
+        other = identifier_of(bolus.other_key) if bolus.other_key else ""
+        yield replace(
+            want, piece=bolus.piece, whole_since=bolus.whole_since, other_identifier=other
+        )
+    part = bolus.extended
+    if part and part.completed and part.insulin > 0:
+        shortfall = _shortfall(part.status, part.requested)
+        notes = f"{bolus.description}{shortfall} {EXTENDED_PART}"
+        fields = _known(insulin=part.insulin, notes=notes)
+        slow = _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
+        yield replace(slow, automatic=True, whole_since=bolus.requested_at)
+
+
+def _bolus_notes(bolus: Bolus) -> str:
+    notes = bolus.description + _shortfall(bolus.status or "in progress", bolus.requested)
+    if bolus.override:
+        notes += " (Override)"
+    if bolus.declined_correction:
+        notes += " (Declined Correction)"
+    if bolus.planned and "Extended Bolus" not in bolus.description:
+        notes += " (Extended)"
+    return notes.strip()
+
+
+def _shortfall(status: str, requested: float | None) -> str:
+    """Say how a bolus ended if not as requested."""
+    if status == COMPLETED:
+        return ""
+    return f" ({status})" if requested is None else f" ({status}: requested {requested:g} units)"
+
+
+def _split_fields(bolus: Bolus) -> Document:
+    if not bolus.planned:
+        return {}
+    planned = bolus.planned
+    return {
+        "enteredinsulin": planned.total,
+        "splitNow": planned.now_percent,
+        "splitExt": 100 - planned.now_percent,
+        "duration": _minutes(planned.duration) if planned.duration else None,
+    }
+
+
+def _glucose_fields(bolus: Bolus) -> Document:
+    """Return the glucose that a bolus was calculated with, if somebody asked where it came from.
+
+    Its type is left out where the pump does not tell.
+    """
+    if bolus.glucose is None or bolus.glucose_kind is None:
+        return {}
+    values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
+    return _known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
+
+
+def _carbs(entry: CarbEntry) -> Treatment:
+    fields = {"carbs": _whole(entry.carbs), **log_ids(entry.log_ids)}
+    return _treatment("Carb Correction", entry.at, entry.key, fields)
+
+
+def _activity(activity: Activity) -> Treatment:
+    name = activity.told_as or activity.kind.value
+    fields = {
+        "duration": _minutes(activity.duration),
+        "reason": name,
+        "notes": name,
+        **log_ids(activity.log_ids),
+    }
+    event_type = ACTIVITY_TYPES[activity.kind]
+    return _treatment(event_type, activity.start, activity.key, fields, growing=activity.running)
+
+
+def _suspension(suspension: Suspension) -> Treatment:
+    event_type, name = INTERRUPTION_TYPES[suspension.reason]
+    return _treatment(event_type, suspension.at, suspension.key, {"reason": name, "notes": name})
+
+
+def _notice(notice: Notice) -> Treatment:
+    fields = {"reason": notice.text, "notes": notice.text, **log_ids(notice.log_ids)}
+    want = _treatment(NOTICE_TYPES[notice.kind], notice.at, notice.key, fields)
+    return replace(want, noted_at=notice.noted_at)
+
+
+def _minutes(duration: timedelta) -> float:
+    return duration.total_seconds() / 60
+
+
+def _whole(number: float) -> float | int:
+    return int(number) if number == int(number) else number
+
+
+def _known(**fields: Any) -> Document:
+    """Leave out what is unknown; Nightscout would take a null for zero."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _treatment(
+    event_type: str, at: datetime, key: str, fields: Document, *, growing: bool = False
+) -> Treatment:
+    identifier = identifier_of(key)
+    body = {
+        "eventType": event_type,
+        "created_at": created_at(at),
+        **fields,
+        "enteredBy": ENTERED_BY,
+        "identifier": identifier,
+        "syncIdentifier": identifier,
+    }
+    body["checksum"] = checksum(body)
+    return Treatment(at, body, growing)

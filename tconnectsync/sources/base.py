@@ -1,0 +1,154 @@
+"""Where the pump's story comes from: one small interface, one adapter per cloud."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.events import (
+    Activity,
+    Basal,
+    Bolus,
+    CarbEntry,
+    DeviceStatus,
+    InsulinOnBoard,
+    Notice,
+    Reading,
+    Suspension,
+)
+from tconnectsync.domain.profiles import PumpSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about the pump's story that people must be told, once per run."""
+
+    text: str
+    """Sentences: what it is, what it means for the insulin shown, what to do."""
+    missing: bool = True
+    """Whether part of the story is missing by it; the run then ends with exit code 1."""
+    heals: bool = field(default=False, compare=False)
+    """Whether asking again later may bring what is missing; the range then stays in the backlog."""
+
+
+@dataclass(frozen=True, slots=True)
+class PumpSpan:
+    """A pump of the account, and the time of which the cloud holds its log."""
+
+    name: str
+    """For people: the model and the end of the serial number, such as ``t:slim X2 …0042``."""
+    mark: str
+    """Names the pump from run to run without saying anything about it or the person."""
+    first: datetime | None
+    """The first instant of its log; ``None`` if that is not known."""
+    last: datetime | None
+    """The last instant of its log so far; ``None`` if that is not known."""
+    is_read: bool
+    """Whether its log is read; false for pumps that the settings leave out."""
+    in_use: bool
+    """Whether it is the pump that the person wears now, as far as can be told."""
+
+
+class Reader(Protocol):
+    """What happened in one range of time.
+
+    Each method asks the cloud for what it needs, at most once, and raises a
+    :class:`~tconnectsync.errors.TconnectsyncError` of its own when that fails, so that the others
+    can go on. Events may lie somewhat before the range; those that touch it are complete.
+    """
+
+    skipped: Counter[str]
+    """What could not be understood and was left out, with how often."""
+    remarks: list[Remark]
+    """What people must be told of the range; complete when all parts of it have been read."""
+
+    def basals(self) -> list[Basal]:
+        """Return the basal segments."""
+        ...
+
+    def boluses(self) -> Sequence[Bolus | CarbEntry]:
+        """Return the boluses, and the carbs that were entered without one."""
+        ...
+
+    def activities(self) -> list[Activity]:
+        """Return sleep, exercise and the like."""
+        ...
+
+    def suspensions(self) -> Sequence[Suspension | Notice]:
+        """Return when and why delivery was interrupted."""
+        ...
+
+    def notices(self) -> list[Notice]:
+        """Return what else the pump noted: resumptions, alarms, fills, sensor sessions."""
+        ...
+
+    def cgm_alerts(self) -> list[Notice]:
+        """Return the alerts about glucose and its sensor."""
+        ...
+
+    def readings(self) -> list[Reading]:
+        """Return the glucose readings, by the sensor and by the person."""
+        ...
+
+    def insulin_on_board(self) -> list[InsulinOnBoard]:
+        """Return how much insulin was on board towards the end of the range.
+
+        What is from before a bolus that has begun since is left out.
+        """
+        ...
+
+    def newest(self) -> datetime | None:
+        """Return the newest instant of which anything is told; ``None`` if nothing is."""
+        ...
+
+    def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
+        """Return the pump's state at the end of the range, ``None`` if nothing is known.
+
+        Also ``None`` if nothing has come since ``last``, the status that was stored last.
+        """
+        ...
+
+
+class Source(Protocol):
+    """A cloud that holds the pump's data."""
+
+    window_days: int
+    """The longest range, in days, that one reader should be asked for."""
+
+    def pumps(self, wanted: TimeRange) -> Sequence[PumpSpan]:
+        """Return the pumps of the account, those that are read for ``wanted`` and the others.
+
+        Empty where the cloud does not tell. To be called before anything is written.
+
+        Raises:
+            PumpChoiceError: a person has to say first which pump is meant.
+            TconnectsyncError: the cloud cannot be asked.
+        """
+        ...
+
+    def read(self, wanted: TimeRange) -> Reader:
+        """Return a reader for ``wanted``; nothing is fetched yet."""
+        ...
+
+    def upload_counter(self) -> int | None:
+        """Ask, cheaply, for a number that changes when the pump has uploaded.
+
+        ``None`` if the cloud does not tell. Raises a ``TconnectsyncError`` if it cannot be asked.
+        """
+        ...
+
+    def force_login(self) -> None:
+        """Make the next request begin with a new login."""
+        ...
+
+    def pump_settings(self) -> PumpSettings:
+        """Return what the configured pump is set to.
+
+        Raises:
+            ApiError: the account has no such pump, or its settings cannot be read.
+        """
+        ...

@@ -1,0 +1,258 @@
+"""Tandem Source as a source: the pumps of the account, and the settings of the one in use.
+
+See docs/protocol/tandem-source-api.md §4 and tandem-source-processing §10 and §15.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
+from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
+from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
+from tconnectsync.sources.tandemsource.overlaps import Overlaps
+from tconnectsync.sources.tandemsource.pumps import (
+    Pump,
+    configured,
+    first_instant,
+    has_data,
+    last_instant,
+    mark,
+    may_be_in_use,
+    named,
+    newest_first,
+    read_pumps,
+    touches,
+    upload_mark,
+)
+from tconnectsync.sources.tandemsource.reader import USED, LogReader
+from tconnectsync.sources.tandemsource.sensor import SENSORS
+from tconnectsync.sources.tandemsource.settings import pump_settings
+from tconnectsync.sources.tandemsource.together import PumpsReader
+
+log = logging.getLogger(__name__)
+
+ASKED_FOR = frozenset(WEB_APP_CODES)
+"""The kinds of entries that are asked for, always the whole list of the web app (see
+tandem-source-api §4.4), but for readings where nobody wants them: they are half of a log."""
+
+
+class TandemSource:
+    """The Tandem Source cloud; see :class:`tconnectsync.sources.base.Source`.
+
+    Args:
+        api: Tandem's clients.
+        clock: knows the zone of the pump's clock.
+        serial: the serial number of the pump; empty for all pumps of one person.
+        everything: whether to ask for entries of every kind, also unknown ones.
+        readings: whether the sensor's readings are wanted, which are half of a log.
+        ignore_zero_basals: whether basals without insulin are left out.
+        now: returns the current instant, aware.
+        catch_up_days: for how many days before now two people's pumps are told apart.
+        folder: where may be kept which pumps were in use at the same time; ``None`` for nowhere.
+    """
+
+    window_days = 7
+
+    def __init__(
+        self,
+        api: TConnectApi,
+        clock: PumpClock,
+        serial: str,
+        *,
+        everything: bool,
+        readings: bool,
+        ignore_zero_basals: bool,
+        now: Callable[[], datetime],
+        catch_up_days: float = 14.0,
+        folder: Path | None = None,
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._serial = serial
+        unused = () if readings or everything else SENSORS
+        self._used = USED.difference(unused)
+        self._codes = None if everything else sorted(ASKED_FOR.difference(unused))
+        self._extra = () if everything else EXTRA_CODES
+        self._ignore_zero_basals = ignore_zero_basals
+        self._now = now
+        self._catch_up = timedelta(days=catch_up_days)
+        self._overlaps = Overlaps(folder)
+        self._account: Account | None = None
+        self._is_new = False
+        """Whether the account was asked for and no cycle has begun since."""
+        self._choice: Choice | None = None
+        self._reader: PumpsReader | None = None
+        self._worn = ""
+        """The mark of the pump that was in use in the last cycle, as its log showed."""
+        self._said: set[str] = set()
+
+    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+        """Return the pumps of the account that have data, and which of them are read.
+
+        A cycle begins with it: the account is asked for anew, unless that was just done for
+        :meth:`upload_counter`.
+
+        Raises:
+            PumpChoiceError: a person has to name the pump.
+            TconnectsyncError: the account cannot be asked for, or has no pump.
+        """
+        if not self._is_new:
+            self._forget()
+        choice = self._chosen(wanted)
+        self._is_new = False
+        read = {pump.assignment_id for pump in choice.read}
+        if not read:
+            self._say_once(
+                f"The pump {', '.join(map(named, choice.meant))} has never uploaded. Connect it "
+                "to Tandem's app on the phone, or upload it once from a computer."
+            )
+        used = [pump for pump in choice.read if mark(pump) == self._worn]
+        used = used or newest_first(choice.read, self._clock, self._now())[:1]
+        return [
+            PumpSpan(
+                named(pump),
+                mark(pump),
+                first_instant(pump, self._clock),
+                last_instant(pump, self._clock, self._now()),
+                is_read=pump.assignment_id in read,
+                in_use=pump in used,
+            )
+            for pump in self._known().pumps
+            if has_data(pump) or pump.assignment_id in read
+        ]
+
+    def read(self, wanted: TimeRange) -> PumpsReader:
+        """Return a reader for ``wanted``; nothing is fetched yet."""
+        reader = PumpsReader(
+            wanted,
+            self._clock,
+            self._now(),
+            lambda: self._chosen(wanted).read,
+            self._open_log,
+            lambda: self._remarks(wanted),
+        )
+        if self._reader is None and wanted.end >= self._now() - DAY:
+            self._reader = reader
+        return reader
+
+    def upload_counter(self) -> int | None:
+        """Return a number that is greater as soon as one of the pumps has uploaded, if known."""
+        self._forget()
+        self._is_new = True
+        marks = [upload_mark(pump) for pump in configured(self._known().pumps, self._serial)]
+        told = [each for each in marks if each is not None]
+        return sum(told) if told else None
+
+    def force_login(self) -> None:
+        """Make the next request begin with a new login."""
+        self._api.forget_logins()
+
+    def pump_settings(self) -> PumpSettings:
+        """Return what the pump in use was set to at its last upload.
+
+        Raises:
+            ApiError: the pump has never uploaded its settings, or they cannot be understood.
+        """
+        today = TimeRange(self._now() - DAY, self._now())
+        choice = self._chosen(today)
+        if len(choice.read) < 2:
+            pump = (choice.read or choice.meant)[0]
+        else:
+            pump = (self._reader or self.read(today)).worn()
+        return pump_settings(pump.settings, for_guardian=self._known().is_guardian)
+
+    def _known(self) -> Account:
+        """Return the account as it was when it was last asked for."""
+        if self._account is None:
+            self._account = read_account(self._api, self._clock)
+        return self._account
+
+    def _forget(self) -> None:
+        if self._reader and (shown := self._reader.shown()):
+            self._worn = mark(shown)
+        self._account = self._choice = self._reader = None
+
+    def _chosen(self, wanted: TimeRange) -> Choice:
+        """Return which pumps are read in this cycle; ``wanted`` is its range, if it begins."""
+        if self._choice is None:
+            self._choice = Chooser(
+                self._clock,
+                self._serial,
+                self._catch_up,
+                self._now(),
+                self._overlaps,
+                self._open_for_comparison,
+            ).choose(self._known(), wanted)
+            self._say_once(self._choice.warning)
+            now, read = self._now(), self._choice.read
+            touched = [pump for pump in read if touches(pump, wanted, self._clock, now)]
+            if names := ", ".join(map(named, touched)):
+                self._say_once(f"Pump: {names}.", logging.INFO)
+        return self._choice
+
+    def _open_log(self, pump: Pump) -> OnePump:
+        pumps = configured(self._known().pumps, self._serial)
+        several = len(self._known().pumps) > 1
+
+        def say(sentence: str) -> None:
+            self._say_once(f"{named(pump)}: {sentence}" if sentence and several else sentence)
+
+        return OnePump(
+            self._api,
+            self._clock,
+            lambda: pump,
+            self._used,
+            self._codes,
+            self._ignore_zero_basals,
+            self._now,
+            say,
+            self._extra,
+            may_be_in_use(pump, pumps, self._clock, self._now()),
+        )
+
+    def _open_for_comparison(self, pump: Pump, wanted: TimeRange) -> LogReader:
+        return open_for_comparison(self._open_log(pump), wanted)
+
+    def _remarks(self, wanted: TimeRange) -> list[Remark]:
+        """Return what has to be said of a range because a pump is not read."""
+        choice, pumps = self._chosen(wanted), self._known().pumps
+        return [
+            Remark(choice.undecided[pump.assignment_id], heals=True)
+            for pump in pumps
+            if pump.assignment_id in choice.undecided
+            and touches(pump, wanted, self._clock, self._now())
+        ]
+
+    def _say_once(self, sentence: str, level: int = logging.WARNING) -> None:
+        if sentence and sentence not in self._said:
+            self._said.add(sentence)
+            log.log(level, sentence)
+
+
+def read_account(api: TConnectApi, clock: PumpClock) -> Account:
+    """Ask for the pumps of the account; those of a guardian's are listed elsewhere.
+
+    Raises:
+        TconnectsyncError: it cannot be asked for.
+    """
+    pumps = read_pumps(api.tandemsource.pumper(), clock)
+    if pumps:
+        return Account(pumps, is_guardian=False)
+    return Account(read_pumps(api.tandemsource.account(), clock), is_guardian=True)
+
+
+def open_for_comparison(one: OnePump, wanted: TimeRange) -> LogReader:
+    """Return a reader for when a pump delivered; nothing is fetched yet."""
+    without_sensors = replace(
+        one, used=USED.difference(SENSORS), codes=sorted(ASKED_FOR.difference(SENSORS))
+    )
+    return without_sensors.read(wanted, lambda codes: False)

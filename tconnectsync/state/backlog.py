@@ -1,0 +1,217 @@
+"""What runs against one site leave to the next: what is still missing, and what was asked once.
+
+The newest document in Nightscout shows how far earlier runs got, but not what they had to leave out
+on the way: a day that Tandem could not serve, a range that was broken off, the days beyond
+``CATCH_UP_DAYS``, the last hours of a replaced pump that have not been uploaded yet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.state.files import make_private, put, site_file
+
+log = logging.getLogger(__name__)
+
+Missing = Mapping[str, Sequence[TimeRange]]
+"""Ranges that are not in Nightscout yet, by feature."""
+MOST_RANGES = 50
+"""So many ranges are kept per feature; beyond that the nearest become one."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """The content of the file."""
+
+    missing: Mapping[str, tuple[TimeRange, ...]] = field(default_factory=dict)
+    pumps: Mapping[str, datetime] = field(default_factory=dict)
+    newest: Mapping[str, datetime | None] = field(default_factory=dict)
+    told: Mapping[str, datetime] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
+
+
+class Backlog:
+    """What is still missing on one Nightscout site.
+
+    It is read from the file each time, because other runs change it too; the caller must hold the
+    lock of the site. Where no file can be kept, at least this process remembers.
+
+    Args:
+        url: the site's address.
+        folders: where the file may be, the first that can be used.
+        keep: whether anything is kept; a run that only looks changes nothing.
+    """
+
+    def __init__(self, url: str, folders: Iterable[Path], *, keep: bool = True) -> None:
+        self._paths = [folder / site_file(url, "unfinished") for folder in folders]
+        self._keep = keep
+        self._remembered = _State()
+
+    def missing(self, features: Iterable[str]) -> dict[str, tuple[TimeRange, ...]]:
+        """Return the ranges that are missing of some features, in time order."""
+        known = self._read().missing
+        return {name: known[name] for name in features if name in known}
+
+    def add(self, missing: Missing) -> None:
+        """Remember further ranges that are missing."""
+        self._update(missing=_joined(self._read().missing, missing))
+
+    def resolve(self, covered: TimeRange, features: Iterable[str], left: Missing) -> None:
+        """Remember that ``covered`` is done for some features, except what is ``left``."""
+        known, done = self._read().missing, set(features)
+        rest = {
+            name: [part for each in ranges for part in _without(each, covered)]
+            if name in done
+            else ranges
+            for name, ranges in known.items()
+        }
+        self._update(missing=_joined(rest, left))
+
+    def pumps(self) -> dict[str, datetime]:
+        """Return up to when the log of each pump was known at the last run, by the pump's mark."""
+        return dict(self._read().pumps)
+
+    def note_pumps(self, known: Mapping[str, datetime]) -> None:
+        """Remember up to when the logs of some pumps are known."""
+        self._update(pumps={**self._read().pumps, **known})
+
+    def newest(self) -> dict[str, datetime | None]:
+        """Return when the newest treatment or entry was that runs have seen, by its type.
+
+        ``None`` for a type of which there was none. Of a type that is missing nothing is known.
+        """
+        return dict(self._read().newest)
+
+    def note_newest(self, newest: Mapping[str, datetime], of: Iterable[str] | None = None) -> None:
+        """Remember when the newest of some types are, unless later ones are known.
+
+        ``of`` are types of which all that stands is known by now; without it, nothing new is known
+        of types of which nothing was known before.
+        """
+        known = dict(self._read().newest)
+        for event_type in (*known, *(of or ())):
+            found = (known.get(event_type), newest.get(event_type))
+            known[event_type] = max(filter(None, found), default=None)
+        self._update(newest=known)
+
+    def forget_newest(self) -> None:
+        """Forget what the site held, and what was asked of it: it is another one now."""
+        self._update(newest={}, told={}, asked=frozenset())
+
+    def told(self, what: str) -> datetime | None:
+        """Return up to when something that is told once has been told."""
+        return self._read().told.get(what)
+
+    def note_told(self, what: str, at: datetime) -> None:
+        """Remember up to when something has been told."""
+        self._update(told={**self._read().told, what: at})
+
+    def was_asked(self, what: str) -> bool:
+        """Tell whether something that is asked once per site has been asked."""
+        return what in self._read().asked
+
+    def note_asked(self, what: str) -> None:
+        """Remember that something was asked."""
+        self._update(asked=self._read().asked | {what})
+
+    def _read(self) -> _State:
+        for path in self._paths:
+            try:
+                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                return _parsed(path.read_text(encoding="utf-8"), changed)
+            except OSError:
+                continue
+            except (ValueError, TypeError, AttributeError, RecursionError, KeyError):
+                log.debug("The backlog of earlier runs cannot be read any more.")
+                return _State()
+        return self._remembered
+
+    def _update(self, **changes: Any) -> None:
+        known = self._read()
+        state = replace(known, **changes)
+        if not self._keep or state == known:
+            return
+        self._remembered = state
+        text = _text(state)
+        for path in self._paths:
+            try:
+                make_private(path.parent)
+                put(path, text)
+            except OSError:
+                continue
+            return
+        log.debug("The backlog cannot be kept for the next start.")
+
+
+def _without(part: TimeRange, covered: TimeRange) -> list[TimeRange]:
+    """Return what is left of a range without a covered one."""
+    before = TimeRange(part.start, min(part.end, covered.start))
+    after = TimeRange(max(part.start, covered.end), part.end)
+    return [each for each in (before, after) if each.start < each.end]
+
+
+def _joined(one: Missing, other: Missing) -> dict[str, tuple[TimeRange, ...]]:
+    """Return the ranges of both; those that touch become one."""
+    names = dict.fromkeys([*one, *other])
+    found = {name: _merged([*one.get(name, ()), *other.get(name, ())]) for name in names}
+    return {name: ranges for name, ranges in found.items() if ranges}
+
+
+def _merged(ranges: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
+    apart: list[TimeRange] = []
+    for each in sorted(ranges, key=lambda it: it.start):
+        if apart and each.start <= apart[-1].end:
+            apart[-1] = TimeRange(apart[-1].start, max(apart[-1].end, each.end))
+        else:
+            apart.append(each)
+    while len(apart) > MOST_RANGES:
+        gaps = [later.start - earlier.end for earlier, later in pairwise(apart)]
+        index = gaps.index(min(gaps))
+        apart[index : index + 2] = [TimeRange(apart[index].start, apart[index + 1].end)]
+    return tuple(apart)
+
+
+def _text(state: _State) -> str:
+    return json.dumps(
+        {
+            "missing": {
+                name: [[each.start.isoformat(), each.end.isoformat()] for each in ranges]
+                for name, ranges in state.missing.items()
+            },
+            "pumps": {mark: at.isoformat() for mark, at in state.pumps.items()},
+            "newest": {name: at and at.isoformat() for name, at in state.newest.items()},
+            "told": {name: at.isoformat() for name, at in state.told.items()},
+            "asked": sorted(state.asked),
+        }
+    )
+
+
+def _parsed(text: str, changed: datetime) -> _State:
+    """Read the file; version 0.1.0 wrote since when each feature was unfinished, and no more."""
+    told = json.loads(text)
+    if told and not told.keys() & {"missing", "pumps", "newest", "told", "asked"}:
+        since = {name: _aware(at) for name, at in told.items()}
+        return _State({name: (TimeRange(at, max(at, changed)),) for name, at in since.items()})
+    missing = {
+        str(name): _merged(TimeRange(_aware(first), _aware(last)) for first, last in ranges)
+        for name, ranges in told.get("missing", {}).items()
+    }
+    pumps = {str(mark): _aware(at) for mark, at in told.get("pumps", {}).items()}
+    newest = {str(name): at and _aware(at) for name, at in told.get("newest", {}).items()}
+    said = {str(name): _aware(at) for name, at in told.get("told", {}).items()}
+    return _State(missing, pumps, newest, said, frozenset(map(str, told.get("asked", ()))))
+
+
+def _aware(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time without zone")
+    return at

@@ -1,0 +1,128 @@
+"""What becomes of glucose readings: missing entries, and where the glucose of a bolus came from.
+
+Pure, as the rest of the planning. An entry is created when there is none of its type and second,
+whoever may have written it, and is never written again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from tconnectsync.domain.events import Bolus, CarbEntry, Reading, ReadingKind
+from tconnectsync.nightscout.entries import entry_time, slot
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document
+from tconnectsync.sync.plan import Plan
+
+BolusOrCarbs = TypeVar("BolusOrCarbs", bound=Bolus | CarbEntry)
+
+SAME_READING = timedelta(seconds=30)
+"""One source tells when the sensor measured a value, another when the pump noted it."""
+IN_FORCE = timedelta(minutes=15)
+"""How long the pump shows a reading as long as none follows it."""
+
+
+def with_entries(
+    plan: Plan, wanted: Sequence[Document], stored: Iterable[Document], *, fill_gaps: bool = True
+) -> Plan:
+    """Return a plan that also creates the entries that are missing.
+
+    Args:
+        plan: what to do besides.
+        wanted: the entries for the pump's readings.
+        stored: the entries that Nightscout holds around the same time, ours and others'.
+        fill_gaps: ``False`` creates only what is newer than our newest stored one of its type.
+    """
+    stored = list(stored)
+    taken = {slot(entry) for entry in stored}
+    missing = [entry for entry in wanted if slot(entry) not in taken]
+    missing = _not_told_otherwise(missing, stored)
+    kept = len(wanted) - len(missing)
+    if not fill_gaps:
+        missing = _newer_than_stored(missing, stored)
+    return replace(plan, entries=missing, kept=plan.kept + kept)
+
+
+def _not_told_otherwise(missing: list[Document], stored: Iterable[Document]) -> list[Document]:
+    """Leave out what stands there already as told by another source, some seconds apart."""
+    ours: dict[tuple[str, object], list[datetime]] = defaultdict(list)
+    for entry in stored:
+        at, kind = entry_time(entry), str(entry.get("type"))
+        value = entry.get(kind)
+        if at and isinstance(value, int | float) and entry.get("device") == ENTERED_BY:
+            ours[kind, value].append(at)
+    for times in ours.values():
+        times.sort()
+    return [
+        entry
+        for entry in missing
+        if not _is_near(entry_time(entry), ours.get((entry["type"], entry[entry["type"]]), []))
+    ]
+
+
+def _is_near(at: datetime | None, times: Sequence[datetime]) -> bool:
+    """Tell whether one of some times, given in order, may be that of the same reading."""
+    if at is None:
+        return False
+    index = bisect_left(times, at - SAME_READING)
+    return index < len(times) and times[index] <= at + SAME_READING
+
+
+def _newer_than_stored(missing: Iterable[Document], stored: Iterable[Document]) -> list[Document]:
+    newest: dict[str, datetime] = {}
+    for entry in stored:
+        at, kind = entry_time(entry), str(entry.get("type"))
+        if at and entry.get("device") == ENTERED_BY:
+            newest[kind] = max(at, newest.get(kind, at))
+    return [
+        entry
+        for entry in missing
+        if entry["type"] not in newest
+        or ((at := entry_time(entry)) is not None and at > newest[entry["type"]])
+    ]
+
+
+def with_glucose_kind(
+    boluses: Iterable[BolusOrCarbs], readings: Iterable[Reading]
+) -> list[BolusOrCarbs]:
+    """Return the boluses with where their glucose came from (tconnect-processing §6.1).
+
+    Where the source does not say so itself, it came from the sensor if that is what the sensor
+    showed when the bolus was requested, else from the person.
+    """
+    of_sensor = [reading for reading in readings if reading.kind is ReadingKind.SENSOR]
+    sensor = sorted(of_sensor, key=lambda reading: (reading.at, reading.glucose))
+    return [
+        replace(bolus, glucose_kind=bolus.glucose_kind or _kind(bolus, sensor))
+        if isinstance(bolus, Bolus) and bolus.glucose is not None
+        else bolus
+        for bolus in boluses
+    ]
+
+
+def without_glucose_kind(boluses: Iterable[BolusOrCarbs]) -> list[BolusOrCarbs]:
+    """Return the boluses as if nobody had asked where their glucose came from."""
+    return [
+        replace(bolus, glucose_kind=None) if isinstance(bolus, Bolus) else bolus
+        for bolus in boluses
+    ]
+
+
+def _kind(bolus: Bolus, sensor: Sequence[Reading]) -> ReadingKind:
+    shown = in_force(sensor, bolus.requested_at)
+    is_same = shown is not None and shown.glucose == bolus.glucose
+    return ReadingKind.SENSOR if is_same else ReadingKind.FINGER
+
+
+def in_force(readings: Sequence[Reading], at: datetime) -> Reading | None:
+    """Return the newest of some readings, given in time order, that is not later than ``at``.
+
+    ``None`` if there is none, or if it is older than :data:`IN_FORCE`.
+    """
+    later = bisect_right(readings, at, key=lambda reading: reading.at)
+    newest = readings[later - 1] if later else None
+    return newest if newest and at - newest.at <= IN_FORCE else None

@@ -1,0 +1,122 @@
+"""The last look at what a source has read: what no pump and no body can do is not written.
+
+The limits are wide. They are no medical judgement, but tell a payload that was damaged, or that
+has changed its meaning, from one that is to be believed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tconnectsync.domain.events import (
+    Activity,
+    Basal,
+    Bolus,
+    CarbEntry,
+    Event,
+    ExtendedPart,
+    Reading,
+    Split,
+)
+
+EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
+"""No pump has a log from before."""
+AHEAD = timedelta(days=1)
+"""How far a clock may be ahead."""
+MOST_INSULIN = 80.0
+"""U; more than the biggest bolus."""
+MOST_RATE = 15.0
+"""U/h."""
+MOST_CARBS = 999.0
+"""g."""
+LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20.0, 600.0
+"""mg/dL; no sensor and no meter shows anything else."""
+LONGEST = timedelta(days=31)
+"""A pump in a drawer is suspended for weeks; nothing that it does lasts longer."""
+
+
+def validate(
+    events: Iterable[Event | Reading], now: datetime, skipped: Counter[str]
+) -> list[Event | Reading]:
+    """Return the events that can have happened, in their order.
+
+    Of a bolus, the insulin that was delivered is what matters: what else is told of it and cannot
+    be is left out alone. Whatever is left out is counted in ``skipped``.
+
+    Args:
+        events: of one part of a :class:`~tconnectsync.sources.base.Reader`.
+        now: the current instant, aware.
+        skipped: counts by what is left out, and why.
+    """
+    found: list[Event | Reading] = []
+    for event in events:
+        reason = _reason_to_reject(event, now)
+        if reason:
+            skipped[f"{type(event).__name__.lower()} with {reason}"] += 1
+        else:
+            found.append(_sanitized(event, skipped) if isinstance(event, Bolus) else event)
+    return found
+
+
+def _reason_to_reject(event: Event | Reading, now: datetime) -> str:
+    """Say what about an event cannot be; empty if all of it can."""
+    if isinstance(event, Reading):
+        begins = ends = event.at
+    else:
+        begins, ends = event.begins, event.ends
+    if begins < EARLIEST or ends > now + AHEAD:
+        return "an impossible time"
+    match event:
+        case Basal() | Activity() if not timedelta() <= event.duration <= LONGEST:
+            return "an impossible duration"
+        case Basal() if not 0 <= event.rate <= MOST_RATE:
+            return "an impossible rate"
+        case Bolus() if not _is_dose(event.insulin):
+            return "an impossible amount of insulin"
+        case CarbEntry() if not 0 < event.carbs <= MOST_CARBS:
+            return "an impossible amount of carbs"
+        case Reading() if not _is_glucose(event.glucose):
+            return "an impossible value"
+    return ""
+
+
+def _sanitized(bolus: Bolus, skipped: Counter[str]) -> Bolus:
+    """Return a bolus without what cannot be true of it."""
+    wrong: dict[str, Any] = {}
+    if not 0 <= bolus.carbs <= MOST_CARBS:
+        wrong["carbs"] = 0.0
+    if bolus.requested is not None and not _is_dose(bolus.requested):
+        wrong["requested"] = None
+    if bolus.glucose is not None and not _is_glucose(bolus.glucose):
+        wrong["glucose"] = None
+    if bolus.extended and not _is_possible(bolus.extended):
+        wrong["extended"] = None
+    if bolus.planned and not _is_plan(bolus.planned):
+        wrong["planned"] = None
+    for name in wrong:
+        skipped[f"impossible value of a bolus: {name}"] += 1
+    return replace(bolus, **wrong) if wrong else bolus
+
+
+def _is_possible(part: ExtendedPart) -> bool:
+    return _is_dose(part.insulin) and (part.requested is None or _is_dose(part.requested))
+
+
+def _is_plan(split: Split) -> bool:
+    return (
+        0 <= split.now_percent <= 100
+        and (split.total is None or _is_dose(split.total))
+        and (split.duration is None or timedelta() <= split.duration <= LONGEST)
+    )
+
+
+def _is_dose(units: float) -> bool:
+    return 0 <= units <= MOST_INSULIN
+
+
+def _is_glucose(mgdl: float) -> bool:
+    return LOWEST_GLUCOSE <= mgdl <= HIGHEST_GLUCOSE

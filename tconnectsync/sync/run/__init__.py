@@ -1,0 +1,1 @@
+"""One run over a range: read, plan, write, and go on after failures."""

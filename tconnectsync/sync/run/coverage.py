@@ -1,0 +1,142 @@
+"""Which days of a range the pumps of the account cover, and what people must be told of the others.
+
+Pure. Days are days of the pump's calendar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.sources.base import PumpSpan, Remark
+
+DAY = timedelta(days=1)
+MOST_NAMED = 5
+"""So many stretches of days are named; the others are counted."""
+
+
+def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> list[Remark]:
+    """Return what there is to say of days that no pump, or only one that is left out, covers.
+
+    Nothing is said of the time after the newest entry: the pump has not uploaded it yet.
+    """
+    known = [span for span in spans if span.last]
+    if not known:
+        return []
+    begins = [span.first for span in known if span.first]
+    begin = min(begins) if len(begins) == len(known) else None
+    gaps = _gaps([span for span in known if span.is_read])
+    before: list[date] = []
+    uncovered: list[date] = []
+    others: dict[str, list[date]] = {}
+    for day, whole in _days(wanted, clock):
+        part = TimeRange(max(whole.start, wanted.start), min(whole.end, wanted.end))
+        left_out = [span for span in known if not span.is_read and _touches(span, whole)]
+        if any(gap.start < part.end and part.start < gap.end for gap in gaps) and not left_out:
+            uncovered.append(day)
+        elif any(span.is_read and _touches(span, whole) for span in known):
+            continue
+        elif left_out:
+            others.setdefault(", ".join(span.name for span in left_out), []).append(day)
+        elif begin and whole.end <= begin:
+            before.append(day)
+    return [
+        *_said(uncovered, _UNCOVERED, missing=True),
+        *(remark for name, days in others.items() for remark in _said(days, _LEFT_OUT, name)),
+        *_said(before, _BEFORE),
+    ]
+
+
+def late_since(
+    spans: Sequence[PumpSpan], known: Mapping[str, datetime], wanted: TimeRange, earliest: datetime
+) -> datetime:
+    """Return from when on the logs of several pumps may hold what earlier runs have not seen.
+
+    A replaced pump may upload its last hours when the new one has been in use for days. How far
+    the last run got with the pump in use follows from the newest treatment; but one whose date was
+    ahead for a while may be taken for it.
+
+    Args:
+        spans: the pumps of the account.
+        known: up to when the log of each was known at the last run, by its mark.
+        wanted: the range of this run.
+        earliest: how far back it may go.
+    """
+    read = [span for span in spans if span.is_read and span.last and span.last > earliest]
+    if len(read) < 2:
+        return wanted.start
+    new = (
+        _news(span, known.get(span.mark), earliest)
+        for span in read
+        if span.mark in known or not span.in_use
+    )
+    return max(min([wanted.start, *filter(None, new)]), earliest)
+
+
+def newest_entries(spans: Iterable[PumpSpan]) -> dict[str, datetime]:
+    """Return up to when the logs of the pumps that are read are known now, by their marks."""
+    return {span.mark: span.last for span in spans if span.is_read and span.last}
+
+
+def _news(span: PumpSpan, known: datetime | None, earliest: datetime) -> datetime | None:
+    """Return since when the log of a pump may be new to us; ``None`` if nothing is."""
+    if known is None:
+        return span.first or earliest
+    return known if span.last and span.last > known else None
+
+
+def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:
+    """Return the stretches of a day or more between the logs of the pumps that are read."""
+    found: list[TimeRange] = []
+    until: datetime | None = None
+    # One whose beginning is not known may have begun long ago.
+    for span in sorted(read, key=lambda it: it.first or LONG_AGO):
+        if until and span.first and span.first - until >= DAY:
+            found.append(TimeRange(until, span.first))
+        until = max(filter(None, (until, span.last)))
+    return found
+
+
+def _touches(span: PumpSpan, day: TimeRange) -> bool:
+    begins_later = span.first is not None and span.first >= day.end
+    return not begins_later and span.last is not None and span.last >= day.start
+
+
+def _days(wanted: TimeRange, clock: PumpClock) -> Iterator[tuple[date, TimeRange]]:
+    day = clock.day(wanted.start)
+    while (start := clock.midnight(day)) < wanted.end:
+        yield day, TimeRange(start, clock.midnight(day + DAY))
+        day += DAY
+
+
+_UNCOVERED = (
+    "No pump of the account has data for {days}, although there are earlier and later ones: what "
+    "was delivered then is not in Nightscout. Upload the pump that was worn then from a computer; "
+    "if its data never were uploaded, they cannot be brought."
+)
+_LEFT_OUT = (
+    "For {days} only another pump of the account has data ({name}); PUMP_SERIAL_NUMBER leaves it "
+    "out. If it was yours, remove PUMP_SERIAL_NUMBER, or set it to that pump's for these days."
+)
+_BEFORE = "Nothing can be brought for {days}: the account's data begin later."
+
+
+def _said(
+    days: Sequence[date], sentence: str, name: str = "", *, missing: bool = False
+) -> list[Remark]:
+    if not days:
+        return []
+    return [Remark(sentence.format(days=_in_words(days), name=name), missing=missing)]
+
+
+def _in_words(days: Sequence[date]) -> str:
+    stretches: list[tuple[date, date]] = []
+    for day in days:
+        if stretches and day - stretches[-1][1] == DAY:
+            stretches[-1] = stretches[-1][0], day
+        else:
+            stretches.append((day, day))
+    words = [f"{one}" if one == last else f"{one} to {last}" for one, last in stretches]
+    more = len(words) - MOST_NAMED
+    return ", ".join(words[:MOST_NAMED]) + (f" and {more} further stretches" if more > 0 else "")

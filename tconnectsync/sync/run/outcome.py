@@ -1,0 +1,139 @@
+"""What a cycle did and what it could not do."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.sources.base import Remark
+from tconnectsync.sync.features import FEATURES
+
+Work = tuple[TimeRange, Sequence[str]]
+"""A range, and the features that are synced in it."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be synced, and why; ``features`` are those that have to be repeated.
+
+    It keeps the error's words and not the error, which would keep all payloads of its window.
+    """
+
+    window: TimeRange
+    features: tuple[str, ...]
+    reason: str
+
+
+def failed_throughout(window: TimeRange, failures: Sequence[Failure]) -> set[str]:
+    """Return the features of which nothing of a window could be synced, not even a day."""
+    pieces: dict[str, set[TimeRange]] = defaultdict(set)
+    for failure in failures:
+        for name in failure.features:
+            pieces[name].add(failure.window)
+    whole = window.end - window.start
+    return {
+        name
+        for name, found in pieces.items()
+        if sum((piece.end - piece.start for piece in found), timedelta()) >= whole
+    }
+
+
+@dataclass
+class Outcome:
+    """What a cycle did, in documents, and what it could not do."""
+
+    created: int = 0
+    updated: int = 0
+    kept: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    others: list[str] = field(default_factory=list)
+    """What was written besides treatments, in words."""
+    waiting: dict[str, timedelta] = field(default_factory=dict)
+    """For how long treatments still have to wait until they may be written, by identifier."""
+    remarks: list[Remark] = field(default_factory=list)
+    """What people must be told, each once."""
+    healing: dict[str, list[TimeRange]] = field(default_factory=dict)
+    """Ranges that later runs may be able to complete although nothing failed, by feature."""
+    newest: dict[str, datetime] = field(default_factory=dict)
+    """When the newest treatment or entry was that now stands or has failed, by its type."""
+    moved_before: datetime | None = None
+    """Treatments before this instant may still stand where an earlier state of the pump's clock
+    put them; the run was not allowed to go further back."""
+    ended_by: TconnectsyncError | None = None
+    """What made going on pointless, if anything did; the failures say what was left undone."""
+
+    @property
+    def more_in(self) -> timedelta | None:
+        """After how long another cycle finds nothing waiting any more; ``None`` if nothing does."""
+        return max(self.waiting.values(), default=None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the story is in Nightscout, as far as is known."""
+        return not self.failures and not any(remark.missing for remark in self.remarks)
+
+    @property
+    def missing(self) -> dict[str, list[TimeRange]]:
+        """The ranges that later runs have to bring, by feature.
+
+        What is synced once has nothing that could be missing later.
+        """
+        found = {name: list(ranges) for name, ranges in self.healing.items()}
+        for failure in self.failures:
+            for name in failure.features:
+                if FEATURES[name].parts:
+                    found.setdefault(name, []).append(failure.window)
+        return found
+
+    def remark(self, remarks: Iterable[Remark], window: TimeRange, features: Sequence[str]) -> None:
+        """Add what a reader has to say of a window that was synced for some features."""
+        for each in remarks:
+            if each not in self.remarks:
+                self.remarks.append(each)
+            if each.heals:
+                for name in features:
+                    self.healing.setdefault(name, []).append(window)
+
+    def note_newest(self, event_type: str, at: datetime) -> None:
+        """Note that a treatment or entry of a type is up to date."""
+        self.newest[event_type] = max(at, self.newest.get(event_type, at))
+
+    def absorb(self, part: Outcome) -> None:
+        """Add what became of a part of the run."""
+        self.created += part.created
+        self.updated += part.updated
+        self.kept += part.kept
+        self.failures += part.failures
+        self.skipped.update(part.skipped)
+        self.others += part.others
+        self.waiting |= part.waiting
+        self.remarks += [each for each in part.remarks if each not in self.remarks]
+        for name, ranges in part.healing.items():
+            self.healing.setdefault(name, []).extend(ranges)
+        for event_type, at in part.newest.items():
+            self.note_newest(event_type, at)
+        self.moved_before = self.moved_before or part.moved_before
+        self.ended_by = self.ended_by or part.ended_by
+
+    def failed(self, window: TimeRange, features: Sequence[str], error: TconnectsyncError) -> None:
+        """Note what an error left undone."""
+        self.failures.append(Failure(window, tuple(features), str(error)))
+
+    @contextmanager
+    def recording_failures(self, work: Work, *, rest: Work) -> Iterator[None]:
+        """Note that ``work`` is undone if the block fails.
+
+        If that makes going on pointless, all of the ``rest``, of which it is the beginning, is.
+        """
+        try:
+            yield
+        except TconnectsyncError as error:
+            self.failed(*(rest if error.fatal else work), error)
+            if error.fatal:
+                self.ended_by = error.with_traceback(None)

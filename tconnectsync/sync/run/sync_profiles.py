@@ -1,0 +1,139 @@
+"""Bringing Nightscout's profile record in line with the pump's profiles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from tconnectsync.domain.profiles import BrokenProfile, PumpSettings
+from tconnectsync.errors import ApiError
+from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.profiles import (
+    ProfileStyle,
+    keys_of,
+    left_out,
+    revised_record,
+    sendable,
+    stamped,
+    with_our_names_safe,
+)
+from tconnectsync.nightscout.provenance import Document
+
+log = logging.getLogger(__name__)
+
+
+def sync_profiles(
+    settings: PumpSettings,
+    nightscout: NightscoutApi,
+    style: ProfileStyle,
+    *,
+    mode: str,
+    now: datetime,
+    pretend: bool,
+) -> list[str]:
+    """Write the pump's profiles if Nightscout has others; return what was done, in words.
+
+    With ``mode`` ``add`` a change becomes a new record, valid from ``now`` on; with ``replace`` it
+    takes the old one's place. A site without any record gets one in both. A record from the future
+    would hide every new one, and is replaced. Where only names have to become safe, the record
+    itself is changed in both.
+
+    Raises:
+        ApiError: the profile that the pump follows cannot be shown, or is not known; what can be
+            said of the others is written.
+        NightscoutError: Nightscout refused something.
+        NetworkError: Nightscout could not be reached.
+    """
+    missing = left_out(settings, style)
+    for profile in missing:
+        log.warning("%s is left out: %s.", _called(profile), profile.why)
+    current = nightscout.profile()
+    try:
+        record = revised_record(current, settings, style)
+    except ValueError as error:
+        raise ApiError(
+            f"Profiles are left as they are: {error}. Switch on a profile of the pump and upload "
+            "it, then its profiles can be synced."
+        ) from None
+    done = []
+    if record is not None:
+        only_names = current and record == with_our_names_safe(current, settings, style)
+        done = _store(
+            sendable(record, style),
+            current,
+            nightscout,
+            mode="replace" if only_names else mode,
+            now=now,
+            what=_shown(settings, style, record),
+            pretend=pretend,
+        )
+    _require_active(missing, done)
+    return done
+
+
+def _store(
+    record: Document,
+    current: Document | None,
+    nightscout: NightscoutApi,
+    *,
+    mode: str,
+    now: datetime,
+    what: str,
+    pretend: bool,
+) -> list[str]:
+    new = stamped(record, now)
+    is_ahead = bool(current) and str(record.get("startDate") or "") > new["startDate"]
+    if current and current.get("_id") and (mode == "replace" or is_ahead):
+        if not pretend:
+            times = {"startDate": new["startDate"]} if is_ahead else {}
+            nightscout.replace_profile({**record, **times})
+        return [f"Profile record replaced: {what}"]
+    if not pretend:
+        nightscout.add_profile(new)
+        _repair(new, nightscout)
+    return [f"Profile record added: {what}"]
+
+
+def _shown(settings: PumpSettings, style: ProfileStyle, record: Document) -> str:
+    keys = keys_of(settings, style)
+    for key, profile in keys.items():
+        if key != profile.name:
+            log.info("The profile “%s” is called “%s” in Nightscout.", profile.name, key)
+    return f"profiles {', '.join(sorted(keys))}, active: {record['defaultProfile']}"
+
+
+def _require_active(missing: Sequence[BrokenProfile], done: Sequence[str]) -> None:
+    """Insist that the profile which the pump follows is shown.
+
+    Raises:
+        ApiError: it is not; the text says what was done all the same.
+    """
+    for profile in missing:
+        if profile.active:
+            others = "".join(f" {line}." for line in done)
+            raise ApiError(
+                f"Nightscout does not show the profile that the pump follows. {_called(profile)} "
+                f"cannot be used: {profile.why}. Look at it on the pump and on Tandem's site: if "
+                f"all is right there, a newer tconnectsync is needed.{others}"
+            )
+
+
+def _called(profile: BrokenProfile) -> str:
+    name = f"“{profile.name}”" if profile.name else f"number {profile.place + 1} of the pump"
+    return f"The profile {name}"
+
+
+def _repair(record: Document, nightscout: NightscoutApi) -> None:
+    """Put a name right that Nightscout has escaped on its way in.
+
+    Some do so with the texts of what is added, not with names of entries, and not when a record is
+    replaced; letters that no page has to escape are safe. What is in force may by now be a record
+    of another program.
+    """
+    if not {*record["defaultProfile"]} & {*"&>"}:
+        return
+    stored = nightscout.profile() or {}
+    is_new = "_id" in stored and stored.get("startDate") == record["startDate"]
+    if is_new and stored.get("defaultProfile") != record["defaultProfile"]:
+        nightscout.replace_profile({**record, "_id": stored["_id"]})

@@ -1,0 +1,131 @@
+"""Short ways to write down what a pump did, for tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.events import (
+    Activity,
+    ActivityKind,
+    Basal,
+    Bolus,
+    Delivery,
+    ExtendedPart,
+    Interruption,
+    Split,
+    Suspension,
+)
+from tconnectsync.nightscout.provenance import Document, instant
+from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.sync.plan import Plan
+
+NEW_YORK = PumpClock(ZoneInfo("America/New_York"))
+NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
+
+
+def at(minutes: float) -> datetime:
+    """Return an instant some minutes after noon."""
+    return NOON + timedelta(minutes=minutes)
+
+
+def basal(start: float, minutes: float, rate: float = 0.8, *, running: bool = False) -> Basal:
+    """Return a segment that begins ``start`` minutes after noon."""
+    return Basal(
+        key=f"basal {start}",
+        start=at(start),
+        duration=timedelta(minutes=minutes),
+        rate=rate,
+        delivery=Delivery.ALGORITHM,
+        running=running,
+    )
+
+
+def bolus(
+    start: float,
+    insulin: float,
+    *,
+    key: str = "",
+    carbs: float = 0.0,
+    requested: float | None = None,
+    status: str = "Completed",
+    running: bool = False,
+    extended: ExtendedPart | None = None,
+) -> Bolus:
+    """Return a bolus requested ``start`` minutes after noon that takes two minutes."""
+    return Bolus(
+        key=key or f"bolus {start}",
+        requested_at=at(start),
+        completed=None if running else at(start + 2),
+        insulin=insulin,
+        requested=requested or insulin,
+        carbs=carbs,
+        description="Extended 50.00%/0.00" if extended else "Standard",
+        status="" if running else status,
+        override=False,
+        extended=extended,
+        planned=Split(2 * insulin, 50.0, timedelta(hours=2)) if extended else None,
+    )
+
+
+def extended_part(end: float | None, insulin: float, status: str = "Completed") -> ExtendedPart:
+    """Return the slow part of a bolus; without ``end`` it is still running."""
+    return ExtendedPart(
+        completed=None if end is None else at(end),
+        insulin=insulin,
+        requested=insulin,
+        status="" if end is None else status,
+    )
+
+
+def sleep(start: float, minutes: float) -> Activity:
+    """Return a sleep that begins ``start`` minutes after noon."""
+    return Activity(f"sleep {start}", ActivityKind.SLEEP, at(start), timedelta(minutes=minutes))
+
+
+def suspension(start: float, reason: Interruption = Interruption.USER) -> Suspension:
+    """Return an interruption ``start`` minutes after noon."""
+    return Suspension(f"{reason.name} {start}", at(start), reason)
+
+
+def wanted(*events: Any) -> list[Treatment]:
+    """Return the documents for some events."""
+    return [want for event in events for want in documents(event)]
+
+
+class Site:
+    """What a Nightscout site holds, for plans carried out in memory."""
+
+    def __init__(self, *documents: Document) -> None:
+        self.documents: dict[str, Document] = {}
+        self._numbers = count()
+        self.store(*documents)
+
+    def store(self, *documents: Document) -> None:
+        """Insert documents; each gets an ``_id`` and ``created_at`` in UTC, as a server does."""
+        for document in documents:
+            number = f"{next(self._numbers):024x}"
+            self.documents[number] = {"_id": number, **_normalised(document)}
+
+    def carry_out(self, plan: Plan) -> None:
+        """Do what a plan says."""
+        for update in plan.update:
+            self.documents[update.after["_id"]] = _normalised(update.after)
+        self.store(*plan.create)
+        for document in plan.remove:
+            del self.documents[document["_id"]]
+
+    @property
+    def stored(self) -> list[Document]:
+        """Everything the site holds."""
+        return list(self.documents.values())
+
+
+def _normalised(document: Document) -> Document:
+    moment = instant(document)
+    assert moment
+    utc = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {**document, "created_at": utc}

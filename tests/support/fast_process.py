@@ -1,0 +1,87 @@
+"""The command as a process whose clock runs fast, and what is asked of --auto-update so run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tests.support.command import SERIAL, Cloud, Computer
+
+HURRIED = """
+import sys, time
+sleep, monotonic, haste = time.sleep, time.monotonic, float(sys.argv.pop(1))
+time.sleep = lambda seconds: sleep(seconds / haste)
+time.monotonic = lambda: monotonic() * haste
+{patch}
+from tconnectsync.cli import main
+sys.exit(main())
+"""
+
+OFTEN = {
+    "AUTOUPDATE_DEFAULT_SLEEP_SECONDS": "10",
+    "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS": "10",
+}
+
+
+def hurried(haste: float, patch: str = "") -> tuple[str, ...]:
+    """Return the command with a clock ``haste`` times as fast as ours.
+
+    ``patch`` is Python that is run before the program is imported.
+    """
+    return (sys.executable, "-c", HURRIED.format(patch=patch), str(haste))
+
+
+@contextmanager
+def running(
+    home: Computer, *options: str, haste: float = 50, **changes: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Have --auto-update run beside the block, on a hurried clock and polling often."""
+    with (home.folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*hurried(haste), "--auto-update", *options],
+            cwd=home.folder,
+            # The serial number with its leading zeros, as users are told to give it.
+            env={**home.environment, "PUMP_SERIAL_NUMBER": f"00{SERIAL}", **OFTEN, **changes},
+            stdout=log,
+            stderr=log,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def said(home: Computer) -> str:
+    """Return what the newest :func:`running` has said so far."""
+    return (home.folder / "log").read_text()
+
+
+def is_idle(tandem: Cloud) -> bool:
+    """Tell whether everything has been read, and the loop only asks for what is new."""
+    reading, polling = "pump-logs", "bff/pumper"
+    if isinstance(tandem, SimulatedTConnect):
+        reading, polling = "therapytimeline", "lasteventuploaded"
+    paths = [entry.request.path for entry in tandem.log]
+    return any(reading in path for path in paths) and all(polling in path for path in paths[-2:])
+
+
+def soon(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something has come true; insist that it does within so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "It has not happened in time."
+        time.sleep(0.02)
+
+
+def ends_within_a_second(process: subprocess.Popen[str], number: int) -> None:
+    """Send a signal to the command; insist that it ends at once, and well."""
+    asked = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(timeout=10) == 0
+    assert time.monotonic() - asked < 1

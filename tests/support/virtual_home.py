@@ -1,0 +1,208 @@
+"""The whole command in this process, on a clock that only its waiting and the test move.
+
+So it lives through days of a pump's life in seconds, beside both services.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.cli.main import main
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.provenance import instant
+from tconnectsync.simulators.history import PumpHistory, midnight
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.stop import Stopped
+from tests.support.command import CLOUDS, SECRET, Cloud, Finished, computer
+from tests.support.command import days as dates
+from tests.support.event_builders import NEW_YORK as CLOCK
+
+FIRST = date(2024, 6, 3)
+NEVER = datetime.max.replace(tzinfo=UTC)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+EVERY_FEATURE = {
+    "tconnect": ("BASAL", "BOLUS", "PUMP_EVENTS", "PROFILES", "IOB", "CGM"),
+    "tandem-source": (
+        *("BASAL", "BOLUS", "PUMP_EVENTS", "PROFILES", "IOB", "CGM"),
+        *("CGM_ALERTS", "DEVICE_STATUS"),
+    ),
+}
+UNHURRIED = {
+    "AUTOUPDATE_DEFAULT_SLEEP_SECONDS": "14400",
+    "AUTOUPDATE_MAX_SLEEP_SECONDS": "14400",
+    "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS": "14400",
+    "AUTOUPDATE_API_FAILURE_MINUTES": "0",
+}
+"""Polls every four hours, and never gives up: a test cannot live through days of usual polls."""
+
+
+@dataclass
+class Home:
+    """A computer with the command, the two services, and the clock of all three.
+
+    The phone uploads every hour, ten minutes past, unless it is ``phone_off``.
+    """
+
+    tandem: Cloud
+    site: SmallNightscout
+    patch: pytest.MonkeyPatch
+    capture: pytest.CaptureFixture[str]
+    features: tuple[str, ...]
+    now: datetime = field(default_factory=lambda: CLOCK.midnight(FIRST))
+    until: datetime = NEVER
+    phone_off: tuple[datetime, datetime] | None = None
+    last_upload: datetime = NEVER
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def go_to(self, day: float) -> None:
+        """Let time pass until so many days of the pump's life are over."""
+        self._move_to(at(day))
+
+    def wait(self, seconds: float) -> None:
+        """Let seconds pass; the command is stopped when its time is over."""
+        # Rounded up: a wait too short for this clock would never be over.
+        self._move_to(self.now + timedelta(seconds=seconds, microseconds=1))
+        if self.now >= self.until:
+            raise Stopped
+
+    def _move_to(self, moment: datetime) -> None:
+        assert moment >= self.now
+        self.now = moment
+        asleep_from, awake_from = self.phone_off or (moment + DAY, moment)
+        if not asleep_from <= moment < awake_from:
+            wall = CLOCK.here(min(moment, self.last_upload) - 10 * MINUTE).replace(tzinfo=None)
+            hour = wall.replace(minute=0, second=0, microsecond=0)
+            self.tandem.uploaded_until = hour + 10 * MINUTE
+
+    def run(self, *arguments: str) -> Finished:
+        """Run the command."""
+        with self.patch.context() as patch:
+            for name in os.environ:
+                patch.delenv(name)
+            for name, value in self.variables.items():
+                patch.setenv(name, value)
+            patch.setattr("tconnectsync.app._now", lambda: self.now)
+            patch.setattr(time, "monotonic", lambda: (self.now - at(0)).total_seconds())
+            patch.setattr(time, "sleep", self.wait)
+            for client in (HttpClient, TConnectApi):
+                patch.setitem(cast(Any, client.__init__).__kwdefaults__, "sleep", self.wait)
+            logger = logging.getLogger("tconnectsync")
+            for name in ("handlers", "level", "propagate"):
+                patch.setattr(logger, name, getattr(logger, name))
+            code = main([*arguments, "--features", *self.features])
+        return Finished(code, *self.capture.readouterr())
+
+    def auto_update(self, day: float) -> Finished:
+        """Run --auto-update until then."""
+        self.until = at(day)
+        with self.patch.context() as patch:
+            for name, value in UNHURRIED.items():
+                patch.setitem(self.variables, name, value)
+            ran = self.run("--auto-update")
+        self.until = NEVER
+        return ran
+
+    def requests(self) -> int:
+        """Return how many requests there have been since the last call."""
+        number = len(self.tandem.log) + len(self.site.log)
+        self.tandem.log.clear()
+        self.site.log.clear()
+        return number
+
+
+def at(day: float) -> datetime:
+    """Return the instant so many days after the pump's life begins."""
+    return CLOCK.midnight(FIRST) + day * DAY
+
+
+def wall(day: float) -> datetime:
+    """Return what the pump's clock shows so many days after its life begins."""
+    return midnight(FIRST) + day * DAY
+
+
+def boluses_of(home: Home) -> list[datetime]:
+    """Return when the boluses in Nightscout were, in time order."""
+    found = [d for d in home.site.treatments if d["eventType"] == "Combo Bolus"]
+    return sorted(at for d in found if (at := instant(d)))
+
+
+Make = Callable[..., Home]
+
+
+@contextmanager
+def homes(
+    folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
+) -> Iterator[Make]:
+    """Give what makes a home for a source and a history, and end all of them."""
+    with ExitStack() as stack:
+
+        def make(source: str, history: PumpHistory, *, keyed_by_identifier: bool = True) -> Home:
+            tandem = CLOUDS[source](history)
+            stack.enter_context(tandem)
+            site = SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier)
+            stack.enter_context(site)
+            patch.chdir(folder)
+            home = Home(tandem, site, patch, capture, EVERY_FEATURE[source])
+            home.variables = {
+                "HOME": str(folder),
+                "ENABLE_TESTING_MODES": "true",
+                **computer(folder, tandem, site.url, SECRET).variables,
+            }
+            return home
+
+        yield make
+
+
+def held(site: SmallNightscout) -> Counter[str]:
+    """Return what a site holds, without what its database or the time of writing gave it.
+
+    Of how the pump is, only the newest counts: nobody is told of what has passed. Insulin goes on
+    from what the statuses before it say. A reading's direction is what was known when it arrived.
+    """
+    insulin = ("iob", "reservoir", "reservoir_display_override")
+    states = [
+        {**state, "pump": {k: v for k, v in state["pump"].items() if k not in insulin}}
+        for state in site.device_statuses[-1:]
+    ]
+    kept = {
+        "treatment": (site.treatments, ()),
+        "entry": (site.entries, ("direction",)),
+        "activity": (site.activity, ()),
+        "device status": (states, ("created_at", "insulin_left", "pump_event_id")),
+        "profile": (site.profiles, ("startDate", "created_at", "mills")),
+    }
+    return Counter(
+        json.dumps([kind, {k: v for k, v in each.items() if k not in ("_id", *without)}])
+        for kind, (documents, without) in kept.items()
+        for each in (dict(sorted(document.items())) for document in documents)
+    )
+
+
+def undisturbed(home: Home, first: date = FIRST) -> Counter[str]:
+    """Return what a site holds after one run over everything."""
+    with SmallNightscout(SECRET) as site, home.patch.context() as patch:
+        patch.setitem(home.variables, "NS_URL", site.url)
+        assert home.run(*dates(first, CLOCK.day(home.now))).code == 0
+        return held(site)
+
+
+def check(home: Home) -> None:
+    """Insist that everything is there, once, and that another run writes nothing."""
+    found, wanted = held(home.site), undisturbed(home)
+    assert (wanted - found, found - wanted) == ({}, {})
+    written = home.site.writes
+    assert home.run().counts[:2] == (0, 0)
+    assert home.site.writes == written
