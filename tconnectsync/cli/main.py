@@ -297,9 +297,10 @@ def auto_update(options: Options) -> int:
     import time
 
     from tconnectsync.app import assemble
+    from tconnectsync.config.settings import LoopSettings
     from tconnectsync.state.site import open_backlog, write_lock
     from tconnectsync.stop import Stop, Stopped
-    from tconnectsync.sync.loop.loop import Loop, LoopSettings
+    from tconnectsync.sync.loop.loop import Loop
 
     settings = _settings(options)
     stop = Stop()

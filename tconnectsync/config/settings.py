@@ -7,7 +7,7 @@ Values come from the environment, else from the first ``.env`` file found. Nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -81,6 +81,28 @@ class Settings:
     def secrets(self) -> dict[str, str]:
         """What must not be shown, by the variable's name."""
         return secrets(vars(self))
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """The variables ``AUTOUPDATE_…``, by the rest of their names."""
+
+    default_sleep_seconds: float
+    max_sleep_seconds: float
+    unexpected_no_index_sleep_seconds: float
+    use_fixed_sleep: bool
+    no_data_failure_minutes: float
+    failure_minutes: float
+    api_failure_minutes: float
+    restart_on_failure: bool
+    max_loop_invocations: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> LoopSettings:
+        """Take them from all the settings."""
+        return cls(
+            **{each.name: getattr(settings, f"autoupdate_{each.name}") for each in fields(cls)}
+        )
 
 
 def secrets(values: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.sync.loop.loop import Loop, LoopSettings
+from tconnectsync.config.settings import LoopSettings
+from tconnectsync.sync.loop.loop import Loop
 from tconnectsync.sync.run.outcome import Outcome
 from tests.acceptance.cases import cases, exception, load
 

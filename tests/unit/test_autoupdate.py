@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.config import VARIABLES, read
+from tconnectsync.config.settings import LoopSettings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import (
     ApiError,
@@ -27,7 +28,7 @@ from tconnectsync.errors import (
     NightscoutLoginError,
     TconnectsyncError,
 )
-from tconnectsync.sync.loop.loop import Loop, LoopSettings
+from tconnectsync.sync.loop.loop import Loop
 from tconnectsync.sync.run.outcome import Failure, Outcome
 
 DEFAULTS = LoopSettings(

@@ -11,11 +11,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from math import inf
 from statistics import median
 
-from tconnectsync.config.settings import Settings
+from tconnectsync.config.settings import LoopSettings
 from tconnectsync.errors import FirewallError, NightscoutLoginError, TconnectsyncError
 from tconnectsync.sync.run.outcome import Failure, Outcome
 
@@ -35,28 +34,6 @@ FRUITLESS_POLLS = 3
 """With a fixed sleep no time is expected, so an upload is overdue after so many fruitless polls."""
 FAILURES_UNTIL_ERROR = 3
 """A fault that passes by itself soon is worth a warning only."""
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """The variables ``AUTOUPDATE_…``, by the rest of their names."""
-
-    default_sleep_seconds: float
-    max_sleep_seconds: float
-    unexpected_no_index_sleep_seconds: float
-    use_fixed_sleep: bool
-    no_data_failure_minutes: float
-    failure_minutes: float
-    api_failure_minutes: float
-    restart_on_failure: bool
-    max_loop_invocations: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> LoopSettings:
-        """Take them from all the settings."""
-        return cls(
-            **{each.name: getattr(settings, f"autoupdate_{each.name}") for each in fields(cls)}
-        )
 
 
 class UploadRhythm:
