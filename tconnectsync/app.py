@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from tconnectsync.api.clients import tandem_api
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import DeviceStatus
@@ -16,7 +17,7 @@ from tconnectsync.nightscout.api import NightscoutApi, address_in_use, open_nigh
 from tconnectsync.nightscout.keys import takes_any_key
 from tconnectsync.nightscout.profiles import ProfileStyle, shows_all, units_in_force, units_of
 from tconnectsync.sources.base import Reader, Source
-from tconnectsync.sources.registry import open_source
+from tconnectsync.sources.registry import cloud_of
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.run.cycle import Cycle
@@ -56,7 +57,9 @@ def assemble(
     clock = PumpClock(settings.timezone_name)
     nightscout = open_nightscout(vars(settings), writing)
     readings = "readings" in parts_of(features)
-    source = source or open_source(settings, clock, readings=readings, now=_now)
+    if source is None:
+        api, cloud = tandem_api(vars(settings)), cloud_of(settings.tconnect_source)
+        source = cloud.open_source(api, settings, clock, readings, _now)
     once = {
         "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
         "IOB": lambda reader: _insulin_on_board(reader, nightscout, memory, pretend),
