@@ -22,7 +22,7 @@ MAY_KNOW = {
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state", "cli"},
-    "app": {"sources", "nightscout", "sync", "domain"},
+    "app": {"sources", "nightscout", "sync", "domain", "state"},
     # It wants to see what came, not what a source makes of it: hence api.
     "check": {"api", "sources", "nightscout", "domain", "state"},
     "simulators": {"domain"},
