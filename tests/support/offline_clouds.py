@@ -23,19 +23,20 @@ from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SERIAL_NUMBER, SETTINGS
 from tconnectsync.simulators.tandemsource.account import Upload, account, person, pump
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.entries import LogEntry
 from tconnectsync.simulators.tandemsource.log import pump_log
 from tconnectsync.simulators.tconnect.export import timeline_csv
-from tconnectsync.simulators.tconnect.pages import SETTINGS, AccountPages
+from tconnectsync.simulators.tconnect.pages import AccountPages
 from tconnectsync.simulators.tconnect.payloads import (
     basal_suspensions,
     therapy_events,
     therapy_timeline,
 )
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER, View
+from tconnectsync.simulators.tconnect.view import View
 from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sources.tandemsource.source import TandemSource
 from tconnectsync.sources.tconnect.source import TConnectSource

@@ -90,6 +90,18 @@ def test_imports_point_one_way() -> None:
     assert against == {}
 
 
+def test_no_cloud_is_built_on_another() -> None:
+    others = {"tconnect": "tandemsource", "tandemsource": "tconnect"}
+    across = [
+        name(path)
+        for room in ("api", "sources", "simulators")
+        for cloud, other in others.items()
+        for path in (PACKAGE / room / cloud).rglob("*.py")
+        if f"tconnectsync.{room}.{other}" in path.read_text("utf-8")
+    ]
+    assert across == []
+
+
 def test_importing_a_module_does_nothing() -> None:
     does_something = [
         f"{name(path)}:{statement.lineno}"
