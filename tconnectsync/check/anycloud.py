@@ -5,12 +5,12 @@ from __future__ import annotations
 from tconnectsync.check.results import CheckRequest, Step, age_in_words, in_words
 from tconnectsync.domain.words import number_of
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.registry import cloud_of
+from tconnectsync.sources.registry import cloud_named
 
 
 def steps(asked: CheckRequest) -> list[Step]:
     """Return the steps: the pumps of the account, and what happened in the range."""
-    cloud = cloud_of(asked.settings.tconnect_source)
+    cloud = cloud_named(asked.settings.tconnect_source)
     source = cloud.open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
 
     def pumps() -> str:

@@ -33,7 +33,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
 from tconnectsync.redact import Redactor
-from tconnectsync.sources.registry import cloud_of
+from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.files import put
 
 __all__ = ["Check", "Result", "State"]
@@ -138,7 +138,7 @@ class Check:
         values = self._values
         if not self._are_set(FOR_TANDEM):
             return [("Tandem", _settings_are_wrong)]
-        cloud = cloud_of(values["tconnect_source"])
+        cloud = cloud_named(values["tconnect_source"])
         if not all(values[name.lower()] for name in cloud.needs):
             return [("Tandem", _settings_are_wrong)]
         asked = CheckRequest(

@@ -21,7 +21,7 @@ from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_in
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
-from tconnectsync.sources.registry import TANDEM_SOURCE, cloud_of
+from tconnectsync.sources.registry import TANDEM_SOURCE, cloud_named
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 
@@ -47,7 +47,7 @@ def demo(say: Callable[[str], None], source: str = TANDEM_SOURCE.name) -> None:
         UsageError: it has no simulator.
         TconnectsyncError: a run failed, insulin did not add up, or the second run was not idle.
     """
-    cloud = cloud_of(source)
+    cloud = cloud_named(source)
     if cloud.simulator is None:
         raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
     history = live(FIRST_DAY, DAYS)

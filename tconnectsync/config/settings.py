@@ -18,7 +18,7 @@ from tconnectsync.config.variables import (
     Variable,
 )
 from tconnectsync.errors import ConfigError
-from tconnectsync.sources.registry import cloud_of
+from tconnectsync.sources.registry import cloud_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +166,7 @@ def readable(
         except ConfigError as error:
             problems += error.problems
     if "tconnect_source" in values:
-        needs = cloud_of(values["tconnect_source"]).needs
+        needs = cloud_named(values["tconnect_source"]).needs
         problems += [
             f"{name} is not set. {reason}"
             for name, reason in needs.items()

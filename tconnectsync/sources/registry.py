@@ -80,7 +80,7 @@ CLOUDS = {cloud.name: cloud for cloud in (TANDEM_SOURCE, TCONNECT)}
 """Every cloud by its name; the first is the one that is used unless another is chosen."""
 
 
-def cloud_of(name: str) -> Cloud:
+def cloud_named(name: str) -> Cloud:
     """Return the cloud with a name; upper and lower case do not matter.
 
     Raises:

@@ -21,6 +21,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 from tconnectsync.sync.plan import Plan
 
 NEW_YORK = PumpClock(ZoneInfo("America/New_York"))
@@ -91,9 +92,12 @@ def suspension(start: float, reason: Interruption = Interruption.USER) -> Suspen
     return Suspension(f"{reason.name} {start}", at(start), reason)
 
 
-def wanted(*events: Any) -> list[Treatment]:
-    """Return the documents for some events."""
-    return [want for event in events for want in documents(event)]
+def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:
+    """Return the documents for some events; only Tandem Source hands log numbers out."""
+    if cloud is None:
+        numbered = any(getattr(event, "log_ids", ()) for event in events)
+        cloud = TANDEM_SOURCE.name if numbered else TCONNECT.name
+    return [want for event in events for want in documents(event, cloud)]
 
 
 class Site:

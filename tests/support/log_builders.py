@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
 from tests.support.event_builders import NEW_YORK, at, wanted
@@ -159,4 +160,5 @@ def wanted_of(of: Log) -> list[Treatment]:
         *story.activities(),
         *story.suspensions(),
         *story.notices(),
+        cloud=TANDEM_SOURCE.name,
     )

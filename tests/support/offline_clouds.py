@@ -43,9 +43,9 @@ from tconnectsync.sources.tconnect.source import TConnectSource
 from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
-from tconnectsync.sync.run.sync_device_status import sync_device_status
+from tconnectsync.sync.run.sync_device_status import store_device_status
 from tconnectsync.sync.run.sync_iob import sync_iob
-from tconnectsync.sync.run.sync_profiles import sync_profiles
+from tconnectsync.sync.run.sync_profiles import store_profiles
 from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
@@ -240,12 +240,12 @@ def sync(
     nightscout = nightscout or cast(NightscoutApi, notebook)
     at_the_end: dict[str, Callable[[Reader], list[str]]] = {
         "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=False),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
+        "DEVICE_STATUS": lambda reader: store_device_status(
             reader.device_status, nightscout, pretend=False
         ),
     }
     if profiles:
-        at_the_end["PROFILES"] = lambda reader: sync_profiles(
+        at_the_end["PROFILES"] = lambda reader: store_profiles(
             source.pump_settings(), nightscout, STYLE, mode="add", now=NOW, pretend=False
         )
     cycle = Cycle(

@@ -25,7 +25,7 @@ MAY_KNOW = {
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state", "cli"},
-    "app": {"api", "sources", "nightscout", "sync", "domain"},
+    "app": {"api", "sources", "nightscout", "sync", "domain", "state"},
     "check": {"api", "sources", "nightscout", "sync", "domain", "state"},
     "simulators": {"domain"},
     "util": {"sources", "api"},

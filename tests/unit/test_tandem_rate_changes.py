@@ -22,6 +22,7 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, by_code
@@ -513,7 +514,11 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
     assert units == pytest.approx(truth, abs=2.0 if first.month == 10 else 0.005)
 
     def shown(basals: Sequence[Basal]) -> dict[str, Any]:
-        wanted = [want for basal in basals for want in documents(replace(basal, running=False))]
+        wanted = [
+            want
+            for basal in basals
+            for want in documents(replace(basal, running=False), TANDEM_SOURCE.name)
+        ]
         return {want.identifier: want.body for want in wanted}
 
     daily: dict[str, Any] = {}

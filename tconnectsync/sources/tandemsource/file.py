@@ -11,6 +11,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
 from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.intervals import is_by_days
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
@@ -37,6 +38,7 @@ class LogFile:
         LogFileError: the file cannot be read, or holds no log.
     """
 
+    name = TANDEM_SOURCE.name
     window_days = 7
 
     def __init__(

@@ -16,6 +16,7 @@ from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
@@ -83,6 +84,7 @@ class TandemSource:
         folder: where may be kept which pumps were in use at the same time; ``None`` for nowhere.
     """
 
+    name = TANDEM_SOURCE.name
     window_days = 7
 
     def __init__(

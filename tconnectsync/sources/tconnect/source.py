@@ -30,6 +30,7 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.cachedcall import CachedCall
+from tconnectsync.sources.registry import TCONNECT
 from tconnectsync.sources.tconnect.basals import (
     DELIVERIES,
     begins_suspended,
@@ -68,6 +69,7 @@ def open_source(
 class TConnectSource:
     """The t:connect cloud; see :class:`tconnectsync.sources.base.Source`."""
 
+    name = TCONNECT.name
     window_days = 7
 
     def __init__(self, api: TConnectApi, clock: PumpClock, serial: str) -> None:
