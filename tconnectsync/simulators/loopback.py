@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,6 +147,9 @@ class LoopbackServer:
 
 class SimulatedCloud(LoopbackServer):
     """A server that stands for one of the clouds."""
+
+    uploaded_until: datetime | None
+    """Up to when the pump has uploaded, by its wall clock; ``None``: all."""
 
     @property
     def variables(self) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Where the pump's story comes from: one small interface, one adapter per cloud."""
+"""Where the pump's story comes from: one small interface, one adapter per cloud.
+
+An adapter is a subclass of both classes. What its cloud does not give out, it leaves as it is here.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from tconnectsync.domain.events import (
     Suspension,
 )
 from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.errors import ApiError
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,41 +80,41 @@ class Reader(Protocol):
 
     def activities(self) -> list[Activity]:
         """Return sleep, exercise and the like."""
-        ...
+        return []
 
     def suspensions(self) -> Sequence[Suspension | Notice]:
         """Return when and why delivery was interrupted."""
-        ...
+        return []
 
     def notices(self) -> list[Notice]:
         """Return what else the pump noted: resumptions, alarms, fills, sensor sessions."""
-        ...
+        return []
 
     def cgm_alerts(self) -> list[Notice]:
         """Return the alerts about glucose and its sensor."""
-        ...
+        return []
 
     def readings(self) -> list[Reading]:
         """Return the glucose readings, by the sensor and by the person."""
-        ...
+        return []
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board towards the end of the range.
 
         What is from before a bolus that has begun since is left out.
         """
-        ...
+        return []
 
     def newest(self) -> datetime | None:
         """Return the newest instant of which anything is told; ``None`` if nothing is."""
-        ...
+        return None
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the range, ``None`` if nothing is known.
 
         Also ``None`` if nothing has come since ``last``, the status that was stored last.
         """
-        ...
+        return None
 
 
 class Source(Protocol):
@@ -133,7 +137,7 @@ class Source(Protocol):
             PumpChoiceError: a person has to say first which pump is meant.
             TconnectsyncError: the cloud cannot be asked.
         """
-        ...
+        return ()
 
     def read(self, wanted: TimeRange) -> Reader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
@@ -144,11 +148,11 @@ class Source(Protocol):
 
         ``None`` if the cloud does not tell. Raises a ``TconnectsyncError`` if it cannot be asked.
         """
-        ...
+        return None
 
     def force_login(self) -> None:
         """Make the next request begin with a new login."""
-        ...
+        return
 
     def pump_settings(self) -> PumpSettings:
         """Return what the configured pump is set to.
@@ -156,4 +160,4 @@ class Source(Protocol):
         Raises:
             ApiError: the account has no such pump, or its settings cannot be read.
         """
-        ...
+        raise ApiError(f"{self.name} does not give out what the pump is set to.")
