@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import DeviceStatus
@@ -40,6 +41,7 @@ class Memory(Protocol):
 def assemble(
     settings: Settings,
     features: Sequence[str],
+    clock: Clock,
     *,
     source: Source | None = None,
     memory: Memory | None = None,
@@ -53,21 +55,21 @@ def assemble(
     sent within a ``writing`` block. With a ``memory``, Nightscout is asked for the pump's state and
     its insulin on board only if the pump has told something since.
     """
-    clock = PumpClock(settings.timezone_name)
-    nightscout = open_nightscout(vars(settings), writing)
+    pump_clock = PumpClock(settings.timezone_name)
+    nightscout = open_nightscout(vars(settings), clock, writing)
     readings = "readings" in parts_of(features)
-    source = source or open_source(settings, clock, readings=readings, now=_now)
+    source = source or open_source(settings, pump_clock, clock, readings=readings)
     once = {
-        "PROFILES": lambda reader: _profiles(settings, source, nightscout, pretend),
+        "PROFILES": lambda reader: _profiles(settings, source, nightscout, clock.now(), pretend),
         "IOB": lambda reader: _insulin_on_board(reader, nightscout, memory, pretend),
         "DEVICE_STATUS": lambda reader: _device_status(reader, nightscout, memory, pretend),
     }
     return Cycle(
         source=source,
         nightscout=nightscout,
-        clock=clock,
+        clock=pump_clock,
         features=features,
-        now=_now,
+        now=clock.now,
         pretend=pretend,
         fill_gaps=settings.sync_gaps,
         on_plan=on_plan,
@@ -76,11 +78,12 @@ def assemble(
     )
 
 
-def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
+def at_address_in_use(settings: Settings, clock: Clock, *, patient: bool) -> Settings:
     """Return settings in which NS_URL is the site's own address, not that of one of its pages.
 
     Args:
         settings: as they were given.
+        clock: waits between tries.
         patient: whether they are left as they are while the site cannot be asked.
 
     Raises:
@@ -88,7 +91,7 @@ def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
         NetworkError: Nightscout could not be reached.
     """
     try:
-        return replace(settings, ns_url=address_in_use(vars(settings)))
+        return replace(settings, ns_url=address_in_use(vars(settings), clock))
     except TconnectsyncError:
         if patient:
             return settings
@@ -96,7 +99,7 @@ def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
 
 
 def _profiles(
-    settings: Settings, source: Source, nightscout: NightscoutApi, pretend: bool
+    settings: Settings, source: Source, nightscout: NightscoutApi, now: datetime, pretend: bool
 ) -> list[str]:
     def style(units: object, version: object) -> ProfileStyle:
         return ProfileStyle(
@@ -117,7 +120,7 @@ def _profiles(
         nightscout,
         style(units_of(site), site.get("version")),
         mode=settings.nightscout_profile_upload_mode,
-        now=_now(),
+        now=now,
         pretend=pretend,
     )
 
@@ -172,7 +175,3 @@ def _site(nightscout: NightscoutApi) -> Mapping[str, Any]:
         if not units:
             raise
         return {"settings": {"units": units}}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
