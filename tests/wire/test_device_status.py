@@ -17,7 +17,7 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.devicestatus import stored_status
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
-from tconnectsync.sync.run.sync_device_status import sync_device_status
+from tconnectsync.sync.run.sync_device_status import store_device_status
 from tests.support.clocks import NO_WAITING
 
 SECRET = "a secret of good length"
@@ -35,7 +35,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
 def sync(site: SmallNightscout, status: DeviceStatus | None, *, pretend: bool = False) -> list[str]:
     http = HttpClient("Nightscout", NO_WAITING)
     nightscout = NightscoutApi(site.url, SECRET, http)
-    return sync_device_status(lambda last: status, nightscout, pretend=pretend)
+    return store_device_status(lambda last: status, nightscout, pretend=pretend)
 
 
 def from_elsewhere(**fields: Any) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_the_next_status_goes_on_from_what_was_left(site: SmallNightscout) -> No
     asked: list[DeviceStatus | None] = []
     sync(site, STATUS)
     nightscout = NightscoutApi(site.url, SECRET, HttpClient("Nightscout", NO_WAITING))
-    sync_device_status(asked.append, nightscout, pretend=False)
+    store_device_status(asked.append, nightscout, pretend=False)
     [last] = asked
     assert last
     assert (last.at, last.reservoir, last.log_ids) == (NOON, 120.5, (17, 4))
