@@ -18,16 +18,6 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 
-class Delivery(Enum):
-    """Why the pump delivered basal insulin at a rate."""
-
-    PROFILE = "the active profile"
-    TEMP = "a temporary rate"
-    ALGORITHM = "Control-IQ"
-    NONE = "suspended: nothing was delivered"
-    UNKNOWN = "not reported"
-
-
 @dataclass(frozen=True, slots=True)
 class Basal:
     """Basal insulin at one rate for a while."""
@@ -37,13 +27,10 @@ class Basal:
     duration: timedelta
     rate: float
     """U/h."""
-    delivery: Delivery
-    suspended_by: str = ""
-    """Who held the insulin back, in the pump's words (``control-iq``, ``manual``); else empty."""
+    reason: str
+    """Why the pump delivered at that rate, in words to show; may be empty."""
     running: bool = False
     """Whether it may still go on: ``duration`` is then what is known so far."""
-    told_as: str | None = None
-    """What the pump's log calls the kind of delivery, where it has a word for it."""
     log_ids: tuple[int, ...] = ()
     cut: bool = False
     """Whether another pump claims the rest of its time. A stored treatment that shows more of it is

@@ -20,7 +20,6 @@ from tconnectsync.domain.events import (
     Basal,
     Bolus,
     CarbEntry,
-    Delivery,
     Event,
     Interruption,
     Notice,
@@ -34,12 +33,6 @@ from tconnectsync.nightscout.provenance import ENTERED_BY, Document, checksum, c
 NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
 """Where our identifiers live (RFC 9562 §6.5)."""
 
-DELIVERY_NAMES = {
-    Delivery.PROFILE: "profileDelivery",
-    Delivery.TEMP: "tempDelivery",
-    Delivery.ALGORITHM: "algorithmDelivery",
-    Delivery.UNKNOWN: "Unknown",
-}
 ACTIVITY_TYPES = {
     ActivityKind.SLEEP: "Sleep",
     ActivityKind.EXERCISE: "Exercise",
@@ -129,19 +122,11 @@ def _shown(event: Event) -> Iterator[Treatment]:
 
 
 def _basal(basal: Basal) -> Treatment:
-    if basal.told_as is not None:
-        reason = basal.told_as
-    elif basal.delivery is Delivery.NONE:
-        reason = f"{basal.suspended_by} suspension"
-    elif basal.suspended_by:
-        reason = f"{DELIVERY_NAMES[basal.delivery]} ({basal.suspended_by} suspension)"
-    else:
-        reason = DELIVERY_NAMES[basal.delivery]
     fields = {
         "duration": _minutes(basal.duration),
         "absolute": basal.rate,
         "rate": basal.rate,
-        "reason": reason,
+        "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
     want = _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)

@@ -14,7 +14,6 @@ from tconnectsync.domain.events import (
     ActivityKind,
     Basal,
     Bolus,
-    Delivery,
     Event,
     Interruption,
     Suspension,
@@ -234,7 +233,7 @@ def built(case: dict[str, Any]) -> Event:
     at = datetime.fromisoformat(given["created_at"])
     if case["document"] == "basal":
         duration = timedelta(minutes=given["duration_mins"])
-        return Basal("basal", at, duration, given["value"], Delivery.PROFILE)
+        return Basal("basal", at, duration, given["value"], "profileDelivery")
     reasons = {"basalsuspension": Interruption.USER, "sitechange": Interruption.SITE_CHANGE}
     return Suspension("suspension", at, reasons[case["document"]])
 

@@ -13,7 +13,6 @@ from tconnectsync.domain.events import (
     ActivityKind,
     Basal,
     Bolus,
-    Delivery,
     ExtendedPart,
     Interruption,
     Split,
@@ -39,7 +38,7 @@ def basal(start: float, minutes: float, rate: float = 0.8, *, running: bool = Fa
         start=at(start),
         duration=timedelta(minutes=minutes),
         rate=rate,
-        delivery=Delivery.ALGORITHM,
+        reason="algorithmDelivery",
         running=running,
     )
 

@@ -12,7 +12,6 @@ from tconnectsync.domain.events import (
     Basal,
     Bolus,
     CarbEntry,
-    Delivery,
     DeviceStatus,
     InsulinOnBoard,
     Notice,
@@ -60,7 +59,7 @@ LONG_LASTING = (*basals.SUSPENSIONS, modes.USER_MODE, rates.RATE_CHANGE)
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
-"""Basal rates below that (U/h) count as none."""
+"""Basal rates of a profile below that (U/h) count as none."""
 DAY = timedelta(days=1)
 NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
@@ -126,7 +125,8 @@ class LogReader:
         found = basals.basals(log, self._known_until(), self.skipped, resumed)
         found += self._slow_basals(log, slow, found)
         if self._ignore_zero_basals:
-            found = [basal for basal in found if not _is_zero_of_profile(basal)]
+            of_profile = basals.REASONS[basals.PROFILE]
+            found = [it for it in found if it.reason != of_profile or it.rate >= ZERO_RATE]
         return sorted(found, key=lambda basal: basal.start)
 
     def boluses(self) -> list[Bolus | CarbEntry]:
@@ -253,8 +253,3 @@ class LogReader:
     def _known_until(self) -> datetime:
         newest = (entries[-1].at for entries in self._log().values() if entries)
         return max(newest, default=NOTHING_KNOWN)
-
-
-def _is_zero_of_profile(basal: Basal) -> bool:
-    """Tell whether a profile says that nothing flows; a suspension and Control-IQ are no such."""
-    return basal.delivery is Delivery.PROFILE and basal.rate < ZERO_RATE
