@@ -8,14 +8,14 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
-    Activity,
     Basal,
     Bolus,
     CarbEntry,
     DeviceStatus,
     InsulinOnBoard,
-    Notice,
+    PumpEvent,
     Reading,
+    UserMode,
 )
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.cachedcall import CachedCall
@@ -26,14 +26,14 @@ from tconnectsync.sources.tandemsource import (
     doses,
     doubts,
     glucosekind,
-    modes,
     newalgorithm,
-    notices,
+    pumpevents,
     ratechanges,
     rates,
     sensor,
     slowbasals,
     status,
+    usermodes,
 )
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order, joined
 from tconnectsync.sources.tandemsource.slowbasals import SlowDays
@@ -42,8 +42,8 @@ USED = frozenset(
     (
         *basals.CODES,
         *doses.CODES,
-        *modes.CODES,
-        *notices.CODES,
+        *usermodes.CODES,
+        *pumpevents.CODES,
         *sensor.CODES,
         *status.CODES,
         *rates.CODES,
@@ -54,7 +54,7 @@ USED = frozenset(
     )
 )
 """The codes of the entries that something is made of."""
-LONG_LASTING = (*basals.SUSPENSIONS, modes.USER_MODE, rates.RATE_CHANGE)
+LONG_LASTING = (*basals.SUSPENSIONS, usermodes.USER_MODE, rates.RATE_CHANGE)
 """The codes of entries that tell of something that can have begun days ago."""
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
@@ -138,29 +138,29 @@ class LogReader:
         found = glucosekind.with_kind(boluses.boluses(log, self.skipped), log)
         return [*found, *carbs.carbs(log, self.skipped)]
 
-    def activities(self) -> list[Activity]:
+    def user_modes(self) -> list[UserMode]:
         """Return sleep and exercise; what has no beginning is left out."""
         log = self._log()
-        if modes.begins_inside(log, self._since):
-            log = joined(self._before(modes.CODES) or {}, log)
-        return modes.activities(log, self._known_until(), self.skipped)
+        if usermodes.begins_inside(log, self._since):
+            log = joined(self._before(usermodes.CODES) or {}, log)
+        return usermodes.user_modes(log, self._known_until(), self.skipped)
 
-    def suspensions(self) -> list[Notice]:
+    def suspensions(self) -> list[PumpEvent]:
         """Return when and why delivery was suspended."""
-        return notices.suspensions(self._log())
+        return pumpevents.suspensions(self._log())
 
-    def notices(self) -> list[Notice]:
+    def pump_events(self) -> list[PumpEvent]:
         """Return resumptions, alarms, fills and sensor sessions."""
         log = self._log()
         return [
-            *notices.resumptions(log),
-            *notices.alarms(log),
-            *notices.alerts(log),
-            *notices.fills(log),
+            *pumpevents.resumptions(log),
+            *pumpevents.alarms(log),
+            *pumpevents.alerts(log),
+            *pumpevents.fills(log),
             *sensor.sensor_sessions(log),
         ]
 
-    def cgm_alerts(self) -> list[Notice]:
+    def cgm_alerts(self) -> list[PumpEvent]:
         """Return the alerts about glucose and its sensor."""
         return sensor.cgm_alerts(self._log())
 
