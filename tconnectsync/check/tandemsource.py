@@ -20,10 +20,10 @@ from tconnectsync.sources.tandemsource import (
     basals,
     claims,
     doses,
-    modes,
     newalgorithm,
-    notices,
+    pumpevents,
     sensor,
+    usermodes,
 )
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
@@ -61,10 +61,10 @@ KINDS = {
     "boluses": (doses.IMMEDIATE, doses.EXTENDED),
     "readings": sensor.SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
-    "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
-    "alarms": (notices.ALERT, notices.ALARM, notices.MALFUNCTION),
+    "fills": (pumpevents.CARTRIDGE, pumpevents.CANNULA, pumpevents.TUBING),
+    "alarms": (pumpevents.ALERT, pumpevents.ALARM, pumpevents.MALFUNCTION),
     "rate changes": TELLING,
-    "sleep and exercise": modes.CODES,
+    "sleep and exercise": usermodes.CODES,
     "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
     "battery": BATTERY,
