@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from tconnectsync.api.clients import tandem_api
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
@@ -28,6 +29,7 @@ from tconnectsync.sync.run.sync_profiles import sync_profiles
 def assemble(
     settings: Settings,
     features: Sequence[str],
+    clock: Clock,
     *,
     source: Source | None = None,
     backlog: Backlog | None = None,
@@ -41,12 +43,13 @@ def assemble(
     sent within a ``writing`` block. With a ``backlog``, Nightscout is asked for the pump's state
     and its insulin on board only if the pump has uploaded something since.
     """
-    clock = PumpClock(settings.timezone_name)
-    nightscout = open_nightscout(vars(settings), writing)
+    pump_clock = PumpClock(settings.timezone_name)
+    nightscout = open_nightscout(vars(settings), clock, writing)
     readings = "readings" in parts_of(features)
     if source is None:
-        api, cloud = tandem_api(vars(settings)), cloud_named(settings.tconnect_source)
-        source = cloud.open_source(api, settings, clock, readings, _now)
+        cloud = cloud_named(settings.tconnect_source)
+        api = tandem_api(vars(settings), clock)
+        source = cloud.open_source(api, settings, pump_clock, clock, readings)
     style = partial(
         ProfileStyle,
         timezone=settings.timezone_name.key,
@@ -57,7 +60,7 @@ def assemble(
     mode = settings.nightscout_profile_upload_mode
     once: dict[str, Callable[[Reader], list[str]]] = {
         "PROFILES": lambda reader: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=_now(), pretend=pretend
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
         ),
         "IOB": lambda reader: sync_iob(
             reader.insulin_on_board(), nightscout, backlog, pretend=pretend
@@ -69,9 +72,9 @@ def assemble(
     return Cycle(
         source=source,
         nightscout=nightscout,
-        clock=clock,
+        clock=pump_clock,
         features=features,
-        now=_now,
+        now=clock.now,
         pretend=pretend,
         fill_gaps=settings.sync_gaps,
         on_plan=on_plan,
@@ -80,11 +83,12 @@ def assemble(
     )
 
 
-def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
+def at_address_in_use(settings: Settings, clock: Clock, *, patient: bool) -> Settings:
     """Return settings in which NS_URL is the site's own address, not that of one of its pages.
 
     Args:
         settings: as they were given.
+        clock: waits between tries.
         patient: whether they are left as they are while the site cannot be asked.
 
     Raises:
@@ -92,12 +96,8 @@ def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
         NetworkError: Nightscout could not be reached.
     """
     try:
-        return replace(settings, ns_url=address_in_use(vars(settings)))
+        return replace(settings, ns_url=address_in_use(vars(settings), clock))
     except TconnectsyncError:
         if patient:
             return settings
         raise
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -14,6 +14,7 @@ from typing import Any
 import arrow
 
 from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
@@ -116,9 +117,10 @@ class CheckRequest:
     """Whose data, and where logins are saved."""
     settings: Settings
     """What cannot be read has its default, or is empty."""
-    clock: PumpClock
+    pump_clock: PumpClock
+    clock: Clock
+    """Stands still at the instant that everything is judged by."""
     wanted: TimeRange
-    now: datetime
     findings: Findings
     """Where to leave what is found."""
 

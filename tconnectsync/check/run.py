@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +27,7 @@ from tconnectsync.check.results import (
     Step,
     carry_out,
 )
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
@@ -50,18 +50,14 @@ FOR_TANDEM = (
 FOR_NIGHTSCOUT = ("NS_",)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Check:
     """A check of everything that the configuration names.
 
     Args:
         environment: variables that are set.
         from_file: variables that a ``.env`` file sets.
+        clock: tells the time, and waits between tries.
         features: names of what is to be synced.
-        now: returns the current instant.
         tandem: makes Tandem's clients for settings by field name.
         nightscout: makes the client of Nightscout for them.
     """
@@ -70,15 +66,15 @@ class Check:
         self,
         environment: Mapping[str, str],
         from_file: Mapping[str, str],
+        clock: Clock,
         *,
         features: Sequence[str] = (),
-        now: Callable[[], datetime] = _now,
-        tandem: Callable[[Mapping[str, Any]], TConnectApi] = tandem_api,
-        nightscout: Callable[[Mapping[str, Any]], NightscoutApi] = open_nightscout,
+        tandem: Callable[[Mapping[str, Any], Clock], TConnectApi] = tandem_api,
+        nightscout: Callable[[Mapping[str, Any], Clock], NightscoutApi] = open_nightscout,
     ) -> None:
-        self.started = now()
+        self.started = clock.now()
         """The instant that everything is judged by."""
-        self._now = now
+        self._computer = clock
         self._features = features
         self._values, self._problems = config.readable(environment, from_file)
         self._notices = config.notices(environment, from_file)
@@ -143,12 +139,12 @@ class Check:
             return [("Tandem", _settings_are_wrong)]
         asked = CheckRequest(
             # A saved login would prove nothing about the password.
-            self._tandem({**values, "cache_credentials": False}),
-            self._tandem(values).account,
+            self._tandem({**values, "cache_credentials": False}, self._computer),
+            self._tandem(values, self._computer).account,
             _completed(values),
             self.clock,
+            replace(self._computer, now=lambda: self.started),
             wanted,
-            self.started,
             self._findings,
         )
         return (cloud.check_steps or steps_of_any_cloud)(asked)
@@ -156,8 +152,8 @@ class Check:
     def _nightscout_steps(self) -> list[Step]:
         if not self._are_set(FOR_NIGHTSCOUT):
             return [("Nightscout", _settings_are_wrong)]
-        site = self._nightscout(self._values)
-        return NightscoutSteps(site, self._now, self._findings, self._features).steps()
+        site = self._nightscout(self._values, self._computer)
+        return NightscoutSteps(site, self._computer.now, self._findings, self._features).steps()
 
     def _pumps_clock(self, wanted: TimeRange) -> str:
         if not self._findings.asked_for_events:

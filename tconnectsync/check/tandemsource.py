@@ -26,13 +26,15 @@ from tconnectsync.sources.tandemsource import (
     basals,
     claims,
     doses,
-    modes,
     newalgorithm,
-    notices,
+    pumpevents,
     sensor,
+    usermodes,
+    wrongdates,
 )
 from tconnectsync.sources.tandemsource.choice import Choice
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
+from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
 from tconnectsync.sources.tandemsource.names import plainly_named
@@ -56,10 +58,10 @@ KINDS = {
     "boluses": (doses.IMMEDIATE, doses.EXTENDED),
     "readings": sensor.SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
-    "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
-    "alarms": (notices.ALERT, notices.ALARM, notices.MALFUNCTION),
+    "fills": (pumpevents.CARTRIDGE, pumpevents.CANNULA, pumpevents.TUBING),
+    "alarms": (pumpevents.ALERT, pumpevents.ALARM, pumpevents.MALFUNCTION),
     "rate changes": TELLING,
-    "sleep and exercise": modes.CODES,
+    "sleep and exercise": usermodes.CODES,
     "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
     "battery": BATTERY,
@@ -90,12 +92,12 @@ class TandemSourceCheck:
     def __init__(self, asked: CheckRequest) -> None:
         self._api = asked.api
         self._account = asked.account
-        self._clock = asked.clock
+        self._clock = asked.pump_clock
         self._findings = asked.findings
-        self._now = asked.now
+        self._now = asked.clock.now()
         self._region = asked.settings.tconnect_region
         self._serial = asked.settings.pump_serial_number
-        self._source = open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
+        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
         self._choice: Choice
         self._pump: Pump
@@ -229,7 +231,7 @@ class TandemSourceCheck:
         days = one.days(first, last, one.codes)
         log = days.placed(KNOWN_CODES - CLOCK_CODES, self._now + WRONG_ZONE, skipped)
         if may_be_in_use(pump, self._choice.read, self._clock, self._now):
-            remarks = days.remarks(self._wanted, self._now)
+            remarks = wrongdates.remarks(days, self._wanted, self._now)
             wrong.extend(remark.text for remark in remarks if remark.missing)
         is_open = self._wanted.end >= self._now
         entries = [
@@ -237,7 +239,7 @@ class TandemSourceCheck:
             for it in in_order(log)
             if self._wanted.start <= it.at and (is_open or it.at < self._wanted.end)
         ]
-        return entries, days.log_clock.disagreement
+        return entries, disagreement(days.log_clock)
 
     def _note_newest(self, entries: Sequence[Entry]) -> None:
         """Note how far the pump in use is known, and whether a gap in that means something."""

@@ -65,6 +65,7 @@ def get_api() -> TConnectApi:
     """
     from tconnectsync import config
     from tconnectsync.api.clients import tandem_api
+    from tconnectsync.clock import Clock
 
     variables = [v for v in config.VARIABLES if v.name.startswith(NEEDED_FOR_TANDEM)]
-    return tandem_api(config.read(variables, *given_values()))
+    return tandem_api(config.read(variables, *given_values()), Clock())

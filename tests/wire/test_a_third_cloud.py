@@ -16,9 +16,10 @@ from tconnectsync.app import assemble
 from tconnectsync.check.run import Check, State
 from tconnectsync.cli.demo import demo
 from tconnectsync.cli.options import check_available, parse
+from tconnectsync.clock import Clock
 from tconnectsync.config import load
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Basal, Bolus, Delivery, ExtendedPart, Reading, ReadingKind
+from tconnectsync.domain.events import Basal, Bolus, ExtendedPart, Reading, ReadingKind
 from tconnectsync.errors import ConfigError, UsageError
 from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -32,7 +33,6 @@ from tests.support.expected import as_of, delivered, insulin_shown
 
 FIRST = date(2024, 6, 3)
 LIFE = live(FIRST, 3)
-DELIVERIES = {"profile": Delivery.PROFILE, "temp": Delivery.TEMP, "algorithm": Delivery.ALGORITHM}
 
 
 class DiaryReader(Reader):
@@ -53,7 +53,7 @@ class DiaryReader(Reader):
                 start=self._instant(each.start),
                 duration=timedelta(seconds=each.duration_seconds),
                 rate=each.rate,
-                delivery=DELIVERIES[each.kind],
+                reason=f"{each.kind} rate",
             )
             for each in self._history.basal
         ]
@@ -117,7 +117,7 @@ def row(history: PumpHistory) -> Cloud:
     return Cloud(
         Diary.name,
         "Pump Diary",
-        lambda api, settings, clock, readings, now: Diary(history, clock, now),
+        lambda api, settings, pump_clock, clock, readings: Diary(history, pump_clock, clock.now),
         lacks=frozenset({"CGM_ALERTS", "DEVICE_STATUS"}),
     )
 
@@ -143,7 +143,7 @@ def variables(site: SmallNightscout, source: str = Diary.name) -> dict[str, str]
 
 
 def sync(given: dict[str, str], first: date = FIRST, last: date | None = None) -> Outcome:
-    cycle = assemble(load(given, {}), ("BASAL", "BOLUS"))
+    cycle = assemble(load(given, {}), ("BASAL", "BOLUS"), Clock())
     last = last or FIRST + timedelta(days=LIFE.days - 1)
     outcome = cycle.run(date_range(first, last, cycle.clock, cycle.now()))
     assert outcome.failures == []
@@ -222,7 +222,7 @@ def test_a_check_reads_it_through_its_adapter() -> None:
     now = datetime.combine(FIRST, datetime.min.time(), ZoneInfo(NEW_YORK)) + timedelta(hours=71.95)
     now = now.astimezone(UTC)
     with SmallNightscout(SECRET, now=lambda: now) as site:
-        check = Check(variables(site), {}, now=lambda: now)
+        check = Check(variables(site), {}, Clock(now=lambda: now))
         results = {it.step: it for it in check.run(TimeRange(now - timedelta(days=1), now))}
     assert {it.state for it in results.values()} == {State.OK}, results
     assert "the source is diary" in results["Settings"].text

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
@@ -51,19 +52,19 @@ tandem-source-api §4.4), but for readings where nobody wants them: they are hal
 def open_source(
     api: TConnectApi,
     settings: Settings,
-    clock: PumpClock,
+    pump_clock: PumpClock,
+    clock: Clock,
     readings: bool,
-    now: Callable[[], datetime],
 ) -> TandemSource:
     """Return the Tandem Source that the settings name; see ``tconnectsync.sources.registry``."""
     return TandemSource(
         api,
-        clock,
+        pump_clock,
         settings.pump_serial_number,
         everything=settings.fetch_all_event_types,
         readings=readings,
         ignore_zero_basals=settings.ignore_zero_unit_basal,
-        now=now,
+        now=clock.now,
         catch_up_days=settings.catch_up_days,
         folder=cache_folder(),
     )
