@@ -104,7 +104,11 @@ class TConnectCheck:
             events = reader.therapy_events()
             boluses += _begun_in(window, therapy_boluses(events, self._clock, skipped))
             found = therapy_readings(events, self._clock, skipped)
-            readings += [it for it in found if it.kind is ReadingKind.SENSOR]
+            readings += [
+                it
+                for it in found
+                if it.kind is ReadingKind.SENSOR and window.overlaps(it.at, it.at)
+            ]
         not_understood = in_words(skipped, nothing_found=not boluses and not readings)
         self._findings.asked_for_events = True
         self._findings.gapless |= bool(readings)
