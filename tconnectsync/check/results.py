@@ -173,7 +173,7 @@ def carry_out(steps: Iterable[Step], findings: Findings) -> Iterator[Result]:
             stopped_by = name if error.fatal else ""
             yield Result(name, State.FAILED, str(error), error.exit_code)
         except Exception as error:
-            # Whatever else comes, the other steps can still tell what is wrong.
+            # The other steps can still find what is wrong.
             findings.answers.append((f"{name}: traceback", traceback.format_exc()))
             text = f"This should not have happened ({type(error).__name__}). Please report it."
             yield Result(name, State.FAILED, text)

@@ -108,8 +108,8 @@ class Check:
     def save_report(self, wanted: TimeRange, folder: Path) -> Path:
         """Write what came of :meth:`run` to a file without anything personal; return its path.
 
-        Only its owner can read it. One that lies there from before is replaced, not written to:
-        whoever could read that one cannot read the new one.
+        Only its owner can read it. An older one is replaced, not written to: it may have been
+        readable by others.
 
         Raises:
             OSError: it cannot be written.

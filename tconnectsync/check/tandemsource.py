@@ -68,7 +68,7 @@ KINDS = {
 }
 """What the entries of the log are about, by their codes."""
 REGULAR = ("basals", "boluses", "readings")
-"""What comes every day; that there are none is worth telling."""
+"""What comes every day; shown even if there are none."""
 GAPLESS = (*KINDS["basals"], *KINDS["readings"])
 WRONG_ZONE = timedelta(days=2)
 """By how much entries may lie in the future, because the zone or the pump's clock is wrong."""
@@ -265,7 +265,7 @@ class TandemSourceCheck:
             )
         if not any(profile.active for profile in profiles):
             raise TconnectsyncError(
-                f"{number_of(len(profiles), 'profile')}, but which one is in use is not told. "
+                f"{number_of(len(profiles), 'profile')}, but which one is in use is not known. "
                 "Switch on a profile of the pump and upload it; this matters only to PROFILES."
             )
         segments = sum(len(profile.segments) for profile in profiles)

@@ -91,7 +91,7 @@ def check_available(names: Sequence[str], source: str, *, testing_enabled: bool)
     cloud = cloud_named(source)
     lacking = [name for name in names if name in cloud.lacks]
     if lacking:
-        raise UsageError(f"{source} does not tell what {', '.join(lacking)} needs. Leave it out.")
+        raise UsageError(f"{source} has no data for {', '.join(lacking)}. Leave it out.")
     testing = [name for name in names if name in cloud.tests]
     if testing and not testing_enabled:
         raise UsageError(

@@ -1,7 +1,7 @@
 """A small HTTP server on loopback, which the simulated services are built on.
 
 It speaks HTTP/1.1 with kept-alive connections, notes every request it answered, can slow every
-answer down, and can be told to misbehave.
+answer down, and can be made to misbehave.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def stop_listening(self) -> None:
-        """Hold the port without listening, so that whoever wants to connect is refused."""
+        """Hold the port without listening, so that new connections are refused."""
         self.socket.close()
         self.socket = socket.socket(self.address_family, self.socket_type)
         self.server_bind()

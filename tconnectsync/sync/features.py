@@ -119,7 +119,7 @@ def parts_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def features_showing(kinds: Collection[str], names: Sequence[str]) -> list[str]:
     """Return those of the features with these names that documents of these types belong to.
 
-    All that are synced by range, where that cannot be told.
+    If that is not known, return all that are synced by range.
     """
     in_ranges = [name for name in names if FEATURES[name].parts]
     own = {kind for feature in FEATURES.values() for kind in feature.kinds}

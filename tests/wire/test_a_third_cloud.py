@@ -233,7 +233,7 @@ def test_a_check_reads_it_through_its_adapter() -> None:
 def test_it_is_chosen_and_refused_as_any_other() -> None:
     assert parse(["--source", "diary"]).source == "diary"
     check_available(["BASAL", "CGM"], "diary", testing_enabled=False)
-    with pytest.raises(UsageError, match="diary does not tell what DEVICE_STATUS needs"):
+    with pytest.raises(UsageError, match="diary has no data for DEVICE_STATUS"):
         check_available(["DEVICE_STATUS"], "diary", testing_enabled=True)
     with pytest.raises(UsageError, match="no simulation of Pump Diary"):
         demo(lambda line: None, "diary")
