@@ -300,7 +300,8 @@ def auto_update(options: Options) -> int:
     from tconnectsync.config.settings import LoopSettings
     from tconnectsync.state.site import open_backlog, write_lock
     from tconnectsync.stop import Stop, Stopped
-    from tconnectsync.sync.loop.loop import Loop
+    from tconnectsync.sync.loop.loop import run_loop
+    from tconnectsync.sync.loop.step import Actions
 
     settings = _settings(options)
     stop = Stop()
@@ -313,21 +314,22 @@ def auto_update(options: Options) -> int:
         on_plan=print_plan if options.pretend else ignore,
         writing=stop.writing,
     )
-    loop = Loop(
-        LoopSettings.of(settings),
+    lock = write_lock(settings.ns_url, pretend=options.pretend)
+    actions = Actions(
         latest_index=cycle.source.upload_counter,
-        run_cycle=_moving_cycle(
-            options, settings, cycle, backlog, write_lock(settings.ns_url, pretend=options.pretend)
-        ),
+        run_cycle=_moving_cycle(options, settings, cycle, backlog, lock),
         force_login=cycle.source.force_login,
-        pretend=options.pretend,
-        clock=time.monotonic,
-        wait=time.sleep,
-        jitter=random.random,
     )
     try:
         with stop.listening():
-            return loop.run()
+            return run_loop(
+                LoopSettings.of(settings),
+                actions,
+                pretend=options.pretend,
+                clock=time.monotonic,
+                wait=time.sleep,
+                jitter=random.random,
+            )
     except Stopped:
         log.info("Stopped. Nothing is lost: the next run goes on from here.")
         return 0
@@ -379,8 +381,6 @@ def _moving_cycle(
         with lock(inf):
             outcome = _sync_last_days(options, settings, cycle, backlog)
         say_what_was_done(outcome, options)
-        if outcome.ended_by:
-            raise outcome.ended_by
         return outcome
 
     return run
