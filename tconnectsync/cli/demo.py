@@ -21,9 +21,9 @@ from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_in
 from tconnectsync.simulators.loopback import LoopbackServer
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SERIAL_NUMBER
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 

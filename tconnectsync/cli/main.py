@@ -118,7 +118,7 @@ def _sync(options: Options, settings: Settings) -> int:
     cycle = assemble(
         settings,
         options.features,
-        memory=backlog,
+        backlog=backlog,
         source=file,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
@@ -309,7 +309,7 @@ def auto_update(options: Options) -> int:
     cycle = assemble(
         settings,
         options.features,
-        memory=backlog,
+        backlog=backlog,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
         writing=stop.writing,

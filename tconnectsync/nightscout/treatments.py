@@ -29,7 +29,15 @@ from tconnectsync.domain.events import (
     ReadingKind,
     Suspension,
 )
-from tconnectsync.nightscout.provenance import ENTERED_BY, Document, checksum, created_at, log_ids
+from tconnectsync.nightscout.provenance import (
+    CLOUD,
+    ENTERED_BY,
+    UNNAMED_CLOUDS,
+    Document,
+    checksum,
+    created_at,
+    log_ids,
+)
 
 NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
 """Where our identifiers live (RFC 9562 §6.5)."""
@@ -81,6 +89,8 @@ class Treatment:
     body: Document
     growing: bool
     """What it describes may still go on; Nightscout may already know it to be longer."""
+    cloud: str = ""
+    """The name of the cloud that its event came from."""
     noted_at: datetime | None = None
     """When the pump noted it, where that is later; older versions took that for its time."""
     automatic: bool = False
@@ -106,10 +116,35 @@ def identifier_of(key: str) -> str:
     return str(uuid.uuid5(NAMESPACE, key))
 
 
-def documents(event: Event) -> Iterator[Treatment]:
-    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none."""
-    for want in _shown(event):
-        yield replace(want, automatic=True) if event.automatic else want
+def identifier_within(cloud: str, identifier: str) -> str:
+    """Return an identifier as it is for the events of a cloud; an empty one stays so.
+
+    Keys of t:connect and Tandem Source are never alike, but those of any other cloud might be.
+    """
+    if cloud in UNNAMED_CLOUDS or not identifier:
+        return identifier
+    return str(uuid.uuid5(uuid.UUID(identifier), cloud))
+
+
+def documents(event: Event, cloud: str) -> Iterator[Treatment]:
+    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none.
+
+    ``cloud`` is the :attr:`~tconnectsync.sources.base.Source.name` of the one that reported it.
+    """
+    for treatment in _shown(event):
+        automatic = event.automatic or treatment.automatic
+        treatment = replace(treatment, cloud=cloud, automatic=automatic)
+        yield treatment if cloud in UNNAMED_CLOUDS else _naming_its_cloud(treatment)
+
+
+def _naming_its_cloud(treatment: Treatment) -> Treatment:
+    own = identifier_within(treatment.cloud, treatment.identifier)
+    body = {**treatment.body, CLOUD: treatment.cloud, "identifier": own, "syncIdentifier": own}
+    return replace(
+        treatment,
+        body={**body, "checksum": checksum(body)},
+        other_identifier=identifier_within(treatment.cloud, treatment.other_identifier),
+    )
 
 
 def _shown(event: Event) -> Iterator[Treatment]:

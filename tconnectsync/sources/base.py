@@ -116,6 +116,11 @@ class Reader(Protocol):
 class Source(Protocol):
     """A cloud that holds the pump's data."""
 
+    name: str
+    """The name of the cloud; a saved log has that of the cloud it was saved from.
+
+    Treatments remember it: two that name the same cloud never describe one event twice.
+    """
     window_days: int
     """The longest range, in days, that one reader should be asked for."""
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.config.variables import TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Activity, Basal, Bolus, ReadingKind, Suspension
 from tconnectsync.nightscout.treatments import INTERRUPTION_TYPES, documents
@@ -40,7 +41,7 @@ def minutes(duration: timedelta) -> Any:
 
 
 def show_basal(basal: Basal) -> dict[str, Any]:
-    (want,) = documents(basal)
+    (want,) = documents(basal, TCONNECT)
     return {
         "time": basal.start,
         "delivery_type": want.body["reason"],

@@ -16,7 +16,7 @@ from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sync.run.sync_iob import sync_iob
-from tconnectsync.sync.run.sync_profiles import sync_profiles
+from tconnectsync.sync.run.sync_profiles import store_profiles
 from tests.acceptance.cases import cases, files, load
 from tests.acceptance.profiles import profile
 
@@ -91,7 +91,7 @@ def test_a_cycle_leaves_the_profile_record_as_recorded(name: str, site: SmallNig
     (looked_up,) = case["nightscout_lookups"]
     site.insert([looked_up["returns"]], "profile")
     done = [
-        sync_profiles(
+        store_profiles(
             pump(profiles, settings), api(site), OLDER, mode="add", now=NOW, pretend=False
         )
         for _ in range(2)

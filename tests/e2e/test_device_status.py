@@ -15,7 +15,7 @@ import requests
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.sync.run.sync_device_status import sync_device_status
+from tconnectsync.sync.run.sync_device_status import store_device_status
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
 
 LIMIT = 30.0
@@ -33,7 +33,7 @@ def status(minutes_ago: float = 0) -> DeviceStatus:
 
 def sync(site: NightscoutSite, told: DeviceStatus) -> list[str]:
     nightscout = NightscoutApi(site.url, site.secret, HttpClient("Nightscout"))
-    return sync_device_status(lambda last: told, nightscout, pretend=False)
+    return store_device_status(lambda last: told, nightscout, pretend=False)
 
 
 def properties(site: NightscoutSite) -> dict[str, Any]:

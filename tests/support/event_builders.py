@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import (
     Activity,
@@ -91,9 +92,12 @@ def suspension(start: float, reason: Interruption = Interruption.USER) -> Suspen
     return Suspension(f"{reason.name} {start}", at(start), reason)
 
 
-def wanted(*events: Any) -> list[Treatment]:
-    """Return the documents for some events."""
-    return [want for event in events for want in documents(event)]
+def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:
+    """Return the documents for some events; only Tandem Source hands log numbers out."""
+    if cloud is None:
+        numbered = any(getattr(event, "log_ids", ()) for event in events)
+        cloud = TANDEM_SOURCE if numbered else TCONNECT
+    return [want for event in events for want in documents(event, cloud)]
 
 
 class Site:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
@@ -159,4 +160,5 @@ def wanted_of(of: Log) -> list[Treatment]:
         *story.activities(),
         *story.suspensions(),
         *story.notices(),
+        cloud=TANDEM_SOURCE,
     )

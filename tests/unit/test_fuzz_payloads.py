@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.options import Options
 from tconnectsync.cli.report import say_what_was_done
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.events import Bolus, Event, ExtendedPart, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.profiles import revised_record
@@ -337,5 +338,5 @@ def test_a_bolus_keeps_its_insulin_when_something_else_about_it_cannot_be(
     assert isinstance(kept, Bolus)
     assert kept.insulin == 3.5
     assert skipped == {f"impossible value of a bolus: {reason}": 1}
-    for want in documents(kept):
+    for want in documents(kept, TANDEM_SOURCE):
         require_plausible(want.body)

@@ -22,7 +22,7 @@ MAY_KNOW = {
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state", "cli"},
-    "app": {"sources", "nightscout", "sync", "domain"},
+    "app": {"sources", "nightscout", "sync", "domain", "state"},
     # It wants to see what came, not what a source makes of it: hence api.
     "check": {"api", "sources", "nightscout", "domain", "state"},
     "simulators": {"domain"},
@@ -88,6 +88,18 @@ def test_imports_point_one_way() -> None:
         )
     }
     assert against == {}
+
+
+def test_no_cloud_is_built_on_another() -> None:
+    others = {"tconnect": "tandemsource", "tandemsource": "tconnect"}
+    across = [
+        name(path)
+        for room in ("api", "sources", "simulators")
+        for cloud, other in others.items()
+        for path in (PACKAGE / room / cloud).rglob("*.py")
+        if f"tconnectsync.{room}.{other}" in path.read_text("utf-8")
+    ]
+    assert across == []
 
 
 def test_importing_a_module_does_nothing() -> None:

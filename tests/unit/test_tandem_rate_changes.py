@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal, Delivery
 from tconnectsync.nightscout.treatments import documents
@@ -513,7 +514,11 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
     assert units == pytest.approx(truth, abs=2.0 if first.month == 10 else 0.005)
 
     def shown(basals: Sequence[Basal]) -> dict[str, Any]:
-        wanted = [want for basal in basals for want in documents(replace(basal, running=False))]
+        wanted = [
+            want
+            for basal in basals
+            for want in documents(replace(basal, running=False), TANDEM_SOURCE)
+        ]
         return {want.identifier: want.body for want in wanted}
 
     daily: dict[str, Any] = {}

@@ -19,9 +19,9 @@ from tconnectsync.simulators.history import (
     midnight,
 )
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SETTINGS
 from tconnectsync.simulators.tandemsource.log import PumpLog
 from tconnectsync.simulators.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
-from tconnectsync.simulators.tconnect.pages import SETTINGS
 from tconnectsync.sources.tandemsource.source import TandemSource
 from tests.support.accounts import (
     DAY,

@@ -18,10 +18,10 @@ from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.errors import ApiError, LoginError
 from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory, SuspensionRecord
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SERIAL_NUMBER
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.simulators.tconnect.export import BOLUS_COLUMNS
 from tconnectsync.simulators.tconnect.payloads import pacific_epoch
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 
 EMAIL = "Robin@example.org"
 PASSWORD = 'pass"word\\'

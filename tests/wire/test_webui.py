@@ -13,16 +13,13 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, FirewallError
 from tconnectsync.simulators.loopback import Fault, Response
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import OLD_SERIAL_NUMBER, OLD_SETTINGS, SERIAL_NUMBER, SETTINGS
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.simulators.tconnect.pages import (
     GUIDS,
-    OLD_SERIAL_NUMBER,
-    OLD_SETTINGS,
-    SETTINGS,
     device_settings,
     my_devices,
 )
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tests.wire.fake_tconnect import BLOCKED_PAGE, EMAIL, LOGIN, PASSWORD, Bench, html, serve
 

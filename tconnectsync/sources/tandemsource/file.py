@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
@@ -37,6 +38,7 @@ class LogFile:
         LogFileError: the file cannot be read, or holds no log.
     """
 
+    name = TANDEM_SOURCE
     window_days = 7
 
     def __init__(

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.config.variables import TCONNECT
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Activity,
@@ -56,6 +57,7 @@ NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 class TConnectSource:
     """The t:connect cloud; see :class:`tconnectsync.sources.base.Source`."""
 
+    name = TCONNECT
     window_days = 7
 
     def __init__(self, api: TConnectApi, clock: PumpClock, serial: str) -> None:
