@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import ssl
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -18,6 +16,7 @@ from tconnectsync import __version__
 from tconnectsync.check.results import Findings, Result
 from tconnectsync.config import VARIABLES
 from tconnectsync.domain.clock import TimeRange
+from tconnectsync.state.files import write_atomically
 
 FILE_NAME = "tconnectsync-check-output.log"
 LIBRARIES = ("requests", "urllib3", "beautifulsoup4", "arrow", "tzdata")
@@ -50,15 +49,7 @@ def save(text: str, folder: Path) -> Path:
         OSError: it cannot be written.
     """
     path = folder / FILE_NAME
-    # Readable by its owner alone from the first moment on.
-    handle, name = tempfile.mkstemp(prefix=".tconnectsync-check-", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomically(path, text)
     return path
 
 

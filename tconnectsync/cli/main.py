@@ -160,7 +160,7 @@ def _sync_last_days(
 
     def ask_how_far() -> datetime:
         # The site holds nothing of what earlier runs have left there: it is another one.
-        backlog.forget_newest()
+        backlog.forget_site()
         back = catchup.reaching_back(
             options, settings, cycle, backlog, anew=True, announced=wanted.start
         )
@@ -182,7 +182,7 @@ def _sync_last_days(
             in_order=True,
             ask_how_far=ask_how_far if is_remembered else None,
         )
-        backlog.note_pumps(newest_entries(spans))
+        backlog.remember_log_ends(newest_entries(spans))
         _look_once(options, cycle, backlog, wanted, earliest, outcome)
     beyond = catchup.beyond_catch_up(options, cycle, backlog, min(wanted.start, earliest))
     outcome.remark(beyond, wanted, ())
@@ -237,7 +237,7 @@ def _run(
         is_known=any(backlog.newest().values()),
     )
     backlog.resolve(wanted, lasting, outcome.missing)
-    backlog.note_newest(outcome.newest)
+    backlog.remember_newest(outcome.newest)
     outcome.remark(coverage(spans, wanted, cycle.clock), wanted, ())
     if outcome.moved_before:
         outcome.remark(
@@ -261,15 +261,15 @@ def _look_once(
         return
     chosen = f"features besides {' '.join(sorted(options.features))}"
     try:
-        if FEATURE in options.features and not backlog.was_asked("ages"):
+        if FEATURE in options.features and not backlog.is_done("ages"):
             found = bring_ages(cycle, done, earliest)
             outcome.absorb(found)
             if not found.failures:
-                backlog.note_asked("ages")
-        if not backlog.was_asked(chosen):
+                backlog.remember_done("ages")
+        if not backlog.is_done(chosen):
             remark = features_left_off(cycle.nightscout, options.features, cycle.now())
             outcome.remark([remark] if remark else [], done, ())
-            backlog.note_asked(chosen)
+            backlog.remember_done(chosen)
     except TconnectsyncError as error:
         log.warning("What is looked for once is left to the next run. %s", error)
 
