@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.clock import Clock
 from tconnectsync.config import VARIABLES, read
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.domain.clock import TimeRange
@@ -100,19 +101,12 @@ class World:
                 raise Stopped
 
         try:
-            return run_loop(
-                self.settings,
-                self.actions,
-                pretend=self.pretend,
-                clock=self.clock,
-                wait=wait,
-                jitter=lambda: self.jitter,
-            )
+            return run_loop(self.settings, self.actions, self.clock(wait), pretend=self.pretend)
         except Stopped:
             return None
 
-    def clock(self) -> float:
-        return self.seconds
+    def clock(self, sleep: Callable[[float], None]) -> Clock:
+        return Clock(monotonic=lambda: self.seconds, sleep=sleep, jitter=lambda: self.jitter)
 
     @property
     def actions(self) -> Actions:
@@ -149,7 +143,9 @@ def every(minutes: float, *, until: float, first: float = 17) -> list[float]:
 
 
 def failed(*features: str, kept: int = 0) -> Outcome:
-    return Outcome(kept=kept, failures=[Failure(SOME_RANGE, features, "It did not work.")])
+    return Outcome(
+        kept=kept, failures=[Failure(SOME_RANGE, features, TconnectsyncError("It did not work."))]
+    )
 
 
 @contextmanager
@@ -495,7 +491,7 @@ def test_what_waits_is_not_forgotten_when_the_cycle_after_it_fails() -> None:
 
 def test_a_feature_that_failed_is_repeated_in_its_own_time_though_others_wait() -> None:
     world = World([30])
-    failure = Failure(SOME_RANGE, ("BOLUS",), "It did not work.")
+    failure = Failure(SOME_RANGE, ("BOLUS",), TconnectsyncError("It did not work."))
     waits = replace(leaving(8), failures=[failure])
     world.cycle_fault = lambda now: {30.0: waits, 30.5: leaving(7.5)}.get(now)
     world.run(until=2 * HOUR)
@@ -696,8 +692,15 @@ def test_whatever_goes_wrong_everything_uploaded_arrives_in_the_end(
 # One step, as a process that serves several people would use it
 
 
+def impatient(seconds: float) -> None:
+    raise AssertionError("A step sleeps.")
+
+
 def take_turns(worlds: Sequence[World], until: float) -> list[int | None]:
-    """Step for several people on one clock; return their exit codes, as :meth:`World.run` does."""
+    """Step for several people on one clock; return their exit codes, as :meth:`World.run` does.
+
+    No step may sleep; time passes only between them.
+    """
     states = [LoopState(world.settings, 0.0, pretend=False) for world in worlds]
     codes: list[int | None] = [None for _ in worlds]
     due = [0.0 for _ in worlds]
@@ -705,7 +708,7 @@ def take_turns(worlds: Sequence[World], until: float) -> list[int | None]:
         who = due.index(min(due))
         world = worlds[who]
         world.seconds = due[who]
-        following = step(states[who], world.actions, world.clock, lambda: 0.0)
+        following = step(states[who], world.actions, world.clock(impatient))
         codes[who] = following.exit_code
         due[who] = inf if following.exit_code is not None else due[who] + following.pause
     return codes
@@ -741,13 +744,3 @@ def test_what_is_logged_for_one_person_does_not_keep_it_from_being_logged_for_an
     with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as told:
         take_turns([World(), World()], until=181)
     assert len(told) == 2
-
-
-def test_a_step_never_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sleep(seconds: float) -> None:
-        raise AssertionError("It sleeps.")
-
-    monkeypatch.setattr("time.sleep", sleep)
-    worlds = some_people()
-    take_turns(worlds, until=DAY)
-    assert all(world.polls for world in worlds)
