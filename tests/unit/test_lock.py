@@ -21,8 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.clock import Clock
-from tconnectsync.state import lock
-from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError
+from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError, try_lock
 
 URL = "https://my-site.example.org/nightscout"
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -188,6 +187,19 @@ def test_a_killed_process_leaves_nothing_that_blocks(folder: Path) -> None:
         assert is_free(folder)
 
 
+@ON_POSIX
+def test_it_is_the_lock_that_every_version_of_the_program_has_taken(folder: Path) -> None:
+    import fcntl
+
+    assert is_free(folder)
+    with file_in(folder).open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not is_free(folder)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        with site_lock(folder).held(0), pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes have no such children here")
 def test_a_child_process_does_not_keep_what_was_given_back(folder: Path) -> None:
     command = [sys.executable, "-c", A_CHILD_THAT_STAYS, URL, str(folder)]
@@ -325,19 +337,21 @@ def test_where_the_first_folder_cannot_be_used_the_second_is(
 
 
 def test_where_a_disk_knows_no_locks_the_second_folder_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = tmp_path / "on the network", tmp_path / "here"
-    real = lock._lock
 
     def no_lock_on_the_first(file: int) -> bool:
         if os.fstat(file).st_ino in {path.stat().st_ino for path in first.iterdir()}:
             raise OSError(errno.ENOLCK, "No locks available")
-        return real(file)
+        return try_lock(file)
 
-    monkeypatch.setattr(lock, "_lock", no_lock_on_the_first)
-    with site_lock(first, second).held(0):
-        assert not is_free(first, second)
+    clock = Clock(now=lambda: NOON, sleep=impatient)
+    lock = SiteLock(URL, [first, second], clock, no_lock_on_the_first)
+    with lock.held(0):
+        assert not is_free(second)
+        with pytest.raises(TakenError), lock.held(0):
+            pass
     assert caplog.records == []
 
 
