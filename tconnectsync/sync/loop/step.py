@@ -94,12 +94,12 @@ class LoopState:
 def step(state: LoopState, actions: Actions, clock: Clock) -> Next:
     """Poll once, sync if that is due, and return when to continue.
 
-    What the actions raise besides errors of ours goes through: a request to stop comes so.
+    What the actions raise besides errors of ours, such as a request to stop, is not caught.
 
     Args:
-        state: of the person; the step changes it.
+        state: what is known about the person; the step changes it.
         actions: what polls and syncs for that person.
-        clock: only read, but more than once, because a cycle may take minutes.
+        clock: is read several times, because a cycle may take minutes; the step does not sleep.
     """
     try:
         return Next(_round(state, actions, clock))
@@ -141,12 +141,10 @@ def _poll(state: LoopState, actions: Actions, clock: Clock) -> float:
         state.lines.reset(SILENT, OVERDUE)
     else:
         _report_silence(state, polled, has_counter=index is not None)
-    # Without a counter each poll costs a cycle, so none comes early.
-    return (
-        state.settings.default_sleep_seconds
-        if index is None
-        else state.rhythm.pause(clock.monotonic())
-    )
+    if index is None:
+        # Each poll costs a cycle, so none comes early.
+        return state.settings.default_sleep_seconds
+    return state.rhythm.pause(clock.monotonic())
 
 
 def _sync(state: LoopState, actions: Actions, clock: Clock) -> bool:
@@ -168,7 +166,10 @@ def _sync(state: LoopState, actions: Actions, clock: Clock) -> bool:
 
 
 def _look_again(state: LoopState, actions: Actions, polled: float, clock: Clock) -> None:
-    """Deal with an upload that brought nothing new, if that was all there was of it."""
+    """Report an upload that brought nothing new, and plan another look at the first of them.
+
+    Not while something failed or is held back: then the data of this upload may still come.
+    """
     if state.pretend or state.repeat_at < inf:
         return
     if state.nothing_new.again(polled):
