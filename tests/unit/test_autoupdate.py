@@ -259,11 +259,12 @@ def test_an_overdue_upload_is_asked_for_more_often_but_not_for_ever(
     assert 1 <= len(told) <= 8
 
 
-def test_the_number_of_rounds_can_be_limited() -> None:
-    world = World(settings=replace(DEFAULTS, max_loop_invocations=3))
+@pytest.mark.parametrize(("rounds", "polls"), [(1, [0]), (3, [0, 5, 10])])
+def test_the_number_of_rounds_can_be_limited(rounds: int, polls: list[float]) -> None:
+    world = World(settings=replace(DEFAULTS, max_loop_invocations=rounds))
     assert world.run(until=DAY) == 0
-    assert world.polls == [0, 5, 10]
-    assert world.now == 10, "it ends right after the last round"
+    assert world.polls == polls
+    assert world.now == polls[-1], "it ends right after the last round"
 
 
 def test_a_wish_to_stop_ends_the_waiting() -> None:
@@ -589,6 +590,24 @@ def test_wrong_credentials_end_the_loop_at_once_and_for_good(
     setattr(world, where, lambda now: error)
     assert world.run(until=DAY) == 2
     assert (world.now, len(world.polls)) == (0, 1)
+
+
+@pytest.mark.parametrize("created", [0, 5])
+def test_what_ended_a_cycle_is_judged_by_its_kind(created: int) -> None:
+    refused = LoginError("The login of the t:connect app was refused", 401)
+    failure = Failure(SOME_RANGE, ("BASAL",), refused)
+    world = World(settings=PATIENT)
+    world.cycle_fault = lambda now: Outcome(created=created, failures=[failure], ended_by=refused)
+    assert world.run(until=DAY) == 2
+    assert world.cycles == [0]
+
+
+def test_an_error_in_all_of_a_cycle_keeps_its_kind() -> None:
+    blocked = FirewallError("Tandem's firewall blocks this address.")
+    world = World(settings=PATIENT)
+    world.cycle_fault = lambda now: Outcome(failures=[Failure(SOME_RANGE, ("BASAL",), blocked)])
+    world.run(until=HOUR)
+    assert world.cycles == [0, 30]
 
 
 REFUSED = NightscoutLoginError("Nightscout does not accept NS_SECRET for treatments", 401)
