@@ -102,7 +102,7 @@ def here(at: datetime, form: str) -> str:
     return at.astimezone().strftime(form)
 
 
-def test_only_one_holds_it_and_the_other_is_told_who_and_since_when(folder: Path) -> None:
+def test_only_one_holds_it_and_the_other_learns_who_and_since_when(folder: Path) -> None:
     with (
         site_lock(folder).held(0),
         pytest.raises(TakenError) as caught,
@@ -116,7 +116,7 @@ def test_only_one_holds_it_and_the_other_is_told_who_and_since_when(folder: Path
     assert is_free(folder)
 
 
-def test_what_has_run_since_another_day_is_told_with_its_date(folder: Path) -> None:
+def test_the_date_is_shown_of_a_run_that_began_on_another_day(folder: Path) -> None:
     with (
         site_lock(folder).held(0),
         pytest.raises(TakenError, match=here(NOON, "since %Y-%m-%d %H:%M")),
@@ -232,7 +232,7 @@ def taken_for(seconds: int, folder: Path) -> Iterator[tuple[SiteLock, list[float
         yield SiteLock(URL, [folder], Clock(now=lambda: NOON, sleep=wait)), waits
 
 
-def test_who_has_patience_gets_it_as_soon_as_it_is_free(
+def test_a_patient_run_gets_it_as_soon_as_it_is_free(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -251,7 +251,7 @@ def test_patience_ends(folder: Path) -> None:
         assert sum(waits) == 120
 
 
-def test_who_waits_for_hours_says_so_now_and_then(
+def test_a_run_that_waits_for_hours_says_so_now_and_then(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -297,7 +297,7 @@ def test_whatever_the_owner_left_in_the_file_becomes_a_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_of_an_owner_in_another_container_no_process_number_is_told(folder: Path) -> None:
+def test_the_process_number_of_an_owner_in_another_container_is_not_shown(folder: Path) -> None:
     with site_lock(folder).held(0):
         said = {"pid": 1, "host": "0a1b2c3d", "since": NOON.isoformat()}
         file_in(folder).write_text(json.dumps(said))
@@ -309,7 +309,7 @@ def test_of_an_owner_in_another_container_no_process_number_is_told(folder: Path
 
 
 @ON_POSIX
-def test_nobody_else_can_open_the_file_whatever_the_umask(folder: Path) -> None:
+def test_only_its_owner_can_open_the_file_whatever_the_umask(folder: Path) -> None:
     before = os.umask(0)
     try:
         assert is_free(folder)
@@ -319,7 +319,7 @@ def test_nobody_else_can_open_the_file_whatever_the_umask(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_the_file_tells_nothing_of_the_site(folder: Path) -> None:
+def test_the_file_does_not_name_the_site(folder: Path) -> None:
     with site_lock(folder).held(0):
         file = file_in(folder)
         assert "my-site" not in file.name + file.read_text()
@@ -381,7 +381,7 @@ def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, mode: int
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can give files away")
-def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
     theirs, own = tmp_path / "theirs", tmp_path / "own"
     theirs.mkdir(mode=0o700)
     os.chown(theirs, 12345, 12345)
@@ -391,7 +391,7 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
-def test_a_full_disk_only_means_that_the_file_does_not_tell_who_holds_it(folder: Path) -> None:
+def test_on_a_full_disk_the_lock_works_and_only_its_owner_is_unknown(folder: Path) -> None:
     assert is_free(folder)
     name = file_in(folder)
     name.unlink()
