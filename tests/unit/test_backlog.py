@@ -176,3 +176,22 @@ def test_the_file_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
     written = (NOON + 3 * HOUR).timestamp()
     os.utime(file, (written, written))
     assert backlog(tmp_path).missing(BOTH) == {"BASAL": (hours(0, 3),)}
+
+
+def test_the_file_keeps_its_name_and_keys_from_version_to_version(tmp_path: Path) -> None:
+    kept = backlog(tmp_path)
+    kept.add({"BASAL": [hours(0, 1)]})
+    kept.remember_log_ends({"a pump": NOON})
+    kept.remember_newest({"Temp Basal": NOON}, of=["Temp Basal", "Site Change"])
+    kept.remember_sent("IOB", NOON)
+    kept.remember_done("ages")
+    (file,) = tmp_path.iterdir()
+    noon = "2024-06-03T12:00:00+00:00"
+    assert file.name == "site-9905addb75f3d341b024cb6420beb460.unfinished"
+    assert json.loads(file.read_text()) == {
+        "missing": {"BASAL": [[noon, "2024-06-03T13:00:00+00:00"]]},
+        "pumps": {"a pump": noon},
+        "newest": {"Temp Basal": noon, "Site Change": None},
+        "told": {"IOB": noon},
+        "asked": ["ages"],
+    }
