@@ -15,7 +15,6 @@ from tconnectsync import __version__
 from tconnectsync.check.results import Findings, Result
 from tconnectsync.config import VARIABLES
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.state.files import write_atomically
 
 FILE_NAME = "tconnectsync-check-output.log"
 LIBRARIES = ("requests", "urllib3", "beautifulsoup4", "arrow", "tzdata")
