@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tconnectsync.domain.events import COMPLETED, Bolus, Piece, Split
+from tconnectsync.domain.events import Bolus, Piece, Split
 from tconnectsync.sources.tandemsource import extended
 from tconnectsync.sources.tandemsource.doses import (
     EXTENDED,
@@ -56,6 +56,7 @@ EXTENDED_KINDS = (1, 5)
 MAYBE_EXTENDED = 8
 """It may be either; what it was to be tells."""
 AUTOMATIC_KINDS = (3, 6)
+COMPLETED = ""
 ENDS = {
     0: "User Aborted",
     1: "Terminated by Alarm",
@@ -64,6 +65,7 @@ ENDS = {
     5: "Bolus rejected",
     6: "Aborted by PLGS",
 }
+"""Why less than requested was given, by the status of the end."""
 INCOMPLETE, NO_END = "Incomplete", "End not reported"
 
 
@@ -138,7 +140,7 @@ def _as_requested_bolus(dose: Dose, told: Given, status: str) -> Bolus:
         completed=told.at,
         insulin=told.milliunits / 1000,
         requested=None if asked_for is None else asked_for / 1000,
-        status=status,
+        incomplete=status,
         **_as_requested(*({} if message is None else message.values for message in messages)),
         log_ids=(told.sequence, *(message.sequence for message in messages if message)),
     )
@@ -159,7 +161,7 @@ def _ended(dose: Dose, entry: Entry, skipped: Counter[str]) -> Iterator[Bolus]:
         "completed": entry.at,
         "insulin": round(insulin, 3),
         "requested": None if requested is None else round(requested, 3),
-        "status": _status(entry, insulin, requested),
+        "incomplete": _status(entry, insulin, requested),
     }
     if entry.code == EXTENDED:
         yield Bolus(
@@ -186,13 +188,15 @@ def _as_requested(
     """Return what the three messages of a request say; a missing one says nothing."""
     kind = whole(second, "options")
     is_extended = kind in EXTENDED_KINDS or (kind == MAYBE_EXTENDED and _lasts(second))
+    planned = _split(second, third) if is_extended else None
     return {
         "carbs": whole(first, "carbamount") or 0,
         "glucose": whole(first, "bg") or None,
         "description": KINDS.get(-1 if kind is None else kind, ""),
         "override": flag(second, "useroverride") is True,
         "declined_correction": flag(second, "declinedcorrection") is True,
-        "planned": _split(second, third) if is_extended else None,
+        "planned": planned,
+        "label": "Extended" if planned and kind == MAYBE_EXTENDED else "",
         # Where the pump does not say who it was, nobody asked for it.
         "automatic": kind not in KINDS or kind in AUTOMATIC_KINDS,
     }
@@ -298,7 +302,7 @@ def _in_pieces(
             requested=size / 1000 if size else None,
             carbs=0,
             description=_name_of(cut, planned.pieces),
-            status=status if cut.is_last else COMPLETED,
+            incomplete=status if cut.is_last else COMPLETED,
             override=False,
             log_ids=(cut.sequence,),
             automatic=True,

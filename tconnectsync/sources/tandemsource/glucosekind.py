@@ -46,7 +46,7 @@ def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
         )
         if request is None:
             return ReadingKind.NOT_TOLD
-        if "Automatic" in bolus.description or _is_one_of(request, automatic):
+        if _is_one_of(request, automatic):
             # Nobody was there to prick a finger.
             return ReadingKind.SENSOR
         told = _noted_kind(noted, request, bolus.glucose)

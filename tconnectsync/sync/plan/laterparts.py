@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import (
-    EXTENDED_PART,
     PIECE,
     Treatment,
     identifier_of,
@@ -23,6 +22,8 @@ from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
 from tconnectsync.sync.plan.legacy import MOVED
 
 BOLUS = "Combo Bolus"
+EXTENDED_PART = "(Extended part)"
+"""What the notes of a whole later part from t:connect end with."""
 LATE = timedelta(hours=1)
 """How long after its time a piece may become known at the most while the pump uploads."""
 

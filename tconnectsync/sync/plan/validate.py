@@ -17,7 +17,6 @@ from tconnectsync.domain.events import (
     Bolus,
     CarbEntry,
     Event,
-    ExtendedPart,
     PumpEvent,
     Reading,
     Split,
@@ -102,17 +101,13 @@ def _sanitized(bolus: Bolus, skipped: Counter[str]) -> Bolus:
         wrong["requested"] = None
     if bolus.glucose is not None and not _is_glucose(bolus.glucose):
         wrong["glucose"] = None
-    if bolus.extended and not _is_possible(bolus.extended):
-        wrong["extended"] = None
     if bolus.planned and not _is_plan(bolus.planned):
         wrong["planned"] = None
     for name in wrong:
         skipped[f"impossible value of a bolus: {name}"] += 1
+    if "planned" in wrong:
+        wrong["label"] = ""
     return replace(bolus, **wrong) if wrong else bolus
-
-
-def _is_possible(part: ExtendedPart) -> bool:
-    return _is_dose(part.insulin) and (part.requested is None or _is_dose(part.requested))
 
 
 def _is_plan(split: Split) -> bool:
