@@ -17,6 +17,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
+from tconnectsync.sources.tandemsource.codes import SENSORS
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
@@ -35,7 +36,6 @@ from tconnectsync.sources.tandemsource.pumps import (
     upload_mark,
 )
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.together import PumpsReader
 

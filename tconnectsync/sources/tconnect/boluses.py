@@ -13,6 +13,7 @@ from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Bolus, Split
+from tconnectsync.domain.limits import MOST_BOLUS_MINUTES
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
@@ -31,8 +32,6 @@ UNNAMED = "Bolus"
 """What is shown as the kind of a bolus of which t:connect says none."""
 OTHER_EVENTS = ("CGM", "BG", "Basal")
 """Therapy events that are no boluses."""
-MOST_MINUTES = 24 * 60
-"""No bolus is extended over more than a day."""
 
 
 def therapy_boluses(
@@ -192,8 +191,12 @@ def _after(requested: datetime, completed: datetime, clock: PumpClock) -> dateti
 
 def _split(event: Mapping[str, Any]) -> Split:
     percent, minutes = as_number(event.get("standardPercent")), as_number(event.get("duration"))
+    if minutes is not None and not 0 < minutes <= MOST_BOLUS_MINUTES:
+        minutes = None
     return Split(
         total=as_number(event.get("actualTotalBolusRequested")),
         now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
-        duration=timedelta(minutes=minutes) if minutes and 0 < minutes <= MOST_MINUTES else None,
+        duration=timedelta(minutes=minutes)
+        if minutes and 0 < minutes <= MOST_BOLUS_MINUTES
+        else None,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import (
@@ -22,19 +22,17 @@ from tconnectsync.domain.events import (
     Split,
     UserMode,
 )
+from tconnectsync.domain.limits import (
+    EARLIEST,
+    HIGHEST_GLUCOSE,
+    LOWEST_GLUCOSE,
+    MOST_CARBS,
+    MOST_INSULIN,
+    MOST_RATE,
+)
 
-EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
-"""No pump has a log from before."""
 AHEAD = timedelta(days=1)
 """How far a clock may be ahead."""
-MOST_INSULIN = 80.0
-"""U; more than the biggest bolus."""
-MOST_RATE = 15.0
-"""U/h."""
-MOST_CARBS = 999.0
-"""g."""
-LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20.0, 600.0
-"""mg/dL; no sensor and no meter shows anything else."""
 NAMES = {
     Basal: "basal",
     Bolus: "bolus",
