@@ -18,6 +18,7 @@ from tconnectsync import config
 from tconnectsync.app import assemble
 from tconnectsync.clock import Clock
 from tconnectsync.errors import TconnectsyncError
+from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.simulators.loopback import LoopbackServer
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -140,7 +141,7 @@ def _shown(treatments: Iterable[dict[str, Any]]) -> Insulin:
         basal=sum(
             treatment["absolute"] * treatment["duration"] / 60
             for treatment in treatments
-            if treatment["eventType"] == "Temp Basal"
+            if treatment["eventType"] == TEMP_BASAL
         ),
         bolus=sum(treatment.get("insulin") or 0.0 for treatment in treatments),
     )

@@ -25,6 +25,23 @@ from tconnectsync.domain.events import (
     UserMode,
     UserModeKind,
 )
+from tconnectsync.nightscout.eventtypes import (
+    ACTIVITY,
+    ALARM,
+    BASAL_RESUME,
+    BASAL_SUSPENSION,
+    CARB_CORRECTION,
+    CGM_ALERT,
+    COMBO_BOLUS,
+    EXERCISE,
+    INSULIN_CHANGE,
+    NOTE,
+    SENSOR_START,
+    SENSOR_STOP,
+    SITE_CHANGE,
+    SLEEP,
+    TEMP_BASAL,
+)
 from tconnectsync.nightscout.provenance import (
     CLOUD,
     ENTERED_BY,
@@ -39,21 +56,21 @@ NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
 """Where our identifiers live (RFC 9562 §6.5)."""
 
 USER_MODE_TYPES = {
-    UserModeKind.SLEEP: "Sleep",
-    UserModeKind.EXERCISE: "Exercise",
-    UserModeKind.OTHER: "Activity",
+    UserModeKind.SLEEP: SLEEP,
+    UserModeKind.EXERCISE: EXERCISE,
+    UserModeKind.OTHER: ACTIVITY,
 }
 PUMP_EVENT_TYPES = {
-    PumpEventKind.SUSPENSION: "Basal Suspension",
-    PumpEventKind.RESUME: "Basal Resume",
-    PumpEventKind.ALARM: "Alarm",
-    PumpEventKind.CARTRIDGE: "Insulin Change",
-    PumpEventKind.TUBING: "Note",
-    PumpEventKind.SITE_CHANGE: "Site Change",
-    PumpEventKind.NO_CHANGE: "Note",
-    PumpEventKind.SENSOR_START: "Sensor Start",
-    PumpEventKind.SENSOR_STOP: "Sensor Stop",
-    PumpEventKind.CGM_ALERT: "CGM Alert",
+    PumpEventKind.SUSPENSION: BASAL_SUSPENSION,
+    PumpEventKind.RESUME: BASAL_RESUME,
+    PumpEventKind.ALARM: ALARM,
+    PumpEventKind.CARTRIDGE: INSULIN_CHANGE,
+    PumpEventKind.TUBING: NOTE,
+    PumpEventKind.SITE_CHANGE: SITE_CHANGE,
+    PumpEventKind.NO_CHANGE: NOTE,
+    PumpEventKind.SENSOR_START: SENSOR_START,
+    PumpEventKind.SENSOR_STOP: SENSOR_STOP,
+    PumpEventKind.CGM_ALERT: CGM_ALERT,
 }
 """Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
 a cartridge and its tubing are filled in the same second."""
@@ -150,7 +167,7 @@ def _basal(basal: Basal) -> Treatment:
         "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
-    want = _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
+    want = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
     return replace(want, cut=basal.cut)
 
 
@@ -169,7 +186,7 @@ def _bolus(bolus: Bolus) -> Iterator[Treatment]:
         fields[PIECE] = bolus.piece.number
     at, growing = bolus.completed or bolus.requested_at, bolus.completed is None
     yield replace(
-        _treatment("Combo Bolus", at, bolus.key, fields, growing=growing),
+        _treatment(COMBO_BOLUS, at, bolus.key, fields, growing=growing),
         piece=bolus.piece,
         whole_since=bolus.whole_since,
         other_identifier=identifier_of(bolus.other_key) if bolus.other_key else "",
@@ -216,7 +233,7 @@ def _glucose_fields(bolus: Bolus) -> Document:
 
 def _carbs(entry: CarbEntry) -> Treatment:
     fields = {"carbs": _whole(entry.carbs), **log_ids(entry.log_ids)}
-    return _treatment("Carb Correction", entry.at, entry.key, fields)
+    return _treatment(CARB_CORRECTION, entry.at, entry.key, fields)
 
 
 def _user_mode(mode: UserMode) -> Treatment:
