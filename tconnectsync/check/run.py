@@ -115,7 +115,9 @@ class Check:
             OSError: it cannot be written.
         """
         path = folder / FILE_NAME
-        write_atomically(path, report(self._results, self._findings, self._values, wanted, self.started))
+        write_atomically(
+            path, report(self._results, self._findings, self._values, wanted, self.started)
+        )
         return path
 
     @property

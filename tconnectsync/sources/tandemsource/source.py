@@ -19,6 +19,7 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
+from tconnectsync.sources.tandemsource.codes import SENSORS
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
@@ -37,7 +38,6 @@ from tconnectsync.sources.tandemsource.pumps import (
     upload_mark,
 )
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.together import PumpsReader
 from tconnectsync.state.files import cache_folder

@@ -12,6 +12,16 @@ from datetime import datetime, timedelta
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import PumpEvent
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.eventtypes import (
+    BASAL_SUSPENSION,
+    CGM_ALERT,
+    INSULIN_CHANGE,
+    SENSOR_CHANGE,
+    SENSOR_START,
+    SGV,
+    SITE_CHANGE,
+    SLEEP,
+)
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.collect import Events, collect
@@ -20,17 +30,17 @@ from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import windows
 
 AGES: Mapping[str, tuple[str, ...]] = {
-    "Site Change": ("Site Change",),
-    "Insulin Change": ("Insulin Change",),
-    "Sensor Start": ("Sensor Start", "Sensor Change"),
+    SITE_CHANGE: (SITE_CHANGE,),
+    INSULIN_CHANGE: (INSULIN_CHANGE,),
+    SENSOR_START: (SENSOR_START, SENSOR_CHANGE),
 }
 """What tells an age, by the type of treatment that we write for it."""
 FEATURE = "PUMP_EVENTS"
 """The feature that brings them."""
 KINDS_OF_FEATURES: Mapping[str, tuple[str, ...]] = {
-    "PUMP_EVENTS": ("Site Change", "Basal Suspension", "Sleep"),
-    "CGM": ("sgv",),
-    "CGM_ALERTS": ("CGM Alert",),
+    "PUMP_EVENTS": (SITE_CHANGE, BASAL_SUSPENSION, SLEEP),
+    "CGM": (SGV,),
+    "CGM_ALERTS": (CGM_ALERT,),
 }
 """Types that show that a feature was switched on once."""
 LATELY = timedelta(days=14)

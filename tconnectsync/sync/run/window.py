@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import UsageError
 
 DAY = timedelta(days=1)
-FIRST_DAY = date(2008, 1, 1)
-"""The first day that a pump's clock can show."""
 
 
 def last_days(days: int, now: datetime) -> TimeRange:
@@ -27,8 +26,10 @@ def date_range(first: date, last: date, clock: PumpClock, now: datetime) -> Time
     Raises:
         UsageError: the range begins in the future, or before there were pumps.
     """
-    if first < FIRST_DAY:
-        raise UsageError(f"--start-date {first} lies before there were pumps: try {FIRST_DAY}.")
+    if first < PUMP_EPOCH.date():
+        raise UsageError(
+            f"--start-date {first} lies before there were pumps: try {PUMP_EPOCH.date()}."
+        )
     start, today = clock.midnight(first), clock.day(now)
     if start >= now:
         raise UsageError(f"--start-date {first} lies in the future: it is {today} on the pump.")
