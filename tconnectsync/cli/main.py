@@ -185,7 +185,7 @@ def _sync_last_days(
         backlog.note_pumps(newest_entries(spans))
         _look_once(options, cycle, backlog, wanted, earliest, outcome)
     beyond = catchup.beyond_catch_up(options, cycle, backlog, min(wanted.start, earliest))
-    outcome.remark(beyond, wanted, ())
+    outcome.remark(beyond)
     return outcome
 
 
@@ -238,11 +238,9 @@ def _run(
     )
     backlog.resolve(wanted, lasting, outcome.missing)
     backlog.note_newest(outcome.newest)
-    outcome.remark(coverage(spans, wanted, cycle.clock), wanted, ())
+    outcome.remark(coverage(spans, wanted, cycle.clock))
     if outcome.moved_before:
-        outcome.remark(
-            [still_moved(options, cycle, backlog, outcome.moved_before)], wanted, lasting
-        )
+        outcome.remark([still_moved(options, cycle, backlog, outcome.moved_before)])
     return outcome
 
 
@@ -268,7 +266,7 @@ def _look_once(
                 backlog.note_asked("ages")
         if not backlog.was_asked(chosen):
             remark = features_left_off(cycle.nightscout, options.features, cycle.now())
-            outcome.remark([remark] if remark else [], done, ())
+            outcome.remark([remark] if remark else [])
             backlog.note_asked(chosen)
     except TconnectsyncError as error:
         log.warning("What is looked for once is left to the next run. %s", error)

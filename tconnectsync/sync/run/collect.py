@@ -59,12 +59,12 @@ def collect(
             shorter = source.read(piece)
             found += read(part, names, shorter, piece)
             outcome.skipped.update(shorter.skipped)
-            outcome.remark(shorter.remarks, piece, features)
+            outcome.remark(shorter.remarks, (piece, features))
         return found
 
     events = {part: read(part, names, reader, window) for part, names in parts_of(features).items()}
     outcome.skipped.update(reader.skipped)
-    outcome.remark(reader.remarks, window, features)
+    outcome.remark(reader.remarks, (window, features))
     failed = {name for each in outcome.failures[failed_before:] for name in each.features}
     if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
         events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
