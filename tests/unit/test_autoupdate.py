@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.clock import Clock
 from tconnectsync.config import VARIABLES, read
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.domain.clock import TimeRange
@@ -104,9 +105,7 @@ class World:
             run_cycle=self._run_cycle,
             force_login=lambda: self.logins.append(self.now),
             pretend=self.pretend,
-            clock=lambda: self.seconds,
-            wait=wait,
-            jitter=lambda: self.jitter,
+            clock=Clock(monotonic=lambda: self.seconds, sleep=wait, jitter=lambda: self.jitter),
         )
         try:
             return loop.run()
