@@ -23,7 +23,7 @@ MAY_KNOW = {
     "api": {"http", "state"},
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
-    "sync": {"sources", "nightscout", "domain", "state", "cli"},
+    "sync": {"sources", "nightscout", "domain", "state"},
     "app": {"sources", "nightscout", "sync", "domain", "state"},
     # It wants to see what came, not what a source makes of it: hence api.
     "check": {"api", "sources", "nightscout", "domain", "state"},

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import UsageError
+from tconnectsync.sync.run.catchup import caught_up
 from tconnectsync.sync.run.window import (
     FIRST_DAY,
-    caught_up,
     date_range,
     halves,
     last_days,

@@ -5,7 +5,7 @@ Pure. Days are days of the pump's calendar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
@@ -46,44 +46,6 @@ def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> 
         *(remark for name, days in others.items() for remark in _said(days, _LEFT_OUT, name)),
         *_said(before, _BEFORE),
     ]
-
-
-def late_since(
-    spans: Sequence[PumpSpan], known: Mapping[str, datetime], wanted: TimeRange, earliest: datetime
-) -> datetime:
-    """Return from when on the logs of several pumps may hold what earlier runs have not seen.
-
-    A replaced pump may upload its last hours when the new one has been in use for days. How far
-    the last run got with the pump in use follows from the newest treatment; but one whose date was
-    ahead for a while may be taken for it.
-
-    Args:
-        spans: the pumps of the account.
-        known: up to when the log of each was known at the last run, by its mark.
-        wanted: the range of this run.
-        earliest: how far back it may go.
-    """
-    read = [span for span in spans if span.is_read and span.last and span.last > earliest]
-    if len(read) < 2:
-        return wanted.start
-    new = (
-        _news(span, known.get(span.mark), earliest)
-        for span in read
-        if span.mark in known or not span.in_use
-    )
-    return max(min([wanted.start, *filter(None, new)]), earliest)
-
-
-def newest_entries(spans: Iterable[PumpSpan]) -> dict[str, datetime]:
-    """Return up to when the logs of the pumps that are read are known now, by their marks."""
-    return {span.mark: span.last for span in spans if span.is_read and span.last}
-
-
-def _news(span: PumpSpan, known: datetime | None, earliest: datetime) -> datetime | None:
-    """Return since when the log of a pump may be new to us; ``None`` if nothing is."""
-    if known is None:
-        return span.first or earliest
-    return known if span.last and span.last > known else None
 
 
 def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:

@@ -6,18 +6,23 @@ and nothing at all where an uploader began with one day of history.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import PumpEvent
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Remark
+from tconnectsync.state.backlog import Backlog
 from tconnectsync.sync.run.collect import Events, collect
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import windows
+
+log = logging.getLogger(__name__)
 
 AGES: Mapping[str, tuple[str, ...]] = {
     "Site Change": ("Site Change",),
@@ -34,6 +39,33 @@ KINDS_OF_FEATURES: Mapping[str, tuple[str, ...]] = {
 }
 """Types that show that a feature was switched on once."""
 LATELY = timedelta(days=14)
+
+
+def look_once(
+    cycle: Cycle, backlog: Backlog, done: TimeRange, earliest: datetime, outcome: Outcome
+) -> None:
+    """Look for all of this unless it was done on this site; where it fails, the next run does it.
+
+    Args:
+        cycle: reads and writes.
+        backlog: what was looked for.
+        done: what has just been synced.
+        earliest: how far back ages are looked for.
+        outcome: where to add what comes of it.
+    """
+    chosen = f"features besides {' '.join(sorted(cycle.features))}"
+    try:
+        if FEATURE in cycle.features and not backlog.was_asked("ages"):
+            found = bring_ages(cycle, done, earliest)
+            outcome.absorb(found)
+            if not found.failures:
+                backlog.note_asked("ages")
+        if not backlog.was_asked(chosen):
+            remark = features_left_off(cycle.nightscout, cycle.features, cycle.now())
+            outcome.remark([remark] if remark else [])
+            backlog.note_asked(chosen)
+    except TconnectsyncError as error:
+        log.warning("What is looked for once is left to the next run. %s", error)
 
 
 def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
