@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
 LONGEST_MOVED = timedelta(days=31)
-"""So long before the last treatment that moved, others are supposed to have to move as well."""
+"""So long before the last treatment that moved, others probably have to move as well."""
 Kinds = tuple[str, ...]
 """Types of treatments or entries that show together how far earlier runs got."""
 ENTRIES: Kinds = FEATURES["CGM"].regular
@@ -240,9 +240,9 @@ class CatchUp:
         return max(filter(None, (({**known, **asked}).get(kind) for kind in kinds)), default=None)
 
     def _out_of_reach(self, start: datetime) -> list[Remark]:
-        """Return what there is to say of ranges in the backlog that lie before ``start``.
+        """Return remarks on ranges in the backlog that lie before ``start``.
 
-        A run without dates does not bring them.
+        Runs up to now do not bring them.
         """
         by_range: dict[TimeRange, list[str]] = {}
         for name, ranges in self.backlog.missing(self.cycle.features).items():
@@ -256,23 +256,23 @@ class CatchUp:
             text = (
                 f"{' '.join(names)} from {first} to {last} {'is' if len(names) == 1 else 'are'} "
                 "not all in Nightscout; that is more than CATCH_UP_DAYS ago, further than a run "
-                "reaches back by itself. To bring it, run:"
+                "without dates reaches back. To bring it, run:"
             )
             remarks.append(Remark(text, repeat=(part, tuple(names))))
         return remarks
 
     def _still_moved(self, before: datetime) -> Remark:
-        """Return what there is to say of treatments that stand at the time of a clock put right.
+        """Return a remark on treatments that may stand at the time of a clock put right since.
 
-        They may do so before an instant up to which the run was allowed to go back.
+        They lie before an instant up to which the run was allowed to go back.
         """
-        supposed = TimeRange(before - LONGEST_MOVED, before)
-        self.backlog.add({name: [supposed] for name in self.cycle.windowed})
+        affected = TimeRange(before - LONGEST_MOVED, before)
+        self.backlog.add({name: [affected] for name in self.cycle.windowed})
         return Remark(
             f"Treatments before {self.cycle.clock.day(before)} may still stand at the time that "
             "the pump's clock was believed to show before it was put right; that is longer ago "
             "than this run may reach back. To move them, run:",
-            repeat=(supposed, tuple(self.cycle.features)),
+            repeat=(affected, tuple(self.cycle.features)),
         )
 
 

@@ -1,4 +1,4 @@
-"""What a source tells of a window: each part by itself, in shorter pieces where that helps."""
+"""Reads the events of a window: each part alone, in shorter ranges where that helps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def collect(
     now: datetime,
     outcome: Outcome,
 ) -> Events:
-    """Return what ``reader`` tells of its window for some features, as far as it can be true.
+    """Return the events that ``reader`` finds for some features, as far as they can be true.
 
     What is answered badly is asked for day by day at last. What fails all the same, and what is
     left out, is noted in ``outcome``.

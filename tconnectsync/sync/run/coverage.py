@@ -1,4 +1,4 @@
-"""Which days of a range the pumps of the account cover, and what people must be told of the others.
+"""Which days of a range the pumps of the account cover, and remarks on the others.
 
 Pure. Days are days of the pump's calendar.
 """
@@ -13,13 +13,13 @@ from tconnectsync.sources.base import PumpSpan, Remark
 
 DAY = timedelta(days=1)
 MOST_NAMED = 5
-"""So many stretches of days are named; the others are counted."""
+"""So many ranges of days are named; the others are counted."""
 
 
 def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> list[Remark]:
-    """Return what there is to say of days that no pump, or only one that is left out, covers.
+    """Return remarks on days that no pump covers, or only one that is left out.
 
-    Nothing is said of the time after the newest entry: the pump has not uploaded it yet.
+    There is none on the time after the newest entry: the pump has not uploaded it yet.
     """
     known = [span for span in spans if span.last]
     if not known:
@@ -49,7 +49,7 @@ def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> 
 
 
 def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:
-    """Return the stretches of a day or more between the logs of the pumps that are read."""
+    """Return the ranges of a day or more between the logs of the pumps that are read."""
     found: list[TimeRange] = []
     until: datetime | None = None
     # One whose beginning is not known may have begun long ago.
@@ -93,12 +93,12 @@ def _said(
 
 
 def _in_words(days: Sequence[date]) -> str:
-    stretches: list[tuple[date, date]] = []
+    ranges: list[tuple[date, date]] = []
     for day in days:
-        if stretches and day - stretches[-1][1] == DAY:
-            stretches[-1] = stretches[-1][0], day
+        if ranges and day - ranges[-1][1] == DAY:
+            ranges[-1] = ranges[-1][0], day
         else:
-            stretches.append((day, day))
-    words = [f"{one}" if one == last else f"{one} to {last}" for one, last in stretches]
+            ranges.append((day, day))
+    words = [f"{one}" if one == last else f"{one} to {last}" for one, last in ranges]
     more = len(words) - MOST_NAMED
-    return ", ".join(words[:MOST_NAMED]) + (f" and {more} further stretches" if more > 0 else "")
+    return ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")

@@ -29,7 +29,7 @@ AGES: Mapping[str, tuple[str, ...]] = {
     "Insulin Change": ("Insulin Change",),
     "Sensor Start": ("Sensor Start", "Sensor Change"),
 }
-"""What tells an age, by the type of treatment that we write for it."""
+"""What shows an age, by the type of treatment that we write for it."""
 FEATURE = "PUMP_EVENTS"
 """The feature that brings them."""
 KINDS_OF_FEATURES: Mapping[str, tuple[str, ...]] = {
@@ -69,7 +69,7 @@ def look_once(
 
 
 def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
-    """Bring the last site, cartridge and sensor change if Nightscout holds none of anybody.
+    """Bring the last site, cartridge and sensor change if Nightscout holds none by anyone.
 
     Args:
         cycle: reads and writes.
@@ -144,10 +144,10 @@ def _newest_of_each(
     newest: dict[str, tuple[str, PumpEvent, datetime]] = {}
     for part in ("suspensions", "pump_events"):
         for event in events.get(part, ()):
-            for want in documents(event, cloud):
-                kind = want.body["eventType"]
-                if kind in kinds and want.at <= now:
+            for treatment in documents(event, cloud):
+                kind = treatment.body["eventType"]
+                if kind in kinds and treatment.at <= now:
                     known = newest.get(kind)
-                    if known is None or known[2] < want.at:
-                        newest[kind] = part, event, want.at
+                    if known is None or known[2] < treatment.at:
+                        newest[kind] = part, event, treatment.at
     return newest

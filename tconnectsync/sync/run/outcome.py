@@ -59,7 +59,7 @@ class Outcome:
     waiting: dict[str, timedelta] = field(default_factory=dict)
     """For how long treatments still have to wait until they may be written, by identifier."""
     remarks: list[Remark] = field(default_factory=list)
-    """What people must be told, each once."""
+    """What people must know, each once."""
     healing: dict[str, list[TimeRange]] = field(default_factory=dict)
     """Ranges that later runs may be able to complete although nothing failed, by feature."""
     newest: dict[str, datetime] = field(default_factory=dict)

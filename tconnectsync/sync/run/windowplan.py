@@ -142,7 +142,7 @@ class Planner:
 
         Args:
             treatments: what it should show.
-            outcome: where to note what waits, and what has to be said.
+            outcome: where to note what waits, and remarks.
             before: what the window before would write, if it was not written.
         """
         if not treatments:
