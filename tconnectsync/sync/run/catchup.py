@@ -92,7 +92,7 @@ class CatchUp:
                 log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(late))
             wanted = TimeRange(late, wanted.end)
             self._announce(wanted)
-            is_remembered = set().union(*self._regular()) <= known.keys()
+            is_remembered = set().union(*self._regular) <= known.keys()
             outcome = self._run(
                 wanted, spans, in_order=True, ask_how_far=ask_how_far if is_remembered else None
             )
@@ -101,6 +101,10 @@ class CatchUp:
                 look_once(cycle, backlog, wanted, earliest, outcome)
         outcome.remark(self._out_of_reach(min(wanted.start, earliest)))
         return outcome
+
+    @property
+    def _regular(self) -> list[Kinds]:
+        return regular_kinds(self.cycle.features)
 
     def _earliest(self) -> datetime:
         return self.cycle.now() - timedelta(days=self.limit_days)
@@ -167,7 +171,7 @@ class CatchUp:
         """
         cycle, backlog = self.cycle, self.backlog
         wanted, earliest = last_days(days, cycle.now()), self._earliest()
-        newest = [self._newest(kinds, known, remember=True) for kinds in self._regular()]
+        newest = [self._newest(kinds, known, remember=True) for kinds in self._regular]
         missing = [each for found in backlog.missing(cycle.features).values() for each in found]
         since = min((each.start for each in missing if each.end > earliest), default=None)
         extended, cut_off = caught_up(wanted, newest, self.limit_days, since)
@@ -189,7 +193,7 @@ class CatchUp:
         if wanted.start <= earliest:
             return {}
         reached: dict[Kinds, datetime | None] = {}
-        for kinds in self._regular():
+        for kinds in self._regular:
             try:
                 reached[kinds] = self._newest(kinds, known, remember=False)
             except TconnectsyncError as error:
@@ -203,14 +207,6 @@ class CatchUp:
             for name in self.cycle.features
             if (at := reached.get(FEATURES[name].regular)) and at < wanted.start
         }
-
-    def _regular(self) -> list[Kinds]:
-        """Return the kinds by which the features show how far earlier runs got, entries last.
-
-        A role that may not read entries is then known to be that, and not a wrong secret.
-        """
-        found = {FEATURES[name].regular for name in self.cycle.features} - {()}
-        return sorted(found, key=lambda kinds: (kinds == ENTRIES, kinds))
 
     def _newest(
         self, kinds: Kinds, known: Mapping[str, datetime | None], *, remember: bool
@@ -228,8 +224,8 @@ class CatchUp:
                 if kind not in known:
                     asked[kind] = self.cycle.nightscout.newest(kind)
         except NightscoutError as error:
-            # Whether a secret is wrong, treatments show; entries may be all that a role lacks.
-            is_refused = error.fatal and (kinds != ENTRIES or self._regular() == [ENTRIES])
+            # If the secret is wrong, the treatments that are read next show that.
+            is_refused = error.fatal and (kinds != ENTRIES or self._regular == [ENTRIES])
             if is_refused or error.can_retry or error.status is None:
                 raise
             why = "" if error.fatal else f" {error}"
@@ -274,6 +270,16 @@ class CatchUp:
             "than this run may reach back. To move them, run:",
             repeat=(affected, tuple(self.cycle.features)),
         )
+
+
+def regular_kinds(features: Iterable[str]) -> list[Kinds]:
+    """Return the kinds by which features show how far earlier runs got, entries last.
+
+    In this order Nightscout is asked, since treatments show whether it accepts the secret; entries
+    may be all that the role of a token may not read.
+    """
+    found = {FEATURES[name].regular for name in features} - {()}
+    return sorted(found, key=lambda kinds: (kinds == ENTRIES, kinds))
 
 
 def caught_up(
