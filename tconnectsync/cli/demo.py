@@ -90,7 +90,7 @@ def _run(settings: config.Settings, history: PumpHistory) -> Outcome:
     last_day = history.end.date() - timedelta(days=1)
     outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
     for failure in outcome.failures:
-        raise TconnectsyncError(failure.reason)
+        raise failure.error
     return outcome
 
 

@@ -28,7 +28,7 @@ MAY_KNOW = {
     "registry": {"api", "check", "domain", "simulators", "sources"},
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
-    "sync": {"sources", "nightscout", "domain", "state", "cli"},
+    "sync": {"sources", "nightscout", "domain", "state"},
     "app": {"api", "sources", "nightscout", "sync", "domain", "state"},
     "check": {"api", "sources", "nightscout", "sync", "domain", "state"},
     "simulators": {"domain"},
