@@ -18,23 +18,23 @@ from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import (
     basals,
-    claims,
     doses,
     modes,
     newalgorithm,
     notices,
     sensor,
+    wornsigns,
     wrongdates,
 )
-from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, KNOWN_CODES
 from tconnectsync.sources.tandemsource.logdays import LogDays
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.names import plainly_named
-from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
+from tconnectsync.sources.tandemsource.pumpchoice import Account, PumpChoice, choose_pumps
+from tconnectsync.sources.tandemsource.pumplog import PumpLog
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     ending,
@@ -51,6 +51,7 @@ from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import ASKED_FOR, open_for_comparison
 from tconnectsync.sources.tandemsource.status import BATTERY
+from tconnectsync.sources.tandemsource.twopeople import PairComparison
 from tconnectsync.state.files import cache_folder
 
 DAY = timedelta(days=1)
@@ -114,7 +115,7 @@ class TandemSourceSteps:
         self._findings = findings
         self._is_guardian = False
         self._catch_up = timedelta(days=values.get("catch_up_days", 14.0))
-        self._choice: Choice
+        self._choice: PumpChoice
         self._pump: Pump
         """The one in use as far as known, by the second step, without which there are no further
         ones; the third step knows better."""
@@ -147,7 +148,7 @@ class TandemSourceSteps:
     def _choose_pumps(self) -> str:
         try:
             account = self._fetch_account()
-            choice = self._chooser().choose(account, self._wanted)
+            choice = choose_pumps(account, self._serial, self._wanted, self._pairs())
         except TconnectsyncError as error:
             # Without a pump, there is nothing to read.
             raise StopError(str(error), exit_code=error.exit_code) from error
@@ -184,22 +185,21 @@ class TandemSourceSteps:
         found = [pump for pump in self._choice.read if touches(pump, wanted, clock, now)]
         return found or [self._pump]
 
-    def _chooser(self) -> Chooser:
-        """Return what decides which pumps are read, the same as for a sync."""
-        return Chooser(
+    def _pairs(self) -> PairComparison:
+        """Return what compares two pumps, the same as for a sync."""
+        return PairComparison(
             self._clock,
-            self._serial,
-            self._catch_up,
             self._now,
+            self._catch_up,
             Overlaps(cache_folder()),
             self._open_for_comparison,
         )
 
     def _open_for_comparison(self, pump: Pump, wanted: TimeRange) -> LogReader:
-        one = OnePump(
+        one = PumpLog(
             self._api,
             self._clock,
-            lambda: pump,
+            pump,
             USED,
             self._codes,
             ignore_zero_basals=False,
@@ -243,7 +243,7 @@ class TandemSourceSteps:
         self._findings.asked_for_events = True
 
         def worn(it: tuple[Pump, list[Dated], str]) -> datetime:
-            return max((at for at, each in it[1] if each.code in claims.CODES), default=LONG_AGO)
+            return max((at for at, each in it[1] if each.code in wornsigns.CODES), default=LONG_AGO)
 
         newest = newest_first(read, self._clock, self._now)
         logs.sort(key=lambda it: (worn(it), -newest.index(it[0])), reverse=True)

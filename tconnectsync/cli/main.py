@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tconnectsync.config.settings import Settings
     from tconnectsync.domain.clock import TimeRange
     from tconnectsync.sources.base import PumpSpan
-    from tconnectsync.sources.tandemsource.file import LogFile
+    from tconnectsync.sources.tandemsource.logfile import LogFile
     from tconnectsync.state.backlog import Backlog
     from tconnectsync.state.site import WriteLock
     from tconnectsync.sync.run.cycle import Cycle
@@ -281,7 +281,7 @@ def _log_file(options: Options, settings: Settings) -> LogFile | None:
     from datetime import UTC, datetime
 
     from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.sources.tandemsource.file import LogFile
+    from tconnectsync.sources.tandemsource.logfile import LogFile
 
     return LogFile(
         options.import_log,

@@ -160,9 +160,9 @@ def test_a_log_that_cannot_be_compared_leaves_only_the_pump_in_use() -> None:
 
 
 def _remarks(reader: object) -> str:
-    from tconnectsync.sources.tandemsource.together import PumpsReader
+    from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
 
-    assert isinstance(reader, PumpsReader)
+    assert isinstance(reader, AllPumpsReader)
     with suppress(NetworkError):
         reader.boluses()
     return " ".join(it.text for it in reader.remarks)

@@ -16,10 +16,11 @@ from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
-from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
+from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
-from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
+from tconnectsync.sources.tandemsource.pumpchoice import Account, PumpChoice, choose_pumps
+from tconnectsync.sources.tandemsource.pumplog import DAY, PumpLog
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     configured,
@@ -37,7 +38,7 @@ from tconnectsync.sources.tandemsource.pumps import (
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.together import PumpsReader
+from tconnectsync.sources.tandemsource.twopeople import PairComparison
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,8 @@ class TandemSource:
         self._account: Account | None = None
         self._is_new = False
         """Whether the account was asked for and no cycle has begun since."""
-        self._choice: Choice | None = None
-        self._reader: PumpsReader | None = None
+        self._choice: PumpChoice | None = None
+        self._reader: AllPumpsReader | None = None
         self._worn = ""
         """The mark of the pump that was in use in the last cycle, as its log showed."""
         self._said: set[str] = set()
@@ -132,9 +133,9 @@ class TandemSource:
             if has_data(pump) or pump.assignment_id in read
         ]
 
-    def read(self, wanted: TimeRange) -> PumpsReader:
+    def read(self, wanted: TimeRange) -> AllPumpsReader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
-        reader = PumpsReader(
+        reader = AllPumpsReader(
             wanted,
             self._clock,
             self._now(),
@@ -183,17 +184,17 @@ class TandemSource:
             self._worn = mark(shown)
         self._account = self._choice = self._reader = None
 
-    def _chosen(self, wanted: TimeRange) -> Choice:
+    def _chosen(self, wanted: TimeRange) -> PumpChoice:
         """Return which pumps are read in this cycle; ``wanted`` is its range, if it begins."""
         if self._choice is None:
-            self._choice = Chooser(
+            pairs = PairComparison(
                 self._clock,
-                self._serial,
-                self._catch_up,
                 self._now(),
+                self._catch_up,
                 self._overlaps,
-                self._open_for_comparison,
-            ).choose(self._known(), wanted)
+                lambda pump, days: open_for_comparison(self._open_log(pump), days),
+            )
+            self._choice = choose_pumps(self._known(), self._serial, wanted, pairs)
             self._say_once(self._choice.warning)
             now, read = self._now(), self._choice.read
             touched = [pump for pump in read if touches(pump, wanted, self._clock, now)]
@@ -201,17 +202,17 @@ class TandemSource:
                 self._say_once(f"Pump: {names}.", logging.INFO)
         return self._choice
 
-    def _open_log(self, pump: Pump) -> OnePump:
+    def _open_log(self, pump: Pump) -> PumpLog:
         pumps = configured(self._known().pumps, self._serial)
         several = len(self._known().pumps) > 1
 
         def say(sentence: str) -> None:
             self._say_once(f"{named(pump)}: {sentence}" if sentence and several else sentence)
 
-        return OnePump(
+        return PumpLog(
             self._api,
             self._clock,
-            lambda: pump,
+            pump,
             self._used,
             self._codes,
             self._ignore_zero_basals,
@@ -220,9 +221,6 @@ class TandemSource:
             self._extra,
             may_be_in_use(pump, pumps, self._clock, self._now()),
         )
-
-    def _open_for_comparison(self, pump: Pump, wanted: TimeRange) -> LogReader:
-        return open_for_comparison(self._open_log(pump), wanted)
 
     def _remarks(self, wanted: TimeRange) -> list[Remark]:
         """Return what has to be said of a range because a pump is not read."""
@@ -252,9 +250,9 @@ def read_account(api: TConnectApi, clock: PumpClock) -> Account:
     return Account(read_pumps(api.tandemsource.account(), clock), is_guardian=True)
 
 
-def open_for_comparison(one: OnePump, wanted: TimeRange) -> LogReader:
+def open_for_comparison(log_of_pump: PumpLog, wanted: TimeRange) -> LogReader:
     """Return a reader for when a pump delivered; nothing is fetched yet."""
     without_sensors = replace(
-        one, used=USED.difference(SENSORS), codes=sorted(ASKED_FOR.difference(SENSORS))
+        log_of_pump, used=USED.difference(SENSORS), codes=sorted(ASKED_FOR.difference(SENSORS))
     )
     return without_sensors.read(wanted, lambda codes: False)
