@@ -138,7 +138,7 @@ def test_while_it_cannot_be_decided_only_the_pump_in_use_is_read_and_this_is_sai
     assert reader.boluses()
     (remark,) = reader.remarks
     assert (remark.missing, remark.heals) == (True, True)
-    assert "cannot be told yet" in remark.text
+    assert "not clear yet whether two people" in remark.text
     assert f"insulin of …{next(name for name in spans if name != read)} is missing" in remark.text
 
 

@@ -54,7 +54,7 @@ def owner_at(owners: Sequence[Owner], at: datetime) -> int:
 
 
 def owns_since(owners: Sequence[Owner], pump: int, at: datetime) -> bool:
-    """Tell whether the basal of a pump counts at an instant or some time later."""
+    """Return whether the basal of a pump counts at an instant or some time later."""
     return owner_at(owners, at) == pump or any(it.pump == pump for it in owners if it.since > at)
 
 

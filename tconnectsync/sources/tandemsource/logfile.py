@@ -109,19 +109,15 @@ class LogFile:
 
     def _around(self, wanted: TimeRange) -> Log:
         """Return the entries of a range and some before and after, as they are fetched else."""
-        until = wanted.end + MARGIN
-        return {
-            code: [entry for entry in entries if _first(code, wanted) <= entry.at < until]
-            for code, entries in self._log.items()
-        }
+        found, until = {}, wanted.end + MARGIN
+        for code, entries in self._log.items():
+            since = wanted.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)
+            found[code] = [entry for entry in entries if since <= entry.at < until]
+        return found
 
 
 def _remarks(clock: LogClock, undated: int) -> list[Remark]:
-    """Return what to say if the clock shows a wrong date where the log ends."""
+    """Return what people have to know if the clock shows a wrong date where the log ends."""
     if clock.shows_wrong_date:
         return [Remark(set_wrong(clock.ahead, clock.changed_by_days))]
     return [Remark(left_undated(undated))] if undated else []
-
-
-def _first(code: int, wanted: TimeRange) -> datetime:
-    return wanted.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)

@@ -101,17 +101,14 @@ def _from_json(text: str, skipped: Counter[str]) -> list[Record]:
     if isinstance(content, str):
         return _from_base64(content, skipped)
     parts = content if isinstance(content, list) else [content]
-    if parts and not any(_is_answer(part) or _is_event(part) for part in parts):
+    is_log = any(_is_answer(it) or (isinstance(it, dict) and "eventCode" in it) for it in parts)
+    if parts and not is_log:
         raise _no_log("JSON without events of a pump")
     return records_of(_events(parts), EVERY_CODE, skipped)
 
 
 def _is_answer(part: object) -> bool:
     return isinstance(part, dict) and any(isinstance(part.get(name), list) for name in _LISTS)
-
-
-def _is_event(part: object) -> bool:
-    return isinstance(part, dict) and "eventCode" in part
 
 
 def _events(parts: Iterable[Any]) -> Iterator[object]:

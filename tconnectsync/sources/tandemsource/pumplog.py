@@ -77,11 +77,10 @@ class PumpLog:
         """Return a reader for ``wanted``; nothing is fetched yet.
 
         It gets the log of the range and a day around it, because the cloud goes by the pump's wall
-        clock, which may be off by a journey. ``looks_back`` tells whether the last entry of some
+        clock, which may be off by a journey. ``looks_back`` says whether the last entry of some
         codes before that is of any use.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
-        answers: list[Log | None] = []
         remarks: list[Remark] = []
 
         def get(codes: Sequence[int] | None, used: Container[int], skipped: Counter[str]) -> Log:
@@ -91,22 +90,7 @@ class PumpLog:
                 remarks.extend(self._date_remarks(days, wanted))
             return log
 
-        def get_whole(skipped: Counter[str]) -> Log | None:
-            """Return the log with all kinds; ``None`` if the cloud does not give them out.
-
-            Leaving the kinds out is the only way to ask for them (tandem-source-api §4.4).
-            """
-            if not answers:
-                counted: Counter[str] = Counter()
-                try:
-                    answers.append(get(None, EVERY_CODE, counted))
-                except ApiError as error:
-                    if error.status != REFUSED:
-                        raise
-                    answers.append(None)
-                # What the other answer held as well is not there twice.
-                skipped |= counted
-            return answers[0]
+        get_whole = _asked_once(lambda skipped: get(None, EVERY_CODE, skipped))
 
         def fetch(skipped: Counter[str]) -> Log:
             is_whole = self.codes is None or self.pump.lacks_control_iq
@@ -185,6 +169,31 @@ class PumpLog:
                 return {found[-1].code: found[-1:]}
             day, step = first, 2 * step
         return {}
+
+
+def _asked_once(
+    get_all: Callable[[Counter[str]], Log],
+) -> Callable[[Counter[str]], Log | None]:
+    """Return a function that gets the log with entries of all kinds, asking for it once.
+
+    It returns ``None`` if the cloud refuses to give them out (tandem-source-api §4.4).
+    """
+    answers: list[Log | None] = []
+
+    def get_whole(skipped: Counter[str]) -> Log | None:
+        if not answers:
+            counted: Counter[str] = Counter()
+            try:
+                answers.append(get_all(counted))
+            except ApiError as error:
+                if error.status != REFUSED:
+                    raise
+                answers.append(None)
+            # What the other answer held as well is not there twice.
+            skipped |= counted
+        return answers[0]
+
+    return get_whole
 
 
 def _gap(day: date, error: TconnectsyncError) -> str:

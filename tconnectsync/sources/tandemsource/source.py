@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 ASKED_FOR = frozenset(WEB_APP_CODES)
 """The kinds of entries that are asked for, always the whole list of the web app (see
-tandem-source-api §4.4), but for readings where nobody wants them: they are half of a log."""
+tandem-source-api §4.4), but for readings where none are synced: they are half of a log."""
 
 
 class TandemSource:
@@ -55,10 +55,10 @@ class TandemSource:
         clock: knows the zone of the pump's clock.
         serial: the serial number of the pump; empty for all pumps of one person.
         everything: whether to ask for entries of every kind, also unknown ones.
-        readings: whether the sensor's readings are wanted, which are half of a log.
+        readings: whether the sensor's readings are asked for, which are half of a log.
         ignore_zero_basals: whether basals without insulin are left out.
         now: returns the current instant, aware.
-        catch_up_days: for how many days before now two people's pumps are told apart.
+        catch_up_days: for how many days before now two people's pumps are compared.
         folder: where may be kept which pumps were in use at the same time; ``None`` for nowhere.
     """
 
@@ -152,8 +152,8 @@ class TandemSource:
         self._forget()
         self._is_new = True
         marks = [upload_mark(pump) for pump in configured(self._known().pumps, self._serial)]
-        told = [each for each in marks if each is not None]
-        return sum(told) if told else None
+        known = [each for each in marks if each is not None]
+        return sum(known) if known else None
 
     def force_login(self) -> None:
         """Make the next request begin with a new login."""
@@ -223,7 +223,7 @@ class TandemSource:
         )
 
     def _remarks(self, wanted: TimeRange) -> list[Remark]:
-        """Return what has to be said of a range because a pump is not read."""
+        """Return what people have to know of a range because a pump is not read."""
         choice, pumps = self._chosen(wanted), self._known().pumps
         return [
             Remark(choice.undecided[pump.assignment_id], heals=True)

@@ -41,8 +41,8 @@ MOST_DAYS = 14
 DAYS_OF_TWO_PEOPLE = 3
 """No person lets two pumps deliver at the same time on so many days."""
 LEAST = 4 * DAY
-"""So far back two people's pumps are told apart, however few days a run may catch up: in fewer
-days two pumps cannot show that they deliver on three."""
+"""So far back two people's pumps are compared, however few days a run may catch up: in fewer days
+two pumps cannot show that they deliver on three."""
 RECENT = 2 * DAY
 """How long ago the end of a log may be while the pump may still be in use."""
 
@@ -157,17 +157,17 @@ def two_people(one: Pump, other: Pump, days: int) -> PumpChoiceError:
 def _undecided(used: Pump, left: Pump) -> str:
     return (
         f"The pumps {named(used)} and {named(left)} of this account both deliver insulin at the "
-        "moment. Whether two people wear them cannot be told yet, so only the one in use, "
+        "moment. It is not clear yet whether two people wear them, so only the one in use, "
         f"{ending(used)}, is synced: insulin of {ending(left)} is missing in Nightscout. If the "
-        f"old one was only left running, switch it off. Else set PUMP_SERIAL_NUMBER to the pump "
-        "whose data belong here."
+        "old one was only left running, switch it off. Otherwise set PUMP_SERIAL_NUMBER to the "
+        "pump whose data belong here."
     )
 
 
 def _not_compared(used: Pump, left: Pump, error: TconnectsyncError) -> str:
     return (
-        f"Whether the pumps {named(used)} and {named(left)} of this account are worn by two people "
-        f"cannot be told, because a log cannot be had: {str(error).removesuffix('.')}. Only "
+        f"It is not clear whether the pumps {named(used)} and {named(left)} of this account are "
+        f"worn by two people, because a log cannot be had: {str(error).removesuffix('.')}. Only "
         f"{ending(used)} is synced: insulin of {ending(left)} may be missing in Nightscout. The "
         "next run asks again."
     )

@@ -40,7 +40,7 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
         found.append(
             Remark(
                 "The pump's log has entries that this version of tconnectsync cannot read and "
-                f"that may tell of insulin, carbs or glucose ({_times(sum(unread.values()))}): "
+                f"that may be about insulin, carbs or glucose ({_times(sum(unread.values()))}): "
                 f"{named}. Compare Nightscout's totals with the pump's, and look for a newer "
                 "version of tconnectsync.",
                 missing=False,
