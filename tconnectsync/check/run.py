@@ -115,8 +115,9 @@ class Check:
             OSError: it cannot be written.
         """
         path = folder / FILE_NAME
-        text = report(self._results, self._findings, self._values, wanted, self.started)
-        write_atomically(path, text)
+        write_atomically(
+            path, report(self._results, self._findings, self._values, wanted, self.started)
+        )
         return path
 
     @property

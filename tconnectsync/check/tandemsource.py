@@ -24,20 +24,34 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import (
     basals,
-    claims,
-    doses,
     newalgorithm,
-    pumpevents,
     sensor,
-    usermodes,
+    wornsigns,
     wrongdates,
 )
-from tconnectsync.sources.tandemsource.choice import Choice
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
+from tconnectsync.sources.tandemsource.codes import (
+    ALARM,
+    ALERT,
+    BASAL_RATE,
+    BATTERY,
+    BOLUS_ENDED,
+    CANNULA_FILLED,
+    CARTRIDGE_FILLED,
+    LATER_PART_ENDED,
+    MALFUNCTION,
+    SENSOR_JOINS,
+    SENSOR_STARTS,
+    SENSOR_STOPS,
+    SENSORS,
+    TUBING_FILLED,
+    USER_MODE,
+)
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
 from tconnectsync.sources.tandemsource.names import plainly_named
+from tconnectsync.sources.tandemsource.pumpchoice import PumpChoice
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     ending,
@@ -51,18 +65,17 @@ from tconnectsync.sources.tandemsource.pumps import (
 from tconnectsync.sources.tandemsource.rates import TELLING
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
-from tconnectsync.sources.tandemsource.status import BATTERY
 
 KINDS = {
-    "basals": (basals.DELIVERY,),
-    "boluses": (doses.IMMEDIATE, doses.EXTENDED),
-    "readings": sensor.SENSORS,
+    "basals": (BASAL_RATE,),
+    "boluses": (BOLUS_ENDED, LATER_PART_ENDED),
+    "readings": SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
-    "fills": (pumpevents.CARTRIDGE, pumpevents.CANNULA, pumpevents.TUBING),
-    "alarms": (pumpevents.ALERT, pumpevents.ALARM, pumpevents.MALFUNCTION),
+    "fills": (CARTRIDGE_FILLED, CANNULA_FILLED, TUBING_FILLED),
+    "alarms": (ALERT, ALARM, MALFUNCTION),
     "rate changes": TELLING,
-    "sleep and exercise": usermodes.CODES,
-    "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
+    "sleep and exercise": (USER_MODE,),
+    "sensor sessions": (*SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
     "battery": BATTERY,
 }
@@ -99,7 +112,7 @@ class TandemSourceCheck:
         self._serial = asked.settings.pump_serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
-        self._choice: Choice
+        self._choice: PumpChoice
         self._pump: Pump
         """The one in use as far as known, by the second step, without which there are no further
         ones; the third step knows better."""
@@ -197,7 +210,7 @@ class TandemSourceCheck:
         self._findings.asked_for_events = True
 
         def worn(log: tuple[Pump, list[Entry], str]) -> datetime:
-            return max((it.at for it in log[1] if it.code in claims.CODES), default=LONG_AGO)
+            return max((it.at for it in log[1] if it.code in wornsigns.CODES), default=LONG_AGO)
 
         newest = newest_first([pump for pump, _, _ in logs], self._clock, self._now)
         logs.sort(key=lambda log: (worn(log), -newest.index(log[0])), reverse=True)

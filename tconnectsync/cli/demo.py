@@ -18,6 +18,7 @@ from tconnectsync import config
 from tconnectsync.app import assemble
 from tconnectsync.clock import Clock
 from tconnectsync.errors import TconnectsyncError, UsageError
+from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
@@ -89,7 +90,7 @@ def _run(settings: config.Settings, history: PumpHistory) -> Outcome:
     last_day = history.end.date() - timedelta(days=1)
     outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
     for failure in outcome.failures:
-        raise TconnectsyncError(failure.reason)
+        raise failure.error
     return outcome
 
 
@@ -127,7 +128,7 @@ def _shown(treatments: Iterable[dict[str, Any]]) -> Insulin:
         basal=sum(
             treatment["absolute"] * treatment["duration"] / 60
             for treatment in treatments
-            if treatment["eventType"] == "Temp Basal"
+            if treatment["eventType"] == TEMP_BASAL
         ),
         bolus=sum(treatment.get("insulin") or 0.0 for treatment in treatments),
     )

@@ -15,7 +15,7 @@ from tconnectsync.errors import ConfigError
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.periods import timeline_modes
-from tests.support.event_builders import NEW_YORK, at, bolus, extended_part, suspension, wanted
+from tests.support.event_builders import NEW_YORK, at, bolus, both_parts, suspension, wanted
 from tests.support.log_builders import (
     ALGORITHM,
     EXERCISING,
@@ -185,7 +185,7 @@ def test_what_t_connect_calls_automatic_or_nothing_waits(description: str, waits
 
 
 def test_of_an_extended_bolus_the_second_document_waits() -> None:
-    both = wanted(bolus(0, 2.0, extended=extended_part(90, 2.0)))
+    both = wanted(*both_parts(bolus(0, 2.0, extended=True), 90, 2.0))
     assert [want.automatic for want in both] == [False, True]
 
 

@@ -597,7 +597,7 @@ def test_what_ended_a_cycle_is_judged_by_its_kind(created: int) -> None:
     refused = LoginError("The login of the t:connect app was refused", 401)
     failure = Failure(SOME_RANGE, ("BASAL",), refused)
     world = World(settings=PATIENT)
-    world.cycle_fault = lambda now: Outcome(created=created, failures=[failure], ended_by=refused)
+    world.cycle_fault = lambda now: Outcome(created=created, failures=[failure])
     assert world.run(until=DAY) == 2
     assert world.cycles == [0]
 

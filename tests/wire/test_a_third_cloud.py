@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from tconnectsync.cli.options import check_available, parse
 from tconnectsync.clock import Clock
 from tconnectsync.config import load
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Basal, Bolus, ExtendedPart, Reading, ReadingKind
+from tconnectsync.domain.events import Basal, Bolus, Reading, ReadingKind
 from tconnectsync.errors import ConfigError, UsageError
 from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -60,13 +61,12 @@ class DiaryReader(Reader):
         return [it for it in found if self._wanted.overlaps(it.begins, it.ends)]
 
     def boluses(self) -> list[Bolus]:
-        """Return the boluses."""
-        found = map(self._bolus, self._history.boluses)
+        """Return the boluses; the later part of an extended one is a bolus of its own."""
+        found = [part for bolus in self._history.boluses for part in self._parts(bolus)]
         return [it for it in found if self._wanted.overlaps(it.begins, it.ends)]
 
-    def _bolus(self, bolus: BolusRecord) -> Bolus:
-        part = bolus.extended
-        return Bolus(
+    def _parts(self, bolus: BolusRecord) -> Iterator[Bolus]:
+        now = Bolus(
             key=f"bolus of {bolus.requested}",
             requested_at=self._instant(bolus.requested),
             completed=self._instant(bolus.completed) if bolus.completed else None,
@@ -74,18 +74,22 @@ class DiaryReader(Reader):
             requested=bolus.requested_insulin,
             carbs=bolus.carbs,
             description=f"{bolus.kind} bolus",
-            status="Completed",
+            incomplete="",
             override=bolus.override,
             automatic=bolus.kind == "automatic",
-            extended=ExtendedPart(
-                self._instant(part.end) if part.end else None,
-                part.insulin,
-                part.requested_insulin,
-                "Completed",
-            )
-            if part
-            else None,
         )
+        yield now
+        if (later := bolus.extended) and later.end:
+            yield replace(
+                now,
+                key=f"later part of {bolus.requested}",
+                completed=self._instant(later.end),
+                insulin=later.insulin,
+                requested=later.requested_insulin,
+                carbs=0.0,
+                automatic=True,
+                whole_since=now.completed,
+            )
 
     def readings(self) -> list[Reading]:
         """Return the sensor's readings."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import LONG_AGO, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -24,7 +24,6 @@ from tconnectsync.sources.tandemsource import (
     boluses,
     carbs,
     doses,
-    doubts,
     glucosekind,
     newalgorithm,
     pumpevents,
@@ -33,7 +32,18 @@ from tconnectsync.sources.tandemsource import (
     sensor,
     slowbasals,
     status,
+    unreadable,
     usermodes,
+)
+from tconnectsync.sources.tandemsource.codes import (
+    BASAL_IQ,
+    BASAL_RATE,
+    NEW_ALGORITHM,
+    NEW_DAY,
+    OTHER_SENSORS,
+    RATE_CHANGE,
+    SENSORS,
+    USER_MODE,
 )
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order, joined
 from tconnectsync.sources.tandemsource.slowbasals import SlowDays
@@ -47,21 +57,20 @@ USED = frozenset(
         *sensor.CODES,
         *status.CODES,
         *rates.CODES,
-        *newalgorithm.NEW_ALGORITHM,
+        *NEW_ALGORITHM,
         *carbs.CODES,
         *glucosekind.CODES,
-        *doubts.CODES,
+        *unreadable.CODES,
     )
 )
 """The codes of the entries that something is made of."""
-LONG_LASTING = (*basals.SUSPENSIONS, usermodes.USER_MODE, rates.RATE_CHANGE)
+LONG_LASTING = (*basals.SUSPENSIONS, USER_MODE, RATE_CHANGE)
 """The codes of entries that tell of something that can have begun days ago."""
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
 """Basal rates of a profile below that (U/h) count as none."""
 DAY = timedelta(days=1)
-NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
 class LogReader:
@@ -86,7 +95,7 @@ class LogReader:
         *,
         before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
         earlier: Callable[[], Log] = dict,
-        since: datetime = NOTHING_KNOWN,
+        since: datetime = LONG_AGO,
         wanted: TimeRange | None = None,
         whole: Callable[[Counter[str]], Log | None] | None = None,
         ignore_zero_basals: bool = False,
@@ -167,8 +176,8 @@ class LogReader:
     def readings(self) -> list[Reading]:
         """Return the sensor's readings and those that a person entered."""
         log = self._log()
-        codes = (doubts.BASAL_IQ, *doubts.OTHER_GLUCOSE, *sensor.SENSORS)
-        self.remarks += doubts.glucose(self._inside(log, *codes))
+        codes = (BASAL_IQ, *OTHER_SENSORS, *SENSORS)
+        self.remarks += unreadable.glucose_remarks(self._inside(log, *codes))
         return sensor.readings(log, self.skipped)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
@@ -178,7 +187,7 @@ class LogReader:
     def newest(self) -> datetime | None:
         """Return the instant of the newest entry."""
         known_until = self._known_until()
-        return None if known_until == NOTHING_KNOWN else known_until
+        return None if known_until == LONG_AGO else known_until
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the log, as far as known.
@@ -189,8 +198,8 @@ class LogReader:
 
     def _fetched(self) -> Log:
         log = self._fetch(self.skipped)
-        self.remarks += newalgorithm.remarks(self._inside(log, *newalgorithm.NEW_ALGORITHM))
-        self.remarks += doubts.general(self._inside(log, *doubts.LOST), self.skipped)
+        self.remarks += newalgorithm.remarks(self._inside(log, *NEW_ALGORITHM))
+        self.remarks += unreadable.remarks(self._inside(log, *unreadable.LOST), self.skipped)
         return log
 
     def _inside(self, log: Log, *codes: int) -> list[Entry]:
@@ -210,7 +219,7 @@ class LogReader:
         if wanted is None:
             return set(days)
         found = set()
-        for entry in entries_of(log, *rates.TELLING, basals.DELIVERY):
+        for entry in entries_of(log, *rates.TELLING, BASAL_RATE):
             begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
             if begins < wanted.end and begins + DAY > wanted.start:
                 found.add(entry.wall.date())
@@ -237,19 +246,17 @@ class LogReader:
         It is asked for only where the log tells a rate in the range before any change.
         """
         entries = [entry for stretch in slow.stretches for entry in stretch.entries]
-        changes = [entry for entry in entries if entry.code == rates.RATE_CHANGE]
-        days = [entry for entry in entries if entry.code == rates.NEW_DAY]
-        start = self._wanted.start if self._wanted else NOTHING_KNOWN
+        changes = [entry for entry in entries if entry.code == RATE_CHANGE]
+        days = [entry for entry in entries if entry.code == NEW_DAY]
+        start = self._wanted.start if self._wanted else LONG_AGO
         shown = next((day for day in reversed(days) if day.at <= start), days[0] if days else None)
         if shown is None or (changes and changes[0].at <= shown.at):
             return None
-        known = [
-            entry for entry in self._log().get(rates.RATE_CHANGE, ()) if entry.at < entries[0].at
-        ]
+        known = [entry for entry in self._log().get(RATE_CHANGE, ()) if entry.at < entries[0].at]
         if not known:
-            known = in_order(self._before((rates.RATE_CHANGE,)) or {})
+            known = in_order(self._before((RATE_CHANGE,)) or {})
         return known[-1] if known else None
 
     def _known_until(self) -> datetime:
         newest = (entries[-1].at for entries in self._log().values() if entries)
-        return max(newest, default=NOTHING_KNOWN)
+        return max(newest, default=LONG_AGO)

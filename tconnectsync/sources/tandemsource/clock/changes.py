@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.sources.tandemsource.clock.zonerules import is_wrong_date
+from tconnectsync.sources.tandemsource.codes import DATE_CHANGED, TIME_CHANGED
 from tconnectsync.sources.tandemsource.records import Record, whole
 
-TIME_CHANGED, DATE_CHANGED = 13, 14
 CLOCK_CODES = frozenset((TIME_CHANGED, DATE_CHANGED))
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 QUARTER, HALF_HOUR = 15 * MINUTE, 30 * MINUTE
 MOST_DRIFT = 10 * MINUTE
 """A smaller change only corrects the clock drift: it has nothing to do with a zone."""
 MILLISECONDS_A_DAY = 86_400_000
-FIRST_DAY = datetime(2008, 1, 1)
-"""No pump's clock shows an earlier day."""
 FIRST_SOLD = 2016
 """No pump with such a log is older."""
 MOST_DAYS = 36_525
@@ -78,7 +77,8 @@ def clock_changes(records: Iterable[Record]) -> list[ClockChange]:
     joined: list[ClockChange] = []
     for _, change in sorted(found.items()):
         last = joined[-1] if joined else None
-        if last and _are_one_act(last, change):
+        is_same_group = last and last.position[0] == change.position[0]
+        if last and is_same_group and abs(change.before - last.after) <= ONE_GO:
             # One change, at the log position of the second.
             shift = last.exact_shift + change.exact_shift
             joined[-1] = ClockChange(change.position, change.after - shift, change.after)
@@ -103,14 +103,10 @@ def _change(record: Record) -> ClockChange | None:
     elif record.code == DATE_CHANGED:
         prior, after = (whole(record.values, name) for name in ("dateprior", "dateafter"))
         if _is_below(prior, MOST_DAYS) and _is_below(after, MOST_DAYS):
-            time_of_day = FIRST_DAY + (record.wall - midnight)
+            time_of_day = PUMP_EPOCH + (record.wall - midnight)
             return ClockChange(position, time_of_day + prior * DAY, time_of_day + after * DAY)
     return None
 
 
 def _is_below(value: int | None, limit: int) -> TypeGuard[int]:
     return value is not None and 0 <= value < limit
-
-
-def _are_one_act(one: ClockChange, other: ClockChange) -> bool:
-    return one.position[0] == other.position[0] and abs(other.before - one.after) <= ONE_GO

@@ -1,4 +1,4 @@
-"""Entries that may tell of insulin, carbs or glucose and that nobody can read, or that are lost.
+"""Entries that may be insulin, carbs or glucose and cannot be read, or that are lost.
 
 See docs/protocol/tandem-event-log.md §9, §10.6 and §15. Each kind is worth a warning, not silence.
 """
@@ -9,21 +9,24 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tconnectsync.sources.base import Remark
+from tconnectsync.sources.tandemsource.codes import (
+    BASAL_IQ,
+    LOG_DAMAGED,
+    LOG_ERASED,
+    OTHER_SENSORS,
+    SENSORS,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import MAY_TELL, whole
-from tconnectsync.sources.tandemsource.sensor import SENSORS
 
-LOST = {0: "its log was erased", 60: "a part of its log was damaged"}
-BASAL_IQ = 140
-OTHER_GLUCOSE = (151, 211)
-"""Values of older sensors, in a form that nobody has described."""
-CODES = (*LOST, BASAL_IQ, *OTHER_GLUCOSE)
+LOST = {LOG_ERASED: "its log was erased", LOG_DAMAGED: "a part of its log was damaged"}
+CODES = (*LOST, BASAL_IQ, *OTHER_SENSORS)
 WITH_READING = (1, 2)
 """What Basal-IQ's entries say when they hold a reading of the sensor."""
 
 
-def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
-    """Return what people must be told of a log: what it has lost, and what may be insulin."""
+def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
+    """Return what people have to know of a log: what it has lost, and what may be insulin."""
     codes = Counter(entry.code for entry in entries)
     found = [
         Remark(
@@ -40,7 +43,7 @@ def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
         found.append(
             Remark(
                 "The pump's log has entries that this version of tconnectsync cannot read and "
-                f"that may tell of insulin, carbs or glucose ({_times(sum(unread.values()))}): "
+                f"that may be about insulin, carbs or glucose ({_times(sum(unread.values()))}): "
                 f"{named}. Compare Nightscout's totals with the pump's, and look for a newer "
                 "version of tconnectsync.",
                 missing=False,
@@ -49,17 +52,17 @@ def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
     return found
 
 
-def glucose(entries: Iterable[Entry]) -> list[Remark]:
-    """Return what people must be told of glucose values that are not shown as readings.
+def glucose_remarks(entries: Iterable[Entry]) -> list[Remark]:
+    """Return what people have to know of glucose values that are not shown as readings.
 
-    Basal-IQ tells each reading of the sensor a second time, which matters only where there is no
+    Basal-IQ notes each reading of the sensor a second time, which matters only where there is no
     first time.
     """
     codes: Counter[int] = Counter()
     for entry in entries:
         if entry.code != BASAL_IQ or whole(entry.values, "fmrstatus") in WITH_READING:
             codes[entry.code] += 1
-    unread = sum(codes[code] for code in OTHER_GLUCOSE)
+    unread = sum(codes[code] for code in OTHER_SENSORS)
     if not any(codes[code] for code in SENSORS):
         unread += codes[BASAL_IQ]
     if not unread:
