@@ -18,6 +18,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     endings,
     has_data,
     is_automatic,
+    named,
     newest_first,
     silence,
 )
@@ -44,6 +45,16 @@ class PumpChoice:
     """Why a pump is not read although it may be the person's, by its assignment."""
     warning: str = ""
     """What the configuration seems to have wrong; empty if nothing."""
+
+    @property
+    def never_uploaded(self) -> str:
+        """What to do where no pump is read, in words; empty if one is."""
+        if self.read:
+            return ""
+        return (
+            f"The pump {', '.join(map(named, self.meant))} has never uploaded. Connect it to "
+            "Tandem's app on the phone, or upload it once from a computer."
+        )
 
 
 def choose_pumps(
