@@ -20,8 +20,8 @@ from tconnectsync.nightscout.proof import kind, kinds, unproven
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.wire import batches
 from tconnectsync.sync.plan import Plan, Update
+from tconnectsync.sync.plan.plan import around, freeing_first
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
-from tconnectsync.sync.plan.withheld import around, freeing_first
 
 FIRST = ("Temp Basal", "Combo Bolus")
 """The types of treatments that are written before all others, in this order."""
