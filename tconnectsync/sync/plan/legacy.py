@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tconnectsync.nightscout.provenance import Document
@@ -228,7 +228,9 @@ def last_part(
     if not later:
         return treatment, old
     at, _, last = max(later)
-    return treatment.between(at, ends), last
+    # With the checksum of the whole: a part that this version wrote counts as edited from now on.
+    rest = {**treatment.body, "duration": (ends - at) / MINUTE}
+    return replace(treatment, at=at.astimezone(begins.tzinfo), body=rest), last
 
 
 def finished_by(treatment: Treatment, old: StoredTreatment, is_newest: bool) -> Document:
