@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
@@ -27,6 +28,7 @@ from tconnectsync.sync.run.sync_profiles import sync_profiles
 def assemble(
     settings: Settings,
     features: Sequence[str],
+    clock: Clock,
     *,
     source: Source | None = None,
     backlog: Backlog | None = None,
@@ -40,10 +42,10 @@ def assemble(
     sent within a ``writing`` block. With a ``backlog``, Nightscout is asked for the pump's state
     and its insulin on board only if the pump has uploaded something since.
     """
-    clock = PumpClock(settings.timezone_name)
-    nightscout = open_nightscout(vars(settings), writing)
+    pump_clock = PumpClock(settings.timezone_name)
+    nightscout = open_nightscout(vars(settings), clock, writing)
     readings = "readings" in parts_of(features)
-    source = source or open_source(settings, clock, readings=readings, now=_now)
+    source = source or open_source(settings, pump_clock, clock, readings=readings)
     style = partial(
         ProfileStyle,
         timezone=settings.timezone_name.key,
@@ -54,7 +56,7 @@ def assemble(
     mode = settings.nightscout_profile_upload_mode
     once: dict[str, Callable[[Reader], list[str]]] = {
         "PROFILES": lambda reader: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=_now(), pretend=pretend
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
         ),
         "IOB": lambda reader: sync_iob(
             reader.insulin_on_board(), nightscout, backlog, pretend=pretend
@@ -66,9 +68,9 @@ def assemble(
     return Cycle(
         source=source,
         nightscout=nightscout,
-        clock=clock,
+        clock=pump_clock,
         features=features,
-        now=_now,
+        now=clock.now,
         pretend=pretend,
         fill_gaps=settings.sync_gaps,
         on_plan=on_plan,
@@ -77,11 +79,12 @@ def assemble(
     )
 
 
-def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
+def at_address_in_use(settings: Settings, clock: Clock, *, patient: bool) -> Settings:
     """Return settings in which NS_URL is the site's own address, not that of one of its pages.
 
     Args:
         settings: as they were given.
+        clock: waits between tries.
         patient: whether they are left as they are while the site cannot be asked.
 
     Raises:
@@ -89,12 +92,8 @@ def at_address_in_use(settings: Settings, *, patient: bool) -> Settings:
         NetworkError: Nightscout could not be reached.
     """
     try:
-        return replace(settings, ns_url=address_in_use(vars(settings)))
+        return replace(settings, ns_url=address_in_use(vars(settings), clock))
     except TconnectsyncError:
         if patient:
             return settings
         raise
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

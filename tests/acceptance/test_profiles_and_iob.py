@@ -19,6 +19,7 @@ from tconnectsync.sync.run.sync_iob import sync_iob
 from tconnectsync.sync.run.sync_profiles import store_profiles
 from tests.acceptance.cases import cases, files, load
 from tests.acceptance.profiles import profile
+from tests.support.clocks import NO_WAITING
 
 BUILT = "nightscout_documents.cases.json"
 SECRET = "a secret of some length"
@@ -40,7 +41,7 @@ def site() -> Iterator[SmallNightscout]:
 
 
 def api(site: SmallNightscout) -> NightscoutApi:
-    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout"))
+    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout", NO_WAITING))
 
 
 @pytest.mark.parametrize("case", cases("profile_compare.cases.json"))

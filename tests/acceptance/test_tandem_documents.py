@@ -164,7 +164,7 @@ def wanted_of(case: Any, until: str = "") -> list[Treatment]:
         records.append(Record(NEW_DAY, 0, records[-1].sequence + 1, wall, {}))
     clock = LogClock(zone, [], newest=None, uploaded=None)
     reader = LogReader(lambda skipped: by_code(records, clock, NOW))
-    events: list[Event] = [*reader.activities(), *reader.notices()]
+    events: list[Event] = [*reader.user_modes(), *reader.pump_events()]
     return [want for event in events for want in documents(event, TANDEM_SOURCE)]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from tconnectsync.clock import Clock
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
@@ -32,7 +33,7 @@ def status(minutes_ago: float = 0) -> DeviceStatus:
 
 
 def sync(site: NightscoutSite, told: DeviceStatus) -> list[str]:
-    nightscout = NightscoutApi(site.url, site.secret, HttpClient("Nightscout"))
+    nightscout = NightscoutApi(site.url, site.secret, HttpClient("Nightscout", Clock()))
     return store_device_status(lambda last: told, nightscout, pretend=False)
 
 

@@ -10,18 +10,17 @@ from zoneinfo import ZoneInfo
 from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import (
-    Activity,
-    ActivityKind,
     Basal,
     Bolus,
-    Delivery,
     ExtendedPart,
-    Interruption,
+    PumpEvent,
     Split,
-    Suspension,
+    UserMode,
+    UserModeKind,
 )
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tconnectsync.sync.plan import Plan
 
 NEW_YORK = PumpClock(ZoneInfo("America/New_York"))
@@ -40,7 +39,7 @@ def basal(start: float, minutes: float, rate: float = 0.8, *, running: bool = Fa
         start=at(start),
         duration=timedelta(minutes=minutes),
         rate=rate,
-        delivery=Delivery.ALGORITHM,
+        reason="algorithmDelivery",
         running=running,
     )
 
@@ -82,14 +81,21 @@ def extended_part(end: float | None, insulin: float, status: str = "Completed") 
     )
 
 
-def sleep(start: float, minutes: float) -> Activity:
+def sleep(start: float, minutes: float) -> UserMode:
     """Return a sleep that begins ``start`` minutes after noon."""
-    return Activity(f"sleep {start}", ActivityKind.SLEEP, at(start), timedelta(minutes=minutes))
+    return UserMode(
+        key=f"sleep {start}",
+        kind=UserModeKind.SLEEP,
+        start=at(start),
+        duration=timedelta(minutes=minutes),
+        text="Sleep",
+        automatic=True,
+    )
 
 
-def suspension(start: float, reason: Interruption = Interruption.USER) -> Suspension:
-    """Return an interruption ``start`` minutes after noon."""
-    return Suspension(f"{reason.name} {start}", at(start), reason)
+def suspension(start: float, reason: str = "manual") -> PumpEvent:
+    """Return what t:connect calls a suspension for some reason, ``start`` minutes after noon."""
+    return PumpEvent(f"{reason} {start}", at(start), *SUSPENSIONS[reason])
 
 
 def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:

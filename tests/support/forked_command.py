@@ -18,13 +18,13 @@ from typing import Self
 from tests.support.command import CHECKOUT, TIME_LIMIT, Computer, Finished
 
 LAUNCHER = """
-import gc, json, os, sys, time
-time.sleep = lambda seconds: None
+import gc, json, os, sys
 import arrow, authlib.integrations.requests_client, bs4, dotenv.main, joserfc.jwt, netrc
 import platformdirs, requests
 import tconnectsync.sources.tandemsource, tconnectsync.sources.tconnect, tconnectsync.util.cli
-import tconnectsync.sync.assemble, tconnectsync.sync.window
-from tconnectsync.cli import main
+import tconnectsync.app, tconnectsync.sync.run.window
+from tconnectsync.cli.main import main
+from tests.support.clocks import NO_WAITING
 
 send = requests.Session.request
 
@@ -44,7 +44,7 @@ for line in sys.stdin:
         os.environ.update(job["variables"])
         for number, name in (1, "output"), (2, "errors"):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        code = main(job["arguments"])
+        code = main(job["arguments"], NO_WAITING)
         sys.stdout.flush()
         os._exit(code)
     print(process, flush=True)

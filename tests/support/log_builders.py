@@ -157,8 +157,8 @@ def wanted_of(of: Log) -> list[Treatment]:
     return wanted(
         *story.basals(),
         *story.boluses(),
-        *story.activities(),
+        *story.user_modes(),
         *story.suspensions(),
-        *story.notices(),
+        *story.pump_events(),
         cloud=TANDEM_SOURCE,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
-from tconnectsync.domain.events import CarbEntry, Notice, NoticeKind
+from tconnectsync.domain.events import CarbEntry, PumpEvent, PumpEventKind
 from tconnectsync.nightscout.provenance import CLOUD, Document, checksum, cloud_of, edited
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import make_plan
@@ -32,8 +32,6 @@ CHANGES = [
     (CARELINK, TANDEM_SOURCE),
     (CARELINK, "another"),
 ]
-BY_TANDEM_SOURCE = (CarbEntry, Notice)
-"""What t:connect does not report."""
 
 
 def day(cloud: str, late: float = 0) -> list[Treatment]:
@@ -49,21 +47,20 @@ def day(cloud: str, late: float = 0) -> list[Treatment]:
         bolus(120 + minutes, 2, extended=extended_part(180 + minutes, 2)),
         sleep(30 + minutes, 90),
         suspension(200 + minutes),
-        CarbEntry("carbs", at(60 + minutes), 12),
-        *(
-            Notice(kind.name, at(20 * number + minutes), kind, kind.value, ())
-            for number, kind in enumerate(NoticeKind)
-            if kind is not NoticeKind.SUSPENSION
-        ),
     ]
-    if cloud == TCONNECT:
-        events = [event for event in events if not isinstance(event, BY_TANDEM_SOURCE)]
+    if cloud != TCONNECT:
+        events += [
+            CarbEntry("carbs", at(60 + minutes), 12),
+            *(
+                PumpEvent(kind.name, at(20 * number + minutes), kind, kind.value, automatic=True)
+                for number, kind in enumerate(PumpEventKind)
+                if kind is not PumpEventKind.SUSPENSION
+            ),
+        ]
     if cloud == TANDEM_SOURCE:
         # Only this cloud hands the pump's log out.
         events = [
             replace(event, key=f"entry {number}", log_ids=(number,))
-            if hasattr(event, "log_ids")
-            else event
             for number, event in enumerate(events, 1000)
         ]
     return wanted(*events, cloud=cloud)

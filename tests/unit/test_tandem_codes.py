@@ -52,7 +52,7 @@ def test_a_dose_of_which_the_amount_is_not_known_is_missing_insulin_too(
     entries: list[Entry],
 ) -> None:
     story = reader(log(*entries))
-    story.notices()
+    story.pump_events()
     (remark,) = story.remarks
     assert remark.missing
 
@@ -61,7 +61,7 @@ def test_a_dose_of_which_the_amount_is_not_known_is_missing_insulin_too(
 def test_settings_of_the_next_algorithm_are_said_but_miss_no_insulin(code: int) -> None:
     story = reader(log(entry(0, code)))
     story.suspensions()
-    story.notices()
+    story.pump_events()
     (remark,) = story.remarks
     assert not remark.missing
     assert str(code) in remark.text

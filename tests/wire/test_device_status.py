@@ -18,6 +18,7 @@ from tconnectsync.nightscout.devicestatus import stored_status
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sync.run.sync_device_status import store_device_status
+from tests.support.clocks import NO_WAITING
 
 SECRET = "a secret of good length"
 NOON = datetime(2024, 6, 3, 12, tzinfo=timezone(timedelta(hours=-4)))
@@ -32,7 +33,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
 
 
 def sync(site: SmallNightscout, status: DeviceStatus | None, *, pretend: bool = False) -> list[str]:
-    http = HttpClient("Nightscout", sleep=lambda seconds: None)
+    http = HttpClient("Nightscout", NO_WAITING)
     nightscout = NightscoutApi(site.url, SECRET, http)
     return store_device_status(lambda last: status, nightscout, pretend=pretend)
 
@@ -125,7 +126,7 @@ def test_insulin_on_board_is_told_once_and_at_its_own_time(site: SmallNightscout
 def test_the_next_status_goes_on_from_what_was_left(site: SmallNightscout) -> None:
     asked: list[DeviceStatus | None] = []
     sync(site, STATUS)
-    nightscout = NightscoutApi(site.url, SECRET, HttpClient("Nightscout"))
+    nightscout = NightscoutApi(site.url, SECRET, HttpClient("Nightscout", NO_WAITING))
     store_device_status(asked.append, nightscout, pretend=False)
     [last] = asked
     assert last

@@ -328,7 +328,7 @@ class Cycle:
             days = work.range
             if not refused.throughout:
                 days = self._days_of(refused.documents, work.range)
-            outcome.failed(days, features, TconnectsyncError(refused.reason))
+            outcome.failed(days, features, refused.error)
         if applied.ended_by:
             raise applied.ended_by
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Notice
+from tconnectsync.domain.events import PumpEvent
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Remark
@@ -107,10 +107,10 @@ def _searched(cycle: Cycle, done: TimeRange, earliest: datetime) -> Iterable[Tim
 
 def _newest_of_each(
     events: Events, kinds: Iterable[str], now: datetime, cloud: str
-) -> dict[str, tuple[str, Notice, datetime]]:
+) -> dict[str, tuple[str, PumpEvent, datetime]]:
     """Return the newest event for each type of treatment, with its part and its instant."""
-    newest: dict[str, tuple[str, Notice, datetime]] = {}
-    for part in ("suspensions", "notices"):
+    newest: dict[str, tuple[str, PumpEvent, datetime]] = {}
+    for part in ("suspensions", "pump_events"):
         for event in events.get(part, ()):
             for want in documents(event, cloud):
                 kind = want.body["eventType"]
