@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tconnectsync.errors import (
     MissingRightError,
@@ -18,7 +19,7 @@ from tconnectsync.errors import (
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.proof import kind, kinds, unproven
 from tconnectsync.nightscout.provenance import Document
-from tconnectsync.nightscout.wire import batches
+from tconnectsync.nightscout.wire import ENTRIES, batches
 from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.plan.plan import around, freeing_first
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
@@ -91,7 +92,7 @@ def apply(plan: Plan, nightscout: NightscoutApi) -> Applied:
     applied = Applied()
     try:
         _write_treatments(plan, nightscout, applied)
-        _create(plan.entries, nightscout.create_entries, applied)
+        _create(plan.entries, partial(nightscout.create, collection=ENTRIES), applied)
     except TconnectsyncError as error:
         applied.ended_by = error
     return applied
