@@ -23,9 +23,10 @@ MATCHED = ("n", "matchedCount", "nUpserted", "upsertedCount")
 
 
 def not_shown(sent: Sequence[Document], answer: Any) -> list[Document]:
-    """Return the treatments that the answer to their POST does not show.
+    """Return the treatments or entries that the answer to their POST does not show.
 
-    They are known by their identifiers; one without any is shown if as many came as were sent.
+    They are known by their identifiers; one without any, as all entries are, is shown if as many
+    came as were sent.
     """
     shown = _documents(answer)
     names = _texts(document.get(name) for document in shown for name in NAMES)
@@ -35,11 +36,6 @@ def not_shown(sent: Sequence[Document], answer: Any) -> list[Document]:
         for document in sent
         if (document["identifier"] not in names if "identifier" in document else not all_there)
     ]
-
-
-def shows_as_many(sent: Sequence[Document], answer: Any) -> bool:
-    """Tell whether an answer shows as many entries as were sent; they have no identifiers."""
-    return len(_documents(answer)) >= len(sent)
 
 
 def shows_addition(record: Document, answer: Any) -> bool:

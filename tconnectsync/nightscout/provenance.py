@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from tconnectsync.domain.numbers import as_number
 from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 
 ENTERED_BY = "Pump (tconnectsync)"
@@ -23,6 +24,10 @@ UNNAMED_CLOUDS = (TCONNECT.name, TANDEM_SOURCE.name)
 t:connect have none."""
 CLOUD = "tconnectsync_source"
 """A field of ours that names any other cloud."""
+
+GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
+SPLIT_FIELDS = ("enteredinsulin", "splitNow", "splitExt")
+"""How an extended bolus is divided; the checksum does not cover it."""
 
 Document = dict[str, Any]
 
@@ -42,6 +47,11 @@ def cloud_of(document: Mapping[str, Any]) -> str:
 def log_number(document: Mapping[str, object]) -> str:
     """Return the number of the log entry that gives a document its time; empty without one."""
     return str(document.get("pump_event_id") or "").partition(",")[0]
+
+
+def glucose_of(document: Mapping[str, Any]) -> Document:
+    """Return what a document says of the glucose that a bolus was calculated with."""
+    return {name: document[name] for name in GLUCOSE_FIELDS if document.get(name)}
 
 
 def created_at(at: datetime) -> str:
@@ -103,6 +113,12 @@ def checksum(document: Mapping[str, Any]) -> str:
     return hashlib.blake2s(
         "\n".join(parts).encode(errors="surrogatepass"), digest_size=6
     ).hexdigest()
+
+
+def without_words(document: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return something that two documents share if only their reason and notes differ."""
+    split = (as_number(document.get(name)) for name in SPLIT_FIELDS)
+    return checksum({**document, "reason": "", "notes": ""}), *split
 
 
 def edited(document: Mapping[str, Any]) -> bool:

@@ -16,7 +16,8 @@ from tconnectsync.nightscout.provenance import Document, instant, utc_text
 
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000
-ENTRIES = "entries.json"
+TREATMENTS, ENTRIES = "treatments", "entries.json"
+"""Where treatments and entries are written and read."""
 TEXTS = frozenset(
     (
         *("created_at", "device", "enteredBy", "eventType", "identifier", "syncIdentifier"),
