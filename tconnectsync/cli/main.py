@@ -25,6 +25,7 @@ from tconnectsync.cli.report import (
     say_what_was_done,
 )
 from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.sources.registry import TANDEM_SOURCE
 
 if TYPE_CHECKING:
     from tconnectsync.cli.options import Options
@@ -157,7 +158,8 @@ def auto_update(options: Options, clock: Clock) -> int:
     from tconnectsync.config.settings import LoopSettings
     from tconnectsync.state.site import open_backlog, write_lock
     from tconnectsync.stop import Stop, Stopped
-    from tconnectsync.sync.loop.loop import Loop
+    from tconnectsync.sync.loop.loop import run_loop
+    from tconnectsync.sync.loop.step import Actions
     from tconnectsync.sync.run.catchup import CatchUp
 
     settings = _settings(options, clock)
@@ -181,21 +183,16 @@ def auto_update(options: Options, clock: Clock) -> int:
         with lock(inf):
             outcome = catch_up.sync_up_to_now(options.days or 1)
         say_what_was_done(outcome, options, cycle.clock)
-        if outcome.ended_by:
-            raise outcome.ended_by
         return outcome
 
-    loop = Loop(
-        LoopSettings.of(settings),
+    actions = Actions(
         latest_index=cycle.source.upload_counter,
         run_cycle=run_cycle,
         force_login=cycle.source.force_login,
-        pretend=options.pretend,
-        clock=clock,
     )
     try:
         with stop.listening():
-            return loop.run()
+            return run_loop(LoopSettings.of(settings), actions, clock, pretend=options.pretend)
     except Stopped:
         log.info("Stopped. Nothing is lost: the next run goes on from here.")
         return 0
@@ -256,7 +253,7 @@ def _given(options: Options) -> tuple[dict[str, str], dict[str, str]]:
     from tconnectsync.util.cli import given_values
 
     environment, files = given_values()
-    source = "tandem-source" if options.import_log else options.source
+    source = TANDEM_SOURCE.name if options.import_log else options.source
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     environment |= {name: value for name, value in chosen.items() if value is not None}
     return environment, files

@@ -82,12 +82,12 @@ class CatchUp:
 
         def ask_how_far() -> datetime:
             # The site holds nothing of what earlier runs have left there: it is another one.
-            backlog.forget_newest()
+            backlog.forget_site()
             return self._reaching_back(days, {}, announced=wanted.start).start
 
         outcome, spans = self._pumps(wanted)
         if not outcome.failures:
-            late = late_since(spans, backlog.pumps(), wanted, earliest)
+            late = late_since(spans, backlog.log_ends(), wanted, earliest)
             if late < wanted.start:
                 log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(late))
             wanted = TimeRange(late, wanted.end)
@@ -96,7 +96,7 @@ class CatchUp:
             outcome = self._run(
                 wanted, spans, in_order=True, ask_how_far=ask_how_far if is_remembered else None
             )
-            backlog.note_pumps(newest_entries(spans))
+            backlog.remember_log_ends(newest_entries(spans))
             if not outcome.failures:
                 look_once(cycle, backlog, wanted, earliest, outcome)
         outcome.remark(self._out_of_reach(min(wanted.start, earliest)))
@@ -152,7 +152,7 @@ class CatchUp:
             is_known=any(backlog.newest().values()),
         )
         backlog.resolve(wanted, cycle.windowed, outcome.missing)
-        backlog.note_newest(outcome.newest)
+        backlog.remember_newest(outcome.newest)
         outcome.remark(coverage(spans, wanted, cycle.clock))
         if outcome.moved_before:
             outcome.remark([self._still_moved(outcome.moved_before)])
@@ -232,7 +232,7 @@ class CatchUp:
             log.warning("How far the last sync got is not known for %s.%s", " ".join(kinds), why)
             return None
         if remember:
-            self.backlog.note_newest({kind: at for kind, at in asked.items() if at}, of=asked)
+            self.backlog.remember_newest({kind: at for kind, at in asked.items() if at}, of=asked)
         return max(filter(None, (({**known, **asked}).get(kind) for kind in kinds)), default=None)
 
     def _out_of_reach(self, start: datetime) -> list[Remark]:

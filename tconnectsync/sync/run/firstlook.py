@@ -55,15 +55,15 @@ def look_once(
     """
     chosen = f"features besides {' '.join(sorted(cycle.features))}"
     try:
-        if FEATURE in cycle.features and not backlog.was_asked("ages"):
+        if FEATURE in cycle.features and not backlog.is_done("ages"):
             found = bring_ages(cycle, done, earliest)
             outcome.absorb(found)
             if not found.failures:
-                backlog.note_asked("ages")
-        if not backlog.was_asked(chosen):
+                backlog.remember_done("ages")
+        if not backlog.is_done(chosen):
             remark = features_left_off(cycle.nightscout, cycle.features, cycle.now())
             outcome.remark([remark] if remark else [])
-            backlog.note_asked(chosen)
+            backlog.remember_done(chosen)
     except TconnectsyncError as error:
         log.warning("What is looked for once is left to the next run. %s", error)
 
