@@ -137,7 +137,7 @@ class Check:
         if not self._are_set(FOR_TANDEM):
             return [("Tandem", _settings_are_wrong)]
         cloud = cloud_named(values["tconnect_source"])
-        if not all(values[name.lower()] for name in cloud.needs):
+        if not all(values.get(name.lower()) for name in cloud.needs):
             return [("Tandem", _settings_are_wrong)]
         asked = CheckRequest(
             # A saved login would prove nothing about the password.

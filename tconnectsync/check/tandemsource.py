@@ -216,7 +216,9 @@ class TandemSourceCheck:
         logs.sort(key=lambda log: (worn(log), -newest.index(log[0])), reverse=True)
         self._pump, entries, self._findings.disagreement = logs[0]
         self._findings.uploaded = self._pump.uploaded
-        self._note_newest(entries)
+        codes = {entry.code for entry in entries}
+        self._findings.gapless = bool(codes.intersection(GAPLESS))
+        self._findings.newest = max((entry.at for entry in entries), default=None)
         self._findings.shows_wrong_date = bool(wrong)
         found = [
             f"{ending(pump) + ': ' if len(logs) > 1 else ''}{_counted(entries, pump)}"
@@ -253,12 +255,6 @@ class TandemSourceCheck:
             if self._wanted.start <= it.at and (is_open or it.at < self._wanted.end)
         ]
         return entries, disagreement(days.log_clock)
-
-    def _note_newest(self, entries: Sequence[Entry]) -> None:
-        """Note how far the pump in use is known, and whether a gap in that means something."""
-        codes = {entry.code for entry in entries}
-        self._findings.gapless = bool(codes.intersection(GAPLESS))
-        self._findings.newest = max((entry.at for entry in entries), default=None)
 
     def read_profiles(self) -> str:
         """Read the profiles of the pump in use."""

@@ -82,7 +82,7 @@ class ReadingKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(_Instant):
     """A glucose value that the pump was told."""
 
     key: str
