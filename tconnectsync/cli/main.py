@@ -25,6 +25,7 @@ from tconnectsync.cli.report import (
     say_what_was_done,
 )
 from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.sources.registry import TANDEM_SOURCE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -422,7 +423,7 @@ def _given(options: Options) -> tuple[dict[str, str], dict[str, str]]:
     from tconnectsync.util.cli import given_values
 
     environment, files = given_values()
-    source = "tandem-source" if options.import_log else options.source
+    source = TANDEM_SOURCE.name if options.import_log else options.source
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     environment |= {name: value for name, value in chosen.items() if value is not None}
     return environment, files

@@ -144,6 +144,15 @@ class LoopbackServer:
         return answer
 
 
+class SimulatedCloud(LoopbackServer):
+    """A server that stands for one of the clouds."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings that lead to it instead of the real one."""
+        raise NotImplementedError
+
+
 def read_query(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Read a query or form; names that end with ``[]`` may come several times, and are apart."""
     single: dict[str, str] = {}

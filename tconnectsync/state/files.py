@@ -20,7 +20,9 @@ def put(path: Path, text: str) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Made with mode 0600, and in the same folder, so that it can take the file's place at once.
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False) as new:
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, suffix=".new", delete=False
+    ) as new:
         try:
             new.write(text)
             new.close()

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.simulators.history import PumpHistory, Record
-from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tconnectsync.simulators.loopback import Request, Response, SimulatedCloud
 from tconnectsync.simulators.tandemsource.account import account, person
 from tconnectsync.simulators.tandemsource.log import PumpLog
 from tconnectsync.simulators.tandemsource.oidc import LoginService
@@ -31,7 +31,7 @@ _SITES = {
 }
 
 
-class SimulatedTandemSource(LoopbackServer):
+class SimulatedTandemSource(SimulatedCloud):
     """Serves the account of one person; use it with ``with``.
 
     The account has one pump, and others that are added to ``pumps``. What is an attribute here and
@@ -124,6 +124,15 @@ class SimulatedTandemSource(LoopbackServer):
     @log_of_pump.setter
     def log_of_pump(self, log: PumpLog) -> None:
         self.pump.log_of_pump = log
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings that lead to it instead of the real one."""
+        return {
+            "TANDEM_SSO_URL": self.sso_url,
+            "TANDEM_ACCOUNTS_URL": self.accounts_url,
+            "TANDEM_SOURCE_URL": self.source_url,
+        }
 
     @property
     def sso_url(self) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.config.settings import Settings
 from tconnectsync.config.variables import TCONNECT
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
@@ -52,6 +53,17 @@ DAY = timedelta(days=1)
 LONGEST_LOOK_BACK = 15 * DAY
 """How far before a range the beginning of a suspension is looked for."""
 NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
+
+
+def open_source(
+    api: TConnectApi,
+    settings: Settings,
+    clock: PumpClock,
+    readings: bool,
+    now: Callable[[], datetime],
+) -> TConnectSource:
+    """Return the t:connect that the settings name; see ``tconnectsync.sources.registry``."""
+    return TConnectSource(api, clock, settings.pump_serial_number)
 
 
 class TConnectSource:
@@ -108,8 +120,8 @@ class TConnectReader:
         self._from = wanted.start
         self._until = wanted.end
         # None of these may refer to the reader: payloads are to go when it goes.
-        self._timeline = CachedCall(lambda: _fetch_timeline(api, clock, first, beyond))
-        self._therapy_events = CachedCall(
+        self.timeline = CachedCall(lambda: _fetch_timeline(api, clock, first, beyond))
+        self.therapy_events = CachedCall(
             lambda: _with(api.controliq.therapy_events(first, last), "event")
         )
         self._csv = CachedCall(lambda: api.ws2.therapy_timeline_csv(first, beyond))
@@ -125,7 +137,7 @@ class TConnectReader:
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, from the CSV export where Control-IQ reports none."""
-        found = timeline_basals(self._timeline(), self._clock, self._known_until, self.skipped)
+        found = timeline_basals(self.timeline(), self._clock, self._known_until, self.skipped)
         controlled_from = found[0].start if found else self._until
         if found and controlled_from - self._from < DAY:
             return found
@@ -141,7 +153,7 @@ class TConnectReader:
     def boluses(self) -> list[Bolus]:
         """Return the boluses, from the CSV export where TherapyEvents has none."""
         try:
-            found = therapy_boluses(self._therapy_events(), self._clock, self.skipped)
+            found = therapy_boluses(self.therapy_events(), self._clock, self.skipped)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -161,7 +173,7 @@ class TConnectReader:
 
     def activities(self) -> list[Activity]:
         """Return sleep, exercise and the like."""
-        return timeline_activities(self._timeline(), self._clock, self.skipped)
+        return timeline_activities(self.timeline(), self._clock, self.skipped)
 
     def suspensions(self) -> list[Suspension]:
         """Return site changes, alarms and suspensions by the person."""
@@ -187,7 +199,7 @@ class TConnectReader:
         An export that fails is an error here: without it nobody knows whether there were any.
         """
         try:
-            found = therapy_readings(self._therapy_events(), self._clock, self.skipped)
+            found = therapy_readings(self.therapy_events(), self._clock, self.skipped)
             csv = self._csv if self._csv.asked else self._csv_at_once
         except TconnectsyncError as error:
             if error.fatal:
@@ -207,7 +219,7 @@ class TConnectReader:
     def _known_until(self) -> datetime:
         """Return the newest instant of which TherapyEvents knows, at most the range's end."""
         try:
-            events = objects(self._therapy_events(), "event")
+            events = objects(self.therapy_events(), "event")
         except TconnectsyncError as error:
             log.debug("How long the suspension has lasted is not known: %s", error)
             events = []
