@@ -34,7 +34,7 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
 from tconnectsync.redact import Redactor
 from tconnectsync.sources.registry import cloud_of
-from tconnectsync.state.files import put
+from tconnectsync.state.files import write_atomically
 
 __all__ = ["Check", "Result", "State"]
 
@@ -115,7 +115,9 @@ class Check:
             OSError: it cannot be written.
         """
         path = folder / FILE_NAME
-        put(path, report(self._results, self._findings, self._values, wanted, self.started))
+        write_atomically(
+            path, report(self._results, self._findings, self._values, wanted, self.started)
+        )
         return path
 
     @property

@@ -29,7 +29,8 @@ from tconnectsync.errors import (
     NightscoutLoginError,
     TconnectsyncError,
 )
-from tconnectsync.sync.loop.loop import Loop
+from tconnectsync.sync.loop.loop import run_loop
+from tconnectsync.sync.loop.step import Actions, LoopState, step
 from tconnectsync.sync.run.outcome import Failure, Outcome
 
 DEFAULTS = LoopSettings(
@@ -99,18 +100,23 @@ class World:
             if self.now >= until:
                 raise Stopped
 
-        loop = Loop(
-            self.settings,
-            latest_index=self._latest_index,
-            run_cycle=self._run_cycle,
-            force_login=lambda: self.logins.append(self.now),
-            pretend=self.pretend,
-            clock=Clock(monotonic=lambda: self.seconds, sleep=wait, jitter=lambda: self.jitter),
-        )
         try:
-            return loop.run()
+            return run_loop(
+                self.settings,
+                self.actions,
+                Clock(monotonic=self.clock, sleep=wait, jitter=lambda: self.jitter),
+                pretend=self.pretend,
+            )
         except Stopped:
             return None
+
+    def clock(self) -> float:
+        return self.seconds
+
+    @property
+    def actions(self) -> Actions:
+        """What the loop can do for this person."""
+        return Actions(self._latest_index, self._run_cycle, lambda: self.logins.append(self.now))
 
     def delays(self) -> list[float]:
         """Return how long after each upload the next cycle ran."""
@@ -259,7 +265,8 @@ def test_an_overdue_upload_is_asked_for_more_often_but_not_for_ever(
 def test_the_number_of_rounds_can_be_limited() -> None:
     world = World(settings=replace(DEFAULTS, max_loop_invocations=3))
     assert world.run(until=DAY) == 0
-    assert len(world.polls) == 3
+    assert world.polls == [0, 5, 10]
+    assert world.now == 10, "it ends right after the last round"
 
 
 def test_a_wish_to_stop_ends_the_waiting() -> None:
@@ -300,7 +307,7 @@ def test_without_a_counter_every_poll_syncs_and_never_more_often_than_usual(
 ) -> None:
     world = World(every(HOUR, until=DAY))
     world.index_at = lambda now: None
-    with lines(caplog, "Tandem does not tell") as told:
+    with lines(caplog, "Tandem does not say") as told:
         world.run(until=DAY)
     assert world.cycles == world.polls
     assert max(world.delays()) <= 25
@@ -683,3 +690,63 @@ def test_whatever_goes_wrong_everything_uploaded_arrives_in_the_end(
     end = max([sum(gaps), *(begin + length for begin, length in outages)])
     world.run(until=end + 31)
     assert world.synced == len(world.uploads) + 1
+
+
+# One step, as a process that serves several people would use it
+
+
+def take_turns(worlds: Sequence[World], until: float) -> list[int | None]:
+    """Step for several people on one clock; return their exit codes, as :meth:`World.run` does."""
+    states = [LoopState(world.settings, 0.0, pretend=False) for world in worlds]
+    codes: list[int | None] = [None for _ in worlds]
+    due = [0.0 for _ in worlds]
+    while min(due) < until * 60:
+        who = due.index(min(due))
+        world = worlds[who]
+        world.seconds = due[who]
+        following = step(states[who], world.actions, world.clock, lambda: 0.0)
+        codes[who] = following.exit_code
+        due[who] = inf if following.exit_code is not None else due[who] + following.pause
+    return codes
+
+
+def some_people() -> list[World]:
+    """Return a person without trouble, one whose Nightscout is down for hours, and others."""
+    troubled = World(every(HOUR, until=DAY), PATIENT)
+    troubled.cycle_fault = during(100, 400, DOWN)
+    refused = World(every(HOUR, until=DAY))
+    refused.poll_fault = during(300, DAY, LoginError("The login was refused", 401))
+    without_counter = World(every(HOUR, until=DAY))
+    without_counter.index_at = lambda now: None
+    nothing_new = World(every(HOUR, until=DAY))
+    nothing_new.new_at = lambda now: 0
+    return [World(every(30, until=DAY)), troubled, refused, without_counter, nothing_new]
+
+
+def test_the_steps_for_one_person_are_the_same_whoever_else_is_served() -> None:
+    together, alone = some_people(), some_people()
+    codes = take_turns(together, DAY)
+    assert codes == [None, None, 2, None, None]
+    assert codes == [world.run(until=DAY) for world in alone]
+    for world, other in zip(together, alone, strict=True):
+        assert len(world.polls) > 9
+        assert (world.polls, world.cycles) == (other.polls, other.cycles)
+        assert world.logins == other.logins
+
+
+def test_what_is_logged_for_one_person_does_not_keep_it_from_being_logged_for_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as told:
+        take_turns([World(), World()], until=181)
+    assert len(told) == 2
+
+
+def test_a_step_never_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(seconds: float) -> None:
+        raise AssertionError("It sleeps.")
+
+    monkeypatch.setattr("time.sleep", sleep)
+    worlds = some_people()
+    take_turns(worlds, until=DAY)
+    assert all(world.polls for world in worlds)

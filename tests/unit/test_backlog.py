@@ -91,27 +91,27 @@ def test_each_site_has_its_own(tmp_path: Path) -> None:
 
 
 def test_pumps_and_questions_are_remembered(tmp_path: Path) -> None:
-    backlog(tmp_path).note_pumps({"one": NOON, "other": NOON})
-    backlog(tmp_path).note_pumps({"one": NOON + HOUR})
-    backlog(tmp_path).note_asked("ages")
+    backlog(tmp_path).remember_log_ends({"one": NOON, "other": NOON})
+    backlog(tmp_path).remember_log_ends({"one": NOON + HOUR})
+    backlog(tmp_path).remember_done("ages")
     backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
-    assert backlog(tmp_path).pumps() == {"one": NOON + HOUR, "other": NOON}
-    assert backlog(tmp_path).was_asked("ages")
-    assert not backlog(tmp_path).was_asked("something else")
+    assert backlog(tmp_path).log_ends() == {"one": NOON + HOUR, "other": NOON}
+    assert backlog(tmp_path).is_done("ages")
+    assert not backlog(tmp_path).is_done("something else")
 
 
 def test_the_newest_of_a_type_is_known_only_once_the_site_was_asked(tmp_path: Path) -> None:
-    backlog(tmp_path).note_newest({"Temp Basal": NOON})
+    backlog(tmp_path).remember_newest({"Temp Basal": NOON})
     assert backlog(tmp_path).newest() == {}
-    backlog(tmp_path).note_newest({"Temp Basal": NOON}, of=["Temp Basal", "Site Change"])
+    backlog(tmp_path).remember_newest({"Temp Basal": NOON}, of=["Temp Basal", "Site Change"])
     assert backlog(tmp_path).newest() == {"Temp Basal": NOON, "Site Change": None}
     later = {"Temp Basal": NOON - HOUR, "Site Change": NOON + HOUR, "Combo Bolus": NOON}
-    backlog(tmp_path).note_newest(later)
+    backlog(tmp_path).remember_newest(later)
     assert backlog(tmp_path).newest() == {"Temp Basal": NOON, "Site Change": NOON + HOUR}
-    backlog(tmp_path).note_told("IOB", NOON)
-    assert backlog(tmp_path).told("IOB") == NOON
-    backlog(tmp_path).forget_newest()
-    assert (backlog(tmp_path).newest(), backlog(tmp_path).told("IOB")) == ({}, None)
+    backlog(tmp_path).remember_sent("IOB", NOON)
+    assert backlog(tmp_path).last_sent("IOB") == NOON
+    backlog(tmp_path).forget_site()
+    assert (backlog(tmp_path).newest(), backlog(tmp_path).last_sent("IOB")) == ({}, None)
 
 
 def test_the_file_is_private_and_does_not_tell_the_site(tmp_path: Path) -> None:
@@ -129,10 +129,10 @@ def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
     looking = backlog(tmp_path, keep=False)
     looking.resolve(hours(0, 1), BOTH, {})
     looking.add({"BOLUS": [hours(0, 1)]})
-    looking.note_asked("ages")
+    looking.remember_done("ages")
     expected = {"BASAL": (hours(0, 1),)}
     assert looking.missing(BOTH) == backlog(tmp_path).missing(BOTH) == expected
-    assert not looking.was_asked("ages")
+    assert not looking.is_done("ages")
 
 
 def test_where_the_first_folder_cannot_be_used_the_second_is(tmp_path: Path) -> None:
