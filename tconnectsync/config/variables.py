@@ -23,10 +23,9 @@ from tconnectsync.config.values import (
     text,
     zone,
 )
-from tconnectsync.sources import registry
 from tconnectsync.sources.registry import CLOUDS
 
-TANDEM_SOURCE, TCONNECT = registry.TANDEM_SOURCE.name, registry.TCONNECT.name
+TANDEM_SOURCE, TCONNECT = "tandem-source", "tconnect"
 
 REQUIRED = "Required"
 OPTIONAL = "Optional"
