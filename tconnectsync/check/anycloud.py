@@ -10,7 +10,7 @@ from tconnectsync.sources.registry import cloud_of
 
 def steps(asked: CheckRequest) -> list[Step]:
     """Return the steps: the pumps of the account, and what happened in the range."""
-    cloud = cloud_of(asked.settings.tconnect_source)
+    cloud = cloud_of(asked.settings.source.name)
     source = cloud.open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
 
     def pumps() -> str:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import (
     CheckRequest,
@@ -89,12 +88,12 @@ class TandemSourceCheck:
 
     def __init__(self, asked: CheckRequest) -> None:
         self._api = asked.api
-        self._account = asked.account
+        self._tokens = asked.tokens
         self._clock = asked.clock
         self._findings = asked.findings
         self._now = asked.now
-        self._region = asked.settings.tconnect_region
-        self._serial = asked.settings.pump_serial_number
+        self._region = asked.settings.tandem.region
+        self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
         self._wanted = asked.wanted
         self._choice: Choice
@@ -107,8 +106,8 @@ class TandemSourceCheck:
         login = log_in(self._api.tandemsource.logins, self._advice, self._findings)
         self._findings.redactor.learn("PUMPER_ID", login.pumper_id)
         self._findings.redactor.learn("ACCOUNT_ID", login.account_id)
-        if self._account.token_cache:
-            TokenCache(self._account.token_cache, self._account).save(login)
+        if self._tokens:
+            self._tokens.save(login)
         return f"It is an account of the {self._region} region."
 
     def _advice(self, error: LoginError) -> str:

@@ -53,7 +53,7 @@ class TConnectCheck:
         self._clock = asked.clock
         self._findings = asked.findings
         self._now = asked.now
-        self._serial = asked.settings.pump_serial_number
+        self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
         self._wanted = asked.wanted
         if asked.wanted.end >= asked.now:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,7 +12,6 @@ from urllib.parse import quote
 
 import requests
 
-from tconnectsync.clock import Clock
 from tconnectsync.errors import (
     NightscoutAddressError,
     NightscoutError,
@@ -51,42 +49,6 @@ AMONG_THE_NEWEST = 10
 """So many are looked at for the newest that nobody has edited, perhaps to another time."""
 OPEN = ("status.json", "verifyauth")
 """What a site may tell anybody."""
-TIMEOUT = 60.0
-"""Seconds; after a wrong login Nightscout holds every answer back for a while."""
-
-
-def open_nightscout(
-    values: Mapping[str, Any],
-    clock: Clock,
-    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> NightscoutApi:
-    """Return the client for settings given by field name; nothing is sent yet.
-
-    Every request that may change Nightscout is sent within a ``writing`` block.
-    """
-    http = HttpClient(
-        "Nightscout",
-        clock,
-        read_timeout=TIMEOUT,
-        verify=not values["ns_skip_tls_verify"],
-        writing=writing,
-        given_in="NS_URL",
-    )
-    return NightscoutApi(values["ns_url"], values["ns_secret"], http)
-
-
-def address_in_use(values: Mapping[str, Any], clock: Clock) -> str:
-    """Return NS_URL without what belongs to a page of the site; asks only where that may be.
-
-    Files about a site bear its address, so it has to be known before any is opened.
-
-    Raises:
-        NightscoutError: what answers is not Nightscout.
-        NetworkError: Nightscout could not be reached.
-    """
-    nightscout = open_nightscout(values, clock)
-    nightscout.find_site()
-    return nightscout.site.url
 
 
 class NightscoutApi:

@@ -12,8 +12,8 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,12 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.files import make_private, site_file
 
 log = logging.getLogger(__name__)
+
+WriteLock = Callable[[float], AbstractContextManager[object]]
+"""Waits up to so many seconds for the site's write lock, and holds it during the block.
+
+Raises :class:`TakenError` if another process writes for longer.
+"""
 
 LOOK_AGAIN = 1
 """Seconds between two looks at a lock that is taken."""

@@ -39,7 +39,6 @@ from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.together import PumpsReader
-from tconnectsync.state.files import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +58,13 @@ def open_source(
     return TandemSource(
         api,
         clock,
-        settings.pump_serial_number,
-        everything=settings.fetch_all_event_types,
+        settings.source.serial_number,
+        everything=settings.source.fetch_all_event_types,
         readings=readings,
-        ignore_zero_basals=settings.ignore_zero_unit_basal,
+        ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
         now=now,
-        catch_up_days=settings.catch_up_days,
-        folder=cache_folder(),
+        catch_up_days=settings.sync.catch_up_days,
+        folder=api.cache,
     )
 
 

@@ -63,7 +63,7 @@ def open_source(
     now: Callable[[], datetime],
 ) -> TConnectSource:
     """Return the t:connect that the settings name; see ``tconnectsync.sources.registry``."""
-    return TConnectSource(api, clock, settings.pump_serial_number)
+    return TConnectSource(api, clock, settings.source.serial_number)
 
 
 class TConnectSource:

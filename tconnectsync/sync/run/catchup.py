@@ -49,7 +49,7 @@ def reaching_back(
     newest = [_newest(cycle, kinds, regular, known, backlog) for kinds in regular]
     missing = [each for ranges in backlog.missing(options.features).values() for each in ranges]
     since = min((each.start for each in missing if each.end > earliest), default=None)
-    extended, cut_off = caught_up(wanted, newest, settings.catch_up_days, since)
+    extended, cut_off = caught_up(wanted, newest, settings.sync.catch_up_days, since)
     if cut_off:
         left_off = max(filter(None, newest))
         backlog.add(_for_features(options, TimeRange(left_off, extended.start)))
@@ -153,7 +153,7 @@ def left_behind(
 
 def earliest_of(cycle: Cycle, settings: Settings) -> datetime:
     """Return how far a run reaches back at the most (``CATCH_UP_DAYS``)."""
-    return cycle.now() - timedelta(days=settings.catch_up_days)
+    return cycle.now() - timedelta(days=settings.sync.catch_up_days)
 
 
 def _for_features(options: Options, missing: TimeRange) -> dict[str, list[TimeRange]]:
