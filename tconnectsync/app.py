@@ -1,4 +1,4 @@
-"""The one place that puts the program together: from the settings and one computer to its parts.
+"""The one place that puts the program together from the settings and the computer it runs on.
 
 The command line, the demo, the Python shell and the tests take the parts from here. None of the
 functions sends anything, unless it says so.
@@ -33,7 +33,7 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources.base import Reader, Source
-from tconnectsync.sources.registry import cloud_of
+from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
@@ -124,7 +124,7 @@ def open_check(configuration: Configuration, features: Sequence[str], host: Host
     return Check(
         configuration,
         features,
-        now=host.clock.now,
+        host.clock,
         tandem=lambda settings: open_tandem(settings, host),
         nightscout=lambda settings: open_nightscout(settings, host.clock),
     )
@@ -189,8 +189,9 @@ def assemble(
     nightscout = open_nightscout(settings.nightscout, clock, writing)
     readings = "readings" in parts_of(features)
     if source is None:
-        api, cloud = open_tandem(settings.tandem, host), cloud_of(settings.source.name)
-        source = cloud.open_source(api, settings, pump_clock, readings, clock.now)
+        cloud = cloud_named(settings.source.name)
+        api = open_tandem(settings.tandem, host)
+        source = cloud.open_source(api, settings, pump_clock, clock, readings)
     style = partial(
         ProfileStyle,
         timezone=zone.key,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from tconnectsync.check.results import CheckRequest, Step, age_in_words, in_words
 from tconnectsync.domain.words import number_of
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.registry import cloud_of
+from tconnectsync.sources.registry import cloud_named
 
 
 def steps(asked: CheckRequest) -> list[Step]:
     """Return the steps: the pumps of the account, and what happened in the range."""
-    cloud = cloud_of(asked.settings.source.name)
-    source = cloud.open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
+    cloud = cloud_named(asked.settings.source.name)
+    source = cloud.open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
 
     def pumps() -> str:
         source.force_login()
@@ -26,7 +26,7 @@ def steps(asked: CheckRequest) -> list[Step]:
         findings = asked.findings
         findings.asked_for_events, findings.gapless = True, bool(basals or readings)
         findings.newest = max(instants, default=None)
-        newest = age_in_words(findings.newest, asked.now) if findings.newest else "unknown"
+        newest = age_in_words(findings.newest, asked.clock.now()) if findings.newest else "unknown"
         said = " ".join(
             [
                 f"{number_of(len(basals), 'basal')}, {len(boluses)} boluses, "

@@ -14,7 +14,7 @@ TOLERANCE = timedelta(minutes=2)
 """A difference between clocks that does no harm."""
 
 LONGEST_SILENCE = timedelta(hours=3)
-"""A longer time without an upload is worth a word; the app uploads at least every hour."""
+"""A longer time without an upload is worth mentioning; the app uploads at least every hour."""
 
 USUAL_DELAY = timedelta(minutes=65)
 """How old the newest data are at the most where all goes well."""

@@ -19,9 +19,10 @@ from tconnectsync.errors import (
     UnreachableError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.rights import NEEDED, has_role, is_admin, is_known, right
 
-REGULAR = ("Temp Basal", "Combo Bolus")
+REGULAR = (TEMP_BASAL, COMBO_BOLUS)
 """What comes every day, by which one sees how far the last sync got."""
 
 REFUSED = (
@@ -126,7 +127,7 @@ class NightscoutSteps:
             # Without a further try: every wrong one slows the whole site down.
             raise StopError(REFUSED)
         if self._has_careportal is False:
-            raise NotTriedError("Without careportal nobody may write.")
+            raise NotTriedError("Without careportal, writing is not possible for anyone.")
         try:
             self._site.try_create()
         except MissingRightError as error:
@@ -138,7 +139,7 @@ class NightscoutSteps:
         return self._rights_of_a_role()
 
     def _rights_of_a_role(self) -> str:
-        """Say what of the features a role allows, as far as reading tells.
+        """Say what of the features a role allows, as far as reading shows it.
 
         Raises:
             TconnectsyncError: it lacks a right.

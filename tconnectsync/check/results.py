@@ -15,6 +15,7 @@ import arrow
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.api.tandemsource.tokens import TokenCache
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
@@ -117,9 +118,10 @@ class CheckRequest:
     """Where the new login takes the place of a saved one, so that it is not one more."""
     settings: Settings
     """What cannot be read has its default, or is empty."""
-    clock: PumpClock
+    pump_clock: PumpClock
+    clock: Clock
+    """Stands still at the instant that everything is judged by."""
     wanted: TimeRange
-    now: datetime
     findings: Findings
     """Where to leave what is found."""
 
@@ -172,7 +174,7 @@ def carry_out(steps: Iterable[Step], findings: Findings) -> Iterator[Result]:
             stopped_by = name if error.fatal else ""
             yield Result(name, State.FAILED, str(error), error.exit_code)
         except Exception as error:
-            # Whatever else comes, the other steps can still tell what is wrong.
+            # The other steps can still find what is wrong.
             findings.answers.append((f"{name}: traceback", traceback.format_exc()))
             text = f"This should not have happened ({type(error).__name__}). Please report it."
             yield Result(name, State.FAILED, text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -27,6 +26,7 @@ from tconnectsync.check.results import (
     Step,
     carry_out,
 )
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import (
     Configuration,
     NightscoutSettings,
@@ -37,7 +37,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import ConfigError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.redact import Redactor
-from tconnectsync.sources.registry import cloud_of
+from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.files import write_atomically
 
 __all__ = ["Check", "Result", "State"]
@@ -48,8 +48,8 @@ class Check:
 
     Args:
         configuration: what the user has set.
-        clock: tells the time, and waits between tries.
         features: names of what is to be synced.
+        clock: tells the time.
         tandem: makes Tandem's clients.
         nightscout: makes the client of Nightscout.
     """
@@ -58,14 +58,14 @@ class Check:
         self,
         configuration: Configuration,
         features: Sequence[str],
+        clock: Clock,
         *,
-        now: Callable[[], datetime],
         tandem: Callable[[TandemSettings], TConnectApi],
         nightscout: Callable[[NightscoutSettings], NightscoutApi],
     ) -> None:
-        self.started = now()
+        self.started = clock.now()
         """The instant that everything is judged by."""
-        self._now = now
+        self._computer = clock
         self._features = features
         self._configuration = configuration
         self._tandem = tandem
@@ -98,8 +98,8 @@ class Check:
     def save_report(self, wanted: TimeRange, folder: Path) -> Path:
         """Write what came of :meth:`run` to a file without anything personal; return its path.
 
-        Only its owner can read it. One that lies there from before is replaced, not written to:
-        whoever could read that one cannot read the new one.
+        Only its owner can read it. An older one is replaced, not written to: it may have been
+        readable by others.
 
         Raises:
             OSError: it cannot be written.
@@ -127,7 +127,7 @@ class Check:
     def _tandem_steps(self, wanted: TimeRange) -> list[Step]:
         try:
             account = self._configuration.group(TandemSettings)
-            cloud = cloud_of(self._configuration.group(SourceSettings).name)
+            cloud = cloud_named(self._configuration.group(SourceSettings).name)
         except ConfigError:
             return [("Tandem", _settings_are_wrong)]
         # A saved login would prove nothing about the password.
@@ -137,8 +137,8 @@ class Check:
             TokenCache(api.cache, account) if api.cache and account.cache_credentials else None,
             self._configuration.completed(),
             self.clock,
+            replace(self._computer, now=lambda: self.started),
             wanted,
-            self.started,
             self._findings,
         )
         return (cloud.check_steps or steps_of_any_cloud)(asked)
@@ -148,7 +148,7 @@ class Check:
             site = self._nightscout(self._configuration.group(NightscoutSettings))
         except ConfigError:
             return [("Nightscout", _settings_are_wrong)]
-        return NightscoutSteps(site, self._now, self._findings, self._features).steps()
+        return NightscoutSteps(site, self._computer.now, self._findings, self._features).steps()
 
     def _pumps_clock(self, wanted: TimeRange) -> str:
         if not self._findings.asked_for_events:

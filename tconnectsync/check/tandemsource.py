@@ -24,14 +24,30 @@ from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import (
     basals,
     claims,
-    doses,
-    modes,
     newalgorithm,
-    notices,
     sensor,
+    wrongdates,
 )
 from tconnectsync.sources.tandemsource.choice import Choice
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
+from tconnectsync.sources.tandemsource.clockmessages import disagreement
+from tconnectsync.sources.tandemsource.codes import (
+    ALARM,
+    ALERT,
+    BASAL_RATE,
+    BATTERY,
+    BOLUS_ENDED,
+    CANNULA_FILLED,
+    CARTRIDGE_FILLED,
+    LATER_PART_ENDED,
+    MALFUNCTION,
+    SENSOR_JOINS,
+    SENSOR_STARTS,
+    SENSOR_STOPS,
+    SENSORS,
+    TUBING_FILLED,
+    USER_MODE,
+)
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
 from tconnectsync.sources.tandemsource.names import plainly_named
@@ -48,24 +64,23 @@ from tconnectsync.sources.tandemsource.pumps import (
 from tconnectsync.sources.tandemsource.rates import TELLING
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
-from tconnectsync.sources.tandemsource.status import BATTERY
 
 KINDS = {
-    "basals": (basals.DELIVERY,),
-    "boluses": (doses.IMMEDIATE, doses.EXTENDED),
-    "readings": sensor.SENSORS,
+    "basals": (BASAL_RATE,),
+    "boluses": (BOLUS_ENDED, LATER_PART_ENDED),
+    "readings": SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
-    "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
-    "alarms": (notices.ALERT, notices.ALARM, notices.MALFUNCTION),
+    "fills": (CARTRIDGE_FILLED, CANNULA_FILLED, TUBING_FILLED),
+    "alarms": (ALERT, ALARM, MALFUNCTION),
     "rate changes": TELLING,
-    "sleep and exercise": modes.CODES,
-    "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
+    "sleep and exercise": (USER_MODE,),
+    "sensor sessions": (*SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
     "battery": BATTERY,
 }
 """What the entries of the log are about, by their codes."""
 REGULAR = ("basals", "boluses", "readings")
-"""What comes every day; that there are none is worth telling."""
+"""What comes every day; shown even if there are none."""
 GAPLESS = (*KINDS["basals"], *KINDS["readings"])
 WRONG_ZONE = timedelta(days=2)
 """By how much entries may lie in the future, because the zone or the pump's clock is wrong."""
@@ -89,12 +104,12 @@ class TandemSourceCheck:
     def __init__(self, asked: CheckRequest) -> None:
         self._api = asked.api
         self._tokens = asked.tokens
-        self._clock = asked.clock
+        self._clock = asked.pump_clock
         self._findings = asked.findings
-        self._now = asked.now
+        self._now = asked.clock.now()
         self._region = asked.settings.tandem.region
         self._serial = asked.settings.source.serial_number
-        self._source = open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
+        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
         self._choice: Choice
         self._pump: Pump
@@ -228,7 +243,7 @@ class TandemSourceCheck:
         days = one.days(first, last, one.codes)
         log = days.placed(KNOWN_CODES - CLOCK_CODES, self._now + WRONG_ZONE, skipped)
         if may_be_in_use(pump, self._choice.read, self._clock, self._now):
-            remarks = days.remarks(self._wanted, self._now)
+            remarks = wrongdates.remarks(days, self._wanted, self._now)
             wrong.extend(remark.text for remark in remarks if remark.missing)
         is_open = self._wanted.end >= self._now
         entries = [
@@ -236,7 +251,7 @@ class TandemSourceCheck:
             for it in in_order(log)
             if self._wanted.start <= it.at and (is_open or it.at < self._wanted.end)
         ]
-        return entries, days.log_clock.disagreement
+        return entries, disagreement(days.log_clock)
 
     def _note_newest(self, entries: Sequence[Entry]) -> None:
         """Note how far the pump in use is known, and whether a gap in that means something."""
@@ -262,7 +277,7 @@ class TandemSourceCheck:
             )
         if not any(profile.active for profile in profiles):
             raise TconnectsyncError(
-                f"{number_of(len(profiles), 'profile')}, but which one is in use is not told. "
+                f"{number_of(len(profiles), 'profile')}, but which one is in use is not known. "
                 "Switch on a profile of the pump and upload it; this matters only to PROFILES."
             )
         segments = sum(len(profile.segments) for profile in profiles)

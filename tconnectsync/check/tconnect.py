@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import CheckRequest, Step, age_in_words, in_words
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Activity, Basal, Bolus, Reading, ReadingKind, Suspension
+from tconnectsync.domain.events import Basal, Bolus, Event, Reading, ReadingKind, UserMode
 from tconnectsync.domain.words import endings
 from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
 from tconnectsync.sources.tconnect.basals import timeline_basals
@@ -27,7 +27,7 @@ KNOWN_VERSION = "t:connect 7.17.2.3"
 ELSEWHERE = ("region", "country")
 DAY = timedelta(days=1)
 
-AnyEvent = TypeVar("AnyEvent", Activity, Basal, Bolus, Suspension)
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 def steps(asked: CheckRequest) -> list[Step]:
@@ -50,18 +50,18 @@ class TConnectCheck:
 
     def __init__(self, asked: CheckRequest) -> None:
         self._api = asked.api
-        self._clock = asked.clock
+        self._clock = asked.pump_clock
         self._findings = asked.findings
-        self._now = asked.now
+        self._now = asked.clock.now()
         self._serial = asked.settings.source.serial_number
-        self._source = open_source(asked.api, asked.settings, asked.clock, True, lambda: asked.now)
+        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
-        if asked.wanted.end >= asked.now:
+        if asked.wanted.end >= asked.clock.now():
             # In a wrong zone, it may already be tomorrow on the pump.
             self._wanted = TimeRange(asked.wanted.start, asked.wanted.end + DAY)
         self._readers = [
             (window, self._source.read(window))
-            for window in windows(self._wanted, self._source.window_days, asked.clock)
+            for window in windows(self._wanted, self._source.window_days, asked.pump_clock)
         ]
         self._pumps = "unknown"
 
@@ -78,12 +78,12 @@ class TConnectCheck:
         """Ask for basals and activities."""
         self._findings.record(self._api.controliq, therapy_timeline="therapy timeline")
         basals: list[Basal] = []
-        activities: list[Activity] = []
+        activities: list[UserMode] = []
         skipped: Counter[str] = Counter()
         for window, reader in self._readers:
             found = timeline_basals(reader.timeline(), self._clock, lambda: self._now, skipped)
             basals += _begun_in(window, found)
-            activities += _begun_in(window, reader.activities())
+            activities += _begun_in(window, reader.user_modes())
         if not any(reader.timeline() for _, reader in self._readers):
             return (
                 "None in this range: the pump has no Control-IQ (its basals are taken from the CSV "
@@ -104,7 +104,11 @@ class TConnectCheck:
             events = reader.therapy_events()
             boluses += _begun_in(window, therapy_boluses(events, self._clock, skipped))
             found = therapy_readings(events, self._clock, skipped)
-            readings += [it for it in found if it.kind is ReadingKind.SENSOR]
+            readings += [
+                it
+                for it in found
+                if it.kind is ReadingKind.SENSOR and window.overlaps(it.at, it.at)
+            ]
         not_understood = in_words(skipped, nothing_found=not boluses and not readings)
         self._findings.asked_for_events = True
         self._findings.gapless |= bool(readings)

@@ -17,11 +17,12 @@ from zoneinfo import ZoneInfo
 from tconnectsync import config
 from tconnectsync.app import assemble, this_computer
 from tconnectsync.errors import TconnectsyncError, UsageError
+from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
-from tconnectsync.sources.registry import TANDEM_SOURCE, cloud_of
+from tconnectsync.sources.registry import TANDEM_SOURCE, cloud_named
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 
@@ -47,7 +48,7 @@ def demo(say: Callable[[str], None], source: str = TANDEM_SOURCE.name) -> None:
         UsageError: it has no simulator.
         TconnectsyncError: a run failed, insulin did not add up, or the second run was not idle.
     """
-    cloud = cloud_of(source)
+    cloud = cloud_named(source)
     if cloud.simulator is None:
         raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
     history = live(FIRST_DAY, DAYS)
@@ -88,7 +89,7 @@ def _run(settings: config.Settings, history: PumpHistory) -> Outcome:
     last_day = history.end.date() - timedelta(days=1)
     outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
     for failure in outcome.failures:
-        raise TconnectsyncError(failure.reason)
+        raise failure.error
     return outcome
 
 
@@ -126,7 +127,7 @@ def _shown(treatments: Iterable[dict[str, Any]]) -> Insulin:
         basal=sum(
             treatment["absolute"] * treatment["duration"] / 60
             for treatment in treatments
-            if treatment["eventType"] == "Temp Basal"
+            if treatment["eventType"] == TEMP_BASAL
         ),
         bolus=sum(treatment.get("insulin") or 0.0 for treatment in treatments),
     )

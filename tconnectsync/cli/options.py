@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
 from tconnectsync.errors import UsageError
-from tconnectsync.sources.registry import CLOUDS, TANDEM_SOURCE, cloud_of
+from tconnectsync.sources.registry import CLOUDS, TANDEM_SOURCE, cloud_named
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ def check_available(names: Sequence[str], source: str, *, testing_enabled: bool)
         UsageError: it lacks one of the features, or one is still being tested and
             ``ENABLE_TESTING_MODES`` does not allow that.
     """
-    cloud = cloud_of(source)
+    cloud = cloud_named(source)
     lacking = [name for name in names if name in cloud.lacks]
     if lacking:
-        raise UsageError(f"{source} does not tell what {', '.join(lacking)} needs. Leave it out.")
+        raise UsageError(f"{source} has no data for {', '.join(lacking)}. Leave it out.")
     testing = [name for name in names if name in cloud.tests]
     if testing and not testing_enabled:
         raise UsageError(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tconnectsync.config.variables import RETIRED, VARIABLES, Variable
 from tconnectsync.errors import ConfigError
-from tconnectsync.sources.registry import cloud_of
+from tconnectsync.sources.registry import cloud_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,7 +171,7 @@ class Configuration:
                 problem = f"{variable.name} is not usable: {error}."
                 self._problems.append((variable.name, problem))
         if cloud := self.values.get("TCONNECT_SOURCE"):
-            for name, reason in cloud_of(cloud).needs.items():
+            for name, reason in cloud_named(cloud).needs.items():
                 if self.values.get(name) == "":
                     self._problems.append((name, f"{name} is not set. {reason}"))
 

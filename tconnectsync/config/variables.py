@@ -25,8 +25,6 @@ from tconnectsync.config.values import (
 )
 from tconnectsync.sources.registry import CLOUDS
 
-TANDEM_SOURCE, TCONNECT = "tandem-source", "tconnect"
-
 REQUIRED = "Required"
 OPTIONAL = "Optional"
 ADVANCED = "For tests and proxies"

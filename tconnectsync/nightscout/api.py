@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import requests
 
+from tconnectsync.domain.limits import EARLIEST
 from tconnectsync.errors import (
     NightscoutAddressError,
     NightscoutError,
@@ -42,7 +43,6 @@ ROUND_NUMBER = 50
 """Limits are multiples of it: a page of another length is not cut short either."""
 IDENTIFIERS = 40
 """Documents looked up by identifier at once: 8 KB of address are too long (nightscout-api §7.8)."""
-EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Between which a person may have moved a treatment."""
 AMONG_THE_NEWEST = 10

@@ -14,20 +14,33 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import (
-    COMPLETED,
-    Activity,
-    ActivityKind,
     Basal,
     Bolus,
     CarbEntry,
-    Delivery,
     Event,
-    Interruption,
-    Notice,
-    NoticeKind,
     Piece,
+    PumpEvent,
+    PumpEventKind,
     ReadingKind,
-    Suspension,
+    UserMode,
+    UserModeKind,
+)
+from tconnectsync.nightscout.eventtypes import (
+    ACTIVITY,
+    ALARM,
+    BASAL_RESUME,
+    BASAL_SUSPENSION,
+    CARB_CORRECTION,
+    CGM_ALERT,
+    COMBO_BOLUS,
+    EXERCISE,
+    INSULIN_CHANGE,
+    NOTE,
+    SENSOR_START,
+    SENSOR_STOP,
+    SITE_CHANGE,
+    SLEEP,
+    TEMP_BASAL,
 )
 from tconnectsync.nightscout.provenance import (
     CLOUD,
@@ -42,41 +55,27 @@ from tconnectsync.nightscout.provenance import (
 NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
 """Where our identifiers live (RFC 9562 §6.5)."""
 
-DELIVERY_NAMES = {
-    Delivery.PROFILE: "profileDelivery",
-    Delivery.TEMP: "tempDelivery",
-    Delivery.ALGORITHM: "algorithmDelivery",
-    Delivery.UNKNOWN: "Unknown",
+USER_MODE_TYPES = {
+    UserModeKind.SLEEP: SLEEP,
+    UserModeKind.EXERCISE: EXERCISE,
+    UserModeKind.OTHER: ACTIVITY,
 }
-ACTIVITY_TYPES = {
-    ActivityKind.SLEEP: "Sleep",
-    ActivityKind.EXERCISE: "Exercise",
-    ActivityKind.AUTO_BOLUS: "Activity",
-    ActivityKind.CARB_ONLY: "Activity",
-}
-INTERRUPTION_TYPES = {
-    Interruption.SITE_CHANGE: ("Site Change", "Site/Cartridge Change"),
-    Interruption.ALARM: ("Basal Suspension", "Empty Cartridge/Pump Shutdown"),
-    Interruption.USER: ("Basal Suspension", "User Suspended"),
-}
-NOTICE_TYPES = {
-    NoticeKind.SUSPENSION: "Basal Suspension",
-    NoticeKind.RESUME: "Basal Resume",
-    NoticeKind.ALARM: "Alarm",
-    NoticeKind.CARTRIDGE: "Insulin Change",
-    NoticeKind.TUBING: "Note",
-    NoticeKind.CANNULA: "Site Change",
-    NoticeKind.NO_CHANGE: "Note",
-    NoticeKind.SENSOR_START: "Sensor Start",
-    NoticeKind.SENSOR_STOP: "Sensor Stop",
-    NoticeKind.CGM_ALERT: "CGM Alert",
+PUMP_EVENT_TYPES = {
+    PumpEventKind.SUSPENSION: BASAL_SUSPENSION,
+    PumpEventKind.RESUME: BASAL_RESUME,
+    PumpEventKind.ALARM: ALARM,
+    PumpEventKind.CARTRIDGE: INSULIN_CHANGE,
+    PumpEventKind.TUBING: NOTE,
+    PumpEventKind.SITE_CHANGE: SITE_CHANGE,
+    PumpEventKind.NO_CHANGE: NOTE,
+    PumpEventKind.SENSOR_START: SENSOR_START,
+    PumpEventKind.SENSOR_STOP: SENSOR_STOP,
+    PumpEventKind.CGM_ALERT: CGM_ALERT,
 }
 """Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
 a cartridge and its tubing are filled in the same second."""
 PIECE = "extendedPart"
 """A field of ours: which piece of the later part of a bolus a treatment shows."""
-EXTENDED_PART = "(Extended part)"
-"""What the notes of a whole later part from t:connect end with."""
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
 GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
 
@@ -127,13 +126,12 @@ def identifier_within(cloud: str, identifier: str) -> str:
 
 
 def documents(event: Event, cloud: str) -> Iterator[Treatment]:
-    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none.
+    """Yield the treatment that shows ``event``, or none for a bolus of which nothing was given.
 
     ``cloud`` is the :attr:`~tconnectsync.sources.base.Source.name` of the one that reported it.
     """
     for treatment in _shown(event):
-        automatic = event.automatic or treatment.automatic
-        treatment = replace(treatment, cloud=cloud, automatic=automatic)
+        treatment = replace(treatment, cloud=cloud, automatic=event.automatic)
         yield treatment if cloud in UNNAMED_CLOUDS else _naming_its_cloud(treatment)
 
 
@@ -155,78 +153,59 @@ def _shown(event: Event) -> Iterator[Treatment]:
             yield from _bolus(event)
         case CarbEntry():
             yield _carbs(event)
-        case Activity():
-            yield _activity(event)
-        case Suspension():
-            yield _suspension(event)
-        case Notice():
-            yield _notice(event)
+        case UserMode():
+            yield _user_mode(event)
+        case PumpEvent():
+            yield _pump_event(event)
 
 
 def _basal(basal: Basal) -> Treatment:
-    if basal.told_as is not None:
-        reason = basal.told_as
-    elif basal.delivery is Delivery.NONE:
-        reason = f"{basal.suspended_by} suspension"
-    elif basal.suspended_by:
-        reason = f"{DELIVERY_NAMES[basal.delivery]} ({basal.suspended_by} suspension)"
-    else:
-        reason = DELIVERY_NAMES[basal.delivery]
     fields = {
         "duration": _minutes(basal.duration),
         "absolute": basal.rate,
         "rate": basal.rate,
-        "reason": reason,
+        "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
-    want = _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
+    want = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
     return replace(want, cut=basal.cut)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
-    if bolus.status == COMPLETED or bolus.insulin > 0:
-        fields = _known(
-            insulin=bolus.insulin or None,
-            carbs=_whole(bolus.carbs) or None,
-            notes=_bolus_notes(bolus),
-            **log_ids(bolus.log_ids),
-            **_split_fields(bolus),
-            **_glucose_fields(bolus),
-        )
-        if bolus.piece:
-            fields[PIECE] = bolus.piece.number
-        at = bolus.completed or bolus.requested_at
-        growing = bolus.completed is None
-        want = _treatment("Combo Bolus", at, bolus.key, fields, growing=growing)
-        other = identifier_of(bolus.other_key) if bolus.other_key else ""
-        yield replace(
-            want, piece=bolus.piece, whole_since=bolus.whole_since, other_identifier=other
-        )
-    part = bolus.extended
-    if part and part.completed and part.insulin > 0:
-        shortfall = _shortfall(part.status, part.requested)
-        notes = f"{bolus.description}{shortfall} {EXTENDED_PART}"
-        fields = _known(insulin=part.insulin, notes=notes)
-        slow = _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
-        yield replace(slow, automatic=True, whole_since=bolus.requested_at)
+    if bolus.incomplete and not bolus.insulin > 0:
+        return
+    fields = _known(
+        insulin=bolus.insulin or None,
+        carbs=_whole(bolus.carbs) or None,
+        notes=_bolus_notes(bolus),
+        **log_ids(bolus.log_ids),
+        **_split_fields(bolus),
+        **_glucose_fields(bolus),
+    )
+    if bolus.piece:
+        fields[PIECE] = bolus.piece.number
+    at, growing = bolus.completed or bolus.requested_at, bolus.completed is None
+    yield replace(
+        _treatment(COMBO_BOLUS, at, bolus.key, fields, growing=growing),
+        piece=bolus.piece,
+        whole_since=bolus.whole_since,
+        other_identifier=identifier_of(bolus.other_key) if bolus.other_key else "",
+    )
 
 
 def _bolus_notes(bolus: Bolus) -> str:
-    notes = bolus.description + _shortfall(bolus.status or "in progress", bolus.requested)
+    notes = bolus.description
+    if bolus.incomplete and bolus.requested is None:
+        notes += f" ({bolus.incomplete})"
+    elif bolus.incomplete:
+        notes += f" ({bolus.incomplete}: requested {bolus.requested:g} units)"
     if bolus.override:
         notes += " (Override)"
     if bolus.declined_correction:
         notes += " (Declined Correction)"
-    if bolus.planned and "Extended Bolus" not in bolus.description:
-        notes += " (Extended)"
+    if bolus.label:
+        notes += f" ({bolus.label})"
     return notes.strip()
-
-
-def _shortfall(status: str, requested: float | None) -> str:
-    """Say how a bolus ended if not as requested."""
-    if status == COMPLETED:
-        return ""
-    return f" ({status})" if requested is None else f" ({status}: requested {requested:g} units)"
 
 
 def _split_fields(bolus: Bolus) -> Document:
@@ -254,30 +233,24 @@ def _glucose_fields(bolus: Bolus) -> Document:
 
 def _carbs(entry: CarbEntry) -> Treatment:
     fields = {"carbs": _whole(entry.carbs), **log_ids(entry.log_ids)}
-    return _treatment("Carb Correction", entry.at, entry.key, fields)
+    return _treatment(CARB_CORRECTION, entry.at, entry.key, fields)
 
 
-def _activity(activity: Activity) -> Treatment:
-    name = activity.told_as or activity.kind.value
+def _user_mode(mode: UserMode) -> Treatment:
     fields = {
-        "duration": _minutes(activity.duration),
-        "reason": name,
-        "notes": name,
-        **log_ids(activity.log_ids),
+        "duration": _minutes(mode.duration),
+        "reason": mode.text,
+        "notes": mode.text,
+        **log_ids(mode.log_ids),
     }
-    event_type = ACTIVITY_TYPES[activity.kind]
-    return _treatment(event_type, activity.start, activity.key, fields, growing=activity.running)
+    event_type = USER_MODE_TYPES[mode.kind]
+    return _treatment(event_type, mode.start, mode.key, fields, growing=mode.running)
 
 
-def _suspension(suspension: Suspension) -> Treatment:
-    event_type, name = INTERRUPTION_TYPES[suspension.reason]
-    return _treatment(event_type, suspension.at, suspension.key, {"reason": name, "notes": name})
-
-
-def _notice(notice: Notice) -> Treatment:
-    fields = {"reason": notice.text, "notes": notice.text, **log_ids(notice.log_ids)}
-    want = _treatment(NOTICE_TYPES[notice.kind], notice.at, notice.key, fields)
-    return replace(want, noted_at=notice.noted_at)
+def _pump_event(event: PumpEvent) -> Treatment:
+    fields = {"reason": event.text, "notes": event.text, **log_ids(event.log_ids)}
+    shown = _treatment(PUMP_EVENT_TYPES[event.kind], event.at, event.key, fields)
+    return replace(shown, noted_at=event.noted_at)
 
 
 def _minutes(duration: timedelta) -> float:

@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Any
 from tconnectsync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tconnectsync.api.clients import TConnectApi
     from tconnectsync.check.results import CheckRequest, Step
+    from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Settings
     from tconnectsync.domain.clock import PumpClock
     from tconnectsync.simulators.loopback import SimulatedCloud
     from tconnectsync.sources.base import Source
 
-    OpenSource = Callable[[TConnectApi, Settings, PumpClock, bool, Callable[[], datetime]], Source]
-    """Takes Tandem's clients, the settings, the pump's clock, whether glucose readings are needed
-    and a function that returns the current instant; sends nothing yet."""
+    OpenSource = Callable[[TConnectApi, Settings, PumpClock, Clock, bool], Source]
+    """Takes Tandem's clients, the settings, the pump's clock and this computer's, and whether
+    glucose readings are needed; sends nothing yet."""
 
 
 def _imported_when_called(function: str) -> Callable[..., Any]:
@@ -80,7 +79,7 @@ CLOUDS = {cloud.name: cloud for cloud in (TANDEM_SOURCE, TCONNECT)}
 """Every cloud by its name; the first is the one that is used unless another is chosen."""
 
 
-def cloud_of(name: str) -> Cloud:
+def cloud_named(name: str) -> Cloud:
     """Return the cloud with a name; upper and lower case do not matter.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.sync.loop.step import Actions, LoopState, step
 from tconnectsync.sync.run.outcome import Outcome
@@ -66,10 +67,11 @@ def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
 
     settings = settings_of(case)
     state = LoopState(settings, 0.0, pretend=case["pretend"])
+    clock = Clock(monotonic=lambda: sum(course.sleeps_seconds), jitter=lambda: 0.0)
     actions = Actions(lambda: next(answers, polls[-1]), run_cycle, force_login)
     with caplog.at_level(logging.WARNING, "tconnectsync"):
         while len(course.sleeps_seconds) != settings.max_loop_invocations:
-            following = step(state, actions, lambda: sum(course.sleeps_seconds), lambda: 0.0)
+            following = step(state, actions, clock)
             if following.exit_code is not None:
                 course.exit_code = following.exit_code
                 break

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.config.variables import TCONNECT
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Activity, Basal, Bolus, ReadingKind, Suspension
-from tconnectsync.nightscout.treatments import INTERRUPTION_TYPES, documents
+from tconnectsync.domain.events import Basal, Bolus, PumpEvent, ReadingKind, UserMode
+from tconnectsync.nightscout.treatments import documents
+from tconnectsync.sources.registry import TCONNECT
 from tconnectsync.sources.tconnect.basals import read_halts, timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board, csv_readings
-from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
+from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_modes
 from tconnectsync.sources.tconnect.values import PACIFIC, json_date_seconds, pacific_wall_time
 from tests.acceptance.cases import cases, exception, expected, files, load
 from tests.support.event_builders import NEW_YORK
@@ -41,7 +41,7 @@ def minutes(duration: timedelta) -> Any:
 
 
 def show_basal(basal: Basal) -> dict[str, Any]:
-    (want,) = documents(basal, TCONNECT)
+    (want,) = documents(basal, TCONNECT.name)
     return {
         "time": basal.start,
         "delivery_type": want.body["reason"],
@@ -77,15 +77,15 @@ def manual_suspension(case: dict[str, Any], skipped: Counter[str]) -> dict[str, 
 
 
 def activity(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | None:
-    found = timeline_activities({"events": [case["input"]]}, NEW_YORK, skipped)
+    found = timeline_modes({"events": [case["input"]]}, NEW_YORK, skipped)
     return show_activity(*found) if found else None
 
 
-def show_activity(activity: Activity) -> dict[str, Any]:
+def show_activity(mode: UserMode) -> dict[str, Any]:
     return {
-        "time": activity.start,
-        "duration_mins": minutes(activity.duration),
-        "event_type": activity.kind.value,
+        "time": mode.start,
+        "duration_mins": minutes(mode.duration),
+        "event_type": mode.text,
     }
 
 
@@ -94,29 +94,29 @@ def suspension(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | 
     return show_suspension(*found) if found else None
 
 
-def show_suspension(suspension: Suspension) -> dict[str, Any]:
-    return {"time": suspension.at, "event_type": INTERRUPTION_TYPES[suspension.reason][1]}
+def show_suspension(suspension: PumpEvent) -> dict[str, Any]:
+    return {"time": suspension.at, "event_type": suspension.text}
 
 
 def csv_bolus(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | None:
-    (bolus,) = csv_boluses([case["input"]], NEW_YORK, skipped)
-    return show_bolus(bolus)
+    return show_bolus(*csv_boluses([case["input"]], NEW_YORK, skipped))
 
 
-def show_bolus(bolus: Bolus) -> dict[str, Any]:
-    slow = bolus.extended
+def show_bolus(now: Bolus, later: Bolus | None = None) -> dict[str, Any]:
+    is_extended = now.planned is not None
+    ended = later if is_extended else now
     return {
-        "description": bolus.description,
-        "completion": slow.status if slow else bolus.status,
-        "request_time": bolus.requested_at,
-        "completion_time": bolus.completed,
-        "insulin": bolus.insulin,
-        "requested_insulin": bolus.requested,
-        "carbs": bolus.carbs,
-        "user_override": bolus.override,
-        "extended_bolus": bolus.planned is not None,
-        "bolex_completion_time": slow.completed if slow else None,
-        "bg": bolus.glucose,
+        "description": now.description,
+        "completion": (ended.incomplete or "Completed") if ended else "",
+        "request_time": now.requested_at,
+        "completion_time": now.completed,
+        "insulin": now.insulin,
+        "requested_insulin": now.requested,
+        "carbs": now.carbs,
+        "user_override": now.override,
+        "extended_bolus": is_extended,
+        "bolex_completion_time": later.completed if later else None,
+        "bg": now.glucose,
     }
 
 
@@ -202,14 +202,13 @@ def test_a_rate_set_to_zero_is_no_interruption() -> None:
 
 def test_both_parts_of_an_extended_bolus_keep_their_times_and_what_was_requested() -> None:
     case = exception(ENTRIES, "parse_bolus_entry_extended_complete")
-    (bolus,) = csv_boluses([case["input"]], NEW_YORK, Counter())
-    assert bolus.requested_at == instant("2022-08-09T23:19:15-04:00")
-    assert bolus.completed == instant(case["expected"]["bolex_start_time"])
-    assert bolus.extended
-    assert bolus.extended.completed == instant(case["expected"]["bolex_completion_time"])
-    assert (bolus.requested, bolus.extended.requested) == (0.2, 0.2)
-    assert bolus.planned
-    assert bolus.planned.total == float(case["expected"]["requested_insulin"])
+    now, later = csv_boluses([case["input"]], NEW_YORK, Counter())
+    assert now.requested_at == later.requested_at == instant("2022-08-09T23:19:15-04:00")
+    assert now.completed == instant(case["expected"]["bolex_start_time"])
+    assert later.completed == instant(case["expected"]["bolex_completion_time"])
+    assert (now.requested, later.requested) == (0.2, 0.2)
+    assert now.planned
+    assert now.planned.total == float(case["expected"]["requested_insulin"])
 
 
 @pytest.mark.parametrize(
@@ -222,8 +221,9 @@ def test_both_parts_of_an_extended_bolus_keep_their_times_and_what_was_requested
     ],
 )
 def test_a_bolus_of_therapy_events_is_read_in_all_its_parts(name: str) -> None:
-    (bolus,) = therapy_boluses(load(name), NEW_YORK, Counter())
-    assert show_bolus(bolus) == as_values(expected(name)["parsed_bolus"])
+    assert show_bolus(*therapy_boluses(load(name), NEW_YORK, Counter())) == as_values(
+        expected(name)["parsed_bolus"]
+    )
 
 
 @pytest.mark.parametrize("name", files("therapy_timeline_basal_*.json"))

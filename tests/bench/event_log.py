@@ -30,7 +30,7 @@ from tests.support.command import NEW_YORK
 DAYS = 28
 """The longest range that Tandem Source gives at once."""
 TRIES = 5
-PARTS = ("basals", "boluses", "activities", "suspensions", "notices", "cgm_alerts", "readings")
+PARTS = ("basals", "boluses", "user_modes", "suspensions", "pump_events", "cgm_alerts", "readings")
 ZONE = ZoneInfo(NEW_YORK)
 
 

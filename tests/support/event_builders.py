@@ -7,21 +7,19 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import (
-    Activity,
-    ActivityKind,
     Basal,
     Bolus,
-    Delivery,
-    ExtendedPart,
-    Interruption,
+    PumpEvent,
     Split,
-    Suspension,
+    UserMode,
+    UserModeKind,
 )
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
+from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tconnectsync.sync.plan import Plan
 
 NEW_YORK = PumpClock(ZoneInfo("America/New_York"))
@@ -40,7 +38,7 @@ def basal(start: float, minutes: float, rate: float = 0.8, *, running: bool = Fa
         start=at(start),
         duration=timedelta(minutes=minutes),
         rate=rate,
-        delivery=Delivery.ALGORITHM,
+        reason="algorithmDelivery",
         running=running,
     )
 
@@ -52,11 +50,14 @@ def bolus(
     key: str = "",
     carbs: float = 0.0,
     requested: float | None = None,
-    status: str = "Completed",
+    incomplete: str = "",
     running: bool = False,
-    extended: ExtendedPart | None = None,
+    extended: bool = False,
 ) -> Bolus:
-    """Return a bolus requested ``start`` minutes after noon that takes two minutes."""
+    """Return a bolus requested ``start`` minutes after noon that takes two minutes.
+
+    Of an ``extended`` one it is the immediate part.
+    """
     return Bolus(
         key=key or f"bolus {start}",
         requested_at=at(start),
@@ -65,38 +66,54 @@ def bolus(
         requested=requested or insulin,
         carbs=carbs,
         description="Extended 50.00%/0.00" if extended else "Standard",
-        status="" if running else status,
+        incomplete="in progress" if running else incomplete,
         override=False,
-        extended=extended,
+        label="Extended" if extended else "",
         planned=Split(2 * insulin, 50.0, timedelta(hours=2)) if extended else None,
     )
 
 
-def extended_part(end: float | None, insulin: float, status: str = "Completed") -> ExtendedPart:
-    """Return the slow part of a bolus; without ``end`` it is still running."""
-    return ExtendedPart(
-        completed=None if end is None else at(end),
+def both_parts(now: Bolus, end: float, insulin: float, incomplete: str = "") -> list[Bolus]:
+    """Return both parts of an extended bolus as t:connect reports them once it has ended."""
+    later = Bolus(
+        key=f"{now.key} extended",
+        requested_at=now.requested_at,
+        completed=at(end),
         insulin=insulin,
         requested=insulin,
-        status="" if end is None else status,
+        carbs=0,
+        description=now.description,
+        incomplete=incomplete,
+        override=False,
+        automatic=True,
+        label="Extended part",
+        whole_since=now.requested_at,
+    )
+    return [now, later]
+
+
+def sleep(start: float, minutes: float) -> UserMode:
+    """Return a sleep that begins ``start`` minutes after noon."""
+    return UserMode(
+        key=f"sleep {start}",
+        kind=UserModeKind.SLEEP,
+        start=at(start),
+        duration=timedelta(minutes=minutes),
+        text="Sleep",
+        automatic=True,
     )
 
 
-def sleep(start: float, minutes: float) -> Activity:
-    """Return a sleep that begins ``start`` minutes after noon."""
-    return Activity(f"sleep {start}", ActivityKind.SLEEP, at(start), timedelta(minutes=minutes))
-
-
-def suspension(start: float, reason: Interruption = Interruption.USER) -> Suspension:
-    """Return an interruption ``start`` minutes after noon."""
-    return Suspension(f"{reason.name} {start}", at(start), reason)
+def suspension(start: float, reason: str = "manual") -> PumpEvent:
+    """Return what t:connect calls a suspension for some reason, ``start`` minutes after noon."""
+    return PumpEvent(f"{reason} {start}", at(start), *SUSPENSIONS[reason])
 
 
 def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:
     """Return the documents for some events; only Tandem Source hands log numbers out."""
     if cloud is None:
         numbered = any(getattr(event, "log_ids", ()) for event in events)
-        cloud = TANDEM_SOURCE if numbered else TCONNECT
+        cloud = TANDEM_SOURCE.name if numbered else TCONNECT.name
     return [want for event in events for want in documents(event, cloud)]
 
 

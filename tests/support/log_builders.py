@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
 from tests.support.event_builders import NEW_YORK, at, wanted
@@ -157,8 +157,8 @@ def wanted_of(of: Log) -> list[Treatment]:
     return wanted(
         *story.basals(),
         *story.boluses(),
-        *story.activities(),
+        *story.user_modes(),
         *story.suspensions(),
-        *story.notices(),
-        cloud=TANDEM_SOURCE,
+        *story.pump_events(),
+        cloud=TANDEM_SOURCE.name,
     )

@@ -18,7 +18,7 @@ from tconnectsync.cli.planview import lines
 from tconnectsync.cli.report import commands
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import UsageError
+from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.run.outcome import Failure
 from tests.support.event_builders import NEW_YORK, Site, basal, bolus, wanted
@@ -82,7 +82,7 @@ def test_the_flag_of_older_versions_for_tandem_source_still_works() -> None:
 def failure(first: tuple[int, int], last: tuple[int, int], *features: str) -> Failure:
     start = NEW_YORK.midnight(date(2024, *first))
     end = NEW_YORK.midnight(date(2024, *last))
-    return Failure(TimeRange(start, end), features, "no answer")
+    return Failure(TimeRange(start, end), features, ApiError("no answer"))
 
 
 def test_failed_windows_that_follow_each_other_are_repeated_by_one_command() -> None:

@@ -165,12 +165,12 @@ class SimulatedTandemSource(SimulatedCloud):
             case ["api", "reports", "bff", "pump-logs", assignment_id]:
                 return self._pump_logs(request, assignment_id)
             case ["api", "pumpers", "pumpers", self.login.pumper_id]:
-                told = account(self._all_pumps(), guardian=self.guardian)
-                return _json({"id": self.login.pumper_id, **told})
+                listed = account(self._all_pumps(), guardian=self.guardian)
+                return _json({"id": self.login.pumper_id, **listed})
         return _error(404)
 
     def _comes_from_the_web_app(self, request: Request) -> bool:
-        """Tell whether the headers name the web app, by its real address or by ours."""
+        """Return whether the headers name the web app, by its real address or by ours."""
         origin, referer = request.headers.get("origin"), request.headers.get("referer")
         return origin in (self._site, self.url) and referer == f"{origin}/"
 

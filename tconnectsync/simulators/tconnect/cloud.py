@@ -310,7 +310,7 @@ def _require_browser(request: Request) -> None:
 
 
 def _is_page_of(cloud: SimulatedTConnect, url: str | None, path: str) -> bool:
-    """Tell whether a header names a page of the web site: by its real address or by ours."""
+    """Return whether a header names a page of the web site: by its real address or by ours."""
     pages = (f"{_WEB_SITE}{path}".lower(), f"{cloud.url}{path}".lower())
     return url is not None and url.lower() in pages
 

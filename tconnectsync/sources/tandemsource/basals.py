@@ -14,31 +14,31 @@ from itertools import pairwise, takewhile
 from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.domain.events import Basal
+from tconnectsync.domain.limits import MOST_RATE
+from tconnectsync.sources.tandemsource.codes import BASAL_RATE, RESUMED, SUSPENDED
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import whole
 
-SUSPENDED, RESUMED, DELIVERY = 11, 12, 279
-CODES = (SUSPENDED, RESUMED, DELIVERY)
+CODES = (SUSPENDED, RESUMED, BASAL_RATE)
 SUSPENSIONS = (SUSPENDED, RESUMED)
 
 SUPPORTED = timedelta(minutes=5)
 """How long an entry vouches for its rate."""
 LATE = timedelta(minutes=6)
 """When the next entry comes no later than that, nothing is missing in between."""
-HIGHEST_RATE = 15_000
-"""The highest rate a pump delivers, in mU/h."""
 
 NOTHING = 0
 """The source of a rate when the pump is suspended."""
-SOURCES: dict[int | None, tuple[Delivery, str]] = {
-    NOTHING: (Delivery.NONE, "Suspended"),
-    1: (Delivery.PROFILE, "Profile"),
-    2: (Delivery.TEMP, "TempRate"),
-    3: (Delivery.ALGORITHM, "Algorithm"),
-    4: (Delivery.ALGORITHM, "TempRateAndAlgorithm"),
+PROFILE, TEMP = 1, 2
+REASONS: dict[int | None, str] = {
+    NOTHING: "Suspended",
+    PROFILE: "Profile",
+    TEMP: "TempRate",
+    3: "Algorithm",
+    4: "TempRateAndAlgorithm",
 }
-UNKNOWN = (Delivery.UNKNOWN, "")
+"""The reason to show of a basal, by the source of its rate."""
 
 
 def basals(
@@ -58,7 +58,7 @@ def basals(
     spans = [span for _, span, _ in suspensions]
     found = [_suspended(*suspension) for suspension in suspensions]
     for entry, after in _with_next(story):
-        if entry.code == DELIVERY and not _is_within(entry, spans):
+        if entry.code == BASAL_RATE and not _is_within(entry, spans):
             end, running = _end(entry, after, known_until)
             basal = _delivered(entry, end - entry.at, running, skipped)
             if basal:
@@ -79,7 +79,7 @@ def begins_suspended(log: Log, since: datetime) -> bool:
 def without_opening(log: Log) -> Log:
     """Return the log without the rates of a suspension that it opens in the middle of."""
     opening = _opening(entries_of(log, *CODES))
-    return {**log, DELIVERY: list(entries_of(log, DELIVERY))[len(opening) :]}
+    return {**log, BASAL_RATE: list(entries_of(log, BASAL_RATE))[len(opening) :]}
 
 
 def _opening(story: Iterable[Entry]) -> list[Entry]:
@@ -92,7 +92,7 @@ def _suspensions(
     """Yield when the pump was suspended, by which entry, and whether it still is."""
     begun: Entry | None = None
     for entry in story:
-        if begun and (entry.code != DELIVERY or _delivers(entry, begun)):
+        if begun and (entry.code != BASAL_RATE or _delivers(entry, begun)):
             yield begun, TimeRange(begun.at, entry.at), False
             begun = None
         if entry.code == SUSPENDED:
@@ -129,15 +129,13 @@ def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[date
 
 
 def _suspended(entry: Entry, span: TimeRange, running: bool) -> Basal:
-    delivery, told_as = SOURCES[NOTHING]
     return Basal(
         key=f"{entry.key} basal",
         start=span.start,
         duration=span.end - span.start,
         rate=0.0,
-        delivery=delivery,
+        reason=REASONS[NOTHING],
         running=running,
-        told_as=told_as,
         log_ids=(entry.sequence,),
     )
 
@@ -146,20 +144,23 @@ def _delivered(
     entry: Entry, duration: timedelta, running: bool, skipped: Counter[str]
 ) -> Basal | None:
     rate = whole(entry.values, "commandedrate")
-    if rate is None or not 0 <= rate <= HIGHEST_RATE:
+    if rate is None or not 0 <= rate <= MOST_RATE * 1000:
         skipped["basal entry without a plausible rate"] += 1
         return None
-    delivery, told_as = SOURCES.get(_source(entry), UNKNOWN)
     return Basal(
         key=entry.key,
         start=entry.at,
         duration=duration,
         rate=rate / 1000,
-        delivery=delivery,
+        reason=REASONS.get(_source(entry), ""),
         running=running,
-        told_as=told_as,
         log_ids=(entry.sequence,),
     )
+
+
+def is_suspension(basal: Basal) -> bool:
+    """Tell whether a basal of the log is the time for which the pump was suspended."""
+    return basal.reason == REASONS[NOTHING]
 
 
 def _source(entry: Entry) -> int | None:

@@ -9,21 +9,30 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from tconnectsync.domain.events import Notice, NoticeKind, Reading, ReadingKind
+from tconnectsync.domain.events import PumpEvent, PumpEventKind, Reading, ReadingKind
+from tconnectsync.domain.limits import HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
+from tconnectsync.sources.tandemsource.codes import (
+    CGM_ALERT,
+    DEXCOM_ALERT,
+    GLUCOSE_ENTERED,
+    JOIN_OF_G7,
+    LIBRE_ALERT,
+    SENSOR_JOINS,
+    SENSOR_STARTS,
+    SENSOR_STOPS,
+    SENSORS,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.names import cgm_alert_name
 from tconnectsync.sources.tandemsource.records import mask, whole
 
-ENTERED = 16
-SENSORS = (256, 399, 372, 480)
-"""Readings of G6, G7, Libre 2 and Libre 3."""
-STARTS = (212, 404)
-JOIN_G7 = 394
-JOINS = (213, JOIN_G7, 406, 477)
-STOPS = (214, 447, 405, 486)
-ALERTS = {171: "CGM Alert", 369: "Dexcom CGM Alert", 460: "Libre CGM Alert"}
+ALERTS = {
+    CGM_ALERT: "CGM Alert",
+    DEXCOM_ALERT: "Dexcom CGM Alert",
+    LIBRE_ALERT: "Libre CGM Alert",
+}
 
-CODES = (ENTERED, *SENSORS, *STARTS, *JOINS, *STOPS, *ALERTS)
+CODES = (GLUCOSE_ENTERED, *SENSORS, *SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS, *ALERTS)
 
 EXACT, DO_NOT_SHOW = 0, 6
 BELOW_RANGE, ABOVE_RANGE = 39, 401
@@ -32,11 +41,9 @@ OUT_OF_RANGE = {1: ABOVE_RANGE, 2: BELOW_RANGE}
 """Special values by the status that announces them."""
 SENSOR_VALUES = range(20, 501)
 """mg/dL; anything else is no value of a sensor."""
-METER_VALUES = range(20, 601)
 BACK_FILLED = 1 << 1
 TYPED_IN, TAKEN_FROM_SENSOR = 0, 1
 
-PUMP_EPOCH = datetime(2008, 1, 1)
 SECOND = timedelta(seconds=1)
 UNIX_SECONDS = 1_199_145_600
 """By how much a time is greater when it is counted from 1970."""
@@ -58,8 +65,8 @@ def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
     They are as of when they were taken, also those that were handed in later.
     """
     found = []
-    for entry in entries_of(log, ENTERED, *SENSORS):
-        name, hidden, read = _TYPED if entry.code == ENTERED else _MEASURED
+    for entry in entries_of(log, GLUCOSE_ENTERED, *SENSORS):
+        name, hidden, read = _TYPED if entry.code == GLUCOSE_ENTERED else _MEASURED
         status = whole(entry.values, name)
         if status == hidden:
             continue
@@ -71,36 +78,36 @@ def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
     return found
 
 
-def sensor_sessions(log: Log) -> list[Notice]:
+def sensor_sessions(log: Log) -> list[PumpEvent]:
     """Return when sensor sessions began and ended.
 
     A session that the pump joins while it is running began earlier; joining it once more is
     nothing new.
     """
-    found: list[Notice] = []
+    found: list[PumpEvent] = []
     begun: list[datetime] = []
-    for entry in entries_of(log, *STARTS, *JOINS, *STOPS):
-        if entry.code in STOPS:
-            found.append(_notice(entry, NoticeKind.SENSOR_STOP, "CGM Session Stopped"))
-        elif notice := _session_start(entry, begun):
-            begun.append(notice.at)
-            found.append(notice)
+    for entry in entries_of(log, *SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS):
+        if entry.code in SENSOR_STOPS:
+            found.append(_event(entry, PumpEventKind.SENSOR_STOP, "CGM Session Stopped"))
+        elif session := _session_start(entry, begun):
+            begun.append(session.at)
+            found.append(session)
     return found
 
 
-def cgm_alerts(log: Log) -> list[Notice]:
+def cgm_alerts(log: Log) -> list[PumpEvent]:
     """Return the alerts about glucose and its sensor, also those that have no name."""
     found = []
     for entry in entries_of(log, *ALERTS):
         number = whole(entry.values, "dalertid")
         name = "" if number is None else f" ({cgm_alert_name(number)})"
-        found.append(_notice(entry, NoticeKind.CGM_ALERT, f"{ALERTS[entry.code]}{name}"))
+        found.append(_event(entry, PumpEventKind.CGM_ALERT, f"{ALERTS[entry.code]}{name}"))
     return found
 
 
 def _typed_in(entry: Entry, entry_type: int | None) -> Reading | None:
     value = whole(entry.values, "bg")
-    if entry_type != TYPED_IN or value is None or value not in METER_VALUES:
+    if entry_type != TYPED_IN or value is None or not LOWEST_GLUCOSE <= value <= HIGHEST_GLUCOSE:
         return None
     return Reading(entry.key, entry.at, value, ReadingKind.FINGER, (entry.sequence,))
 
@@ -136,25 +143,26 @@ _MEASURED = "glucosevaluestatus", DO_NOT_SHOW, _of_sensor
 """Where a reading says what it is worth, what makes it nothing to us, and how it is read."""
 
 
-def _session_start(entry: Entry, begun: Sequence[datetime]) -> Notice | None:
+def _session_start(entry: Entry, begun: Sequence[datetime]) -> PumpEvent | None:
     """Return when the session of a start or join began.
 
     ``None`` if that is unknown, or if it is a join of one that is known to have ``begun``.
     """
     age = _age(entry)
-    joined = entry.code in JOINS
+    joined = entry.code in SENSOR_JOINS
     if age is None and joined:
         return None
     at = entry.at - (age or timedelta())
     is_known = any(abs(at - other) <= SAME_SESSION for other in begun)
     if is_known and joined:
         return None
-    return Notice(
+    return PumpEvent(
         # The log of a later run may hold only a later join of the same session.
         key=entry.key if is_known else _session_key(at),
         at=at,
-        kind=NoticeKind.SENSOR_START,
+        kind=PumpEventKind.SENSOR_START,
         text="CGM Session Joined" if joined else "CGM Session Started",
+        automatic=True,
         log_ids=(entry.sequence,),
         noted_at=entry.at,
     )
@@ -169,7 +177,7 @@ def _session_key(at: datetime) -> str:
 
 def _age(entry: Entry) -> timedelta | None:
     """Return how long a session had been running at its entry; ``None`` if that is unknown."""
-    if entry.code == JOIN_G7:
+    if entry.code == JOIN_OF_G7:
         return _session_age(_time(entry, "cgmtimestamp"), 0)
     start = _time(entry, "sessionstarttime")
     transmitter = _time(entry, "currenttransmittertime")
@@ -208,5 +216,5 @@ def _ago(entry: Entry, seconds: int | None, longest: int) -> timedelta | None:
     return None
 
 
-def _notice(entry: Entry, kind: NoticeKind, text: str) -> Notice:
-    return Notice(entry.key, entry.at, kind, text, (entry.sequence,))
+def _event(entry: Entry, kind: PumpEventKind, text: str) -> PumpEvent:
+    return PumpEvent(entry.key, entry.at, kind, text, automatic=True, log_ids=(entry.sequence,))

@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
+from tconnectsync.sources.tandemsource.codes import SENSORS
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
@@ -36,7 +38,6 @@ from tconnectsync.sources.tandemsource.pumps import (
     upload_mark,
 )
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.together import PumpsReader
 
@@ -50,19 +51,19 @@ tandem-source-api §4.4), but for readings where nobody wants them: they are hal
 def open_source(
     api: TConnectApi,
     settings: Settings,
-    clock: PumpClock,
+    pump_clock: PumpClock,
+    clock: Clock,
     readings: bool,
-    now: Callable[[], datetime],
 ) -> TandemSource:
     """Return the Tandem Source that the settings name; see ``tconnectsync.sources.registry``."""
     return TandemSource(
         api,
-        clock,
+        pump_clock,
         settings.source.serial_number,
         everything=settings.source.fetch_all_event_types,
         readings=readings,
         ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
-        now=now,
+        now=clock.now,
         catch_up_days=settings.sync.catch_up_days,
         folder=api.cache,
     )
@@ -83,7 +84,7 @@ class TandemSource:
         folder: where may be kept which pumps were in use at the same time; ``None`` for nowhere.
     """
 
-    name = TANDEM_SOURCE
+    name = TANDEM_SOURCE.name
     window_days = 7
 
     def __init__(

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
-from tconnectsync.config.variables import TCONNECT
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
-    Activity,
     Basal,
     Bolus,
-    DeviceStatus,
     InsulinOnBoard,
-    Notice,
+    PumpEvent,
     Reading,
     ReadingKind,
-    Suspension,
+    UserMode,
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sources.cachedcall import CachedCall
+from tconnectsync.sources.registry import TCONNECT
 from tconnectsync.sources.tconnect.basals import (
     DELIVERIES,
     begins_suspended,
@@ -44,7 +43,7 @@ from tconnectsync.sources.tconnect.glucose import (
     therapy_readings,
 )
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
-from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
+from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_modes
 from tconnectsync.sources.tconnect.values import objects, readable_wall_time
 
 log = logging.getLogger(__name__)
@@ -58,28 +57,24 @@ NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 def open_source(
     api: TConnectApi,
     settings: Settings,
-    clock: PumpClock,
+    pump_clock: PumpClock,
+    clock: Clock,
     readings: bool,
-    now: Callable[[], datetime],
 ) -> TConnectSource:
     """Return the t:connect that the settings name; see ``tconnectsync.sources.registry``."""
-    return TConnectSource(api, clock, settings.source.serial_number)
+    return TConnectSource(api, pump_clock, settings.source.serial_number)
 
 
-class TConnectSource:
+class TConnectSource(Source):
     """The t:connect cloud; see :class:`tconnectsync.sources.base.Source`."""
 
-    name = TCONNECT
+    name = TCONNECT.name
     window_days = 7
 
     def __init__(self, api: TConnectApi, clock: PumpClock, serial: str) -> None:
         self._api = api
         self._clock = clock
         self._serial = serial
-
-    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
-        """Return nothing: t:connect does not tell which pump did what."""
-        return []
 
     def read(self, wanted: TimeRange) -> TConnectReader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
@@ -102,7 +97,7 @@ class TConnectSource:
         return read_settings(webui.device_settings(guid))
 
 
-class TConnectReader:
+class TConnectReader(Reader):
     """What t:connect knows about one range; see :class:`tconnectsync.sources.base.Reader`.
 
     A day more than the range is fetched at its beginning, because what goes on at that moment
@@ -114,8 +109,8 @@ class TConnectReader:
         first = clock.day(wanted.start) - DAY
         last = clock.day(wanted.end - timedelta(microseconds=1))
         beyond = clock.day(wanted.end)
-        self.skipped: Counter[str] = Counter()
-        self.remarks: list[Remark] = []
+        self.skipped = Counter()
+        self.remarks = []
         self._clock = clock
         self._from = wanted.start
         self._until = wanted.end
@@ -171,27 +166,13 @@ class TConnectReader:
             log.warning("The CSV export could not confirm that there was no bolus: %s", error)
             return []
 
-    def activities(self) -> list[Activity]:
+    def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
-        return timeline_activities(self.timeline(), self._clock, self.skipped)
+        return timeline_modes(self.timeline(), self._clock, self.skipped)
 
-    def suspensions(self) -> list[Suspension]:
+    def suspensions(self) -> list[PumpEvent]:
         """Return site changes, alarms and suspensions by the person."""
         return basal_suspensions(self._suspensions(), self._clock, self.skipped)
-
-    def notices(self) -> list[Notice]:
-        """Return nothing: t:connect does not tell of them."""
-        return []
-
-    def cgm_alerts(self) -> list[Notice]:
-        """Return nothing: t:connect does not tell of them."""
-        return []
-
-    def newest(self) -> None:
-        """Return nothing: t:connect tells nothing of the pump's state."""
-
-    def device_status(self, last: DeviceStatus | None = None) -> None:
-        """Return nothing: t:connect does not tell it."""
 
     def readings(self) -> list[Reading]:
         """Return the glucose readings, from the CSV export where TherapyEvents has no sensor's.

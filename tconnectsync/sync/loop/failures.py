@@ -137,7 +137,7 @@ class Failures:
             raise outcome.ended_by
         done = outcome.created + outcome.updated + outcome.kept
         if outcome.failures and not (done or outcome.others or outcome.waiting):
-            raise TconnectsyncError(outcome.failures[0].reason)
+            raise outcome.failures[0].error
         self._was_accepted = True
         if not outcome.failures:
             self._partial = 0

@@ -12,18 +12,12 @@ def run_loop(settings: LoopSettings, actions: Actions, clock: Clock, *, pretend:
     """Step until there is a reason to end, and return the exit code.
 
     It is 0 when the limit of rounds is reached, else that of :class:`~.step.Next`. What the actions
-    and the clock raise besides errors of ours ends the loop too: a request to stop comes so.
-
-    Args:
-        settings: when to wait how long, when to give up, and after how many rounds to end.
-        actions: what polls and syncs.
-        clock: measures, and waits between steps.
-        pretend: whether nothing is written.
+    raise besides errors of ours, such as a request to stop, ends the loop too.
     """
     state = LoopState(settings, clock.monotonic(), pretend=pretend)
     rounds = 0
     while True:
-        following = step(state, actions, clock.monotonic, clock.jitter)
+        following = step(state, actions, clock)
         if following.exit_code is not None:
             return following.exit_code
         rounds += 1

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sync.loop.failures import (
@@ -90,56 +91,49 @@ class LoopState:
         self.lines = ThrottledLog()
 
 
-def step(
-    state: LoopState, actions: Actions, now: Callable[[], float], jitter: Callable[[], float]
-) -> Next:
+def step(state: LoopState, actions: Actions, clock: Clock) -> Next:
     """Poll once, sync if that is due, and return when to continue.
 
-    What the actions raise besides errors of ours goes through: a request to stop comes so.
+    What the actions raise besides errors of ours, such as a request to stop, is not caught.
 
     Args:
-        state: of the person; the step changes it.
+        state: what is known about the person; the step changes it.
         actions: what polls and syncs for that person.
-        now: reads the clock, more than once, because a cycle may take minutes.
-        jitter: returns a number in 0..1.
+        clock: is read several times, because a cycle may take minutes; the step does not sleep.
     """
     try:
-        return Next(_round(state, actions, now, jitter))
+        return Next(_round(state, actions, clock))
     except GaveUp as end:
         return Next(exit_code=end.exit_code)
 
 
-def _round(
-    state: LoopState, actions: Actions, now: Callable[[], float], jitter: Callable[[], float]
-) -> float:
+def _round(state: LoopState, actions: Actions, clock: Clock) -> float:
     """Return how long to wait for the next round."""
     try:
-        pause = _poll(state, actions, now, jitter)
+        pause = _poll(state, actions, clock)
     except TconnectsyncError as error:
-        return state.failures.after_error(error, now(), jitter())
+        return state.failures.after_error(error, clock.monotonic(), clock.jitter())
     state.failures.over()
     settings = state.settings
     longest = inf if settings.use_fixed_sleep else settings.max_sleep_seconds
-    return min(pause, longest, max(state.repeat_at - now(), 0.0))
+    return min(pause, longest, max(state.repeat_at - clock.monotonic(), 0.0))
 
 
-def _poll(
-    state: LoopState, actions: Actions, now: Callable[[], float], jitter: Callable[[], float]
-) -> float:
+def _poll(state: LoopState, actions: Actions, clock: Clock) -> float:
     """Poll, sync if that is due, and return how long the rhythm of uploads lets us wait."""
-    polled = now()
+    polled = clock.monotonic()
     is_repeat = polled >= state.repeat_at
     index = actions.latest_index()
     if index is None:
         # Something new shows an upload, unless it is what failed or was held back before.
         state.lines.log(logging.WARNING, NO_COUNTER)
-        has_uploaded = _sync(state, actions, now, jitter) and not is_repeat
+        has_uploaded = _sync(state, actions, clock) and not is_repeat
     else:
         has_uploaded = index != state.index
         if has_uploaded or is_repeat:
             has_grown = state.index is not None and index > state.index
-            if not _sync(state, actions, now, jitter) and has_grown:
-                _look_again(state, actions, polled, now)
+            if not _sync(state, actions, clock) and has_grown:
+                _look_again(state, actions, polled, clock)
     if has_uploaded:
         # A counter that has become smaller is that of a pump that was replaced or reset.
         state.index = index
@@ -147,40 +141,41 @@ def _poll(
         state.lines.reset(SILENT, OVERDUE)
     else:
         _report_silence(state, polled, has_counter=index is not None)
-    # Without a counter each poll costs a cycle, so none comes early.
-    return state.settings.default_sleep_seconds if index is None else state.rhythm.pause(now())
+    if index is None:
+        # Each poll costs a cycle, so none comes early.
+        return state.settings.default_sleep_seconds
+    return state.rhythm.pause(clock.monotonic())
 
 
-def _sync(
-    state: LoopState, actions: Actions, now: Callable[[], float], jitter: Callable[[], float]
-) -> bool:
+def _sync(state: LoopState, actions: Actions, clock: Clock) -> bool:
     """Run a cycle and return whether it found something new.
 
     Raises:
         TconnectsyncError: nothing could be synced, or trying further would do harm.
     """
     outcome = actions.run_cycle()
-    again = state.failures.after_cycle(outcome, jitter())
+    again = state.failures.after_cycle(outcome, clock.jitter())
     if outcome.more_in is not None:
         # Once for all that is held back: the next upload may be an hour away.
         again = min(again, outcome.more_in.total_seconds())
-    state.repeat_at = now() + again
+    state.repeat_at = clock.monotonic() + again
     found_something = outcome.created + outcome.updated + len(outcome.others) > 0
     if found_something:
         state.nothing_new.over()
     return found_something
 
 
-def _look_again(
-    state: LoopState, actions: Actions, polled: float, now: Callable[[], float]
-) -> None:
-    """Deal with an upload that brought nothing new, if that was all there was of it."""
+def _look_again(state: LoopState, actions: Actions, polled: float, clock: Clock) -> None:
+    """Report an upload that brought nothing new, and plan another look at the first of them.
+
+    Not while something failed or is held back: then the data of this upload may still come.
+    """
     if state.pretend or state.repeat_at < inf:
         return
     if state.nothing_new.again(polled):
         log.info("Looking again in a moment, after a new login.")
         actions.force_login()
-        state.repeat_at = now() + state.settings.default_sleep_seconds
+        state.repeat_at = clock.monotonic() + state.settings.default_sleep_seconds
 
 
 def _report_silence(state: LoopState, polled: float, *, has_counter: bool) -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.events import Piece
+from tconnectsync.nightscout.eventtypes import COMBO_BOLUS
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import (
-    EXTENDED_PART,
     PIECE,
     Treatment,
     identifier_of,
@@ -22,7 +22,8 @@ from tconnectsync.nightscout.treatments import (
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
 from tconnectsync.sync.plan.legacy import MOVED
 
-BOLUS = "Combo Bolus"
+EXTENDED_PART = "(Extended part)"
+"""What the notes of a whole later part from t:connect end with."""
 LATE = timedelta(hours=1)
 """How long after its time a piece may become known at the most while the pump uploads."""
 
@@ -98,7 +99,7 @@ def _whole(
             and away <= MOVED
         ):
             return treatment
-        if away <= NEAR[BOLUS] and _is_of_another_cloud(treatment, cloud, piece, wanted):
+        if away <= NEAR[COMBO_BOLUS] and _is_of_another_cloud(treatment, cloud, piece, wanted):
             return treatment
     return None
 
@@ -107,7 +108,7 @@ def _is_of_another_cloud(
     treatment: StoredTreatment, cloud: str, piece: Piece, wanted: Iterable[Treatment]
 ) -> bool:
     """Tell whether a treatment near the end of a later part shows it, as t:connect does."""
-    if not treatment.is_ours or treatment.event_type != BOLUS or treatment.cloud == cloud:
+    if not treatment.is_ours or treatment.event_type != COMBO_BOLUS or treatment.cloud == cloud:
         return False
     if EXTENDED_PART in str(treatment.body.get("notes")):
         return True
@@ -115,9 +116,9 @@ def _is_of_another_cloud(
     if insulin is not None and abs(insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True
     # Somebody changed what it says; nothing else that is wanted can be meant by it.
-    others = [want.at for want in wanted if want.body["eventType"] == BOLUS and not want.piece]
-    at = treatment.at
-    return treatment.edited and not any(abs(other - at) <= NEAR[BOLUS] for other in others if at)
+    boluses = (want for want in wanted if want.body["eventType"] == COMBO_BOLUS and not want.piece)
+    at, near = treatment.at, NEAR[COMBO_BOLUS]
+    return treatment.edited and not any(abs(other.at - at) <= near for other in boluses if at)
 
 
 def _has_pieces(want: Treatment, stored: Iterable[StoredTreatment]) -> bool:
@@ -130,4 +131,4 @@ def _has_pieces(want: Treatment, stored: Iterable[StoredTreatment]) -> bool:
 
 def _is_within(want: Treatment, at: datetime) -> bool:
     since = want.whole_since or want.at
-    return since - NEAR[BOLUS] <= at <= want.at + NEAR[BOLUS]
+    return since - NEAR[COMBO_BOLUS] <= at <= want.at + NEAR[COMBO_BOLUS]

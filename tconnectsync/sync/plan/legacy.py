@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.numbers import as_number
+from tconnectsync.nightscout.eventtypes import EXERCISE, SLEEP, TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document, log_number
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sources.registry import TANDEM_SOURCE
 
 MINUTE = timedelta(minutes=1)
 QUARTER = timedelta(minutes=15)
@@ -29,7 +30,7 @@ SEVERAL = 3
 """So many documents that are all off by the same seconds tell of a clock that was wrong."""
 SAME_AMOUNT = 0.011
 """U or U/h; older versions rounded to hundredths."""
-IN_PIECES = ("Sleep", "Exercise")
+IN_PIECES = (SLEEP, EXERCISE)
 """What older versions wrote in as many pieces as t:connect reported."""
 UNFINISHED_NOTE = " (: requested "
 """What an older version wrote into the notes of a bolus whose extended part was running."""
@@ -101,8 +102,8 @@ def _candidates(
         if stored.log_number:
             numbered[stored.log_number, stored.is_basal].append(stored)
     for place, want in enumerate(wanted):
-        is_basal = want.body["eventType"] == "Temp Basal"
-        if want.cloud != TANDEM_SOURCE:
+        is_basal = want.body["eventType"] == TEMP_BASAL
+        if want.cloud != TANDEM_SOURCE.name:
             continue
         for stored in numbered.get((log_number(want.body), is_basal), ()):
             if stored.at and abs(off := stored.at - (want.noted_at or want.at)) < MOVED + MINUTE:
@@ -274,7 +275,7 @@ def finished_by(want: Treatment, old: StoredTreatment, is_newest: bool) -> Docum
         return _taken_from(
             want, "insulin", "notes", "enteredinsulin", "splitNow", "splitExt", "duration"
         )
-    if old.event_type == "Temp Basal" and _was_cut_short(old):
+    if old.event_type == TEMP_BASAL and _was_cut_short(old):
         not_ended = True
     elif old.log_number and old.event_type in IN_PIECES:
         # Versions that name the log's entries also say what has not ended.

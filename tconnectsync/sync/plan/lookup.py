@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.sync.plan.planner import Plan
@@ -61,7 +62,7 @@ def _first(dated: Sequence[tuple[datetime, Document]]) -> datetime:
 
 def _asked(documents: Sequence[Document], ask: Ask) -> list[Document]:
     """Ask for documents by identifier, for those of insulin and carbs first."""
-    ranked = sorted(documents, key=lambda new: new["eventType"] == "Temp Basal")
+    ranked = sorted(documents, key=lambda new: new["eventType"] == TEMP_BASAL)
     if len(ranked) > MOST:
         log.debug("Of %d missing treatments, %d are looked for elsewhere.", len(ranked), MOST)
     names = [str(new["identifier"]) for new in ranked[:MOST]]

@@ -16,6 +16,7 @@ from tconnectsync.errors import (
     UnprovenWriteError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.proof import kind, kinds, unproven
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.wire import batches
@@ -23,7 +24,7 @@ from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
 from tconnectsync.sync.plan.withheld import around, freeing_first
 
-FIRST = ("Temp Basal", "Combo Bolus")
+FIRST = (TEMP_BASAL, COMBO_BOLUS)
 """The types of treatments that are written before all others, in this order."""
 IN_A_ROW = 3
 """After so many updates that fail one after the other, the rest of their kind is not tried."""
@@ -31,13 +32,13 @@ IN_A_ROW = 3
 
 @dataclass(frozen=True)
 class Refused:
-    """Documents that could not be written, and why.
+    """Documents that could not be written, and why: the error names how many of which kind.
 
-    ``throughout`` tells that nothing new of their kinds could be written at all.
+    ``throughout`` is true if nothing new of their kinds could be written at all.
     """
 
     documents: Sequence[Document]
-    reason: str
+    error: TconnectsyncError
     throughout: bool
 
 
@@ -53,16 +54,21 @@ class Applied:
     _stored: set[str] = field(default_factory=set)
 
     def refused(self) -> Iterator[Refused]:
-        """Yield what could not be written, by reason."""
-        together: dict[tuple[str, bool], list[Document]] = {}
+        """Yield what could not be written; the same error of several requests is one."""
+        together: dict[tuple[str, bool], tuple[TconnectsyncError, list[Document]]] = {}
         for error, documents, is_new in self._failures:
             is_open = isinstance(error, UnprovenWriteError)
-            reason = "" if is_open else f"{error} Not written: "
-            together.setdefault((reason, is_new and not is_open), []).extend(documents)
-        for (reason, may_block), documents in together.items():
-            said = f"{reason}{kinds(documents)}." if reason else str(unproven(documents, documents))
+            key = "" if is_open else str(error), is_new and not is_open
+            together.setdefault(key, (error, []))[1].extend(documents)
+        for (_, may_block), (error, documents) in together.items():
             blocked = may_block and not self._stored & {kind(each) for each in documents}
-            yield Refused(documents, said, blocked)
+            is_open = isinstance(error, UnprovenWriteError)
+            text = (
+                str(unproven(documents, documents))
+                if is_open
+                else f"{error} Not written: {kinds(documents)}."
+            )
+            yield Refused(documents, error.reworded(text), blocked)
 
     def note_failure(
         self, error: TconnectsyncError, documents: list[Document], *, is_new: bool
@@ -173,7 +179,7 @@ def _create(
 ) -> None:
     """Create documents; after a refusal, no more of the kinds that were refused is sent.
 
-    So the newest document that is stored tells the next run where to go on.
+    The newest document that is stored then shows the next run where to go on.
 
     Raises:
         TconnectsyncError: going on makes no sense.
