@@ -34,6 +34,11 @@ Document = dict[str, Any]
 _DATABASE_ID = re.compile("[0-9a-f]{24}")
 
 
+def known(**fields: Any) -> Document:
+    """Return the fields that are known: Nightscout would take a null for a value."""
+    return {name: value for name, value in fields.items() if value not in (None, {})}
+
+
 def log_ids(numbers: tuple[int, ...]) -> Document:
     """Return the entries of the pump's log in the form that other tconnectsync versions use."""
     return {"pump_event_id": ",".join(map(str, numbers))} if numbers else {}

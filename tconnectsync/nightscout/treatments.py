@@ -35,6 +35,7 @@ from tconnectsync.nightscout.provenance import (
     checksum,
     created_at,
     glucose_of,
+    known,
     log_ids,
     log_number,
     without_words,
@@ -233,7 +234,7 @@ def _basal(basal: Basal) -> Treatment:
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
     if bolus.status == COMPLETED or bolus.insulin > 0:
-        fields = _known(
+        fields = known(
             insulin=bolus.insulin or None,
             carbs=_whole(bolus.carbs) or None,
             notes=_bolus_notes(bolus),
@@ -254,7 +255,7 @@ def _bolus(bolus: Bolus) -> Iterator[Treatment]:
     if part and part.completed and part.insulin > 0:
         shortfall = _shortfall(part.status, part.requested)
         notes = f"{bolus.description}{shortfall} {EXTENDED_PART}"
-        fields = _known(insulin=part.insulin, notes=notes)
+        fields = known(insulin=part.insulin, notes=notes)
         slow = _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
         yield replace(slow, automatic=True, whole_since=bolus.requested_at)
 
@@ -297,7 +298,7 @@ def _glucose_fields(bolus: Bolus) -> Document:
     if bolus.glucose is None or bolus.glucose_kind is None:
         return {}
     values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
-    return _known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
+    return known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
 
 
 def _carbs(entry: CarbEntry) -> Treatment:
@@ -328,11 +329,6 @@ def _minutes(duration: timedelta) -> float:
 
 def _whole(number: float) -> float | int:
     return int(number) if number == int(number) else number
-
-
-def _known(**fields: Any) -> Document:
-    """Leave out what is unknown; Nightscout would take a null for zero."""
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _treatment(
