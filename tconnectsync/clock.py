@@ -1,6 +1,6 @@
-"""Time, waiting and chance, made once in :mod:`tconnectsync.app` and passed to what needs them.
+"""Time, waiting and chance: the only module that asks the computer for them.
 
-The only module that asks the computer for the time or lets it wait.
+One clock is made in ``tconnectsync.app`` and passed to everything that needs it.
 """
 
 from __future__ import annotations

@@ -114,8 +114,7 @@ class LoginKeeper(Generic[AnyLogin]):
             self._login = self._log_in()
         except NetworkError as error:
             # Whatever else is asked for needs the login too, and would wait as long in vain.
-            error.fatal = error.can_retry = True
-            raise
+            raise NetworkError(str(error), fatal=True) from error
         is_fresh = self._is_fresh(self._login)
         if self._trust_expiry and not is_fresh:
             log.warning(

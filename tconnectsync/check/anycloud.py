@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
 from tconnectsync.check.results import CheckRequest, Step, age_in_words, in_words
-from tconnectsync.domain.words import number_of
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.events import Event, Reading
 from tconnectsync.errors import TconnectsyncError
+from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sources.registry import cloud_named
+from tconnectsync.sync.run.window import windows
+
+ALL_THE_TIME = ("basals", "readings")
+"""What comes all the time, so that a gap in it means something."""
+
+AnyReader = TypeVar("AnyReader", bound=Reader)
 
 
 def steps(asked: CheckRequest) -> list[Step]:
     """Return the steps: the pumps of the account, and what happened in the range."""
-    cloud = cloud_named(asked.settings.tconnect_source)
+    cloud = cloud_named(asked.settings.source.name)
     source = cloud.open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
+    readers = [(window, source.read(window)) for window in windows_of(asked, source)]
 
     def pumps() -> str:
         source.force_login()
@@ -19,23 +33,67 @@ def steps(asked: CheckRequest) -> list[Step]:
         return f"Read: {', '.join(found)}." if found else f"{cloud.title} answers."
 
     def data() -> str:
-        reader = source.read(asked.wanted)
-        basals, boluses, readings = reader.basals(), reader.boluses(), reader.readings()
-        instants = [*(it.ends for it in (*basals, *boluses)), *(it.at for it in readings)]
-        not_understood = in_words(reader.skipped, nothing_found=not instants)
-        findings = asked.findings
-        findings.asked_for_events, findings.gapless = True, bool(basals or readings)
-        findings.newest = max(instants, default=None)
-        newest = age_in_words(findings.newest, asked.clock.now()) if findings.newest else "unknown"
-        said = " ".join(
-            [
-                f"{number_of(len(basals), 'basal')}, {len(boluses)} boluses, "
-                f"{number_of(len(readings), 'reading')}, the newest {newest}.{not_understood}",
-                *(remark.text for remark in reader.remarks),
-            ]
+        counts = count(
+            asked,
+            readers,
+            {
+                "basals": lambda reader: reader.basals(),
+                "boluses": lambda reader: reader.boluses(),
+                "readings": lambda reader: reader.readings(),
+            },
         )
-        if any(remark.missing for remark in reader.remarks):
+        asked.findings.asked_for_events = True
+        remarks = [remark for _, reader in readers for remark in reader.remarks]
+        said = " ".join([counts, *dict.fromkeys(remark.text for remark in remarks)])
+        if any(remark.missing for remark in remarks):
             raise TconnectsyncError(said)
         return said
 
     return [("Account and pumps", pumps), ("Pump's data", data)]
+
+
+def windows_of(asked: CheckRequest, source: Source) -> list[TimeRange]:
+    """Return the windows in which a sync asks for the range."""
+    wanted = asked.wanted
+    if wanted.end >= asked.clock.now():
+        # In a wrong zone, it may already be tomorrow on the pump.
+        wanted = TimeRange(wanted.start, wanted.end + timedelta(days=1))
+    return list(windows(wanted, source.window_days, asked.pump_clock))
+
+
+def count(
+    asked: CheckRequest,
+    readers: Sequence[tuple[TimeRange, AnyReader]],
+    parts: Mapping[str, Callable[[AnyReader], Iterable[Event | Reading]]],
+) -> str:
+    """Return how many events of some kinds there are, and note how far they reach.
+
+    Args:
+        asked: knows the time, and where to note it.
+        readers: each with its window, of which the events are counted that begin in it.
+        parts: by the name of a kind, what reads its events.
+
+    Raises:
+        TconnectsyncError: nothing that came can be understood, or it cannot be asked for.
+    """
+    before = sum((reader.skipped for _, reader in readers), Counter[str]())
+    found = {
+        name: [
+            event
+            for window, reader in readers
+            for event in read(reader)
+            if window.overlaps(event.begins, event.begins)
+        ]
+        for name, read in parts.items()
+    }
+    skipped = sum((reader.skipped for _, reader in readers), Counter[str]()) - before
+    ends = [event.ends for events in found.values() for event in events]
+    not_understood = in_words(skipped, nothing_found=not ends)
+    findings, newest = asked.findings, " (nothing was uploaded for these days)"
+    if ends:
+        findings.gapless |= any(found.get(name) for name in ALL_THE_TIME)
+        findings.newest = max([*ends, *filter(None, [findings.newest])])
+        age = age_in_words(max(ends), asked.clock.now())
+        newest = f", the newest {age} ({asked.pump_clock.here(max(ends)):%Y-%m-%d %H:%M})"
+    counts = ", ".join(f"{len(events)} {name}" for name, events in found.items())
+    return f"{counts}{newest}.{not_understood}"

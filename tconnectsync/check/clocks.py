@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -138,12 +137,9 @@ def _fitting(newest: datetime, age: timedelta, zone: ZoneInfo, delay: timedelta)
     offset += shifts[0] * HOUR
     if not -12 * HOUR <= offset <= 14 * HOUR:
         return ""
-    return f" {_written(offset)} would fit{_examples(ZONES.split(), wall, offset)}."
-
-
-def _examples(names: Iterable[str], wall: datetime, offset: timedelta) -> str:
-    fitting = [name for name in names if wall.replace(tzinfo=ZoneInfo(name)).utcoffset() == offset]
-    return f", for example {' or '.join(fitting[:2])}" if fitting else ""
+    zones = [it for it in ZONES.split() if wall.replace(tzinfo=ZoneInfo(it)).utcoffset() == offset]
+    examples = f", for example {' or '.join(zones[:2])}" if zones else ""
+    return f" {_written(offset)} would fit{examples}."
 
 
 def _written(offset: timedelta) -> str:

@@ -19,9 +19,10 @@ from tconnectsync.errors import (
     UnreachableError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.rights import NEEDED, has_role, is_admin, is_known, right
 
-REGULAR = ("Temp Basal", "Combo Bolus")
+REGULAR = (TEMP_BASAL, COMBO_BOLUS)
 """What comes every day, by which one sees how far the last sync got."""
 
 REFUSED = (

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import (
     CheckRequest,
@@ -25,16 +24,30 @@ from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import (
     basals,
     claims,
-    doses,
     newalgorithm,
-    pumpevents,
     sensor,
-    usermodes,
     wrongdates,
 )
 from tconnectsync.sources.tandemsource.choice import Choice
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
+from tconnectsync.sources.tandemsource.codes import (
+    ALARM,
+    ALERT,
+    BASAL_RATE,
+    BATTERY,
+    BOLUS_ENDED,
+    CANNULA_FILLED,
+    CARTRIDGE_FILLED,
+    LATER_PART_ENDED,
+    MALFUNCTION,
+    SENSOR_JOINS,
+    SENSOR_STARTS,
+    SENSOR_STOPS,
+    SENSORS,
+    TUBING_FILLED,
+    USER_MODE,
+)
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
 from tconnectsync.sources.tandemsource.names import plainly_named
@@ -51,18 +64,17 @@ from tconnectsync.sources.tandemsource.pumps import (
 from tconnectsync.sources.tandemsource.rates import TELLING
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
-from tconnectsync.sources.tandemsource.status import BATTERY
 
 KINDS = {
-    "basals": (basals.DELIVERY,),
-    "boluses": (doses.IMMEDIATE, doses.EXTENDED),
-    "readings": sensor.SENSORS,
+    "basals": (BASAL_RATE,),
+    "boluses": (BOLUS_ENDED, LATER_PART_ENDED),
+    "readings": SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
-    "fills": (pumpevents.CARTRIDGE, pumpevents.CANNULA, pumpevents.TUBING),
-    "alarms": (pumpevents.ALERT, pumpevents.ALARM, pumpevents.MALFUNCTION),
+    "fills": (CARTRIDGE_FILLED, CANNULA_FILLED, TUBING_FILLED),
+    "alarms": (ALERT, ALARM, MALFUNCTION),
     "rate changes": TELLING,
-    "sleep and exercise": usermodes.CODES,
-    "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
+    "sleep and exercise": (USER_MODE,),
+    "sensor sessions": (*SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
     "battery": BATTERY,
 }
@@ -91,12 +103,12 @@ class TandemSourceCheck:
 
     def __init__(self, asked: CheckRequest) -> None:
         self._api = asked.api
-        self._account = asked.account
+        self._tokens = asked.tokens
         self._clock = asked.pump_clock
         self._findings = asked.findings
         self._now = asked.clock.now()
-        self._region = asked.settings.tconnect_region
-        self._serial = asked.settings.pump_serial_number
+        self._region = asked.settings.tandem.region
+        self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
         self._choice: Choice
@@ -109,8 +121,8 @@ class TandemSourceCheck:
         login = log_in(self._api.tandemsource.logins, self._advice, self._findings)
         self._findings.redactor.learn("PUMPER_ID", login.pumper_id)
         self._findings.redactor.learn("ACCOUNT_ID", login.account_id)
-        if self._account.token_cache:
-            TokenCache(self._account.token_cache, self._account).save(login)
+        if self._tokens:
+            self._tokens.save(login)
         return f"It is an account of the {self._region} region."
 
     def _advice(self, error: LoginError) -> str:
@@ -203,7 +215,9 @@ class TandemSourceCheck:
         logs.sort(key=lambda log: (worn(log), -newest.index(log[0])), reverse=True)
         self._pump, entries, self._findings.disagreement = logs[0]
         self._findings.uploaded = self._pump.uploaded
-        self._note_newest(entries)
+        codes = {entry.code for entry in entries}
+        self._findings.gapless = bool(codes.intersection(GAPLESS))
+        self._findings.newest = max((entry.at for entry in entries), default=None)
         self._findings.shows_wrong_date = bool(wrong)
         found = [
             f"{ending(pump) + ': ' if len(logs) > 1 else ''}{_counted(entries, pump)}"
@@ -240,12 +254,6 @@ class TandemSourceCheck:
             if self._wanted.start <= it.at and (is_open or it.at < self._wanted.end)
         ]
         return entries, disagreement(days.log_clock)
-
-    def _note_newest(self, entries: Sequence[Entry]) -> None:
-        """Note how far the pump in use is known, and whether a gap in that means something."""
-        codes = {entry.code for entry in entries}
-        self._findings.gapless = bool(codes.intersection(GAPLESS))
-        self._findings.newest = max((entry.at for entry in entries), default=None)
 
     def read_profiles(self) -> str:
         """Read the profiles of the pump in use."""

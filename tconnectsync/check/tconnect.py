@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any
 
+from tconnectsync.check.anycloud import count, windows_of
 from tconnectsync.check.login import WAIT, is_locked, log_in
-from tconnectsync.check.results import CheckRequest, Step, age_in_words, in_words
-from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Basal, Bolus, Event, Reading, ReadingKind, UserMode
+from tconnectsync.check.results import CheckRequest, Step
+from tconnectsync.domain.events import Basal, Bolus, Reading, ReadingKind
 from tconnectsync.domain.words import endings
 from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
 from tconnectsync.sources.tconnect.basals import timeline_basals
 from tconnectsync.sources.tconnect.boluses import therapy_boluses
 from tconnectsync.sources.tconnect.glucose import therapy_readings
 from tconnectsync.sources.tconnect.pages import read_devices, settings_guid
-from tconnectsync.sources.tconnect.source import open_source
-from tconnectsync.sync.run.window import windows
+from tconnectsync.sources.tconnect.source import TConnectReader, open_source
 
 KNOWN_VERSION = "t:connect 7.17.2.3"
 """The version of the web site that this program was made for."""
 
 ELSEWHERE = ("region", "country")
-DAY = timedelta(days=1)
-
-AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 def steps(asked: CheckRequest) -> list[Step]:
@@ -49,20 +45,12 @@ class TConnectCheck:
     """Asks t:connect for what a sync needs, with the readers that a sync uses."""
 
     def __init__(self, asked: CheckRequest) -> None:
+        self._asked = asked
         self._api = asked.api
-        self._clock = asked.pump_clock
         self._findings = asked.findings
-        self._now = asked.clock.now()
-        self._serial = asked.settings.pump_serial_number
+        self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
-        self._wanted = asked.wanted
-        if asked.wanted.end >= asked.clock.now():
-            # In a wrong zone, it may already be tomorrow on the pump.
-            self._wanted = TimeRange(asked.wanted.start, asked.wanted.end + DAY)
-        self._readers = [
-            (window, self._source.read(window))
-            for window in windows(self._wanted, self._source.window_days, asked.pump_clock)
-        ]
+        self._readers = [(it, self._source.read(it)) for it in windows_of(asked, self._source)]
         self._pumps = "unknown"
 
     def log_in(self) -> str:
@@ -77,63 +65,56 @@ class TConnectCheck:
     def timeline(self) -> str:
         """Ask for basals and activities."""
         self._findings.record(self._api.controliq, therapy_timeline="therapy timeline")
-        basals: list[Basal] = []
-        activities: list[UserMode] = []
-        skipped: Counter[str] = Counter()
-        for window, reader in self._readers:
-            found = timeline_basals(reader.timeline(), self._clock, lambda: self._now, skipped)
-            basals += _begun_in(window, found)
-            activities += _begun_in(window, reader.user_modes())
-        if not any(reader.timeline() for _, reader in self._readers):
+        timelines = [reader.timeline() for _, reader in self._readers]
+        if not any(timelines):
             return (
                 "None in this range: the pump has no Control-IQ (its basals are taken from the CSV "
                 "export), or had not uploaded. Try other days: --start-date and --end-date."
             )
-        self._findings.gapless |= bool(basals)
-        newest = self._newest([*(it.ends for it in basals), *(it.ends for it in activities)])
-        not_understood = in_words(skipped, nothing_found=not basals and not activities)
-        return f"{len(basals)} basals, {len(activities)} activities{newest}.{not_understood}"
+        now, clock = self._asked.clock.now, self._asked.pump_clock
+
+        def basals(reader: TConnectReader) -> list[Basal]:
+            return timeline_basals(reader.timeline(), clock, now, reader.skipped)
+
+        return count(
+            self._asked, self._readers, {"basals": basals, "activities": TConnectReader.user_modes}
+        )
 
     def therapy_events(self) -> str:
         """Ask for boluses and readings."""
         self._findings.record(self._api.controliq, therapy_events="therapy events")
-        boluses: list[Bolus] = []
-        readings: list[Reading] = []
-        skipped: Counter[str] = Counter()
-        for window, reader in self._readers:
-            events = reader.therapy_events()
-            boluses += _begun_in(window, therapy_boluses(events, self._clock, skipped))
-            found = therapy_readings(events, self._clock, skipped)
-            readings += [
-                it
-                for it in found
-                if it.kind is ReadingKind.SENSOR and window.overlaps(it.at, it.at)
-            ]
-        not_understood = in_words(skipped, nothing_found=not boluses and not readings)
+        clock = self._asked.pump_clock
+
+        def boluses(reader: TConnectReader) -> list[Bolus]:
+            return therapy_boluses(reader.therapy_events(), clock, reader.skipped)
+
+        def readings(reader: TConnectReader) -> list[Reading]:
+            found = therapy_readings(reader.therapy_events(), clock, reader.skipped)
+            return [it for it in found if it.kind is ReadingKind.SENSOR]
+
+        counts = count(self._asked, self._readers, {"boluses": boluses, "readings": readings})
         self._findings.asked_for_events = True
-        self._findings.gapless |= bool(readings)
-        newest = self._newest([*(it.begins for it in boluses), *(it.at for it in readings)])
-        return f"{len(boluses)} boluses, {len(readings)} readings{newest}.{not_understood}"
+        return counts
 
     def suspensions(self) -> str:
         """Ask for suspensions, alarms and site changes."""
         self._findings.record(self._api.ws2, basal_suspension="basal suspensions")
-        found = _of_ws2(
-            lambda: [
-                it for window, read in self._readers for it in _begun_in(window, read.suspensions())
-            ],
-            "PUMP_EVENTS (site changes, alarms, suspensions)",
-        )
+        with _matters_only_to("PUMP_EVENTS (site changes, alarms, suspensions)"):
+            found = [
+                it
+                for window, reader in self._readers
+                for it in reader.suspensions()
+                if window.overlaps(it.begins, it.ends)
+            ]
         return f"{len(found)} entries."
 
     def csv_export(self) -> str:
         """Ask for the export of the last two days, once."""
-        last = self._clock.day(self._wanted.end - timedelta(microseconds=1))
-        first = max(self._clock.day(self._wanted.start), last - DAY)
-        export = _of_ws2(
-            lambda: self._api.ws2.therapy_timeline_csv(first, last, patient=False),
-            "IOB, CGM, basals without Control-IQ and days without a bolus",
-        )
+        day = self._asked.pump_clock.day
+        last = day(self._readers[-1][0].end - timedelta(microseconds=1))
+        first = max(day(self._asked.wanted.start), last - timedelta(days=1))
+        with _matters_only_to("IOB, CGM, basals without Control-IQ and days without a bolus"):
+            export = self._api.ws2.therapy_timeline_csv(first, last, patient=False)
         self._findings.keep("CSV export", export)
         return ", ".join(f"{len(rows)} {name}" for name, rows in export.items()) + "."
 
@@ -185,20 +166,6 @@ class TConnectCheck:
         else:
             self._findings.owner_known = True
 
-    def _newest(self, instants: Sequence[datetime]) -> str:
-        """Note the newest of some instants; return it in words, to follow a count."""
-        newest = max(instants, default=None)
-        if newest is None:
-            return " (nothing was uploaded for these days)"
-        self._findings.newest = max(filter(None, (newest, self._findings.newest)))
-        age = age_in_words(newest, self._now)
-        return f", the newest {age} ({self._clock.here(newest):%Y-%m-%d %H:%M})"
-
-
-def _begun_in(window: TimeRange, events: Iterable[AnyEvent]) -> list[AnyEvent]:
-    """Return the events of a window without those of the day before, which was asked for too."""
-    return [event for event in events if window.overlaps(event.begins, event.begins)]
-
 
 def login_advice(error: LoginError) -> str:
     """Return what to do about a failed login to the web site."""
@@ -220,10 +187,11 @@ def login_advice(error: LoginError) -> str:
     )
 
 
-def _of_ws2(ask: Callable[[], Any], features: str) -> Any:
-    """Ask ws2; its failures come with what they matter to."""
+@contextmanager
+def _matters_only_to(features: str) -> Iterator[None]:
+    """Let failures of ws2 say what they matter to."""
     try:
-        return ask()
+        yield
     except TconnectsyncError as error:
         if error.fatal:
             raise

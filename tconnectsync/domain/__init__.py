@@ -1,1 +1,1 @@
-"""What happened on the pump, in the field's own terms, free of Tandem's JSON and Nightscout's."""
+"""What happened on the pump, in the words of the field; knows neither clouds nor sites."""

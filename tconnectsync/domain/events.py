@@ -82,7 +82,7 @@ class ReadingKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(_Instant):
     """A glucose value that the pump was told."""
 
     key: str
@@ -91,26 +91,6 @@ class Reading:
     """mg/dL."""
     kind: ReadingKind
     log_ids: tuple[int, ...] = ()
-
-
-UNNAMED = "Bolus"
-"""What stands for the kind of a bolus of which the cloud tells none."""
-COMPLETED = "Completed"
-"""How a bolus ended that was delivered as requested, in the pump's word."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExtendedPart:
-    """The part of an extended bolus that is delivered slowly after the immediate part."""
-
-    completed: datetime | None
-    """``None`` while it is running."""
-    insulin: float
-    """U delivered, so far if still running."""
-    requested: float | None
-    """U requested, if known."""
-    status: str
-    """How it ended, in the pump's words; empty while running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,41 +113,53 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Bolus:
-    """A bolus; of an extended one, ``insulin`` is the immediate part alone.
+class Split:
+    """How an extended bolus is divided between now and later."""
 
-    A source that tells how the later part goes on hands it out as boluses of their own: in pieces
-    that each have their ``piece``, or as a whole that has ``whole_since``.
+    total: float | None
+    """U requested in both parts together, if known."""
+    now_percent: float
+    """Share of the immediate part, 0..100."""
+    duration: timedelta | None
+    """Over how long the rest is to be delivered, if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bolus:
+    """What is given at once of a bolus, or of an extended one the later part.
+
+    The later part is a bolus of its own: a whole that has ``whole_since``, or in pieces that each
+    have their ``piece`` where the cloud reports how it goes on.
     """
 
     key: str
     requested_at: datetime
     completed: datetime | None
-    """When the immediate part ended; ``None`` while it is running."""
+    """When it ended; ``None`` while it is running."""
     insulin: float
     """U delivered, so far if still running."""
     requested: float | None
-    """U requested for the immediate part, if known."""
+    """U requested, if known."""
     carbs: float
     """g entered; 0 when none were."""
     description: str
-    """The kind of bolus in the pump's words, such as ``Standard/Correction``."""
-    status: str
-    """``Completed``, or how else it ended in the pump's words; empty while running."""
+    """The kind of bolus, in words to show."""
+    incomplete: str
+    """Why less than requested has been delivered, in words to show; empty if all has been."""
     override: bool
     """Whether the person chose another amount than the pump had calculated."""
-    extended: ExtendedPart | None = None
+    automatic: bool = False
+    label: str = ""
+    """What is shown of an extended bolus behind its description; empty if that says enough."""
     planned: Split | None = None
-    """How an extended bolus was to be divided; ``None`` for any other."""
+    """How an extended bolus was to be divided; ``None`` for any other, and for a later part."""
     glucose: float | None = None
     """mg/dL that the amount was calculated with, if any were entered or taken from the sensor."""
     glucose_kind: ReadingKind | None = None
-    """Where ``glucose`` comes from; ``None`` as long as nobody has asked: it is not shown then."""
+    """Where ``glucose`` comes from; ``None`` as long as that is not needed: it is not shown."""
     declined_correction: bool = False
     """Whether the person refused the correction that the pump recommended."""
     log_ids: tuple[int, ...] = ()
-    automatic: bool = False
-    """Whether the pump gave it without being asked, or by and by: the later part of another."""
     piece: Piece | None = None
     """Which piece of a later part it is; ``None`` for anything else."""
     whole_since: datetime | None = None
@@ -182,21 +174,8 @@ class Bolus:
 
     @property
     def ends(self) -> datetime:
-        """The instant at which the last part ended, as far as known."""
-        ends = [self.requested_at, self.completed, self.extended and self.extended.completed]
-        return max(instant for instant in ends if instant)
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How an extended bolus is divided between now and later."""
-
-    total: float | None
-    """U requested in both parts together, if known."""
-    now_percent: float
-    """Share of the immediate part, 0..100."""
-    duration: timedelta | None
-    """Over how long the rest is to be delivered, if known."""
+        """The instant at which it ended, as far as known."""
+        return max(self.requested_at, self.completed or self.requested_at)
 
 
 class UserModeKind(Enum):

@@ -8,7 +8,7 @@ from math import isfinite
 def as_number(value: object) -> float | None:
     """Return a number given as such or as text; ``None`` when it is absent or none.
 
-    Nightscout's edit dialog turns numbers into texts, and t:connect sends some as such.
+    One side turns numbers into texts when a person edits them, the other sends some as such.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

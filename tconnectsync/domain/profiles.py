@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import time, timedelta
 
+from tconnectsync.domain.limits import HIGHEST_GLUCOSE, LOWEST_GLUCOSE, MOST_RATE
+
 MGDL_PER_MMOL = 18.0182
 """mg/dL of glucose in 1 mmol/L."""
 SHORTEST_DURATION, LONGEST_DURATION = timedelta(hours=1), timedelta(hours=24)
 """For how long insulin can act."""
 
-_GLUCOSE = (20.0, 600.0)
 _LIMITS = {
-    "basal rate": (0.0, 15.0),
+    "basal rate": (0.0, MOST_RATE),
     "correction factor": (1.0, 999.0),
     "carb ratio": (0.1, 999.0),
-    "target": _GLUCOSE,
+    "target": (LOWEST_GLUCOSE, HIGHEST_GLUCOSE),
 }
 """U/h, mg/dL per U, g per U and mg/dL."""
 
@@ -31,8 +32,7 @@ def is_possible(what: str, value: float) -> bool:
 
 def is_alert_level(mgdl: float) -> bool:
     """Tell whether a pump can warn of this glucose, mg/dL."""
-    low, high = _GLUCOSE
-    return low <= mgdl <= high
+    return LOWEST_GLUCOSE <= mgdl <= HIGHEST_GLUCOSE
 
 
 @dataclass(frozen=True, slots=True)

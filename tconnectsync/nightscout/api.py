@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
-from tconnectsync.clock import Clock
+from tconnectsync.domain.limits import EARLIEST
 from tconnectsync.errors import NightscoutError, TconnectsyncError
-from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.connection import Connection
 from tconnectsync.nightscout.entries import TYPES, entry_time, slot
 from tconnectsync.nightscout.proof import (
@@ -34,51 +32,12 @@ ROUND_NUMBER = 50
 """Limits are multiples of it: a page of another length is not cut short either."""
 IDENTIFIERS = 40
 """Documents looked up by identifier at once: 8 KB of address are too long (nightscout-api §7.8)."""
-EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Between which a person may have moved a treatment."""
 AMONG_THE_NEWEST = 10
 """So many are looked at for the newest that no person has edited, perhaps to another time."""
-TIMEOUT = 60.0
-"""Seconds; after a wrong login Nightscout holds every answer back for a while."""
-
-
 Records = Literal["activity", "devicestatus", "profile"]
 """The collections in which a document that is sent twice would be stored twice."""
-
-
-def open_nightscout(
-    values: Mapping[str, Any],
-    clock: Clock,
-    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> NightscoutApi:
-    """Return the client for settings given by field name; nothing is sent yet.
-
-    Every request that may change Nightscout is sent within a ``writing`` block.
-    """
-    http = HttpClient(
-        "Nightscout",
-        clock,
-        read_timeout=TIMEOUT,
-        verify=not values["ns_skip_tls_verify"],
-        writing=writing,
-        given_in="NS_URL",
-    )
-    return NightscoutApi(values["ns_url"], values["ns_secret"], http)
-
-
-def address_in_use(values: Mapping[str, Any], clock: Clock) -> str:
-    """Return NS_URL without what belongs to a page of the site; asks only where that may be.
-
-    Files about a site bear its address, so it has to be known before any is opened.
-
-    Raises:
-        NightscoutError: what answers is not Nightscout.
-        NetworkError: Nightscout could not be reached.
-    """
-    nightscout = open_nightscout(values, clock)
-    nightscout.find_site()
-    return nightscout.site.url
 
 
 class NightscoutApi(Connection):

@@ -12,9 +12,10 @@ from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Reading, ReadingKind
+from tconnectsync.nightscout.eventtypes import MBG, SGV
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, log_ids
 
-TYPES = {ReadingKind.SENSOR: "sgv", ReadingKind.FINGER: "mbg"}
+TYPES = {ReadingKind.SENSOR: SGV, ReadingKind.FINGER: MBG}
 
 LONGEST_STEP = timedelta(minutes=15)
 """A reading older than that says nothing about the direction."""

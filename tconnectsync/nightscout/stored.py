@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from tconnectsync.domain.numbers import as_number
+from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.nightscout.provenance import (
     ENTERED_BY,
     Document,
@@ -152,7 +153,7 @@ def _parsed(body: Document) -> StoredTreatment:
         minutes=_minutes(body.get("duration")),
         insulin=as_number(body.get("insulin")),
         rate=as_number(body.get("absolute")),
-        is_basal=body.get("eventType") == "Temp Basal" or body.get("rate") is not None,
+        is_basal=body.get("eventType") == TEMP_BASAL or body.get("rate") is not None,
         is_piece=bool(body.get(PIECE)),
         reason=str(body.get("reason") or ""),
         notes=str(body.get("notes") or ""),

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import (
-    COMPLETED,
     Basal,
     Bolus,
     CarbEntry,
@@ -25,6 +24,23 @@ from tconnectsync.domain.events import (
     ReadingKind,
     UserMode,
     UserModeKind,
+)
+from tconnectsync.nightscout.eventtypes import (
+    ACTIVITY,
+    ALARM,
+    BASAL_RESUME,
+    BASAL_SUSPENSION,
+    CARB_CORRECTION,
+    CGM_ALERT,
+    COMBO_BOLUS,
+    EXERCISE,
+    INSULIN_CHANGE,
+    NOTE,
+    SENSOR_START,
+    SENSOR_STOP,
+    SITE_CHANGE,
+    SLEEP,
+    TEMP_BASAL,
 )
 from tconnectsync.nightscout.provenance import (
     CLOUD,
@@ -45,28 +61,26 @@ NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
 """Where our identifiers live (RFC 9562 §6.5)."""
 
 USER_MODE_TYPES = {
-    UserModeKind.SLEEP: "Sleep",
-    UserModeKind.EXERCISE: "Exercise",
-    UserModeKind.OTHER: "Activity",
+    UserModeKind.SLEEP: SLEEP,
+    UserModeKind.EXERCISE: EXERCISE,
+    UserModeKind.OTHER: ACTIVITY,
 }
 PUMP_EVENT_TYPES = {
-    PumpEventKind.SUSPENSION: "Basal Suspension",
-    PumpEventKind.RESUME: "Basal Resume",
-    PumpEventKind.ALARM: "Alarm",
-    PumpEventKind.CARTRIDGE: "Insulin Change",
-    PumpEventKind.TUBING: "Note",
-    PumpEventKind.SITE_CHANGE: "Site Change",
-    PumpEventKind.NO_CHANGE: "Note",
-    PumpEventKind.SENSOR_START: "Sensor Start",
-    PumpEventKind.SENSOR_STOP: "Sensor Stop",
-    PumpEventKind.CGM_ALERT: "CGM Alert",
+    PumpEventKind.SUSPENSION: BASAL_SUSPENSION,
+    PumpEventKind.RESUME: BASAL_RESUME,
+    PumpEventKind.ALARM: ALARM,
+    PumpEventKind.CARTRIDGE: INSULIN_CHANGE,
+    PumpEventKind.TUBING: NOTE,
+    PumpEventKind.SITE_CHANGE: SITE_CHANGE,
+    PumpEventKind.NO_CHANGE: NOTE,
+    PumpEventKind.SENSOR_START: SENSOR_START,
+    PumpEventKind.SENSOR_STOP: SENSOR_STOP,
+    PumpEventKind.CGM_ALERT: CGM_ALERT,
 }
 """Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
 a cartridge and its tubing are filled in the same second."""
 PIECE = "extendedPart"
 """A field of ours: which piece of the later part of a bolus a treatment shows."""
-EXTENDED_PART = "(Extended part)"
-"""What the notes of a whole later part from t:connect end with."""
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
 
 
@@ -187,13 +201,12 @@ def identifier_within(cloud: str, identifier: str) -> str:
 
 
 def documents(event: Event, cloud: str) -> Iterator[Treatment]:
-    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none.
+    """Yield the treatment that shows ``event``, or none for a bolus of which nothing was given.
 
     ``cloud`` is the :attr:`~tconnectsync.sources.base.Source.name` of the one that reported it.
     """
     for treatment in _shown(event):
-        automatic = event.automatic or treatment.automatic
-        treatment = replace(treatment, cloud=cloud, automatic=automatic)
+        treatment = replace(treatment, cloud=cloud, automatic=event.automatic)
         yield treatment if cloud in UNNAMED_CLOUDS else _naming_its_cloud(treatment)
 
 
@@ -228,54 +241,45 @@ def _basal(basal: Basal) -> Treatment:
         "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
-    want = _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
-    return replace(want, cut=basal.cut)
+    shown = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
+    return replace(shown, cut=basal.cut)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
-    if bolus.status == COMPLETED or bolus.insulin > 0:
-        fields = known(
-            insulin=bolus.insulin or None,
-            carbs=_whole(bolus.carbs) or None,
-            notes=_bolus_notes(bolus),
-            **log_ids(bolus.log_ids),
-            **_split_fields(bolus),
-            **_glucose_fields(bolus),
-        )
-        if bolus.piece:
-            fields[PIECE] = bolus.piece.number
-        at = bolus.completed or bolus.requested_at
-        growing = bolus.completed is None
-        want = _treatment("Combo Bolus", at, bolus.key, fields, growing=growing)
-        other = identifier_of(bolus.other_key) if bolus.other_key else ""
-        yield replace(
-            want, piece=bolus.piece, whole_since=bolus.whole_since, other_identifier=other
-        )
-    part = bolus.extended
-    if part and part.completed and part.insulin > 0:
-        shortfall = _shortfall(part.status, part.requested)
-        notes = f"{bolus.description}{shortfall} {EXTENDED_PART}"
-        fields = known(insulin=part.insulin, notes=notes)
-        slow = _treatment("Combo Bolus", part.completed, f"{bolus.key} extended", fields)
-        yield replace(slow, automatic=True, whole_since=bolus.requested_at)
+    if bolus.incomplete and not bolus.insulin > 0:
+        return
+    fields = known(
+        insulin=bolus.insulin or None,
+        carbs=_whole(bolus.carbs) or None,
+        notes=_bolus_notes(bolus),
+        **log_ids(bolus.log_ids),
+        **_split_fields(bolus),
+        **_glucose_fields(bolus),
+    )
+    if bolus.piece:
+        fields[PIECE] = bolus.piece.number
+    at, growing = bolus.completed or bolus.requested_at, bolus.completed is None
+    yield replace(
+        _treatment(COMBO_BOLUS, at, bolus.key, fields, growing=growing),
+        piece=bolus.piece,
+        whole_since=bolus.whole_since,
+        other_identifier=identifier_of(bolus.other_key) if bolus.other_key else "",
+    )
 
 
 def _bolus_notes(bolus: Bolus) -> str:
-    notes = bolus.description + _shortfall(bolus.status or "in progress", bolus.requested)
+    notes = bolus.description
+    if bolus.incomplete and bolus.requested is None:
+        notes += f" ({bolus.incomplete})"
+    elif bolus.incomplete:
+        notes += f" ({bolus.incomplete}: requested {bolus.requested:g} units)"
     if bolus.override:
         notes += " (Override)"
     if bolus.declined_correction:
         notes += " (Declined Correction)"
-    if bolus.planned and "Extended Bolus" not in bolus.description:
-        notes += " (Extended)"
+    if bolus.label:
+        notes += f" ({bolus.label})"
     return notes.strip()
-
-
-def _shortfall(status: str, requested: float | None) -> str:
-    """Say how a bolus ended if not as requested."""
-    if status == COMPLETED:
-        return ""
-    return f" ({status})" if requested is None else f" ({status}: requested {requested:g} units)"
 
 
 def _split_fields(bolus: Bolus) -> Document:
@@ -303,7 +307,7 @@ def _glucose_fields(bolus: Bolus) -> Document:
 
 def _carbs(entry: CarbEntry) -> Treatment:
     fields = {"carbs": _whole(entry.carbs), **log_ids(entry.log_ids)}
-    return _treatment("Carb Correction", entry.at, entry.key, fields)
+    return _treatment(CARB_CORRECTION, entry.at, entry.key, fields)
 
 
 def _user_mode(mode: UserMode) -> Treatment:

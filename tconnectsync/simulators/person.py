@@ -107,7 +107,8 @@ class _Life:
         if self._control_iq:
             self._sleep_and_exercise()
             boluses += self._bolus_automatically(boluses)
-        self._number(boluses)
+        for bolus in sorted(boluses, key=attrgetter("requested")):
+            self.boluses.append(replace(bolus, request_id=1001 + len(self.boluses)))
         self._deliver_basal()
 
     def _at(self, clock: str, spread_minutes: int) -> datetime:
@@ -250,10 +251,6 @@ class _Life:
                 automatic.append(replace(bolus, kind="automatic", correction=need))
                 taken.append(at)
         return automatic
-
-    def _number(self, boluses: list[BolusRecord]) -> None:
-        for bolus in sorted(boluses, key=attrgetter("requested")):
-            self.boluses.append(replace(bolus, request_id=1001 + len(self.boluses)))
 
     # -- modes and basal -----------------------------------------------------------------------
 

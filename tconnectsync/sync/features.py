@@ -8,6 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from tconnectsync.nightscout.eventtypes import (
+    BASAL_SUSPENSION,
+    CGM_ALERT,
+    COMBO_BOLUS,
+    MBG,
+    SGV,
+    SITE_CHANGE,
+    TEMP_BASAL,
+)
 from tconnectsync.sources.registry import CLOUDS
 
 
@@ -47,28 +56,28 @@ FEATURES = {
             "every basal segment with its rate and duration, and why",
             parts=("basals",),
             default=True,
-            regular=("Temp Basal",),
-            kinds=("Temp Basal",),
+            regular=(TEMP_BASAL,),
+            kinds=(TEMP_BASAL,),
         ),
         Feature(
             "BOLUS",
             "every bolus: insulin delivered, carbs, kind, extended and incomplete ones",
             parts=("boluses",),
             default=True,
-            regular=("Combo Bolus",),
-            kinds=("Combo Bolus",),
+            regular=(COMBO_BOLUS,),
+            kinds=(COMBO_BOLUS,),
         ),
         Feature(
             "PUMP_EVENTS",
             "site and cartridge changes, alarms, suspensions, exercise and sleep, sensor sessions",
             parts=("user_modes", "suspensions", "pump_events"),
-            regular=("Site Change", "Basal Suspension"),
+            regular=(SITE_CHANGE, BASAL_SUSPENSION),
         ),
         Feature(
             "PUMP_EVENTS_BASAL_SUSPENSION",
             "of PUMP_EVENTS only site and cartridge changes, alarms and suspensions",
             parts=("suspensions",),
-            regular=("Site Change", "Basal Suspension"),
+            regular=(SITE_CHANGE, BASAL_SUSPENSION),
         ),
         Feature(
             "PROFILES",
@@ -82,21 +91,21 @@ FEATURES = {
             "BOLUS_BG",
             "BOLUS, and with it the glucose that it was calculated with, from sensor or finger",
             parts=("boluses", "readings"),
-            regular=("Combo Bolus",),
-            kinds=("Combo Bolus",),
+            regular=(COMBO_BOLUS,),
+            kinds=(COMBO_BOLUS,),
         ),
         Feature(
             "CGM",
             "the pump's glucose readings as entries; only without another CGM uploader",
             parts=("readings",),
-            regular=("sgv",),
-            kinds=("sgv", "mbg"),
+            regular=(SGV,),
+            kinds=(SGV, MBG),
         ),
         Feature(
             "CGM_ALERTS",
             "the pump's alerts about glucose and its sensor",
             parts=("cgm_alerts",),
-            kinds=("CGM Alert",),
+            kinds=(CGM_ALERT,),
         ),
         Feature(
             "DEVICE_STATUS",

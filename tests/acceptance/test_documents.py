@@ -226,7 +226,7 @@ def test_a_bolus_is_written_down_as_recorded(case: dict[str, Any]) -> None:
         requested=None,
         carbs=given["carbs"],
         description="",
-        status="Completed",
+        incomplete="",
         override=False,
     )
     assert comparable(want.body for want in wanted(bolus)) == comparable([case["expected"]])

@@ -99,24 +99,24 @@ def show_suspension(suspension: PumpEvent) -> dict[str, Any]:
 
 
 def csv_bolus(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | None:
-    (bolus,) = csv_boluses([case["input"]], NEW_YORK, skipped)
-    return show_bolus(bolus)
+    return show_bolus(*csv_boluses([case["input"]], NEW_YORK, skipped))
 
 
-def show_bolus(bolus: Bolus) -> dict[str, Any]:
-    slow = bolus.extended
+def show_bolus(now: Bolus, later: Bolus | None = None) -> dict[str, Any]:
+    is_extended = now.planned is not None
+    ended = later if is_extended else now
     return {
-        "description": bolus.description,
-        "completion": slow.status if slow else bolus.status,
-        "request_time": bolus.requested_at,
-        "completion_time": bolus.completed,
-        "insulin": bolus.insulin,
-        "requested_insulin": bolus.requested,
-        "carbs": bolus.carbs,
-        "user_override": bolus.override,
-        "extended_bolus": bolus.planned is not None,
-        "bolex_completion_time": slow.completed if slow else None,
-        "bg": bolus.glucose,
+        "description": now.description,
+        "completion": (ended.incomplete or "Completed") if ended else "",
+        "request_time": now.requested_at,
+        "completion_time": now.completed,
+        "insulin": now.insulin,
+        "requested_insulin": now.requested,
+        "carbs": now.carbs,
+        "user_override": now.override,
+        "extended_bolus": is_extended,
+        "bolex_completion_time": later.completed if later else None,
+        "bg": now.glucose,
     }
 
 
@@ -202,14 +202,13 @@ def test_a_rate_set_to_zero_is_no_interruption() -> None:
 
 def test_both_parts_of_an_extended_bolus_keep_their_times_and_what_was_requested() -> None:
     case = exception(ENTRIES, "parse_bolus_entry_extended_complete")
-    (bolus,) = csv_boluses([case["input"]], NEW_YORK, Counter())
-    assert bolus.requested_at == instant("2022-08-09T23:19:15-04:00")
-    assert bolus.completed == instant(case["expected"]["bolex_start_time"])
-    assert bolus.extended
-    assert bolus.extended.completed == instant(case["expected"]["bolex_completion_time"])
-    assert (bolus.requested, bolus.extended.requested) == (0.2, 0.2)
-    assert bolus.planned
-    assert bolus.planned.total == float(case["expected"]["requested_insulin"])
+    now, later = csv_boluses([case["input"]], NEW_YORK, Counter())
+    assert now.requested_at == later.requested_at == instant("2022-08-09T23:19:15-04:00")
+    assert now.completed == instant(case["expected"]["bolex_start_time"])
+    assert later.completed == instant(case["expected"]["bolex_completion_time"])
+    assert (now.requested, later.requested) == (0.2, 0.2)
+    assert now.planned
+    assert now.planned.total == float(case["expected"]["requested_insulin"])
 
 
 @pytest.mark.parametrize(
@@ -222,8 +221,9 @@ def test_both_parts_of_an_extended_bolus_keep_their_times_and_what_was_requested
     ],
 )
 def test_a_bolus_of_therapy_events_is_read_in_all_its_parts(name: str) -> None:
-    (bolus,) = therapy_boluses(load(name), NEW_YORK, Counter())
-    assert show_bolus(bolus) == as_values(expected(name)["parsed_bolus"])
+    assert show_bolus(*therapy_boluses(load(name), NEW_YORK, Counter())) == as_values(
+        expected(name)["parsed_bolus"]
+    )
 
 
 @pytest.mark.parametrize("name", files("therapy_timeline_basal_*.json"))

@@ -140,7 +140,7 @@ def built(case: dict[str, Any]) -> Document:
         requested=None,
         carbs=given["carbs"],
         description="",
-        status="Completed",
+        incomplete="",
         override=False,
         glucose=float(given["bg"]),
     )

@@ -11,7 +11,6 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
-    ExtendedPart,
     PumpEvent,
     Split,
     UserMode,
@@ -51,11 +50,14 @@ def bolus(
     key: str = "",
     carbs: float = 0.0,
     requested: float | None = None,
-    status: str = "Completed",
+    incomplete: str = "",
     running: bool = False,
-    extended: ExtendedPart | None = None,
+    extended: bool = False,
 ) -> Bolus:
-    """Return a bolus requested ``start`` minutes after noon that takes two minutes."""
+    """Return a bolus requested ``start`` minutes after noon that takes two minutes.
+
+    Of an ``extended`` one it is the immediate part.
+    """
     return Bolus(
         key=key or f"bolus {start}",
         requested_at=at(start),
@@ -64,21 +66,30 @@ def bolus(
         requested=requested or insulin,
         carbs=carbs,
         description="Extended 50.00%/0.00" if extended else "Standard",
-        status="" if running else status,
+        incomplete="in progress" if running else incomplete,
         override=False,
-        extended=extended,
+        label="Extended" if extended else "",
         planned=Split(2 * insulin, 50.0, timedelta(hours=2)) if extended else None,
     )
 
 
-def extended_part(end: float | None, insulin: float, status: str = "Completed") -> ExtendedPart:
-    """Return the slow part of a bolus; without ``end`` it is still running."""
-    return ExtendedPart(
-        completed=None if end is None else at(end),
+def both_parts(now: Bolus, end: float, insulin: float, incomplete: str = "") -> list[Bolus]:
+    """Return both parts of an extended bolus as t:connect reports them once it has ended."""
+    later = Bolus(
+        key=f"{now.key} extended",
+        requested_at=now.requested_at,
+        completed=at(end),
         insulin=insulin,
         requested=insulin,
-        status="" if end is None else status,
+        carbs=0,
+        description=now.description,
+        incomplete=incomplete,
+        override=False,
+        automatic=True,
+        label="Extended part",
+        whole_since=now.requested_at,
     )
+    return [now, later]
 
 
 def sleep(start: float, minutes: float) -> UserMode:

@@ -18,7 +18,7 @@ from tests.support.event_builders import (
     at,
     basal,
     bolus,
-    extended_part,
+    both_parts,
     sleep,
     suspension,
     wanted,
@@ -44,7 +44,7 @@ def day(cloud: str, late: float = 0) -> list[Treatment]:
         *(basal(start + minutes, 30, rate=1 + start / 100) for start in range(0, 240, 30)),
         bolus(10 + minutes, 3.5, carbs=40),
         bolus(90 + minutes, 1.25),
-        bolus(120 + minutes, 2, extended=extended_part(180 + minutes, 2)),
+        *both_parts(bolus(120 + minutes, 2, extended=True), 180 + minutes, 2),
         sleep(30 + minutes, 90),
         suspension(200 + minutes),
     ]

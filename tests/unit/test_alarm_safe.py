@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.config import VARIABLES, read
+from tconnectsync.config.settings import Configuration, SyncSettings
 from tconnectsync.domain.events import (
     Event,
 )
@@ -15,7 +15,7 @@ from tconnectsync.errors import ConfigError
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.periods import timeline_modes
-from tests.support.event_builders import NEW_YORK, at, bolus, extended_part, suspension, wanted
+from tests.support.event_builders import NEW_YORK, at, bolus, both_parts, suspension, wanted
 from tests.support.log_builders import (
     ALGORITHM,
     EXERCISING,
@@ -185,7 +185,7 @@ def test_what_t_connect_calls_automatic_or_nothing_waits(description: str, waits
 
 
 def test_of_an_extended_bolus_the_second_document_waits() -> None:
-    both = wanted(bolus(0, 2.0, extended=extended_part(90, 2.0)))
+    both = wanted(*both_parts(bolus(0, 2.0, extended=True), 90, 2.0))
     assert [want.automatic for want in both] == [False, True]
 
 
@@ -216,12 +216,10 @@ def test_of_the_modes_on_t_connect_exercise_alone_goes_at_once(kind: int, waits:
 def test_ten_minutes_are_the_default_and_none_are_possible(
     given: dict[str, str], minutes: float
 ) -> None:
-    variables = [each for each in VARIABLES if each.name == "ALARM_SAFE_MINUTES"]
-    assert read(variables, given, {}) == {"alarm_safe_minutes": minutes}
+    assert Configuration(given, {}).group(SyncSettings).alarm_safe_minutes == minutes
 
 
 @pytest.mark.parametrize("value", ["-1", "61", "ten", "nan"])
 def test_a_time_that_makes_no_sense_is_refused(value: str) -> None:
-    variables = [each for each in VARIABLES if each.name == "ALARM_SAFE_MINUTES"]
     with pytest.raises(ConfigError, match="ALARM_SAFE_MINUTES is not usable"):
-        read(variables, {"ALARM_SAFE_MINUTES": value}, {})
+        Configuration({"ALARM_SAFE_MINUTES": value}, {}).group(SyncSettings)

@@ -26,7 +26,7 @@ from tconnectsync.sources.tandemsource.boluses import boluses
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.plan.defer import defer_recent
-from tests.support.event_builders import Site, at, extended_part, wanted
+from tests.support.event_builders import Site, at, both_parts, wanted
 from tests.support.event_builders import bolus as story_bolus
 from tests.support.log_builders import delivered, entry, log, nothing_new, request, slowly_delivered
 from tests.support.simulated_log import as_log, entries_of_history
@@ -441,8 +441,8 @@ def test_a_window_that_was_read_in_parts_shows_nothing_twice() -> None:
 def test_a_whole_from_t_connect_does_not_join_the_pieces() -> None:
     site = Site()
     synced(site, wanted(*read(log(*whole_story()))), at(500))
-    of_the_other = story_bolus(0, 2.0, extended=extended_part(182, 6.0))
-    plan = synced(site, wanted(of_the_other), at(501))
+    of_the_other = both_parts(story_bolus(0, 2.0, extended=True), 182, 6.0)
+    plan = synced(site, wanted(*of_the_other), at(501))
     assert (plan.create, plan.update) == ([], [])
 
 

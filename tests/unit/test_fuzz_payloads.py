@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.options import Options
 from tconnectsync.cli.report import say_what_was_done
-from tconnectsync.domain.events import Bolus, Event, ExtendedPart, Reading, ReadingKind, Split
+from tconnectsync.domain.events import Bolus, Event, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.nightscout.provenance import Document
@@ -28,7 +28,15 @@ from tconnectsync.sources.tandemsource.records import unknown_event
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome
 from tests.support.document_limits import LONGEST_TEXT, MINUTES_A_MONTH, require_plausible
-from tests.support.event_builders import NOON, at, basal, bolus, extended_part, sleep, suspension
+from tests.support.event_builders import (
+    NEW_YORK,
+    NOON,
+    basal,
+    bolus,
+    both_parts,
+    sleep,
+    suspension,
+)
 from tests.support.mutations import (
     each_spoiled,
     fields_of,
@@ -263,7 +271,7 @@ def test_a_bolus_whose_insulin_is_no_number_is_not_written_as_one_without(bad: A
 def test_what_is_left_out_is_named_once_with_its_number(caplog: pytest.LogCaptureFixture) -> None:
     _, _, outcome = with_each("insulin", "many")
     caplog.clear()
-    say_what_was_done(outcome, Options(features=()))
+    say_what_was_done(outcome, Options(features=()), NEW_YORK)
     assert caplog.messages == [
         "Left out because it is unknown or cannot be true: unreadable bolus (12 times)."
     ]
@@ -313,6 +321,14 @@ def test_what_cannot_be_is_left_out_and_counted(event: Event | Reading, reason: 
     assert validate([*good[:3], event, *good[3:]], NOON, Counter()) == good
 
 
+@pytest.mark.parametrize("insulin", [81, -1, NAN])
+def test_a_later_part_that_cannot_be_is_left_out_alone(insulin: float) -> None:
+    skipped: Counter[str] = Counter()
+    now, later = both_parts(bolus(0, 3.5, extended=True), 60, insulin)
+    assert validate([now, later], NOON + timedelta(hours=2), skipped) == [now]
+    assert skipped == {"bolus with an impossible amount of insulin": 1}
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -321,8 +337,6 @@ def test_what_cannot_be_is_left_out_and_counted(event: Event | Reading, reason: 
         ({"requested": 81.0}, "requested"),
         ({"glucose": 601}, "glucose"),
         ({"glucose": 0}, "glucose"),
-        ({"extended": extended_part(60, 81)}, "extended"),
-        ({"extended": ExtendedPart(at(60), 1.0, NAN, "Completed")}, "extended"),
         ({"planned": Split(81.0, 50, None)}, "planned"),
         ({"planned": Split(8.0, 101, None)}, "planned"),
         ({"planned": Split(8.0, 50, timedelta(days=400))}, "planned"),

@@ -14,7 +14,7 @@ from tests.support.event_builders import (
     at,
     basal,
     bolus,
-    extended_part,
+    both_parts,
     sleep,
     suspension,
     wanted,
@@ -89,9 +89,9 @@ def test_a_bolus_in_progress_becomes_the_finished_one() -> None:
 
 
 def test_the_slow_part_of_a_bolus_is_added_when_it_ends() -> None:
-    site = site_with(bolus(0, 1, extended=extended_part(None, 0.4)))
+    site = site_with(bolus(0, 1, extended=True))
     assert [d["insulin"] for d in site.stored] == [1]
-    finished = wanted(bolus(0, 1, extended=extended_part(120, 1)))
+    finished = wanted(*both_parts(bolus(0, 1, extended=True), 120, 1))
     plan = make_plan(finished, site.stored)
     assert [(d["insulin"], d["created_at"]) for d in plan.create] == [(1, created_at(at(120)))]
     assert (plan.update, plan.kept) == ([], 1)
@@ -150,16 +150,16 @@ def test_an_identifier_from_elsewhere_does_not_double_an_older_bolus() -> None:
 
 
 def test_an_extended_bolus_that_an_older_version_left_unfinished_is_finished() -> None:
-    event = bolus(0, 0.2, extended=extended_part(15, 0.2))
+    parts = both_parts(bolus(0, 0.2, extended=True), 15, 0.2)
     note = "Extended 50.00%/0.00 (: requested 0.2 units) (Extended)"
-    old = from_older_version(wanted(event)[0].body, notes=note)
+    old = from_older_version(wanted(*parts)[0].body, notes=note)
     site = Site(old)
-    site.carry_out(make_plan(wanted(event), site.stored))
+    site.carry_out(make_plan(wanted(*parts), site.stored))
     assert sorted(d["notes"] for d in site.stored) == [
         "Extended 50.00%/0.00 (Extended part)",
         "Extended 50.00%/0.00 (Extended)",
     ]
-    assert make_plan(wanted(event), site.stored).kept == 2
+    assert make_plan(wanted(*parts), site.stored).kept == 2
 
 
 def test_two_boluses_in_one_second_are_set_apart() -> None:

@@ -19,7 +19,7 @@ from tests.support.event_builders import (
     Site,
     basal,
     bolus,
-    extended_part,
+    both_parts,
     sleep,
     suspension,
     wanted,
@@ -62,10 +62,12 @@ FACTS = (
 
 
 @st.composite
-def boluses(draw: st.DrawFn) -> Bolus:
-    slow = extended_part(700, draw(UNITS)) if draw(st.booleans()) else None
-    key = str(draw(st.integers(0, 40)))
-    return bolus(draw(MINUTES), draw(UNITS), key=key, carbs=draw(st.integers(0, 90)), extended=slow)
+def boluses(draw: st.DrawFn) -> list[Bolus]:
+    """A bolus; of an extended one both parts."""
+    later = draw(UNITS) if draw(st.booleans()) else None
+    key, carbs = str(draw(st.integers(0, 40))), draw(st.integers(0, 90))
+    now = bolus(draw(MINUTES), draw(UNITS), key=key, carbs=carbs, extended=later is not None)
+    return [now] if later is None else both_parts(now, 700, later)
 
 
 @st.composite
@@ -80,7 +82,8 @@ def basals(draw: st.DrawFn) -> list[Event]:
 @st.composite
 def stories(draw: st.DrawFn) -> list[Event]:
     events: list[Event] = [*draw(basals())]
-    events += draw(st.lists(boluses(), max_size=8, unique_by=lambda event: event.key))
+    given = draw(st.lists(boluses(), max_size=8, unique_by=lambda parts: parts[0].key))
+    events += [part for parts in given for part in parts]
     events += [sleep(start, 30) for start in draw(st.sets(MINUTES, max_size=3))]
     reasons = st.sampled_from(sorted(SUSPENSIONS))
     events += [
@@ -140,9 +143,8 @@ def seen(event: Event, now: int) -> Event | None:
         return None
     if isinstance(event, Basal) and event.ends > moment:
         return dataclasses.replace(event, duration=moment - event.start, running=True)
-    if isinstance(event, Bolus) and event.extended and event.ends > moment:
-        running = dataclasses.replace(event.extended, completed=None, insulin=0.0, status="")
-        return dataclasses.replace(event, extended=running)
+    if isinstance(event, Bolus) and event.whole_since and event.ends > moment:
+        return None
     return event
 
 
@@ -156,11 +158,7 @@ def test_no_two_documents_of_a_type_share_an_instant(story: list[Event]) -> None
 @given(stories())
 def test_insulin_in_is_insulin_out(story: list[Event]) -> None:
     site = synced(story)
-    given_as_bolus = sum(
-        event.insulin + (event.extended.insulin if event.extended else 0.0)
-        for event in story
-        if isinstance(event, Bolus)
-    )
+    given_as_bolus = sum(event.insulin for event in story if isinstance(event, Bolus))
     given_as_basal = sum(
         event.rate * (event.duration / timedelta(hours=1))
         for event in story

@@ -20,7 +20,7 @@ from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
 from tconnectsync.sync.plan import Plan, make_plan
 from tconnectsync.sync.plan.glucose import in_force, with_entries, with_glucose_kind
-from tests.support.event_builders import NEW_YORK, NOON, Site, at, bolus, extended_part, wanted
+from tests.support.event_builders import NEW_YORK, NOON, Site, at, bolus, both_parts, wanted
 
 ALL_DAY = TimeRange(at(-720), at(720))
 SENSOR, FINGER = ReadingKind.SENSOR, ReadingKind.FINGER
@@ -342,8 +342,8 @@ def test_glucose_of_unknown_origin_is_not_shown() -> None:
 
 
 def test_of_an_extended_bolus_the_immediate_part_shows_the_glucose() -> None:
-    known = with_glucose(141, extended=extended_part(120, 1))
-    assert shown(known) == [(141, "Finger", "mg/dl"), (None, None, None)]
+    known = both_parts(with_glucose(141, extended=True), 120, 1)
+    assert shown(*known) == [(141, "Finger", "mg/dl"), (None, None, None)]
 
 
 PLAIN, KNOWN = bolus(10, 2), with_glucose(141, reading(8, 141))

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tconnectsync.nightscout import eventtypes
+
 PACKAGE = Path(__file__).parents[2] / "tconnectsync"
 ANYWHERE = {"clock", "errors", "redact", "config", "registry", ""}
 """What every room may use; the empty name is the package itself, for its version."""
@@ -26,11 +28,11 @@ MAY_KNOW = {
     "registry": {"api", "check", "domain", "simulators", "sources"},
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
-    "sync": {"sources", "nightscout", "domain", "state", "cli"},
-    "app": {"api", "sources", "nightscout", "sync", "domain", "state"},
+    "sync": {"sources", "nightscout", "domain", "state"},
+    "app": {"api", "sources", "nightscout", "sync", "check", "domain", "state", "http"},
     "check": {"api", "sources", "nightscout", "sync", "domain", "state"},
     "simulators": {"domain"},
-    "util": {"sources", "api"},
+    "util": {"app", "api"},
     "cli": {
         "app",
         "stop",
@@ -48,6 +50,12 @@ MAY_KNOW = {
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((PACKAGE.parent / "tests").rglob("*.py"))
+WORDS_OF_A_CLOUD = (
+    *("tandem", "t:connect", "tconnect ", "control-iq", "mobi", "nightscout", "json"),
+    *('completed"', "aborted", "terminated", "(manual)", "(scheduled)", "carbonly", "autobolus"),
+    *("deliveryevents", "temprate", "egv", "lid_", "standard/"),
+)
+"""Names of clouds, and what they call things; in small letters."""
 RUNS_AT_IMPORT = (ast.For, ast.While, ast.With, ast.Try)
 
 
@@ -161,6 +169,31 @@ def test_every_module_says_what_it_is_for() -> None:
     assert [name(path) for path in MODULES if not ast.get_docstring(tree(path))] == []
 
 
+def test_the_domain_has_no_word_of_a_cloud() -> None:
+    words = {
+        name(path): found
+        for path in MODULES
+        if room(path) == "domain"
+        if (found := {word for word in WORDS_OF_A_CLOUD if word in path.read_text("utf-8").lower()})
+    }
+    assert words == {}
+
+
+def test_a_type_of_treatment_is_spelt_in_one_place() -> None:
+    """Words like "Sleep" also mean other things; two of them together do not."""
+    types = {value for value in vars(eventtypes).values() if isinstance(value, str)}
+    types = {value for value in types if value.count(" ") == 1 and value != "CGM Alert"}
+    assert len(types) > 8
+    elsewhere = [
+        f"{name(path)}:{node.lineno}"
+        for path in MODULES
+        if path != Path(eventtypes.__file__) and room(path) != "simulators"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and node.value in types
+    ]
+    assert elsewhere == []
+
+
 def test_no_test_is_needed_for_another() -> None:
     """What several tests use stands in `tests/support`, where it can be found."""
     needed = {
@@ -172,3 +205,34 @@ def test_no_test_is_needed_for_another() -> None:
         and ".test_" in (node.module or "")
     }
     assert needed == {}
+
+
+def test_no_test_patches_the_program_or_the_time() -> None:
+    """What a test replaces is passed in: a `Clock`, a `Host`, a function."""
+    patched = {}
+    for path in TESTS:
+        text = path.read_text("utf-8")
+        ours = {"time", "datetime"} | {
+            alias.asname or alias.name
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tconnectsync")
+            for alias in node.names
+        }
+        found = [
+            ast.unparse(call)
+            for call in ast.walk(ast.parse(text))
+            if isinstance(call, ast.Call)
+            and getattr(call.func, "attr", "") in ("setattr", "delattr", "setitem")
+            and _is_patched(call.args[0], ours)
+        ]
+        found += re.findall(r"\b(?:time\.(?:sleep|monotonic|time)|datetime\.datetime) = .*", text)
+        if found:
+            patched[name(path)] = found
+    assert patched == {}
+
+
+def _is_patched(target: ast.expr, ours: set[str]) -> bool:
+    if isinstance(target, ast.Constant):
+        return str(target.value).startswith("tconnectsync")
+    names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return bool(names & ours) or "__kwdefaults__" in ast.unparse(target)

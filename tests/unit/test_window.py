@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import UsageError
+from tconnectsync.sync.run.catchup import caught_up
 from tconnectsync.sync.run.window import (
-    FIRST_DAY,
-    caught_up,
     date_range,
     halves,
     last_days,
@@ -75,7 +75,7 @@ def test_a_start_date_when_there_can_be_nothing_is_refused(
 
 
 def test_a_range_may_begin_with_the_first_day_there_can_be() -> None:
-    found = date_range(FIRST_DAY, FIRST_DAY, NEW_YORK, NOW)
+    found = date_range(PUMP_EPOCH.date(), PUMP_EPOCH.date(), NEW_YORK, NOW)
     assert found.end - found.start == timedelta(days=1)
 
 

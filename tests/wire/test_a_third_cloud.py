@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.app import assemble
-from tconnectsync.check.run import Check, State
+from tconnectsync.app import assemble, open_check
+from tconnectsync.check.run import State
 from tconnectsync.cli.demo import demo
 from tconnectsync.cli.options import check_available, parse
 from tconnectsync.clock import Clock
-from tconnectsync.config import load
+from tconnectsync.config import Configuration, load
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Basal, Bolus, ExtendedPart, Reading, ReadingKind
+from tconnectsync.domain.events import Basal, Bolus, Reading, ReadingKind
 from tconnectsync.errors import ConfigError, UsageError
 from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -30,6 +31,7 @@ from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL
 from tests.support.expected import as_of, delivered, insulin_shown
+from tests.support.settings import host
 
 FIRST = date(2024, 6, 3)
 LIFE = live(FIRST, 3)
@@ -60,13 +62,12 @@ class DiaryReader(Reader):
         return [it for it in found if self._wanted.overlaps(it.begins, it.ends)]
 
     def boluses(self) -> list[Bolus]:
-        """Return the boluses."""
-        found = map(self._bolus, self._history.boluses)
+        """Return the boluses; the later part of an extended one is a bolus of its own."""
+        found = [part for bolus in self._history.boluses for part in self._parts(bolus)]
         return [it for it in found if self._wanted.overlaps(it.begins, it.ends)]
 
-    def _bolus(self, bolus: BolusRecord) -> Bolus:
-        part = bolus.extended
-        return Bolus(
+    def _parts(self, bolus: BolusRecord) -> Iterator[Bolus]:
+        now = Bolus(
             key=f"bolus of {bolus.requested}",
             requested_at=self._instant(bolus.requested),
             completed=self._instant(bolus.completed) if bolus.completed else None,
@@ -74,18 +75,22 @@ class DiaryReader(Reader):
             requested=bolus.requested_insulin,
             carbs=bolus.carbs,
             description=f"{bolus.kind} bolus",
-            status="Completed",
+            incomplete="",
             override=bolus.override,
             automatic=bolus.kind == "automatic",
-            extended=ExtendedPart(
-                self._instant(part.end) if part.end else None,
-                part.insulin,
-                part.requested_insulin,
-                "Completed",
-            )
-            if part
-            else None,
         )
+        yield now
+        if (later := bolus.extended) and later.end:
+            yield replace(
+                now,
+                key=f"later part of {bolus.requested}",
+                completed=self._instant(later.end),
+                insulin=later.insulin,
+                requested=later.requested_insulin,
+                carbs=0.0,
+                automatic=True,
+                whole_since=now.completed,
+            )
 
     def readings(self) -> list[Reading]:
         """Return the sensor's readings."""
@@ -143,7 +148,7 @@ def variables(site: SmallNightscout, source: str = Diary.name) -> dict[str, str]
 
 
 def sync(given: dict[str, str], first: date = FIRST, last: date | None = None) -> Outcome:
-    cycle = assemble(load(given, {}), ("BASAL", "BOLUS"), Clock())
+    cycle = assemble(load(given, {}), ("BASAL", "BOLUS"), host(clock=Clock()))
     last = last or FIRST + timedelta(days=LIFE.days - 1)
     outcome = cycle.run(date_range(first, last, cycle.clock, cycle.now()))
     assert outcome.failures == []
@@ -222,7 +227,8 @@ def test_a_check_reads_it_through_its_adapter() -> None:
     now = datetime.combine(FIRST, datetime.min.time(), ZoneInfo(NEW_YORK)) + timedelta(hours=71.95)
     now = now.astimezone(UTC)
     with SmallNightscout(SECRET, now=lambda: now) as site:
-        check = Check(variables(site), {}, Clock(now=lambda: now))
+        here = host(clock=Clock(now=lambda: now))
+        check = open_check(Configuration(variables(site), {}), (), here)
         results = {it.step: it for it in check.run(TimeRange(now - timedelta(days=1), now))}
     assert {it.state for it in results.values()} == {State.OK}, results
     assert "the source is diary" in results["Settings"].text

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import json_of, text_of, unusable
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.logs import LISTS, WHAT, PumpLog, windows
 from tconnectsync.api.tandemsource.regions import cloud_of, origin
+from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ApiError
-from tconnectsync.http import HttpClient
+from tconnectsync.http import HttpClient, endpoint
 
 PUMPER_KEYS = ("pumps", "firstName", "lastName", "name")
 ACCOUNT_KEYS = ("devices", "account", "firstName", "lastName")
@@ -32,19 +32,19 @@ class TandemSourceApi:
         account: whose data, and where.
         http: the client for the data.
         logins: keeps the login.
-        now: returns the current instant, aware.
+        refusals: remembers which kinds of entries the cloud refuses.
     """
 
     def __init__(
         self,
-        account: Account,
+        account: TandemSettings,
         http: HttpClient,
         logins: LoginKeeper[TandemLogin],
-        now: Callable[[], datetime],
+        refusals: Refusals,
     ) -> None:
         self.logins = logins
         self._base = cloud_of(account).source_url
-        self._refusals = Refusals(account.token_cache, now)
+        self._refusals = refusals
         self._http = http
 
     def pumper(self) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Any
 
-from tconnectsync.api.account import Account
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.regions import cloud_of
+from tconnectsync.config.settings import TandemSettings
 from tconnectsync.state.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class TokenCache:
         account: whose login; e-mail address, region and login service tell one from another.
     """
 
-    def __init__(self, folder: Path, account: Account) -> None:
+    def __init__(self, folder: Path, account: TandemSettings) -> None:
         self._path = folder / _file_name(account)
         self._is_usable = True
 
@@ -116,7 +116,7 @@ class SavedLogins:
         return login
 
 
-def _file_name(account: Account) -> str:
+def _file_name(account: TandemSettings) -> str:
     cloud = cloud_of(account)
     who = "\n".join([account.email.strip().lower(), cloud.region, cloud.accounts_url])
     return f"tandem-source-{sha256(who.encode()).hexdigest()[:32]}.json"

@@ -84,12 +84,8 @@ def _status(mgdl: int) -> int:
     return _SPECIAL_HIGH if mgdl > 400 else _PRECISE
 
 
-def _day_number(history: PumpHistory, moment: datetime) -> int:
-    return (moment.date() - history.first_day).days
-
-
 def _is_held_back(history: PumpHistory, reading: CgmReading) -> bool:
-    is_night = _day_number(history, reading.at) % 7 == 1
+    is_night = (reading.at.date() - history.first_day).days % 7 == 1
     return is_night and reading.at.hour * 60 + reading.at.minute in _NO_SIGNAL
 
 

@@ -12,7 +12,7 @@ from random import Random
 
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.tandemsource.boluses import bolus_events
-from tconnectsync.simulators.tandemsource.clock import ClockChange, Clocks
+from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.delivery import (
     BasalMeter,
     basal_events,
@@ -113,12 +113,11 @@ def _numbered(happenings: Sequence[Happening], clocks: Clocks, of: Sequence[int]
     changes = iter([change for change in clocks.changes if change.on_record])
     number, entries = FIRST_NUMBER, []
     for it in happenings:
-        wall = _new_date(next(changes)) if it.code == 14 else clocks.wall(it.at)
+        wall = clocks.wall(it.at)
+        if it.code == 14:
+            # An entry about the date has the day after the change, and the time before it.
+            change = next(changes)
+            wall = datetime.combine(change.after.date(), change.before.time())
         entries.append(LogEntry(number, it.code, it.at, wall, it.properties, it.record))
         number += steps()
     return entries
-
-
-def _new_date(change: ClockChange) -> datetime:
-    """Return the time that stands in an entry about the date: the day after it, the time before."""
-    return datetime.combine(change.after.date(), change.before.time())

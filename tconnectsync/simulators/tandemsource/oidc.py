@@ -122,15 +122,13 @@ class LoginService:
         credentials = _read_json(request.body)
         if not isinstance(credentials, dict) or set(credentials) != {"username", "password"}:
             return _error("account/invalid_request", 400)
-        if not self._knows(credentials["username"], credentials["password"]):
+        address, password = credentials["username"], credentials["password"]
+        if str(address).lower() != self._email.lower() or password != self._password:
             return _error("account/invalid_credentials", 401)
         welcome = _json({"redirectUrl": "/", "status": "SUCCESS"})
         session = uuid4().hex
         self._sessions.add(session)
         return _with_cookie(welcome, _SESSION, session, _API)
-
-    def _knows(self, address: object, password: object) -> bool:
-        return str(address).lower() == self._email.lower() and password == self._password
 
     def _authorize(self, request: Request, base_url: str) -> Response:
         if not _is_from_sso(request, base_url):

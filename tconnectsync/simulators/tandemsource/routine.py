@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from tconnectsync.simulators.history import (
     CORRECTION_FACTOR,
     TARGET,
-    ActivityRecord,
     PumpHistory,
     insulin_on_board,
     midnight,
@@ -164,7 +163,7 @@ def _daily_basal(
 
 
 def _state(history: PumpHistory, at: datetime) -> Properties:
-    mode = next((_MODES[a.kind] for a in history.activities if _lasts(a, at)), 0)
+    mode = next((_MODES[a.kind] for a in history.activities if a.start <= at < a.end), 0)
     return {
         "pumpControlState": 3 if history.control_iq else 1,
         "usermode": mode,
@@ -173,7 +172,3 @@ def _state(history: PumpHistory, at: datetime) -> Properties:
         "weight": 0,
         "currentTdIpop": 0,
     }
-
-
-def _lasts(activity: ActivityRecord, at: datetime) -> bool:
-    return activity.start <= at < activity.end

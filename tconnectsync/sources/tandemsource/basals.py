@@ -15,19 +15,18 @@ from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal
+from tconnectsync.domain.limits import MOST_RATE
+from tconnectsync.sources.tandemsource.codes import BASAL_RATE, RESUMED, SUSPENDED
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import whole
 
-SUSPENDED, RESUMED, DELIVERY = 11, 12, 279
-CODES = (SUSPENDED, RESUMED, DELIVERY)
+CODES = (SUSPENDED, RESUMED, BASAL_RATE)
 SUSPENSIONS = (SUSPENDED, RESUMED)
 
 SUPPORTED = timedelta(minutes=5)
 """How long an entry vouches for its rate."""
 LATE = timedelta(minutes=6)
 """When the next entry comes no later than that, nothing is missing in between."""
-HIGHEST_RATE = 15_000
-"""The highest rate a pump delivers, in mU/h."""
 
 NOTHING = 0
 """The source of a rate when the pump is suspended."""
@@ -59,7 +58,7 @@ def basals(
     spans = [span for _, span, _ in suspensions]
     found = [_suspended(*suspension) for suspension in suspensions]
     for entry, after in _with_next(story):
-        if entry.code == DELIVERY and not _is_within(entry, spans):
+        if entry.code == BASAL_RATE and not _is_within(entry, spans):
             end, running = _end(entry, after, known_until)
             basal = _delivered(entry, end - entry.at, running, skipped)
             if basal:
@@ -80,7 +79,7 @@ def begins_suspended(log: Log, since: datetime) -> bool:
 def without_opening(log: Log) -> Log:
     """Return the log without the rates of a suspension that it opens in the middle of."""
     opening = _opening(entries_of(log, *CODES))
-    return {**log, DELIVERY: list(entries_of(log, DELIVERY))[len(opening) :]}
+    return {**log, BASAL_RATE: list(entries_of(log, BASAL_RATE))[len(opening) :]}
 
 
 def _opening(story: Iterable[Entry]) -> list[Entry]:
@@ -93,7 +92,7 @@ def _suspensions(
     """Yield when the pump was suspended, by which entry, and whether it still is."""
     begun: Entry | None = None
     for entry in story:
-        if begun and (entry.code != DELIVERY or _delivers(entry, begun)):
+        if begun and (entry.code != BASAL_RATE or _delivers(entry, begun)):
             yield begun, TimeRange(begun.at, entry.at), False
             begun = None
         if entry.code == SUSPENDED:
@@ -145,7 +144,7 @@ def _delivered(
     entry: Entry, duration: timedelta, running: bool, skipped: Counter[str]
 ) -> Basal | None:
     rate = whole(entry.values, "commandedrate")
-    if rate is None or not 0 <= rate <= HIGHEST_RATE:
+    if rate is None or not 0 <= rate <= MOST_RATE * 1000:
         skipped["basal entry without a plausible rate"] += 1
         return None
     return Basal(

@@ -12,6 +12,7 @@ from math import isfinite
 from struct import Struct, calcsize
 from typing import Any, NamedTuple
 
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import LogFileError
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, Layout
 from tconnectsync.sources.tandemsource.records import (
@@ -24,15 +25,13 @@ from tconnectsync.sources.tandemsource.records import (
 
 RECORD_BYTES = 26
 PAYLOAD_BYTES = 16
-EPOCH = datetime(2008, 1, 1)
-"""Where the pump's clock counts from; it knows no zone."""
 
 CODE_BITS = 0xFFF
 """Of the first two bytes; the other four bits tell a source that means nothing to us."""
 LOOKED_AT = 1000
 """Records; enough to tell a log from something else."""
 
-_MOST_SECONDS = (datetime(LAST_YEAR + 1, 1, 1) - EPOCH) // timedelta(seconds=1) - 1
+_MOST_SECONDS = (datetime(LAST_YEAR + 1, 1, 1) - PUMP_EPOCH) // timedelta(seconds=1) - 1
 _RECORD = Struct(f">HII{PAYLOAD_BYTES}s")
 
 
@@ -98,7 +97,7 @@ def decode(data: bytes, skipped: Counter[str]) -> list[Record]:
             skipped[IMPOSSIBLE_TIME] += 1
             continue
         code = source_and_code & CODE_BITS
-        wall = EPOCH + timedelta(0, seconds)
+        wall = PUMP_EPOCH + timedelta(0, seconds)
         found[place] = Record(code, 0, sequence, wall, _values(code, payload, skipped))
     return [found[place] for place in sorted(found)]
 

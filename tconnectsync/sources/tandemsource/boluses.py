@@ -12,18 +12,21 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tconnectsync.domain.events import COMPLETED, Bolus, Piece, Split
+from tconnectsync.domain.events import Bolus, Piece, Split
+from tconnectsync.domain.limits import MOST_BOLUS_MINUTES, MOST_INSULIN
 from tconnectsync.sources.tandemsource import extended
+from tconnectsync.sources.tandemsource.codes import (
+    BOLUS_ENDED,
+    BOLUS_OPTIONS,
+    BOLUS_PROGRESS,
+    BOLUS_STARTED,
+    LATER_PART_ENDED,
+    LATER_PART_STARTED,
+)
 from tconnectsync.sources.tandemsource.doses import (
-    EXTENDED,
-    IMMEDIATE,
-    LATER_STARTED,
-    MOST_INSULIN,
     OVER,
-    PROGRESS,
     REQUESTS,
     RUNNING,
-    STARTED,
     STARTS,
     Dose,
     Given,
@@ -33,8 +36,6 @@ from tconnectsync.sources.tandemsource.doses import (
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, number, whole
 
-MOST_MINUTES = 24 * 60
-"""No bolus is extended over more than a day."""
 NO_END_FOR = timedelta(hours=4)
 """When the log has gone on for so long without the end of a bolus, that will not come."""
 NO_ENTRY_FOR = timedelta(minutes=15)
@@ -56,6 +57,7 @@ EXTENDED_KINDS = (1, 5)
 MAYBE_EXTENDED = 8
 """It may be either; what it was to be tells."""
 AUTOMATIC_KINDS = (3, 6)
+COMPLETED = ""
 ENDS = {
     0: "User Aborted",
     1: "Terminated by Alarm",
@@ -64,6 +66,7 @@ ENDS = {
     5: "Bolus rejected",
     6: "Aborted by PLGS",
 }
+"""Why less than requested was given, by the status of the end."""
 INCOMPLETE, NO_END = "Incomplete", "End not reported"
 
 
@@ -80,7 +83,9 @@ def boluses(log: Log, skipped: Counter[str]) -> list[Bolus]:
     for dose in doses(log):
         found += _now(dose, known_until, skipped)
         found += _later(dose, known_until, skipped)
-    nobodys = (entry for entry in entries_of(log, IMMEDIATE, EXTENDED) if _has_no_id(entry))
+    nobodys = (
+        entry for entry in entries_of(log, BOLUS_ENDED, LATER_PART_ENDED) if _has_no_id(entry)
+    )
     for entry in nobodys:
         found += _ended(Dose([entry]), entry, skipped)
     return sorted(found, key=lambda bolus: (bolus.completed or bolus.requested_at, bolus.log_ids))
@@ -94,16 +99,16 @@ def _has_no_id(entry: Entry) -> bool:
 
 
 def _now(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[Bolus]:
-    ended = dose.first(IMMEDIATE)
+    ended = dose.first(BOLUS_ENDED)
     if ended:
         yield from _ended(dose, ended, skipped)
         return
     over, last, is_late = _last_word(dose, known_until)
-    begun = dose.first(LATER_STARTED)
+    begun = dose.first(LATER_PART_STARTED)
     if begun and last and known_until - begun.at > SOON:
         # The later part has begun, so all of the other has been given.
         told, status = Given(begun.at, now_part(dose), last.sequence), COMPLETED
-    elif not is_late or dose.first(EXTENDED) or not (over or dose.first(*STARTS)):
+    elif not is_late or dose.first(LATER_PART_ENDED) or not (over or dose.first(*STARTS)):
         return
     elif last and last.milliunits:
         told = last._replace(milliunits=now_part(dose))
@@ -111,7 +116,7 @@ def _now(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[B
         is_all = over and asked_for is not None and told.milliunits >= asked_for
         status = COMPLETED if is_all else INCOMPLETE if over else NO_END
     else:
-        if dose.first(STARTED, PROGRESS) and not over:
+        if dose.first(BOLUS_STARTED, BOLUS_PROGRESS) and not over:
             skipped["bolus of which the pump's log does not tell how much was delivered"] += 1
         return
     yield _as_requested_bolus(dose, told, status)
@@ -138,7 +143,7 @@ def _as_requested_bolus(dose: Dose, told: Given, status: str) -> Bolus:
         completed=told.at,
         insulin=told.milliunits / 1000,
         requested=None if asked_for is None else asked_for / 1000,
-        status=status,
+        incomplete=status,
         **_as_requested(*({} if message is None else message.values for message in messages)),
         log_ids=(told.sequence, *(message.sequence for message in messages if message)),
     )
@@ -159,9 +164,9 @@ def _ended(dose: Dose, entry: Entry, skipped: Counter[str]) -> Iterator[Bolus]:
         "completed": entry.at,
         "insulin": round(insulin, 3),
         "requested": None if requested is None else round(requested, 3),
-        "status": _status(entry, insulin, requested),
+        "incomplete": _status(entry, insulin, requested),
     }
-    if entry.code == EXTENDED:
+    if entry.code == LATER_PART_ENDED:
         yield Bolus(
             **common,
             carbs=0,
@@ -186,13 +191,15 @@ def _as_requested(
     """Return what the three messages of a request say; a missing one says nothing."""
     kind = whole(second, "options")
     is_extended = kind in EXTENDED_KINDS or (kind == MAYBE_EXTENDED and _lasts(second))
+    planned = _split(second, third) if is_extended else None
     return {
         "carbs": whole(first, "carbamount") or 0,
         "glucose": whole(first, "bg") or None,
         "description": KINDS.get(-1 if kind is None else kind, ""),
         "override": flag(second, "useroverride") is True,
         "declined_correction": flag(second, "declinedcorrection") is True,
-        "planned": _split(second, third) if is_extended else None,
+        "planned": planned,
+        "label": "Extended" if planned and kind == MAYBE_EXTENDED else "",
         # Where the pump does not say who it was, nobody asked for it.
         "automatic": kind not in KINDS or kind in AUTOMATIC_KINDS,
     }
@@ -208,10 +215,14 @@ def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
     total = number(third, "totalbolussize")
     if now_percent is None or not 0 <= now_percent <= 100:
         return None
+    if minutes is not None and not 0 < minutes <= MOST_BOLUS_MINUTES:
+        minutes = None
     return Split(
         total=None if total is None else round(total, 3),
         now_percent=now_percent,
-        duration=timedelta(minutes=minutes) if minutes and 0 < minutes <= MOST_MINUTES else None,
+        duration=timedelta(minutes=minutes)
+        if minutes and 0 < minutes <= MOST_BOLUS_MINUTES
+        else None,
     )
 
 
@@ -228,23 +239,23 @@ def _status(entry: Entry, insulin: float, requested: float | None) -> str:
 
 def _later(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[Bolus]:
     """Yield the later part: in pieces where the log tells how it goes on, else as a whole."""
-    ended = dose.first(EXTENDED)
+    ended = dose.first(LATER_PART_ENDED)
     told = _told_of_later(dose)
-    start = dose.first(LATER_STARTED) or dose.first(IMMEDIATE) or dose.first(STARTED)
-    if ended and (dose.ended(EXTENDED) is None or not told or start is None):
+    start = dose.first(LATER_PART_STARTED) or dose.first(BOLUS_ENDED) or dose.first(BOLUS_STARTED)
+    if ended and (dose.ended(LATER_PART_ENDED) is None or not told or start is None):
         yield from _ended(dose, ended, skipped)
     elif start and (ended or told):
         end, status = _end_of_later(dose, told, known_until)
         yield from _in_pieces(dose, start, told, end, status)
-    elif dose.first(LATER_STARTED) and known_until - dose.entries[-1].at >= NO_END_FOR:
+    elif dose.first(LATER_PART_STARTED) and known_until - dose.entries[-1].at >= NO_END_FOR:
         skipped["extended bolus of which the pump's log does not tell how much was delivered"] += 1
 
 
 def _told_of_later(dose: Dose) -> list[Given]:
     """Return how much of the later part had been given by when, while it was running."""
-    begun, ended = dose.first(LATER_STARTED, IMMEDIATE), dose.first(EXTENDED)
+    begun, ended = dose.first(LATER_PART_STARTED, BOLUS_ENDED), dose.first(LATER_PART_ENDED)
     before, planned = now_part(dose), dose.most("requestedlater")
-    if not (dose.first(LATER_STARTED) or planned or ended):
+    if not (dose.first(LATER_PART_STARTED) or planned or ended):
         return []
     most, told = 0, []
     for at, total, sequence in dose.progress(RUNNING):
@@ -262,7 +273,7 @@ def _end_of_later(
 
     Where no end will come, it is the last that is told.
     """
-    ended, end = dose.first(EXTENDED), dose.ended(EXTENDED)
+    ended, end = dose.first(LATER_PART_ENDED), dose.ended(LATER_PART_ENDED)
     if ended and end:
         insulin, requested = end.milliunits / 1000, number(ended.values, "insulinrequested")
         return end, _status(ended, insulin, requested)
@@ -278,12 +289,12 @@ def _in_pieces(
     dose: Dose, start: Entry, told: Sequence[Given], end: Given | None, status: str
 ) -> Iterator[Bolus]:
     size = dose.most("requestedlater")
-    later = dose.first(LATER_STARTED)
+    later = dose.first(LATER_PART_STARTED)
     units = number(later.values, "bolexsize") if later else None
     if units and 0 < units <= MOST_INSULIN:
         size = round(units * 1000)
     planned = extended.plan(_planned_minutes(dose), size)
-    ended = dose.first(EXTENDED)
+    ended = dose.first(LATER_PART_ENDED)
     for cut in extended.cuts(start.at, planned.step, told, end):
         if not cut.milliunits:
             continue
@@ -298,7 +309,7 @@ def _in_pieces(
             requested=size / 1000 if size else None,
             carbs=0,
             description=_name_of(cut, planned.pieces),
-            status=status if cut.is_last else COMPLETED,
+            incomplete=status if cut.is_last else COMPLETED,
             override=False,
             log_ids=(cut.sequence,),
             automatic=True,
@@ -314,10 +325,10 @@ def _in_pieces(
 
 
 def _planned_minutes(dose: Dose) -> int | None:
-    request = dose.first(REQUESTS[1])
+    request = dose.first(BOLUS_OPTIONS)
     asked = (whole(request.values, "duration") if request else None) or None
     told = (asked, dose.most("extendeddurationrequested"))
-    return next((it for it in told if it is not None and 0 < it <= MOST_MINUTES), None)
+    return next((it for it in told if it is not None and 0 < it <= MOST_BOLUS_MINUTES), None)
 
 
 def _name_of(cut: extended.Cut, planned: int | None) -> str:

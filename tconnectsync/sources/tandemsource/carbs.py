@@ -9,21 +9,23 @@ from collections import Counter
 from datetime import timedelta
 
 from tconnectsync.domain.events import CarbEntry
+from tconnectsync.domain.limits import MOST_CARBS
+from tconnectsync.sources.tandemsource.codes import BOLUS_REQUESTED, CARBS_ENTERED
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import number
 
-ENTERED, REQUESTED = 48, 64
-CODES = (ENTERED, REQUESTED)
+CODES = (CARBS_ENTERED, BOLUS_REQUESTED)
 SAME_MEAL = timedelta(minutes=2)
 """Within that, carbs of a bolus are the same ones told twice."""
-MOST_CARBS = 999.0
 
 
 def carbs(log: Log, skipped: Counter[str]) -> list[CarbEntry]:
     """Return the carbs (g) that no bolus tells of, in time order."""
-    requests = [entry for entry in entries_of(log, REQUESTED) if number(entry.values, "carbamount")]
+    requests = [
+        entry for entry in entries_of(log, BOLUS_REQUESTED) if number(entry.values, "carbamount")
+    ]
     found = []
-    for entry in entries_of(log, ENTERED):
+    for entry in entries_of(log, CARBS_ENTERED):
         amount = number(entry.values, "carbs")
         if amount is None or not 0 <= amount <= MOST_CARBS:
             skipped["carb entry without a plausible amount"] += 1

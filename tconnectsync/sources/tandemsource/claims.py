@@ -16,12 +16,27 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from tconnectsync.domain.events import Basal
+from tconnectsync.sources.tandemsource.codes import (
+    BOLUS_ENDED,
+    BOLUS_REQUESTED,
+    BOLUS_STARTED,
+    CANNULA_FILLED,
+    CARTRIDGE_FILLED,
+    RESUMED,
+    TUBING_FILLED,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import whole
 
-RESUMED, CARTRIDGE, CANNULA, TUBING = 12, 33, 61, 63
-BOLUS_DELIVERED, BOLUS_BEGUN, BOLUS_REQUESTED = 20, 55, 64
-CODES = (RESUMED, BOLUS_DELIVERED, CARTRIDGE, BOLUS_BEGUN, CANNULA, TUBING, BOLUS_REQUESTED)
+CODES = (
+    RESUMED,
+    BOLUS_ENDED,
+    CARTRIDGE_FILLED,
+    BOLUS_STARTED,
+    CANNULA_FILLED,
+    TUBING_FILLED,
+    BOLUS_REQUESTED,
+)
 """The codes of entries that show that a pump is worn.
 
 What only goes on is no sign: an extended bolus runs to its end (280, 21) in a drawer as well.
@@ -141,5 +156,5 @@ def _piece(basal: Basal, key: str, begin: datetime, end: datetime) -> Basal:
 
 
 def _counts(entry: Entry) -> bool:
-    is_fill = entry.code in (CANNULA, TUBING)
+    is_fill = entry.code in (CANNULA_FILLED, TUBING_FILLED)
     return not (is_fill and whole(entry.values, "completionstatus") in ABORTED)

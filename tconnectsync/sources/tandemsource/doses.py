@@ -11,20 +11,34 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tconnectsync.domain.limits import MOST_INSULIN
+from tconnectsync.sources.tandemsource.codes import (
+    BOLUS_ENDED,
+    BOLUS_OPTIONS,
+    BOLUS_PROGRESS,
+    BOLUS_REQUESTED,
+    BOLUS_SIZES,
+    BOLUS_STARTED,
+    LATER_PART_ENDED,
+    LATER_PART_STARTED,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import number, whole
 
-IMMEDIATE, EXTENDED = 20, 21
-REQUESTS = (64, 65, 66)
-STARTED, LATER_STARTED, PROGRESS = 55, 59, 280
-CODES = (IMMEDIATE, EXTENDED, *REQUESTS, STARTED, LATER_STARTED, PROGRESS)
-STARTS = (*REQUESTS, STARTED, LATER_STARTED, IMMEDIATE)
+REQUESTS = (BOLUS_REQUESTED, BOLUS_OPTIONS, BOLUS_SIZES)
+CODES = (
+    BOLUS_ENDED,
+    LATER_PART_ENDED,
+    *REQUESTS,
+    BOLUS_STARTED,
+    LATER_PART_STARTED,
+    BOLUS_PROGRESS,
+)
+STARTS = (*REQUESTS, BOLUS_STARTED, LATER_PART_STARTED, BOLUS_ENDED)
 """The codes of which one at least is there if the log has the beginning of a bolus."""
 
 SAME_BOLUS = timedelta(days=1)
 """The pump counts its boluses round and round; a request further back is another bolus's."""
-MOST_INSULIN = 80.0
-"""U; more than the biggest bolus."""
 OVER, RUNNING = 0, 1
 """What the progress says of a bolus."""
 
@@ -56,14 +70,14 @@ class Dose:
     @property
     def name(self) -> str:
         """A name that does not depend on how much of the bolus is known already."""
-        return (self.first(STARTED) or self.entries[0]).key
+        return (self.first(BOLUS_STARTED) or self.entries[0]).key
 
     def progress(self, status: int) -> list[Given]:
         """Return what its progress says, of both parts together, with one status."""
         return [
             Given(entry.at, total, entry.sequence)
             for entry in self.entries
-            if entry.code == PROGRESS
+            if entry.code == BOLUS_PROGRESS
             and whole(entry.values, "bolusdeliverystatus") == status
             and (total := whole(entry.values, "deliveredtotal")) is not None
             and 0 <= total <= MOST_INSULIN * 1000
@@ -79,7 +93,7 @@ class Dose:
 
     def most(self, name: str) -> int | None:
         """Return the highest whole number that its progress says under a name."""
-        told = (whole(entry.values, name) for entry in self.entries if entry.code == PROGRESS)
+        told = (whole(entry.values, name) for entry in self.entries if entry.code == BOLUS_PROGRESS)
         return max((value for value in told if value is not None), default=None)
 
     @property
@@ -88,8 +102,8 @@ class Dose:
         over = (
             entry
             for entry in self.entries
-            if entry.code in (IMMEDIATE, LATER_STARTED, EXTENDED)
-            or (entry.code == PROGRESS and whole(entry.values, "bolusdeliverystatus") == OVER)
+            if entry.code in (BOLUS_ENDED, LATER_PART_STARTED, LATER_PART_ENDED)
+            or (entry.code == BOLUS_PROGRESS and whole(entry.values, "bolusdeliverystatus") == OVER)
         )
         return next(over, None)
 
@@ -117,7 +131,7 @@ def _is_another(dose: Dose, entry: Entry) -> bool:
     if entry.code in REQUESTS:
         known = {known.code for known in dose.entries}
         return not known <= set(REQUESTS) or entry.code in known
-    if entry.code in (STARTED, IMMEDIATE, EXTENDED):
+    if entry.code in (BOLUS_STARTED, BOLUS_ENDED, LATER_PART_ENDED):
         return dose.first(entry.code) is not None
     return False
 
@@ -127,7 +141,7 @@ def given(dose: Dose) -> list[Given]:
 
     It begins with nothing at the start.
     """
-    now, later = dose.ended(IMMEDIATE), dose.ended(EXTENDED)
+    now, later = dose.ended(BOLUS_ENDED), dose.ended(LATER_PART_ENDED)
     told = dose.progress(RUNNING)
     if now:
         told.append(now)
@@ -136,16 +150,16 @@ def given(dose: Dose) -> list[Given]:
         told.append(later._replace(milliunits=before + later.milliunits))
     else:
         told += dose.progress(OVER)
-    start = dose.first(STARTED) or dose.entries[0]
+    start = dose.first(BOLUS_STARTED) or dose.entries[0]
     return list(_growing([Given(start.at, 0, start.sequence), *sorted(told)]))
 
 
 def now_part(dose: Dose) -> int:
     """Return how much was given at once (mU), as far as that part is over."""
-    now = dose.ended(IMMEDIATE)
+    now = dose.ended(BOLUS_ENDED)
     if now:
         return now.milliunits
-    begun = dose.first(LATER_STARTED)
+    begun = dose.first(LATER_PART_STARTED)
     totals = [*dose.progress(RUNNING), *dose.progress(OVER)]
     if begun:
         for at, total, sequence in totals:

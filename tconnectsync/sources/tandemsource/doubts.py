@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tconnectsync.sources.base import Remark
+from tconnectsync.sources.tandemsource.codes import (
+    BASAL_IQ,
+    LOG_DAMAGED,
+    LOG_ERASED,
+    OTHER_SENSORS,
+    SENSORS,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import MAY_TELL, whole
-from tconnectsync.sources.tandemsource.sensor import SENSORS
 
-LOST = {0: "its log was erased", 60: "a part of its log was damaged"}
-BASAL_IQ = 140
-OTHER_GLUCOSE = (151, 211)
-"""Values of older sensors, in a form that nobody has described."""
-CODES = (*LOST, BASAL_IQ, *OTHER_GLUCOSE)
+LOST = {LOG_ERASED: "its log was erased", LOG_DAMAGED: "a part of its log was damaged"}
+CODES = (*LOST, BASAL_IQ, *OTHER_SENSORS)
 WITH_READING = (1, 2)
 """What Basal-IQ's entries say when they hold a reading of the sensor."""
 
@@ -59,7 +62,7 @@ def glucose(entries: Iterable[Entry]) -> list[Remark]:
     for entry in entries:
         if entry.code != BASAL_IQ or whole(entry.values, "fmrstatus") in WITH_READING:
             codes[entry.code] += 1
-    unread = sum(codes[code] for code in OTHER_GLUCOSE)
+    unread = sum(codes[code] for code in OTHER_SENSORS)
     if not any(codes[code] for code in SENSORS):
         unread += codes[BASAL_IQ]
     if not unread:

@@ -14,14 +14,24 @@ from datetime import timedelta
 
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
 from tconnectsync.sources.cachedcall import CachedCall
+from tconnectsync.sources.tandemsource.codes import (
+    BOLUS_OPTIONS,
+    BOLUS_PROGRESS,
+    BOLUS_REQUESTED,
+    GLUCOSE_ENTERED,
+    SENSORS,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, whole
-from tconnectsync.sources.tandemsource.sensor import SENSORS, readings
+from tconnectsync.sources.tandemsource.sensor import readings
 
-NOTED, REQUESTED = 16, 64
-AUTOMATIC = {REQUESTED: ("bolustype", (2,)), 65: ("options", (3, 6)), 280: ("bolussource", (7, 9))}
+AUTOMATIC = {
+    BOLUS_REQUESTED: ("bolustype", (2,)),
+    BOLUS_OPTIONS: ("options", (3, 6)),
+    BOLUS_PROGRESS: ("bolussource", (7, 9)),
+}
 """Which values of entries say that nobody asked for a bolus."""
-CODES = (NOTED, *AUTOMATIC)
+CODES = (GLUCOSE_ENTERED, *AUTOMATIC)
 KINDS: dict[int | None, ReadingKind] = {0: ReadingKind.FINGER, 1: ReadingKind.SENSOR}
 """How the glucose came into the pump: typed in, or taken over from the sensor."""
 
@@ -34,9 +44,9 @@ SAME_BOLUS = timedelta(days=1)
 
 def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
     """Return the boluses of a log with where their glucose came from, if they have any."""
-    noted = list(entries_of(log, NOTED))
+    noted = list(entries_of(log, GLUCOSE_ENTERED))
     sensor = CachedCall(lambda: _of_sensor(log))
-    requests = {entry.sequence: entry for entry in log.get(REQUESTED, ())}
+    requests = {entry.sequence: entry for entry in log.get(BOLUS_REQUESTED, ())}
     automatic = _automatic(log)
 
     def kind(bolus: Bolus) -> ReadingKind:
@@ -46,7 +56,7 @@ def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
         )
         if request is None:
             return ReadingKind.NOT_TOLD
-        if "Automatic" in bolus.description or _is_one_of(request, automatic):
+        if _is_one_of(request, automatic):
             # Nobody was there to prick a finger.
             return ReadingKind.SENSOR
         told = _noted_kind(noted, request, bolus.glucose)

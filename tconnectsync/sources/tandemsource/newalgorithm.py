@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tconnectsync.domain.limits import MOST_INSULIN
 from tconnectsync.sources.base import Remark
+from tconnectsync.sources.tandemsource.codes import DOSE_COMPLETED, DOSE_STARTED, NEW_ALGORITHM
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import number
-
-DOSE_STARTED, DOSE_COMPLETED = 558, 559
-DOSES = (DOSE_STARTED, DOSE_COMPLETED)
-RATES = (564, 565)
-NEW_ALGORITHM = frozenset((*DOSES, *RATES, 562, 563, 566))
-MOST_INSULIN = 80.0
-"""U; more than any dose."""
 
 
 def remarks(entries: Iterable[Entry]) -> list[Remark]:

@@ -7,15 +7,30 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tconnectsync.sources.tandemsource.doses import LATER_STARTED, STARTED, doses
+from tconnectsync.domain.limits import MOST_IOB
+from tconnectsync.sources.tandemsource.codes import (
+    BOLUS_ENDED,
+    BOLUS_REQUESTED,
+    BOLUS_STARTED,
+    DAILY_BASAL,
+    GLUCOSE_ENTERED,
+    LATER_PART_ENDED,
+    LATER_PART_STARTED,
+)
+from tconnectsync.sources.tandemsource.doses import doses
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import number
 
-GLUCOSE, DAILY_BASAL = 16, 81
-CODES = (GLUCOSE, 20, 21, STARTED, LATER_STARTED, 64, DAILY_BASAL)
+CODES = (
+    GLUCOSE_ENTERED,
+    BOLUS_ENDED,
+    LATER_PART_ENDED,
+    BOLUS_STARTED,
+    LATER_PART_STARTED,
+    BOLUS_REQUESTED,
+    DAILY_BASAL,
+)
 
-MOST = 100.0
-"""U; more insulin is not at work in anybody."""
 LONGEST_DELIVERY = timedelta(minutes=30)
 """What is given at once has been given by then, also where the log lacks the end of it."""
 
@@ -23,7 +38,7 @@ LONGEST_DELIVERY = timedelta(minutes=30)
 def noted(log: Log) -> list[tuple[Entry, float]]:
     """Return the entries that tell how much insulin was on board, and how much, in time order."""
     values = ((entry, number(entry.values, "iob")) for entry in entries_of(log, *CODES))
-    return [(entry, iob) for entry, iob in values if iob is not None and 0 <= iob <= MOST]
+    return [(entry, iob) for entry, iob in values if iob is not None and 0 <= iob <= MOST_IOB]
 
 
 def still_true(log: Log) -> list[tuple[Entry, float]]:

@@ -9,6 +9,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.events import PumpEvent, PumpEventKind
+from tconnectsync.domain.limits import MOST_LEFT
+from tconnectsync.sources.tandemsource.codes import (
+    ALARM,
+    ALERT,
+    ALERT_CLEARED,
+    CANNULA_FILLED,
+    CARTRIDGE_FILLED,
+    MALFUNCTION,
+    RESUMED,
+    SUSPENDED,
+    TUBING_FILLED,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.names import (
     SERVICE_ALERTS,
@@ -18,16 +30,11 @@ from tconnectsync.sources.tandemsource.names import (
 )
 from tconnectsync.sources.tandemsource.records import number, whole
 
-ALERT, ALARM, MALFUNCTION, ALERT_CLEARED = 4, 5, 6, 26
-SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING = 11, 12, 33, 61, 63
-
 CODES = (
     *(ALERT, ALARM, MALFUNCTION, ALERT_CLEARED),
-    *(SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING),
+    *(SUSPENDED, RESUMED, CARTRIDGE_FILLED, CANNULA_FILLED, TUBING_FILLED),
 )
 
-MOST_INSULIN = 400.0
-"""U; more than any cartridge holds."""
 RESUME_PUMP, REMINDER = 18, 23
 """Alarms that only remind: of resuming the pump, and of another alarm."""
 SAME_CONDITION = timedelta(days=1)
@@ -85,8 +92,10 @@ def fills(log: Log) -> list[PumpEvent]:
     """
     found = []
     left: tuple[datetime, float] | None = None
-    for entry in entries_of(log, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING):
-        if entry.code == CARTRIDGE:
+    for entry in entries_of(
+        log, SUSPENDED, RESUMED, CARTRIDGE_FILLED, CANNULA_FILLED, TUBING_FILLED
+    ):
+        if entry.code == CARTRIDGE_FILLED:
             found.append(_cartridge(entry, left))
         elif entry.code in _PRIMES:
             found.append(_prime(entry))
@@ -120,7 +129,7 @@ def _alarm_text(entry: Entry) -> str | None:
 
 def _insulin_left(entry: Entry) -> float | None:
     """Return how much insulin the reservoir holds by an entry (U), if it tells."""
-    if entry.code == CARTRIDGE:
+    if entry.code == CARTRIDGE_FILLED:
         return number(entry.values, "insulinvolume") or number(entry.values, "v2volume") or None
     return number(entry.values, "insulinamount")
 
@@ -136,8 +145,8 @@ def _cartridge(entry: Entry, before: tuple[datetime, float] | None) -> PumpEvent
 
 
 _PRIMES = {
-    CANNULA: (PumpEventKind.SITE_CHANGE, "Cannula", "{:.1f}u primed"),
-    TUBING: (PumpEventKind.TUBING, "Tubing", "{:.0f}u primed"),
+    CANNULA_FILLED: (PumpEventKind.SITE_CHANGE, "Cannula", "{:.1f}u primed"),
+    TUBING_FILLED: (PumpEventKind.TUBING, "Tubing", "{:.0f}u primed"),
 }
 
 
@@ -153,7 +162,7 @@ def _prime(entry: Entry) -> PumpEvent:
 
 def _amount(units: float | None, form: str) -> str:
     """Return an amount in brackets; -1 and 0 mean that the pump did not note it."""
-    return f" ({form.format(units)})" if units is not None and 0 < units <= MOST_INSULIN else ""
+    return f" ({form.format(units)})" if units is not None and 0 < units <= MOST_LEFT else ""
 
 
 def _event(entry: Entry, kind: PumpEventKind, text: str, *, automatic: bool = True) -> PumpEvent:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tconnectsync.domain import words
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
 from tconnectsync.sources.tandemsource.names import plainly_named
@@ -24,8 +25,6 @@ AHEAD = timedelta(days=1)
 SILENT = timedelta(days=3)
 MARGIN = timedelta(days=1)
 """By how much a pump's clock may be off without its being read for another range."""
-FIRST_YEAR = 2008
-"""Pumps count their time from there; anything older stands for "none"."""
 SECOND = timedelta(seconds=1)
 PLACES = 10**12
 """More than there are seconds up to the year 9999."""
@@ -268,7 +267,7 @@ def _time(text: object) -> datetime | None:
     except ValueError:
         return None
     # Near the ends of the calendar, a time does not exist in every zone.
-    return moment if moment and FIRST_YEAR <= moment.year < 9999 else None
+    return moment if moment and PUMP_EPOCH.year <= moment.year < 9999 else None
 
 
 def _without_zone(moment: datetime | None, clock: PumpClock) -> datetime | None:

@@ -13,21 +13,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tconnectsync.domain.events import Basal
-from tconnectsync.sources.tandemsource.basals import DELIVERY, REASONS, is_suspension
+from tconnectsync.sources.tandemsource.basals import REASONS, is_suspension
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
+from tconnectsync.sources.tandemsource.codes import BASAL_RATE, NEW_ALGORITHM, NEW_DAY, RATE_CHANGE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order
-from tconnectsync.sources.tandemsource.newalgorithm import NEW_ALGORITHM
-from tconnectsync.sources.tandemsource.rates import (
-    NEW_DAY,
-    RATE_CHANGE,
-    RESUMES,
-    TELLING,
-    Flow,
-    Rates,
-    rate_of,
-)
+from tconnectsync.sources.tandemsource.rates import RESUMES, TELLING, Flow, Rates, rate_of
 from tconnectsync.sources.tandemsource.records import mask
-
-CLOCK_SET = (13, 14)
 
 GOES_ON = timedelta(minutes=6)
 """When the next entry comes no later than that, the pump was not switched off in between."""
@@ -58,7 +49,7 @@ class Stretch(NamedTuple):
 
 def days_in_question(log: Log) -> set[date]:
     """Return the days of which rates are told by changes only, as far as can be told yet."""
-    already_shown = {entry.wall.date() for entry in log.get(DELIVERY, ())}
+    already_shown = {entry.wall.date() for entry in log.get(BASAL_RATE, ())}
     found = set()
     for entry in entries_of(log, *TELLING):
         day = entry.wall.date()
@@ -70,7 +61,7 @@ def days_in_question(log: Log) -> set[date]:
 def days_of_an_update(log: Log) -> set[date]:
     """Return the days on which the pump began to note rates every five minutes, but not at once."""
     first: dict[date, Entry] = {}
-    for entry in log.get(DELIVERY, ()):
+    for entry in log.get(BASAL_RATE, ()):
         first.setdefault(entry.wall.date(), entry)
     changes: dict[date, Entry] = {}
     for entry in entries_of(log, *TELLING):
@@ -184,7 +175,7 @@ def _stretch(whole: Sequence[Entry], first: int, last: int) -> Stretch:
 
 
 def _reason_to_reject(codes: set[int], *, has_gap: bool) -> str:
-    if DELIVERY in codes:
+    if BASAL_RATE in codes:
         return BOTH_WAYS
     if codes & NEW_ALGORITHM:
         return ANOTHER_ALGORITHM
@@ -224,7 +215,7 @@ def _midnight(whole: Sequence[Entry], place: int) -> int | None:
 def _is_by_product(entries: Sequence[Entry], place: int) -> bool:
     """Tell whether a new day is told only because the clock was set over midnight."""
     after = entries[place + 1] if place + 1 < len(entries) else None
-    return after is not None and after.code in CLOCK_SET and _is_next(entries[place], after)
+    return after is not None and after.code in CLOCK_CODES and _is_next(entries[place], after)
 
 
 def is_within(entry: Entry, suspension: Basal) -> bool:

@@ -10,19 +10,21 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import NamedTuple
 
-from tconnectsync.sources.tandemsource.basals import (
-    HIGHEST_RATE,
-    NOTHING,
-    PROFILE,
+from tconnectsync.domain.limits import MOST_RATE
+from tconnectsync.sources.tandemsource.basals import NOTHING, PROFILE, TEMP
+from tconnectsync.sources.tandemsource.codes import (
+    ALARM,
+    NEW_DAY,
+    RATE_CHANGE,
     RESUMED,
     SUSPENDED,
-    TEMP,
+    TEMP_RATE_ENDED,
+    TEMP_RATE_STARTED,
 )
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import mask, number, whole
 
-TEMP_STARTED, RATE_CHANGE, ALARM, TEMP_ENDED, NEW_DAY = 2, 3, 5, 15, 90
-CODES = (TEMP_STARTED, RATE_CHANGE, TEMP_ENDED, NEW_DAY)
+CODES = (TEMP_RATE_STARTED, RATE_CHANGE, TEMP_RATE_ENDED, NEW_DAY)
 TELLING = (RATE_CHANGE, NEW_DAY)
 """The codes of the entries that tell a rate."""
 OCCLUSIONS = (2, 26)
@@ -81,7 +83,7 @@ class Rates:
             RATE_CHANGE: self._change,
             NEW_DAY: self._new_day,
             ALARM: self._alarm,
-            TEMP_STARTED: self._temp_start,
+            TEMP_RATE_STARTED: self._temp_start,
         }
         if entry.code in notes:
             return notes[entry.code](entry)
@@ -90,7 +92,7 @@ class Rates:
             return True
         if entry.code == RESUMED:
             return self._resume(entry, later)
-        self._temp_is_over |= entry.code == TEMP_ENDED
+        self._temp_is_over |= entry.code == TEMP_RATE_ENDED
         return False
 
     def _temp_start(self, entry: Entry) -> bool:
@@ -182,7 +184,7 @@ def rate_of(entry: Entry) -> float | None:
 
 def _rate(entry: Entry, name: str) -> float | None:
     rate = number(entry.values, name)
-    return round(rate, 3) if rate is not None and 0 <= rate <= HIGHEST_RATE / 1000 else None
+    return round(rate, 3) if rate is not None and 0 <= rate <= MOST_RATE else None
 
 
 def _source(entry: Entry, rate: float, before: Flow | None) -> int:

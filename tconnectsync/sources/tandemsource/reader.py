@@ -35,6 +35,16 @@ from tconnectsync.sources.tandemsource import (
     status,
     usermodes,
 )
+from tconnectsync.sources.tandemsource.codes import (
+    BASAL_IQ,
+    BASAL_RATE,
+    NEW_ALGORITHM,
+    NEW_DAY,
+    OTHER_SENSORS,
+    RATE_CHANGE,
+    SENSORS,
+    USER_MODE,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order, joined
 from tconnectsync.sources.tandemsource.slowbasals import SlowDays
 
@@ -47,14 +57,14 @@ USED = frozenset(
         *sensor.CODES,
         *status.CODES,
         *rates.CODES,
-        *newalgorithm.NEW_ALGORITHM,
+        *NEW_ALGORITHM,
         *carbs.CODES,
         *glucosekind.CODES,
         *doubts.CODES,
     )
 )
 """The codes of the entries that something is made of."""
-LONG_LASTING = (*basals.SUSPENSIONS, usermodes.USER_MODE, rates.RATE_CHANGE)
+LONG_LASTING = (*basals.SUSPENSIONS, USER_MODE, RATE_CHANGE)
 """The codes of entries that tell of something that can have begun days ago."""
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
@@ -167,7 +177,7 @@ class LogReader:
     def readings(self) -> list[Reading]:
         """Return the sensor's readings and those that a person entered."""
         log = self._log()
-        codes = (doubts.BASAL_IQ, *doubts.OTHER_GLUCOSE, *sensor.SENSORS)
+        codes = (BASAL_IQ, *OTHER_SENSORS, *SENSORS)
         self.remarks += doubts.glucose(self._inside(log, *codes))
         return sensor.readings(log, self.skipped)
 
@@ -189,7 +199,7 @@ class LogReader:
 
     def _fetched(self) -> Log:
         log = self._fetch(self.skipped)
-        self.remarks += newalgorithm.remarks(self._inside(log, *newalgorithm.NEW_ALGORITHM))
+        self.remarks += newalgorithm.remarks(self._inside(log, *NEW_ALGORITHM))
         self.remarks += doubts.general(self._inside(log, *doubts.LOST), self.skipped)
         return log
 
@@ -210,7 +220,7 @@ class LogReader:
         if wanted is None:
             return set(days)
         found = set()
-        for entry in entries_of(log, *rates.TELLING, basals.DELIVERY):
+        for entry in entries_of(log, *rates.TELLING, BASAL_RATE):
             begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
             if begins < wanted.end and begins + DAY > wanted.start:
                 found.add(entry.wall.date())
@@ -237,17 +247,15 @@ class LogReader:
         It is asked for only where the log tells a rate in the range before any change.
         """
         entries = [entry for stretch in slow.stretches for entry in stretch.entries]
-        changes = [entry for entry in entries if entry.code == rates.RATE_CHANGE]
-        days = [entry for entry in entries if entry.code == rates.NEW_DAY]
+        changes = [entry for entry in entries if entry.code == RATE_CHANGE]
+        days = [entry for entry in entries if entry.code == NEW_DAY]
         start = self._wanted.start if self._wanted else NOTHING_KNOWN
         shown = next((day for day in reversed(days) if day.at <= start), days[0] if days else None)
         if shown is None or (changes and changes[0].at <= shown.at):
             return None
-        known = [
-            entry for entry in self._log().get(rates.RATE_CHANGE, ()) if entry.at < entries[0].at
-        ]
+        known = [entry for entry in self._log().get(RATE_CHANGE, ()) if entry.at < entries[0].at]
         if not known:
-            known = in_order(self._before((rates.RATE_CHANGE,)) or {})
+            known = in_order(self._before((RATE_CHANGE,)) or {})
         return known[-1] if known else None
 
     def _known_until(self) -> datetime:

@@ -14,15 +14,15 @@ from math import isfinite
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, TOLD_ELSEWHERE
 
 MOST_NUMBER = 0xFFFF_FFFF
 """The highest number that an entry can have; the pump's numbers have 32 bits."""
 MOST_BIT = 63
+LAST_YEAR = 2100
 EVERY_CODE = range(MOST_NUMBER + 1)
 """Stands for the entries of all kinds, known or not."""
-FIRST_YEAR, LAST_YEAR = 2008, 2100
-"""The pump counts from 2008; no entry can be older."""
 
 SHORTEST_TIME = len("2026-05-14T11:02")
 """Anything shorter is a date or less, and would be taken for midnight."""
@@ -234,7 +234,7 @@ def _wall(text: object) -> datetime:
         wall = datetime.fromisoformat(text)
     except ValueError:
         raise _UnusableError(NO_TIME) from None
-    if not FIRST_YEAR <= wall.year <= LAST_YEAR:
+    if not PUMP_EPOCH.year <= wall.year <= LAST_YEAR:
         raise _UnusableError(IMPOSSIBLE_TIME)
     if wall.tzinfo or wall.microsecond:
         return wall.replace(tzinfo=None, microsecond=0)

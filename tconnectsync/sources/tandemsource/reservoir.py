@@ -12,22 +12,29 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tconnectsync.domain.events import DeviceStatus
+from tconnectsync.domain.limits import MOST_LEFT
 from tconnectsync.sources.tandemsource import basals
+from tconnectsync.sources.tandemsource.codes import (
+    ALARM,
+    ALERT,
+    CANNULA_FILLED,
+    CARTRIDGE_FILLED,
+    RESUMED,
+    SUSPENDED,
+    TUBING_FILLED,
+)
 from tconnectsync.sources.tandemsource.doses import STARTS, doses, given, given_by
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, joined
 from tconnectsync.sources.tandemsource.records import number, whole
 
-ALERT, ALARM, SUSPENDED, RESUMED, CARTRIDGE, CANNULA, TUBING = 4, 5, 11, 12, 33, 61, 63
-WORDS = (ALERT, ALARM, SUSPENDED, RESUMED, CARTRIDGE, TUBING)
+WORDS = (ALERT, ALARM, SUSPENDED, RESUMED, CARTRIDGE_FILLED, TUBING_FILLED)
 """The codes of entries that may say how much is left, or that nobody knows."""
-CODES = (*WORDS, CANNULA)
+CODES = (*WORDS, CANNULA_FILLED)
 EMPTY = (8, 9)
 """The alarms of a cartridge without insulin."""
 VERY_LOW = 17
 """The alert that there is very little insulin; how little it does not say."""
 
-MOST_LEFT = 400.0
-"""U; more than any cartridge holds."""
 MISSING = timedelta(minutes=5)
 """How long nothing may be known of the basal insulin: one entry of its rate may be missing."""
 
@@ -92,7 +99,7 @@ def _says_something(entry: Entry) -> bool:
         return whole(entry.values, "alertid") == VERY_LOW
     if entry.code == ALARM:
         return whole(entry.values, "alarmid") in EMPTY
-    return entry.code == TUBING or _units(entry) is not None
+    return entry.code == TUBING_FILLED or _units(entry) is not None
 
 
 def _units(entry: Entry) -> float | None:
@@ -101,7 +108,7 @@ def _units(entry: Entry) -> float | None:
     units: float | None = None
     if entry.code == ALARM:
         units = 0.0
-    elif entry.code == CARTRIDGE:
+    elif entry.code == CARTRIDGE_FILLED:
         units = number(values, "insulinvolume") or number(values, "v2volume") or None
     elif entry.code in (SUSPENDED, RESUMED):
         units = number(values, "insulinamount")
@@ -120,7 +127,7 @@ def _after(log: Log, since: datetime, until: datetime, units: float) -> float | 
             # It had begun before; how much of it had been given then is not known.
             return None
         boluses += told[-1].milliunits - given_by(told, since)
-    fills = [entry for entry in log.get(CANNULA, ()) if entry.at > since]
+    fills = [entry for entry in log.get(CANNULA_FILLED, ()) if entry.at > since]
     sizes = [number(fill.values, "primesize") or 0.0 for fill in fills]
     primed = sum(size for size in sizes if 0 < size <= MOST_LEFT)
     return max(0.0, units - basal - boluses / 1000 - primed)

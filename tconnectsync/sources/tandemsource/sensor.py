@@ -10,20 +10,29 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from tconnectsync.domain.events import PumpEvent, PumpEventKind, Reading, ReadingKind
+from tconnectsync.domain.limits import HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
+from tconnectsync.sources.tandemsource.codes import (
+    CGM_ALERT,
+    DEXCOM_ALERT,
+    GLUCOSE_ENTERED,
+    JOIN_OF_G7,
+    LIBRE_ALERT,
+    SENSOR_JOINS,
+    SENSOR_STARTS,
+    SENSOR_STOPS,
+    SENSORS,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.names import cgm_alert_name
 from tconnectsync.sources.tandemsource.records import mask, whole
 
-ENTERED = 16
-SENSORS = (256, 399, 372, 480)
-"""Readings of G6, G7, Libre 2 and Libre 3."""
-STARTS = (212, 404)
-JOIN_G7 = 394
-JOINS = (213, JOIN_G7, 406, 477)
-STOPS = (214, 447, 405, 486)
-ALERTS = {171: "CGM Alert", 369: "Dexcom CGM Alert", 460: "Libre CGM Alert"}
+ALERTS = {
+    CGM_ALERT: "CGM Alert",
+    DEXCOM_ALERT: "Dexcom CGM Alert",
+    LIBRE_ALERT: "Libre CGM Alert",
+}
 
-CODES = (ENTERED, *SENSORS, *STARTS, *JOINS, *STOPS, *ALERTS)
+CODES = (GLUCOSE_ENTERED, *SENSORS, *SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS, *ALERTS)
 
 EXACT, DO_NOT_SHOW = 0, 6
 BELOW_RANGE, ABOVE_RANGE = 39, 401
@@ -32,11 +41,9 @@ OUT_OF_RANGE = {1: ABOVE_RANGE, 2: BELOW_RANGE}
 """Special values by the status that announces them."""
 SENSOR_VALUES = range(20, 501)
 """mg/dL; anything else is no value of a sensor."""
-METER_VALUES = range(20, 601)
 BACK_FILLED = 1 << 1
 TYPED_IN, TAKEN_FROM_SENSOR = 0, 1
 
-PUMP_EPOCH = datetime(2008, 1, 1)
 SECOND = timedelta(seconds=1)
 UNIX_SECONDS = 1_199_145_600
 """By how much a time is greater when it is counted from 1970."""
@@ -58,8 +65,8 @@ def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
     They are as of when they were taken, also those that were handed in later.
     """
     found = []
-    for entry in entries_of(log, ENTERED, *SENSORS):
-        name, hidden, read = _TYPED if entry.code == ENTERED else _MEASURED
+    for entry in entries_of(log, GLUCOSE_ENTERED, *SENSORS):
+        name, hidden, read = _TYPED if entry.code == GLUCOSE_ENTERED else _MEASURED
         status = whole(entry.values, name)
         if status == hidden:
             continue
@@ -79,8 +86,8 @@ def sensor_sessions(log: Log) -> list[PumpEvent]:
     """
     found: list[PumpEvent] = []
     begun: list[datetime] = []
-    for entry in entries_of(log, *STARTS, *JOINS, *STOPS):
-        if entry.code in STOPS:
+    for entry in entries_of(log, *SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS):
+        if entry.code in SENSOR_STOPS:
             found.append(_event(entry, PumpEventKind.SENSOR_STOP, "CGM Session Stopped"))
         elif session := _session_start(entry, begun):
             begun.append(session.at)
@@ -100,7 +107,7 @@ def cgm_alerts(log: Log) -> list[PumpEvent]:
 
 def _typed_in(entry: Entry, entry_type: int | None) -> Reading | None:
     value = whole(entry.values, "bg")
-    if entry_type != TYPED_IN or value is None or value not in METER_VALUES:
+    if entry_type != TYPED_IN or value is None or not LOWEST_GLUCOSE <= value <= HIGHEST_GLUCOSE:
         return None
     return Reading(entry.key, entry.at, value, ReadingKind.FINGER, (entry.sequence,))
 
@@ -142,7 +149,7 @@ def _session_start(entry: Entry, begun: Sequence[datetime]) -> PumpEvent | None:
     ``None`` if that is unknown, or if it is a join of one that is known to have ``begun``.
     """
     age = _age(entry)
-    joined = entry.code in JOINS
+    joined = entry.code in SENSOR_JOINS
     if age is None and joined:
         return None
     at = entry.at - (age or timedelta())
@@ -170,7 +177,7 @@ def _session_key(at: datetime) -> str:
 
 def _age(entry: Entry) -> timedelta | None:
     """Return how long a session had been running at its entry; ``None`` if that is unknown."""
-    if entry.code == JOIN_G7:
+    if entry.code == JOIN_OF_G7:
         return _session_age(_time(entry, "cgmtimestamp"), 0)
     start = _time(entry, "sessionstarttime")
     transmitter = _time(entry, "currenttransmittertime")

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from tconnectsync.domain.events import Basal
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import ratechanges
-from tconnectsync.sources.tandemsource.basals import DELIVERY, SUSPENSIONS, is_suspension
+from tconnectsync.sources.tandemsource.basals import SUSPENSIONS, is_suspension
+from tconnectsync.sources.tandemsource.codes import BASAL_RATE, NEW_DAY, RATE_CHANGE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.ratechanges import Stretch
-from tconnectsync.sources.tandemsource.rates import NEW_DAY, RATE_CHANGE, TELLING, rate_of
+from tconnectsync.sources.tandemsource.rates import TELLING, rate_of
 
 REFUSED = "Tandem's cloud does not hand out the whole log, and changes of the rate may be missing"
 MOST_DAYS = 10
@@ -53,7 +54,7 @@ def opens_at_zero(log: Log) -> bool:
 
     Only where rates are told by changes: others say why they are zero.
     """
-    codes = (DELIVERY, RATE_CHANGE, NEW_DAY, *SUSPENSIONS)
+    codes = (BASAL_RATE, RATE_CHANGE, NEW_DAY, *SUSPENSIONS)
     first = next(iter(entries_of(log, *codes)), None)
     return first is not None and first.code in TELLING and rate_of(first) == 0
 

@@ -19,6 +19,7 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
+from tconnectsync.sources.tandemsource.codes import SENSORS
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
@@ -37,10 +38,8 @@ from tconnectsync.sources.tandemsource.pumps import (
     upload_mark,
 )
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.together import PumpsReader
-from tconnectsync.state.files import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +59,13 @@ def open_source(
     return TandemSource(
         api,
         pump_clock,
-        settings.pump_serial_number,
-        everything=settings.fetch_all_event_types,
+        settings.source.serial_number,
+        everything=settings.source.fetch_all_event_types,
         readings=readings,
-        ignore_zero_basals=settings.ignore_zero_unit_basal,
+        ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
         now=clock.now,
-        catch_up_days=settings.catch_up_days,
-        folder=cache_folder(),
+        catch_up_days=settings.sync.catch_up_days,
+        folder=api.cache,
     )
 
 

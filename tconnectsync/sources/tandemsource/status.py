@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from tconnectsync.domain.events import DeviceStatus, InsulinOnBoard
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource import onboard, reservoir
+from tconnectsync.sources.tandemsource.codes import BASAL_RATE, BATTERY, RESUMED, SUSPENDED
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.records import whole
 
@@ -20,10 +21,7 @@ T = TypeVar("T")
 
 POSITION = attrgetter("position")
 
-SUSPENDED, RESUMED, BASAL = 11, 12, 279
-DAILY_BASAL, SHELF_MODE = 81, 53
-BATTERY = (9, 34, 35, SHELF_MODE, DAILY_BASAL)
-CODES = (*onboard.CODES, *reservoir.CODES, *BATTERY, SUSPENDED, RESUMED, BASAL)
+CODES = (*onboard.CODES, *reservoir.CODES, *BATTERY, SUSPENDED, RESUMED, BASAL_RATE)
 
 PERCENT = range(101)
 MILLIVOLTS = range(1_000, 6_001)
@@ -62,7 +60,7 @@ def device_status(
     if end is None or (last and end.at <= last.at):
         return None
     battery = _newest(log, BATTERY, _battery)
-    suspended = _newest(log, (SUSPENDED, RESUMED, BASAL), _is_suspended)
+    suspended = _newest(log, (SUSPENDED, RESUMED, BASAL_RATE), _is_suspended)
     iob = onboard.still_true(log)[-1:]
     iob = [found for found in iob if end.at - found[0].at <= FRESH_IOB]
     try:
@@ -116,7 +114,7 @@ def _battery(entry: Entry) -> _Battery | None:
 
 
 def _is_suspended(entry: Entry) -> bool | None:
-    if entry.code != BASAL:
+    if entry.code != BASAL_RATE:
         return entry.code == SUSPENDED
     source = whole(entry.values, "commandedratesource")
     return None if source is None else source == NO_DELIVERY

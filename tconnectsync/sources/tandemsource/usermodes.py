@@ -11,10 +11,10 @@ from collections import Counter
 from datetime import datetime
 
 from tconnectsync.domain.events import UserMode, UserModeKind
+from tconnectsync.sources.tandemsource.codes import USER_MODE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, mask, whole
 
-USER_MODE = 229
 CODES = (USER_MODE,)
 MODES = {1: UserModeKind.SLEEP, 2: UserModeKind.EXERCISE}
 STARTS = {1: UserModeKind.SLEEP, 3: UserModeKind.EXERCISE}

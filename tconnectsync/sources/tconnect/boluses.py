@@ -6,12 +6,14 @@ See docs/protocol/tconnect-processing.md §6, tconnect-api §2.4 and §4.1.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import COMPLETED, UNNAMED, Bolus, ExtendedPart, Split
+from tconnectsync.domain.events import Bolus, Split
+from tconnectsync.domain.limits import MOST_BOLUS_MINUTES
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
@@ -24,11 +26,12 @@ from tconnectsync.sources.tconnect.values import (
     words,
 )
 
-EXTENDED = "Extended"
+EXTENDED, EXTENDED_PART = "Extended", "Extended part"
+COMPLETED = "Completed"
+UNNAMED = "Bolus"
+"""What is shown as the kind of a bolus of which t:connect says none."""
 OTHER_EVENTS = ("CGM", "BG", "Basal")
 """Therapy events that are no boluses."""
-MOST_MINUTES = 24 * 60
-"""No bolus is extended over more than a day."""
 
 
 def therapy_boluses(
@@ -36,7 +39,7 @@ def therapy_boluses(
 ) -> list[Bolus]:
     """Return the boluses of a TherapyEvents answer in the order of their requests."""
 
-    def read(event: Mapping[str, Any]) -> Bolus | None:
+    def read(event: Mapping[str, Any]) -> list[Bolus] | None:
         kind = event.get("type")
         if kind in OTHER_EVENTS:
             return None
@@ -52,14 +55,14 @@ def csv_boluses(
 ) -> list[Bolus]:
     """Return the boluses of the CSV export in the order of their requests."""
 
-    def read(row: Mapping[str, Any]) -> Bolus | None:
+    def read(row: Mapping[str, Any]) -> list[Bolus]:
         return _from_event(_as_event(row), clock)
 
     return _in_order(read_each(rows, read, "bolus row", skipped))
 
 
-def _in_order(boluses: list[Bolus]) -> list[Bolus]:
-    return sorted(boluses, key=lambda bolus: (bolus.requested_at, bolus.key))
+def _in_order(found: Iterable[list[Bolus]]) -> list[Bolus]:
+    return sorted(chain.from_iterable(found), key=lambda bolus: (bolus.requested_at, bolus.key))
 
 
 def _as_event(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -105,8 +108,11 @@ def _as_event(row: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
-    """Read one bolus; ``None`` for one in progress of which nothing certain is known yet."""
+def _from_event(event: Mapping[str, Any], clock: PumpClock) -> list[Bolus]:
+    """Read what is given at once of a bolus and, once it has ended, the later part.
+
+    None for one in progress of which nothing certain is known yet.
+    """
     standard = event.get("standard") or {}
     delivered = standard.get("insulinDelivered") or {}
     is_extended = event.get("bolusRequestOptions") == EXTENDED
@@ -114,16 +120,16 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
     requested = wall_time(event.get("requestDateTime")) or wall_time(event.get("eventDateTime"))
     if requested is None:
         raise ValueError("time is missing")
-    # The slow part begins when the immediate one is through; where there is none, at once.
+    # The later part begins when the immediate one is through; where there is none, at once.
     completed = wall_time(delivered.get("completionDateTime")) or wall_time(
         bolex.get("bolexStartDateTime")
     )
     insulin = amount(delivered.get("value"))
     request_id = as_number(standard.get("bolusRequestId")) or 0
     if completed is None and not (request_id and insulin):
-        return None
+        return []
     description = words(event.get("description")) or UNNAMED
-    return Bolus(
+    now = Bolus(
         # Ids begin again with another pump, hence the time with them.
         key=f"bolus {request_id:.0f} {requested.isoformat()}",
         requested_at=clock.instant(requested),
@@ -132,18 +138,44 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> Bolus | None:
         requested=as_number(standard.get("insulinRequested")),
         carbs=amount(event.get("carbSize")),
         description=description,
-        status=_status(standard, completed),
+        incomplete=_incomplete(standard, completed),
         override=as_number(event.get("userOverride")) == 1,
-        extended=_extended_part(bolex, requested, clock) if bolex else None,
-        planned=_split(event) if is_extended else None,
-        glucose=glucose(event.get("bg")),
         # Where t:connect does not say who it was, nobody asked for it.
         automatic=description == UNNAMED or "Automatic" in description,
+        label=EXTENDED if is_extended and "Extended Bolus" not in description else "",
+        planned=_split(event) if is_extended else None,
+        glucose=glucose(event.get("bg")),
     )
+    return [now, *_later_part(now, bolex, requested, clock)]
 
 
-def _status(part: Mapping[str, Any], completed: datetime | None) -> str:
-    return words(part.get("completionStatusDesc")) or (COMPLETED if completed else "")
+def _later_part(
+    now: Bolus, bolex: Mapping[str, Any], requested: datetime, clock: PumpClock
+) -> Iterator[Bolus]:
+    """Yield what an extended bolus gave after its immediate part, once it has ended."""
+    delivered = bolex.get("insulinDelivered") or {}
+    completed = wall_time(delivered.get("completionDateTime"))
+    insulin = amount(delivered.get("value"))
+    if completed and insulin:
+        yield Bolus(
+            key=f"{now.key} extended",
+            requested_at=now.requested_at,
+            completed=_after(requested, completed, clock),
+            insulin=insulin,
+            requested=as_number(bolex.get("insulinRequested")) or as_number(bolex.get("size")),
+            carbs=0,
+            description=now.description,
+            incomplete=_incomplete(bolex, completed),
+            override=False,
+            automatic=True,
+            label=EXTENDED_PART,
+            whole_since=now.requested_at,
+        )
+
+
+def _incomplete(part: Mapping[str, Any], completed: datetime | None) -> str:
+    status = words(part.get("completionStatusDesc")) or (COMPLETED if completed else "in progress")
+    return "" if status == COMPLETED else status
 
 
 def _after(requested: datetime, completed: datetime, clock: PumpClock) -> datetime:
@@ -157,21 +189,14 @@ def _after(requested: datetime, completed: datetime, clock: PumpClock) -> dateti
     return ended
 
 
-def _extended_part(bolex: Mapping[str, Any], requested: datetime, clock: PumpClock) -> ExtendedPart:
-    delivered = bolex.get("insulinDelivered") or {}
-    completed = wall_time(delivered.get("completionDateTime"))
-    return ExtendedPart(
-        completed=_after(requested, completed, clock) if completed else None,
-        insulin=amount(delivered.get("value")),
-        requested=as_number(bolex.get("insulinRequested")) or as_number(bolex.get("size")),
-        status=_status(bolex, completed),
-    )
-
-
 def _split(event: Mapping[str, Any]) -> Split:
     percent, minutes = as_number(event.get("standardPercent")), as_number(event.get("duration"))
+    if minutes is not None and not 0 < minutes <= MOST_BOLUS_MINUTES:
+        minutes = None
     return Split(
         total=as_number(event.get("actualTotalBolusRequested")),
         now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
-        duration=timedelta(minutes=minutes) if minutes and 0 < minutes <= MOST_MINUTES else None,
+        duration=timedelta(minutes=minutes)
+        if minutes and 0 < minutes <= MOST_BOLUS_MINUTES
+        else None,
     )

@@ -12,12 +12,11 @@ from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import InsulinOnBoard, Reading, ReadingKind
+from tconnectsync.domain.limits import MOST_IOB
 from tconnectsync.sources.tconnect.values import glucose, objects, read_each, required, wall_time
 
 SENSOR = "EGV"
 """How the CSV export describes an estimated glucose value, a sensor's."""
-MOST_IOB = 100.0
-"""U; more insulin is not at work in anybody."""
 
 
 def therapy_readings(

@@ -62,7 +62,7 @@ def open_source(
     readings: bool,
 ) -> TConnectSource:
     """Return the t:connect that the settings name; see ``tconnectsync.sources.registry``."""
-    return TConnectSource(api, pump_clock, settings.pump_serial_number)
+    return TConnectSource(api, pump_clock, settings.source.serial_number)
 
 
 class TConnectSource(Source):

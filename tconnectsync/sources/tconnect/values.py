@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from tconnectsync.domain.limits import HIGHEST_GLUCOSE, LOWEST_GLUCOSE
 from tconnectsync.domain.numbers import as_number
 
 T = TypeVar("T")
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20, 600
-"""mg/dL; no sensor and no meter shows anything else."""
 YEARS = range(2000, 2101)
 """Years that a time can lie in; t:connect writes the year 1 for "none"."""
 LONGEST = 400 * 86_400

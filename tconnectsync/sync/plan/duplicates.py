@@ -13,20 +13,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 
+from tconnectsync.nightscout.eventtypes import (
+    BASAL_SUSPENSION,
+    COMBO_BOLUS,
+    EXERCISE,
+    SENSOR_START,
+    SITE_CHANGE,
+    SLEEP,
+    TEMP_BASAL,
+)
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.pairing import best_first
 
 SHORTEST_PART = timedelta(minutes=1)
 """What is left uncovered is not worth a document of its own if it is shorter."""
-LASTING = ("Temp Basal", "Sleep", "Exercise")
+LASTING = (TEMP_BASAL, SLEEP, EXERCISE)
 NEAR = {
-    "Combo Bolus": timedelta(minutes=2),
-    "Basal Suspension": timedelta(minutes=2),
+    COMBO_BOLUS: timedelta(minutes=2),
+    BASAL_SUSPENSION: timedelta(minutes=2),
     # One cloud reports when delivery stopped for the change, another when the cannula was filled.
-    "Site Change": timedelta(minutes=90),
+    SITE_CHANGE: timedelta(minutes=90),
     # Each time the pump joins a sensor it computes anew when its session began.
-    "Sensor Start": timedelta(minutes=30),
+    SENSOR_START: timedelta(minutes=30),
 }
 """How far apart two documents of a type may lie and still describe one event."""
 NEAR_OF_ANOTHER_CLOUD = timedelta(minutes=2)
@@ -51,7 +60,7 @@ def possible_duplicates(
         for stored in unmatched
         if stored.cloud not in clouds
         or stored.writer is Writer.VERSION_2_OR_3
-        or stored.event_type == "Sensor Start"
+        or stored.event_type == SENSOR_START
     ]
 
 
@@ -66,7 +75,7 @@ def already_shown(
     by_type: dict[str, list[_Dated]] = defaultdict(list)
     for each in sorted(dated, key=itemgetter(0)):
         # Whatever a person calls it now: what holds insulin was a bolus.
-        by_type["Combo Bolus" if each[2].insulin else each[2].event_type].append(each)
+        by_type[COMBO_BOLUS if each[2].insulin else each[2].event_type].append(each)
     shown = best_first(
         ((not is_alike, abs(at - treatment.at)), index, place)
         for index, treatment in enumerate(desired)
@@ -96,7 +105,7 @@ class Covered:
     def __init__(self, others: Iterable[StoredTreatment]) -> None:
         found: dict[str, list[_Span]] = defaultdict(list)
         for other in others:
-            kind = "Temp Basal" if other.is_basal else other.event_type
+            kind = TEMP_BASAL if other.is_basal else other.event_type
             if kind in LASTING and other.at:
                 found[kind].append((_to_second(other.at), _to_second(other.at + other.duration)))
         self._spans = {kind: _disjoint(sorted(spans), kind) for kind, spans in found.items()}
@@ -127,7 +136,7 @@ def _disjoint(spans: Iterable[_Span], kind: str) -> list[_Span]:
     for begins, ends in spans:
         if apart and begins < apart[-1][1]:
             earlier = apart.pop()
-            if kind == "Temp Basal":
+            if kind == TEMP_BASAL:
                 apart.append((earlier[0], begins))
             else:
                 begins, ends = earlier[0], max(earlier[1], ends)

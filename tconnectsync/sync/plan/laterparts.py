@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from tconnectsync.domain.events import Piece
+from tconnectsync.nightscout.eventtypes import COMBO_BOLUS
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
-from tconnectsync.nightscout.treatments import EXTENDED_PART, Treatment
+from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
 from tconnectsync.sync.plan.legacy import MOVED
 
-BOLUS = "Combo Bolus"
+EXTENDED_PART = "(Extended part)"
+"""What the notes of a whole later part from t:connect end with."""
 LATE = timedelta(hours=1)
 """How long after its time a piece may become known at the most while the pump uploads."""
 
@@ -69,7 +71,7 @@ def _whole_among(
             continue
         away = abs(other.at - piece.whole_ended)
         if other.cloud != cloud:
-            is_whole = away <= NEAR[BOLUS] and _shows_whole(other, piece, desired)
+            is_whole = away <= NEAR[COMBO_BOLUS] and _shows_whole(other, piece, desired)
         else:
             is_older = other.writer is Writer.VERSION_2_OR_3 and not other.is_basal
             is_whole = is_older and other.log_number in numbers and away <= MOVED
@@ -80,19 +82,20 @@ def _whole_among(
 
 def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatment]) -> bool:
     """Return whether a treatment of another cloud, near the end of a later part, shows it."""
-    if not other.is_ours or other.event_type != BOLUS:
+    if not other.is_ours or other.event_type != COMBO_BOLUS:
         return False
     if EXTENDED_PART in other.notes:
         return True
     if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True
     # A person changed what it says; nothing else that is desired can be meant by it.
-    boluses = [it.at for it in desired if it.event_type == BOLUS and not it.piece]
-    near = (other.at and abs(at - other.at) <= NEAR[BOLUS] for at in boluses)
+    boluses = [it.at for it in desired if it.event_type == COMBO_BOLUS and not it.piece]
+    near = (other.at and abs(at - other.at) <= NEAR[COMBO_BOLUS] for at in boluses)
     return other.edited and not any(near)
 
 
 def _stands_in_pieces(whole: Treatment, stored: Iterable[StoredTreatment]) -> bool:
     """Return whether pieces of a later part stand that is desired as a whole."""
-    begins, ends = (whole.whole_since or whole.at) - NEAR[BOLUS], whole.at + NEAR[BOLUS]
+    near = NEAR[COMBO_BOLUS]
+    begins, ends = (whole.whole_since or whole.at) - near, whole.at + near
     return any(each.is_piece and each.at and begins <= each.at <= ends for each in stored)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tconnectsync.nightscout.eventtypes import EXERCISE, SLEEP, TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
@@ -27,7 +28,7 @@ SEVERAL = 3
 """So many documents that are all off by the same seconds show that a clock was wrong."""
 SAME_AMOUNT = 0.011
 """U or U/h; older versions rounded to hundredths."""
-IN_PARTS = ("Sleep", "Exercise")
+IN_PARTS = (SLEEP, EXERCISE)
 """What older versions wrote in as many parts as t:connect reported."""
 UNFINISHED_NOTE = " (: requested "
 """What an older version wrote into the notes of a bolus whose extended part was running."""
@@ -123,7 +124,7 @@ def _candidates(
         if stored.log_number:
             numbered[stored.cloud, stored.log_number, stored.is_basal].append((other, stored))
     for place, treatment in enumerate(desired):
-        is_basal = treatment.event_type == "Temp Basal"
+        is_basal = treatment.event_type == TEMP_BASAL
         noted_at = treatment.noted_at or treatment.at
         for other, stored in numbered.get((treatment.cloud, treatment.log_number, is_basal), ()):
             if stored.at and abs(off := stored.at - noted_at) < MOVED + MINUTE:
@@ -248,7 +249,7 @@ def finished_by(treatment: Treatment, old: StoredTreatment, is_newest: bool) -> 
     elif treatment.insulin is None and treatment.minutes > old.minutes + 0.005:
         # Versions that name the log's entries also say what has not ended.
         may_go_on = is_newest and not (old.log_number and old.event_type in IN_PARTS)
-        was_cut_short = old.event_type == "Temp Basal" and _was_cut_short(old)
+        was_cut_short = old.event_type == TEMP_BASAL and _was_cut_short(old)
         names = ("duration",) if not_ended or may_go_on or was_cut_short else ()
     return {name: treatment.body[name] for name in names if name in treatment.body}
 

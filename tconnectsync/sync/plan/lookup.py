@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.sync.plan.plan import Plan
@@ -55,7 +56,7 @@ def moved_elsewhere(plan: Plan, stored: Sequence[StoredTreatment], ask: Ask) -> 
 
 def _find(documents: Sequence[Document], ask: Ask) -> list[Document]:
     """Ask for documents by identifier; for basals, which people do not move, at the end."""
-    ranked = sorted(documents, key=lambda new: new["eventType"] == "Temp Basal")
+    ranked = sorted(documents, key=lambda new: new["eventType"] == TEMP_BASAL)
     if len(ranked) > MOST:
         log.debug("Of %d missing treatments, %d are looked for elsewhere.", len(ranked), MOST)
     names = [str(new["identifier"]) for new in ranked[:MOST]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import (
@@ -17,25 +17,22 @@ from tconnectsync.domain.events import (
     Bolus,
     CarbEntry,
     Event,
-    ExtendedPart,
     PumpEvent,
     Reading,
     Split,
     UserMode,
 )
+from tconnectsync.domain.limits import (
+    EARLIEST,
+    HIGHEST_GLUCOSE,
+    LOWEST_GLUCOSE,
+    MOST_CARBS,
+    MOST_INSULIN,
+    MOST_RATE,
+)
 
-EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
-"""No pump has a log from before."""
 AHEAD = timedelta(days=1)
 """How far a clock may be ahead."""
-MOST_INSULIN = 80.0
-"""U; more than the biggest bolus."""
-MOST_RATE = 15.0
-"""U/h."""
-MOST_CARBS = 999.0
-"""g."""
-LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20.0, 600.0
-"""mg/dL; no sensor and no meter shows anything else."""
 NAMES = {
     Basal: "basal",
     Bolus: "bolus",
@@ -102,17 +99,13 @@ def _sanitized(bolus: Bolus, skipped: Counter[str]) -> Bolus:
         wrong["requested"] = None
     if bolus.glucose is not None and not _is_glucose(bolus.glucose):
         wrong["glucose"] = None
-    if bolus.extended and not _is_possible(bolus.extended):
-        wrong["extended"] = None
     if bolus.planned and not _is_plan(bolus.planned):
         wrong["planned"] = None
     for name in wrong:
         skipped[f"impossible value of a bolus: {name}"] += 1
+    if "planned" in wrong:
+        wrong["label"] = ""
     return replace(bolus, **wrong) if wrong else bolus
-
-
-def _is_possible(part: ExtendedPart) -> bool:
-    return _is_dose(part.insulin) and (part.requested is None or _is_dose(part.requested))
 
 
 def _is_plan(split: Split) -> bool:

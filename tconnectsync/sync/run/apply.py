@@ -17,6 +17,7 @@ from tconnectsync.errors import (
     UnprovenWriteError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.proof import kind, kinds, unproven
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.wire import ENTRIES, batches
@@ -24,7 +25,7 @@ from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.plan.plan import around, freeing_first
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
 
-FIRST = ("Temp Basal", "Combo Bolus")
+FIRST = (TEMP_BASAL, COMBO_BOLUS)
 """The types of treatments that are written before all others, in this order."""
 IN_A_ROW = 3
 """After so many updates that fail one after the other, the rest of their kind is not tried."""
@@ -179,7 +180,7 @@ def _create(
 ) -> None:
     """Create documents; after a refusal, no more of the kinds that were refused is sent.
 
-    So the newest document that is stored tells the next run where to go on.
+    The newest document that is stored then shows the next run where to go on.
 
     Raises:
         TconnectsyncError: going on makes no sense.

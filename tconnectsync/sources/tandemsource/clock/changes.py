@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.sources.tandemsource.clock.zonerules import is_wrong_date
+from tconnectsync.sources.tandemsource.codes import DATE_CHANGED, TIME_CHANGED
 from tconnectsync.sources.tandemsource.records import Record, whole
 
-TIME_CHANGED, DATE_CHANGED = 13, 14
 CLOCK_CODES = frozenset((TIME_CHANGED, DATE_CHANGED))
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 QUARTER, HALF_HOUR = 15 * MINUTE, 30 * MINUTE
 MOST_DRIFT = 10 * MINUTE
 """A smaller change only corrects the clock drift: it has nothing to do with a zone."""
 MILLISECONDS_A_DAY = 86_400_000
-FIRST_DAY = datetime(2008, 1, 1)
-"""No pump's clock shows an earlier day."""
 FIRST_SOLD = 2016
 """No pump with such a log is older."""
 MOST_DAYS = 36_525
@@ -103,7 +102,7 @@ def _change(record: Record) -> ClockChange | None:
     elif record.code == DATE_CHANGED:
         prior, after = (whole(record.values, name) for name in ("dateprior", "dateafter"))
         if _is_below(prior, MOST_DAYS) and _is_below(after, MOST_DAYS):
-            time_of_day = FIRST_DAY + (record.wall - midnight)
+            time_of_day = PUMP_EPOCH + (record.wall - midnight)
             return ClockChange(position, time_of_day + prior * DAY, time_of_day + after * DAY)
     return None
 

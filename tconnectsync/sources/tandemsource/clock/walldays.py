@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
-from tconnectsync.sources.tandemsource.clock.changes import DAY, FIRST_DAY
+from tconnectsync.domain.limits import PUMP_EPOCH
+from tconnectsync.sources.tandemsource.clock.changes import DAY
 from tconnectsync.sources.tandemsource.clock.intervals import OffsetInterval
 from tconnectsync.sources.tandemsource.clock.zonerules import (
     ZoneRules,
@@ -53,13 +54,13 @@ def wall_days(
             # From when on the date was wrong is seen by what else was written on that last day.
             shown_rightly = wall_of(first, rules.at(first)) <= following.before < end
             spans += [(following.before, following.before)] if shown_rightly else []
-    return merged((first.date(), last.date()) for first, last in spans if last >= FIRST_DAY)
+    return merged((first.date(), last.date()) for first, last in spans if last >= PUMP_EPOCH)
 
 
 def merged(days: Iterable[tuple[date, date]]) -> Days:
     """Return pairs of days in order, those that touch or overlap as one."""
     found: Days = []
-    for first, last in sorted((max(first, FIRST_DAY.date()), last) for first, last in days):
+    for first, last in sorted((max(first, PUMP_EPOCH.date()), last) for first, last in days):
         if found and first.toordinal() <= found[-1][1].toordinal() + 1:
             found[-1] = found[-1][0], max(found[-1][1], last)
         elif first <= last:
