@@ -35,7 +35,7 @@ IDENTIFIERS = 40
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Between which a person may have moved a treatment."""
 AMONG_THE_NEWEST = 10
-"""So many are looked at for the newest that nobody has edited, perhaps to another time."""
+"""So many are looked at for the newest that no person has edited, perhaps to another time."""
 Records = Literal["activity", "devicestatus", "profile"]
 """The collections in which a document that is sent twice would be stored twice."""
 
@@ -53,7 +53,7 @@ class NightscoutApi(Connection):
     """
 
     def treatments(self, start: datetime, end: datetime) -> list[Document]:
-        """Return all treatments from ``start`` to ``end`` (both included), whoever wrote them."""
+        """Return all treatments from ``start`` to ``end`` (both included), of any author."""
         return self._all(TREATMENTS, start, end, instant)
 
     def entries(self, start: datetime, end: datetime) -> list[Document]:
@@ -68,7 +68,7 @@ class NightscoutApi(Connection):
     ) -> list[Document]:
         """Return the treatments with these identifiers from ``start`` to ``end``, both included.
 
-        Whoever wrote them, and without bounds wherever a person has moved them. Nightscout itself
+        Of any author, and without bounds also where a person has moved them. Nightscout itself
         would look at the last four days only (nightscout-api §7.8).
         """
         found: list[Document] = []
@@ -94,7 +94,7 @@ class NightscoutApi(Connection):
         return max(as_written) if as_written else min((at for _, at in dated), default=None)
 
     def newest_of_anyone(self, event_type: str) -> datetime | None:
-        """Return when the newest treatment of this type happened, whoever wrote it.
+        """Return when the newest treatment of this type happened, of any author.
 
         ``None`` if there is none. What is dated further ahead than a day does not count.
         """
@@ -124,7 +124,7 @@ class NightscoutApi(Connection):
         raise NightscoutError("Nightscout did not answer with a profile record.")
 
     def has_profile_of_ours(self) -> bool:
-        """Tell whether the profile record in force was written by us."""
+        """Return whether the profile record in force was written by us."""
         return (self.profile() or {}).get("enteredBy") == ENTERED_BY
 
     def create(self, documents: Sequence[Document], collection: str = TREATMENTS) -> None:

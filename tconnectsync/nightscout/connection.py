@@ -24,7 +24,7 @@ from tconnectsync.nightscout.site import Site
 from tconnectsync.nightscout.wire import ENTRIES, TREATMENTS, parsed
 
 OPEN = ("status.json", "verifyauth")
-"""What a site may tell anybody."""
+"""What a site may answer without a login."""
 
 
 class Connection:
@@ -115,7 +115,7 @@ class Connection:
         return answer
 
     def _lacks_a_right(self, method: str, collection: str) -> bool:
-        """Tell whether a refusal (401) means a missing right and not a wrong secret.
+        """Return whether a refusal (401) means a missing right and not a wrong secret.
 
         The site is asked once in a run: it counts every wrong secret, and delays its answers. If
         treatments or entries may not be read, before anything was accepted, that is enough to know.
@@ -127,12 +127,12 @@ class Connection:
         if method == "GET" and collection in (TREATMENTS, ENTRIES) and not self._accepted:
             return False
         if self._known is None:
-            self._known = is_known(self._rights_if_told())
+            self._known = is_known(self._rights_if_reported())
         if self._known is None:
             return "write" in self._accepted or (method == "GET" and "read" in self._accepted)
         return self._known
 
-    def _rights_if_told(self) -> Any:
+    def _rights_if_reported(self) -> Any:
         try:
             return self.rights()
         except NightscoutError as error:
@@ -148,12 +148,12 @@ def _refusal(answer: requests.Response, method: str, collection: str) -> Nightsc
     """
     status = answer.status_code
     if status == 401:
-        wanted = NAMES.get(collection, collection)
+        asked_for = NAMES.get(collection, collection)
         return NightscoutLoginError(
-            f"Nightscout does not accept NS_SECRET (asked for: {wanted}). Use the site's API "
+            f"Nightscout does not accept NS_SECRET (asked for: {asked_for}). Use the site's API "
             "secret (Nightscout 0.12 takes nothing else), or an access token whose role may read, "
             "create and update treatments; for CGM also entries, for IOB also activity (and delete "
-            "it). --check-login tells a wrong secret from a role that lacks a right.",
+            "it). --check-login shows whether the secret is wrong or its role lacks a right.",
             status,
         )
     if status in (301, 302, 303, 307, 308):

@@ -34,6 +34,11 @@ Document = dict[str, Any]
 _DATABASE_ID = re.compile("[0-9a-f]{24}")
 
 
+def known(**fields: Any) -> Document:
+    """Return the fields that are known: Nightscout would take a null for a value."""
+    return {name: value for name, value in fields.items() if value not in (None, {})}
+
+
 def log_ids(numbers: tuple[int, ...]) -> Document:
     """Return the entries of the pump's log in the form that other tconnectsync versions use."""
     return {"pump_event_id": ",".join(map(str, numbers))} if numbers else {}
@@ -65,7 +70,7 @@ def utc_text(at: datetime) -> str:
 
 
 def has_database_id(document: Mapping[str, Any]) -> bool:
-    """Tell whether a stored document has an ``_id`` as the database gives it.
+    """Return whether a stored document has an ``_id`` as the database gives it.
 
     A deletion by another one may not mean the same.
     """
@@ -92,12 +97,12 @@ def _instant(created_at: str) -> datetime | None:
 
 
 def checksum(document: Mapping[str, Any]) -> str:
-    """Return a short text that changes when somebody edits what we wrote.
+    """Return a short text that changes when a person edits what we wrote.
 
-    It is stored with the document. As long as it fits, nobody has touched the document since; it
-    looks past what a server does to a document by itself: zones, rounding, dropped zeros, escaped
-    characters, and the milliseconds by which we set two documents apart. A document without glucose
-    has the one it would have if nobody had thought of glucose.
+    It is stored with the document. As long as it fits, no person has edited the document. It
+    does not cover what a server changes: zones, rounding, dropped zeros, escaped characters; nor
+    the milliseconds by which we set two documents apart. A document without glucose
+    has the same checksum as before glucose was written at all.
     """
     at = instant(document)
     parts = [
@@ -122,7 +127,7 @@ def without_words(document: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def edited(document: Mapping[str, Any]) -> bool:
-    """Tell whether somebody changed what this version wrote; of others' documents nobody knows."""
+    """Return whether a person changed what this version wrote; false without our checksum."""
     return "checksum" in document and bool(document["checksum"] != checksum(document))
 
 

@@ -58,7 +58,7 @@ class StoredTreatment:
     identifier: str
     """The name that some program gave it; empty without one. A copy bears the same."""
     cloud: str
-    """The name of the cloud that its event came from; only what is ours tells."""
+    """The name of the cloud that its event came from; known of ours only."""
     edited: bool
     """Whether it is not as its writer left it, or stands there twice: it is never written."""
     log_number: str
@@ -108,7 +108,7 @@ class StoredTreatment:
 
     @property
     def is_removable(self) -> bool:
-        """Whether this version wrote it, nobody edited it, and the database can name it."""
+        """Whether this version wrote it, no person edited it, and the database can name it."""
         is_untouched = self.writer is Writer.THIS_VERSION and not self.edited
         return is_untouched and has_database_id(self.body)
 
@@ -128,7 +128,7 @@ class StoredTreatment:
 def stored_treatments(documents: Iterable[Document | StoredTreatment]) -> list[StoredTreatment]:
     """Parse what Nightscout holds; what is parsed already stays so.
 
-    An identifier that stands twice was copied by somebody, by dragging insulin on the chart for
+    An identifier that stands twice was copied by a person, by dragging insulin on the chart for
     example: none of the copies is as its writer left it.
     """
     found = [it if isinstance(it, StoredTreatment) else _parsed(it) for it in documents]
@@ -170,7 +170,7 @@ def _writer(body: Document) -> Writer:
 
 
 def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
-    """Tell whether a document of ours is not as we left it, as far as that leaves a trace.
+    """Return whether a document of ours is not as we left it, as far as that leaves a trace.
 
     A document that was saved in the dialog is edited even if nothing was changed. Older versions
     wrote whole seconds and no checksum: what was dragged on the chart has milliseconds.

@@ -51,6 +51,7 @@ from tconnectsync.nightscout.provenance import (
     checksum,
     created_at,
     glucose_of,
+    known,
     log_ids,
     log_number,
     without_words,
@@ -240,14 +241,14 @@ def _basal(basal: Basal) -> Treatment:
         "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
-    want = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
-    return replace(want, cut=basal.cut)
+    shown = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
+    return replace(shown, cut=basal.cut)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
     if bolus.incomplete and not bolus.insulin > 0:
         return
-    fields = _known(
+    fields = known(
         insulin=bolus.insulin or None,
         carbs=_whole(bolus.carbs) or None,
         notes=_bolus_notes(bolus),
@@ -301,7 +302,7 @@ def _glucose_fields(bolus: Bolus) -> Document:
     if bolus.glucose is None or bolus.glucose_kind is None:
         return {}
     values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
-    return _known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
+    return known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
 
 
 def _carbs(entry: CarbEntry) -> Treatment:
@@ -332,11 +333,6 @@ def _minutes(duration: timedelta) -> float:
 
 def _whole(number: float) -> float | int:
     return int(number) if number == int(number) else number
-
-
-def _known(**fields: Any) -> Document:
-    """Leave out what is unknown; Nightscout would take a null for zero."""
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _treatment(

@@ -1,7 +1,7 @@
 """The later part of an extended bolus stands in Nightscout once: as a whole, or in pieces.
 
 Other versions and the other cloud show it as a whole when it has ended, the pump's log in pieces
-while it is given. What stands first stays, whoever has edited it. Pure.
+while it is given. What stands first stays, edited or not. Pure.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _whole_among(
 
 
 def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatment]) -> bool:
-    """Tell whether a treatment of another cloud, near the end of a later part, shows it."""
+    """Return whether a treatment of another cloud, near the end of a later part, shows it."""
     if not other.is_ours or other.event_type != COMBO_BOLUS:
         return False
     if EXTENDED_PART in other.notes:
@@ -95,6 +95,7 @@ def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatme
 
 
 def _stands_in_pieces(whole: Treatment, stored: Iterable[StoredTreatment]) -> bool:
-    """Tell whether pieces of a later part stand that is desired as a whole."""
-    begins, ends = (whole.whole_since or whole.at) - NEAR[COMBO_BOLUS], whole.at + NEAR[COMBO_BOLUS]
+    """Return whether pieces of a later part stand that is desired as a whole."""
+    near = NEAR[COMBO_BOLUS]
+    begins, ends = (whole.whole_since or whole.at) - near, whole.at + near
     return any(each.is_piece and each.at and begins <= each.at <= ends for each in stored)

@@ -255,7 +255,7 @@ def finished_by(treatment: Treatment, old: StoredTreatment, is_newest: bool) -> 
 
 
 def _was_cut_short(basal: StoredTreatment) -> bool:
-    """Tell whether an older version, and not a person, left a basal too short.
+    """Return whether an older version, and not a person, left a basal too short.
 
     Versions that read the log left the last basal of every run short, to some second or without a
     duration; a person types whole minutes.

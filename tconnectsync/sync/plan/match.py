@@ -1,8 +1,8 @@
 """Which stored treatment stands for which desired one.
 
-Pure. A stored treatment of ours is recognised by its identifier, whoever is named as its author and
-whatever has become of it; one of an older version as ``legacy`` says. Whatever else is ours may
-show the same event under another identifier, as ``duplicates`` says.
+Pure. A stored treatment of this version is recognised by its identifier, also after a person has
+changed its author and all else; one of an older version by the rules of ``legacy``. Our other
+treatments may show the same event under another identifier: see ``duplicates``.
 """
 
 from __future__ import annotations
@@ -63,19 +63,12 @@ def _without_what_is_shown(found: Match, ours: Sequence[StoredTreatment]) -> Mat
     if not others:
         return found
     covered = Covered(others)
-    pairs = [
-        (part, stored)
-        for treatment, stored in found.pairs
-        if (part := _uncovered_part(treatment, stored, covered))
+    parts = [
+        (covered.uncovered_part(it) if stored.writer is Writer.THIS_VERSION else it, stored)
+        for it, stored in found.pairs
     ]
+    pairs = [(part, stored) for part, stored in parts if part]
     uncovered = [part for it in found.missing if (part := covered.uncovered_part(it))]
     missing = already_shown(uncovered, [other for other in others if other not in matched])
     shown = len(desired) - len(pairs) - len(missing)
     return Match(pairs, found.doubtful, missing, shown)
-
-
-def _uncovered_part(
-    treatment: Treatment, stored: StoredTreatment, covered: Covered
-) -> Treatment | None:
-    is_ours = stored.writer is Writer.THIS_VERSION
-    return covered.uncovered_part(treatment) if is_ours else treatment

@@ -20,6 +20,11 @@ class Update:
     before: Document
     after: Document
 
+    @property
+    def identifier(self) -> object:
+        """The identifier; what an older version wrote has none."""
+        return self.after.get("identifier")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -48,8 +53,8 @@ class Plan:
     def without(self, identifiers: Collection[str]) -> Plan:
         """Return it without what it says of the treatments with these identifiers."""
         create = [each for each in self.create if each["identifier"] not in identifiers]
-        stay = [each for each in self.update if each.after.get("identifier") in identifiers]
-        update = [each for each in self.update if each.after.get("identifier") not in identifiers]
+        stay = [each for each in self.update if each.identifier in identifiers]
+        update = [each for each in self.update if each.identifier not in identifiers]
         taken = self.taken | slots(each.before for each in stay)
         update = around(update, taken)
         create = set_apart_anew(create, taken | slots(each.after for each in update))

@@ -1,8 +1,8 @@
 """Desired treatments and stored ones: what to create, update, remove, or leave alone.
 
-Pure: nothing is read or written here. The desired treatments are matched with the stored ones;
-those are revised that nobody has edited and the pump knows better now; and what moves or is new is
-set apart from what stands at its instant. Everything else that is stored stays as it is.
+Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored
+one that no person has edited is revised if the pump knows better now. What moves or is new is set
+apart from what stands at its instant. Everything else that is stored stays as it is.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class _Revision:
 
 
 def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Revision]:
-    """Yield what is to change in stored treatments that nobody has edited."""
+    """Yield what is to change in stored treatments that no person has edited."""
     newest: dict[str, datetime] = {}
     for each in stored:
         if each.is_ours and each.at:
@@ -134,7 +134,7 @@ def _with_glucose_of(old: StoredTreatment, treatment: Treatment) -> Treatment:
 
 
 def _knows_better(treatment: Treatment, old: StoredTreatment) -> bool:
-    """Tell whether the pump now says something else than what this version wrote."""
+    """Return whether the pump now says something else than what this version wrote."""
     if treatment.checksum == old.checksum:
         return False
     if treatment.cut and treatment.minutes < old.minutes - ROUNDING:
