@@ -1,23 +1,42 @@
-"""Makes a cycle from the settings: which source, which Nightscout, what is synced once."""
+"""The one place that puts the program together from the settings and the computer it runs on.
+
+The command line, the demo, the Python shell and the tests take the parts from here. None of the
+functions sends anything, unless it says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tconnectsync.api.clients import tandem_api
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
-from tconnectsync.config.settings import Settings
+from tconnectsync.config.settings import (
+    Configuration,
+    NightscoutSettings,
+    Settings,
+    TandemSettings,
+    env_files,
+    read_env_files,
+)
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.nightscout.api import address_in_use, open_nightscout
+from tconnectsync.http import HttpClient
+from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.backlog import Backlog
+from tconnectsync.state.files import cache_folder
+from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.run.cycle import Cycle
@@ -25,11 +44,133 @@ from tconnectsync.sync.run.sync_device_status import sync_device_status
 from tconnectsync.sync.run.sync_iob import sync_iob
 from tconnectsync.sync.run.sync_profiles import sync_profiles
 
+if TYPE_CHECKING:
+    from tconnectsync.check.run import Check
+
+NIGHTSCOUT_TIMEOUT = 60.0
+"""Seconds; after a wrong login Nightscout holds every answer back for a while."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The computer that the program runs on, as far as the program asks it for anything."""
+
+    clock: Clock
+    environment: Mapping[str, str]
+    """The variables that are set."""
+    home: Path
+    """The user's own folder."""
+    folder: Path
+    """The folder in which the program was started."""
+    caches: Sequence[Path]
+    """Where files may be kept from run to run; of those about a site, the first that works."""
+
+    @property
+    def cache(self) -> Path | None:
+        """Where files about a Tandem account are kept, if anywhere."""
+        return next(iter(self.caches), None)
+
+    def configuration(self, chosen: Mapping[str, str | None] | None = None) -> Configuration:
+        """Return what is configured; variables that are ``chosen`` overrule the environment.
+
+        Raises:
+            ConfigError: the ``.env`` file cannot be read.
+        """
+        given = {name: value for name, value in (chosen or {}).items() if value is not None}
+        files = env_files(self.home, self.folder)
+        return Configuration({**self.environment, **given}, read_env_files(files))
+
+
+def this_computer() -> Host:
+    """Return the computer that this process runs on.
+
+    The folders for files are the same for a user's cron, services and shells; hence not the folder
+    that a login gives and takes away again. The second one is for containers of which nothing else
+    can be written to; others may have theirs beside it.
+    """
+    caches = [cache_folder()]
+    with suppress(OSError):
+        name = "tconnectsync" if sys.platform == "win32" else f"tconnectsync-{os.getuid()}"
+        caches.append(Path(tempfile.gettempdir()) / name)
+    return Host(Clock(), dict(os.environ), Path.home(), Path.cwd(), caches)
+
+
+def open_tandem(settings: TandemSettings, host: Host) -> TConnectApi:
+    """Return Tandem's clients; they log in when they are first asked."""
+    return TConnectApi(settings, host.clock, host.cache)
+
+
+def open_nightscout(
+    settings: NightscoutSettings,
+    clock: Clock,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> NightscoutApi:
+    """Return the client of the site; what may change it is sent within a ``writing`` block."""
+    http = HttpClient(
+        "Nightscout",
+        clock,
+        read_timeout=NIGHTSCOUT_TIMEOUT,
+        verify=not settings.skip_tls_verify,
+        writing=writing,
+        given_in="NS_URL",
+    )
+    return NightscoutApi(settings.url, settings.secret, http)
+
+
+def open_check(configuration: Configuration, features: Sequence[str], host: Host) -> Check:
+    """Return what tries the parts one by one, as far as the configuration can be used."""
+    from tconnectsync.check.run import Check
+
+    return Check(
+        configuration,
+        features,
+        host.clock,
+        tandem=lambda settings: open_tandem(settings, host),
+        nightscout=lambda settings: open_nightscout(settings, host.clock),
+    )
+
+
+def find_site(settings: Settings, clock: Clock, *, patient: bool) -> Settings:
+    """Return settings in which NS_URL is the site's own address, not that of one of its pages.
+
+    Files about a site have its address in their names, so it has to be known before any is opened.
+    The site is asked only where the address may be that of a page.
+
+    Args:
+        settings: as they were given.
+        clock: waits between tries.
+        patient: whether they are left as they are while the site cannot be asked.
+
+    Raises:
+        NightscoutError: what answers is not Nightscout.
+        NetworkError: Nightscout could not be reached.
+    """
+    nightscout = open_nightscout(settings.nightscout, clock)
+    try:
+        nightscout.find_site()
+    except TconnectsyncError:
+        if patient:
+            return settings
+        raise
+    return replace(settings, nightscout=replace(settings.nightscout, url=nightscout.site.url))
+
+
+def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
+    """Return what a run waits for before it writes to the site; one that only looks never waits."""
+    if pretend:
+        return nullcontext
+    return SiteLock(settings.nightscout.url, host.caches, host.clock).held
+
+
+def open_backlog(settings: Settings, host: Host, *, pretend: bool) -> Backlog:
+    """Return what is missing on the site; a run that only looks changes nothing of it."""
+    return Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+
 
 def assemble(
     settings: Settings,
     features: Sequence[str],
-    clock: Clock,
+    host: Host,
     *,
     source: Source | None = None,
     backlog: Backlog | None = None,
@@ -37,27 +178,19 @@ def assemble(
     on_plan: Callable[[TimeRange, Plan], None] = lambda window, plan: None,
     writing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Cycle:
-    """Return the cycle that the settings describe; nothing is sent yet.
+    """Return the cycle that the settings describe.
 
     ``source`` replaces the cloud that the settings choose. Every request that changes Nightscout is
     sent within a ``writing`` block. With a ``backlog``, Nightscout is asked for the pump's state
     and its insulin on board only if the pump has uploaded something since.
     """
-    pump_clock = PumpClock(settings.timezone_name)
-    nightscout = open_nightscout(vars(settings), clock, writing)
-    readings = "readings" in parts_of(features)
+    clock, pump_clock = host.clock, PumpClock(settings.tandem.zone)
+    nightscout = open_nightscout(settings.nightscout, clock, writing)
     if source is None:
-        cloud = cloud_named(settings.tconnect_source)
-        api = tandem_api(vars(settings), clock)
-        source = cloud.open_source(api, settings, pump_clock, clock, readings)
-    style = partial(
-        ProfileStyle,
-        timezone=settings.timezone_name.key,
-        targets=settings.nightscout_profile_targets,
-        carbs_hr=settings.nightscout_profile_carbs_hr_value,
-        delay=settings.nightscout_profile_delay_value,
-    )
-    mode = settings.nightscout_profile_upload_mode
+        api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
+        cloud = cloud_named(settings.source.name)
+        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
+    style, mode = _profile_style(settings), settings.profiles.upload_mode
     once: dict[str, Callable[[Reader], list[str]]] = {
         "PROFILES": lambda reader: sync_profiles(
             source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
@@ -76,28 +209,19 @@ def assemble(
         features=features,
         now=clock.now,
         pretend=pretend,
-        fill_gaps=settings.sync_gaps,
+        fill_gaps=settings.sync.fill_gaps,
         on_plan=on_plan,
         at_the_end={name: sync for name, sync in once.items() if name in features},
-        alarm_safe=timedelta(minutes=settings.alarm_safe_minutes),
+        alarm_safe=timedelta(minutes=settings.sync.alarm_safe_minutes),
     )
 
 
-def at_address_in_use(settings: Settings, clock: Clock, *, patient: bool) -> Settings:
-    """Return settings in which NS_URL is the site's own address, not that of one of its pages.
-
-    Args:
-        settings: as they were given.
-        clock: waits between tries.
-        patient: whether they are left as they are while the site cannot be asked.
-
-    Raises:
-        NightscoutError: what answers is not Nightscout.
-        NetworkError: Nightscout could not be reached.
-    """
-    try:
-        return replace(settings, ns_url=address_in_use(vars(settings), clock))
-    except TconnectsyncError:
-        if patient:
-            return settings
-        raise
+def _profile_style(settings: Settings) -> Callable[..., ProfileStyle]:
+    """Return what makes a style; what remains to be given depends on the site."""
+    return partial(
+        ProfileStyle,
+        timezone=settings.tandem.zone.key,
+        targets=settings.profiles.targets,
+        carbs_hr=settings.profiles.carbs_hr,
+        delay=settings.profiles.delay,
+    )

@@ -1,6 +1,6 @@
-"""Time, waiting and chance, made once in :mod:`tconnectsync.app` and passed to what needs them.
+"""Time, waiting and chance: the only module that asks the computer for them.
 
-The only module that asks the computer for the time or lets it wait.
+One clock is made in ``tconnectsync.app`` and passed to everything that needs it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Clock:
     now: Callable[[], datetime] = _now
     """Returns the current instant in UTC: hours can be added to it on any night of the year."""
     monotonic: Callable[[], float] = time.monotonic
-    """Returns seconds that only grow, whoever sets the clock; for measuring."""
+    """Returns seconds that only grow, also when the clock is set; for measuring."""
     sleep: Callable[[float], None] = time.sleep
     """Waits so many seconds."""
     jitter: Callable[[], float] = _jitter
-    """Returns a number from 0 to 1, so that not everybody tries again at the same time."""
+    """Returns a number from 0 to 1, so that not all retry at the same moment."""

@@ -64,8 +64,9 @@ class LogFileError(TconnectsyncError):
 class NetworkError(TconnectsyncError):
     """No usable answer: no connection, cut in the middle, or too slow."""
 
-    def __init__(self, message: str, *, can_retry: bool = True) -> None:
+    def __init__(self, message: str, *, can_retry: bool = True, fatal: bool = False) -> None:
         self.can_retry = can_retry
+        self.fatal = fatal or self.fatal
         super().__init__(message)
 
 

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -41,7 +40,7 @@ LONGEST_ANSWER = 600.0
 
 MAX_REDIRECTS = 10
 
-_PIECE = 65_536
+_PART = 65_536
 _PACKINGS = ("", "identity", "gzip", "deflate")
 
 
@@ -89,7 +88,6 @@ class HttpClient:
         retries: what is tried again, and when.
         proxy: the address of a proxy for all requests; without one, the environment may name one.
         verify: whether the server has to prove by a certificate who it is.
-        headers: sent with every request.
         inspect: sees every answer before anything else is done with it, and may raise an error
             that is then not retried.
         writing: makes the block within which every request that may change something is sent.
@@ -103,17 +101,17 @@ class HttpClient:
         clock: Clock,
         *,
         read_timeout: float = 30.0,
-        retries: Retries | None = None,
+        retries: Retries = Retries(),
         proxy: str = "",
         verify: bool = True,
-        headers: Mapping[str, str] | None = None,
         inspect: Callable[[requests.Response], None] | None = None,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
         given_in: str = "",
     ) -> None:
         self.service = service
+        self.most_bytes = MOST_BYTES
         self.clock = clock
-        self.retries = retries or Retries()
+        self.retries = retries
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
         self._inspect = inspect
         self._writing = writing
@@ -123,8 +121,8 @@ class HttpClient:
         self.session = requests.Session()
         self.session.verify = verify
         # Without the packings that other libraries may add: theirs can unpack without measure.
-        self.session.headers.update({"Accept-Encoding": "gzip, deflate", **(headers or {})})
-        self.session.hooks["response"] = [partial(_read, clock)]
+        self.session.headers["Accept-Encoding"] = "gzip, deflate"
+        self.session.hooks["response"] = [self._read]
         # Without one, requests looks for a login in ~/.netrc and puts it in the place of ours.
         self.session.auth = lambda request: request
         if proxy:
@@ -251,6 +249,44 @@ class HttpClient:
             url = target
         raise _UnwantedError("it sends us around in circles.", can_retry=True)
 
+    def _read(self, answer: requests.Response, **_: object) -> None:
+        """Read the body of an answer into it, as long as it has a sensible size.
+
+        Asked by the library before anything else is done with an answer, redirects included.
+
+        Raises:
+            _UnwantedError: it is too big, too slow, or packed in a way that was not asked for.
+        """
+        body = bytearray()
+        until = self.clock.monotonic() + LONGEST_ANSWER
+        try:
+            if answer.headers.get("Content-Encoding", "").strip().lower() not in _PACKINGS:
+                raise _UnwantedError("its answer is packed in a way that was not asked for.")
+            announced = answer.raw.length_remaining or 0
+            # Parts as they come: a whole one might be waited for without end.
+            while max(announced, len(body)) <= self.most_bytes:
+                part = answer.raw.read1(_PART, decode_content=True)
+                if not part:
+                    break
+                body += part
+                if self.clock.monotonic() > until:
+                    raise _UnwantedError("it did not answer in time.", can_retry=True)
+            if max(announced, len(body)) > self.most_bytes:
+                raise _UnwantedError(
+                    f"its answer is bigger than {self.most_bytes // 10**6} MB, which no sensible "
+                    "one is, and was not read to its end."
+                )
+        except BaseException:
+            # What is left of it would be taken for the next answer.
+            answer.close()
+            raise
+        answer._content = bytes(body)
+
+
+def endpoint(base_url: str, path: str) -> str:
+    """Join a base address, which may end in a slash, and a path that does not begin with one."""
+    return f"{base_url.rstrip('/')}/{path}"
+
 
 def same_origin(one: str, other: str) -> bool:
     """Tell whether two addresses have the same scheme, host and port.
@@ -269,36 +305,3 @@ def _origin(url: str) -> tuple[str, str, int]:
     if not parts.hostname or not port:
         raise ValueError("no web address")
     return parts.scheme, parts.hostname, port
-
-
-def _read(clock: Clock, answer: requests.Response, **_: object) -> None:
-    """Read the body of an answer into it, as long as it has a sensible size.
-
-    Asked by the library before anything else is done with an answer, redirects included.
-
-    Raises:
-        _UnwantedError: it is too big, too slow, or packed in a way that was not asked for.
-    """
-    body = bytearray()
-    until = clock.monotonic() + LONGEST_ANSWER
-    try:
-        if answer.headers.get("Content-Encoding", "").strip().lower() not in _PACKINGS:
-            raise _UnwantedError("its answer is packed in a way that was not asked for.")
-        announced = answer.raw.length_remaining or 0
-        # Pieces as they come: a whole one might be waited for without end.
-        while announced <= MOST_BYTES and (piece := answer.raw.read1(_PIECE, decode_content=True)):
-            body += piece
-            if len(body) > MOST_BYTES:
-                break
-            if clock.monotonic() > until:
-                raise _UnwantedError("it did not answer in time.", can_retry=True)
-        if max(announced, len(body)) > MOST_BYTES:
-            raise _UnwantedError(
-                f"its answer is bigger than {MOST_BYTES // 10**6} MB, which no sensible one is, "
-                "and was not read to its end."
-            )
-    except BaseException:
-        # What is left of it would be taken for the next answer.
-        answer.close()
-        raise
-    answer._content = bytes(body)

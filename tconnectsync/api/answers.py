@@ -42,8 +42,13 @@ def raise_if_blocked(answer: requests.Response) -> None:
         )
 
 
-def require_ok(answer: requests.Response, what: str) -> None:
-    """Accept only HTTP 200; ``what`` names the data asked for.
+def require_ok(answer: requests.Response, what: str, *, divisible: bool = True) -> None:
+    """Accept only HTTP 200.
+
+    Args:
+        answer: what came.
+        what: names the data asked for.
+        divisible: whether it may help to ask for a shorter range.
 
     Raises:
         ApiError: with any other status.
@@ -57,7 +62,7 @@ def require_ok(answer: requests.Response, what: str) -> None:
         text = f"Tandem's cloud could not give the {what}; it may work again later"
     else:
         text = f"Tandem's cloud refused to give the {what}"
-    raise ApiError(text, status)
+    raise ApiError(text, status, divisible=divisible)
 
 
 def json_of(answer: requests.Response, what: str, shape: type[Shape]) -> Shape:
@@ -96,8 +101,8 @@ def shaped(payload: Any, what: str, shape: type[Shape]) -> Shape:
     )
 
 
-def unusable(text: str, what: str) -> ApiError:
-    """Say what came instead of the data that was due."""
+def unusable(text: str, what: str, *, divisible: bool = True) -> ApiError:
+    """Return an error that says what came instead of the data; see :class:`ApiError`."""
     start = text.lstrip()[:1]
     if not start:
         came = "an empty answer"
@@ -109,6 +114,7 @@ def unusable(text: str, what: str) -> ApiError:
         f"Tandem's cloud sent {came} instead of the {what}. It may work again later; the next "
         "run asks again.",
         can_retry=True,
+        divisible=divisible,
     )
 
 

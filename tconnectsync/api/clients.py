@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
-from tconnectsync.api.account import Account
 from tconnectsync.api.answers import raise_if_blocked
 from tconnectsync.api.session import LoginKeeper, Token
 from tconnectsync.api.tandemsource import login as tandem_login
 from tconnectsync.api.tandemsource.client import TandemSourceApi
+from tconnectsync.api.tandemsource.extracodes import Refusals
 from tconnectsync.api.tandemsource.tokens import SavedLogins, TokenCache
 from tconnectsync.api.tconnect import android, weblogin
 from tconnectsync.api.tconnect.android import AndroidApi
@@ -19,10 +20,8 @@ from tconnectsync.api.tconnect.controliq import ControlIqApi
 from tconnectsync.api.tconnect.webui import WebUiApi
 from tconnectsync.api.tconnect.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
 from tconnectsync.clock import Clock
-from tconnectsync.http import HttpClient, Retries
-from tconnectsync.state.files import cache_folder
-
-__all__ = ["Account", "TConnectApi", "tandem_api"]
+from tconnectsync.config.settings import TandemSettings
+from tconnectsync.http import HttpClient
 
 USER_AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -40,20 +39,32 @@ class TConnectApi:
     Args:
         account: whose data, and where; its zone says which day is "today" for requests that name
             no day.
-        clock: tells the time, and waits between tries.
+        clock: for the time, and to wait between tries.
+        cache: the folder for what may be kept from run to run; ``None``: nothing is kept. A login
+            to Tandem Source is kept there if the settings of the account allow it.
         read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
             slow with long ranges, twice as much.
     """
 
-    def __init__(self, account: Account, clock: Clock, *, read_timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        account: TandemSettings,
+        clock: Clock,
+        cache: Path | None = None,
+        *,
+        read_timeout: float = 30.0,
+    ) -> None:
         self.account = account
+        self.cache = cache
+        may_keep = cache if account.cache_credentials else None
+        self._token_cache = TokenCache(may_keep, account) if may_keep else None
+        self._refusals = Refusals(may_keep, clock.now)
         self._read_timeout = read_timeout
         self._clock = clock
         self._client = partial(
             HttpClient, clock=clock, proxy=account.proxy, inspect=raise_if_blocked
         )
-        browser = USER_AGENTS[int(clock.jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
-        self._browser = partial(self._client, headers={"User-Agent": browser})
+        self._user_agent = USER_AGENTS[int(clock.jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
 
     @cached_property
     def controliq(self) -> ControlIqApi:
@@ -97,22 +108,23 @@ class TConnectApi:
         if self._token_cache:
             log_in = SavedLogins(self._token_cache, log_in, self._clock.now)
         logins = LoginKeeper(log_in, self._clock.now)
-        return TandemSourceApi(self.account, http, logins, self._clock.now)
+        return TandemSourceApi(self.account, http, logins, self._refusals)
 
     def forget_logins(self) -> None:
-        """Make the next request of every API log in anew, with new cookies and connections.
+        """Make the next request of every API begin with a new login, new cookies and connections.
 
         A login that was saved is forgotten too.
         """
-        for name in ("controliq", "android", "ws2", "webui", "tandemsource"):
-            self.__dict__.pop(name, None)
+        for name, attribute in vars(type(self)).items():
+            if isinstance(attribute, cached_property):
+                self.__dict__.pop(name, None)
         if self._token_cache:
             self._token_cache.drop()
 
-    @cached_property
-    def _token_cache(self) -> TokenCache | None:
-        folder = self.account.token_cache
-        return TokenCache(folder, self.account) if folder else None
+    def _browser(self, service: str, **options: Any) -> HttpClient:
+        http = self._client(service, **options)
+        http.session.headers["User-Agent"] = self._user_agent
+        return http
 
     def _today(self) -> date:
         return self._clock.now().astimezone(self.account.zone).date()
@@ -121,35 +133,14 @@ class TConnectApi:
         http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
         return weblogin.log_in(self.account, http, self._app_token)
 
-    def _tandem_client(self, retries: Retries | None = None) -> HttpClient:
-        return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, retries=retries)
+    def _tandem_client(self, **options: Any) -> HttpClient:
+        return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, **options)
 
     def _tandem_login(self) -> tandem_login.TandemLogin:
-        http = self._tandem_client(tandem_login.RETRIES)
+        http = self._tandem_client(retries=tandem_login.RETRIES)
         return tandem_login.log_in(self.account, http, self._clock.now)
 
     def _app_token(self) -> Token:
         # Not the token that android holds: controliq may be logging in because that one is refused.
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
         return android.log_in(self.account, http).token
-
-
-def tandem_api(values: Mapping[str, Any], clock: Clock) -> TConnectApi:
-    """Return Tandem's clients for settings given by field name; nothing is sent yet."""
-    return TConnectApi(
-        Account(
-            email=values["tconnect_email"],
-            password=values["tconnect_password"],
-            web_url=values["tconnect_web_url"],
-            services_url=values["tconnect_services_url"],
-            ws2_url=values["tconnect_ws2_url"],
-            region=values["tconnect_region"],
-            sso_url=values["tandem_sso_url"],
-            accounts_url=values["tandem_accounts_url"],
-            source_url=values["tandem_source_url"],
-            token_cache=cache_folder() if values["cache_credentials"] else None,
-            proxy=values["requests_proxy"],
-            zone=values["timezone_name"],
-        ),
-        clock,
-    )

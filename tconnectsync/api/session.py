@@ -63,8 +63,8 @@ AnyLogin = TypeVar("AnyLogin", bound=Login)
 class LoginKeeper(Generic[AnyLogin]):
     """The current login to one service, made at first use and renewed when needed.
 
-    A token that looks expired the moment it is given tells that this computer's clock is wrong, and
-    nothing of its expiry: it is used until it is refused.
+    A token that looks expired the moment it is given shows that this computer's clock is wrong, not
+    when the token expires: it is used until it is refused.
 
     Args:
         log_in: makes a new login; what it raises passes through, and nothing is kept then. That its
@@ -114,8 +114,7 @@ class LoginKeeper(Generic[AnyLogin]):
             self._login = self._log_in()
         except NetworkError as error:
             # Whatever else is asked for needs the login too, and would wait as long in vain.
-            error.fatal = error.can_retry = True
-            raise
+            raise NetworkError(str(error), fatal=True) from error
         is_fresh = self._is_fresh(self._login)
         if self._trust_expiry and not is_fresh:
             log.warning(

@@ -23,7 +23,7 @@ AnyReader = TypeVar("AnyReader", bound=Reader)
 
 def steps(asked: CheckRequest) -> list[Step]:
     """Return the steps: the pumps of the account, and what happened in the range."""
-    cloud = cloud_named(asked.settings.tconnect_source)
+    cloud = cloud_named(asked.settings.source.name)
     source = cloud.open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
     readers = [(window, source.read(window)) for window in windows_of(asked, source)]
 

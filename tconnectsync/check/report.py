@@ -55,7 +55,7 @@ def _version(library: str) -> str:
 def _settings(values: Mapping[str, Any]) -> Iterator[str]:
     yield "Settings:"
     for variable in VARIABLES:
-        value = values.get(variable.field)
+        value = values.get(variable.name)
         shown = "(hidden)" if variable.secret and value else value
         yield f"  {variable.name}={'(not usable)' if value is None else shown}"
 

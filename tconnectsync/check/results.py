@@ -13,7 +13,8 @@ from typing import Any
 
 import arrow
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -113,8 +114,8 @@ class CheckRequest:
 
     api: TConnectApi
     """The clients; they log in when they are first used and do not take a saved login."""
-    account: Account
-    """Whose data, and where logins are saved."""
+    tokens: TokenCache | None
+    """Where the new login takes the place of a saved one, so that it is not one more."""
     settings: Settings
     """What cannot be read has its default, or is empty."""
     pump_clock: PumpClock

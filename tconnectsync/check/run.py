@@ -6,14 +6,13 @@ to Nightscout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from tconnectsync import config
-from tconnectsync.api.clients import TConnectApi, tandem_api
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.anycloud import steps as steps_of_any_cloud
 from tconnectsync.check.clocks import pumps_clock, this_computers_clock
 from tconnectsync.check.nightscout import NightscoutSteps
@@ -28,61 +27,52 @@ from tconnectsync.check.results import (
     carry_out,
 )
 from tconnectsync.clock import Clock
-from tconnectsync.config.settings import Settings
+from tconnectsync.config.settings import (
+    Configuration,
+    NightscoutSettings,
+    SourceSettings,
+    TandemSettings,
+)
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import TconnectsyncError
-from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
+from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.redact import Redactor
 from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.files import write_atomically
 
 __all__ = ["Check", "Result", "State"]
 
-FOR_TANDEM = (
-    "TCONNECT_",
-    "TANDEM_",
-    "CACHE_CREDENTIALS",
-    "FETCH_ALL_EVENT_TYPES",
-    "PUMP_SERIAL_NUMBER",
-    "TIMEZONE_NAME",
-    "REQUESTS_PROXY",
-)
-FOR_NIGHTSCOUT = ("NS_",)
-
 
 class Check:
     """A check of everything that the configuration names.
 
     Args:
-        environment: variables that are set.
-        from_file: variables that a ``.env`` file sets.
-        clock: tells the time, and waits between tries.
+        configuration: what the user has set.
         features: names of what is to be synced.
-        tandem: makes Tandem's clients for settings by field name.
-        nightscout: makes the client of Nightscout for them.
+        clock: tells the time.
+        tandem: makes Tandem's clients.
+        nightscout: makes the client of Nightscout.
     """
 
     def __init__(
         self,
-        environment: Mapping[str, str],
-        from_file: Mapping[str, str],
+        configuration: Configuration,
+        features: Sequence[str],
         clock: Clock,
         *,
-        features: Sequence[str] = (),
-        tandem: Callable[[Mapping[str, Any], Clock], TConnectApi] = tandem_api,
-        nightscout: Callable[[Mapping[str, Any], Clock], NightscoutApi] = open_nightscout,
+        tandem: Callable[[TandemSettings], TConnectApi],
+        nightscout: Callable[[NightscoutSettings], NightscoutApi],
     ) -> None:
         self.started = clock.now()
         """The instant that everything is judged by."""
         self._computer = clock
         self._features = features
-        self._values, self._problems = config.readable(environment, from_file)
-        self._notices = config.notices(environment, from_file)
+        self._configuration = configuration
         self._tandem = tandem
         self._nightscout = nightscout
-        self.redactor = _redactor(self._values)
+        self.redactor = _redactor(configuration)
         """Knows what must not be shown; it learns more while the check runs."""
-        self.clock = PumpClock(self._values.get("timezone_name", ZoneInfo("UTC")))
+        self.clock = PumpClock(configuration.values.get("TIMEZONE_NAME", ZoneInfo("UTC")))
         """The pump's clock."""
         self._findings = Findings(self.redactor)
         self._results: list[Result] = []
@@ -115,9 +105,8 @@ class Check:
             OSError: it cannot be written.
         """
         path = folder / FILE_NAME
-        write_atomically(
-            path, report(self._results, self._findings, self._values, wanted, self.started)
-        )
+        values = self._configuration.values
+        write_atomically(path, report(self._results, self._findings, values, wanted, self.started))
         return path
 
     @property
@@ -126,24 +115,27 @@ class Check:
         return self._findings.owner_known
 
     def _settings(self) -> str:
-        if self._problems:
-            raise TconnectsyncError(" ".join(self._problems))
-        source, zone = self._values["tconnect_source"], self._values["timezone_name"].key
-        said = f"All there; the source is {source}, the pump's zone is {zone}."
-        return " ".join([said, *self._notices])
+        if problems := self._configuration.problems:
+            raise TconnectsyncError(" ".join(problems))
+        settings = self._configuration.settings()
+        said = (
+            f"All there; the source is {settings.source.name}, the pump's zone is "
+            f"{settings.tandem.zone.key}."
+        )
+        return " ".join([said, *self._configuration.notices()])
 
     def _tandem_steps(self, wanted: TimeRange) -> list[Step]:
-        values = self._values
-        if not self._are_set(FOR_TANDEM):
+        try:
+            account = self._configuration.group(TandemSettings)
+            cloud = cloud_named(self._configuration.group(SourceSettings).name)
+        except ConfigError:
             return [("Tandem", _settings_are_wrong)]
-        cloud = cloud_named(values["tconnect_source"])
-        if not all(values.get(name.lower()) for name in cloud.needs):
-            return [("Tandem", _settings_are_wrong)]
+        # A saved login would prove nothing about the password.
+        api = self._tandem(replace(account, cache_credentials=False))
         asked = CheckRequest(
-            # A saved login would prove nothing about the password.
-            self._tandem({**values, "cache_credentials": False}, self._computer),
-            self._tandem(values, self._computer).account,
-            _completed(values),
+            api,
+            TokenCache(api.cache, account) if api.cache and account.cache_credentials else None,
+            self._configuration.completed(),
             self.clock,
             replace(self._computer, now=lambda: self.started),
             wanted,
@@ -152,9 +144,10 @@ class Check:
         return (cloud.check_steps or steps_of_any_cloud)(asked)
 
     def _nightscout_steps(self) -> list[Step]:
-        if not self._are_set(FOR_NIGHTSCOUT):
+        try:
+            site = self._nightscout(self._configuration.group(NightscoutSettings))
+        except ConfigError:
             return [("Nightscout", _settings_are_wrong)]
-        site = self._nightscout(self._values, self._computer)
         return NightscoutSteps(site, self._computer.now, self._findings, self._features).steps()
 
     def _pumps_clock(self, wanted: TimeRange) -> str:
@@ -166,23 +159,13 @@ class Check:
             )
         return pumps_clock(self._findings, self.started, self.clock.zone)
 
-    def _are_set(self, beginnings: tuple[str, ...]) -> bool:
-        needed = [v for v in config.VARIABLES if v.name.startswith(beginnings)]
-        return all(variable.field in self._values for variable in needed)
-
 
 def _settings_are_wrong() -> str:
     raise NotTriedError("Its settings have to be put right first.")
 
 
-def _completed(values: Mapping[str, Any]) -> Settings:
-    """Return settings in which what cannot be read has its default, or is empty."""
-    defaults = {it.field: it.parse(it.default) if it.default else "" for it in config.VARIABLES}
-    return Settings(**{**defaults, **values})
-
-
-def _redactor(values: Mapping[str, Any]) -> Redactor:
-    redactor = Redactor(config.secrets(values))
-    if address := values.get("ns_url"):
+def _redactor(configuration: Configuration) -> Redactor:
+    redactor = Redactor(configuration.secrets)
+    if address := configuration.values.get("NS_URL"):
         redactor.learn_address("NS_URL", address)
     return redactor

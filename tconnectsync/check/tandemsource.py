@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import (
     CheckRequest,
@@ -24,11 +23,12 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import (
     basals,
+    claims,
     newalgorithm,
     sensor,
-    wornsigns,
     wrongdates,
 )
+from tconnectsync.sources.tandemsource.choice import Choice
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.codes import (
@@ -51,7 +51,6 @@ from tconnectsync.sources.tandemsource.codes import (
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
 from tconnectsync.sources.tandemsource.names import plainly_named
-from tconnectsync.sources.tandemsource.pumpchoice import PumpChoice
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     ending,
@@ -105,15 +104,15 @@ class TandemSourceCheck:
 
     def __init__(self, asked: CheckRequest) -> None:
         self._api = asked.api
-        self._account = asked.account
+        self._tokens = asked.tokens
         self._clock = asked.pump_clock
         self._findings = asked.findings
         self._now = asked.clock.now()
-        self._region = asked.settings.tconnect_region
-        self._serial = asked.settings.pump_serial_number
+        self._region = asked.settings.tandem.region
+        self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
-        self._choice: PumpChoice
+        self._choice: Choice
         self._pump: Pump
         """The one in use as far as known, by the second step, without which there are no further
         ones; the third step knows better."""
@@ -123,8 +122,8 @@ class TandemSourceCheck:
         login = log_in(self._api.tandemsource.logins, self._advice, self._findings)
         self._findings.redactor.learn("PUMPER_ID", login.pumper_id)
         self._findings.redactor.learn("ACCOUNT_ID", login.account_id)
-        if self._account.token_cache:
-            TokenCache(self._account.token_cache, self._account).save(login)
+        if self._tokens:
+            self._tokens.save(login)
         return f"It is an account of the {self._region} region."
 
     def _advice(self, error: LoginError) -> str:
@@ -208,7 +207,7 @@ class TandemSourceCheck:
         self._findings.asked_for_events = True
 
         def worn(log: tuple[Pump, list[Entry], str]) -> datetime:
-            return max((it.at for it in log[1] if it.code in wornsigns.CODES), default=LONG_AGO)
+            return max((it.at for it in log[1] if it.code in claims.CODES), default=LONG_AGO)
 
         newest = newest_first([pump for pump, _, _ in logs], self._clock, self._now)
         logs.sort(key=lambda log: (worn(log), -newest.index(log[0])), reverse=True)

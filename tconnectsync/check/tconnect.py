@@ -48,7 +48,7 @@ class TConnectCheck:
         self._asked = asked
         self._api = asked.api
         self._findings = asked.findings
-        self._serial = asked.settings.pump_serial_number
+        self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._readers = [(it, self._source.read(it)) for it in windows_of(asked, self._source)]
         self._pumps = "unknown"

@@ -15,8 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tconnectsync import config
-from tconnectsync.app import assemble
-from tconnectsync.clock import Clock
+from tconnectsync.app import assemble, this_computer
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
@@ -86,7 +85,7 @@ def demo(say: Callable[[str], None], source: str = TANDEM_SOURCE.name) -> None:
 
 
 def _run(settings: config.Settings, history: PumpHistory) -> Outcome:
-    cycle = assemble(settings, FEATURES, Clock())
+    cycle = assemble(settings, FEATURES, this_computer())
     last_day = history.end.date() - timedelta(days=1)
     outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
     for failure in outcome.failures:

@@ -28,10 +28,11 @@ from tconnectsync.errors import ConfigError, TconnectsyncError
 from tconnectsync.sources.registry import TANDEM_SOURCE
 
 if TYPE_CHECKING:
+    from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
     from tconnectsync.clock import Clock
-    from tconnectsync.config.settings import Settings
-    from tconnectsync.sources.tandemsource.logfile import LogFile
+    from tconnectsync.config.settings import Configuration, Settings
+    from tconnectsync.sources.tandemsource.file import LogFile
     from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -42,14 +43,14 @@ PATIENCE = 120.0
 """Seconds that a run which a person asked for waits for another to end; cycles are shorter."""
 
 
-def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
     """Run the program; return 0 when done, 1 when something failed, 2 for wrong use.
 
     Args:
         arguments: those of the command line, unless others are given.
-        clock: this computer's, unless another one is given.
+        host: where the program runs: this computer, unless another one is given.
 
-    ``--auto-update`` also returns 2 for wrong credentials: nobody should start it again before they
+    ``--auto-update`` also returns 2 for wrong credentials: it must not be started again before they
     are fixed.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -63,13 +64,13 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
 
             demo(print, *filter(None, [options.source]))
             return 0
-        if clock is None:
-            from tconnectsync.clock import Clock
+        if host is None:
+            from tconnectsync.app import this_computer
 
-            clock = Clock()
+            host = this_computer()
         if options.check_login:
-            return check_login(options, clock)
-        return auto_update(options, clock) if options.auto_update else sync(options, clock)
+            return check_login(options, host)
+        return auto_update(options, host) if options.auto_update else sync(options, host)
     except ConfigError as error:
         say("tconnectsync cannot start, because of its configuration:")
         for problem in error.problems:
@@ -87,22 +88,22 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
         return 1
 
 
-def sync(options: Options, clock: Clock) -> int:
+def sync(options: Options, host: Host) -> int:
     """Run one cycle as the options and the configuration say; return the exit code.
 
     While another run writes to the site, one without dates leaves all to it: the next one catches
     up. What a person asked for waits, and fails if that does not help.
     """
+    from tconnectsync.app import write_lock
     from tconnectsync.state.lock import TakenError
-    from tconnectsync.state.site import write_lock
 
-    settings = _settings(options, clock)
+    settings = _settings(options, host)
     asked_for = (options.dates, options.days, options.import_log)
     by_a_person = any(each is not None for each in asked_for)
     try:
-        lock = write_lock(settings.ns_url, clock, pretend=options.pretend)
+        lock = write_lock(settings, host, pretend=options.pretend)
         with lock(PATIENCE if by_a_person else 0.0):
-            return _sync(options, settings, clock)
+            return _sync(options, settings, host)
     except TakenError as other:
         if by_a_person:
             raise TconnectsyncError(
@@ -112,28 +113,27 @@ def sync(options: Options, clock: Clock) -> int:
         return 0
 
 
-def _sync(options: Options, settings: Settings, clock: Clock) -> int:
-    from tconnectsync.app import assemble
-    from tconnectsync.state.site import open_backlog
+def _sync(options: Options, settings: Settings, host: Host) -> int:
+    from tconnectsync.app import assemble, open_backlog
     from tconnectsync.sync.run.catchup import CatchUp
     from tconnectsync.sync.run.window import date_range
 
-    file = _log_file(options, settings, clock)
-    backlog = open_backlog(settings.ns_url, pretend=options.pretend)
+    file = _log_file(options, settings, host.clock)
+    backlog = open_backlog(settings, host, pretend=options.pretend)
     cycle = assemble(
         settings,
         options.features,
-        clock,
+        host,
         backlog=backlog,
         source=file,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
     )
-    wanted = file.covered if file else None
+    chosen = file.covered if file else None
     if options.dates:
-        wanted = date_range(*options.dates, cycle.clock, cycle.now())
-    catch_up = CatchUp(cycle, backlog, settings.catch_up_days, progress)
-    outcome = catch_up.sync_range(wanted) if wanted else catch_up.sync_up_to_now(options.days or 1)
+        chosen = date_range(*options.dates, cycle.clock, cycle.now())
+    catch_up = CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
+    outcome = catch_up.sync_range(chosen) if chosen else catch_up.sync_up_to_now(options.days or 1)
     return report(outcome, options, cycle.clock)
 
 
@@ -142,40 +142,38 @@ def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | N
     if options.import_log is None:
         return None
     from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.sources.tandemsource.logfile import LogFile
+    from tconnectsync.sources.tandemsource.file import LogFile
 
     return LogFile(
         options.import_log,
-        PumpClock(settings.timezone_name),
-        ignore_zero_basals=settings.ignore_zero_unit_basal,
+        PumpClock(settings.tandem.zone),
+        ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
         now=clock.now(),
     )
 
 
-def auto_update(options: Options, clock: Clock) -> int:
+def auto_update(options: Options, host: Host) -> int:
     """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
-    from tconnectsync.app import assemble
-    from tconnectsync.config.settings import LoopSettings
-    from tconnectsync.state.site import open_backlog, write_lock
+    from tconnectsync.app import assemble, open_backlog, write_lock
     from tconnectsync.stop import Stop, Stopped
     from tconnectsync.sync.loop.loop import run_loop
     from tconnectsync.sync.loop.step import Actions
     from tconnectsync.sync.run.catchup import CatchUp
 
-    settings = _settings(options, clock)
+    settings = _settings(options, host)
     stop = Stop()
-    backlog = open_backlog(settings.ns_url, pretend=options.pretend)
+    backlog = open_backlog(settings, host, pretend=options.pretend)
     cycle = assemble(
         settings,
         options.features,
-        clock,
+        host,
         backlog=backlog,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
         writing=stop.writing,
     )
-    catch_up = CatchUp(cycle, backlog, settings.catch_up_days, progress)
-    lock = write_lock(settings.ns_url, clock, pretend=options.pretend)
+    catch_up = CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
+    lock = write_lock(settings, host, pretend=options.pretend)
 
     def run_cycle() -> Outcome:
         # However long another run writes: to the loop, a cycle left out would look like a failure,
@@ -192,68 +190,64 @@ def auto_update(options: Options, clock: Clock) -> int:
     )
     try:
         with stop.listening():
-            return run_loop(LoopSettings.of(settings), actions, clock, pretend=options.pretend)
+            return run_loop(settings.loop, actions, host.clock, pretend=options.pretend)
     except Stopped:
         log.info("Stopped. Nothing is lost: the next run goes on from here.")
         return 0
 
 
-def check_login(options: Options, clock: Clock) -> int:
+def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
-    from pathlib import Path
-
-    from tconnectsync.check.run import Check, State
+    from tconnectsync.app import open_check
+    from tconnectsync.check.run import State
     from tconnectsync.sync.run.window import date_range, last_days
     from tconnectsync.util.cli import enable_logging
 
-    check = Check(*_given(options), clock, features=options.features or ())
+    check = open_check(_configuration(options, host), options.features, host)
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
     if options.dates:
-        wanted = date_range(*options.dates, check.clock, check.started)
+        chosen = date_range(*options.dates, check.clock, check.started)
     else:
-        wanted = last_days(options.days or 1, check.started)
+        chosen = last_days(options.days or 1, check.started)
     failed: list[int] = []
-    for result in check.run(wanted):
+    for result in check.run(chosen):
         print_result(str(result))
         if result.state is State.FAILED:
             failed.append(result.exit_code)
     print_result(f"{len(failed) or 'None'} of the steps failed.")
     try:
-        path = check.save_report(wanted, Path.cwd())
+        path = check.save_report(chosen, host.folder)
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
         return 1
     print_result(
         f"When you ask for help, {path.name} holds the answers in full, without personal data as "
         "far as we know them. Read through it before you share it"
-        + ("." if check.owner_known else "; Tandem did not tell the names to hide.")
+        + ("." if check.owner_known else "; Tandem did not send the names to hide.")
     )
     return max(failed, default=0)
 
 
-def _settings(options: Options, clock: Clock) -> Settings:
-    from tconnectsync import config
-    from tconnectsync.app import at_address_in_use
+def _settings(options: Options, host: Host) -> Settings:
+    from tconnectsync.app import find_site
     from tconnectsync.redact import Redactor
     from tconnectsync.util.cli import enable_logging
 
-    environment, files = _given(options)
-    settings = config.load(environment, files)
+    configuration = _configuration(options, host)
+    settings = configuration.settings()
     check_available(
-        options.features, settings.tconnect_source, testing_enabled=settings.enable_testing_modes
+        options.features,
+        settings.source.name,
+        testing_enabled=settings.sync.enable_testing_modes,
     )
-    enable_logging(logging.DEBUG if options.verbose else logging.INFO, Redactor(settings.secrets))
-    for notice in config.notices(environment, files):
+    level = logging.DEBUG if options.verbose else logging.INFO
+    enable_logging(level, Redactor(configuration.secrets))
+    for notice in configuration.notices():
         log.warning(notice)
-    return at_address_in_use(settings, clock, patient=options.auto_update)
+    return find_site(settings, host.clock, patient=options.auto_update)
 
 
-def _given(options: Options) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what the environment, which options overrule, and the ``.env`` file set."""
-    from tconnectsync.util.cli import given_values
-
-    environment, files = given_values()
+def _configuration(options: Options, host: Host) -> Configuration:
+    """Return what is configured; the options overrule it."""
     source = TANDEM_SOURCE.name if options.import_log else options.source
-    chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
-    environment |= {name: value for name, value in chosen.items() if value is not None}
-    return environment, files
+    return host.configuration({"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region})

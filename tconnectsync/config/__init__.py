@@ -1,18 +1,15 @@
 """The settings: one table of variables, read and validated.
 
 Values come from the environment, else from the first ``.env`` file found. Nothing is read before
-:func:`load` is called, and all problems are reported at once.
+:class:`Configuration` is made, and all problems are reported at once.
 """
 
 from tconnectsync.config.settings import (
+    Configuration,
     Settings,
     env_files,
     load,
-    notices,
-    read,
     read_env_files,
-    readable,
-    secrets,
 )
 from tconnectsync.config.variables import (
     REQUIRED,
@@ -25,13 +22,10 @@ __all__ = [
     "REQUIRED",
     "RETIRED",
     "VARIABLES",
+    "Configuration",
     "Settings",
     "Variable",
     "env_files",
     "load",
-    "notices",
-    "read",
     "read_env_files",
-    "readable",
-    "secrets",
 ]

@@ -1,28 +1,26 @@
-"""The settings: every variable, validated.
+"""The settings: every variable, validated, in groups.
 
-Values come from the environment, else from the first ``.env`` file found. Nothing is read before
-:func:`load` is called, and all problems are reported at once.
+Values come from the environment, else from the first ``.env`` file found. All problems are reported
+at once; one group can be used while another has problems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from tconnectsync.config.variables import (
-    RETIRED,
-    VARIABLES,
-    Variable,
-)
+from tconnectsync.config.variables import RETIRED, VARIABLES, Variable
 from tconnectsync.errors import ConfigError
 from tconnectsync.sources.registry import cloud_named
 
 if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
+
+Group = TypeVar("Group")
 
 NEAR = tuple(
     map(
@@ -37,55 +35,82 @@ NEAR = tuple(
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Every setting, validated; the fields are the variables of :data:`VARIABLES`."""
+class TandemSettings:
+    """The Tandem account, and where Tandem's services are.
 
-    tconnect_email: str = field(repr=False)
-    tconnect_password: str = field(repr=False)
-    ns_url: str = field(repr=False)
-    ns_secret: str = field(repr=False)
-    timezone_name: ZoneInfo
-    tconnect_source: str
-    tconnect_region: str
-    pump_serial_number: str = field(repr=False)
+    Nothing personal shows in the ``repr``; the address of a proxy can hold a password too. An
+    address may end in a slash or not.
+    """
+
+    email: str = field(repr=False)
+    password: str = field(repr=False)
+    region: str
+    """Which of Tandem Source's clouds knows the user: ``US`` or ``EU``."""
+    zone: ZoneInfo
+    """That of the pump's clock, in which the days of requests are."""
     cache_credentials: bool
-    fetch_all_event_types: bool
-    ignore_zero_unit_basal: bool
-    catch_up_days: float
-    sync_gaps: bool
-    alarm_safe_minutes: float
-    nightscout_profile_upload_mode: str
-    nightscout_profile_targets: str
-    nightscout_profile_carbs_hr_value: str
-    nightscout_profile_delay_value: str
-    autoupdate_default_sleep_seconds: float
-    autoupdate_max_sleep_seconds: float
-    autoupdate_unexpected_no_index_sleep_seconds: float
-    autoupdate_use_fixed_sleep: bool
-    autoupdate_no_data_failure_minutes: float
-    autoupdate_failure_minutes: float
-    autoupdate_api_failure_minutes: float
-    autoupdate_restart_on_failure: bool
-    autoupdate_max_loop_invocations: int
-    enable_testing_modes: bool
-    ns_skip_tls_verify: bool
-    requests_proxy: str = field(repr=False)
-    tandem_sso_url: str
-    tandem_accounts_url: str
-    tandem_source_url: str
-    tconnect_web_url: str
-    tconnect_services_url: str
-    tconnect_ws2_url: str
+    proxy: str = field(repr=False)
+    sso_url: str
+    """The page that logs in to Tandem Source; empty, like the next two: the region's own."""
+    accounts_url: str
+    """The login service behind it, with ``/accounts/api``; also the issuer of its tokens."""
+    source_url: str
+    """Where the data of Tandem Source are."""
+    web_url: str
+    services_url: str
+    ws2_url: str
 
-    @property
-    def secrets(self) -> dict[str, str]:
-        """What must not be shown, by the variable's name."""
-        return secrets(vars(self))
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Which cloud and pump to read, and what of it."""
+
+    name: str
+    """The name of a cloud in :mod:`tconnectsync.sources.registry`."""
+    serial_number: str = field(repr=False)
+    """With its leading zeros; empty: all pumps of the account."""
+    fetch_all_event_types: bool
+
+
+@dataclass(frozen=True)
+class NightscoutSettings:
+    """The Nightscout site and the login to it."""
+
+    url: str = field(repr=False)
+    """The address as it was given; it may have a path, a user and a password."""
+    secret: str = field(repr=False)
+    """The API secret or an access token."""
+    skip_tls_verify: bool
+
+
+@dataclass(frozen=True)
+class SyncSettings:
+    """What is synced, and when."""
+
+    catch_up_days: float
+    fill_gaps: bool
+    alarm_safe_minutes: float
+    ignore_zero_unit_basal: bool
+    enable_testing_modes: bool
+
+
+@dataclass(frozen=True)
+class ProfileSettings:
+    """What profiles in Nightscout show besides what the pump says."""
+
+    upload_mode: str
+    """``add`` or ``replace``."""
+    targets: str
+    """``segments`` or ``alerts``."""
+    carbs_hr: str
+    """Carbs absorbed per hour, g/h, as it was written."""
+    delay: str
+    """Minutes, as it was written."""
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """The variables ``AUTOUPDATE_…``, by the rest of their names."""
+    """When ``--auto-update`` waits how long, and when it gives up."""
 
     default_sleep_seconds: float
     max_sleep_seconds: float
@@ -97,25 +122,159 @@ class LoopSettings:
     restart_on_failure: bool
     max_loop_invocations: int
 
-    @classmethod
-    def of(cls, settings: Settings) -> LoopSettings:
-        """Take them from all the settings."""
-        return cls(
-            **{each.name: getattr(settings, f"autoupdate_{each.name}") for each in fields(cls)}
-        )
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings."""
+
+    tandem: TandemSettings
+    source: SourceSettings
+    nightscout: NightscoutSettings
+    sync: SyncSettings
+    profiles: ProfileSettings
+    loop: LoopSettings
 
 
-def secrets(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what must not be shown of settings by field name, by the variable's name.
+GROUPS: Mapping[type, str] = {
+    TandemSettings: "tandem",
+    SourceSettings: "source",
+    NightscoutSettings: "nightscout",
+    SyncSettings: "sync",
+    ProfileSettings: "profiles",
+    LoopSettings: "loop",
+}
+"""Which field of :class:`Settings` a group is."""
 
-    An address is no secret unless it holds a user and password.
+
+class Configuration:
+    """What the user has set, read variable by variable.
+
+    Args:
+        environment: variables that are set.
+        from_file: those of a ``.env`` file, for what the environment does not set.
     """
-    return {
-        variable.name: values[variable.field]
-        for variable in VARIABLES
-        if variable.field in values
-        and (variable.secret or (variable.name == "NS_URL" and "@" in values["ns_url"]))
-    }
+
+    def __init__(self, environment: Mapping[str, str], from_file: Mapping[str, str]) -> None:
+        self._places = (environment, from_file)
+        self.values: dict[str, Any] = {}
+        """What can be used, by the variable's name."""
+        self._problems: list[tuple[str, str]] = []
+        for variable in VARIABLES:
+            given = self._given(variable)
+            text = variable.default if given is None else given[1]
+            if text is None:
+                self._problems.append((variable.name, _missing(variable)))
+                continue
+            try:
+                self.values[variable.name] = variable.parse(text)
+            except ValueError as error:
+                problem = f"{variable.name} is not usable: {error}."
+                self._problems.append((variable.name, problem))
+        if cloud := self.values.get("TCONNECT_SOURCE"):
+            for name, reason in cloud_named(cloud).needs.items():
+                if self.values.get(name) == "":
+                    self._problems.append((name, f"{name} is not set. {reason}"))
+
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for every variable that is missing or wrong."""
+        return [problem for _, problem in self._problems]
+
+    def settings(self) -> Settings:
+        """Return all settings.
+
+        Raises:
+            ConfigError: with all problems.
+        """
+        if self._problems:
+            raise ConfigError(self.problems)
+        return self.completed()
+
+    def group(self, kind: type[Group]) -> Group:
+        """Return one group of settings, such as :class:`TandemSettings`.
+
+        Raises:
+            ConfigError: with the problems of that group.
+        """
+        names = {variable.name for variable in _variables(kind)}
+        if problems := [problem for name, problem in self._problems if name in names]:
+            raise ConfigError(problems)
+        return self._completed(kind)
+
+    def completed(self) -> Settings:
+        """Return all settings; what cannot be used has its default, or is empty."""
+        return Settings(**{name: self._completed(kind) for kind, name in GROUPS.items()})
+
+    def _completed(self, kind: type[Group]) -> Group:
+        found = {}
+        for variable in _variables(kind):
+            default = variable.parse(variable.default) if variable.default else ""
+            name = variable.field.partition(".")[2]
+            found[name] = self.values.get(variable.name, default)
+        return kind(**found)
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What must not be shown, by the variable's name.
+
+        An address is no secret unless it holds a user and password.
+        """
+        return {
+            variable.name: value
+            for variable in VARIABLES
+            if (value := self.values.get(variable.name)) is not None
+            and (variable.secret or (variable.name == "NS_URL" and "@" in value))
+        }
+
+    def notices(self) -> list[str]:
+        """Return what the user should know about how the settings were understood."""
+        sentences = []
+        for variable in VARIABLES:
+            given = self._given(variable)
+            if given and given[0] != variable.name:
+                sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
+            if given and variable.name == "NS_URL" and "#" in given[1]:
+                sentences.append(
+                    "What follows # in NS_URL is only for a browser and is left out. Write NS_URL "
+                    "without it."
+                )
+        for name, reason in RETIRED.items():
+            if any(name in place for place in self._places):
+                sentences.append(f"{name} has no effect any more: {reason}.")
+        return [*sentences, *self._risks()]
+
+    def _risks(self) -> Iterator[str]:
+        """Yield what makes the connection to Nightscout less safe than it could be."""
+        url = self.values.get("NS_URL", "")
+        if url.lower().startswith("http:") and not _is_near(url):
+            yield (
+                "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
+                "unencrypted, and others on the way can read and use them. Write https:// if your "
+                "site offers it."
+            )
+        if self.values.get("NS_SKIP_TLS_VERIFY"):
+            yield (
+                "NS_SKIP_TLS_VERIFY is on: nothing proves that what answers at NS_URL is your "
+                "site, and it gets NS_SECRET all the same. Only for a site in your own network."
+            )
+
+    def _given(self, variable: Variable) -> tuple[str, str] | None:
+        """Return the name and value that the user set; ``None`` for a blank or the placeholder."""
+        environment, from_file = self._places
+        for name in filter(None, (variable.name, variable.instead)):
+            value = _unquoted(environment[name] if name in environment else from_file.get(name, ""))
+            if value and value != variable.placeholder:
+                return name, value
+        return None
+
+
+def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
+    """Make settings of the environment and, for what it does not set, of ``from_file``.
+
+    Raises:
+        ConfigError: with one sentence for every variable that is missing or wrong.
+    """
+    return Configuration(environment, from_file).settings()
 
 
 def env_files(home: Path, working_directory: Path) -> tuple[Path, Path]:
@@ -142,91 +301,8 @@ def read_env_files(candidates: tuple[Path, ...]) -> dict[str, str]:
     return {}
 
 
-def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
-    """Make settings of the environment and, for what it does not set, of ``from_file``.
-
-    Raises:
-        ConfigError: with one sentence for every variable that is missing or wrong.
-    """
-    values, problems = readable(environment, from_file)
-    if problems:
-        raise ConfigError(problems)
-    return Settings(**values)
-
-
-def readable(
-    environment: Mapping[str, str], from_file: Mapping[str, str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the values that can be used, by field name, and what is wrong with the others."""
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for variable in VARIABLES:
-        try:
-            values |= read([variable], environment, from_file)
-        except ConfigError as error:
-            problems += error.problems
-    if "tconnect_source" in values:
-        needs = cloud_named(values["tconnect_source"]).needs
-        problems += [
-            f"{name} is not set. {reason}"
-            for name, reason in needs.items()
-            if values.get(name.lower()) == ""
-        ]
-    return values, problems
-
-
-def read(
-    variables: Iterable[Variable], environment: Mapping[str, str], from_file: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the values of some variables by field name. Raises as :func:`load`."""
-    values, problems = {}, []
-    for variable in variables:
-        given = _given(variable, environment, from_file)
-        text = variable.default if given is None else given[1]
-        if text is None:
-            problems.append(_missing(variable))
-            continue
-        try:
-            values[variable.field] = variable.parse(text)
-        except ValueError as error:
-            problems.append(f"{variable.name} is not usable: {error}.")
-    if problems:
-        raise ConfigError(problems)
-    return values
-
-
-def notices(environment: Mapping[str, str], from_file: Mapping[str, str]) -> list[str]:
-    """Return what the user should know about how the settings were understood."""
-    sentences = []
-    for variable in VARIABLES:
-        given = _given(variable, environment, from_file)
-        if given and given[0] != variable.name:
-            sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
-        if given and variable.name == "NS_URL" and "#" in given[1]:
-            sentences.append(
-                "What follows # in NS_URL is only for a browser and is left out. Write NS_URL "
-                "without it."
-            )
-    for name, reason in RETIRED.items():
-        if name in environment or name in from_file:
-            sentences.append(f"{name} has no effect any more: {reason}.")
-    return [*sentences, *_risks(readable(environment, from_file)[0])]
-
-
-def _risks(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what makes the connection to Nightscout less safe than it could be."""
-    url = values.get("ns_url", "")
-    if url.lower().startswith("http:") and not _is_near(url):
-        yield (
-            "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
-            "unencrypted, and others on the way can read and use them. Write https:// if your "
-            "site offers it."
-        )
-    if values.get("ns_skip_tls_verify"):
-        yield (
-            "NS_SKIP_TLS_VERIFY is on: nothing proves that what answers at NS_URL is your site, "
-            "and it gets NS_SECRET all the same. Only for a site in your own network."
-        )
+def _variables(kind: type) -> list[Variable]:
+    return [it for it in VARIABLES if it.field.partition(".")[0] == GROUPS[kind]]
 
 
 def _is_near(url: str) -> bool:
@@ -237,17 +313,6 @@ def _is_near(url: str) -> bool:
     except ValueError:
         return "." not in host or host.endswith((".local", ".localhost", ".internal"))
     return any(address in network for network in NEAR if network.version == address.version)
-
-
-def _given(
-    variable: Variable, environment: Mapping[str, str], from_file: Mapping[str, str]
-) -> tuple[str, str] | None:
-    """Return the name and value that the user set; ``None`` for a blank or the placeholder."""
-    for name in filter(None, (variable.name, variable.instead)):
-        value = _unquoted(environment[name] if name in environment else from_file.get(name, ""))
-        if value and value != variable.placeholder:
-            return name, value
-    return None
 
 
 def _unquoted(value: str) -> str:

@@ -32,80 +32,86 @@ ADVANCED = "For tests and proxies"
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable: what it is called, what it means, how it is read.
+    """One variable: its name, its place in :class:`Settings`, what it means and how it is read.
 
+    ``field`` names a group of settings and a field of it, such as ``tandem.email``.
     ``placeholder`` is an example that counts as "not set". ``instead`` is another variable that is
     used when this one is not set. A required variable has no default.
     """
 
     name: str
+    field: str
     meaning: str
     parse: Callable[[str], Any] = text
     default: str | None = None
     placeholder: str = ""
     instead: str = ""
     secret: bool = False
-    group: str = OPTIONAL
-
-    @property
-    def field(self) -> str:
-        """The name of the field of :class:`Settings`."""
-        return self.name.lower()
+    heading: str = OPTIONAL
+    """Under which the documentation lists it."""
 
 
 VARIABLES = (
     Variable(
         "TCONNECT_EMAIL",
+        "tandem.email",
         "The e-mail address of your Tandem account.",
         placeholder="email@email.com",
         secret=True,
-        group=REQUIRED,
+        heading=REQUIRED,
     ),
     Variable(
         "TCONNECT_PASSWORD",
+        "tandem.password",
         "The password of your Tandem account.",
         placeholder="password",
         secret=True,
-        group=REQUIRED,
+        heading=REQUIRED,
     ),
     Variable(
         "NS_URL",
+        "nightscout.url",
         "The address of your Nightscout site; it may have a path, and for a proxy in front of it "
         "a user and password (https://user:password@my-site.example.com).",
         parse=site,
         placeholder="https://yournightscouturl/",
-        group=REQUIRED,
+        heading=REQUIRED,
     ),
     Variable(
         "NS_SECRET",
+        "nightscout.secret",
         "The API secret of your Nightscout site, or an access token whose role may read, create "
         "and update treatments, and delete them where the account has several pumps.",
         placeholder="apisecret",
         instead="API_SECRET",
         secret=True,
-        group=REQUIRED,
+        heading=REQUIRED,
     ),
     Variable(
         "TIMEZONE_NAME",
+        "tandem.zone",
         "The time zone that your pump's clock is set to, for example America/New_York.",
         parse=zone,
         instead="TZ",
-        group=REQUIRED,
+        heading=REQUIRED,
     ),
     Variable(
         "TCONNECT_SOURCE",
+        "source.name",
         f"The cloud to sync from: {', '.join(CLOUDS)}.",
         parse=one_of(CLOUDS),
         default=next(iter(CLOUDS)),
     ),
     Variable(
         "TCONNECT_REGION",
+        "tandem.region",
         "Where your account is: US (with Canada and Mexico) or EU (everywhere else).",
         parse=region,
         default="US",
     ),
     Variable(
         "PUMP_SERIAL_NUMBER",
+        "source.serial_number",
         "The serial number of your pump, with its leading zeros. When it is not set, Tandem Source "
         "reads all pumps of the account, which must be one person's; t:connect needs it.",
         parse=optional(serial),
@@ -115,6 +121,7 @@ VARIABLES = (
     ),
     Variable(
         "CACHE_CREDENTIALS",
+        "tandem.cache_credentials",
         "false keeps the access token of Tandem Source in memory only. Otherwise it is stored in "
         "your cache folder, readable by you alone, so that not every run has to log in.",
         parse=switch,
@@ -122,12 +129,14 @@ VARIABLES = (
     ),
     Variable(
         "FETCH_ALL_EVENT_TYPES",
+        "source.fetch_all_event_types",
         "true asks Tandem Source for log entries of every kind, not only for those that are used.",
         parse=switch,
         default="false",
     ),
     Variable(
         "IGNORE_ZERO_UNIT_BASAL",
+        "sync.ignore_zero_unit_basal",
         "true leaves out basals of the profile below 0.01 U/h; those of Control-IQ and suspensions "
         "stay (Tandem Source only).",
         parse=switch,
@@ -135,6 +144,7 @@ VARIABLES = (
     ),
     Variable(
         "CATCH_UP_DAYS",
+        "sync.catch_up_days",
         "How many days a run without dates reaches back at the most to fill in what an outage "
         "left out; 0 never reaches back further than --days.",
         parse=days,
@@ -142,6 +152,7 @@ VARIABLES = (
     ),
     Variable(
         "SYNC_GAPS",
+        "sync.fill_gaps",
         "false creates only what is newer than the newest treatment of its kind, and so leaves "
         "older gaps as they are.",
         parse=switch,
@@ -149,13 +160,15 @@ VARIABLES = (
     ),
     Variable(
         "ALARM_SAFE_MINUTES",
-        "How old what the pump did by itself must be before it is written, because a treatment "
-        "younger than 10 minutes snoozes Nightscout's glucose alarms. 0 writes everything at once.",
+        "sync.alarm_safe_minutes",
+        "How many minutes old an automatic treatment must be before it is written: treatments "
+        "younger than 10 minutes snooze Nightscout's glucose alarms. 0 writes everything at once.",
         parse=alarm_safe_minutes,
         default="10",
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_UPLOAD_MODE",
+        "profiles.upload_mode",
         "add stores a changed profile as a new record, valid from now on; replace overwrites the "
         "record in force.",
         parse=one_of(("add", "replace")),
@@ -163,6 +176,7 @@ VARIABLES = (
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_TARGETS",
+        "profiles.targets",
         "segments shows the target glucose of each segment of a profile, which the pump aims at; "
         "alerts shows the limits of the pump's glucose alerts, as older versions did.",
         parse=one_of(("segments", "alerts")),
@@ -170,18 +184,21 @@ VARIABLES = (
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_CARBS_HR_VALUE",
+        "profiles.carbs_hr",
         "The carbs absorbed per hour (g/h) in profiles; the pump does not know it.",
         parse=number_as_written,
         default="20",
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_DELAY_VALUE",
+        "profiles.delay",
         "The delay (minutes) in profiles; the pump does not know it.",
         parse=number_as_written,
         default="20",
     ),
     Variable(
         "AUTOUPDATE_DEFAULT_SLEEP_SECONDS",
+        "loop.default_sleep_seconds",
         "How long --auto-update waits before it asks again whether the pump has uploaded, until it "
         "knows the rhythm of the uploads.",
         parse=pause,
@@ -189,18 +206,21 @@ VARIABLES = (
     ),
     Variable(
         "AUTOUPDATE_MAX_SLEEP_SECONDS",
+        "loop.max_sleep_seconds",
         "The longest that --auto-update waits before it asks again, whatever the rhythm.",
         parse=pause,
         default="1500",
     ),
     Variable(
         "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS",
+        "loop.unexpected_no_index_sleep_seconds",
         "How long --auto-update waits while an upload is due or overdue.",
         parse=pause,
         default="60",
     ),
     Variable(
         "AUTOUPDATE_USE_FIXED_SLEEP",
+        "loop.use_fixed_sleep",
         "true takes no notice of the rhythm of the uploads and always waits for the default time, "
         "as long as nothing is overdue.",
         parse=switch,
@@ -208,6 +228,7 @@ VARIABLES = (
     ),
     Variable(
         "AUTOUPDATE_NO_DATA_FAILURE_MINUTES",
+        "loop.no_data_failure_minutes",
         "After so long without an upload, --auto-update reports an error: usually the phone is off "
         "or without connection.",
         parse=amount,
@@ -215,6 +236,7 @@ VARIABLES = (
     ),
     Variable(
         "AUTOUPDATE_FAILURE_MINUTES",
+        "loop.failure_minutes",
         "After so long with uploads that bring nothing new to Nightscout, --auto-update reports an "
         "error.",
         parse=amount,
@@ -222,38 +244,44 @@ VARIABLES = (
     ),
     Variable(
         "AUTOUPDATE_API_FAILURE_MINUTES",
+        "loop.api_failure_minutes",
         "After so long without any success, because Tandem or Nightscout cannot be reached, "
-        "--auto-update ends with exit code 1; 0 goes on for ever.",
+        "--auto-update ends with exit code 1; 0 never gives up.",
         parse=amount,
         default="45",
     ),
     Variable(
         "AUTOUPDATE_RESTART_ON_FAILURE",
+        "loop.restart_on_failure",
         "true ends --auto-update with exit code 1 when it reports one of the errors about uploads, "
-        "so that what started it can start it anew.",
+        "so that whatever started it can start it again.",
         parse=switch,
         default="false",
     ),
     Variable(
         "AUTOUPDATE_MAX_LOOP_INVOCATIONS",
+        "loop.max_loop_invocations",
         "--auto-update ends with exit code 0 after so many rounds; 0 or less means no limit.",
         parse=limit,
         default="-1",
     ),
     Variable(
         "ENABLE_TESTING_MODES",
+        "sync.enable_testing_modes",
         "true allows the features that are still being tested: BOLUS_BG, and CGM on t:connect.",
         parse=switch,
         default="false",
     ),
     Variable(
         "NS_SKIP_TLS_VERIFY",
+        "nightscout.skip_tls_verify",
         "true accepts any certificate of the Nightscout site. Only for a site in your own network.",
         parse=switch,
         default="false",
     ),
     Variable(
         "REQUESTS_PROXY",
+        "tandem.proxy",
         "A proxy for all requests to Tandem, for example http://proxy.example.com:8080. SOCKS "
         'proxies need `pip install ".[socks]"`.',
         default="",
@@ -261,45 +289,51 @@ VARIABLES = (
     ),
     Variable(
         "TANDEM_SSO_URL",
+        "tandem.sso_url",
         "Where Tandem Source's login page is. Empty: the region's own.",
         parse=optional(address),
         default="",
-        group=ADVANCED,
+        heading=ADVANCED,
     ),
     Variable(
         "TANDEM_ACCOUNTS_URL",
+        "tandem.accounts_url",
         "Where Tandem Source's accounts are, with /accounts/api. Empty: the region's own.",
         parse=optional(address),
         default="",
-        group=ADVANCED,
+        heading=ADVANCED,
     ),
     Variable(
         "TANDEM_SOURCE_URL",
+        "tandem.source_url",
         "Where Tandem Source's data are. Empty: the region's own.",
         parse=optional(address),
         default="",
-        group=ADVANCED,
+        heading=ADVANCED,
     ),
     Variable(
         "TCONNECT_WEB_URL",
+        "tandem.web_url",
         "Where t:connect's login and pages are.",
         parse=address,
         default="https://tconnect.tandemdiabetes.com",
-        group=ADVANCED,
+        heading=ADVANCED,
     ),
     Variable(
         "TCONNECT_SERVICES_URL",
+        "tandem.services_url",
         "Where t:connect's controliq and android services are.",
         parse=address,
         default="https://tdcservices.tandemdiabetes.com",
-        group=ADVANCED,
+        heading=ADVANCED,
     ),
     Variable(
         "TCONNECT_WS2_URL",
+        "tandem.ws2_url",
         "Where t:connect's ws2 service is.",
         parse=address,
         default="https://tconnectws2.tandemdiabetes.com",
-        group=ADVANCED,
+        heading=ADVANCED,
     ),
 )
 

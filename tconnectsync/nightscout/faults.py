@@ -56,7 +56,7 @@ _WAIT = "Start it where it is hosted, or wait: the next run tries again"
 
 
 def is_json(answer: requests.Response) -> bool:
-    """Tell whether an answer is what a program, not a page, would say."""
+    """Return whether an answer is what a program, not a page, would say."""
     try:
         answer.json()
     except (ValueError, RecursionError):
@@ -65,13 +65,13 @@ def is_json(answer: requests.Response) -> bool:
 
 
 def is_page(answer: requests.Response) -> bool:
-    """Tell whether an answer is a page for people, or is called one."""
+    """Return whether an answer is a page for people, or is called one."""
     kind = answer.headers.get("Content-Type", "").lower()
     return "html" in kind or _text(answer).lstrip()[:1] == "<"
 
 
 def is_nightscout(status: requests.Response) -> bool:
-    """Tell whether the answer to a request for ``status.json`` is a Nightscout's.
+    """Return whether the answer to a request for ``status.json`` is a Nightscout's.
 
     One that does not know us says so in JSON, too.
     """
@@ -208,7 +208,7 @@ def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
 
 
 def _is_cloudflare(answer: requests.Response, text: str) -> bool:
-    """Tell whether Cloudflare wants to know whether a person asks, or refuses us."""
+    """Return whether Cloudflare wants to know whether a person asks, or refuses us."""
     if answer.headers.get("cf-mitigated"):
         return True
     is_its = "cf-ray" in answer.headers or "cloudflare" in answer.headers.get("Server", "").lower()
@@ -217,7 +217,7 @@ def _is_cloudflare(answer: requests.Response, text: str) -> bool:
 
 
 def _is_hosts(status: int, text: str) -> bool:
-    """Tell whether a host or proxy says that it does not reach the site.
+    """Return whether a host or proxy says that it does not reach the site.
 
     Nightscout itself never sends a page with such a status.
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 LOOK_ALIKES = str.maketrans({".": "．", "<": "‹", "\0": "␀"})
 RESERVED = "@@@@@"
-"""Nightscout uses names with it for what it makes of profiles by itself."""
+"""Nightscout uses names with it for the profiles that it makes."""
 LONGEST = 300
 """Letters of a name that is known to be stored."""
 FIRST_THAT_TAKES_ANY = (15, 0, 7)
@@ -21,7 +21,7 @@ _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})(\S*)")
 
 
 def takes_any_key(version: object) -> bool:
-    """Tell whether a site of this version stores whatever key it is sent.
+    """Return whether a site of this version stores whatever key it is sent.
 
     One of unknown version, or on the way to the first version that does, is not trusted.
     """
@@ -39,7 +39,7 @@ def safe_key(name: str) -> str:
 
 
 def is_kept(name: str, *, any_key: bool) -> bool:
-    """Tell whether a profile of this name can be shown by a site.
+    """Return whether a profile of this name can be shown by a site.
 
     Args:
         name: as it would be sent.

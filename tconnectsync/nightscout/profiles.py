@@ -1,7 +1,7 @@
 """From the pump's profiles to a Nightscout profile record, compared by value.
 
 See tconnect-processing §11, nightscout-api §1.5, §4.6 and §7.5. Profiles that only Nightscout
-knows, and fields that we do not know, stay as they are. What a pump has not set, it tells as 0;
+knows, and fields that we do not know, stay as they are. What a pump has not set, it reports as 0;
 Nightscout divides by some of that, and takes for unset only what is not there.
 """
 
@@ -60,7 +60,7 @@ def units_of(site: Mapping[str, Any]) -> str:
 
 
 def shows_all(current: Mapping[str, Any], settings: PumpSettings, style: ProfileStyle) -> bool:
-    """Tell whether a record shows all of the pump's profiles as they are."""
+    """Return whether a record shows all of the pump's profiles as they are."""
     try:
         return not left_out(settings, style) and revised_record(current, settings, style) is None
     except ValueError:
@@ -96,7 +96,8 @@ def revised_record(
         if not isinstance(known, dict):
             store[there] = entry
         elif not _shows(known, entry):
-            store[there] = {**_without_unset(known), **entry}
+            kept = {name: value for name, value in known.items() if name not in MAY_BE_UNSET}
+            store[there] = {**kept, **entry}
     if active and unescape(str(record.get("defaultProfile"))) != default:
         record["defaultProfile"] = _as_stored(default, store, keys)
     record["store"] = store
@@ -173,7 +174,7 @@ def stamped(record: Mapping[str, Any], now: datetime) -> Document:
 
 
 def same(one: object, other: object) -> bool:
-    """Tell whether two values mean the same: numbers may be texts, and differ in the 7th digit."""
+    """Return whether two values are equal; a number may be a text, and differ in the 7th digit."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -182,7 +183,7 @@ def same(one: object, other: object) -> bool:
 
 
 def _shows(known: Mapping[str, Any], entry: Document) -> bool:
-    """Tell whether an entry says what the pump says, and nothing that the pump no longer has."""
+    """Return whether an entry says what the pump says, and nothing that the pump no longer has."""
     is_left_over = any(name in known for name in MAY_BE_UNSET if name not in entry)
     return not is_left_over and all(same(value, known.get(name)) for name, value in entry.items())
 
@@ -192,10 +193,6 @@ def _as_stored(key: str, store: Mapping[str, Any], keys: Container[str]) -> str:
     if key in store:
         return key
     return next((name for name in store if unescape(name) == key and name not in keys), key)
-
-
-def _without_unset(known: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in known.items() if name not in MAY_BE_UNSET}
 
 
 def _canonical(value: object) -> object:

@@ -17,18 +17,20 @@ from tconnectsync.nightscout.provenance import Document, instant
 
 NAMES = ("identifier", "syncIdentifier")
 OF_THE_SERVER = ("_id", "utcOffset", "mills")
-"""What a server makes of a document by itself."""
+"""What a server adds to a document."""
 MATCHED = ("n", "matchedCount", "nUpserted", "upsertedCount")
 """How databases call the number of documents that an update has found or made."""
 
 
 def not_shown(sent: Sequence[Document], answer: Any) -> list[Document]:
-    """Return the treatments that the answer to their POST does not show.
+    """Return the treatments or entries that the answer to their POST does not show.
 
-    They are known by their identifiers; one without any is shown if as many came as were sent.
+    They are known by their identifiers; one without any, as all entries are, is shown if as many
+    came as were sent.
     """
     shown = _documents(answer)
-    names = _texts(document.get(name) for document in shown for name in NAMES)
+    values = (document.get(name) for document in shown for name in NAMES)
+    names = {value for value in values if isinstance(value, str)}
     all_there = len(shown) >= len(sent)
     return [
         document
@@ -37,19 +39,14 @@ def not_shown(sent: Sequence[Document], answer: Any) -> list[Document]:
     ]
 
 
-def shows_as_many(sent: Sequence[Document], answer: Any) -> bool:
-    """Tell whether an answer shows as many entries as were sent; they have no identifiers."""
-    return len(_documents(answer)) >= len(sent)
-
-
 def shows_addition(record: Document, answer: Any) -> bool:
-    """Tell whether an answer shows a record that was posted alone, in a list or by itself."""
+    """Return whether an answer shows a record that was posted alone, in a list or not."""
     shown = [answer] if isinstance(answer, dict) else _documents(answer)
     return any(each.get(name) == value for each in shown for name, value in record.items())
 
 
 def shows_update(document: Document, answer: Any) -> bool:
-    """Tell whether the answer to a PUT shows the document, or that the database found it."""
+    """Return whether the answer to a PUT shows the document, or that the database found it."""
     if isinstance(answer, dict) and any(name in answer for name in MATCHED):
         numbers = [answer.get(name) for name in MATCHED]
         return any(isinstance(number, int) and number > 0 for number in numbers)
@@ -59,7 +56,7 @@ def shows_update(document: Document, answer: Any) -> bool:
 
 
 def is_stored(sent: Mapping[str, Any], stored: Iterable[Document]) -> bool:
-    """Tell whether one of some stored documents says all that was sent."""
+    """Return whether one of some stored documents says all that was sent."""
     return any(
         all(_same(name, value, each) for name, value in sent.items() if name not in OF_THE_SERVER)
         for each in stored
@@ -106,7 +103,3 @@ def unproven(
 
 def _documents(answer: Any) -> list[Document]:
     return [d for d in answer if isinstance(d, dict)] if isinstance(answer, list) else []
-
-
-def _texts(values: Iterable[Any]) -> set[str]:
-    return {value for value in values if isinstance(value, str)}

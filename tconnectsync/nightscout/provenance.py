@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from tconnectsync.domain.numbers import as_number
 from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 
 ENTERED_BY = "Pump (tconnectsync)"
@@ -24,9 +25,18 @@ t:connect have none."""
 CLOUD = "tconnectsync_source"
 """A field of ours that names any other cloud."""
 
+GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
+SPLIT_FIELDS = ("enteredinsulin", "splitNow", "splitExt")
+"""How an extended bolus is divided; the checksum does not cover it."""
+
 Document = dict[str, Any]
 
 _DATABASE_ID = re.compile("[0-9a-f]{24}")
+
+
+def known(**fields: Any) -> Document:
+    """Return the fields that are known: Nightscout would take a null for a value."""
+    return {name: value for name, value in fields.items() if value not in (None, {})}
 
 
 def log_ids(numbers: tuple[int, ...]) -> Document:
@@ -44,6 +54,11 @@ def log_number(document: Mapping[str, object]) -> str:
     return str(document.get("pump_event_id") or "").partition(",")[0]
 
 
+def glucose_of(document: Mapping[str, Any]) -> Document:
+    """Return what a document says of the glucose that a bolus was calculated with."""
+    return {name: document[name] for name in GLUCOSE_FIELDS if document.get(name)}
+
+
 def created_at(at: datetime) -> str:
     """Return an instant as Nightscout is to read it: ISO 8601 with the pump's own offset."""
     return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")
@@ -55,7 +70,7 @@ def utc_text(at: datetime) -> str:
 
 
 def has_database_id(document: Mapping[str, Any]) -> bool:
-    """Tell whether a stored document has an ``_id`` as the database gives it.
+    """Return whether a stored document has an ``_id`` as the database gives it.
 
     A deletion by another one may not mean the same.
     """
@@ -82,12 +97,12 @@ def _instant(created_at: str) -> datetime | None:
 
 
 def checksum(document: Mapping[str, Any]) -> str:
-    """Return a short text that changes when somebody edits what we wrote.
+    """Return a short text that changes when a person edits what we wrote.
 
-    It is stored with the document. As long as it fits, nobody has touched the document since; it
-    looks past what a server does to a document by itself: zones, rounding, dropped zeros, escaped
-    characters, and the milliseconds by which we set two documents apart. A document without glucose
-    has the one it would have if nobody had thought of glucose.
+    It is stored with the document. As long as it fits, no person has edited the document. It
+    does not cover what a server changes: zones, rounding, dropped zeros, escaped characters; nor
+    the milliseconds by which we set two documents apart. A document without glucose
+    has the same checksum as before glucose was written at all.
     """
     at = instant(document)
     parts = [
@@ -105,8 +120,14 @@ def checksum(document: Mapping[str, Any]) -> str:
     ).hexdigest()
 
 
+def without_words(document: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return something that two documents share if only their reason and notes differ."""
+    split = (as_number(document.get(name)) for name in SPLIT_FIELDS)
+    return checksum({**document, "reason": "", "notes": ""}), *split
+
+
 def edited(document: Mapping[str, Any]) -> bool:
-    """Tell whether somebody changed what this version wrote; of others' documents nobody knows."""
+    """Return whether a person changed what this version wrote; false without our checksum."""
     return "checksum" in document and bool(document["checksum"] != checksum(document))
 
 

@@ -30,19 +30,19 @@ Basals are deleted whose time another pump of the person turned out to claim.
 
 
 def is_admin(rights: Any) -> bool:
-    """Tell whether everything is allowed, in the words of old sites and of new ones."""
+    """Return whether everything is allowed, in the words of old sites and of new ones."""
     if isinstance(rights, dict):
         return rights.get("isAdmin") is True or rights.get("canWrite") is True
     return bool(rights == "OK")
 
 
 def has_role(rights: Any) -> bool:
-    """Tell whether a site says that it knows the access token; only new ones say so."""
+    """Return whether a site says that it knows the access token; only new ones say so."""
     return isinstance(rights, dict) and rights.get("rolefound") == "FOUND"
 
 
 def is_known(rights: Any) -> bool | None:
-    """Tell whether a site knows the secret or token; ``None`` if it does not say.
+    """Return whether a site knows the secret or token; ``None`` if it does not say.
 
     ``rights`` is the message of ``verifyauth``: a text on Nightscout 0.12, else an object, in which
     a token with few rights is "UNAUTHORIZED" too.

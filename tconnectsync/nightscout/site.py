@@ -49,7 +49,10 @@ class Site:
     @property
     def url(self) -> str:
         """The address in use; with the user and password that were given, if any."""
-        return self.given if not self.remark else self._with_login()
+        login = self.given.partition("://")[2].partition("/")[0].rpartition("@")[0]
+        if not self.remark:
+            return self.given
+        return self._url.replace("://", f"://{login}@", 1) if login else self._url
 
     def request(
         self, method: str, path: str, headers: dict[str, str], **options: Any
@@ -132,7 +135,3 @@ class Site:
             allow_redirects=False,
             **options,
         )
-
-    def _with_login(self) -> str:
-        login = self.given.partition("://")[2].partition("/")[0].rpartition("@")[0]
-        return self._url.replace("://", f"://{login}@", 1) if login else self._url

@@ -21,9 +21,13 @@ from tconnectsync.nightscout.provenance import (
     Document,
     cloud_of,
     edited,
+    glucose_of,
+    has_database_id,
     instant,
     log_number,
+    without_words,
 )
+from tconnectsync.nightscout.treatments import PIECE
 
 MOST_MINUTES = 1_000_000
 """No basal, sleep or exercise lasts for years."""
@@ -54,7 +58,7 @@ class StoredTreatment:
     identifier: str
     """The name that some program gave it; empty without one. A copy bears the same."""
     cloud: str
-    """The name of the cloud that its event came from; only what is ours tells."""
+    """The name of the cloud that its event came from; known of ours only."""
     edited: bool
     """Whether it is not as its writer left it, or stands there twice: it is never written."""
     log_number: str
@@ -63,8 +67,14 @@ class StoredTreatment:
     """How long it lasts; 0 if it does not say."""
     insulin: float | None
     """U; ``None`` without any."""
+    rate: float | None
+    """U/h; ``None`` without any."""
     is_basal: bool
-    """Whether it holds a rate: people change types."""
+    """Whether it was written as a basal: people change types."""
+    is_piece: bool
+    """Whether it shows a piece of the later part of a bolus."""
+    reason: str
+    notes: str
 
     @property
     def duration(self) -> timedelta:
@@ -78,14 +88,47 @@ class StoredTreatment:
 
     @property
     def slot(self) -> tuple[str, datetime] | None:
-        """What no other treatment may have."""
+        """The type and the instant, which no other treatment may have; ``None`` without a time."""
         return (self.event_type, self.at) if self.at else None
+
+    @property
+    def checksum(self) -> str:
+        """The one that it was written with."""
+        return str(self.body.get("checksum"))
+
+    @property
+    def glucose(self) -> Document:
+        """The fields of the glucose that a bolus was calculated with, if any are known."""
+        return glucose_of(self.body)
+
+    @property
+    def without_words(self) -> tuple[object, ...]:
+        """What it shares with a treatment of which only reason and notes differ."""
+        return without_words(self.body)
+
+    @property
+    def is_removable(self) -> bool:
+        """Whether this version wrote it, no person edited it, and the database can name it."""
+        is_untouched = self.writer is Writer.THIS_VERSION and not self.edited
+        return is_untouched and has_database_id(self.body)
+
+    def changed(self, fields: Document) -> Document:
+        """Return the document with other fields."""
+        known = {name: value for name, value in self.body.items() if value is not None}
+        if "glucose" in fields:
+            # A type that is not known any more must not stay.
+            known.pop("glucoseType", None)
+        after = {**known, **fields}
+        if "identifier" not in known:
+            # Nightscout 15.0.7 would take another identifier for another document.
+            after.pop("identifier", None)
+        return after
 
 
 def stored_treatments(documents: Iterable[Document | StoredTreatment]) -> list[StoredTreatment]:
     """Parse what Nightscout holds; what is parsed already stays so.
 
-    An identifier that stands twice was copied by somebody, by dragging insulin on the chart for
+    An identifier that stands twice was copied by a person, by dragging insulin on the chart for
     example: none of the copies is as its writer left it.
     """
     found = [it if isinstance(it, StoredTreatment) else _parsed(it) for it in documents]
@@ -101,7 +144,7 @@ def _parsed(body: Document) -> StoredTreatment:
     return StoredTreatment(
         body=body,
         at=at,
-        event_type=str(body.get("eventType")),
+        event_type=str(body.get("eventType") or ""),
         writer=writer,
         identifier=str(body.get("identifier") or body.get("syncIdentifier") or ""),
         cloud=cloud_of(body),
@@ -109,7 +152,11 @@ def _parsed(body: Document) -> StoredTreatment:
         log_number=log_number(body) if writer is not Writer.OTHER else "",
         minutes=_minutes(body.get("duration")),
         insulin=as_number(body.get("insulin")),
+        rate=as_number(body.get("absolute")),
         is_basal=body.get("eventType") == TEMP_BASAL or body.get("rate") is not None,
+        is_piece=bool(body.get(PIECE)),
+        reason=str(body.get("reason") or ""),
+        notes=str(body.get("notes") or ""),
     )
 
 
@@ -123,7 +170,7 @@ def _writer(body: Document) -> Writer:
 
 
 def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
-    """Tell whether a document of ours is not as we left it, as far as that leaves a trace.
+    """Return whether a document of ours is not as we left it, as far as that leaves a trace.
 
     A document that was saved in the dialog is edited even if nothing was changed. Older versions
     wrote whole seconds and no checksum: what was dragged on the chart has milliseconds.

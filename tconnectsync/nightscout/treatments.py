@@ -45,11 +45,16 @@ from tconnectsync.nightscout.eventtypes import (
 from tconnectsync.nightscout.provenance import (
     CLOUD,
     ENTERED_BY,
+    GLUCOSE_FIELDS,
     UNNAMED_CLOUDS,
     Document,
     checksum,
     created_at,
+    glucose_of,
+    known,
     log_ids,
+    log_number,
+    without_words,
 )
 
 NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
@@ -77,7 +82,6 @@ a cartridge and its tubing are filled in the same second."""
 PIECE = "extendedPart"
 """A field of ours: which piece of the later part of a bolus a treatment shows."""
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
-GLUCOSE_FIELDS = ("glucose", "glucoseType", "units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,77 @@ class Treatment:
         """The name under which Nightscout knows the document."""
         return str(self.body["identifier"])
 
+    @property
+    def event_type(self) -> str:
+        """Nightscout's name for what it shows."""
+        return str(self.body["eventType"])
+
+    @property
+    def minutes(self) -> float:
+        """How long it lasts; 0 if it does not say."""
+        return float(self.body.get("duration", 0))
+
+    @property
+    def insulin(self) -> float | None:
+        """U; ``None`` without any."""
+        return self.body.get("insulin")
+
+    @property
+    def rate(self) -> float | None:
+        """U/h; ``None`` for anything but a basal."""
+        return self.body.get("absolute")
+
+    @property
+    def reason(self) -> str:
+        """What it gives as its reason; may be empty."""
+        return str(self.body.get("reason") or "")
+
+    @property
+    def glucose(self) -> Document:
+        """The fields of the glucose that a bolus was calculated with, if any are known."""
+        return glucose_of(self.body)
+
+    @property
+    def log_number(self) -> str:
+        """The entry of the pump's log that gives it its time; empty without one."""
+        return log_number(self.body)
+
+    @property
+    def checksum(self) -> str:
+        """A text that changes with what it says."""
+        return str(self.body["checksum"])
+
+    @property
+    def without_words(self) -> tuple[object, ...]:
+        """What it shares with a treatment of which only reason and notes differ."""
+        return without_words(self.body)
+
+    @property
+    def whole_identifier(self) -> str:
+        """The identifier of the whole later part, if it shows a piece of one that has ended."""
+        key = self.piece.whole_key if self.piece else ""
+        return identifier_within(self.cloud, identifier_of(key)) if key else ""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether another pump claims all of its time."""
+        return self.cut and not self.minutes
+
+    def with_fields(self, **fields: Any) -> Treatment:
+        """Return it with other fields, and the checksum that fits them."""
+        body = {**self.body, **fields}
+        return replace(self, body={**body, "checksum": checksum(body)})
+
+    def named(self, identifier: str) -> Treatment:
+        """Return it under another identifier."""
+        return self.with_fields(identifier=identifier, syncIdentifier=identifier)
+
+    def between(self, start: datetime, end: datetime) -> Treatment:
+        """Return it as it is from ``start`` to ``end`` alone."""
+        start = start.astimezone(self.at.tzinfo)
+        minutes = (end - start) / timedelta(minutes=1)
+        return replace(self.with_fields(created_at=created_at(start), duration=minutes), at=start)
+
 
 def identifier_of(key: str) -> str:
     """Return the identifier of the treatment that shows the event of a key."""
@@ -136,13 +211,12 @@ def documents(event: Event, cloud: str) -> Iterator[Treatment]:
 
 
 def _naming_its_cloud(treatment: Treatment) -> Treatment:
-    own = identifier_within(treatment.cloud, treatment.identifier)
-    body = {**treatment.body, CLOUD: treatment.cloud, "identifier": own, "syncIdentifier": own}
-    return replace(
-        treatment,
-        body={**body, "checksum": checksum(body)},
-        other_identifier=identifier_within(treatment.cloud, treatment.other_identifier),
+    own, other = (
+        identifier_within(treatment.cloud, identifier)
+        for identifier in (treatment.identifier, treatment.other_identifier)
     )
+    named = treatment.named(own).with_fields(**{CLOUD: treatment.cloud})
+    return replace(named, other_identifier=other)
 
 
 def _shown(event: Event) -> Iterator[Treatment]:
@@ -167,14 +241,14 @@ def _basal(basal: Basal) -> Treatment:
         "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
-    want = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
-    return replace(want, cut=basal.cut)
+    shown = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
+    return replace(shown, cut=basal.cut)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
     if bolus.incomplete and not bolus.insulin > 0:
         return
-    fields = _known(
+    fields = known(
         insulin=bolus.insulin or None,
         carbs=_whole(bolus.carbs) or None,
         notes=_bolus_notes(bolus),
@@ -228,7 +302,7 @@ def _glucose_fields(bolus: Bolus) -> Document:
     if bolus.glucose is None or bolus.glucose_kind is None:
         return {}
     values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
-    return _known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
+    return known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
 
 
 def _carbs(entry: CarbEntry) -> Treatment:
@@ -259,11 +333,6 @@ def _minutes(duration: timedelta) -> float:
 
 def _whole(number: float) -> float | int:
     return int(number) if number == int(number) else number
-
-
-def _known(**fields: Any) -> Document:
-    """Leave out what is unknown; Nightscout would take a null for zero."""
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _treatment(

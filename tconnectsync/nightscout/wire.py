@@ -16,7 +16,8 @@ from tconnectsync.nightscout.provenance import Document, instant, utc_text
 
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000
-ENTRIES = "entries.json"
+TREATMENTS, ENTRIES = "treatments", "entries.json"
+"""Where treatments and entries are written and read."""
 TEXTS = frozenset(
     (
         *("created_at", "device", "enteredBy", "eventType", "identifier", "syncIdentifier"),
@@ -24,7 +25,7 @@ TEXTS = frozenset(
     )
 )
 """The fields that we read as texts."""
-BEYOND_ALL = 1e18
+MAX_NUMBER = 1e18
 """No number of any use is that big."""
 
 
@@ -61,17 +62,17 @@ def readable(document: Document) -> Document:
 
     Anybody may have stored anything, and what is stored is compared with what we know.
     """
-    odd: Document = {}
+    changed: Document = {}
     at = instant(document)
     if at and not MINYEAR < at.year < MAXYEAR:
         # At the ends of the calendar, a time does not exist in every zone.
-        odd["created_at"] = None
+        changed["created_at"] = None
     for name, value in document.items():
         if name in TEXTS and not isinstance(value, str | None):
-            odd[name] = str(value)
-        elif isinstance(value, int | float) and not abs(value) < BEYOND_ALL:
-            odd[name] = None
-    return {**document, **odd} if odd else document
+            changed[name] = str(value)
+        elif isinstance(value, int | float) and not abs(value) < MAX_NUMBER:
+            changed[name] = None
+    return {**document, **changed} if changed else document
 
 
 def parsed(answer: requests.Response) -> Any:

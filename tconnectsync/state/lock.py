@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +23,12 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.files import make_private, site_file
 
 log = logging.getLogger(__name__)
+
+WriteLock = Callable[[float], AbstractContextManager[object]]
+"""Waits up to so many seconds for the site's write lock, and holds it during the block.
+
+Raises :class:`TakenError` if another process writes for longer.
+"""
 
 INTERVAL = 1
 """Seconds between two attempts to take a lock that another process holds."""

@@ -7,24 +7,14 @@ The recipe of the README: ``tconnectsync.util.cli.enable_logging()``, then
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tconnectsync.redact import RedactingFormatter, Redactor
 
 if TYPE_CHECKING:
     from tconnectsync.api.clients import TConnectApi
-
-NEEDED_FOR_TANDEM = (
-    "TCONNECT_",
-    "TANDEM_",
-    "CACHE_CREDENTIALS",
-    "TIMEZONE_NAME",
-    "REQUESTS_PROXY",
-)
 
 
 def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) -> None:
@@ -43,18 +33,6 @@ def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) 
     warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
 
-def given_values() -> tuple[dict[str, str], dict[str, str]]:
-    """Return what the environment and the ``.env`` file set.
-
-    Raises:
-        ConfigError: the ``.env`` file cannot be read.
-    """
-    from tconnectsync import config
-
-    files = config.env_files(Path.home(), Path.cwd())
-    return dict(os.environ), config.read_env_files(files)
-
-
 def get_api() -> TConnectApi:
     """Return t:connect's clients for the configured account; they log in when first used.
 
@@ -63,9 +41,8 @@ def get_api() -> TConnectApi:
     Raises:
         ConfigError: one of them is missing or wrong.
     """
-    from tconnectsync import config
-    from tconnectsync.api.clients import tandem_api
-    from tconnectsync.clock import Clock
+    from tconnectsync.app import open_tandem, this_computer
+    from tconnectsync.config.settings import TandemSettings
 
-    variables = [v for v in config.VARIABLES if v.name.startswith(NEEDED_FOR_TANDEM)]
-    return tandem_api(config.read(variables, *given_values()), Clock())
+    host = this_computer()
+    return open_tandem(host.configuration().group(TandemSettings), host)

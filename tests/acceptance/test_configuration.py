@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.config import VARIABLES, env_files, notices, read, read_env_files
+from tconnectsync.config import VARIABLES, Configuration, env_files, read_env_files
 from tests.acceptance.cases import cases, is_different, load
 
 DEFAULTS = "config_defaults.expected.json"
@@ -22,9 +22,9 @@ def test_settings_come_from_the_place_recorded(case: dict[str, Any], tmp_path: P
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
     home = working if case["home_directory_is_working_directory"] else elsewhere
-    asked = [KNOWN[name] for name in case["expected"]]
-    values = read(asked, case["environment"], read_env_files(env_files(home, working)))
-    assert values == {name.lower(): value for name, value in case["expected"].items()}
+    files = read_env_files(env_files(home, working))
+    values = Configuration(case["environment"], files).values
+    assert {name: values[name] for name in case["expected"]} == case["expected"]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_settings_come_from_the_place_recorded(case: dict[str, Any], tmp_path: P
     [(n, d) for n, d in load(DEFAULTS).items() if not is_different(DEFAULTS, n)],
 )
 def test_a_setting_has_the_default_recorded(name: str, default: Any) -> None:
-    assert read([KNOWN[name]], {}, {}) == {name.lower(): default}
+    assert Configuration({}, {}).values[name] == default
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,12 @@ def test_the_time_zone_has_no_default() -> None:
 
 def test_the_limits_of_the_loop_fit_hourly_uploads() -> None:
     names = ["AUTOUPDATE_FAILURE_MINUTES", "AUTOUPDATE_RESTART_ON_FAILURE"]
-    assert list(read([KNOWN[name] for name in names], {}, {}).values()) == [75, False]
+    values = Configuration({}, {}).values
+    assert [values[name] for name in names] == [75, False]
 
 
 @pytest.mark.parametrize("name", ["NS_IGNORE_CONN_ERRORS", "SKIP_NS_LAST_UPLOADED_CHECK"])
 def test_a_setting_that_has_no_effect_any_more_is_named(name: str) -> None:
     assert name not in KNOWN
-    (notice,) = notices({name: "true"}, {})
+    (notice,) = Configuration({name: "true"}, {}).notices()
     assert notice.startswith(f"{name} has no effect any more")

@@ -24,6 +24,7 @@ from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 from tests.acceptance.cases import JOINED, comparable, exception, files, load, text
 from tests.acceptance.exceptions import both_parts
+from tests.support.settings import host
 from tests.wire.fake_tconnect import FakeTConnect, ok
 
 SECRET = "a secret that is long enough"
@@ -97,7 +98,7 @@ def sync(case: dict[str, Any], cloud: LoopbackServer, site: SmallNightscout) -> 
         },
         {},
     )
-    cycle = assemble(settings, features(case), Clock())
+    cycle = assemble(settings, features(case), host(clock=Clock()))
     wanted = date_range(min(days(case)), max(days(case)), cycle.clock, datetime.now(UTC))
     outcome = cycle.run(wanted)
     assert outcome.failures == []

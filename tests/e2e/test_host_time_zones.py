@@ -47,11 +47,13 @@ MINUTE = timedelta(minutes=1)
 QUARTER = 15 * MINUTE
 
 AT_A_MOMENT = """
-import datetime, sys
+import dataclasses, datetime, sys
+from tconnectsync.app import this_computer
 from tconnectsync.cli.main import main
 from tconnectsync.clock import Clock
 moment = datetime.datetime.fromisoformat(sys.argv.pop(1))
-sys.exit(main(clock=Clock(now=lambda: moment)))
+clock = Clock(now=lambda: moment)
+sys.exit(main(host=dataclasses.replace(this_computer(), clock=clock)))
 """
 """The command, with a clock that stands still at a moment."""
 

@@ -124,10 +124,8 @@ def test_readings_and_sessions_are_those_of_a_pump_with_the_right_date(
 
 
 @pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
+def make_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Make]:
+    with homes(tmp_path, capsys) as make:
         yield make
 
 

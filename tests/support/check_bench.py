@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from tconnectsync.api.clients import TConnectApi, tandem_api
-from tconnectsync.check.run import Check, State
+from tconnectsync.app import Host, open_check
+from tconnectsync.check.run import State
 from tconnectsync.clock import Clock
+from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
@@ -61,14 +59,16 @@ class Bench(Generic[AnyCloud]):
         waits: list[float] = []
         if isinstance(self.tandem, SimulatedTandemSource):
             self.tandem.login.now = lambda: self.now
-        check = Check(
-            self.environment,
-            {},
+        changes = {} if self.cache else {"CACHE_CREDENTIALS": "false"}
+        here = Host(
             Clock(now=lambda: self.now, sleep=waits.append),
-            features=self.features,
-            tandem=partial(_tandem, cache=self.cache),
-            nightscout=_nightscout,
+            self.environment | changes,
+            home=Path(),
+            folder=Path(),
+            caches=[self.cache] if self.cache else [],
         )
+        configuration = Configuration(here.environment, {})
+        check = open_check(configuration, self.features, here)
         end = until or check.started
         results = list(check.run(TimeRange(end - timedelta(days=days), end)))
         assert all("\n" not in str(result) for result in results)
@@ -90,17 +90,6 @@ def _fault(path: str, answer: Answer, method: str) -> Callable[[Request], Answer
         return answer if fits else None
 
     return fault
-
-
-def _tandem(values: Mapping[str, Any], clock: Clock, cache: Path | None) -> TConnectApi:
-    account = tandem_api(values, clock).account
-    account = replace(account, token_cache=cache if values["cache_credentials"] else None)
-    return TConnectApi(account, clock)
-
-
-def _nightscout(values: Mapping[str, Any], clock: Clock) -> NightscoutApi:
-    http = HttpClient("Nightscout", clock, given_in="NS_URL")
-    return NightscoutApi(values["ns_url"], values["ns_secret"], http)
 
 
 def only_failed(results: dict[str, tuple[State, str]], *steps: str) -> str:

@@ -12,7 +12,8 @@ from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tests.support.command import SERIAL, Cloud, Computer
 
 HURRIED = """
-import sys, time
+import dataclasses, sys, time
+from tconnectsync.app import this_computer
 from tconnectsync.clock import Clock
 haste = float(sys.argv.pop(1))
 clock = Clock(
@@ -20,7 +21,7 @@ clock = Clock(
 )
 {patch}
 from tconnectsync.cli.main import main
-sys.exit(main(clock=clock))
+sys.exit(main(host=dataclasses.replace(this_computer(), clock=clock)))
 """
 
 OFTEN = {

@@ -18,11 +18,12 @@ from typing import Self
 from tests.support.command import CHECKOUT, TIME_LIMIT, Computer, Finished
 
 LAUNCHER = """
-import gc, json, os, sys
+import dataclasses, gc, json, os, sys
 import arrow, authlib.integrations.requests_client, bs4, dotenv.main, joserfc.jwt, netrc
 import platformdirs, requests
 import tconnectsync.sources.tandemsource, tconnectsync.sources.tconnect, tconnectsync.util.cli
-import tconnectsync.app, tconnectsync.sync.run.window
+import tconnectsync.sync.run.window
+from tconnectsync.app import this_computer
 from tconnectsync.cli.main import main
 from tests.support.clocks import NO_WAITING
 
@@ -44,7 +45,7 @@ for line in sys.stdin:
         os.environ.update(job["variables"])
         for number, name in (1, "output"), (2, "errors"):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        code = main(job["arguments"], NO_WAITING)
+        code = main(job["arguments"], dataclasses.replace(this_computer(), clock=NO_WAITING))
         sys.stdout.flush()
         os._exit(code)
     print(process, flush=True)

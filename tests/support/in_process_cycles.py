@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, Request, Response
@@ -21,6 +21,7 @@ from tconnectsync.sync.run.window import date_range
 from tests.support.clocks import NO_WAITING
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL
 from tests.support.event_builders import NEW_YORK
+from tests.support.settings import account
 
 FIRST = date(2024, 6, 3)
 EVERYTHING = ("BASAL", "BOLUS", "PUMP_EVENTS")
@@ -52,8 +53,8 @@ class World:
     ) -> Outcome:
         """Sync from day ``first`` to the end of day ``last``."""
         url = self.tconnect.url
-        account = Account(EMAIL, password, web_url=url, services_url=url, ws2_url=url)
-        api = TConnectApi(account, NO_WAITING)
+        settings = account(EMAIL, password, web_url=url, services_url=url, ws2_url=url)
+        api = TConnectApi(settings, NO_WAITING)
         http = HttpClient("Nightscout", NO_WAITING)
         cycle = Cycle(
             source=TConnectSource(api, NEW_YORK, SERIAL),

@@ -21,6 +21,7 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.nightscout.provenance import Document
+from tconnectsync.nightscout.wire import ENTRIES, TREATMENTS
 from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER, SETTINGS
@@ -207,11 +208,9 @@ class Notebook:
     def newest(self, kind: str) -> None:
         return None
 
-    def create(self, documents: Sequence[Document]) -> None:
-        self.treatments_written += documents
-
-    def create_entries(self, documents: Sequence[Document]) -> None:
-        self.entries_written += documents
+    def create(self, documents: Sequence[Document], collection: str = TREATMENTS) -> None:
+        is_entries = collection == ENTRIES
+        (self.entries_written if is_entries else self.treatments_written).extend(documents)
 
     def activities(self, kind: str) -> list[Document]:
         return []
@@ -222,10 +221,8 @@ class Notebook:
     def device_status(self) -> None:
         return None
 
-    def note(self, document: Document) -> None:
-        self.others_written.append(document)
-
-    add_activity = add_profile = add_device_status = note
+    def add(self, record: Document, collection: str) -> None:
+        self.others_written.append(record)
 
 
 def sync(

@@ -52,23 +52,21 @@ class LawHome(Home):
 
 
 @contextmanager
-def law_home(
-    week: Week, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
-) -> Iterator[LawHome]:
+def law_home(week: Week, folder: Path, capture: pytest.CaptureFixture[str]) -> Iterator[LawHome]:
     """Give the home of a person who lives through a week."""
     with (
         SimulatedTandemSource(
             week.pumps[0], email=EMAIL, password=PASSWORD, zone=week.zone
         ) as tandem,
-        SmallNightscout(SECRET, keyed_by_identifier=week.keyed_by_identifier) as site,
+        SmallNightscout(
+            SECRET, keyed_by_identifier=week.keyed_by_identifier, now=lambda: home.now
+        ) as site,
     ):
         tandem.pumps = [*week.pumps[1:]]
-        patch.chdir(folder)
-        home = LawHome(tandem, site, patch, capture, EVERY_FEATURE["tandem-source"])
+        home = LawHome(tandem, site, folder, capture, EVERY_FEATURE["tandem-source"])
         home.week = week
         home.now = week.instant(week.begin)
         home.variables = {
-            "HOME": str(folder),
             "ENABLE_TESTING_MODES": "true",
             **computer(folder, tandem, site.url, SECRET, str(week.zone)).variables,
         }
@@ -193,10 +191,11 @@ class Judge:
         last = week.life.end.date()
         whole = dates(week.first - DAY, last)
         edited = {each["identifier"] for each in self.left.values()}
-        fresh = SmallNightscout(SECRET, keyed_by_identifier=week.keyed_by_identifier)
-        with fresh as site, home.patch.context() as patch:
-            patch.setitem(home.variables, "NS_URL", site.url)
-            once = home.run(*whole)
+        fresh = SmallNightscout(
+            SECRET, keyed_by_identifier=week.keyed_by_identifier, now=lambda: home.now
+        )
+        with fresh as site:
+            once = home.run(*whole, NS_URL=site.url)
             wanted = _comparable(site, edited)
             shown = insulin_shown(site.treatments)
         if once.code != 0:
@@ -242,11 +241,9 @@ def _when(text: str) -> str:
     return str(document.get("created_at") or document.get("dateString"))
 
 
-def judged(
-    week: Week, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
-) -> Judge:
+def judged(week: Week, folder: Path, capture: pytest.CaptureFixture[str]) -> Judge:
     """Live through a week and return what became of it."""
-    with law_home(week, folder, patch, capture) as home:
+    with law_home(week, folder, capture) as home:
         judge = Judge(home, Random(f"runs {week.seed}"))
         judge.live()
         return judge

@@ -25,13 +25,13 @@ def env_example() -> str:
 def _env_lines() -> Iterator[str]:
     yield "# Copy this file to .env in the folder where tconnectsync runs, or to"
     yield "# ~/.config/tconnectsync/.env, and fill in the first part."
-    for group, variables in groupby(VARIABLES, key=lambda variable: variable.group):
+    for heading, variables in groupby(VARIABLES, key=lambda variable: variable.heading):
         yield ""
-        yield f"# --- {group} ---"
+        yield f"# --- {heading} ---"
         for variable in variables:
             yield ""
             yield from _wrapped(variable.meaning)
-            if group == REQUIRED:
+            if heading == REQUIRED:
                 yield f"{variable.name}={variable.placeholder}"
             else:
                 yield f"#{variable.name}={variable.default}"
@@ -50,8 +50,8 @@ def _wrapped(text: str) -> Iterator[str]:
 def settings_tables() -> str:
     """Return the README's tables of variables."""
     lines: list[str] = []
-    for group, variables in groupby(VARIABLES, key=lambda variable: variable.group):
-        lines += [f"**{group}**", "", "| variable | meaning | default |", "|---|---|---|"]
+    for heading, variables in groupby(VARIABLES, key=lambda variable: variable.heading):
+        lines += [f"**{heading}**", "", "| variable | meaning | default |", "|---|---|---|"]
         lines += [_row(variable) for variable in variables]
         lines.append("")
     lines += ["**Without effect any more** (older versions had them)", ""]

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tconnectsync.app import Host
 from tconnectsync.cli.main import main
 from tconnectsync.clock import Clock
 from tconnectsync.nightscout.provenance import instant
@@ -27,6 +27,7 @@ from tconnectsync.stop import Stopped
 from tests.support.command import CLOUDS, SECRET, Cloud, Finished, computer
 from tests.support.command import days as dates
 from tests.support.event_builders import NEW_YORK as CLOCK
+from tests.support.settings import host
 
 FIRST = date(2024, 6, 3)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -56,7 +57,7 @@ class Home:
 
     tandem: Cloud
     site: SmallNightscout
-    patch: pytest.MonkeyPatch
+    folder: Path
     capture: pytest.CaptureFixture[str]
     features: tuple[str, ...]
     now: datetime = field(default_factory=lambda: CLOCK.midnight(FIRST))
@@ -86,36 +87,28 @@ class Home:
             self.tandem.uploaded_until = hour + 10 * MINUTE
 
     @property
-    def clock(self) -> Clock:
-        """The clock of this computer."""
-        return Clock(
+    def host(self) -> Host:
+        """This computer."""
+        clock = Clock(
             now=lambda: self.now,
             monotonic=lambda: (self.now - at(0)).total_seconds(),
             sleep=self.wait,
         )
+        return host(self.folder, clock, self.variables)
 
-    def run(self, *arguments: str) -> Finished:
-        """Run the command."""
+    def run(self, *arguments: str, **changes: str) -> Finished:
+        """Run the command; ``changes`` are variables set otherwise this time."""
         if isinstance(self.tandem, SimulatedTandemSource):
             self.tandem.login.now = lambda: self.now
-        with self.patch.context() as patch:
-            for name in os.environ:
-                patch.delenv(name)
-            for name, value in self.variables.items():
-                patch.setenv(name, value)
-            logger = logging.getLogger("tconnectsync")
-            for name in ("handlers", "level", "propagate"):
-                patch.setattr(logger, name, getattr(logger, name))
-            code = main([*arguments, "--features", *self.features], self.clock)
+        here = replace(self.host, environment={**self.variables, **changes})
+        with logging_restored():
+            code = main([*arguments, "--features", *self.features], here)
         return Finished(code, *self.capture.readouterr())
 
     def auto_update(self, day: float) -> Finished:
         """Run --auto-update until then."""
         self.until = at(day)
-        with self.patch.context() as patch:
-            for name, value in UNHURRIED.items():
-                patch.setitem(self.variables, name, value)
-            ran = self.run("--auto-update")
+        ran = self.run("--auto-update", **UNHURRIED)
         self.until = NEVER
         return ran
 
@@ -125,6 +118,17 @@ class Home:
         self.tandem.log.clear()
         self.site.log.clear()
         return number
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """Leave logging afterwards as it was before."""
+    logger = logging.getLogger("tconnectsync")
+    before = logger.handlers, logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        logger.handlers, logger.level, logger.propagate = before
 
 
 def at(day: float) -> datetime:
@@ -147,9 +151,7 @@ Make = Callable[..., Home]
 
 
 @contextmanager
-def homes(
-    folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
+def homes(folder: Path, capture: pytest.CaptureFixture[str]) -> Iterator[Make]:
     """Give what makes a home for a source and a history, and end all of them."""
     with ExitStack() as stack:
 
@@ -160,10 +162,8 @@ def homes(
                 SECRET, keyed_by_identifier=keyed_by_identifier, now=lambda: home.now
             )
             stack.enter_context(site)
-            patch.chdir(folder)
-            home = Home(tandem, site, patch, capture, EVERY_FEATURE[source])
+            home = Home(tandem, site, folder, capture, EVERY_FEATURE[source])
             home.variables = {
-                "HOME": str(folder),
                 "ENABLE_TESTING_MODES": "true",
                 **computer(folder, tandem, site.url, SECRET).variables,
             }
@@ -199,9 +199,8 @@ def held(site: SmallNightscout) -> Counter[str]:
 
 def undisturbed(home: Home, first: date = FIRST) -> Counter[str]:
     """Return what a site holds after one run over everything."""
-    with SmallNightscout(SECRET, now=lambda: home.now) as site, home.patch.context() as patch:
-        patch.setitem(home.variables, "NS_URL", site.url)
-        assert home.run(*dates(first, CLOCK.day(home.now))).code == 0
+    with SmallNightscout(SECRET, now=lambda: home.now) as site:
+        assert home.run(*dates(first, CLOCK.day(home.now)), NS_URL=site.url).code == 0
         return held(site)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.config import VARIABLES, read
+from tconnectsync.config.settings import Configuration, SyncSettings
 from tconnectsync.domain.events import (
     Event,
 )
@@ -216,12 +216,10 @@ def test_of_the_modes_on_t_connect_exercise_alone_goes_at_once(kind: int, waits:
 def test_ten_minutes_are_the_default_and_none_are_possible(
     given: dict[str, str], minutes: float
 ) -> None:
-    variables = [each for each in VARIABLES if each.name == "ALARM_SAFE_MINUTES"]
-    assert read(variables, given, {}) == {"alarm_safe_minutes": minutes}
+    assert Configuration(given, {}).group(SyncSettings).alarm_safe_minutes == minutes
 
 
 @pytest.mark.parametrize("value", ["-1", "61", "ten", "nan"])
 def test_a_time_that_makes_no_sense_is_refused(value: str) -> None:
-    variables = [each for each in VARIABLES if each.name == "ALARM_SAFE_MINUTES"]
     with pytest.raises(ConfigError, match="ALARM_SAFE_MINUTES is not usable"):
-        read(variables, {"ALARM_SAFE_MINUTES": value}, {})
+        Configuration({"ALARM_SAFE_MINUTES": value}, {}).group(SyncSettings)

@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.clock import Clock
-from tconnectsync.config import VARIABLES, read
-from tconnectsync.config.settings import LoopSettings
+from tconnectsync.config.settings import Configuration, LoopSettings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import (
     ApiError,
@@ -231,11 +230,10 @@ def test_the_longest_sleep_bounds_every_other_one(index: int | None) -> None:
     ],
 )
 def test_asking_with_hardly_a_pause_is_refused(name: str) -> None:
-    variables = [variable for variable in VARIABLES if variable.name == name]
-    assert read(variables, {name: "10"}, {}) == {name.lower(): 10.0}
+    assert Configuration({name: "10"}, {}).values[name] == 10.0
     for value in ("0", "9.9"):
         with pytest.raises(ConfigError, match=f"{name} is not usable.* 10 or more"):
-            read(variables, {name: value}, {})
+            Configuration({name: value}, {}).group(LoopSettings)
 
 
 def test_a_rhythm_that_is_faster_than_we_look_makes_nothing_overdue_too_soon(

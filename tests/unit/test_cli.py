@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tconnectsync.app import this_computer, write_lock
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.planview import lines
 from tconnectsync.cli.report import commands
+from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, UsageError
-from tconnectsync.state.site import write_lock
 from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.run.outcome import Failure
-from tests.support.clocks import NO_WAITING
 from tests.support.event_builders import NEW_YORK, Site, basal, bolus, wanted
 
 
@@ -148,7 +148,7 @@ def test_a_plan_says_what_it_removes_and_counts_it_as_changed() -> None:
     assert shown[1].startswith("  - 2024-03-05T12:05:00+00:00  Temp Basal  removed, because")
 
 
-URL = "https://my-site.example.org"
+SETTINGS = Configuration({"NS_URL": "https://my-site.example.org"}, {}).completed()
 
 
 @pytest.fixture
@@ -159,13 +159,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_lock_lies_in_the_users_own_folder_for_caches(home: Path) -> None:
-    with write_lock(URL, NO_WAITING, pretend=False)(0):
+    with write_lock(SETTINGS, this_computer(), pretend=False)(0):
         (file,) = home.rglob("*.lock")
     assert file.parent.name in ("tconnectsync", "Cache")
 
 
 def test_pretending_takes_no_lock(home: Path) -> None:
-    with write_lock(URL, NO_WAITING, pretend=True)(0):
+    with write_lock(SETTINGS, this_computer(), pretend=True)(0):
         assert list(home.rglob("*.lock")) == []
 
 
@@ -180,7 +180,7 @@ def test_without_any_place_for_files_a_run_goes_on_with_a_warning(
         raise FileNotFoundError
 
     monkeypatch.setattr(tempfile, "gettempdir", none)
-    with write_lock(URL, NO_WAITING, pretend=False)(0):
+    with write_lock(SETTINGS, this_computer(), pretend=False)(0):
         (record,) = caplog.records
     assert record.message.startswith("No lock file can be made")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from tconnectsync.config import VARIABLES, Settings, env_files, load, notices, read_env_files
+from tconnectsync.config import VARIABLES, Configuration, Settings, env_files, load, read_env_files
+from tconnectsync.config.settings import GROUPS, NightscoutSettings, TandemSettings
 from tconnectsync.errors import ConfigError
 
 COMPLETE = {
@@ -27,19 +29,32 @@ def problems(**changes: str) -> list[str]:
 
 def test_a_complete_configuration_is_read() -> None:
     settings = load(COMPLETE, {})
-    assert settings.tconnect_email == "someone@example.org"
-    assert settings.timezone_name.key == "Europe/Berlin"
-    assert settings.tconnect_web_url == "https://tconnect.tandemdiabetes.com"
-    assert (settings.sync_gaps, settings.ns_skip_tls_verify) == (True, False)
-    assert settings.catch_up_days == 14
+    assert settings.tandem.email == "someone@example.org"
+    assert settings.tandem.zone.key == "Europe/Berlin"
+    assert settings.tandem.web_url == "https://tconnect.tandemdiabetes.com"
+    assert (settings.sync.fill_gaps, settings.nightscout.skip_tls_verify) == (True, False)
+    assert settings.sync.catch_up_days == 14
 
 
 def test_every_variable_is_a_field_of_the_settings_and_nothing_else_is() -> None:
-    assert {v.field for v in VARIABLES} == set(Settings.__dataclass_fields__)
+    known = {f"{group}.{each.name}" for kind, group in GROUPS.items() for each in fields(kind)}
+    assert sorted(v.field for v in VARIABLES) == sorted(known)
+    assert list(GROUPS.values()) == [each.name for each in fields(Settings)]
+
+
+def test_a_group_can_be_used_while_another_has_problems() -> None:
+    configuration = Configuration({**COMPLETE, "NS_URL": "ns.example.org", "SYNC_GAPS": "?"}, {})
+    assert configuration.group(TandemSettings).email == "someone@example.org"
+    with pytest.raises(ConfigError) as caught:
+        configuration.group(NightscoutSettings)
+    (problem,) = caught.value.problems
+    assert problem.startswith("NS_URL is not usable")
+    assert [text.partition(" ")[0] for text in configuration.problems] == ["NS_URL", "SYNC_GAPS"]
+    assert configuration.completed().sync.fill_gaps
 
 
 def test_a_serial_number_keeps_its_leading_zeros() -> None:
-    assert load(COMPLETE, {}).pump_serial_number == "00123456"
+    assert load(COMPLETE, {}).source.serial_number == "00123456"
 
 
 def test_all_problems_are_reported_at_once_with_the_variable_s_name() -> None:
@@ -63,11 +78,11 @@ def test_a_placeholder_counts_as_not_set(variable: object) -> None:
 
 def test_tandem_source_needs_no_serial_number() -> None:
     settings = load({**COMPLETE, "PUMP_SERIAL_NUMBER": "11111111"}, {})
-    assert (settings.tconnect_source, settings.pump_serial_number) == ("tandem-source", "")
+    assert (settings.source.name, settings.source.serial_number) == ("tandem-source", "")
 
 
 def test_the_region_may_be_written_small() -> None:
-    assert load({**COMPLETE, "TCONNECT_REGION": "eu"}, {}).tconnect_region == "EU"
+    assert load({**COMPLETE, "TCONNECT_REGION": "eu"}, {}).tandem.region == "EU"
 
 
 @pytest.mark.parametrize(
@@ -119,22 +134,23 @@ def test_a_wrong_value_is_answered_with_what_to_write_instead(
     ],
 )
 def test_what_can_be_the_address_of_a_site_is_taken(address: str) -> None:
-    assert load({**COMPLETE, "NS_URL": address}, {}).ns_url == address
+    assert load({**COMPLETE, "NS_URL": address}, {}).nightscout.url == address
 
 
 @pytest.mark.parametrize("end", ["#", "#/", "#something", "/#", "/path/#x"])
 def test_what_only_a_browser_needs_of_an_address_is_left_out_and_mentioned(end: str) -> None:
     given = {**COMPLETE, "NS_URL": f"https://ns.example.org{end}"}
-    assert load(given, {}).ns_url == f"https://ns.example.org{end.partition('#')[0]}"
-    (notice,) = notices(given, {})
+    assert load(given, {}).nightscout.url == f"https://ns.example.org{end.partition('#')[0]}"
+    (notice,) = Configuration(given, {}).notices()
     assert "What follows # in NS_URL" in notice
 
 
 def test_a_login_in_the_address_of_the_site_is_a_secret() -> None:
-    settings = load({**COMPLETE, "NS_URL": "https://robin:s%40cret-word@ns.example.org"}, {})
-    assert "s%40cret-word" not in repr(settings)
-    assert settings.secrets["NS_URL"] == settings.ns_url
-    assert "NS_URL" not in load(COMPLETE, {}).secrets
+    address = "https://robin:s%40cret-word@ns.example.org"
+    configuration = Configuration({**COMPLETE, "NS_URL": address}, {})
+    assert "s%40cret-word" not in repr(configuration.settings())
+    assert configuration.secrets["NS_URL"] == address
+    assert "NS_URL" not in Configuration(COMPLETE, {}).secrets
 
 
 def test_problems_do_not_repeat_secrets() -> None:
@@ -153,22 +169,23 @@ def test_the_older_names_of_two_variables_still_work_and_are_mentioned() -> None
     older = {**COMPLETE, "API_SECRET": "another secret", "TZ": ":America/Chicago"}
     del older["NS_SECRET"], older["TIMEZONE_NAME"]
     settings = load(older, {})
-    assert settings.ns_secret == "another secret"
-    assert settings.timezone_name.key == "America/Chicago"
-    assert notices(older, {}) == [
+    assert settings.nightscout.secret == "another secret"
+    assert settings.tandem.zone.key == "America/Chicago"
+    assert Configuration(older, {}).notices() == [
         "NS_SECRET is not set; API_SECRET is used instead.",
         "TIMEZONE_NAME is not set; TZ is used instead.",
     ]
 
 
 def test_a_variable_without_effect_is_mentioned() -> None:
-    (notice,) = notices(COMPLETE, {"NS_IGNORE_CONN_ERRORS": "true"})
+    (notice,) = Configuration(COMPLETE, {"NS_IGNORE_CONN_ERRORS": "true"}).notices()
     assert notice.startswith("NS_IGNORE_CONN_ERRORS has no effect any more")
 
 
 def test_settings_do_not_show_secrets() -> None:
-    settings = load(COMPLETE, {})
-    assert not any(secret in repr(settings) for secret in settings.secrets.values() if secret)
+    configuration = Configuration(COMPLETE, {})
+    shown = repr(configuration.settings()) + repr(configuration)
+    assert not any(secret in shown for secret in configuration.secrets.values() if secret)
 
 
 def write(path: Path, text: str) -> None:
@@ -181,8 +198,8 @@ def test_the_environment_wins_over_a_file(tmp_path: Path) -> None:
     files = read_env_files(env_files(tmp_path / "home", tmp_path))
     environment = {k: v for k, v in COMPLETE.items() if k != "TCONNECT_PASSWORD"}
     settings = load(environment, files)
-    assert settings.tconnect_email == "someone@example.org"
-    assert settings.tconnect_password == "from file"
+    assert settings.tandem.email == "someone@example.org"
+    assert settings.tandem.password == "from file"
 
 
 def test_the_working_directory_wins_over_the_home_directory(tmp_path: Path) -> None:

@@ -19,15 +19,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tconnectsync.api.answers import parse_json
-from tconnectsync.api.clients import Account
 from tconnectsync.api.tconnect.ws2 import Ws2Api
 from tconnectsync.api.tconnect.ws2csv import LISTS, parse_timeline
-from tconnectsync.config.settings import Settings, load, read_env_files
+from tconnectsync.config.settings import Configuration, Settings, load, read_env_files
 from tconnectsync.errors import ApiError, ConfigError, LogFileError, TconnectsyncError
 from tconnectsync.http import HttpClient
 from tconnectsync.simulators.loopback import LoopbackServer, Response
-from tconnectsync.sources.tandemsource.logfile import LogFile
-from tconnectsync.sources.tandemsource.logfileformats import read_log
+from tconnectsync.sources.tandemsource.file import LogFile
+from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings
 from tests.support.binary_log import binary_log
 from tests.support.clocks import NO_WAITING
@@ -35,6 +34,7 @@ from tests.support.document_limits import require_plausible
 from tests.support.event_builders import NEW_YORK
 from tests.support.mutations import fuzz, mutated, mutated_bytes, mutated_text, nested
 from tests.support.offline_clouds import NOW, log_entries, sync, tandem_payloads, tconnect_payloads
+from tests.support.settings import account
 
 MANY = 200_000
 
@@ -92,8 +92,8 @@ def said() -> list[bytes]:
 def ws2(said: list[bytes]) -> Any:
     with LoopbackServer(lambda request: Response(said[0], 200, "application/javascript")) as server:
         http = HttpClient("tconnectws2", NO_WAITING)
-        account = Account("someone@example.org", "secret", ws2_url=server.url)
-        yield Ws2Api(account, http, http, "guid", lambda: NOW.date())
+        settings = account("someone@example.org", "secret", ws2_url=server.url)
+        yield Ws2Api(settings, http, http, "guid", lambda: NOW.date())
 
 
 @given(text=mutated_text(JSONP))
@@ -290,7 +290,7 @@ def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_undamaged_file_is_accepted(env_file: Path) -> None:
     settings = configured(env_file, ENV.encode())
     assert settings is not None
-    assert settings.ns_secret == "a-secret-of-some-length"
+    assert settings.nightscout.secret == "a-secret-of-some-length"
 
 
 @given(text=mutated_text(ENV))
@@ -319,4 +319,6 @@ NAMES = sorted(dotenv_values(stream=StringIO(ENV)))
 def test_settings_may_say_anything(odd: dict[str, str]) -> None:
     given_values = {name: each or "" for name, each in dotenv_values(stream=StringIO(ENV)).items()}
     with suppress(ConfigError):
-        assert load({**given_values, **odd}, {}).secrets
+        configuration = Configuration({**given_values, **odd}, {})
+        assert configuration.settings()
+        assert configuration.secrets

@@ -14,19 +14,20 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import tconnectsync
 from tconnectsync import config
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.app import open_nightscout
+from tconnectsync.config.settings import NightscoutSettings
 from tconnectsync.errors import ConfigError, LoginError, TconnectsyncError
 from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.api import open_nightscout
 from tconnectsync.redact import Redactor
 from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
 from tests.support.clocks import NO_WAITING
+from tests.support.settings import account
 from tests.support.tls import new_certificate, over_tls
 
 PACKAGE = Path(tconnectsync.__file__).parent
@@ -77,7 +78,7 @@ def test_a_login_page_that_repeats_the_credentials_does_not_get_them_into_an_err
         return Response(page.encode(), 200, "text/html")
 
     with LoopbackServer(answer) as server:
-        api = TConnectApi(Account(EMAIL, PASSWORD, web_url=server.url), NO_WAITING)
+        api = TConnectApi(account(EMAIL, PASSWORD, web_url=server.url), NO_WAITING)
         with pytest.raises(LoginError) as refused:
             assert api.controliq.user_guid
     assert "Nobody is known as" in str(refused.value)
@@ -115,8 +116,7 @@ def test_an_address_with_a_secret_in_it_is_refused_without_repeating_it(
 def test_the_login_of_a_proxy_in_front_of_nightscout_is_hidden_in_all_its_forms(
     address: str,
 ) -> None:
-    values, _ = config.readable({"NS_URL": address}, {})
-    redact = Redactor(config.secrets(values))
+    redact = Redactor(config.Configuration({"NS_URL": address}, {}).secrets)
     user, password = "robin", "correct-horse"
     sent = b64encode(f"{user}:{password}".encode()).decode()
     for text in (address, "correct-horse", f"Authorization: Basic {sent}", f"{address}/api/v1/"):
@@ -184,15 +184,16 @@ def test_even_with_all_lines_of_ours_other_libraries_stay_silent() -> None:
 def test_a_site_that_is_not_near_is_better_reached_over_https(
     address: str, is_warned_about: bool
 ) -> None:
-    notices = " ".join(config.notices({"NS_URL": address}, {}))
+    notices = " ".join(config.Configuration({"NS_URL": address}, {}).notices())
     assert ("unencrypted" in notices) == is_warned_about
     assert "robin" not in notices
 
 
 def test_connections_that_are_not_verified_are_warned_about() -> None:
     given = {"NS_URL": "https://robin.example.org"}
-    assert config.notices(given, {}) == []
-    (notice,) = config.notices({**given, "NS_SKIP_TLS_VERIFY": "true"}, {})
+    assert config.Configuration(given, {}).notices() == []
+    unverified = config.Configuration({**given, "NS_SKIP_TLS_VERIFY": "true"}, {})
+    (notice,) = unverified.notices()
     assert notice.startswith("NS_SKIP_TLS_VERIFY is on")
 
 
@@ -208,7 +209,7 @@ def test_only_nightscouts_client_can_be_told_not_to_verify_and_only_by_the_setti
             if isinstance(node, ast.Attribute) and node.attr == "verify":
                 assert path.name == "http.py"
     told.pop("http.py", None)  # It hands on what its caller says; the default is to verify.
-    assert told == {"nightscout/api.py": "not values['ns_skip_tls_verify']"}
+    assert told == {"app.py": "not settings.skip_tls_verify"}
     assert HttpClient("anything", NO_WAITING).session.verify is True
 
 
@@ -218,8 +219,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return new_certificate(tmp_path_factory.mktemp("tls"))
 
 
-def nightscout_settings(url: str, *, skip: bool) -> dict[str, Any]:
-    return {"ns_url": url, "ns_secret": "a secret", "ns_skip_tls_verify": skip}
+def nightscout_settings(url: str, *, skip: bool) -> NightscoutSettings:
+    return NightscoutSettings(url, "a secret", skip)
 
 
 TRICKS: dict[str, dict[str, str]] = {
@@ -242,10 +243,9 @@ def test_nobody_takes_a_certificate_that_is_not_trusted(
         monkeypatch.setenv(name, value.format(certificate=certificate))
     with over_tls(certificate) as (url, asked):
         site = open_nightscout(nightscout_settings(url, skip=False), NO_WAITING)
-        account = Account(
-            EMAIL, PASSWORD, url, url, url, sso_url=url, accounts_url=url, source_url=url
-        )
-        tandem = TConnectApi(account, NO_WAITING)
+        addresses = ("web_url", "services_url", "ws2_url", "sso_url", "accounts_url", "source_url")
+        settings = account(EMAIL, PASSWORD, **dict.fromkeys(addresses, url))
+        tandem = TConnectApi(settings, NO_WAITING)
         today = datetime.now(UTC).date()
         for ask in (
             site.status,
@@ -269,6 +269,6 @@ def test_the_setting_takes_any_certificate_of_nightscout(
         path = certifi.where() if bundle == "certifi" else bundle.format(certificate=certificate)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", path)
     with over_tls(certificate) as (url, asked), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # The user is told by config.notices.
+        warnings.simplefilter("ignore")  # The user is told by the notices.
         open_nightscout(nightscout_settings(url, skip=True), NO_WAITING).status()
     assert asked == ["/api/v1/status.json"]

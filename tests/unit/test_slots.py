@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tconnectsync.nightscout.provenance import Document, created_at, instant
 from tconnectsync.sync.plan import Plan, Update
+from tconnectsync.sync.plan.plan import around, freeing_first
 from tconnectsync.sync.plan.slots import set_apart_anew, slot, slots
-from tconnectsync.sync.plan.withheld import around, freeing_first, without
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def minutes(document: Document) -> float:
 
 def test_what_stays_keeps_its_instant_and_what_was_to_take_it_goes_beside_it() -> None:
     plan = Plan([basal(0, "new")], [moved("old", 0, 60)])
-    left = without(plan, ["old"])
+    left = plan.without(["old"])
     assert left.update == []
     assert [minutes(each) for each in left.create] == [1 / 60_000]
     assert plan.create == [basal(0, "new")]
@@ -49,16 +49,16 @@ def test_what_goes_beside_lands_on_nothing_else_that_is_stored_or_planned() -> N
     step = 1 / 60_000
     taken = frozenset(slots([basal(step, "a person's")]))
     plan = Plan([basal(0, "new"), basal(2 * step, "twin")], [moved("old", 0, 60)], taken=taken)
-    left = without(plan, ["old"])
+    left = plan.without(["old"])
     assert len(slots(left.create) | taken | slots([plan.update[0].before])) == 4
     assert left.create[1] == plan.create[1]
 
 
 def test_an_update_that_relied_on_another_one_goes_beside_it_too() -> None:
     plan = Plan([basal(0, "new")], [moved("a", 0, 60), moved("b", 60, 120), moved("c", -60, 0)])
-    left = without(plan, ["b"])
+    left = plan.without(["b"])
     assert [minutes(each.after) for each in left.update] == [60 + 1 / 60_000, 0]
-    left = without(plan, ["a"])
+    left = plan.without(["a"])
     assert minutes(left.update[1].after) == 1 / 60_000
     assert minutes(left.create[0]) == 2 / 60_000
 
@@ -70,7 +70,7 @@ def test_an_update_that_does_not_move_stays_where_it_is() -> None:
 
 def test_nothing_to_leave_out_changes_nothing() -> None:
     plan = Plan([basal(1, "new")], [moved("old", 0, 60)])
-    assert without(plan, []) == plan
+    assert plan.without([]) == plan
 
 
 def test_an_update_follows_the_one_that_frees_its_instant() -> None:
@@ -109,12 +109,13 @@ def test_whatever_is_left_out_no_instant_is_ever_shared(
     updates = [u for u in updates if round(minutes(u.after) / step) not in stay]
     kept_out = {u.before["_id"] for u in updates}
     fixed += [basal(s * step, str(n)) for n, (s, _) in enumerate(moves) if str(n) not in kept_out]
-    plan = Plan(creations, updates, taken=frozenset(slots(fixed)))
-    left = without(plan, {str(number) for number in left_out})
+    standing = [u.before for u in updates if slot(u.before) == slot(u.after)]
+    plan = Plan(creations, updates, taken=frozenset(slots([*fixed, *standing])))
+    left = plan.without({str(number) for number in left_out})
     stayed = [u.before for u in updates if u.before["_id"] in {str(n) for n in left_out}]
     final = [slot(d) for d in (*stayed, *(u.after for u in left.update), *left.create)]
     assert len(set(final)) == len(final)
-    assert not set(final) & plan.taken
+    assert not set(final) & set(slots(fixed))
 
 
 def test_a_time_keeps_the_offset_of_the_pump() -> None:

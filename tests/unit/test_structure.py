@@ -29,10 +29,10 @@ MAY_KNOW = {
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state"},
-    "app": {"api", "sources", "nightscout", "sync", "domain", "state"},
+    "app": {"api", "sources", "nightscout", "sync", "check", "domain", "state", "http"},
     "check": {"api", "sources", "nightscout", "sync", "domain", "state"},
     "simulators": {"domain"},
-    "util": {"sources", "api"},
+    "util": {"app", "api"},
     "cli": {
         "app",
         "stop",
@@ -205,3 +205,34 @@ def test_no_test_is_needed_for_another() -> None:
         and ".test_" in (node.module or "")
     }
     assert needed == {}
+
+
+def test_no_test_patches_the_program_or_the_time() -> None:
+    """What a test replaces is passed in: a `Clock`, a `Host`, a function."""
+    patched = {}
+    for path in TESTS:
+        text = path.read_text("utf-8")
+        ours = {"time", "datetime"} | {
+            alias.asname or alias.name
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tconnectsync")
+            for alias in node.names
+        }
+        found = [
+            ast.unparse(call)
+            for call in ast.walk(ast.parse(text))
+            if isinstance(call, ast.Call)
+            and getattr(call.func, "attr", "") in ("setattr", "delattr", "setitem")
+            and _is_patched(call.args[0], ours)
+        ]
+        found += re.findall(r"\b(?:time\.(?:sleep|monotonic|time)|datetime\.datetime) = .*", text)
+        if found:
+            patched[name(path)] = found
+    assert patched == {}
+
+
+def _is_patched(target: ast.expr, ours: set[str]) -> bool:
+    if isinstance(target, ast.Constant):
+        return str(target.value).startswith("tconnectsync")
+    names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return bool(names & ours) or "__kwdefaults__" in ast.unparse(target)

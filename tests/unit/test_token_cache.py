@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api.clients import Account
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.tokens import TokenCache
+from tconnectsync.config.settings import TandemSettings
+from tests.support.settings import account
 
 EXPIRY = datetime(2026, 11, 2, 20, 0, tzinfo=UTC)
 LOGIN = TandemLogin(Token("secret-token", EXPIRY), "pumper-1", "account-1")
-ACCOUNT = Account("someone@example.org", "correct horse")
+ACCOUNT = account("someone@example.org", "correct horse")
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_one_person_has_one_file_however_the_address_is_written(
     cache: TokenCache, folder: Path
 ) -> None:
     cache.save(LOGIN)
-    same = Account(
+    same = account(
         " Someone@Example.org ",
         "another password",
         region="us",
@@ -166,14 +167,14 @@ def test_one_person_has_one_file_however_the_address_is_written(
 @pytest.mark.parametrize(
     "other",
     [
-        Account("other@example.org", ""),
-        Account(ACCOUNT.email, "", region="EU"),
-        Account(ACCOUNT.email, "", accounts_url="http://127.0.0.1:1/accounts/api"),
+        account("other@example.org", ""),
+        account(ACCOUNT.email, "", region="EU"),
+        account(ACCOUNT.email, "", accounts_url="http://127.0.0.1:1/accounts/api"),
     ],
     ids=["person", "region", "service"],
 )
 def test_different_accounts_have_different_files(
-    cache: TokenCache, folder: Path, other: Account
+    cache: TokenCache, folder: Path, other: TandemSettings
 ) -> None:
     cache.save(LOGIN)
     assert TokenCache(folder, other).load() is None

@@ -13,11 +13,9 @@ from tests.support.virtual_home import Make, homes
 
 
 @pytest.fixture
-def make_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Make]:
+def make_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Make]:
     """Give what makes a home for a source and a history."""
-    with homes(tmp_path, monkeypatch, capsys) as make:
+    with homes(tmp_path, capsys) as make:
         yield make
 
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.tandemsource.oidc import LoginService
+from tests.support.settings import account
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -65,18 +66,19 @@ class Bench:
         slash: str = "",
     ) -> TConnectApi:
         base = self.server.url
-        account = Account(
+        settings = account(
             email,
             password,
             region=region,
             sso_url=f"{base}{slash}",
             accounts_url=f"{base}/accounts/api{slash}",
             source_url=f"{base}{slash}",
-            token_cache=self.folder if is_cached else None,
+            cache_credentials=is_cached,
         )
         return TConnectApi(
-            account,
+            settings,
             Clock(now=lambda: self.now, sleep=self.waits.append, jitter=lambda: 0.0),
+            self.folder,
             read_timeout=read_timeout,
         )
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tests.support.settings import account
 
 GUID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
@@ -104,7 +105,7 @@ class Bench:
     ) -> TConnectApi:
         base = base or self.server.url
         return TConnectApi(
-            Account(email, password, web_url=base, services_url=base, ws2_url=base),
+            account(email, password, web_url=base, services_url=base, ws2_url=base),
             Clock(now=lambda: self.now, sleep=self.waits.append, jitter=lambda: jitter),
             read_timeout=read_timeout,
         )

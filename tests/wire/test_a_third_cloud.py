@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tconnectsync.app import assemble
-from tconnectsync.check.run import Check, State
+from tconnectsync.app import assemble, open_check
+from tconnectsync.check.run import State
 from tconnectsync.cli.demo import demo
 from tconnectsync.cli.options import check_available, parse
 from tconnectsync.clock import Clock
-from tconnectsync.config import load
+from tconnectsync.config import Configuration, load
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal, Bolus, Reading, ReadingKind
 from tconnectsync.errors import ConfigError, UsageError
@@ -31,6 +31,7 @@ from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL
 from tests.support.expected import as_of, delivered, insulin_shown
+from tests.support.settings import host
 
 FIRST = date(2024, 6, 3)
 LIFE = live(FIRST, 3)
@@ -147,7 +148,7 @@ def variables(site: SmallNightscout, source: str = Diary.name) -> dict[str, str]
 
 
 def sync(given: dict[str, str], first: date = FIRST, last: date | None = None) -> Outcome:
-    cycle = assemble(load(given, {}), ("BASAL", "BOLUS"), Clock())
+    cycle = assemble(load(given, {}), ("BASAL", "BOLUS"), host(clock=Clock()))
     last = last or FIRST + timedelta(days=LIFE.days - 1)
     outcome = cycle.run(date_range(first, last, cycle.clock, cycle.now()))
     assert outcome.failures == []
@@ -226,7 +227,8 @@ def test_a_check_reads_it_through_its_adapter() -> None:
     now = datetime.combine(FIRST, datetime.min.time(), ZoneInfo(NEW_YORK)) + timedelta(hours=71.95)
     now = now.astimezone(UTC)
     with SmallNightscout(SECRET, now=lambda: now) as site:
-        check = Check(variables(site), {}, Clock(now=lambda: now))
+        here = host(clock=Clock(now=lambda: now))
+        check = open_check(Configuration(variables(site), {}), (), here)
         results = {it.step: it for it in check.run(TimeRange(now - timedelta(days=1), now))}
     assert {it.state for it in results.values()} == {State.OK}, results
     assert "the source is diary" in results["Settings"].text

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
@@ -32,6 +32,7 @@ from tconnectsync.sync.run.window import date_range, last_days
 from tests.support.clocks import NO_WAITING
 from tests.support.command import EMAIL, PASSWORD, SECRET, cloud
 from tests.support.event_builders import NEW_YORK
+from tests.support.settings import account
 
 FIRST = date(2024, 6, 3)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -86,9 +87,9 @@ class World:
     ) -> Cycle:
         self.tconnect.uploaded_until = now
         url = self.tconnect.url
-        account = Account(EMAIL, PASSWORD, web_url=url, services_url=url, ws2_url=url)
+        settings = account(EMAIL, PASSWORD, web_url=url, services_url=url, ws2_url=url)
         return Cycle(
-            source=TConnectSource(TConnectApi(account, NO_WAITING), NEW_YORK, "90210042"),
+            source=TConnectSource(TConnectApi(settings, NO_WAITING), NEW_YORK, "90210042"),
             nightscout=NightscoutApi(self.site.url, SECRET, HttpClient("Nightscout", NO_WAITING)),
             clock=NEW_YORK,
             features=features or EVERYTHING,

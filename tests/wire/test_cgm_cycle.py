@@ -13,6 +13,7 @@ from tconnectsync.errors import NightscoutError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
+from tconnectsync.nightscout.wire import ENTRIES
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -342,5 +343,5 @@ def test_an_answer_that_is_no_list_of_entries_never_means_none(world: World, bod
 
 
 def test_nothing_to_create_is_no_request(world: World) -> None:
-    client(world.nightscout).create_entries([])
+    client(world.nightscout).create([], ENTRIES)
     assert world.nightscout.log == []

@@ -519,7 +519,7 @@ def test_the_report_holds_the_answers_without_names_and_ids(
     run = computer(tmp_path, bench.tandem, bench.site.url, SECRET).run(*CHECK_FIRST_DAY)
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
 
-    assert "Tandem did not tell the names" not in run.output
+    assert "Tandem did not send the names" not in run.output
     lines = [line for line in run.output.splitlines() if line.partition(":")[0] in EVERY_STEP]
     assert [line.partition(":")[0] for line in lines] == list(EVERY_STEP)
     assert all(line in report for line in lines)

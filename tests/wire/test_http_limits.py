@@ -5,31 +5,43 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tconnectsync import http as limits
-from tconnectsync.api.account import endpoint
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.errors import LoginError, NetworkError, NightscoutError, TconnectsyncError
-from tconnectsync.http import MOST_BYTES, NO_RETRIES, HttpClient, same_origin
+from tconnectsync.http import (
+    MAX_REDIRECTS,
+    MOST_BYTES,
+    NO_RETRIES,
+    HttpClient,
+    endpoint,
+    same_origin,
+)
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
 from tests.support.clocks import NO_WAITING
+from tests.support.settings import account
 from tests.wire import fake_tandem_source, fake_tconnect
 
 MILLION = 1_000_000
 HEADERS = {"Authorization": "Bearer of-the-user", "api-secret": "hashed"}
 
 
-def client(**options: Any) -> HttpClient:
-    return HttpClient("The service", NO_WAITING, **options)
+def client(clock: Clock = NO_WAITING, **options: Any) -> HttpClient:
+    headers = options.pop("headers", {})
+    http = HttpClient("The service", clock, **options)
+    http.session.headers.update(headers)
+    return http
 
 
 class RawServer:
@@ -158,26 +170,30 @@ def test_the_server_of_a_refused_answer_is_left_at_once() -> None:
         assert server.gone.wait(5)
 
 
-def test_an_answer_just_below_the_limit_arrives_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_BYTES", MILLION)
+def up_to_a_million() -> HttpClient:
+    limited = client()
+    limited.most_bytes = MILLION
+    return limited
+
+
+def test_an_answer_just_below_the_limit_arrives_whole() -> None:
     with LoopbackServer(lambda request: Response(b"x" * MILLION)) as server:
-        assert client().get(server.url).content == b"x" * MILLION
+        assert up_to_a_million().get(server.url).content == b"x" * MILLION
     with (
         LoopbackServer(lambda request: Response(b"x" * (MILLION + 1))) as server,
         pytest.raises(NetworkError, match="bigger than 1 MB"),
     ):
-        client().get(server.url)
+        up_to_a_million().get(server.url)
 
 
-def test_a_redirect_cannot_hide_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_BYTES", MILLION)
+def test_a_redirect_cannot_hide_an_answer_without_end() -> None:
     with (
         LoopbackServer(
             lambda request: Response(bytes(MILLION + 1), 302, headers=[("Location", "/")])
         ) as server,
         pytest.raises(NetworkError, match="bigger than"),
     ):
-        client().get(server.url, allow_redirects=False)
+        up_to_a_million().get(server.url, allow_redirects=False)
 
 
 @pytest.mark.parametrize("packing", ["br", "zstd", "gzip, gzip", "x-unknown"])
@@ -210,10 +226,9 @@ def test_a_damaged_packing_is_tried_again_and_then_an_error() -> None:
     assert len(server.log) == 3
 
 
-def test_an_answer_that_trickles_in_without_end_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(limits, "LONGEST_ANSWER", 0.3)
+def test_an_answer_that_trickles_in_without_end_is_given_up() -> None:
+    started = time.monotonic()
+    clock = replace(NO_WAITING, monotonic=lambda: 2000 * (time.monotonic() - started))
 
     def trickle(_: int) -> Iterator[bytes]:
         yield head("Content-Length: 1000000")
@@ -226,7 +241,7 @@ def test_an_answer_that_trickles_in_without_end_is_given_up(
         raw_server(trickle) as server,
         pytest.raises(NetworkError, match="did not answer in time"),
     ):
-        client(retries=NO_RETRIES, read_timeout=5).get(server.url)
+        client(clock, retries=NO_RETRIES, read_timeout=5).get(server.url)
 
 
 def test_one_connection_serves_all_answers_whatever_their_form() -> None:
@@ -353,7 +368,7 @@ def test_a_form_that_leads_on_to_a_page_is_not_sent_to_that_page(status: int) ->
 def test_redirects_in_a_circle_end() -> None:
     with redirecting("/again") as server, pytest.raises(NetworkError, match="around in circles"):
         client(retries=NO_RETRIES).get(server.url)
-    assert len(server.log) == limits.MAX_REDIRECTS
+    assert len(server.log) == MAX_REDIRECTS
 
 
 def test_nightscout_s_secret_follows_no_redirect(elsewhere: LoopbackServer) -> None:
@@ -422,5 +437,5 @@ def test_no_request_to_tandem_source_is_led_elsewhere(
 
 
 def test_an_account_s_addresses_with_a_path_stay_one_place() -> None:
-    account = Account("a@example.org", "p", web_url="https://one.example/path/")
-    assert same_origin(endpoint(account.web_url, "login"), "https://one.example/")
+    settings = account("a@example.org", "p", web_url="https://one.example/path/")
+    assert same_origin(endpoint(settings.web_url, "login"), "https://one.example/")

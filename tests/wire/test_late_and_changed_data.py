@@ -57,10 +57,9 @@ def make_home(
     source: str,
     keyed_by_identifier: bool,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Make]:
-    with homes(tmp_path, monkeypatch, capsys) as make:
+    with homes(tmp_path, capsys) as make:
         yield lambda history: make(source, history, keyed_by_identifier=keyed_by_identifier)
 
 

@@ -31,12 +31,11 @@ WEEKS |= {f"seed {seed}": (seed, None) for seed in range(SINCE, SINCE + MORE)}
 @pytest.mark.parametrize(("seed", "kinds"), WEEKS.values(), ids=WEEKS)
 def test_runs_of_a_week_bring_what_one_run_does_and_what_was_delivered(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     seed: int,
     kinds: Kinds | None,
 ) -> None:
     life = week(seed, kinds)
-    judge = judged(life, tmp_path, monkeypatch, capsys)
+    judge = judged(life, tmp_path, capsys)
     assert judge.wrong == [], str(life)
     assert len(judge.runs) > 60

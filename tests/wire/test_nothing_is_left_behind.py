@@ -108,7 +108,7 @@ def test_nor_where_the_next_window_fails(make_home: Make, source: str) -> None:
 
 def forget(home: Home) -> None:
     """Let a run know no more than Nightscout does, as in a container without a disk."""
-    (file,) = Path(home.variables["HOME"]).rglob("*.unfinished")
+    (file,) = home.folder.rglob("*.unfinished")
     file.unlink()
 
 

@@ -22,6 +22,7 @@ from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL, cloud
+from tests.support.settings import host
 
 FIRST = date(2024, 6, 3)
 LIFE = live(FIRST, 1)
@@ -51,7 +52,7 @@ class World:
             **dict.fromkeys(("TCONNECT_WEB_URL", "TCONNECT_SERVICES_URL", "TCONNECT_WS2_URL"), url),
             "NIGHTSCOUT_PROFILE_UPLOAD_MODE": mode,
         }
-        cycle = assemble(config.load(given, {}), ["PROFILES"], Clock())
+        cycle = assemble(config.load(given, {}), ["PROFILES"], host(clock=Clock()))
         outcome = cycle.run(date_range(FIRST, FIRST, cycle.clock, cycle.now()))
         assert self.nightscout.crashes == 0
         return outcome

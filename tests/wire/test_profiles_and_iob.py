@@ -22,6 +22,7 @@ from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL, cloud
+from tests.support.settings import host
 
 FIRST = date(2024, 6, 3)
 LIFE = live(FIRST, 2)
@@ -49,7 +50,8 @@ class World:
             "TCONNECT_SERVICES_URL": url,
             "TCONNECT_WS2_URL": url,
         }
-        cycle = assemble(config.load(given | variables, {}), features, Clock(), pretend=pretend)
+        settings = config.load(given | variables, {})
+        cycle = assemble(settings, features, host(clock=Clock()), pretend=pretend)
         last = FIRST + timedelta(days=1)
         return cycle.run(date_range(FIRST, last, cycle.clock, cycle.now()))
 

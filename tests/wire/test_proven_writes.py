@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.errors import NightscoutError, UnprovenWriteError
+from tconnectsync.nightscout.wire import ENTRIES
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
@@ -174,12 +175,12 @@ def test_entries_are_proven_by_their_number_or_by_reading_them(
 ) -> None:
     sent = [reading(minute) for minute in range(130)]
     spoil_writes(site, SILENCE[how])
-    client(site).create_entries(sent)
+    client(site).create(sent, ENTRIES)
     assert len(site.entries) == 130
     more = [reading(minute) for minute in range(200, 330)]
     spoil_writes(site, LIES["200 []"])
     with pytest.raises(UnprovenWriteError, match="100 sgv"):
-        client(site).create_entries(more)
+        client(site).create(more, ENTRIES)
 
 
 @pytest.mark.parametrize("nothing", [{}, [{}], [treatment(0), {}]])

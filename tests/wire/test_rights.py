@@ -16,6 +16,7 @@ import requests
 
 from tconnectsync.check.run import State
 from tconnectsync.errors import MissingRightError, NightscoutError, NightscoutLoginError
+from tconnectsync.nightscout.wire import ENTRIES
 from tconnectsync.simulators.history import ActivityRecord, BasalSegment, BolusRecord, PumpHistory
 from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -105,11 +106,11 @@ def test_a_missing_right_is_named_and_the_site_is_asked_about_the_token_once() -
         (stored,) = api.treatments(NOON, NOON)
         tries: dict[str, Callable[[], object]] = {
             "api:treatments:update": lambda: api.replace({**stored, "duration": 5}),
-            "api:entries:create": lambda: api.create_entries([{"type": "sgv", "date": 1}]),
-            "api:activity:create": lambda: api.add_activity({"activityType": "x"}),
+            "api:entries:create": lambda: api.create([{"type": "sgv", "date": 1}], ENTRIES),
+            "api:activity:create": lambda: api.add({"activityType": "x"}, "activity"),
             "api:activity:delete": lambda: api.remove_activity({"_id": "1" * 24}),
-            "api:profile:create": lambda: api.add_profile({"startDate": "x"}),
-            "api:devicestatus:create": lambda: api.add_device_status({"device": "x"}),
+            "api:profile:create": lambda: api.add({"startDate": "x"}, "profile"),
+            "api:devicestatus:create": lambda: api.add({"device": "x"}, "devicestatus"),
         }
         for needed, attempt in tries.items():
             with pytest.raises(MissingRightError, match=f"Add {needed} to the role") as caught:

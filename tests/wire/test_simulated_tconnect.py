@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import requests
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.errors import ApiError, LoginError
 from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory, SuspensionRecord
 from tconnectsync.simulators.person import live
@@ -23,6 +23,7 @@ from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.simulators.tconnect.export import BOLUS_COLUMNS
 from tconnectsync.simulators.tconnect.payloads import pacific_epoch
 from tests.support.clocks import NO_WAITING
+from tests.support.settings import account
 
 EMAIL = "Robin@example.org"
 PASSWORD = 'pass"word\\'
@@ -48,8 +49,9 @@ def cloud_without_control_iq() -> Iterator[SimulatedTConnect]:
 
 
 def api_of(cloud: SimulatedTConnect, password: str = PASSWORD) -> TConnectApi:
-    account = Account(EMAIL, password, web_url=cloud.url, services_url=cloud.url, ws2_url=cloud.url)
-    return TConnectApi(account, NO_WAITING)
+    url = cloud.url
+    settings = account(EMAIL, password, web_url=url, services_url=url, ws2_url=url)
+    return TConnectApi(settings, NO_WAITING)
 
 
 def timeline(cloud: SimulatedTConnect, first: date, last: date) -> dict[str, Any]:

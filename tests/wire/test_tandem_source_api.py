@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.errors import ApiError, FirewallError, NetworkError
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tests.support.settings import account
 from tests.wire.fake_tandem_source import (
     BLOCKED_PAGE,
     EMAIL,
@@ -66,14 +67,14 @@ def test_a_request_says_who_asks_and_from_where(bench: Bench) -> None:
 
 def test_a_source_below_a_path_names_its_host_only(bench: Bench) -> None:
     base = bench.server.url
-    account = Account(
+    settings = account(
         EMAIL,
         PASSWORD,
         sso_url=base,
         accounts_url=f"{base}/accounts/api",
         source_url=f"{base}/prefix/",
     )
-    TConnectApi(account, Clock(now=lambda: bench.now)).tandemsource.pumper()
+    TConnectApi(settings, Clock(now=lambda: bench.now)).tandemsource.pumper()
     (request,) = bench.requests("/prefix")
     assert request.path == f"/prefix{PUMPER}/{bench.logins.pumper_id}"
     assert request.headers["origin"] == base

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 import requests
 
-from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, FirewallError
 from tconnectsync.simulators.loopback import Fault, Response
@@ -22,6 +22,7 @@ from tconnectsync.simulators.tconnect.pages import (
 )
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tests.support.clocks import NO_WAITING
+from tests.support.settings import account
 from tests.wire.fake_tconnect import BLOCKED_PAGE, EMAIL, LOGIN, PASSWORD, Bench, html, serve
 
 PAGES = "/myaccount"
@@ -162,8 +163,8 @@ def cloud() -> Iterator[SimulatedTConnect]:
 
 
 def settings_of(cloud: SimulatedTConnect, serial: int) -> PumpSettings:
-    account = Account(EMAIL, PASSWORD, web_url=cloud.url, services_url=cloud.url)
-    webui = TConnectApi(account, NO_WAITING).webui
+    settings = account(EMAIL, PASSWORD, web_url=cloud.url, services_url=cloud.url)
+    webui = TConnectApi(settings, NO_WAITING).webui
     guid = settings_guid(read_devices(webui.my_devices()), str(serial))
     return read_settings(webui.device_settings(guid))
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import json_of, text_of, unusable
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.logs import LISTS, WHAT, PumpLog, windows
 from tconnectsync.api.tandemsource.regions import cloud_of, origin
+from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ApiError
-from tconnectsync.http import HttpClient
+from tconnectsync.http import HttpClient, endpoint
 
 PUMPER_KEYS = ("pumps", "firstName", "lastName", "name")
 ACCOUNT_KEYS = ("devices", "account", "firstName", "lastName")
@@ -32,19 +32,19 @@ class TandemSourceApi:
         account: whose data, and where.
         http: the client for the data.
         logins: keeps the login.
-        now: returns the current instant, aware.
+        refusals: remembers which kinds of entries the cloud refuses.
     """
 
     def __init__(
         self,
-        account: Account,
+        account: TandemSettings,
         http: HttpClient,
         logins: LoginKeeper[TandemLogin],
-        now: Callable[[], datetime],
+        refusals: Refusals,
     ) -> None:
         self.logins = logins
         self._base = cloud_of(account).source_url
-        self._refusals = Refusals(account.token_cache, now)
+        self._refusals = refusals
         self._http = http
 
     def pumper(self) -> dict[str, Any]:
@@ -71,9 +71,9 @@ class TandemSourceApi:
             assignment_id: names the pump, see :meth:`pumper`.
             first: a day of the pump's calendar.
             last: another one, inclusive; a long range is asked for in pieces.
-            codes: the kinds of event wanted, all of them if there are none; the server may send
+            codes: the kinds of event to ask for, all of them if there are none; the server may send
                 others as well.
-            extra: kinds that are wanted too, for as long as the server takes them (§4.4); that it
+            extra: kinds to ask for as well, for as long as the server takes them (§4.4); that it
                 does not is remembered.
         """
         codes, extra = list(codes or ()), sorted(extra)
@@ -92,11 +92,11 @@ class TandemSourceApi:
         self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None
     ) -> dict[str, list[Any]]:
         path = f"api/reports/bff/pump-logs/{quote(assignment_id, safe='')}?pumperId={{pumper}}"
-        wanted = ",".join(map(str, codes or ()))
+        listed = ",".join(map(str, codes or ()))
         pump_log = PumpLog()
         for start, end in windows(first, last):
             days = {"startDate": f"{start}T00:00:00Z", "endDate": f"{end}T23:59:59Z"}
-            query = days | ({"eventCodes": wanted} if wanted else {})
+            query = days | ({"eventCodes": listed} if listed else {})
             pump_log.add(self._get(path, WHAT, LISTS, query))
         return pump_log.as_payload()
 

@@ -16,12 +16,12 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource import refusals
 from tconnectsync.api.tandemsource.identity import identify, ids_of
 from tconnectsync.api.tandemsource.regions import CLOUDS, Cloud, cloud_of, origin, other_region
-from tconnectsync.http import HttpClient, Retries
+from tconnectsync.config.settings import TandemSettings
+from tconnectsync.http import HttpClient, Retries, endpoint
 
 RETRIES = Retries(server_error=())
 """What was answered with HTTP 500 is not sent again: too many logins lock people out."""
@@ -40,7 +40,7 @@ class TandemLogin:
     pumper_id: str = field(repr=False)
     """Names the user in the paths of Tandem Source."""
     account_id: str = field(repr=False)
-    """The account's id; empty if the login did not tell it."""
+    """The account's id; empty if the login did not say."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Tokens:
     id_token: str = field(repr=False)
 
 
-def log_in(account: Account, http: HttpClient, now: Callable[[], datetime]) -> TandemLogin:
+def log_in(account: TandemSettings, http: HttpClient, now: Callable[[], datetime]) -> TandemLogin:
     """Exchange e-mail and password for a token.
 
     Args:
@@ -97,10 +97,10 @@ def _tried_out(candidates: Iterable[str], token: Token, http: HttpClient, cloud:
         account = refusals.json_object(answer) if answer.status_code == 200 else None
         if account and str(account.get("id")).lower() == candidate.lower():
             return candidate
-    raise refusals.nobody()
+    raise refusals.unknown_person()
 
 
-def _send_credentials(account: Account, http: HttpClient, cloud: Cloud) -> None:
+def _send_credentials(account: TandemSettings, http: HttpClient, cloud: Cloud) -> None:
     answer = http.post(
         endpoint(cloud.accounts_url, "login"),
         json={"username": account.email, "password": account.password},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tconnectsync.api.account import Account
+from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ConfigError
 
 
@@ -49,7 +49,7 @@ CLOUDS = {
 }
 
 
-def cloud_of(account: Account) -> Cloud:
+def cloud_of(account: TandemSettings) -> Cloud:
     """Return the services that the account names, by its region and its own addresses.
 
     Client id and redirect URI are those of the region even if the addresses are others: the two

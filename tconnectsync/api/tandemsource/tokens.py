@@ -19,10 +19,10 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Any
 
-from tconnectsync.api.account import Account
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.regions import cloud_of
+from tconnectsync.config.settings import TandemSettings
 from tconnectsync.state.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -37,14 +37,14 @@ class TokenCache:
     """One login in one file, readable by its owner only.
 
     Whatever is wrong with the file, there is no login in it then. If it cannot be written, that is
-    told once, and it is not used any more.
+    said once, and it is not used any more.
 
     Args:
         folder: where the file is; made when the first login is saved.
-        account: whose login; e-mail address, region and login service tell one from another.
+        account: whose login; e-mail address, region and login service distinguish it.
     """
 
-    def __init__(self, folder: Path, account: Account) -> None:
+    def __init__(self, folder: Path, account: TandemSettings) -> None:
         self._path = folder / _file_name(account)
         self._is_usable = True
 
@@ -65,7 +65,7 @@ class TokenCache:
     def save(self, login: TandemLogin) -> None:
         """Put a login in the file's place, at once or not at all.
 
-        One of unknown expiry is not saved: nothing would ever tell that it is too old.
+        One of unknown expiry is not saved: nothing would ever show that it is too old.
         """
         if self._is_usable and login.token.expires_at is not None:
             self._try(lambda: write_atomically(self._path, _written(login)))
@@ -116,7 +116,7 @@ class SavedLogins:
         return login
 
 
-def _file_name(account: Account) -> str:
+def _file_name(account: TandemSettings) -> str:
     cloud = cloud_of(account)
     who = "\n".join([account.email.strip().lower(), cloud.region, cloud.accounts_url])
     return f"tandem-source-{sha256(who.encode()).hexdigest()[:32]}.json"

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import requests
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import json_of
 from tconnectsync.api.session import LoginKeeper, Token, parse_expiry
+from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ApiError, LoginError
-from tconnectsync.http import HttpClient
+from tconnectsync.http import HttpClient, endpoint
 
 # The app's own credentials, the same in every copy of it.
 _CLIENT_ID = "QzIzMzFDRDYtRDQ1MC00OTVFLTlDMTktNjcyMTUyMzBDODVD"
@@ -32,10 +32,10 @@ class AndroidLogin:
 
     token: Token
     user_id: str | None = field(repr=False)
-    """The account's id, if the answer told it."""
+    """The account's id, if the answer says it."""
 
 
-def log_in(account: Account, http: HttpClient) -> AndroidLogin:
+def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
     """Exchange e-mail and password for a token (docs/protocol/tconnect-api.md §3.1).
 
     Raises:
@@ -101,7 +101,7 @@ class AndroidApi:
     """
 
     def __init__(
-        self, account: Account, http: HttpClient, logins: LoginKeeper[AndroidLogin]
+        self, account: TandemSettings, http: HttpClient, logins: LoginKeeper[AndroidLogin]
     ) -> None:
         self.logins = logins
         self._account = account

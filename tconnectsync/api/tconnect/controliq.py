@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import requests
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import Shape, json_of
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tconnect.dates import Day, day_range, on_wire
 from tconnectsync.api.tconnect.weblogin import WebLogin
-from tconnectsync.http import HttpClient
+from tconnectsync.config.settings import TandemSettings
+from tconnectsync.http import HttpClient, endpoint
 
 _WEB_SITE = "https://tconnect.tandemdiabetes.com"
 
@@ -36,7 +36,7 @@ class ControlIqApi:
 
     def __init__(
         self,
-        account: Account,
+        account: TandemSettings,
         http: HttpClient,
         logins: LoginKeeper[WebLogin],
         today: Callable[[], date],

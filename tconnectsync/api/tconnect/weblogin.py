@@ -13,11 +13,11 @@ from urllib.parse import urljoin
 import requests
 from bs4 import BeautifulSoup
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import parsed_page, text_of
 from tconnectsync.api.session import Token, parse_expiry
+from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import LoginError
-from tconnectsync.http import HttpClient, Retries, same_origin
+from tconnectsync.http import HttpClient, Retries, endpoint, same_origin
 from tconnectsync.redact import Redactor
 
 RETRIES = Retries(server_error=())
@@ -45,7 +45,7 @@ class WebLogin:
     """The session with the login's cookies, for the pages of the web site."""
 
 
-def log_in(account: Account, http: HttpClient, app_token: Callable[[], Token]) -> WebLogin:
+def log_in(account: TandemSettings, http: HttpClient, app_token: Callable[[], Token]) -> WebLogin:
     """Log in with the form of the web site.
 
     Args:
@@ -85,7 +85,7 @@ def log_in(account: Account, http: HttpClient, app_token: Callable[[], Token]) -
     )
 
 
-def _form(account: Account, page: BeautifulSoup) -> dict[str, str]:
+def _form(account: TandemSettings, page: BeautifulSoup) -> dict[str, str]:
     return {
         "__LASTFOCUS": "",
         "__EVENTTARGET": f"{_CONTROL}linkLogin",
@@ -123,7 +123,7 @@ def _client_state(text: str) -> str:
     return json.dumps(state, ensure_ascii=False, separators=(",", ":"))
 
 
-def _require_accepted(answer: requests.Response, account: Account) -> None:
+def _require_accepted(answer: requests.Response, account: TandemSettings) -> None:
     if answer.status_code == 302:
         return
     if answer.status_code != 200:

@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import requests
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import require_ok, text_of
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tconnect.weblogin import WebLogin
-from tconnectsync.http import HttpClient
+from tconnectsync.config.settings import TandemSettings
+from tconnectsync.http import HttpClient, endpoint
 
 
 class WebUiApi:
@@ -24,7 +24,9 @@ class WebUiApi:
         logins: keeps the login to the web site.
     """
 
-    def __init__(self, account: Account, http: HttpClient, logins: LoginKeeper[WebLogin]) -> None:
+    def __init__(
+        self, account: TandemSettings, http: HttpClient, logins: LoginKeeper[WebLogin]
+    ) -> None:
         self._account = account
         self._http = http
         self._logins = logins

@@ -10,12 +10,11 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from tconnectsync.api.account import Account, endpoint
 from tconnectsync.api.answers import parse_json, require_ok, shaped, text_of
 from tconnectsync.api.tconnect.dates import Day, day_range, on_wire
 from tconnectsync.api.tconnect.ws2csv import LISTS, Timeline, parse_timeline
-from tconnectsync.errors import ApiError
-from tconnectsync.http import HttpClient, Retries
+from tconnectsync.config.settings import TandemSettings
+from tconnectsync.http import HttpClient, Retries, endpoint
 
 TIMEOUT = 10.0
 """Seconds to wait for an answer."""
@@ -41,7 +40,7 @@ class Ws2Api:
 
     def __init__(
         self,
-        account: Account,
+        account: TandemSettings,
         http: HttpClient,
         csv_http: HttpClient,
         user_guid: str,
@@ -62,15 +61,11 @@ class Ws2Api:
         """
         timeline: Timeline = {name: [] for name in LISTS}
         http = self._csv_http if patient else self._http
-        try:
-            for first, last in export_windows(*day_range(start, end, self._today())):
-                answer = http.get(self._url("therapytimeline2csv", first, last, "?format=csv"))
-                require_ok(answer, "CSV export")
-                for name, rows in parse_timeline(text_of(answer)).items():
-                    timeline[name] += rows
-        except ApiError as error:
-            error.divisible = False  # It was asked for in pieces already.
-            raise
+        for first, last in export_windows(*day_range(start, end, self._today())):
+            answer = http.get(self._url("therapytimeline2csv", first, last, "?format=csv"))
+            require_ok(answer, "CSV export", divisible=False)
+            for name, rows in parse_timeline(text_of(answer)).items():
+                timeline[name] += rows
         return timeline
 
     def basal_suspension(

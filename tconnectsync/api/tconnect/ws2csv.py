@@ -51,14 +51,14 @@ def parse_timeline(text: str) -> Timeline:
     if not tables:
         return timeline
     if not any(map(_belongs, tables)) or _is_cut(text, tables[-1]):
-        raise unusable(text, "CSV export")
+        raise unusable(text, "CSV export", divisible=False)
     damaged = 0
     for header, *rows in tables:
         name = _list_name(header, rows)
         if name is None:
             continue
         if "EventDateTime" not in header:
-            raise unusable(text, "CSV export")
+            raise unusable(text, "CSV export", divisible=False)
         whole = [row for row in rows if len(row) >= len(header)]
         damaged += len(rows) - len(whole)
         timeline[name] += [_as_dict(header, row) for row in whole]

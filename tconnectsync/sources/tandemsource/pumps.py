@@ -23,9 +23,8 @@ AUTOMATIC = "11111111"
 AHEAD = timedelta(days=1)
 """How far a pump's clock may be ahead; a later date is none."""
 SILENT = timedelta(days=3)
-"""A pump that has sent nothing for so long may not be in use any more."""
 MARGIN = timedelta(days=1)
-"""By how much a pump's clock may be wrong without being read for another range."""
+"""By how much a pump's clock may be off without its being read for another range."""
 SECOND = timedelta(seconds=1)
 PLACES = 10**12
 """More than there are seconds up to the year 9999."""
@@ -48,11 +47,11 @@ class Pump:
     oldest: datetime | None = None
     """When its oldest event was, by its own clock (naive)."""
     algorithm: str = field(default="", repr=False)
-    """What doses its insulin, such as ``Control-IQ``; empty if that is unknown."""
+    """What doses its insulin, such as ``Control-IQ``; empty if that is not told."""
 
     @property
     def lacks_control_iq(self) -> bool:
-        """Whether it is known to have another algorithm, or none."""
+        """Whether it is told to have another algorithm, or none."""
         return bool(self.algorithm) and "controliq" not in "".join(
             filter(str.isalpha, self.algorithm.lower())
         )
@@ -63,12 +62,11 @@ def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
 
     Args:
         pumper: the answer of ``bff/pumper`` or, for guardians, of ``pumpers/pumpers``.
-        clock: gives the pump's wall time where a time comes with a zone of its own.
+        clock: tells the wall clock of the pump where a time comes with a zone of its own.
     """
     account = plainly_named(pumper)
     items = account.get("pumps") or account.get("devices")
-    items = items if isinstance(items, list) else []
-    found = (_pump(plainly_named(item), clock) for item in items)
+    found = (_pump(plainly_named(item), clock) for item in _list(items))
     return [pump for pump in found if pump.assignment_id and pump.serial]
 
 
@@ -95,8 +93,7 @@ def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
         )
     if is_automatic(serial):
         return list(pumps)
-    number = serial.strip().lstrip("0")
-    meant = [pump for pump in pumps if pump.serial.lstrip("0") == number]
+    meant = [pump for pump in pumps if _number(pump.serial) == _number(serial)]
     if not meant:
         raise PumpChoiceError(
             "The account has no pump with the serial number in PUMP_SERIAL_NUMBER. The pumps that "
@@ -107,7 +104,7 @@ def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
 
 
 def is_automatic(serial: str) -> bool:
-    """Return whether no pump is named."""
+    """Tell whether no pump is named."""
     return serial in ("", AUTOMATIC)
 
 
@@ -131,7 +128,7 @@ def newest_first(pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> list
 
 
 def may_be_in_use(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> bool:
-    """Return whether a pump may be in use: no other has a newer event, or its date is wrong."""
+    """Tell whether a pump may be in use: no other has a newer event, or its date is wrong."""
 
     def newest(each: Pump) -> datetime | None:
         return newest_event(each, clock, max(now, each.uploaded or now))
@@ -144,8 +141,8 @@ def may_be_in_use(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: date
 def silence(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> str:
     """Return a warning if a pump has been silent while another one is active, else nothing."""
     active = newest_first(pumps, clock, now)[0]
-    last = newest_event(pump, clock, now) or pump.uploaded
-    other = newest_event(active, clock, now) or active.uploaded
+    last = _last_sign(pump, clock, now)
+    other = _last_sign(active, clock, now)
     if (last and now - last <= SILENT) or not other or now - other > SILENT:
         return ""
     since = f"has sent nothing since {clock.day(last)}" if last else "has never sent anything"
@@ -157,7 +154,7 @@ def silence(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) 
 
 
 def has_data(pump: Pump) -> bool:
-    """Return whether the pump has uploaded, as far as the cloud knows."""
+    """Tell whether the pump has uploaded, as far as the cloud tells."""
     return pump.newest is not None or pump.uploaded is not None
 
 
@@ -186,7 +183,7 @@ def last_instant(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None
 
 
 def touches(pump: Pump, wanted: TimeRange, clock: PumpClock, now: datetime) -> bool:
-    """Return whether a pump's log may hold something of a range or of the day around it.
+    """Tell whether a pump's log may hold something of a range or of the day around it.
 
     What is not known does not keep it from being read. An upload after the newest event counts as
     if it had brought something: the clock, of which alone the newest event is known, may be behind.
@@ -199,10 +196,10 @@ def touches(pump: Pump, wanted: TimeRange, clock: PumpClock, now: datetime) -> b
 
 
 def upload_mark(pump: Pump) -> int | None:
-    """Return a number that changes as soon as the pump has uploaded.
+    """Return a number that is another one as soon as the pump has uploaded.
 
     It grows with each upload, even if the pump's clock was set back. It is ``None`` where the cloud
-    knows of no upload: the pump never has, or the account is a guardian's, which has no such times.
+    tells of no upload: the pump never has, or the account is a guardian's, where it never tells.
     """
     if pump.uploaded is None and pump.newest is None:
         return None
@@ -245,10 +242,18 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
     )
 
 
+def _last_sign(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
+    return newest_event(pump, clock, now) or pump.uploaded
+
+
 def newest_event(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
     """Return the instant of a pump's newest event, ``None`` if it has none that can be."""
     at = clock.instant(pump.newest) if pump.newest else None
     return at if at and at <= now + AHEAD and at.year >= FIRST_SOLD else None
+
+
+def _number(serial: str) -> str:
+    return serial.strip().lstrip("0")
 
 
 def _seconds(moment: datetime | None) -> int:
@@ -279,3 +284,7 @@ def _in_utc(moment: datetime | None) -> datetime | None:
 
 def _text(value: object) -> str:
     return str(value).strip() if isinstance(value, str | int) else ""
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

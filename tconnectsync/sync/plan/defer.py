@@ -1,7 +1,7 @@
-"""Alarms stay loud: what the pump did by itself waits until it silences none.
+"""Automatic treatments wait until they are too old to snooze Nightscout's alarms.
 
-A Nightscout that finds a treatment younger than ten minutes takes it that somebody is looking after
-things, and snoozes its glucose alarms, urgent lows included (docs/protocol/nightscout-api.md §4.7).
+Nightscout takes any treatment younger than ten minutes for a sign that a person is looking after
+things, and snoozes its glucose alarms, urgent lows included (nightscout-api §4.7).
 """
 
 from __future__ import annotations
@@ -15,36 +15,35 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan
-from tconnectsync.sync.plan.withheld import without
 
 log = logging.getLogger(__name__)
 
 TWO_CLOCKS = timedelta(seconds=30)
-"""How far the clock of Nightscout, by which it tells what is young, may be behind ours."""
+"""How far Nightscout's clock, by which it judges what is young, may be behind ours."""
 LONGEST_DEFERRAL = timedelta(minutes=MOST_MINUTES) + TWO_CLOCKS
 """For how long something may have waited, whatever the setting was then."""
 
 
 def minimum_age(alarm_safe: timedelta) -> timedelta:
-    """Return how old what the pump did by itself must be to be written; with 0 it never waits."""
+    """Return how old an automatic treatment must be to be written; with 0 it never waits."""
     return alarm_safe + TWO_CLOCKS if alarm_safe else timedelta(0)
 
 
 def defer_recent(
-    plan: Plan, wanted: Iterable[Treatment], since: datetime
+    plan: Plan, desired: Iterable[Treatment], since: datetime
 ) -> tuple[Plan, dict[str, datetime]]:
-    """Take out of a plan what the pump did by itself and later than ``since``.
+    """Take the automatic treatments that are later than ``since`` out of a plan.
 
-    Also returns the times of that, by identifier. What waits keeps the instant where it stands.
+    Also returns their times, by identifier. What waits keeps the instant where it stands.
     """
-    automatic = {want.identifier for want in wanted if want.automatic}
+    automatic = {treatment.identifier for treatment in desired if treatment.automatic}
     planned = [*plan.create, *(update.after for update in plan.update)]
     young = {
         document["identifier"]: at
         for document in planned
         if document.get("identifier") in automatic and (at := instant(document)) and at > since
     }
-    return without(plan, young) if young else plan, young
+    return plan.without(young) if young else plan, young
 
 
 def log_deferred(number: int, until: datetime, clock: PumpClock) -> None:

@@ -1,24 +1,18 @@
 """The later part of an extended bolus stands in Nightscout once: as a whole, or in pieces.
 
 Other versions and the other cloud show it as a whole when it has ended, the pump's log in pieces
-while it is given. What stands first stays, whoever has edited it. Pure.
+while it is given. What stands first stays, edited or not. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.eventtypes import COMBO_BOLUS
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
-from tconnectsync.nightscout.treatments import (
-    PIECE,
-    Treatment,
-    identifier_of,
-    identifier_within,
-)
+from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
 from tconnectsync.sync.plan.legacy import MOVED
 
@@ -29,106 +23,79 @@ LATE = timedelta(hours=1)
 
 
 def resolve_later_parts(
-    wanted: Sequence[Treatment], stored: Sequence[StoredTreatment]
+    desired: Sequence[Treatment], stored: Sequence[StoredTreatment]
 ) -> tuple[list[Treatment], list[StoredTreatment]]:
-    """Return what is still wanted, and the stored treatments that show later parts as a whole.
+    """Return what is still desired, and the stored treatments that show later parts as a whole.
 
     Those stay as they are, and stand for nothing else. A bolus that was written before its end was
     known keeps the identifier under which it stands.
     """
-    if not any(want.piece or want.whole_since or want.other_identifier for want in wanted):
-        return list(wanted), []
-    named = {treatment.identifier: treatment for treatment in stored if treatment.identifier}
-    names = {want.identifier for want in wanted}
-    possible_duplicates = [treatment for treatment in stored if treatment.identifier not in names]
-    (cloud,) = {want.cloud for want in wanted}
+    if not any(it.piece or it.whole_since or it.other_identifier for it in desired):
+        return list(desired), []
+    named = {each.identifier: each for each in stored if each.identifier}
+    names = {it.identifier for it in desired}
+    others = [each for each in stored if each.identifier not in names]
     # Where a window was read in parts, not each part of the log went on to the end of a bolus.
-    ended = {want.piece.since: want.piece for want in wanted if want.piece and want.piece.whole_key}
-    wholes = {
-        since: treatment
-        for since, piece in ended.items()
-        if (treatment := _whole(piece, cloud, possible_duplicates, named, wanted))
-    }
-    in_pieces = {_of_whole(piece, cloud) for piece in ended.values()}
+    ended = {piece.since: (it, piece) for it in desired if (piece := it.piece) and piece.whole_key}
+    in_pieces = {it.whole_identifier for it, _ in ended.values()}
+    wholes: dict[object, StoredTreatment] = {}
+    for since, (it, piece) in ended.items():
+        whole = named.get(it.whole_identifier) or _whole_among(others, it.cloud, piece, desired)
+        if whole:
+            wholes[since] = whole
     left = []
-    for want in wanted:
-        if want.piece:
-            if want.piece.since not in wholes:
-                left.append(want)
-        elif not want.whole_since:
-            left.append(_as_it_stands(want, named))
-        elif want.identifier not in in_pieces and (
-            want.identifier in named or not _has_pieces(want, stored)
+    for it in desired:
+        if it.piece:
+            if it.piece.since not in wholes:
+                left.append(it)
+        elif not it.whole_since:
+            stands = it.identifier not in named and it.other_identifier in named
+            left.append(it.named(it.other_identifier) if stands else it)
+        elif it.identifier not in in_pieces and (
+            it.identifier in named or not _stands_in_pieces(it, stored)
         ):
-            left.append(want)
+            left.append(it)
     return left, list(wholes.values())
 
 
-def _as_it_stands(want: Treatment, named: Mapping[str, StoredTreatment]) -> Treatment:
-    other = want.other_identifier
-    if not other or other not in named or want.identifier in named:
-        return want
-    return replace(want, body={**want.body, "identifier": other, "syncIdentifier": other})
-
-
-def _of_whole(piece: Piece, cloud: str) -> str:
-    return identifier_within(cloud, identifier_of(piece.whole_key))
-
-
-def _whole(
-    piece: Piece,
-    cloud: str,
-    possible_duplicates: Iterable[StoredTreatment],
-    named: Mapping[str, StoredTreatment],
-    wanted: Iterable[Treatment],
+def _whole_among(
+    others: Iterable[StoredTreatment], cloud: str, piece: Piece, desired: Sequence[Treatment]
 ) -> StoredTreatment | None:
-    """Return the stored treatment that shows the whole of what a piece belongs to."""
-    ours = named.get(_of_whole(piece, cloud))
-    if ours is not None:
-        return ours
+    """Return the treatment that shows the whole of what a piece belongs to, under another name.
+
+    An older version took it from the same log, and any other cloud shows it at about its end.
+    """
     numbers = {str(number) for number in piece.whole_log_ids}
-    for treatment in possible_duplicates:
-        if treatment.at is None or piece.whole_ended is None:
+    for other in others:
+        if other.at is None or piece.whole_ended is None:
             continue
-        is_older = treatment.writer is Writer.VERSION_2_OR_3 and not treatment.is_basal
-        away = abs(treatment.at - piece.whole_ended)
-        if (
-            is_older
-            and treatment.cloud == cloud
-            and treatment.log_number in numbers
-            and away <= MOVED
-        ):
-            return treatment
-        if away <= NEAR[COMBO_BOLUS] and _is_of_another_cloud(treatment, cloud, piece, wanted):
-            return treatment
+        away = abs(other.at - piece.whole_ended)
+        if other.cloud != cloud:
+            is_whole = away <= NEAR[COMBO_BOLUS] and _shows_whole(other, piece, desired)
+        else:
+            is_older = other.writer is Writer.VERSION_2_OR_3 and not other.is_basal
+            is_whole = is_older and other.log_number in numbers and away <= MOVED
+        if is_whole:
+            return other
     return None
 
 
-def _is_of_another_cloud(
-    treatment: StoredTreatment, cloud: str, piece: Piece, wanted: Iterable[Treatment]
-) -> bool:
-    """Tell whether a treatment near the end of a later part shows it, as t:connect does."""
-    if not treatment.is_ours or treatment.event_type != COMBO_BOLUS or treatment.cloud == cloud:
+def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatment]) -> bool:
+    """Return whether a treatment of another cloud, near the end of a later part, shows it."""
+    if not other.is_ours or other.event_type != COMBO_BOLUS:
         return False
-    if EXTENDED_PART in str(treatment.body.get("notes")):
+    if EXTENDED_PART in other.notes:
         return True
-    insulin = treatment.insulin
-    if insulin is not None and abs(insulin - piece.whole_insulin) <= SAME_INSULIN:
+    if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True
-    # Somebody changed what it says; nothing else that is wanted can be meant by it.
-    boluses = (want for want in wanted if want.body["eventType"] == COMBO_BOLUS and not want.piece)
-    at, near = treatment.at, NEAR[COMBO_BOLUS]
-    return treatment.edited and not any(abs(other.at - at) <= near for other in boluses if at)
+    # A person changed what it says; nothing else that is desired can be meant by it.
+    boluses = [it.at for it in desired if it.event_type == COMBO_BOLUS and not it.piece]
+    near = (other.at and abs(at - other.at) <= NEAR[COMBO_BOLUS] for at in boluses)
+    return other.edited and not any(near)
 
 
-def _has_pieces(want: Treatment, stored: Iterable[StoredTreatment]) -> bool:
-    """Tell whether pieces of a later part stand that is wanted as a whole."""
-    return any(
-        treatment.body.get(PIECE) and treatment.at and _is_within(want, treatment.at)
-        for treatment in stored
-    )
-
-
-def _is_within(want: Treatment, at: datetime) -> bool:
-    since = want.whole_since or want.at
-    return since - NEAR[COMBO_BOLUS] <= at <= want.at + NEAR[COMBO_BOLUS]
+def _stands_in_pieces(whole: Treatment, stored: Iterable[StoredTreatment]) -> bool:
+    """Return whether pieces of a later part stand that is desired as a whole."""
+    near = NEAR[COMBO_BOLUS]
+    begins, ends = (whole.whole_since or whole.at) - near, whole.at + near
+    return any(each.is_piece and each.at and begins <= each.at <= ends for each in stored)

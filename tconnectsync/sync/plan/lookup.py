@@ -1,29 +1,28 @@
-"""What seems missing, but was only moved to where nobody looked.
+"""Looking for treatments that seem missing, but were moved out of the time that was read.
 
 A person may give a treatment another day, and a clock that was wrong by days is put right. Its
-identifier finds it there (nightscout-api §7.8); created again it would stand there twice,
-or, from Nightscout 15.0.7 on, lose what the person did. A look costs a request for every
-:data:`AT_ONCE` treatments, so what is plainly new is not looked for.
+identifier finds it there (nightscout-api §7.8); created again it would stand there twice, or, from
+Nightscout 15.0.7 on, lose what the person did. A look costs a request for every :data:`AT_ONCE`
+treatments, so what is plainly new is not looked for.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
-from tconnectsync.sync.plan.planner import Plan
+from tconnectsync.sync.plan.plan import Plan
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 40
 """Treatments looked for with one request."""
 MOST = 10 * AT_ONCE
-"""Treatments of a window looked for at the most. More are no edits, but a gap that is filled; and
-nobody moves basals, which come last."""
+"""Treatments of a window looked for at the most. More are no edits, but a gap that is filled."""
 GOES_ON = timedelta(hours=2)
 """What begins no later than that after our newest treatment goes on where the last run ended."""
 
@@ -45,23 +44,18 @@ def moved_elsewhere(plan: Plan, stored: Sequence[StoredTreatment], ask: Ask) -> 
     dated = [(at, new) for new in plan.create if (at := instant(new))]
     ours = [it.at for it in stored if it.writer is Writer.THIS_VERSION and it.at]
     newest = max(ours, default=None)
-    older = [new for at, new in dated if newest and at <= newest]
-    found = _asked(older, ask)
+    found = _find([new for at, new in dated if newest and at <= newest], ask)
     later = [(at, new) for at, new in dated if newest is None or at > newest]
-    if later and (newest is None or _first(later) > newest + GOES_ON):
-        rest = [new for _, new in later]
-        some = rest[:: -(-len(rest) // AT_ONCE)]
-        if sample := _asked(some, ask):
-            found += sample + _asked([new for new in rest if new not in some], ask)
+    if newest and any(at <= newest + GOES_ON for at, _ in later):
+        return found
+    few = [new for _, new in later[:: max(1, -(-len(later) // AT_ONCE))]]
+    if moved := _find(few, ask):
+        found += moved + _find([new for _, new in later if new not in few], ask)
     return found
 
 
-def _first(dated: Sequence[tuple[datetime, Document]]) -> datetime:
-    return min(at for at, _ in dated)
-
-
-def _asked(documents: Sequence[Document], ask: Ask) -> list[Document]:
-    """Ask for documents by identifier, for those of insulin and carbs first."""
+def _find(documents: Sequence[Document], ask: Ask) -> list[Document]:
+    """Ask for documents by identifier; for basals, which people do not move, at the end."""
     ranked = sorted(documents, key=lambda new: new["eventType"] == TEMP_BASAL)
     if len(ranked) > MOST:
         log.debug("Of %d missing treatments, %d are looked for elsewhere.", len(ranked), MOST)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tconnectsync.errors import (
     MissingRightError,
@@ -19,10 +20,10 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.proof import kind, kinds, unproven
 from tconnectsync.nightscout.provenance import Document
-from tconnectsync.nightscout.wire import batches
+from tconnectsync.nightscout.wire import ENTRIES, batches
 from tconnectsync.sync.plan import Plan, Update
+from tconnectsync.sync.plan.plan import around, freeing_first
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
-from tconnectsync.sync.plan.withheld import around, freeing_first
 
 FIRST = (TEMP_BASAL, COMBO_BOLUS)
 """The types of treatments that are written before all others, in this order."""
@@ -92,7 +93,7 @@ def apply(plan: Plan, nightscout: NightscoutApi) -> Applied:
     applied = Applied()
     try:
         _write_treatments(plan, nightscout, applied)
-        _create(plan.entries, nightscout.create_entries, applied)
+        _create(plan.entries, partial(nightscout.create, collection=ENTRIES), applied)
     except TconnectsyncError as error:
         applied.ended_by = error
     return applied

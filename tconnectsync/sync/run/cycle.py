@@ -108,13 +108,7 @@ class Cycle:
             if outcome.ended_by:
                 return outcome
             if in_order:
-                # The newest treatment alone does not show the next run what is missing: it may be
-                # later than this range, or so early that it is out of the next run's reach.
-                failed = [n for n in features if n in failed_throughout(window, result.failures)]
-                if failed and window.end < wanted.end:
-                    rest = TimeRange(window.end, wanted.end)
-                    outcome.failed(rest, failed, TconnectsyncError(NOT_TRIED))
-                features = [name for name in features if name not in failed]
+                features = _tried_further(features, window, wanted.end, result, outcome)
         last = chunks[-1]
         reader = planned.reader if planned.range == last else self.source.read(last)
         self._sync_once(reader, last, outcome)
@@ -191,3 +185,18 @@ class Cycle:
                 break
             left.remove(feature)
         outcome.skipped.update(reader.skipped - counted)
+
+
+def _tried_further(
+    features: Sequence[str], window: TimeRange, end: datetime, result: Outcome, outcome: Outcome
+) -> list[str]:
+    """Return the features without those that failed throughout a window.
+
+    That these are not tried up to the end is noted: the newest treatment alone does not show it to
+    the next run. It may be later than this range, or so early that it is out of that run's reach.
+    """
+    failed = failed_throughout(window, result.failures)
+    left = [name for name in features if name in failed]
+    if left and window.end < end:
+        outcome.failed(TimeRange(window.end, end), left, TconnectsyncError(NOT_TRIED))
+    return [name for name in features if name not in failed]

@@ -77,7 +77,7 @@ def store_device_status(read: Read, nightscout: NightscoutApi, *, pretend: bool)
     if not tells_more(document, stored):
         return []
     if not pretend:
-        nightscout.add_device_status(document)
+        nightscout.add(document, "devicestatus")
     return [f"Device status: {', '.join(_words(status))} at {status.at}"]
 
 

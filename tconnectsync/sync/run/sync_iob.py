@@ -44,7 +44,7 @@ def sync_iob(
     else:
         outdated, done = stored, [f"Insulin on board: {newest.units:g} U at {newest.at}"]
         if not pretend:
-            nightscout.add_activity(_record(newest))
+            nightscout.add(_record(newest), "activity")
     for record in () if pretend else outdated:
         nightscout.remove_activity(record)
     if backlog and not done:

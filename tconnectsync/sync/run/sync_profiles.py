@@ -134,10 +134,10 @@ def _store(
     if current and current.get("_id") and (mode == "replace" or is_ahead):
         if not pretend:
             times = {"startDate": new["startDate"]} if is_ahead else {}
-            nightscout.replace_profile({**record, **times})
+            nightscout.replace({**record, **times}, "profile")
         return [f"Profile record replaced: {what}"]
     if not pretend:
-        nightscout.add_profile(new)
+        nightscout.add(new, "profile")
         _repair(new, nightscout)
     return [f"Profile record added: {what}"]
 
@@ -183,4 +183,4 @@ def _repair(record: Document, nightscout: NightscoutApi) -> None:
     stored = nightscout.profile() or {}
     is_new = "_id" in stored and stored.get("startDate") == record["startDate"]
     if is_new and stored.get("defaultProfile") != record["defaultProfile"]:
-        nightscout.replace_profile({**record, "_id": stored["_id"]})
+        nightscout.replace({**record, "_id": stored["_id"]}, "profile")

@@ -1,0 +1,127 @@
+"""A saved pump log as a source."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.errors import ApiError, LogFileError
+from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.registry import TANDEM_SOURCE
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.clockmessages import disagreement, left_undated, set_wrong
+from tconnectsync.sources.tandemsource.logentries import UNDATED, Log, by_code
+from tconnectsync.sources.tandemsource.logfile import read_log
+from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_BACK, LogReader
+
+log = logging.getLogger(__name__)
+
+MARGIN = timedelta(days=1)
+
+
+class LogFile:
+    """The log in a file; see :class:`tconnectsync.sources.base.Source`.
+
+    Args:
+        path: the file, as :func:`~tconnectsync.sources.tandemsource.logfile.read_log` takes it.
+        clock: knows the zone of the pump's clock.
+        ignore_zero_basals: whether basals without insulin are left out.
+        now: the current instant; nothing in the file can be later.
+
+    Raises:
+        LogFileError: the file cannot be read, or holds no log.
+    """
+
+    name = TANDEM_SOURCE.name
+    window_days = 7
+
+    def __init__(
+        self, path: Path, clock: PumpClock, *, ignore_zero_basals: bool, now: datetime
+    ) -> None:
+        self._clock = clock
+        self._skipped: Counter[str] = Counter()
+        records = read_log(path, self._skipped)
+        changes = clock_changes(record for record in records if record.code in CLOCK_CODES)
+        was_wrong = any(change.is_by_days for change in changes)
+        walls = [record.wall for record in records if record.code not in CLOCK_CODES]
+        # The latest wall time is not that of the newest entry where the date was wrong.
+        newest = walls[-1] if walls and was_wrong else max(walls, default=None)
+        log_clock = LogClock(
+            clock, changes, newest=newest, uploaded=None, oldest=walls[0] if walls else None
+        )
+        self._log = by_code(records, log_clock, now, self._skipped)
+        self._remarks = _remarks(log_clock, self._skipped[UNDATED])
+        if said := disagreement(log_clock):
+            log.warning(said)
+        if not any(self._log.values()):
+            raise LogFileError("The log file holds no entry that can be used.")
+        self._ignore_zero_basals = ignore_zero_basals
+
+    @property
+    def covered(self) -> TimeRange:
+        """What the log covers."""
+        instants = [entry.at for entries in self._log.values() for entry in entries]
+        return TimeRange(min(instants), max(instants) + timedelta(seconds=1))
+
+    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+        """Return nothing: a log does not say which pump wrote it."""
+        return []
+
+    def read(self, wanted: TimeRange) -> LogReader:
+        """Return a reader for ``wanted``."""
+        skipped, self._skipped = self._skipped, Counter()
+
+        def cut(counted: Counter[str]) -> Log:
+            counted.update(skipped)
+            return self._around(wanted)
+
+        return LogReader(
+            cut,
+            wanted=wanted,
+            whole=lambda skipped: self._of_days(wanted),
+            ignore_zero_basals=self._ignore_zero_basals,
+            remarks=list(self._remarks),
+        )
+
+    def upload_counter(self) -> None:
+        """Return nothing: a file does not grow."""
+
+    def force_login(self) -> None:
+        """Do nothing: a file asks for no login."""
+
+    def pump_settings(self) -> PumpSettings:
+        """Raise an ``ApiError``: a log does not hold the pump's settings."""
+        raise ApiError("A pump log does not hold the pump's profiles. Leave out PROFILES.")
+
+    def _of_days(self, wanted: TimeRange) -> Log:
+        """Return all entries of the days of a range, of the day before and of the one after."""
+        first = self._clock.day(wanted.start) - MARGIN
+        last = self._clock.day(wanted.end) + MARGIN
+        return {
+            code: [entry for entry in entries if first <= entry.wall.date() <= last]
+            for code, entries in self._log.items()
+        }
+
+    def _around(self, wanted: TimeRange) -> Log:
+        """Return the entries of a range and some before and after, as they are fetched else."""
+        until = wanted.end + MARGIN
+        return {
+            code: [entry for entry in entries if _first(code, wanted) <= entry.at < until]
+            for code, entries in self._log.items()
+        }
+
+
+def _remarks(clock: LogClock, undated: int) -> list[Remark]:
+    """Return what to say if the clock shows a wrong date where the log ends."""
+    if clock.shows_wrong_date:
+        return [Remark(set_wrong(clock.ahead, clock.changed_by_days))]
+    return [Remark(left_undated(undated))] if undated else []
+
+
+def _first(code: int, wanted: TimeRange) -> datetime:
+    return wanted.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)

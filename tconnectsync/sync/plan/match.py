@@ -1,0 +1,74 @@
+"""Which stored treatment stands for which desired one.
+
+Pure. A stored treatment of this version is recognised by its identifier, also after a person has
+changed its author and all else; one of an older version by the rules of ``legacy``. Our other
+treatments may show the same event under another identifier: see ``duplicates``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sync.plan.duplicates import Covered, already_shown, possible_duplicates
+from tconnectsync.sync.plan.legacy import last_part, match_by_log_number, match_by_second
+from tconnectsync.sync.plan.pairing import Pairs
+
+
+@dataclass(frozen=True)
+class Match:
+    """What became of the desired treatments: each is counted in one of four ways."""
+
+    pairs: Pairs
+    """Those that a stored one stands for."""
+    doubtful: Pairs
+    """Those that a stored one of an older version may stand for, with nothing to prove it."""
+    missing: list[Treatment]
+    """What is to be created of those that nothing stands for."""
+    shown: int = 0
+    """How many of them another cloud's or an older version's documents show already."""
+
+
+def match(desired: Sequence[Treatment], stored: Sequence[StoredTreatment]) -> Match:
+    """Find what stands for each desired treatment, and what is missing.
+
+    A document with the identifier of an event stands for no other one, even of the same second.
+    """
+    names = {treatment.identifier for treatment in desired}
+    named = {each.identifier: each for each in reversed(stored) if each.identifier in names}
+    known = [(it, named[it.identifier]) for it in desired if it.identifier in named]
+    unknown = [it for it in desired if it.identifier not in named]
+    older = [each for each in stored if each.identifier not in names]
+    numbered = [each for each in older if each.writer is Writer.VERSION_2_OR_3]
+    by_number, doubtful, unnumbered = match_by_log_number(unknown, numbered)
+    first_version = [each for each in older if each.writer is Writer.VERSION_1]
+    by_second, missing = match_by_second(unnumbered, first_version)
+    found = Match([*known, *by_number, *by_second], doubtful, missing)
+    ours = [each for each in stored if each.is_ours]
+    found = _without_what_is_shown(found, ours)
+    return replace(found, pairs=[last_part(it, each, ours) for it, each in found.pairs])
+
+
+def _without_what_is_shown(found: Match, ours: Sequence[StoredTreatment]) -> Match:
+    """Leave out what another cloud or an older version shows under another identifier."""
+    names = {treatment.identifier for treatment, _ in found.pairs}
+    matched = {stored for _, stored in found.pairs + found.doubtful}
+    unmatched = [it for it in ours if it not in matched and it.identifier not in names]
+    # A basal of t:connect goes on where the next entry of the log has the same rate.
+    by_second = [stored for _, stored in found.pairs if stored.writer is Writer.VERSION_1]
+    desired = [*(treatment for treatment, _ in found.pairs), *found.missing]
+    others = possible_duplicates(desired, unmatched + by_second)
+    if not others:
+        return found
+    covered = Covered(others)
+    parts = [
+        (covered.uncovered_part(it) if stored.writer is Writer.THIS_VERSION else it, stored)
+        for it, stored in found.pairs
+    ]
+    pairs = [(part, stored) for part, stored in parts if part]
+    uncovered = [part for it in found.missing if (part := covered.uncovered_part(it))]
+    missing = already_shown(uncovered, [other for other in others if other not in matched])
+    shown = len(desired) - len(pairs) - len(missing)
+    return Match(pairs, found.doubtful, missing, shown)
