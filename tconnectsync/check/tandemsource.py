@@ -57,6 +57,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     endings,
     is_automatic,
     may_be_in_use,
+    named,
     newest_first,
     read_pumps,
     touches,
@@ -147,10 +148,7 @@ class TandemSourceCheck:
             # Without a pump, there is nothing to read.
             raise StopError(str(error), exit_code=error.exit_code) from error
         if not choice.read:
-            raise StopError(
-                f"The pump {_all_named(choice.meant)} has never uploaded. Connect it to Tandem's "
-                "app on the phone, or upload it once from a computer."
-            )
+            raise StopError(choice.never_uploaded)
         self._choice = choice
         self._pump = newest_first(choice.read, self._clock, self._now)[0]
         self._findings.uploaded = self._pump.uploaded
@@ -165,10 +163,10 @@ class TandemSourceCheck:
         also = f"; the account also has {endings(others)}" if others else ""
         if len(read) > 1:
             uploads = " ".join(f"{ending(pump)}: {self._last_upload(pump)}" for pump in read)
-            return f"All of these pumps are read: {_all_named(read)}{also}. {uploads}"
+            return f"All of these pumps are read: {', '.join(map(named, read))}{also}. {uploads}"
         is_named = not is_automatic(self._serial)
         why = "as PUMP_SERIAL_NUMBER says" if is_named else "the one in use"
-        return f"It is {_named(read[0])}, {why}{also}. {self._last_upload(read[0])}"
+        return f"It is {named(read[0])}, {why}{also}. {self._last_upload(read[0])}"
 
     def _read_for_range(self) -> list[Pump]:
         """Return the pumps whose logs a sync of the range reads; the one in use if there is none.
@@ -299,14 +297,6 @@ def _counted(entries: Sequence[Entry], pump: Pump) -> str:
         f"{len(entries)} entries from {first.wall:%Y-%m-%d %H:%M} to {last.wall:%Y-%m-%d %H:%M} "
         f"by the pump's clock: {', '.join(counts)}."
     )
-
-
-def _named(pump: Pump) -> str:
-    return f"{ending(pump)} ({pump.model})" if pump.model else ending(pump)
-
-
-def _all_named(pumps: Iterable[Pump]) -> str:
-    return ", ".join(map(_named, pumps))
 
 
 def _without_names(payload: object) -> object:

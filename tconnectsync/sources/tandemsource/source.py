@@ -135,11 +135,7 @@ class TandemSource:
         choice = self._chosen(wanted)
         self._is_new = False
         read = {pump.assignment_id for pump in choice.read}
-        if not read:
-            self._say_once(
-                f"The pump {', '.join(map(named, choice.meant))} has never uploaded. Connect it "
-                "to Tandem's app on the phone, or upload it once from a computer."
-            )
+        self._say_once(choice.never_uploaded)
         used = [pump for pump in choice.read if mark(pump) == self._worn]
         used = used or newest_first(choice.read, self._clock, self._now())[:1]
         return [
