@@ -35,8 +35,8 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
 
     Voltage has millivolts, insulin on board hundredths of a unit, and what is left in the reservoir
     whole units, rounded down. Nightscout believes insulin on board for half an hour from the time
-    of the document: so that is its own. What the newest ``stored`` document could have told is not
-    told again, so that each document is later than the one before.
+    of the document: so that is its own. What the newest ``stored`` document could have said is not
+    said again, so that each document is later than the one before.
     """
     at, newest = created_at(status.at), instant(stored) if stored else None
     iob_at = status.iob_at or status.at
@@ -83,11 +83,11 @@ def stored_status(document: Document) -> DeviceStatus | None:
 
 def _clock(document: Document) -> datetime | None:
     clock = _value(document, ("clock",))
-    told = instant({"created_at": clock}) if isinstance(clock, str) else None
-    return told or instant(document)
+    at = instant({"created_at": clock}) if isinstance(clock, str) else None
+    return at or instant(document)
 
 
-def tells_more(document: Document, stored: Document | None) -> bool:
+def is_worth_storing(document: Document, stored: Document | None) -> bool:
     """Say whether a document is worth storing beside the newest one of ours.
 
     It is if it knows a value that the other does not have, or has otherwise, or is a good deal
@@ -111,7 +111,7 @@ def _reservoir(status: DeviceStatus) -> Document:
     # What is a rounding error below a whole unit is that unit.
     units = int(status.reservoir + 0.0005)
     shown: Document = {"reservoir": units}
-    if not status.reservoir_is_told:
+    if not status.reservoir_is_reported:
         shown["reservoir_display_override"] = f"~{units}U"
     return shown
 

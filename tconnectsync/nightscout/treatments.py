@@ -72,7 +72,7 @@ PUMP_EVENT_TYPES = {
     PumpEventKind.SENSOR_STOP: SENSOR_STOP,
     PumpEventKind.CGM_ALERT: CGM_ALERT,
 }
-"""Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
+"""Each fill has its own type: Nightscout shows the age of the insulin and of the site by them, and
 a cartridge and its tubing are filled in the same second."""
 PIECE = "extendedPart"
 """A field of ours: which piece of the later part of a bolus a treatment shows."""
@@ -167,8 +167,8 @@ def _basal(basal: Basal) -> Treatment:
         "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
-    want = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
-    return replace(want, cut=basal.cut)
+    shown = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
+    return replace(shown, cut=basal.cut)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
@@ -221,9 +221,9 @@ def _split_fields(bolus: Bolus) -> Document:
 
 
 def _glucose_fields(bolus: Bolus) -> Document:
-    """Return the glucose that a bolus was calculated with, if somebody asked where it came from.
+    """Return the glucose that a bolus was calculated with, if it is known where that came from.
 
-    Its type is left out where the pump does not tell.
+    Its type is left out where the pump does not say.
     """
     if bolus.glucose is None or bolus.glucose_kind is None:
         return {}

@@ -24,7 +24,7 @@ from tconnectsync.domain.profiles import PumpSettings
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something about the pump's story that people must be told, once per run."""
+    """Something about the pump's story that people must know, once per run."""
 
     text: str
     """Sentences: what it is, what it means for the insulin shown, what to do."""
@@ -49,7 +49,7 @@ class PumpSpan:
     is_read: bool
     """Whether its log is read; false for pumps that the settings leave out."""
     in_use: bool
-    """Whether it is the pump that the person wears now, as far as can be told."""
+    """Whether it is the pump that the person wears now, as far as is known."""
 
 
 class Reader(Protocol):
@@ -63,7 +63,7 @@ class Reader(Protocol):
     skipped: Counter[str]
     """What could not be understood and was left out, with how often."""
     remarks: list[Remark]
-    """What people must be told of the range; complete when all parts of it have been read."""
+    """What people must know about the range; complete when all parts of it have been read."""
 
     def basals(self) -> list[Basal]:
         """Return the basal segments."""
@@ -101,7 +101,7 @@ class Reader(Protocol):
         ...
 
     def newest(self) -> datetime | None:
-        """Return the newest instant of which anything is told; ``None`` if nothing is."""
+        """Return the newest instant of which anything is reported; ``None`` if nothing is."""
         ...
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
@@ -126,7 +126,7 @@ class Source(Protocol):
     def pumps(self, wanted: TimeRange) -> Sequence[PumpSpan]:
         """Return the pumps of the account, those that are read for ``wanted`` and the others.
 
-        Empty where the cloud does not tell. To be called before anything is written.
+        Empty where the cloud does not say. To be called before anything is written.
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
@@ -141,7 +141,7 @@ class Source(Protocol):
     def upload_counter(self) -> int | None:
         """Ask, cheaply, for a number that changes when the pump has uploaded.
 
-        ``None`` if the cloud does not tell. Raises a ``TconnectsyncError`` if it cannot be asked.
+        ``None`` if the cloud does not say. Raises a ``TconnectsyncError`` if it cannot be asked.
         """
         ...
 

@@ -67,7 +67,7 @@ def basals(
 
 
 def begins_suspended(log: Log, since: datetime) -> bool:
-    """Tell whether the log opens in the middle of a suspension that lasts until ``since``."""
+    """Return whether the log opens in the middle of a suspension that lasts until ``since``."""
     story = list(entries_of(log, *CODES))
     opening = _opening(story)
     after = story[len(opening)] if len(opening) < len(story) else None
@@ -102,12 +102,12 @@ def _suspensions(
 
 
 def _delivers(entry: Entry, suspended: Entry) -> bool:
-    """Tell whether the pump delivers again, although its log has no word of being resumed."""
+    """Return whether the pump delivers again, although its log has no word of being resumed."""
     return entry.at > suspended.at and _source(entry) not in (NOTHING, None)
 
 
 def _is_within(entry: Entry, spans: Sequence[TimeRange]) -> bool:
-    """Tell whether an entry lies in one of some spans that follow one another."""
+    """Return whether an entry lies in one of some spans that follow one another."""
     index = bisect_right(spans, entry.at, key=lambda span: span.start)
     return index > 0 and entry.at < spans[index - 1].end
 
@@ -159,7 +159,7 @@ def _delivered(
 
 
 def is_suspension(basal: Basal) -> bool:
-    """Tell whether a basal of the log is the time for which the pump was suspended."""
+    """Return whether a basal of the log is the time for which the pump was suspended."""
     return basal.reason == REASONS[NOTHING]
 
 

@@ -1,4 +1,4 @@
-"""Entries that may tell of insulin, carbs or glucose and that nobody can read, or that are lost.
+"""Entries that may report insulin, carbs or glucose but are unreadable or lost.
 
 See docs/protocol/tandem-event-log.md §9, §10.6 and §15. Each kind is worth a warning, not silence.
 """
@@ -17,7 +17,7 @@ from tconnectsync.sources.tandemsource.codes import (
     SENSORS,
 )
 from tconnectsync.sources.tandemsource.logentries import Entry
-from tconnectsync.sources.tandemsource.records import MAY_TELL, whole
+from tconnectsync.sources.tandemsource.records import MAYBE_DOSES, whole
 
 LOST = {LOG_ERASED: "its log was erased", LOG_DAMAGED: "a part of its log was damaged"}
 CODES = (*LOST, BASAL_IQ, *OTHER_SENSORS)
@@ -26,7 +26,7 @@ WITH_READING = (1, 2)
 
 
 def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
-    """Return what people must be told of a log: what it has lost, and what may be insulin."""
+    """Return what people must know about a log: what it has lost, and what may be insulin."""
     codes = Counter(entry.code for entry in entries)
     found = [
         Remark(
@@ -37,13 +37,13 @@ def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
         for code, what in LOST.items()
         if codes[code]
     ]
-    unread = {what: times for what, times in skipped.items() if what.startswith(MAY_TELL)}
+    unread = {what: times for what, times in skipped.items() if what.startswith(MAYBE_DOSES)}
     if unread:
-        named = ", ".join(what.removeprefix(MAY_TELL) for what in sorted(unread)[:5])
+        named = ", ".join(what.removeprefix(MAYBE_DOSES) for what in sorted(unread)[:5])
         found.append(
             Remark(
                 "The pump's log has entries that this version of tconnectsync cannot read and "
-                f"that may tell of insulin, carbs or glucose ({_times(sum(unread.values()))}): "
+                f"that may report insulin, carbs or glucose ({_times(sum(unread.values()))}): "
                 f"{named}. Compare Nightscout's totals with the pump's, and look for a newer "
                 "version of tconnectsync.",
                 missing=False,
@@ -53,9 +53,9 @@ def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
 
 
 def glucose(entries: Iterable[Entry]) -> list[Remark]:
-    """Return what people must be told of glucose values that are not shown as readings.
+    """Return what people must know about glucose values that are not shown as readings.
 
-    Basal-IQ tells each reading of the sensor a second time, which matters only where there is no
+    Basal-IQ reports each reading of the sensor a second time, which matters only where there is no
     first time.
     """
     codes: Counter[int] = Counter()
