@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from types import FrameType
 
 LONGEST_WRITE = 0.7
-"""Seconds that a write may still take after the wish to stop."""
+"""Seconds that a write may still take after the request to stop."""
 
 
 class Stopped(BaseException):
-    """The program was asked to end. No error, and nothing that catches errors catches it."""
+    """The program was asked to end. No error, so ``except Exception`` does not catch it."""
 
 
 class Stop:
-    """Raises :class:`Stopped` wherever the program is, waiting for an answer included.
+    """Raises :class:`Stopped` wherever the program is, even while it waits for an answer.
 
-    A request that writes is let finish, so that the next run finds what it wrote and does not write
-    the same at the same time; unless it takes too long.
+    A request that writes may finish first, unless it takes longer than :data:`LONGEST_WRITE`: then
+    the next run finds what it wrote, and does not write the same at the same time.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen for the signals as long as the block lasts."""
+        """Handle the signals during the block."""
         numbers = [signal.SIGINT, signal.SIGTERM]
         if hasattr(signal, "SIGALRM"):
             numbers.append(signal.SIGALRM)
@@ -41,7 +41,7 @@ class Stop:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Let what happens in the block finish first."""
+        """Let the block finish before stopping."""
         self._writing = True
         try:
             yield

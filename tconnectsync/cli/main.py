@@ -10,7 +10,7 @@ import gc
 import io
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -25,19 +25,13 @@ from tconnectsync.cli.report import (
     say_what_was_done,
 )
 from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.sources.registry import TANDEM_SOURCE
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tconnectsync.cli.options import Options
     from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Settings
-    from tconnectsync.domain.clock import TimeRange
-    from tconnectsync.sources.base import PumpSpan
-    from tconnectsync.sources.tandemsource.file import LogFile
-    from tconnectsync.state.backlog import Backlog
-    from tconnectsync.state.site import WriteLock
-    from tconnectsync.sync.run.cycle import Cycle
+    from tconnectsync.sources.tandemsource.logfile import LogFile
     from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -121,6 +115,7 @@ def sync(options: Options, clock: Clock) -> int:
 def _sync(options: Options, settings: Settings, clock: Clock) -> int:
     from tconnectsync.app import assemble
     from tconnectsync.state.site import open_backlog
+    from tconnectsync.sync.run.catchup import CatchUp
     from tconnectsync.sync.run.window import date_range
 
     file = _log_file(options, settings, clock)
@@ -137,152 +132,9 @@ def _sync(options: Options, settings: Settings, clock: Clock) -> int:
     wanted = file.covered if file else None
     if options.dates:
         wanted = date_range(*options.dates, cycle.clock, cycle.now())
-    if wanted:
-        outcome = _sync_range(wanted, options, settings, cycle, backlog)
-    else:
-        outcome = _sync_last_days(options, settings, cycle, backlog)
+    catch_up = CatchUp(cycle, backlog, settings.catch_up_days, progress)
+    outcome = catch_up.sync_range(wanted) if wanted else catch_up.sync_up_to_now(options.days or 1)
     return report(outcome, options, cycle.clock)
-
-
-def _sync_range(
-    wanted: TimeRange, options: Options, settings: Settings, cycle: Cycle, backlog: Backlog
-) -> Outcome:
-    """Sync the range that was asked for."""
-    from tconnectsync.sync.run.catchup import earliest_of, left_behind
-
-    _announce(wanted, options, cycle)
-    outcome, spans = _pumps(wanted, options, cycle, backlog)
-    if outcome.failures:
-        return outcome
-    with outcome.recording_failures((wanted, options.features), rest=(wanted, options.features)):
-        backlog.add(left_behind(options, settings, cycle, wanted, backlog))
-        return _run(wanted, options, cycle, backlog, spans, earliest_of(cycle, settings))
-    return outcome
-
-
-def _sync_last_days(
-    options: Options, settings: Settings, cycle: Cycle, backlog: Backlog
-) -> Outcome:
-    """Sync up to now, and what earlier runs have left undone."""
-    from tconnectsync.sync.run import catchup
-    from tconnectsync.sync.run.coverage import newest_entries
-
-    is_remembered = catchup.is_remembered(options, backlog)
-
-    def ask_how_far() -> datetime:
-        # The site holds nothing of what earlier runs have left there: it is another one.
-        backlog.forget_newest()
-        back = catchup.reaching_back(
-            options, settings, cycle, backlog, anew=True, announced=wanted.start
-        )
-        return back.start
-
-    wanted = catchup.reaching_back(options, settings, cycle, backlog)
-    earliest = catchup.earliest_of(cycle, settings)
-    outcome, spans = _pumps(wanted, options, cycle, backlog)
-    if not outcome.failures:
-        wanted = catchup.with_late_uploads(wanted, spans, earliest, backlog, cycle)
-        _announce(wanted, options, cycle)
-        outcome = _run(
-            wanted,
-            options,
-            cycle,
-            backlog,
-            spans,
-            earliest,
-            in_order=True,
-            ask_how_far=ask_how_far if is_remembered else None,
-        )
-        backlog.note_pumps(newest_entries(spans))
-        _look_once(options, cycle, backlog, wanted, earliest, outcome)
-    beyond = catchup.beyond_catch_up(options, cycle, backlog, min(wanted.start, earliest))
-    outcome.remark(beyond, wanted, ())
-    return outcome
-
-
-def _pumps(
-    wanted: TimeRange, options: Options, cycle: Cycle, backlog: Backlog
-) -> tuple[Outcome, Sequence[PumpSpan]]:
-    """Return the pumps of the account; the outcome is empty unless that fails.
-
-    Raises:
-        PumpChoiceError: a person has to say first which pump is meant.
-    """
-    from tconnectsync.errors import PumpChoiceError
-    from tconnectsync.sync.run.outcome import Outcome
-
-    outcome = Outcome()
-    with outcome.recording_failures((wanted, options.features), rest=(wanted, options.features)):
-        return outcome, cycle.source.pumps(wanted)
-    if isinstance(outcome.ended_by, PumpChoiceError):
-        raise outcome.ended_by
-    backlog.add(outcome.missing)
-    return outcome, ()
-
-
-def _run(
-    wanted: TimeRange,
-    options: Options,
-    cycle: Cycle,
-    backlog: Backlog,
-    spans: Sequence[PumpSpan],
-    earliest: datetime,
-    *,
-    in_order: bool = False,
-    ask_how_far: Callable[[], datetime] | None = None,
-) -> Outcome:
-    """Run a cycle over a range and keep the backlog by what becomes of it."""
-    from tconnectsync.sync.features import FEATURES
-    from tconnectsync.sync.run.catchup import still_moved
-    from tconnectsync.sync.run.coverage import coverage
-
-    lasting = [name for name in options.features if FEATURES[name].parts]
-    # Should this run break off, the next one knows.
-    backlog.add({name: [wanted] for name in lasting})
-    outcome = cycle.run(
-        wanted,
-        progress,
-        in_order=in_order,
-        earliest=min(wanted.start, earliest),
-        ask_how_far=ask_how_far,
-        is_known=any(backlog.newest().values()),
-    )
-    backlog.resolve(wanted, lasting, outcome.missing)
-    backlog.note_newest(outcome.newest)
-    outcome.remark(coverage(spans, wanted, cycle.clock), wanted, ())
-    if outcome.moved_before:
-        outcome.remark(
-            [still_moved(options, cycle, backlog, outcome.moved_before)], wanted, lasting
-        )
-    return outcome
-
-
-def _look_once(
-    options: Options,
-    cycle: Cycle,
-    backlog: Backlog,
-    done: TimeRange,
-    earliest: datetime,
-    outcome: Outcome,
-) -> None:
-    """Look for what is looked for once per site; where that fails, the next run does it."""
-    from tconnectsync.sync.run.firstlook import FEATURE, bring_ages, features_left_off
-
-    if outcome.failures:
-        return
-    chosen = f"features besides {' '.join(sorted(options.features))}"
-    try:
-        if FEATURE in options.features and not backlog.was_asked("ages"):
-            found = bring_ages(cycle, done, earliest)
-            outcome.absorb(found)
-            if not found.failures:
-                backlog.note_asked("ages")
-        if not backlog.was_asked(chosen):
-            remark = features_left_off(cycle.nightscout, options.features, cycle.now())
-            outcome.remark([remark] if remark else [], done, ())
-            backlog.note_asked(chosen)
-    except TconnectsyncError as error:
-        log.warning("What is looked for once is left to the next run. %s", error)
 
 
 def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | None:
@@ -290,7 +142,7 @@ def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | N
     if options.import_log is None:
         return None
     from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.sources.tandemsource.file import LogFile
+    from tconnectsync.sources.tandemsource.logfile import LogFile
 
     return LogFile(
         options.import_log,
@@ -306,7 +158,9 @@ def auto_update(options: Options, clock: Clock) -> int:
     from tconnectsync.config.settings import LoopSettings
     from tconnectsync.state.site import open_backlog, write_lock
     from tconnectsync.stop import Stop, Stopped
-    from tconnectsync.sync.loop.loop import Loop
+    from tconnectsync.sync.loop.loop import run_loop
+    from tconnectsync.sync.loop.step import Actions
+    from tconnectsync.sync.run.catchup import CatchUp
 
     settings = _settings(options, clock)
     stop = Stop()
@@ -320,18 +174,25 @@ def auto_update(options: Options, clock: Clock) -> int:
         on_plan=print_plan if options.pretend else ignore,
         writing=stop.writing,
     )
+    catch_up = CatchUp(cycle, backlog, settings.catch_up_days, progress)
     lock = write_lock(settings.ns_url, clock, pretend=options.pretend)
-    loop = Loop(
-        LoopSettings.of(settings),
+
+    def run_cycle() -> Outcome:
+        # However long another run writes: to the loop, a cycle left out would look like a failure,
+        # or like one that found nothing.
+        with lock(inf):
+            outcome = catch_up.sync_up_to_now(options.days or 1)
+        say_what_was_done(outcome, options, cycle.clock)
+        return outcome
+
+    actions = Actions(
         latest_index=cycle.source.upload_counter,
-        run_cycle=_moving_cycle(options, settings, cycle, backlog, lock),
+        run_cycle=run_cycle,
         force_login=cycle.source.force_login,
-        pretend=options.pretend,
-        clock=clock,
     )
     try:
         with stop.listening():
-            return loop.run()
+            return run_loop(LoopSettings.of(settings), actions, clock, pretend=options.pretend)
     except Stopped:
         log.info("Stopped. Nothing is lost: the next run goes on from here.")
         return 0
@@ -370,36 +231,6 @@ def check_login(options: Options, clock: Clock) -> int:
     return max(failed, default=0)
 
 
-def _moving_cycle(
-    options: Options, settings: Settings, cycle: Cycle, backlog: Backlog, lock: WriteLock
-) -> Callable[[], Outcome]:
-    """Return what syncs up to now, and what failed before once more.
-
-    It waits for other runs, however long; to the loop a cycle left out would look like a failure,
-    or like one that found nothing.
-    """
-
-    def run() -> Outcome:
-        with lock(inf):
-            outcome = _sync_last_days(options, settings, cycle, backlog)
-        say_what_was_done(outcome, options)
-        if outcome.ended_by:
-            raise outcome.ended_by
-        return outcome
-
-    return run
-
-
-def _announce(wanted: TimeRange, options: Options, cycle: Cycle) -> None:
-    log.info(
-        "Syncing %s from %s to %s%s.",
-        ", ".join(options.features),
-        cycle.clock.here(wanted.start).isoformat(" ", "minutes"),
-        cycle.clock.here(wanted.end).isoformat(" ", "minutes"),
-        " (pretend)" if options.pretend else "",
-    )
-
-
 def _settings(options: Options, clock: Clock) -> Settings:
     from tconnectsync import config
     from tconnectsync.app import at_address_in_use
@@ -422,7 +253,7 @@ def _given(options: Options) -> tuple[dict[str, str], dict[str, str]]:
     from tconnectsync.util.cli import given_values
 
     environment, files = given_values()
-    source = "tandem-source" if options.import_log else options.source
+    source = TANDEM_SOURCE.name if options.import_log else options.source
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     environment |= {name: value for name, value in chosen.items() if value is not None}
     return environment, files

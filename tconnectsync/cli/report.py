@@ -55,9 +55,13 @@ def ignore(window: TimeRange, plan: Plan) -> None:
 
 def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
     """Say what was done and what was not; return the exit code."""
-    say_what_was_done(outcome, options)
+    from tconnectsync.sync.run.window import days_of
+
+    say_what_was_done(outcome, options, clock)
     for failure in outcome.failures:
-        log.error("%s failed. %s", _what(failure, clock), failure.reason)
+        first, last = days_of(failure.window, clock)
+        names = " ".join(failure.features)
+        log.error("%s from %s to %s failed. %s", names, first, last, failure.error)
     # Nothing that the same command could change.
     is_pointless = outcome.ended_by is not None and outcome.ended_by.needs_a_person
     for command in () if is_pointless else commands(outcome.failures, options, clock):
@@ -65,8 +69,10 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
     return 0 if outcome.is_complete else 1
 
 
-def say_what_was_done(outcome: Outcome, options: Options) -> None:
+def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> None:
     """Say what was written, or would be, and what was left out."""
+    from tconnectsync.sync.run.window import days_of
+
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
     documents = "Treatments and entries" if "CGM" in options.features else "Treatments"
     if options.pretend:
@@ -78,23 +84,17 @@ def say_what_was_done(outcome: Outcome, options: Options) -> None:
     for what, times in outcome.skipped.most_common():
         log.warning("Left out because it is unknown or cannot be true: %s (%d times).", what, times)
     for remark in outcome.remarks:
-        log.log(logging.ERROR if remark.missing else logging.WARNING, remark.text)
-
-
-def _what(failure: Failure, clock: PumpClock) -> str:
-    first, last = days_of(failure.window, clock)
-    return f"{' '.join(failure.features)} from {first} to {last}"
-
-
-def days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
-    """Return the first and the last day of a range by the pump's calendar."""
-    from datetime import timedelta
-
-    return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
+        text = remark.text
+        if remark.repeat:
+            window, features = remark.repeat
+            text += f" {command(*days_of(window, clock), features, options)}"
+        log.log(logging.ERROR if remark.missing else logging.WARNING, text)
 
 
 def commands(failures: Sequence[Failure], options: Options, clock: PumpClock) -> list[str]:
     """Return the commands that repeat what failed, one for windows that follow each other."""
+    from tconnectsync.sync.run.window import days_of
+
     by_window: dict[tuple[date, date], list[str]] = {}
     for failure in failures:
         names = by_window.setdefault(days_of(failure.window, clock), [])

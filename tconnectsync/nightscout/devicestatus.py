@@ -12,6 +12,7 @@ from typing import Any
 
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, instant
+from tconnectsync.nightscout.treatments import known
 
 VALUES = (
     ("battery", "percent"),
@@ -43,15 +44,13 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
     iob = None if newest and iob_at <= newest else status.iob
     pump = {
         "clock": at,
-        "battery": _known(
-            percent=status.battery_percent, voltage=_rounded(status.battery_volts, 3)
-        ),
+        "battery": known(percent=status.battery_percent, voltage=_rounded(status.battery_volts, 3)),
         **_reservoir(status),
         "iob": _iob(created_at(iob_at), iob),
         "status": _delivery(at, status.suspended),
     }
-    told_at = at if iob is None else created_at(iob_at)
-    document: Document = {"device": ENTERED_BY, "created_at": told_at, "pump": _known(**pump)}
+    dated = at if iob is None else created_at(iob_at)
+    document: Document = {"device": ENTERED_BY, "created_at": dated, "pump": known(**pump)}
     if status.reservoir_is_searched:
         document[LEFT] = NOT_KNOWN if status.reservoir is None else round(status.reservoir, 3)
     if status.log_ids:
@@ -101,8 +100,8 @@ def is_worth_storing(document: Document, stored: Document | None) -> bool:
     if stored and LEFT in document and LEFT not in stored:
         # The next one can go on from it.
         return True
-    known = {path: _value(document, path) for path in VALUES}
-    return any(v is not None and v != _value(stored, path) for path, v in known.items())
+    values = {path: _value(document, path) for path in VALUES}
+    return any(v is not None and v != _value(stored, path) for path, v in values.items())
 
 
 def _reservoir(status: DeviceStatus) -> Document:
@@ -133,11 +132,6 @@ def _delivery(at: str, suspended: bool | None) -> Document | None:
 
 def _rounded(number: float | None, digits: int) -> float | None:
     return None if number is None else round(number, digits)
-
-
-def _known(**fields: Any) -> Document:
-    """Leave out what is unknown: Nightscout takes a null for a value in places."""
-    return {name: value for name, value in fields.items() if value not in (None, {})}
 
 
 def _value(document: Document | None, path: tuple[str, ...]) -> Any:

@@ -152,7 +152,8 @@ def _shown(event: Event) -> Iterator[Treatment]:
         case Bolus():
             yield from _bolus(event)
         case CarbEntry():
-            yield _carbs(event)
+            fields = {"carbs": _whole(event.carbs), **log_ids(event.log_ids)}
+            yield _treatment(CARB_CORRECTION, event.at, event.key, fields)
         case UserMode():
             yield _user_mode(event)
         case PumpEvent():
@@ -174,7 +175,7 @@ def _basal(basal: Basal) -> Treatment:
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
     if bolus.incomplete and not bolus.insulin > 0:
         return
-    fields = _known(
+    fields = known(
         insulin=bolus.insulin or None,
         carbs=_whole(bolus.carbs) or None,
         notes=_bolus_notes(bolus),
@@ -228,12 +229,7 @@ def _glucose_fields(bolus: Bolus) -> Document:
     if bolus.glucose is None or bolus.glucose_kind is None:
         return {}
     values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
-    return _known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
-
-
-def _carbs(entry: CarbEntry) -> Treatment:
-    fields = {"carbs": _whole(entry.carbs), **log_ids(entry.log_ids)}
-    return _treatment(CARB_CORRECTION, entry.at, entry.key, fields)
+    return known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
 
 
 def _user_mode(mode: UserMode) -> Treatment:
@@ -261,9 +257,9 @@ def _whole(number: float) -> float | int:
     return int(number) if number == int(number) else number
 
 
-def _known(**fields: Any) -> Document:
-    """Leave out what is unknown; Nightscout would take a null for zero."""
-    return {name: value for name, value in fields.items() if value is not None}
+def known(**fields: Any) -> Document:
+    """Leave out what is unknown: Nightscout takes a null for a value in places, as for 0."""
+    return {name: value for name, value in fields.items() if value not in (None, {})}
 
 
 def _treatment(

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 
 EMAIL = "robin.sample@example.org"
 PASSWORD = 'correct "horse" & 100%'
@@ -133,8 +134,8 @@ def tandem_source(history: PumpHistory, zone: str = NEW_YORK) -> SimulatedTandem
 
 
 CLOUDS: dict[str, Callable[[PumpHistory], Cloud]] = {
-    "tconnect": cloud,
-    "tandem-source": tandem_source,
+    TCONNECT.name: cloud,
+    TANDEM_SOURCE.name: tandem_source,
 }
 """The simulated clouds, each as its TCONNECT_SOURCE is called."""
 
@@ -161,15 +162,8 @@ def computer(
 
 def addresses(tandem: Cloud) -> dict[str, str]:
     """Return the settings that lead to a simulated cloud."""
-    if isinstance(tandem, SimulatedTConnect):
-        names = ("TCONNECT_WEB_URL", "TCONNECT_SERVICES_URL", "TCONNECT_WS2_URL")
-        return {"TCONNECT_SOURCE": "tconnect", **dict.fromkeys(names, tandem.url)}
-    return {
-        "TCONNECT_SOURCE": "tandem-source",
-        "TANDEM_SSO_URL": tandem.sso_url,
-        "TANDEM_ACCOUNTS_URL": tandem.accounts_url,
-        "TANDEM_SOURCE_URL": tandem.source_url,
-    }
+    cloud = TCONNECT if isinstance(tandem, SimulatedTConnect) else TANDEM_SOURCE
+    return {"TCONNECT_SOURCE": cloud.name, **tandem.variables}
 
 
 def days(first: date, last: date) -> tuple[str, ...]:

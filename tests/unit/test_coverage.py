@@ -8,7 +8,8 @@ import pytest
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.sources.base import PumpSpan
-from tconnectsync.sync.run.coverage import coverage, late_since, newest_entries
+from tconnectsync.sync.run.catchup import late_since, newest_entries
+from tconnectsync.sync.run.coverage import coverage
 from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
@@ -93,7 +94,7 @@ def test_days_of_a_pump_that_the_serial_number_leaves_out_are_named() -> None:
 def test_many_stretches_are_counted() -> None:
     spans = [span(5 * number, 5 * number + 2.5, name=f"…{number:04}") for number in range(9)]
     (found,) = said(*spans, wanted=days(0, 42.5))
-    assert "and 3 further stretches" in found[1]
+    assert "and 3 further ranges" in found[1]
 
 
 OLD = span(0, 5, name="…1122", use=False)

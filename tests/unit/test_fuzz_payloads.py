@@ -17,18 +17,26 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.options import Options
 from tconnectsync.cli.report import say_what_was_done
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.events import Bolus, Event, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Source
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.records import unknown_event
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome
 from tests.support.document_limits import LONGEST_TEXT, MINUTES_A_MONTH, require_plausible
-from tests.support.event_builders import NOON, basal, bolus, both_parts, sleep, suspension
+from tests.support.event_builders import (
+    NEW_YORK,
+    NOON,
+    basal,
+    bolus,
+    both_parts,
+    sleep,
+    suspension,
+)
 from tests.support.mutations import (
     each_spoiled,
     fields_of,
@@ -263,7 +271,7 @@ def test_a_bolus_whose_insulin_is_no_number_is_not_written_as_one_without(bad: A
 def test_what_is_left_out_is_named_once_with_its_number(caplog: pytest.LogCaptureFixture) -> None:
     _, _, outcome = with_each("insulin", "many")
     caplog.clear()
-    say_what_was_done(outcome, Options(features=()))
+    say_what_was_done(outcome, Options(features=()), NEW_YORK)
     assert caplog.messages == [
         "Left out because it is unknown or cannot be true: unreadable bolus (12 times)."
     ]
@@ -344,5 +352,5 @@ def test_a_bolus_keeps_its_insulin_when_something_else_about_it_cannot_be(
     assert isinstance(kept, Bolus)
     assert kept.insulin == 3.5
     assert skipped == {f"impossible value of a bolus: {reason}": 1}
-    for want in documents(kept, TANDEM_SOURCE):
+    for want in documents(kept, TANDEM_SOURCE.name):
         require_plausible(want.body)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import UsageError
+from tconnectsync.sync.run.catchup import caught_up
 from tconnectsync.sync.run.window import (
-    caught_up,
     date_range,
     halves,
     last_days,

@@ -25,9 +25,10 @@ from tconnectsync.simulators.history import (
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.sources.tconnect.source import TConnectSource
+from tconnectsync.sync.run.catchup import caught_up
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
-from tconnectsync.sync.run.window import caught_up, date_range, last_days
+from tconnectsync.sync.run.window import date_range, last_days
 from tests.support.clocks import NO_WAITING
 from tests.support.command import EMAIL, PASSWORD, SECRET, cloud
 from tests.support.event_builders import NEW_YORK

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import LoginError
+from tconnectsync.errors import LoginError, NightscoutError, NightscoutLoginError
 from tconnectsync.simulators.history import (
     BasalSegment,
     BolusRecord,
@@ -216,8 +216,16 @@ def test_a_failed_read_of_nightscout_never_means_that_it_is_empty(world: World) 
     before = world.nightscout.treatments
     world.nightscout.fault = lambda request: Response(b"") if request.method == "GET" else None
     outcome = world.sync(0, 0)
-    assert len(outcome.failures) == 1
+    (failure,) = outcome.failures
+    assert isinstance(failure.error, NightscoutError)
     assert world.nightscout.treatments == before
+
+
+def test_an_error_that_is_kept_keeps_no_payload(world: World) -> None:
+    world.tconnect.fault = broken("therapytimeline", Response(b"{"))
+    kept = [failure.error for failure in world.sync(0, 2).failures]
+    assert kept
+    assert not [error for error in kept if error.__traceback__ or error.__context__]
 
 
 @pytest.mark.parametrize(("secret", "password"), [("wrong", PASSWORD), (SECRET, "wrong")])
@@ -226,6 +234,8 @@ def test_wrong_credentials_end_the_run_at_once(world: World, secret: str, passwo
     (failure,) = outcome.failures
     assert failure.window == TimeRange(NEW_YORK.instant(at(0, 0)), NEW_YORK.instant(at(21, 0)))
     assert world.nightscout.treatments == []
+    assert isinstance(failure.error, LoginError if secret == SECRET else NightscoutLoginError)
+    assert outcome.ended_by is failure.error
     refused = [e for e in (*world.nightscout.log, *world.tconnect.log) if e.status == 401]
     logins = [e for e in world.tconnect.log if e.request.path == "/login.aspx"]
     assert len(refused) <= 1

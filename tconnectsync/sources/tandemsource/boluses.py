@@ -84,15 +84,13 @@ def boluses(log: Log, skipped: Counter[str]) -> list[Bolus]:
         found += _now(dose, known_until, skipped)
         found += _later(dose, known_until, skipped)
     without_id = (
-        entry for entry in entries_of(log, BOLUS_ENDED, LATER_PART_ENDED) if _has_no_id(entry)
+        entry
+        for entry in entries_of(log, BOLUS_ENDED, LATER_PART_ENDED)
+        if whole(entry.values, "bolusid") is None
     )
     for entry in without_id:
         found += _ended(Dose([entry]), entry, skipped)
     return sorted(found, key=lambda bolus: (bolus.completed or bolus.requested_at, bolus.log_ids))
-
-
-def _has_no_id(entry: Entry) -> bool:
-    return whole(entry.values, "bolusid") is None
 
 
 # -- the part that is given at once ----------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tconnectsync.sources.tandemsource.pumps import Pump, mark
-from tconnectsync.state.files import make_private, put
+from tconnectsync.state.files import make_private, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ FILE = "pumps-in-use.json"
 
 @dataclass(frozen=True)
 class Overlap:
-    """What the logs of two pumps said of some days."""
+    """What the logs of two pumps showed of some days."""
 
     first: date
     last: date
@@ -53,7 +53,7 @@ class Overlaps:
         return self._all().get(_pair(one, other))
 
     def keep(self, one: Pump, other: Pump, overlap: Overlap) -> None:
-        """Remember what the logs of two pumps said, unless later days are known."""
+        """Remember what the logs of two pumps showed, unless later days are known."""
         known = self._all()
         older = known.get(_pair(one, other))
         if older and older.last > overlap.last:
@@ -63,7 +63,9 @@ class Overlaps:
             return
         try:
             make_private(self._path.parent)
-            put(self._path, json.dumps({pair: _as_json(each) for pair, each in known.items()}))
+            write_atomically(
+                self._path, json.dumps({pair: _as_json(each) for pair, each in known.items()})
+            )
         except OSError:
             log.debug("Which pumps are in use cannot be kept for the next start.")
 

@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from tconnectsync.domain.clock import LONG_AGO
 from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tandemsource.basals import REASONS, is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
@@ -50,12 +51,12 @@ class Section(NamedTuple):
 def days_in_question(log: Log) -> set[date]:
     """Return the days of which rates are reported by changes only, as far as is known yet."""
     already_shown = {entry.wall.date() for entry in log.get(BASAL_RATE, ())}
-    found = set()
-    for entry in entries_of(log, *RATE_CODES):
-        day = entry.wall.date()
-        if day not in already_shown and day not in found and _log_goes_on(log, entry):
-            found.add(day)
-    return found
+    last = max((entries[-1].at for entries in log.values() if entries), default=LONG_AGO)
+    return {
+        day
+        for entry in entries_of(log, *RATE_CODES)
+        if (day := entry.wall.date()) not in already_shown and entry.at + TOO_EARLY <= last
+    }
 
 
 def days_of_an_update(log: Log) -> set[date]:
@@ -73,7 +74,11 @@ def days_of_an_update(log: Log) -> set[date]:
         if day - DAY not in first
         and day in changes
         and changes[day].at + TOO_EARLY < entry.at
-        and _is_noted_between(log, changes[day].at + TOO_EARLY, entry.at)
+        and any(
+            changes[day].at + TOO_EARLY <= other.at < entry.at
+            for entries in log.values()
+            for other in entries
+        )
     }
 
 
@@ -229,12 +234,3 @@ def _last_change(section: Section) -> Entry | None:
         (entry for entry in reversed(section.entries) if entry.code == RATE_CHANGE),
         None,
     )
-
-
-def _log_goes_on(log: Log, entry: Entry) -> bool:
-    """Return whether the log of that day goes on for so long that other entries would have come."""
-    return any(entries and entries[-1].at >= entry.at + TOO_EARLY for entries in log.values())
-
-
-def _is_noted_between(log: Log, start: datetime, end: datetime) -> bool:
-    return any(start <= entry.at < end for entries in log.values() for entry in entries)

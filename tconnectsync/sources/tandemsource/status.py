@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from tconnectsync.domain.events import DeviceStatus, InsulinOnBoard
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource import onboard, reservoir
+from tconnectsync.sources.tandemsource.basals import NOTHING
 from tconnectsync.sources.tandemsource.codes import BASAL_RATE, BATTERY, RESUMED, SUSPENDED
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.records import whole
@@ -26,8 +27,6 @@ CODES = (*onboard.CODES, *reservoir.CODES, *BATTERY, SUSPENDED, RESUMED, BASAL_R
 PERCENT = range(101)
 MILLIVOLTS = range(1_000, 6_001)
 """What a battery of one cell can have."""
-NO_DELIVERY = 0
-"""The source of a basal rate while the pump is suspended."""
 FRESH_IOB = timedelta(minutes=15)
 """How long a reported insulin on board may be taken for the present one."""
 
@@ -117,4 +116,4 @@ def _is_suspended(entry: Entry) -> bool | None:
     if entry.code != BASAL_RATE:
         return entry.code == SUSPENDED
     source = whole(entry.values, "commandedratesource")
-    return None if source is None else source == NO_DELIVERY
+    return None if source is None else source == NOTHING

@@ -179,7 +179,7 @@ def _create(
 ) -> None:
     """Create documents; after a refusal, no more of the kinds that were refused is sent.
 
-    So the newest document that is stored tells the next run where to go on.
+    The newest document that is stored then shows the next run where to go on.
 
     Raises:
         TconnectsyncError: going on makes no sense.

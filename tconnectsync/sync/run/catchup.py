@@ -1,193 +1,349 @@
-"""Which range a run covers: what was asked for, and what earlier runs have left to it."""
+"""How far back a run reaches: the range asked for, or all that earlier runs have left undone.
+
+A run over a range covers just that. A run up to now begins with the earliest of
+
+1. the last days that were asked for, one if none were,
+2. our newest treatment of each kind that comes every day, and our newest entry: earlier runs ended
+   there,
+3. the ranges in the backlog, which earlier runs could not bring,
+4. what replaced pumps have uploaded since the last run,
+
+but not earlier than ``CATCH_UP_DAYS`` ago. What lies before that stays in the backlog, and a remark
+names what brings it. Within the same limit, treatments that stand at the time of a clock put right
+since are reached by :mod:`tconnectsync.sync.run.firstwindow`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tconnectsync.cli.options import Options
-from tconnectsync.cli.report import command, days_of
-from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import NightscoutError, TconnectsyncError
+from tconnectsync.errors import NightscoutError, PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.sync.features import FEATURES
-from tconnectsync.sync.run.coverage import late_since
-from tconnectsync.sync.run.cycle import Cycle
-from tconnectsync.sync.run.window import caught_up, last_days
+from tconnectsync.sync.run.coverage import coverage
+from tconnectsync.sync.run.cycle import Cycle, Progress
+from tconnectsync.sync.run.firstlook import look_once
+from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.window import days_of, last_days
 
 log = logging.getLogger(__name__)
 
+DAY = timedelta(days=1)
 LONGEST_MOVED = timedelta(days=31)
-"""So long before the last treatment that moved, others are supposed to have to move as well."""
+"""So long before the last treatment that moved, others probably have to move as well."""
+Kinds = tuple[str, ...]
+"""Types of treatments or entries that show together how far earlier runs got."""
+ENTRIES: Kinds = FEATURES["CGM"].regular
 
 
-def reaching_back(
-    options: Options,
-    settings: Settings,
-    cycle: Cycle,
-    backlog: Backlog,
-    *,
-    anew: bool = False,
-    announced: datetime | None = None,
-) -> TimeRange:
-    """Return the last days, or more where earlier runs left something undone.
+@dataclass(frozen=True)
+class CatchUp:
+    """A cycle, and what runs against its site leave to the next one."""
 
-    What lies further back than ``CATCH_UP_DAYS`` goes into the backlog. With ``anew``, Nightscout
-    is asked also for what earlier runs have left there. The log says how far the run reaches back,
-    unless it was ``announced`` from as early on.
+    cycle: Cycle
+    backlog: Backlog
+    limit_days: float
+    """How far back a run reaches at the most (``CATCH_UP_DAYS``)."""
+    progress: Progress = lambda windows: windows
 
-    Raises:
-        NightscoutError, NetworkError: Nightscout did not say how far they got.
-    """
-    wanted = last_days(options.days or 1, cycle.now())
-    earliest = earliest_of(cycle, settings)
-    regular = _regular(options)
-    known = {} if anew else backlog.newest()
-    newest = [_newest(cycle, kinds, regular, known, backlog) for kinds in regular]
-    missing = [each for ranges in backlog.missing(options.features).values() for each in ranges]
-    since = min((each.start for each in missing if each.end > earliest), default=None)
-    extended, cut_off = caught_up(wanted, newest, settings.catch_up_days, since)
-    if cut_off:
-        left_off = max(filter(None, newest))
-        backlog.add(_for_features(options, TimeRange(left_off, extended.start)))
-    if extended.start < (announced or wanted.start):
-        day = cycle.clock.day(extended.start)
-        log.info("Reaching back to %s, for what earlier runs have not brought.", day)
-    return extended
+    def sync_range(self, wanted: TimeRange) -> Outcome:
+        """Sync a range. What is missing before it goes into the backlog.
 
+        For after it, its own documents are the newest ones, and hide what lies before.
 
-def is_remembered(options: Options, backlog: Backlog) -> bool:
-    """Tell whether how far earlier runs got is known without asking Nightscout."""
-    return set().union(*_regular(options)) <= backlog.newest().keys()
+        Raises:
+            PumpChoiceError: a person has to say first which pump is meant.
+        """
+        self._announce(wanted)
+        outcome, spans = self._pumps(wanted)
+        if outcome.failures:
+            return outcome
+        work = (wanted, self.cycle.features)
+        with outcome.recording_failures(work, rest=work):
+            self.backlog.add(self._missing_before(wanted))
+        return outcome if outcome.failures else self._run(wanted, spans)
 
+    def sync_up_to_now(self, days: int) -> Outcome:
+        """Sync the last days (times 24 hours), and before them what earlier runs left undone.
 
-def with_late_uploads(
-    wanted: TimeRange, spans: Sequence[PumpSpan], earliest: datetime, backlog: Backlog, cycle: Cycle
-) -> TimeRange:
-    """Return a range that also holds what replaced pumps have uploaded since the last run."""
-    start = late_since(spans, backlog.pumps(), wanted, earliest)
-    if start < wanted.start:
-        log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(start))
-    return TimeRange(start, wanted.end)
+        Raises:
+            PumpChoiceError: a person has to say first which pump is meant.
+            NightscoutError, NetworkError: Nightscout did not say how far earlier runs got.
+        """
+        cycle, backlog = self.cycle, self.backlog
+        earliest = self._earliest()
+        known = backlog.newest()
+        wanted = self._reaching_back(days, known)
 
+        def ask_how_far() -> datetime:
+            # The site holds nothing of what earlier runs have left there: it is another one.
+            backlog.forget_site()
+            return self._reaching_back(days, {}, announced=wanted.start).start
 
-def beyond_catch_up(
-    options: Options, cycle: Cycle, backlog: Backlog, start: datetime
-) -> list[Remark]:
-    """Return what there is to say of ranges in the backlog that lie before ``start``.
+        outcome, spans = self._pumps(wanted)
+        if not outcome.failures:
+            late = late_since(spans, backlog.log_ends(), wanted, earliest)
+            if late < wanted.start:
+                log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(late))
+            wanted = TimeRange(late, wanted.end)
+            self._announce(wanted)
+            is_remembered = set().union(*self._regular) <= known.keys()
+            outcome = self._run(
+                wanted, spans, in_order=True, ask_how_far=ask_how_far if is_remembered else None
+            )
+            backlog.remember_log_ends(newest_entries(spans))
+            if not outcome.failures:
+                look_once(cycle, backlog, wanted, earliest, outcome)
+        outcome.remark(self._out_of_reach(min(wanted.start, earliest)))
+        return outcome
 
-    A run without dates does not bring them.
-    """
-    by_range: dict[TimeRange, list[str]] = {}
-    for name, ranges in backlog.missing(options.features).items():
-        for each in ranges:
-            if each.start < start:
-                by_range.setdefault(TimeRange(each.start, min(each.end, start)), []).append(name)
-    remarks = []
-    for each, names in sorted(by_range.items(), key=lambda item: item[0].start):
-        first, last = days_of(each, cycle.clock)
-        remarks.append(
-            Remark(
+    @property
+    def _regular(self) -> list[Kinds]:
+        return regular_kinds(self.cycle.features)
+
+    def _earliest(self) -> datetime:
+        return self.cycle.now() - timedelta(days=self.limit_days)
+
+    def _announce(self, wanted: TimeRange) -> None:
+        here = self.cycle.clock.here
+        log.info(
+            "Syncing %s from %s to %s%s.",
+            ", ".join(self.cycle.features),
+            here(wanted.start).isoformat(" ", "minutes"),
+            here(wanted.end).isoformat(" ", "minutes"),
+            " (pretend)" if self.cycle.pretend else "",
+        )
+
+    def _pumps(self, wanted: TimeRange) -> tuple[Outcome, Sequence[PumpSpan]]:
+        """Return the pumps of the account; the outcome is empty unless that fails."""
+        outcome = Outcome()
+        try:
+            return outcome, self.cycle.source.pumps(wanted)
+        except PumpChoiceError:
+            raise
+        except TconnectsyncError as error:
+            outcome.failed(wanted, self.cycle.features, error)
+        self.backlog.add(outcome.missing)
+        return outcome, ()
+
+    def _run(
+        self,
+        wanted: TimeRange,
+        spans: Sequence[PumpSpan],
+        *,
+        in_order: bool = False,
+        ask_how_far: Callable[[], datetime] | None = None,
+    ) -> Outcome:
+        """Run the cycle over a range and keep the backlog by what becomes of it."""
+        cycle, backlog = self.cycle, self.backlog
+        # Should this run break off, the next one knows.
+        backlog.add({name: [wanted] for name in cycle.windowed})
+        outcome = cycle.run(
+            wanted,
+            self.progress,
+            in_order=in_order,
+            earliest=min(wanted.start, self._earliest()),
+            ask_how_far=ask_how_far,
+            is_known=any(backlog.newest().values()),
+        )
+        backlog.resolve(wanted, cycle.windowed, outcome.missing)
+        backlog.remember_newest(outcome.newest)
+        outcome.remark(coverage(spans, wanted, cycle.clock))
+        if outcome.moved_before:
+            outcome.remark([self._still_moved(outcome.moved_before)])
+        return outcome
+
+    def _reaching_back(
+        self,
+        days: int,
+        known: Mapping[str, datetime | None],
+        announced: datetime | None = None,
+    ) -> TimeRange:
+        """Return the last days, or more where earlier runs left something undone.
+
+        What lies further back than the limit goes into the backlog. The log says how far the run
+        reaches back, unless it was ``announced`` from as early on.
+        """
+        cycle, backlog = self.cycle, self.backlog
+        wanted, earliest = last_days(days, cycle.now()), self._earliest()
+        newest = [self._newest(kinds, known, remember=True) for kinds in self._regular]
+        missing = [each for found in backlog.missing(cycle.features).values() for each in found]
+        since = min((each.start for each in missing if each.end > earliest), default=None)
+        extended, cut_off = caught_up(wanted, newest, self.limit_days, since)
+        if cut_off:
+            beyond = TimeRange(max(filter(None, newest)), extended.start)
+            backlog.add({name: [beyond] for name in cycle.windowed})
+        if extended.start < (announced or wanted.start):
+            day = cycle.clock.day(extended.start)
+            log.info("Reaching back to %s, for what earlier runs have not brought.", day)
+        return extended
+
+    def _missing_before(self, wanted: TimeRange) -> dict[str, list[TimeRange]]:
+        """Return what is missing before a range, by feature, as far back as a run reaches.
+
+        Raises:
+            NightscoutLoginError: Nightscout does not accept the secret.
+        """
+        earliest, known = self._earliest(), self.backlog.newest()
+        if wanted.start <= earliest:
+            return {}
+        reached: dict[Kinds, datetime | None] = {}
+        for kinds in self._regular:
+            try:
+                reached[kinds] = self._newest(kinds, known, remember=False)
+            except TconnectsyncError as error:
+                if error.fatal:
+                    raise
+                log.debug("How far the last sync got is not known. %s", error)
+                # A day later than that, so that the next run can still bring all of it.
+                reached[kinds] = earliest + DAY
+        return {
+            name: [TimeRange(at, wanted.start)]
+            for name in self.cycle.features
+            if (at := reached.get(FEATURES[name].regular)) and at < wanted.start
+        }
+
+    def _newest(
+        self, kinds: Kinds, known: Mapping[str, datetime | None], *, remember: bool
+    ) -> datetime | None:
+        """Return when our newest document of some kinds is; ``None`` if that may not be asked.
+
+        Nightscout is asked for what is not ``known``.
+
+        Raises:
+            NightscoutError, NetworkError: it did not answer, or does not accept the secret.
+        """
+        asked: dict[str, datetime | None] = {}
+        try:
+            for kind in kinds:
+                if kind not in known:
+                    asked[kind] = self.cycle.nightscout.newest(kind)
+        except NightscoutError as error:
+            # If the secret is wrong, the treatments that are read next show that.
+            is_refused = error.fatal and (kinds != ENTRIES or self._regular == [ENTRIES])
+            if is_refused or error.can_retry or error.status is None:
+                raise
+            why = "" if error.fatal else f" {error}"
+            log.warning("How far the last sync got is not known for %s.%s", " ".join(kinds), why)
+            return None
+        if remember:
+            self.backlog.remember_newest({kind: at for kind, at in asked.items() if at}, of=asked)
+        return max(filter(None, (({**known, **asked}).get(kind) for kind in kinds)), default=None)
+
+    def _out_of_reach(self, start: datetime) -> list[Remark]:
+        """Return remarks on ranges in the backlog that lie before ``start``.
+
+        Runs up to now do not bring them.
+        """
+        by_range: dict[TimeRange, list[str]] = {}
+        for name, ranges in self.backlog.missing(self.cycle.features).items():
+            for each in ranges:
+                if each.start < start:
+                    part = TimeRange(each.start, min(each.end, start))
+                    by_range.setdefault(part, []).append(name)
+        remarks = []
+        for part, names in sorted(by_range.items(), key=lambda item: item[0].start):
+            first, last = days_of(part, self.cycle.clock)
+            text = (
                 f"{' '.join(names)} from {first} to {last} {'is' if len(names) == 1 else 'are'} "
                 "not all in Nightscout; that is more than CATCH_UP_DAYS ago, further than a run "
-                f"reaches back by itself. To bring it, run: {command(first, last, names, options)}"
+                "without dates reaches back. To bring it, run:"
             )
+            remarks.append(Remark(text, repeat=(part, tuple(names))))
+        return remarks
+
+    def _still_moved(self, before: datetime) -> Remark:
+        """Return a remark on treatments that may stand at the time of a clock put right since.
+
+        They lie before an instant up to which the run was allowed to go back.
+        """
+        affected = TimeRange(before - LONGEST_MOVED, before)
+        self.backlog.add({name: [affected] for name in self.cycle.windowed})
+        return Remark(
+            f"Treatments before {self.cycle.clock.day(before)} may still stand at the time that "
+            "the pump's clock was believed to show before it was put right; that is longer ago "
+            "than this run may reach back. To move them, run:",
+            repeat=(affected, tuple(self.cycle.features)),
         )
-    return remarks
 
 
-def still_moved(options: Options, cycle: Cycle, backlog: Backlog, before: datetime) -> Remark:
-    """Return what there is to say of treatments that stand at the time of a clock put right since.
+def regular_kinds(features: Iterable[str]) -> list[Kinds]:
+    """Return the kinds by which features show how far earlier runs got, entries last.
 
-    They may do so before an instant up to which the run was allowed to go back.
+    In this order Nightscout is asked, since treatments show whether it accepts the secret; entries
+    may be all that the role of a token may not read.
     """
-    supposed = TimeRange(before - LONGEST_MOVED, before)
-    backlog.add(_for_features(options, supposed))
-    first, last = days_of(supposed, cycle.clock)
-    return Remark(
-        f"Treatments before {cycle.clock.day(before)} may still stand at the time that the pump's "
-        "clock was believed to show before it was put right; that is longer ago than this run may "
-        f"reach back. To move them, run: {command(first, last, options.features, options)}"
-    )
+    found = {FEATURES[name].regular for name in features} - {()}
+    return sorted(found, key=lambda kinds: (kinds == ENTRIES, kinds))
 
 
-def left_behind(
-    options: Options,
-    settings: Settings,
-    cycle: Cycle,
+def caught_up(
     wanted: TimeRange,
-    backlog: Backlog,
-) -> dict[str, list[TimeRange]]:
-    """Return what is missing before a range that was asked for.
+    newest: Iterable[datetime | None],
+    limit_days: float,
+    unfinished_since: datetime | None = None,
+) -> tuple[TimeRange, bool]:
+    """Extend a range back to where earlier runs left off.
 
-    After it, its own documents are the newest ones, and hide what lies before it. What lies before
-    the limit of catching up is not looked for anyway.
+    Args:
+        wanted: the range asked for.
+        newest: the newest document of ours per regular kind; ``None`` for a kind without any.
+        limit_days: how far before its end the range may begin at the most.
+        unfinished_since: from when on earlier runs could not bring everything.
 
-    Raises:
-        NightscoutLoginError: Nightscout does not accept the secret.
+    Returns:
+        The range, and whether the limit kept it from reaching back to the newest document.
     """
-    earliest = earliest_of(cycle, settings)
-    if wanted.start <= earliest:
-        return {}
-    newest: dict[tuple[str, ...], datetime | None] = {}
-    regular = _regular(options)
-    for kinds in regular:
-        try:
-            newest[kinds] = _newest(cycle, kinds, regular, backlog.newest())
-        except TconnectsyncError as error:
-            if error.fatal:
-                raise
-            log.debug("How far the last sync got is not known. %s", error)
-            # A day later than that, so that the next run can still bring all of it.
-            newest[kinds] = earliest + timedelta(days=1)
-    reached = {name: newest.get(FEATURES[name].regular) for name in options.features}
-    return {
-        name: [TimeRange(at, wanted.start)]
-        for name, at in reached.items()
-        if at and at < wanted.start
-    }
+    known = [instant for instant in newest if instant]
+    earliest = min(wanted.start, wanted.end - timedelta(days=limit_days))
+    if known and max(known) < earliest:
+        return TimeRange(earliest, wanted.end), True
+    # A kind that stopped before the limit while others went on has not happened since, as site
+    # changes may. A day of grace: the limit moves on, and what keeps failing was within it lately.
+    left_off = [instant for instant in known if instant >= earliest - DAY]
+    if unfinished_since:
+        left_off.append(unfinished_since)
+    return TimeRange(max(min([wanted.start, *left_off]), earliest), wanted.end), False
 
 
-def earliest_of(cycle: Cycle, settings: Settings) -> datetime:
-    """Return how far a run reaches back at the most (``CATCH_UP_DAYS``)."""
-    return cycle.now() - timedelta(days=settings.catch_up_days)
+def late_since(
+    spans: Sequence[PumpSpan], known: Mapping[str, datetime], wanted: TimeRange, earliest: datetime
+) -> datetime:
+    """Return from when on the logs of several pumps may hold what earlier runs have not seen.
 
+    A replaced pump may upload its last hours when the new one has been in use for days. How far
+    the last run got with the pump in use follows from the newest treatment; but one whose date was
+    ahead for a while may be taken for it.
 
-def _for_features(options: Options, missing: TimeRange) -> dict[str, list[TimeRange]]:
-    return {name: [missing] for name in options.features if FEATURES[name].parts}
-
-
-def _regular(options: Options) -> list[tuple[str, ...]]:
-    return sorted({FEATURES[name].regular for name in options.features} - {()})
-
-
-def _newest(
-    cycle: Cycle,
-    kinds: Sequence[str],
-    regular: Sequence[Sequence[str]],
-    known: Mapping[str, datetime | None],
-    backlog: Backlog | None = None,
-) -> datetime | None:
-    """Return when our newest document of some kinds is; ``None`` if that may not be asked.
-
-    Nightscout is asked for what is not ``known``, and its answer goes into the ``backlog``. A role
-    that may not read entries says nothing against the secret if others of the ``regular`` kinds,
-    which come first, could be asked for.
+    Args:
+        spans: the pumps of the account.
+        known: up to when the log of each was known at the last run, by its mark.
+        wanted: the range of this run.
+        earliest: how far back it may go.
     """
-    try:
-        asked = {kind: cycle.nightscout.newest(kind) for kind in kinds if kind not in known}
-    except NightscoutError as error:
-        is_refused = error.fatal and (kinds != FEATURES["CGM"].regular or len(regular) == 1)
-        if is_refused or error.can_retry or error.status is None:
-            raise
-        # A secret is judged by what else it is good for; here it may have been tried first.
-        why = "" if error.fatal else f" {error}"
-        log.warning("How far the last sync got is not known for %s.%s", " ".join(kinds), why)
-        return None
-    if backlog:
-        backlog.note_newest({kind: at for kind, at in asked.items() if at}, of=asked)
-    found = (asked.get(kind, known.get(kind)) for kind in kinds)
-    return max(filter(None, found), default=None)
+    read = [span for span in spans if span.is_read and span.last and span.last > earliest]
+    if len(read) < 2:
+        return wanted.start
+    new = (
+        _news(span, known.get(span.mark), earliest)
+        for span in read
+        if span.mark in known or not span.in_use
+    )
+    return max(min([wanted.start, *filter(None, new)]), earliest)
+
+
+def newest_entries(spans: Iterable[PumpSpan]) -> dict[str, datetime]:
+    """Return up to when the logs of the pumps that are read are known now, by their marks."""
+    return {span.mark: span.last for span in spans if span.is_read and span.last}
+
+
+def _news(span: PumpSpan, known: datetime | None, earliest: datetime) -> datetime | None:
+    """Return since when the log of a pump may be new to us; ``None`` if nothing is."""
+    if known is None:
+        return span.first or earliest
+    return known if span.last and span.last > known else None

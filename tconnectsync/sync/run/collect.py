@@ -1,4 +1,4 @@
-"""What a source tells of a window: each part by itself, in shorter pieces where that helps."""
+"""Reads the events of a window: each part alone, in shorter ranges where that helps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def collect(
     now: datetime,
     outcome: Outcome,
 ) -> Events:
-    """Return what ``reader`` tells of its window for some features, as far as it can be true.
+    """Return the events that ``reader`` finds for some features, as far as they can be true.
 
     What is answered badly is asked for day by day at last. What fails all the same, and what is
     left out, is noted in ``outcome``.
@@ -59,12 +59,12 @@ def collect(
             shorter = source.read(piece)
             found += read(part, names, shorter, piece)
             outcome.skipped.update(shorter.skipped)
-            outcome.remark(shorter.remarks, piece, features)
+            outcome.remark(shorter.remarks, (piece, features))
         return found
 
     events = {part: read(part, names, reader, window) for part, names in parts_of(features).items()}
     outcome.skipped.update(reader.skipped)
-    outcome.remark(reader.remarks, window, features)
+    outcome.remark(reader.remarks, (window, features))
     failed = {name for each in outcome.failures[failed_before:] for name in each.features}
     if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
         events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])

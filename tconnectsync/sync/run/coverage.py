@@ -1,11 +1,11 @@
-"""Which days of a range the pumps of the account cover, and what people must be told of the others.
+"""Which days of a range the pumps of the account cover, and remarks on the others.
 
 Pure. Days are days of the pump's calendar.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
@@ -13,13 +13,13 @@ from tconnectsync.sources.base import PumpSpan, Remark
 
 DAY = timedelta(days=1)
 MOST_NAMED = 5
-"""So many stretches of days are named; the others are counted."""
+"""So many ranges of days are named; the others are counted."""
 
 
 def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> list[Remark]:
-    """Return what there is to say of days that no pump, or only one that is left out, covers.
+    """Return remarks on days that no pump covers, or only one that is left out.
 
-    Nothing is said of the time after the newest entry: the pump has not uploaded it yet.
+    There is none on the time after the newest entry: the pump has not uploaded it yet.
     """
     known = [span for span in spans if span.last]
     if not known:
@@ -48,46 +48,8 @@ def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> 
     ]
 
 
-def late_since(
-    spans: Sequence[PumpSpan], known: Mapping[str, datetime], wanted: TimeRange, earliest: datetime
-) -> datetime:
-    """Return from when on the logs of several pumps may hold what earlier runs have not seen.
-
-    A replaced pump may upload its last hours when the new one has been in use for days. How far
-    the last run got with the pump in use follows from the newest treatment; but one whose date was
-    ahead for a while may be taken for it.
-
-    Args:
-        spans: the pumps of the account.
-        known: up to when the log of each was known at the last run, by its mark.
-        wanted: the range of this run.
-        earliest: how far back it may go.
-    """
-    read = [span for span in spans if span.is_read and span.last and span.last > earliest]
-    if len(read) < 2:
-        return wanted.start
-    new = (
-        _news(span, known.get(span.mark), earliest)
-        for span in read
-        if span.mark in known or not span.in_use
-    )
-    return max(min([wanted.start, *filter(None, new)]), earliest)
-
-
-def newest_entries(spans: Iterable[PumpSpan]) -> dict[str, datetime]:
-    """Return up to when the logs of the pumps that are read are known now, by their marks."""
-    return {span.mark: span.last for span in spans if span.is_read and span.last}
-
-
-def _news(span: PumpSpan, known: datetime | None, earliest: datetime) -> datetime | None:
-    """Return since when the log of a pump may be new to us; ``None`` if nothing is."""
-    if known is None:
-        return span.first or earliest
-    return known if span.last and span.last > known else None
-
-
 def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:
-    """Return the stretches of a day or more between the logs of the pumps that are read."""
+    """Return the ranges of a day or more between the logs of the pumps that are read."""
     found: list[TimeRange] = []
     until: datetime | None = None
     # One whose beginning is not known may have begun long ago.
@@ -131,12 +93,12 @@ def _said(
 
 
 def _in_words(days: Sequence[date]) -> str:
-    stretches: list[tuple[date, date]] = []
+    ranges: list[tuple[date, date]] = []
     for day in days:
-        if stretches and day - stretches[-1][1] == DAY:
-            stretches[-1] = stretches[-1][0], day
+        if ranges and day - ranges[-1][1] == DAY:
+            ranges[-1] = ranges[-1][0], day
         else:
-            stretches.append((day, day))
-    words = [f"{one}" if one == last else f"{one} to {last}" for one, last in stretches]
+            ranges.append((day, day))
+    words = [f"{one}" if one == last else f"{one} to {last}" for one, last in ranges]
     more = len(words) - MOST_NAMED
-    return ", ".join(words[:MOST_NAMED]) + (f" and {more} further stretches" if more > 0 else "")
+    return ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")

@@ -6,11 +6,13 @@ and nothing at all where an uploader began with one day of history.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import PumpEvent
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.eventtypes import (
     BASAL_SUSPENSION,
@@ -24,17 +26,20 @@ from tconnectsync.nightscout.eventtypes import (
 )
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Remark
+from tconnectsync.state.backlog import Backlog
 from tconnectsync.sync.run.collect import Events, collect
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import windows
+
+log = logging.getLogger(__name__)
 
 AGES: Mapping[str, tuple[str, ...]] = {
     SITE_CHANGE: (SITE_CHANGE,),
     INSULIN_CHANGE: (INSULIN_CHANGE,),
     SENSOR_START: (SENSOR_START, SENSOR_CHANGE),
 }
-"""What tells an age, by the type of treatment that we write for it."""
+"""What shows an age, by the type of treatment that we write for it."""
 FEATURE = "PUMP_EVENTS"
 """The feature that brings them."""
 KINDS_OF_FEATURES: Mapping[str, tuple[str, ...]] = {
@@ -46,8 +51,35 @@ KINDS_OF_FEATURES: Mapping[str, tuple[str, ...]] = {
 LATELY = timedelta(days=14)
 
 
+def look_once(
+    cycle: Cycle, backlog: Backlog, done: TimeRange, earliest: datetime, outcome: Outcome
+) -> None:
+    """Look for all of this unless it was done on this site; where it fails, the next run does it.
+
+    Args:
+        cycle: reads and writes.
+        backlog: what was looked for.
+        done: what has just been synced.
+        earliest: how far back ages are looked for.
+        outcome: where to add what comes of it.
+    """
+    chosen = f"features besides {' '.join(sorted(cycle.features))}"
+    try:
+        if FEATURE in cycle.features and not backlog.is_done("ages"):
+            found = bring_ages(cycle, done, earliest)
+            outcome.absorb(found)
+            if not found.failures:
+                backlog.remember_done("ages")
+        if not backlog.is_done(chosen):
+            remark = features_left_off(cycle.nightscout, cycle.features, cycle.now())
+            outcome.remark([remark] if remark else [])
+            backlog.remember_done(chosen)
+    except TconnectsyncError as error:
+        log.warning("What is looked for once is left to the next run. %s", error)
+
+
 def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
-    """Bring the last site, cartridge and sensor change if Nightscout holds none of anybody.
+    """Bring the last site, cartridge and sensor change if Nightscout holds none by anyone.
 
     Args:
         cycle: reads and writes.
@@ -122,10 +154,10 @@ def _newest_of_each(
     newest: dict[str, tuple[str, PumpEvent, datetime]] = {}
     for part in ("suspensions", "pump_events"):
         for event in events.get(part, ()):
-            for want in documents(event, cloud):
-                kind = want.body["eventType"]
-                if kind in kinds and want.at <= now:
+            for treatment in documents(event, cloud):
+                kind = treatment.body["eventType"]
+                if kind in kinds and treatment.at <= now:
                     known = newest.get(kind)
-                    if known is None or known[2] < want.at:
-                        newest[kind] = part, event, want.at
+                    if known is None or known[2] < treatment.at:
+                        newest[kind] = part, event, treatment.at
     return newest

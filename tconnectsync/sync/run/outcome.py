@@ -59,7 +59,7 @@ class Outcome:
     waiting: dict[str, timedelta] = field(default_factory=dict)
     """For how long treatments still have to wait until they may be written, by identifier."""
     remarks: list[Remark] = field(default_factory=list)
-    """What people must be told, each once."""
+    """What people must know, each once."""
     healing: dict[str, list[TimeRange]] = field(default_factory=dict)
     """Ranges that later runs may be able to complete although nothing failed, by feature."""
     newest: dict[str, datetime] = field(default_factory=dict)
@@ -67,8 +67,11 @@ class Outcome:
     moved_before: datetime | None = None
     """Treatments before this instant may still stand where an earlier state of the pump's clock
     put them; the run was not allowed to go further back."""
-    ended_by: TconnectsyncError | None = None
-    """What made going on pointless, if anything did; the failures say what was left undone."""
+
+    @property
+    def ended_by(self) -> TconnectsyncError | None:
+        """What made going on pointless, if anything did; its failure says what was left undone."""
+        return next((each.error for each in self.failures if each.error.fatal), None)
 
     @property
     def more_in(self) -> timedelta | None:
@@ -93,12 +96,13 @@ class Outcome:
                     found.setdefault(name, []).append(failure.window)
         return found
 
-    def remark(self, remarks: Iterable[Remark], window: TimeRange, features: Sequence[str]) -> None:
-        """Add what a reader has to say of a window that was synced for some features."""
+    def remark(self, remarks: Iterable[Remark], work: Work | None = None) -> None:
+        """Add what there is to say; ``work`` is what a later run may be able to complete."""
         for each in remarks:
             if each not in self.remarks:
                 self.remarks.append(each)
-            if each.heals:
+            if each.heals and work:
+                window, features = work
                 for name in features:
                     self.healing.setdefault(name, []).append(window)
 
@@ -121,7 +125,6 @@ class Outcome:
         for event_type, at in part.newest.items():
             self.note_newest(event_type, at)
         self.moved_before = self.moved_before or part.moved_before
-        self.ended_by = self.ended_by or part.ended_by
 
     def failed(self, window: TimeRange, features: Sequence[str], error: TconnectsyncError) -> None:
         """Note what an error left undone."""
@@ -139,5 +142,3 @@ class Outcome:
             yield
         except TconnectsyncError as error:
             self.failed(*(rest if error.fatal else work), error)
-            if error.fatal:
-                self.ended_by = error

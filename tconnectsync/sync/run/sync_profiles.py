@@ -88,7 +88,7 @@ def store_profiles(
 
     Raises:
         ApiError: the profile that the pump follows cannot be shown, or is not known; what can be
-            said of the others is written.
+            shown of the others is written.
         NightscoutError: Nightscout refused something.
         NetworkError: Nightscout could not be reached.
     """

@@ -1,11 +1,11 @@
-"""Which range a run covers, how far it reaches back to catch up, and cutting it into windows.
+"""Ranges by days, and cutting them into windows.
 
 Days are days of the pump's calendar, wherever the program runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -36,33 +36,9 @@ def date_range(first: date, last: date, clock: PumpClock, now: datetime) -> Time
     return TimeRange(start, min(clock.midnight(min(last, today) + DAY), now))
 
 
-def caught_up(
-    wanted: TimeRange,
-    newest: Iterable[datetime | None],
-    limit_days: float,
-    unfinished_since: datetime | None = None,
-) -> tuple[TimeRange, bool]:
-    """Extend a range back to where earlier runs left off.
-
-    Args:
-        wanted: the range asked for.
-        newest: the newest document of ours per regular kind; ``None`` for a kind without any.
-        limit_days: how far before its end the range may begin at the most.
-        unfinished_since: from when on earlier runs could not bring everything.
-
-    Returns:
-        The range, and whether the limit kept it from reaching back to the newest document.
-    """
-    known = [instant for instant in newest if instant]
-    earliest = min(wanted.start, wanted.end - timedelta(days=limit_days))
-    if known and max(known) < earliest:
-        return TimeRange(earliest, wanted.end), True
-    # A kind that stopped before the limit while others went on has not happened since, as site
-    # changes may. A day of grace: the limit moves on, and what keeps failing was within it lately.
-    left_off = [instant for instant in known if instant >= earliest - DAY]
-    if unfinished_since:
-        left_off.append(unfinished_since)
-    return TimeRange(max(min([wanted.start, *left_off]), earliest), wanted.end), False
+def days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
+    """Return the first and the last day of a range."""
+    return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
 
 
 def windows(wanted: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRange]:
@@ -76,6 +52,6 @@ def windows(wanted: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRang
 
 def halves(window: TimeRange, clock: PumpClock) -> Iterator[TimeRange]:
     """Cut a window into two of whole calendar days; one of a single day stays whole."""
-    last = clock.day(window.end - timedelta(microseconds=1))
-    days = (last - clock.day(window.start)).days + 1
+    first, last = days_of(window, clock)
+    days = (last - first).days + 1
     return windows(window, (days + 1) // 2, clock)

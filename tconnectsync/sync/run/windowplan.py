@@ -1,0 +1,231 @@
+"""What to write for one window: it is read, and compared with what Nightscout holds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, cached_property
+from typing import Any
+
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.entries import entries, entry_time
+from tconnectsync.nightscout.provenance import Document
+from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
+from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.sources.base import Reader, Remark, Source
+from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
+from tconnectsync.sync.plan.defer import defer_recent, log_deferred, minimum_age
+from tconnectsync.sync.plan.glucose import SAME_READING, with_entries
+from tconnectsync.sync.run.collect import Events, collect
+from tconnectsync.sync.run.outcome import Outcome, Work
+
+log = logging.getLogger(__name__)
+
+LOOK_BEFORE = timedelta(hours=36)
+LOOK_AFTER = timedelta(hours=24)
+"""How much more of Nightscout is read before and after the treatments of a window.
+
+A corrected ``TIMEZONE_NAME`` moves documents by up to a day, and what is stored must be found where
+it was. Nightscout compares times as text: one that an older program left with a space instead of
+``T`` sorts before its whole day, and its day is a local one.
+"""
+IN_DOUBT = (
+    "Not written, because an older tconnectsync may have written the same at another time: {}. "
+    "Compare them with your pump; if one is missing, delete the older one in Nightscout and run "
+    "these days again. {}"
+)
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """What came of reading and planning a window."""
+
+    range: TimeRange
+    reader: Reader
+    plan: Plan
+    outcome: Outcome
+    """What failed, was left out or waits."""
+    is_all_new: bool
+    """Whether something is to be written, and Nightscout holds nothing that begins in the range.
+
+    What began before and goes on, such as a sleep, does not count.
+    """
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans the windows of one run. Nothing is written."""
+
+    source: Source
+    nightscout: NightscoutApi
+    clock: PumpClock
+    now: Callable[[], datetime]
+    pretend: bool
+    fill_gaps: bool
+    alarm_safe: timedelta
+    end: datetime
+    """Where the last window ends."""
+    at_the_end: Sequence[str] = ()
+    """The features that are synced after the windows."""
+    look_back: timedelta = timedelta(0)
+    """How far before the first window treatments may have waited."""
+    is_known: bool = True
+    """Whether earlier runs may have written to the site: then what seems missing, where Nightscout
+    holds nothing of ours, is looked for elsewhere, too."""
+
+    @cached_property
+    def newest(self) -> Callable[[str], datetime | None]:
+        """Return when our newest stored treatment of a type was, before this run wrote any."""
+        return cache(self.nightscout.newest)
+
+    def rest(self, window: TimeRange, features: Sequence[str]) -> Work:
+        """Return what is left undone if the run ends with a window."""
+        return TimeRange(window.start, self.end), [*features, *self.at_the_end]
+
+    def plan(
+        self, window: TimeRange, features: Sequence[str], before: Plan | None = None
+    ) -> WindowPlan:
+        """Read a window and return what to write for it; ``before`` is the plan of the one before.
+
+        Treatments that begin after the window are left to the next one. An extended bolus may end
+        there: written now, it would be newer than what has still to be written before it.
+        """
+        reader, outcome = self.source.read(window), Outcome()
+        plan, is_all_new = Plan(), False
+        with outcome.recording_failures((window, features), rest=self.rest(window, features)):
+            events = collect(
+                self.source,
+                reader,
+                window,
+                features,
+                clock=self.clock,
+                now=self.now(),
+                outcome=outcome,
+            )
+            since = window.start if before else window.start - self.look_back
+            treatments = self.treatments(events, TimeRange(since, window.end))
+            if window.end < self.end:
+                treatments = [each for each in treatments if each.at < window.end]
+            planned = self.compare(treatments, outcome, before)
+            begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
+            new = {each["identifier"] for each in planned.create} | outcome.waiting.keys()
+            is_all_new = bool(planned.create) and begun <= new
+            plan = planned
+            if "CGM" in features:
+                plan = self._with_entries(planned, events["readings"], window, outcome)
+                if planned == Plan():
+                    is_all_new = bool(plan.entries) and not plan.kept
+        return WindowPlan(window, reader, plan, outcome, is_all_new)
+
+    def treatments(self, events: Events, shown: TimeRange) -> list[Treatment]:
+        """Return the treatments that show, up to now, the events which touch a range."""
+        now = self.now()
+        return [
+            treatment
+            for part, found in events.items()
+            if part != "readings"
+            for event in found
+            if shown.overlaps(event.begins, event.ends)
+            for treatment in documents(event, self.source.name)
+            if treatment.at <= now
+        ]
+
+    def compare(
+        self, treatments: Sequence[Treatment], outcome: Outcome, before: Plan | None = None
+    ) -> Plan:
+        """Return what to write so that Nightscout shows some treatments.
+
+        Args:
+            treatments: what it should show.
+            outcome: where to note what waits, and remarks.
+            before: what the window before would write, if it was not written.
+        """
+        if not treatments:
+            return Plan()
+        now, wait = self.now(), minimum_age(self.alarm_safe)
+        newest = None if self.fill_gaps else self._newest(treatments, wait)
+
+        def compared(stored: Sequence[StoredTreatment]) -> tuple[Plan, dict[str, datetime]]:
+            return defer_recent(make_plan(treatments, stored, newest), treatments, now - wait)
+
+        stored = self._stored_around(treatments, before)
+        plan, deferred = compared(stored)
+        if self.is_known or any(it.is_ours for it in stored):
+            moved = moved_elsewhere(plan, stored, self.nightscout.by_identifier)
+            if moved:
+                moved = _as_if_changed(before, moved) if self.pretend and before else moved
+                stored = stored_treatments([*stored, *moved])
+                plan, deferred = compared(stored)
+        if plan.doubts:
+            text = IN_DOUBT.format(len(plan.doubts), "; ".join(plan.doubts[:MOST_NAMED]))
+            outcome.remark([Remark(text, missing=False)])
+        if deferred:
+            log_deferred(len(deferred), max(deferred.values()) + wait, self.clock)
+            outcome.waiting |= {name: at + wait - now for name, at in deferred.items()}
+        for each in treatments:
+            if each.identifier not in deferred:
+                outcome.note_newest(each.body["eventType"], each.at)
+        counts = (len(treatments), len(stored), len(plan.create), len(plan.update))
+        log.debug("Treatments: %d, stored around them: %d, to create: %d, to update: %d.", *counts)
+        return plan
+
+    def _newest(
+        self, treatments: Sequence[Treatment], wait: timedelta
+    ) -> dict[str, datetime | None]:
+        """Return, by type, after when a treatment is new.
+
+        The newest stored one, by a person, may have been written while older ones waited.
+        """
+        newest = {kind: self.newest(kind) for kind in {it.body["eventType"] for it in treatments}}
+        return {kind: at and at - wait for kind, at in newest.items()}
+
+    def _stored_around(
+        self, treatments: Sequence[Treatment], before: Plan | None
+    ) -> list[StoredTreatment]:
+        times = [at for each in treatments for at in (each.at, each.noted_at) if at]
+        found = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
+        return stored_treatments(
+            _as_if_carried_out(before, found) if self.pretend and before else found
+        )
+
+    def _with_entries(
+        self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
+    ) -> Plan:
+        """Add the entries that are missing; if they cannot be compared, treatments go on alone."""
+        wanted = entries(readings, window)
+        times = [at for entry in wanted if (at := entry_time(entry))]
+        if not times:
+            return plan
+        try:
+            stored = self.nightscout.entries(min(times) - SAME_READING, max(times) + SAME_READING)
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            outcome.failed(window, ["CGM"], error)
+            return plan
+        for entry in wanted:
+            if at := entry_time(entry):
+                outcome.note_newest(entry["type"], at)
+        return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
+
+
+def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
+    """Return what Nightscout would hold if a plan had been carried out.
+
+    What begins in one window and ends in the next is then not shown as new in both.
+    """
+    added = [update.after for update in plan.update if "_id" not in update.after]
+    return _as_if_changed(plan, stored) + added + plan.create
+
+
+def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:
+    """Return stored documents as a plan would leave them, without what it would create."""
+    changed = {it.after["_id"]: it.after for it in plan.update if "_id" in it.after}
+    removed = {document["_id"] for document in plan.remove}
+    left = [document for document in stored if document["_id"] not in removed]
+    return [changed.get(document["_id"], document) for document in left]
