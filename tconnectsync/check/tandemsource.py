@@ -62,7 +62,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     read_pumps,
     touches,
 )
-from tconnectsync.sources.tandemsource.rates import TELLING
+from tconnectsync.sources.tandemsource.rates import RATE_CODES
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
 
@@ -73,7 +73,7 @@ KINDS = {
     "suspensions and resumptions": basals.SUSPENSIONS,
     "fills": (CARTRIDGE_FILLED, CANNULA_FILLED, TUBING_FILLED),
     "alarms": (ALERT, ALARM, MALFUNCTION),
-    "rate changes": TELLING,
+    "rate changes": RATE_CODES,
     "sleep and exercise": (USER_MODE,),
     "sensor sessions": (*SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS),
     "CGM alerts": tuple(sensor.ALERTS),

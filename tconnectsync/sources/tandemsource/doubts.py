@@ -17,7 +17,7 @@ from tconnectsync.sources.tandemsource.codes import (
     SENSORS,
 )
 from tconnectsync.sources.tandemsource.logentries import Entry
-from tconnectsync.sources.tandemsource.records import MAY_TELL, whole
+from tconnectsync.sources.tandemsource.records import MAYBE_DOSES, whole
 
 LOST = {LOG_ERASED: "its log was erased", LOG_DAMAGED: "a part of its log was damaged"}
 CODES = (*LOST, BASAL_IQ, *OTHER_SENSORS)
@@ -37,9 +37,9 @@ def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
         for code, what in LOST.items()
         if codes[code]
     ]
-    unread = {what: times for what, times in skipped.items() if what.startswith(MAY_TELL)}
+    unread = {what: times for what, times in skipped.items() if what.startswith(MAYBE_DOSES)}
     if unread:
-        named = ", ".join(what.removeprefix(MAY_TELL) for what in sorted(unread)[:5])
+        named = ", ".join(what.removeprefix(MAYBE_DOSES) for what in sorted(unread)[:5])
         found.append(
             Remark(
                 "The pump's log has entries that this version of tconnectsync cannot read and "

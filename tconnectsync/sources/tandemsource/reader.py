@@ -1,4 +1,4 @@
-"""What a stretch of the pump's log says, as the parts that a cycle asks for."""
+"""Part of the pump's log, read as the kinds of events that a cycle asks for."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ USED = frozenset(
 )
 """The codes of the entries that something is made of."""
 LONG_LASTING = (*basals.SUSPENSIONS, USER_MODE, RATE_CHANGE)
-"""The codes of entries that tell of something that can have begun days ago."""
+"""The codes of entries that report something that can have begun days ago."""
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
@@ -87,7 +87,7 @@ class LogReader:
         whole: gets the log of the range and around it with entries of all kinds; ``None`` if that
             cannot be had. Without it, ``fetch`` gives out all of them.
         ignore_zero_basals: whether basals without insulin are left out.
-        remarks: where ``fetch`` leaves what people must be told.
+        remarks: where ``fetch`` leaves what people must know.
     """
 
     def __init__(
@@ -125,13 +125,14 @@ class LogReader:
         short where it begins once more.
         """
         log = self._log()
-        slow = slowbasals.slow_days(log, self._slow_days(log), lambda: self._whole(self.skipped))
+        days = self._of_range(log, ratechanges.days_in_question(log))
+        slow = slowbasals.slow_days(log, days, lambda: self._whole(self.skipped))
         if basals.begins_suspended(log, self._since) or (
-            slow.stretches and slowbasals.opens_at_zero(log)
+            slow.sections and slowbasals.opens_at_zero(log)
         ):
             earlier = self._before(basals.SUSPENSIONS)
             log = basals.without_opening(log) if earlier is None else joined(earlier, log)
-        resumed = ratechanges.resumptions(slow.stretches)
+        resumed = ratechanges.resumptions(slow.sections)
         found = basals.basals(log, self._known_until(), self.skipped, resumed)
         found += self._slow_basals(log, slow, found)
         if self._ignore_zero_basals:
@@ -140,7 +141,7 @@ class LogReader:
         return sorted(found, key=lambda basal: basal.start)
 
     def boluses(self) -> list[Bolus | CarbEntry]:
-        """Return the boluses, the immediate and the extended part of one each by itself.
+        """Return the boluses, the immediate and the extended part of one as two boluses.
 
         Carbs that were entered without one are among them.
         """
@@ -210,31 +211,27 @@ class LogReader:
             return list(found)
         return [entry for entry in found if self._wanted.overlaps(entry.at, entry.at)]
 
-    def _slow_days(self, log: Log) -> set[date]:
-        """Return the days of the range of which rates are told by changes only."""
-        return self._of_range(log, ratechanges.days_in_question(log))
-
     def _of_range(self, log: Log, days: Iterable[date]) -> set[date]:
         """Return those of some days of the pump's calendar that the range touches."""
         wanted = self._wanted
         if wanted is None:
             return set(days)
         found = set()
-        for entry in entries_of(log, *rates.TELLING, BASAL_RATE):
+        for entry in entries_of(log, *rates.RATE_CODES, BASAL_RATE):
             begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
             if begins < wanted.end and begins + DAY > wanted.start:
                 found.add(entry.wall.date())
         return found.intersection(days)
 
     def _slow_basals(self, log: Log, slow: SlowDays, suspensions: Sequence[Basal]) -> list[Basal]:
-        """Return the basals that changes of the rate tell of; say which days have none."""
+        """Return the basals that changes of the rate report; say which days have none."""
         days = self._of_range(log, slow.objections)
         objections = {day: slow.objections[day] for day in days}
-        changes = slowbasals.with_insulin(entries_of(log, *rates.TELLING), suspensions)
+        changes = slowbasals.with_insulin(entries_of(log, *rates.RATE_CODES), suspensions)
         self.remarks += slowbasals.remarks(objections, changes)
-        if not slow.stretches:
+        if not slow.sections:
             return []
-        found, unclear = ratechanges.basals(slow.stretches, suspensions, self._last_change(slow))
+        found, unclear = ratechanges.basals(slow.sections, suspensions, self._last_change(slow))
         wanted = self._wanted
         self.remarks += slowbasals.unclear(
             [entry for entry in unclear if wanted is None or wanted.overlaps(entry.at, entry.at)]
@@ -242,11 +239,11 @@ class LogReader:
         return [basal for basal in found if wanted is None or basal.ends > wanted.start]
 
     def _last_change(self, slow: SlowDays) -> Entry | None:
-        """Return the last change of the rate before the whole log, which tells why it holds.
+        """Return the last change of the rate before the whole log, which says why it holds.
 
-        It is asked for only where the log tells a rate in the range before any change.
+        It is asked for only where the log states a rate in the range before any change.
         """
-        entries = [entry for stretch in slow.stretches for entry in stretch.entries]
+        entries = [entry for section in slow.sections for entry in section.entries]
         changes = [entry for entry in entries if entry.code == RATE_CHANGE]
         days = [entry for entry in entries if entry.code == NEW_DAY]
         start = self._wanted.start if self._wanted else NOTHING_KNOWN

@@ -177,7 +177,7 @@ class TConnectReader(Reader):
     def readings(self) -> list[Reading]:
         """Return the glucose readings, from the CSV export where TherapyEvents has no sensor's.
 
-        An export that fails is an error here: without it nobody knows whether there were any.
+        An export that fails is an error here: without it we do not know whether there were any.
         """
         try:
             found = therapy_readings(self.therapy_events(), self._clock, self.skipped)
@@ -193,7 +193,7 @@ class TConnectReader(Reader):
         return found + csv_readings(csv()["readingData"], self._clock, self.skipped)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
-        """Return how much insulin was on board, as the CSV export tells it."""
+        """Return how much insulin was on board, as the CSV export has it."""
         csv = self._csv if self._csv.asked else self._csv_of_last_days
         return csv_insulin_on_board(csv()["iobData"], self._clock, self.skipped)
 
@@ -246,7 +246,7 @@ def _fetch_timeline_days(api: TConnectApi, first: date, last: date) -> Mapping[s
 
 
 def _with(payload: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    """Return a payload that has its main part, be that empty.
+    """Return a payload that has its main part, even an empty one.
 
     Raises:
         ApiError: it has not; then it is an error report and does not mean "nothing happened".
