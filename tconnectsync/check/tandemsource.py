@@ -23,12 +23,11 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import (
     basals,
-    claims,
     newalgorithm,
     sensor,
+    wornsigns,
     wrongdates,
 )
-from tconnectsync.sources.tandemsource.choice import Choice
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.codes import (
@@ -51,6 +50,7 @@ from tconnectsync.sources.tandemsource.codes import (
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
 from tconnectsync.sources.tandemsource.names import plainly_named
+from tconnectsync.sources.tandemsource.pumpchoice import PumpChoice
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     ending,
@@ -112,7 +112,7 @@ class TandemSourceCheck:
         self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
-        self._choice: Choice
+        self._choice: PumpChoice
         self._pump: Pump
         """The one in use as far as known, by the second step, without which there are no further
         ones; the third step knows better."""
@@ -207,7 +207,7 @@ class TandemSourceCheck:
         self._findings.asked_for_events = True
 
         def worn(log: tuple[Pump, list[Entry], str]) -> datetime:
-            return max((it.at for it in log[1] if it.code in claims.CODES), default=LONG_AGO)
+            return max((it.at for it in log[1] if it.code in wornsigns.CODES), default=LONG_AGO)
 
         newest = newest_first([pump for pump, _, _ in logs], self._clock, self._now)
         logs.sort(key=lambda log: (worn(log), -newest.index(log[0])), reverse=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tconnectsync.cli.options import Options
     from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Configuration, Settings
-    from tconnectsync.sources.tandemsource.file import LogFile
+    from tconnectsync.sources.tandemsource.logfile import LogFile
     from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | N
     if options.import_log is None:
         return None
     from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.sources.tandemsource.file import LogFile
+    from tconnectsync.sources.tandemsource.logfile import LogFile
 
     return LogFile(
         options.import_log,

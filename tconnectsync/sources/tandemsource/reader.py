@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import LONG_AGO, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -24,7 +24,6 @@ from tconnectsync.sources.tandemsource import (
     boluses,
     carbs,
     doses,
-    doubts,
     glucosekind,
     newalgorithm,
     pumpevents,
@@ -33,6 +32,7 @@ from tconnectsync.sources.tandemsource import (
     sensor,
     slowbasals,
     status,
+    unreadable,
     usermodes,
 )
 from tconnectsync.sources.tandemsource.codes import (
@@ -60,7 +60,7 @@ USED = frozenset(
         *NEW_ALGORITHM,
         *carbs.CODES,
         *glucosekind.CODES,
-        *doubts.CODES,
+        *unreadable.CODES,
     )
 )
 """The codes of the entries that something is made of."""
@@ -71,7 +71,6 @@ LONGEST_LOOK_BACK = timedelta(days=14)
 ZERO_RATE = 0.01
 """Basal rates of a profile below that (U/h) count as none."""
 DAY = timedelta(days=1)
-NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
 class LogReader:
@@ -96,7 +95,7 @@ class LogReader:
         *,
         before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
         earlier: Callable[[], Log] = dict,
-        since: datetime = NOTHING_KNOWN,
+        since: datetime = LONG_AGO,
         wanted: TimeRange | None = None,
         whole: Callable[[Counter[str]], Log | None] | None = None,
         ignore_zero_basals: bool = False,
@@ -179,7 +178,7 @@ class LogReader:
         """Return the sensor's readings and those that a person entered."""
         log = self._log()
         codes = (BASAL_IQ, *OTHER_SENSORS, *SENSORS)
-        self.remarks += doubts.glucose(self._inside(log, *codes))
+        self.remarks += unreadable.glucose_remarks(self._inside(log, *codes))
         return sensor.readings(log, self.skipped)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
@@ -189,7 +188,7 @@ class LogReader:
     def newest(self) -> datetime | None:
         """Return the instant of the newest entry."""
         known_until = self._known_until()
-        return None if known_until == NOTHING_KNOWN else known_until
+        return None if known_until == LONG_AGO else known_until
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the log, as far as known.
@@ -201,7 +200,7 @@ class LogReader:
     def _fetched(self) -> Log:
         log = self._fetch(self.skipped)
         self.remarks += newalgorithm.remarks(self._inside(log, *NEW_ALGORITHM))
-        self.remarks += doubts.general(self._inside(log, *doubts.LOST), self.skipped)
+        self.remarks += unreadable.remarks(self._inside(log, *unreadable.LOST), self.skipped)
         return log
 
     def _inside(self, log: Log, *codes: int) -> list[Entry]:
@@ -246,7 +245,7 @@ class LogReader:
         entries = [entry for section in slow.sections for entry in section.entries]
         changes = [entry for entry in entries if entry.code == RATE_CHANGE]
         days = [entry for entry in entries if entry.code == NEW_DAY]
-        start = self._wanted.start if self._wanted else NOTHING_KNOWN
+        start = self._wanted.start if self._wanted else LONG_AGO
         shown = next((day for day in reversed(days) if day.at <= start), days[0] if days else None)
         if shown is None or (changes and changes[0].at <= shown.at):
             return None
@@ -257,4 +256,4 @@ class LogReader:
 
     def _known_until(self) -> datetime:
         newest = (entries[-1].at for entries in self._log().values() if entries)
-        return max(newest, default=NOTHING_KNOWN)
+        return max(newest, default=LONG_AGO)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 DAY = timedelta(days=1)
 LONGEST_LOOK_BACK = 15 * DAY
 """How far before a range the beginning of a suspension is looked for."""
-NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
 def open_source(
@@ -219,7 +218,7 @@ class TConnectReader(Reader):
             if isinstance(item, Mapping)
         )
         newest = max(filter(None, map(readable_wall_time, times)), default=None)
-        return min(self._clock.instant(newest), limit) if newest else NOTHING_KNOWN
+        return min(self._clock.instant(newest), limit) if newest else LONG_AGO
 
 
 def _fetch_timeline(
