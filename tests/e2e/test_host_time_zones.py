@@ -55,7 +55,7 @@ class Datetime(module.datetime):
         local = cls.fromtimestamp(moment.timestamp(), tz or module.UTC)
         return local if tz else local.astimezone().replace(tzinfo=None)
 module.datetime = Datetime
-from tconnectsync.cli import main
+from tconnectsync.cli.main import main
 sys.exit(main())
 """
 """The command, with a clock that stands still at a moment."""

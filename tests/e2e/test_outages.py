@@ -52,10 +52,10 @@ def begun(folder: Path, tandem: Cloud, url: str, secret: str, uploaded: datetime
 @pytest.mark.slow
 @BOTH
 def test_a_host_that_slept_for_a_week_misses_nothing(
-    emptied_nightscout: NightscoutSite, tmp_path: Path, life: PumpHistory, make: Make
+    nightscout: NightscoutSite, tmp_path: Path, life: PumpHistory, make: Make
 ) -> None:
     # Basals are very many, and add nothing that the next test does not show.
-    site, tandem = emptied_nightscout, make(replace(life, basal=()))
+    site, tandem = nightscout, make(replace(life, basal=()))
     with tandem:
         home = begun(tmp_path, tandem, site.url, site.secret, NOW - 7 * DAY)
         before = len(site.treatments())

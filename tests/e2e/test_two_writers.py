@@ -301,7 +301,7 @@ def test_where_only_the_temporary_folder_can_be_written_to_the_lock_is_there(
 def site(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
     """Give a site of every kind, without treatments."""
     if request.param == "real":
-        yield request.getfixturevalue("emptied_nightscout")
+        yield request.getfixturevalue("nightscout")
         return
     with SmallNightscout(SECRET, keyed_by_identifier=request.param.startswith("15")) as small:
         yield GivenSite(small.url, SECRET)

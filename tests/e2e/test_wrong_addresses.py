@@ -48,9 +48,8 @@ def files_about_sites(home: Computer) -> set[str]:
 
 @pytest.mark.parametrize("end", ["/api/v1", "/api/v1/entries.json", "/report/", "/#/", "/admin#x"])
 def test_the_address_of_a_page_leads_to_the_real_site_and_to_the_same_files(
-    lasting_nightscout: NightscoutSite, tmp_path: Path, tandem: SimulatedTandemSource, end: str
+    nightscout: NightscoutSite, tmp_path: Path, tandem: SimulatedTandemSource, end: str
 ) -> None:
-    nightscout = lasting_nightscout
     home = computer(tmp_path, tandem, nightscout.url, nightscout.secret)
     assert home.run(*RANGE).code == 0
     files = files_about_sites(home)

@@ -1,4 +1,7 @@
-"""The command as a user runs it: a process of its own, with nothing of the tester's settings."""
+"""The command as a user runs it: a process of its own, with nothing of the tester's settings.
+
+The process is a copy of one that has loaded the program, unless a test asks for another command.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from zoneinfo import ZoneInfo
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tests.support.forked_command import CHECKOUT, TIME_LIMIT, run_forked
 
 EMAIL = "robin.sample@example.org"
 PASSWORD = 'correct "horse" & 100%'
@@ -25,10 +29,6 @@ SERIAL = "90210042"
 SECRET = "a secret of good length"
 NEW_YORK = "America/New_York"
 
-TIME_LIMIT = 90.0
-"""Longest time (seconds) the command may take."""
-
-CHECKOUT = Path(__file__).resolve().parents[2]
 AS_MODULE = (sys.executable, "-m", "tconnectsync")
 AS_FILE = (sys.executable, str(CHECKOUT / "main.py"))
 SCRIPT = shutil.which("tconnectsync", path=str(Path(sys.executable).parent))
@@ -96,15 +96,16 @@ class Computer:
             **self.variables,
         }
 
-    def run(
-        self, *arguments: str, command: Sequence[str] = COMMAND, **changes: str | None
-    ) -> Finished:
+    def run(self, *arguments: str, command: Sequence[str] = (), **changes: str | None) -> Finished:
         """Run the command; ``changes`` are variables set otherwise, or unset, this time."""
-        environment = {**self.environment, **changes}
+        changed = {**self.environment, **changes}
+        environment = {name: value for name, value in changed.items() if value is not None}
+        if not command:
+            return Finished(*run_forked(self.folder, environment, arguments))
         run = subprocess.run(
             [*command, *arguments],
             cwd=self.folder,
-            env={name: value for name, value in environment.items() if value is not None},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -17,7 +17,7 @@ sleep, monotonic, haste = time.sleep, time.monotonic, float(sys.argv.pop(1))
 time.sleep = lambda seconds: sleep(seconds / haste)
 time.monotonic = lambda: monotonic() * haste
 {patch}
-from tconnectsync.cli import main
+from tconnectsync.cli.main import main
 sys.exit(main())
 """
 
