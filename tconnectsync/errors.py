@@ -7,7 +7,7 @@ to do. Each class knows the exit code it leads to and whether trying again later
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 
 def _with_status(message: str, status: int | None) -> str:
@@ -31,6 +31,12 @@ class TconnectsyncError(Exception):
 
     needs_a_person: bool = False
     """Whether somebody has to change a setting first, so that the same command fails again."""
+
+    def reworded(self, text: str) -> Self:
+        """Return an error of the same kind with another text."""
+        other = type(self).__new__(type(self), text)
+        other.__dict__.update(self.__dict__)
+        return other
 
 
 class UsageError(TconnectsyncError):

@@ -9,19 +9,19 @@ and queries can hold a person's identifiers.
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
+from tconnectsync.clock import Clock
 from tconnectsync.errors import NetworkError, UnreachableError
 from tconnectsync.unreachable import DEFAULT_PORTS, Cause, cause_of, other_scheme
 
@@ -84,6 +84,7 @@ class HttpClient:
 
     Args:
         service: what the service is called in sentences for the user.
+        clock: measures, and waits between tries.
         read_timeout: seconds of silence after which an answer is given up.
         retries: what is tried again, and when.
         proxy: the address of a proxy for all requests; without one, the environment may name one.
@@ -91,8 +92,6 @@ class HttpClient:
         headers: sent with every request.
         inspect: sees every answer before anything else is done with it, and may raise an error
             that is then not retried.
-        sleep: waits, in seconds; passed in so that tests need not wait.
-        jitter: returns a number in 0..1.
         writing: makes the block within which every request that may change something is sent.
         given_in: the variable in which a person has given the address. Until something has answered
             there, an address that may be wrong is an error at once, without retries.
@@ -101,6 +100,7 @@ class HttpClient:
     def __init__(
         self,
         service: str,
+        clock: Clock,
         *,
         read_timeout: float = 30.0,
         retries: Retries | None = None,
@@ -108,17 +108,14 @@ class HttpClient:
         verify: bool = True,
         headers: Mapping[str, str] | None = None,
         inspect: Callable[[requests.Response], None] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
         given_in: str = "",
     ) -> None:
         self.service = service
+        self.clock = clock
         self.retries = retries or Retries()
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
         self._inspect = inspect
-        self._sleep = sleep
-        self._jitter = jitter
         self._writing = writing
         self._given_in = given_in
         self._has_answered = False
@@ -127,7 +124,7 @@ class HttpClient:
         self.session.verify = verify
         # Without the packings that other libraries may add: theirs can unpack without measure.
         self.session.headers.update({"Accept-Encoding": "gzip, deflate", **(headers or {})})
-        self.session.hooks["response"] = [_read]
+        self.session.hooks["response"] = [partial(_read, clock)]
         # Without one, requests looks for a login in ~/.netrc and puts it in the place of ours.
         self.session.auth = lambda request: request
         if proxy:
@@ -169,14 +166,25 @@ class HttpClient:
             else:
                 if self._inspect:
                     self._inspect(answer)
-                waits, asked_wait = retries.waits_for(answer.status_code), _retry_after(answer)
+                waits, asked_wait = retries.waits_for(answer.status_code), self._asked_wait(answer)
                 problem = f"{self.service} answered HTTP {answer.status_code}."
                 if failures >= len(waits) or asked_wait > MAX_RETRY_AFTER:
                     return answer
-            wait = asked_wait or waits[failures] * (1 + 0.25 * self._jitter())
+            wait = asked_wait or waits[failures] * (1 + 0.25 * self.clock.jitter())
             failures += 1
             log.info("%s Trying again in %.0f s.", problem, wait)
-            self._sleep(wait)
+            self.clock.sleep(wait)
+
+    def _asked_wait(self, answer: requests.Response) -> float:
+        """Return the seconds the server asks us to wait (RFC 9110 §10.2.3), 0 if it does not."""
+        value = answer.headers.get("Retry-After", "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value)
+        try:
+            until = parsedate_to_datetime(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return 0.0
+        return max(0.0, (until - self.clock.now()).total_seconds())
 
     def _send(self, method: str, url: str, options: Mapping[str, Any]) -> requests.Response:
         try:
@@ -263,7 +271,7 @@ def _origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname, port
 
 
-def _read(answer: requests.Response, **_: object) -> None:
+def _read(clock: Clock, answer: requests.Response, **_: object) -> None:
     """Read the body of an answer into it, as long as it has a sensible size.
 
     Asked by the library before anything else is done with an answer, redirects included.
@@ -272,7 +280,7 @@ def _read(answer: requests.Response, **_: object) -> None:
         _UnwantedError: it is too big, too slow, or packed in a way that was not asked for.
     """
     body = bytearray()
-    until = time.monotonic() + LONGEST_ANSWER
+    until = clock.monotonic() + LONGEST_ANSWER
     try:
         if answer.headers.get("Content-Encoding", "").strip().lower() not in _PACKINGS:
             raise _UnwantedError("its answer is packed in a way that was not asked for.")
@@ -282,7 +290,7 @@ def _read(answer: requests.Response, **_: object) -> None:
             body += piece
             if len(body) > MOST_BYTES:
                 break
-            if time.monotonic() > until:
+            if clock.monotonic() > until:
                 raise _UnwantedError("it did not answer in time.", can_retry=True)
         if max(announced, len(body)) > MOST_BYTES:
             raise _UnwantedError(
@@ -294,15 +302,3 @@ def _read(answer: requests.Response, **_: object) -> None:
         answer.close()
         raise
     answer._content = bytes(body)
-
-
-def _retry_after(answer: requests.Response) -> float:
-    """Return the seconds the server asks us to wait (RFC 9110 §10.2.3), 0 when it does not."""
-    value = answer.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        until = parsedate_to_datetime(value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return 0.0
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from pathlib import Path
 
 
@@ -30,6 +31,8 @@ class Account:
     """Where the data of Tandem Source are."""
     token_cache: Path | None = field(default=None, repr=False)
     """The folder in which the login to Tandem Source is kept; ``None``: it is not."""
+    zone: tzinfo | None = None
+    """That of the pump's clock, in which t:connect's days are; ``None``: this computer's."""
 
 
 def endpoint(base_url: str, path: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property, partial
 
 from tconnectsync.api.account import Account
@@ -19,6 +17,7 @@ from tconnectsync.api.tconnect.android import AndroidApi
 from tconnectsync.api.tconnect.controliq import ControlIqApi
 from tconnectsync.api.tconnect.webui import WebUiApi
 from tconnectsync.api.tconnect.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
+from tconnectsync.clock import Clock
 from tconnectsync.http import HttpClient, Retries
 
 __all__ = ["Account", "TConnectApi"]
@@ -33,43 +32,25 @@ USER_AGENTS = (
 """Browsers we may look like; one is chosen per :class:`TConnectApi` and kept."""
 
 
-def _local_now() -> datetime:
-    return datetime.now().astimezone()
-
-
 class TConnectApi:
     """t:connect's APIs and Tandem Source for one account; each is made at first use and kept.
 
     Args:
-        account: whose data, and where.
+        account: whose data, and where; its zone says which day is "today" for requests that name
+            no day.
+        clock: tells the time, and waits between tries.
         read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
             slow with long ranges, twice as much.
-        sleep: waits between retries.
-        jitter: returns a number in 0..1.
-        now: returns the current instant, aware and in the pump's zone: its date is "today" for
-            requests that name no day.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        *,
-        read_timeout: float = 30.0,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
-        now: Callable[[], datetime] = _local_now,
-    ) -> None:
+    def __init__(self, account: Account, clock: Clock, *, read_timeout: float = 30.0) -> None:
         self.account = account
         self._read_timeout = read_timeout
-        self._now = now
+        self._clock = clock
         self._client = partial(
-            HttpClient,
-            proxy=account.proxy,
-            inspect=raise_if_blocked,
-            sleep=sleep,
-            jitter=jitter,
+            HttpClient, clock=clock, proxy=account.proxy, inspect=raise_if_blocked
         )
-        browser = USER_AGENTS[int(jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
+        browser = USER_AGENTS[int(clock.jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
         self._browser = partial(self._client, headers={"User-Agent": browser})
 
     @cached_property
@@ -77,14 +58,14 @@ class TConnectApi:
         """Basal rates, activity, boluses, readings; logs in at its first call."""
         http = self._browser("t:connect", read_timeout=self._read_timeout)
         return ControlIqApi(
-            self.account, http, LoginKeeper(self._web_login, self._now), self._today
+            self.account, http, LoginKeeper(self._web_login, self._clock.now), self._today
         )
 
     @cached_property
     def android(self) -> AndroidApi:
         """The upload counter and account data; logs in at its first call."""
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
-        logins = LoginKeeper(partial(android.log_in, self.account, http), self._now)
+        logins = LoginKeeper(partial(android.log_in, self.account, http), self._clock.now)
         return AndroidApi(self.account, http, logins)
 
     @cached_property
@@ -112,8 +93,9 @@ class TConnectApi:
         http = self._tandem_client()
         log_in: Callable[[], tandem_login.TandemLogin] = self._tandem_login
         if self._token_cache:
-            log_in = SavedLogins(self._token_cache, log_in, self._now)
-        return TandemSourceApi(self.account, http, LoginKeeper(log_in, self._now), self._now)
+            log_in = SavedLogins(self._token_cache, log_in, self._clock.now)
+        logins = LoginKeeper(log_in, self._clock.now)
+        return TandemSourceApi(self.account, http, logins, self._clock.now)
 
     def forget_logins(self) -> None:
         """Make the next request of every API log in anew, with new cookies and connections.
@@ -131,7 +113,7 @@ class TConnectApi:
         return TokenCache(folder, self.account) if folder else None
 
     def _today(self) -> date:
-        return self._now().date()
+        return self._clock.now().astimezone(self.account.zone).date()
 
     def _web_login(self) -> weblogin.WebLogin:
         http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
@@ -142,7 +124,7 @@ class TConnectApi:
 
     def _tandem_login(self) -> tandem_login.TandemLogin:
         http = self._tandem_client(tandem_login.RETRIES)
-        return tandem_login.log_in(self.account, http, self._now)
+        return tandem_login.log_in(self.account, http, self._clock.now)
 
     def _app_token(self) -> Token:
         # Not the token that android holds: controliq may be logging in because that one is refused.

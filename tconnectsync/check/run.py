@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +21,7 @@ from tconnectsync.check.report import report, save
 from tconnectsync.check.results import Findings, NotTriedError, Result, State, Step, carry_out
 from tconnectsync.check.tandemsource import TandemSourceSteps
 from tconnectsync.check.tconnect import TConnectSteps
+from tconnectsync.clock import Clock
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
@@ -42,18 +42,14 @@ FOR_TANDEM = (
 FOR_NIGHTSCOUT = ("NS_",)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Check:
     """A check of everything that the configuration names.
 
     Args:
         environment: variables that are set.
         from_file: variables that a ``.env`` file sets.
+        clock: tells the time, and waits between tries.
         features: names of what is to be synced.
-        now: returns the current instant.
         tandem: makes Tandem's clients for settings by field name.
         nightscout: makes the client of Nightscout for them.
     """
@@ -62,15 +58,15 @@ class Check:
         self,
         environment: Mapping[str, str],
         from_file: Mapping[str, str],
+        clock: Clock,
         *,
         features: Sequence[str] = (),
-        now: Callable[[], datetime] = _now,
-        tandem: Callable[[Mapping[str, Any]], TConnectApi] = tandem_api,
-        nightscout: Callable[[Mapping[str, Any]], NightscoutApi] = open_nightscout,
+        tandem: Callable[[Mapping[str, Any], Clock], TConnectApi] = tandem_api,
+        nightscout: Callable[[Mapping[str, Any], Clock], NightscoutApi] = open_nightscout,
     ) -> None:
-        self.started = now()
+        self.started = clock.now()
         """The instant that everything is judged by."""
-        self._now = now
+        self._computer = clock
         self._features = features
         self._values, self._problems = config.readable(environment, from_file)
         self._notices = config.notices(environment, from_file)
@@ -133,13 +129,13 @@ class Check:
         serial = self._values["pump_serial_number"]
         if not serial:
             return [("Tandem", _settings_are_wrong)]
-        api, findings = self._tandem(self._values), self._findings
+        api, findings = self._tandem(self._values, self._computer), self._findings
         return TConnectSteps(api, self.clock, serial, wanted, self.started, findings).steps()
 
     def _tandem_source_steps(self, wanted: TimeRange) -> list[Step]:
         # A saved login would prove nothing about the password.
-        api = self._tandem({**self._values, "cache_credentials": False})
-        account = self._tandem(self._values).account
+        api = self._tandem({**self._values, "cache_credentials": False}, self._computer)
+        account = self._tandem(self._values, self._computer).account
         return TandemSourceSteps(
             api,
             TokenCache(account.token_cache, account) if account.token_cache else None,
@@ -153,8 +149,8 @@ class Check:
     def _nightscout_steps(self) -> list[Step]:
         if not self._are_set(FOR_NIGHTSCOUT):
             return [("Nightscout", _settings_are_wrong)]
-        site = self._nightscout(self._values)
-        return NightscoutSteps(site, self._now, self._findings, self._features).steps()
+        site = self._nightscout(self._values, self._computer)
+        return NightscoutSteps(site, self._computer.now, self._findings, self._features).steps()
 
     def _pumps_clock(self, wanted: TimeRange) -> str:
         if not self._findings.asked_for_events:

@@ -20,15 +20,17 @@ from tconnectsync.sources.tandemsource import (
     basals,
     claims,
     doses,
-    modes,
     newalgorithm,
-    notices,
+    pumpevents,
     sensor,
+    usermodes,
+    wrongdates,
 )
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
-from tconnectsync.sources.tandemsource.clock.wrongdates import PumpDays
+from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, KNOWN_CODES
+from tconnectsync.sources.tandemsource.logdays import LogDays
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.onepump import OnePump
@@ -61,10 +63,10 @@ KINDS = {
     "boluses": (doses.IMMEDIATE, doses.EXTENDED),
     "readings": sensor.SENSORS,
     "suspensions and resumptions": basals.SUSPENSIONS,
-    "fills": (notices.CARTRIDGE, notices.CANNULA, notices.TUBING),
-    "alarms": (notices.ALERT, notices.ALARM, notices.MALFUNCTION),
+    "fills": (pumpevents.CARTRIDGE, pumpevents.CANNULA, pumpevents.TUBING),
+    "alarms": (pumpevents.ALERT, pumpevents.ALARM, pumpevents.MALFUNCTION),
     "rate changes": TELLING,
-    "sleep and exercise": modes.CODES,
+    "sleep and exercise": usermodes.CODES,
     "sensor sessions": (*sensor.STARTS, *sensor.JOINS, *sensor.STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
     "battery": BATTERY,
@@ -270,12 +272,12 @@ class TandemSourceSteps:
         # The days that a sync asks for.
         first = self._clock.day(self._wanted.start) - DAY
         last = self._clock.day(self._wanted.end) + DAY
-        days = PumpDays(lambda *span: self._ask_for(pump, *span), pump, self._clock, first, last)
+        days = LogDays(lambda *span: self._ask_for(pump, *span), pump, self._clock, first, last)
         entries = self._entries(days, skipped)
         if may_be_in_use(pump, self._choice.read, self._clock, self._now):
-            remarks = days.remarks(self._wanted, self._now)
+            remarks = wrongdates.remarks(days, self._wanted, self._now)
             wrong.extend(remark.text for remark in remarks if remark.missing)
-        return entries, days.log_clock.disagreement
+        return entries, disagreement(days.log_clock)
 
     def _ask_for(self, pump: Pump, first: date, last: date) -> dict[str, list[Any]]:
         source = self._api.tandemsource
@@ -283,7 +285,7 @@ class TandemSourceSteps:
         self._findings.keep("pump's log", payload)
         return payload
 
-    def _entries(self, days: PumpDays, skipped: Counter[str]) -> list[Dated]:
+    def _entries(self, days: LogDays, skipped: Counter[str]) -> list[Dated]:
         """Return the entries of the range; one that goes on until now has what is later, too.
 
         Raises:

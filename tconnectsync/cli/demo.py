@@ -16,14 +16,15 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.app import assemble
+from tconnectsync.clock import Clock
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.simulators.loopback import LoopbackServer
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SERIAL_NUMBER
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 
@@ -97,7 +98,7 @@ def _cloud(source: str, history: PumpHistory, email: str, password: str) -> Loop
 
 
 def _run(settings: config.Settings, history: PumpHistory) -> Outcome:
-    cycle = assemble(settings, FEATURES)
+    cycle = assemble(settings, FEATURES, Clock())
     last_day = history.end.date() - timedelta(days=1)
     outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
     for failure in outcome.failures:

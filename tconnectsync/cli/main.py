@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tconnectsync.cli.options import Options
+    from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Settings
     from tconnectsync.domain.clock import TimeRange
     from tconnectsync.sources.base import PumpSpan
@@ -47,8 +48,12 @@ PATIENCE = 120.0
 """Seconds that a run which a person asked for waits for another to end; cycles are shorter."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     """Run the program; return 0 when done, 1 when something failed, 2 for wrong use.
+
+    Args:
+        arguments: those of the command line, unless others are given.
+        clock: this computer's, unless another one is given.
 
     ``--auto-update`` also returns 2 for wrong credentials: nobody should start it again before they
     are fixed.
@@ -64,9 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             demo(print, *filter(None, [options.source]))
             return 0
+        if clock is None:
+            from tconnectsync.clock import Clock
+
+            clock = Clock()
         if options.check_login:
-            return check_login(options)
-        return auto_update(options) if options.auto_update else sync(options)
+            return check_login(options, clock)
+        return auto_update(options, clock) if options.auto_update else sync(options, clock)
     except ConfigError as error:
         say("tconnectsync cannot start, because of its configuration:")
         for problem in error.problems:
@@ -84,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def sync(options: Options) -> int:
+def sync(options: Options, clock: Clock) -> int:
     """Run one cycle as the options and the configuration say; return the exit code.
 
     While another run writes to the site, one without dates leaves all to it: the next one catches
@@ -93,12 +102,13 @@ def sync(options: Options) -> int:
     from tconnectsync.state.lock import TakenError
     from tconnectsync.state.site import write_lock
 
-    settings = _settings(options)
+    settings = _settings(options, clock)
     asked_for = (options.dates, options.days, options.import_log)
     by_a_person = any(each is not None for each in asked_for)
     try:
-        with write_lock(settings.ns_url, pretend=options.pretend)(PATIENCE if by_a_person else 0.0):
-            return _sync(options, settings)
+        lock = write_lock(settings.ns_url, clock, pretend=options.pretend)
+        with lock(PATIENCE if by_a_person else 0.0):
+            return _sync(options, settings, clock)
     except TakenError as other:
         if by_a_person:
             raise TconnectsyncError(
@@ -108,17 +118,18 @@ def sync(options: Options) -> int:
         return 0
 
 
-def _sync(options: Options, settings: Settings) -> int:
+def _sync(options: Options, settings: Settings, clock: Clock) -> int:
     from tconnectsync.app import assemble
     from tconnectsync.state.site import open_backlog
     from tconnectsync.sync.run.window import date_range
 
-    file = _log_file(options, settings)
+    file = _log_file(options, settings, clock)
     backlog = open_backlog(settings.ns_url, pretend=options.pretend)
     cycle = assemble(
         settings,
         options.features,
-        memory=backlog,
+        clock,
+        backlog=backlog,
         source=file,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
@@ -274,12 +285,10 @@ def _look_once(
         log.warning("What is looked for once is left to the next run. %s", error)
 
 
-def _log_file(options: Options, settings: Settings) -> LogFile | None:
+def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | None:
     """Return the saved log that is to be imported, if any."""
     if options.import_log is None:
         return None
-    from datetime import UTC, datetime
-
     from tconnectsync.domain.clock import PumpClock
     from tconnectsync.sources.tandemsource.file import LogFile
 
@@ -287,43 +296,38 @@ def _log_file(options: Options, settings: Settings) -> LogFile | None:
         options.import_log,
         PumpClock(settings.timezone_name),
         ignore_zero_basals=settings.ignore_zero_unit_basal,
-        now=datetime.now(UTC),
+        now=clock.now(),
     )
 
 
-def auto_update(options: Options) -> int:
+def auto_update(options: Options, clock: Clock) -> int:
     """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
-    import random
-    import time
-
     from tconnectsync.app import assemble
     from tconnectsync.config.settings import LoopSettings
     from tconnectsync.state.site import open_backlog, write_lock
     from tconnectsync.stop import Stop, Stopped
     from tconnectsync.sync.loop.loop import Loop
 
-    settings = _settings(options)
+    settings = _settings(options, clock)
     stop = Stop()
     backlog = open_backlog(settings.ns_url, pretend=options.pretend)
     cycle = assemble(
         settings,
         options.features,
-        memory=backlog,
+        clock,
+        backlog=backlog,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
         writing=stop.writing,
     )
+    lock = write_lock(settings.ns_url, clock, pretend=options.pretend)
     loop = Loop(
         LoopSettings.of(settings),
         latest_index=cycle.source.upload_counter,
-        run_cycle=_moving_cycle(
-            options, settings, cycle, backlog, write_lock(settings.ns_url, pretend=options.pretend)
-        ),
+        run_cycle=_moving_cycle(options, settings, cycle, backlog, lock),
         force_login=cycle.source.force_login,
         pretend=options.pretend,
-        clock=time.monotonic,
-        wait=time.sleep,
-        jitter=random.random,
+        clock=clock,
     )
     try:
         with stop.listening():
@@ -333,7 +337,7 @@ def auto_update(options: Options) -> int:
         return 0
 
 
-def check_login(options: Options) -> int:
+def check_login(options: Options, clock: Clock) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
     from pathlib import Path
 
@@ -341,7 +345,7 @@ def check_login(options: Options) -> int:
     from tconnectsync.sync.run.window import date_range, last_days
     from tconnectsync.util.cli import enable_logging
 
-    check = Check(*_given(options), features=options.features or ())
+    check = Check(*_given(options), clock, features=options.features or ())
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
     if options.dates:
         wanted = date_range(*options.dates, check.clock, check.started)
@@ -396,7 +400,7 @@ def _announce(wanted: TimeRange, options: Options, cycle: Cycle) -> None:
     )
 
 
-def _settings(options: Options) -> Settings:
+def _settings(options: Options, clock: Clock) -> Settings:
     from tconnectsync import config
     from tconnectsync.app import at_address_in_use
     from tconnectsync.redact import Redactor
@@ -410,7 +414,7 @@ def _settings(options: Options) -> Settings:
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, Redactor(settings.secrets))
     for notice in config.notices(environment, files):
         log.warning(notice)
-    return at_address_in_use(settings, patient=options.auto_update)
+    return at_address_in_use(settings, clock, patient=options.auto_update)
 
 
 def _given(options: Options) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,12 +1,12 @@
-"""What the pump did and knew: basal segments, boluses, activities, notices, glucose readings.
+"""What the pump did and knew: basals, boluses, carbs, user modes, events, glucose readings.
 
 Every event is a frozen value. Times are aware instants, insulin is in units (U), rates in U/h,
 carbohydrates in g, glucose in mg/dL. ``key`` names the event as the pump or its cloud does; it
 stays the same each time the event is reported, also when the event has grown or its zone was
 corrected meanwhile.
 ``begins`` and ``ends`` are the first and the last instant that the event has to do with.
-``automatic`` marks what the pump did without being asked; where it does not tell who it was, nobody
-asked.
+``automatic`` is false for what the person did or asked for. What came about without the person, or
+of which that is not known, is automatic.
 ``log_ids`` are the numbers of the entries of the pump's log that tell of the event, the one that
 gives it its time first; they are empty where the cloud does not hand the log out.
 """
@@ -18,18 +18,43 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 
-class Delivery(Enum):
-    """Why the pump delivered basal insulin at a rate."""
+class _Period:
+    """What goes on for a while from its start."""
 
-    PROFILE = "the active profile"
-    TEMP = "a temporary rate"
-    ALGORITHM = "Control-IQ"
-    NONE = "suspended: nothing was delivered"
-    UNKNOWN = "not reported"
+    __slots__ = ()
+    start: datetime
+    duration: timedelta
+
+    @property
+    def begins(self) -> datetime:
+        """The first instant."""
+        return self.start
+
+    @property
+    def ends(self) -> datetime:
+        """The instant at which it ends, as far as known."""
+        return self.start + self.duration
+
+
+class _Instant:
+    """What happens at once."""
+
+    __slots__ = ()
+    at: datetime
+
+    @property
+    def begins(self) -> datetime:
+        """The instant at which it happened."""
+        return self.at
+
+    @property
+    def ends(self) -> datetime:
+        """The same instant."""
+        return self.at
 
 
 @dataclass(frozen=True, slots=True)
-class Basal:
+class Basal(_Period):
     """Basal insulin at one rate for a while."""
 
     key: str
@@ -37,32 +62,15 @@ class Basal:
     duration: timedelta
     rate: float
     """U/h."""
-    delivery: Delivery
-    suspended_by: str = ""
-    """Who held the insulin back, in the pump's words (``control-iq``, ``manual``); else empty."""
+    reason: str
+    """Why the pump delivered at that rate, in words to show; may be empty."""
     running: bool = False
     """Whether it may still go on: ``duration`` is then what is known so far."""
-    told_as: str | None = None
-    """What the pump's log calls the kind of delivery, where it has a word for it."""
     log_ids: tuple[int, ...] = ()
     cut: bool = False
     """Whether another pump claims the rest of its time. A stored treatment that shows more of it is
     shortened, and removed where ``duration`` is zero; a segment without duration is never new."""
-
-    @property
-    def automatic(self) -> bool:
-        """Always: the person changes a rate now and then, the pump every few minutes."""
-        return True
-
-    @property
-    def begins(self) -> datetime:
-        """The first instant of the segment."""
-        return self.start
-
-    @property
-    def ends(self) -> datetime:
-        """The instant at which the segment ends, as far as known."""
-        return self.start + self.duration
+    automatic: bool = True
 
 
 class ReadingKind(Enum):
@@ -191,119 +199,54 @@ class Split:
     """Over how long the rest is to be delivered, if known."""
 
 
-BY_HAND = "Sleep (Manual)"
-"""What the pump calls a sleep that the person began, not the schedule."""
+class UserModeKind(Enum):
+    """What a period is for."""
 
-
-class ActivityKind(Enum):
-    """What kind of period the pump reports."""
-
-    SLEEP = "Sleep"
-    EXERCISE = "Exercise"
-    AUTO_BOLUS = "AutoBolus"
-    CARB_ONLY = "CarbOnly"
+    SLEEP = "sleep"
+    EXERCISE = "exercise"
+    OTHER = "another period"
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class UserMode(_Period):
     """A period in a mode of the pump: sleep, exercise and the like.
 
     It is reported with its duration so far while it goes on.
     """
 
     key: str
-    kind: ActivityKind
+    kind: UserModeKind
     start: datetime
     duration: timedelta
+    text: str
+    """What to show."""
+    automatic: bool
     running: bool = True
-    """Whether it may still go on; t:connect never says that it does not."""
-    told_as: str | None = None
-    """How it came about, such as ``Sleep (Scheduled)``, where the pump tells."""
+    """Whether it may still go on, as far as the cloud says."""
     log_ids: tuple[int, ...] = ()
 
-    @property
-    def automatic(self) -> bool:
-        """Whether the pump began it: only the person begins exercise."""
-        return self.kind is not ActivityKind.EXERCISE and self.told_as != BY_HAND
-
-    @property
-    def begins(self) -> datetime:
-        """The first instant of the period."""
-        return self.start
-
-    @property
-    def ends(self) -> datetime:
-        """The instant at which the period ends, as far as known."""
-        return self.start + self.duration
-
-
-class Interruption(Enum):
-    """Why the pump stopped delivering, as far as it is worth an event of its own."""
-
-    SITE_CHANGE = "cartridge or infusion site changed"
-    ALARM = "cartridge empty or pump shut down"
-    USER = "suspended by the person"
-
 
 @dataclass(frozen=True, slots=True)
-class Suspension:
-    """An instant at which the pump stopped delivering, and why."""
-
-    key: str
-    at: datetime
-    reason: Interruption
-
-    @property
-    def automatic(self) -> bool:
-        """Whether the pump stopped delivering without the person."""
-        return self.reason is Interruption.ALARM
-
-    @property
-    def begins(self) -> datetime:
-        """The instant of the event."""
-        return self.at
-
-    @property
-    def ends(self) -> datetime:
-        """The instant of the event."""
-        return self.at
-
-
-@dataclass(frozen=True, slots=True)
-class CarbEntry:
-    """Carbohydrates that the person told the pump without a bolus."""
+class CarbEntry(_Instant):
+    """Carbohydrates that the person entered without a bolus."""
 
     key: str
     at: datetime
     carbs: float
     """g."""
     log_ids: tuple[int, ...] = ()
-
-    @property
-    def automatic(self) -> bool:
-        """Never: it is the person who eats."""
-        return False
-
-    @property
-    def begins(self) -> datetime:
-        """The instant of the event."""
-        return self.at
-
-    @property
-    def ends(self) -> datetime:
-        """The instant of the event."""
-        return self.at
+    automatic: bool = False
 
 
-class NoticeKind(Enum):
-    """What happened at one instant, as the pump's log tells it."""
+class PumpEventKind(Enum):
+    """What happened at one instant."""
 
     SUSPENSION = "delivery was suspended"
     RESUME = "delivery was resumed"
     ALARM = "an alarm or a malfunction"
     CARTRIDGE = "a cartridge was filled"
     TUBING = "the tubing was filled"
-    CANNULA = "the cannula was filled"
+    SITE_CHANGE = "the infusion site was changed"
     NO_CHANGE = "a fill that was broken off, or a cartridge put in again"
     SENSOR_START = "a sensor session began"
     SENSOR_STOP = "a sensor session ended"
@@ -311,24 +254,18 @@ class NoticeKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """Something that the pump noted down at one instant."""
+class PumpEvent(_Instant):
+    """Something other than insulin and carbs that happened at one instant."""
 
     key: str
     at: datetime
-    kind: NoticeKind
+    kind: PumpEventKind
     text: str
     """What to show, in words that a parent uses."""
-    log_ids: tuple[int, ...]
+    automatic: bool
+    log_ids: tuple[int, ...] = ()
     noted_at: datetime | None = None
     """When the pump noted it, if that is later than it happened."""
-    automatic: bool = True
-    """Whether it came about without the person; so it is where the pump does not tell."""
-
-    @property
-    def begins(self) -> datetime:
-        """The instant of the event."""
-        return self.at
 
     @property
     def ends(self) -> datetime:
@@ -370,4 +307,4 @@ class InsulinOnBoard:
     """U."""
 
 
-Event = Basal | Bolus | CarbEntry | Activity | Suspension | Notice
+Event = Basal | Bolus | CarbEntry | UserMode | PumpEvent

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import requests
 
+from tconnectsync.clock import Clock
 from tconnectsync.errors import (
     NightscoutAddressError,
     NightscoutError,
@@ -56,6 +57,7 @@ TIMEOUT = 60.0
 
 def open_nightscout(
     values: Mapping[str, Any],
+    clock: Clock,
     writing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> NightscoutApi:
     """Return the client for settings given by field name; nothing is sent yet.
@@ -64,6 +66,7 @@ def open_nightscout(
     """
     http = HttpClient(
         "Nightscout",
+        clock,
         read_timeout=TIMEOUT,
         verify=not values["ns_skip_tls_verify"],
         writing=writing,
@@ -72,7 +75,7 @@ def open_nightscout(
     return NightscoutApi(values["ns_url"], values["ns_secret"], http)
 
 
-def address_in_use(values: Mapping[str, Any]) -> str:
+def address_in_use(values: Mapping[str, Any], clock: Clock) -> str:
     """Return NS_URL without what belongs to a page of the site; asks only where that may be.
 
     Files about a site bear its address, so it has to be known before any is opened.
@@ -81,7 +84,7 @@ def address_in_use(values: Mapping[str, Any]) -> str:
         NightscoutError: what answers is not Nightscout.
         NetworkError: Nightscout could not be reached.
     """
-    nightscout = open_nightscout(values)
+    nightscout = open_nightscout(values, clock)
     nightscout.find_site()
     return nightscout.site.url
 
@@ -101,6 +104,7 @@ class NightscoutApi:
         self._accepted: set[str] = set()
         """What was accepted so far: to "read", to "write"."""
         self._known: bool | None = None
+        self._now = http.clock.now
 
     def new_run(self) -> None:
         """Forget whether the site knows the secret: until another run it may be another one."""
@@ -160,11 +164,13 @@ class NightscoutApi:
         Raises as :meth:`treatments`.
         """
         if event_type in TYPES.values():
-            found = self._find(ENTRIES, 1, EARLIEST, _soon(), device=ENTERED_BY, type=event_type)
+            found = self._find(
+                ENTRIES, 1, EARLIEST, self._soon(), device=ENTERED_BY, type=event_type
+            )
             return entry_time(found[0]) if found else None
         few = AMONG_THE_NEWEST
         found = self._find(
-            "treatments", few, EARLIEST, _soon(), enteredBy=ENTERED_BY, eventType=event_type
+            "treatments", few, EARLIEST, self._soon(), enteredBy=ENTERED_BY, eventType=event_type
         )
         dated = [(it.edited, it.at) for it in stored_treatments(found) if it.at]
         as_written = [at for edited, at in dated if not edited]
@@ -195,7 +201,7 @@ class NightscoutApi:
         ``None`` if there is none. What is dated further ahead than a day does not count. Raises as
         :meth:`treatments`.
         """
-        found = self._find("treatments", 1, EARLIEST, _soon(), eventType=event_type)
+        found = self._find("treatments", 1, EARLIEST, self._soon(), eventType=event_type)
         return instant(found[0]) if found else None
 
     def create(self, documents: Sequence[Document]) -> None:
@@ -253,8 +259,8 @@ class NightscoutApi:
     def _stored_as(self, document: Document) -> list[Document]:
         if has_database_id(document):
             named = {"find[_id]": str(document["_id"])}
-            return self._find("treatments", PAGE, EARLIEST, _soon(), named)
-        return self.by_identifier([str(document.get("identifier"))], EARLIEST, _soon())
+            return self._find("treatments", PAGE, EARLIEST, self._soon(), named)
+        return self.by_identifier([str(document.get("identifier"))], EARLIEST, self._soon())
 
     def _look(self, read: Callable[[], list[Document]]) -> list[Document]:
         """Return what is stored after an answer that proved nothing; nothing if that fails too."""
@@ -343,7 +349,7 @@ class NightscoutApi:
     def activities(self, kind: str) -> list[Document]:
         """Return our records of this ``activityType``, however old. Raises as :meth:`status`."""
         return self._find(
-            "activity", PAGE, EARLIEST, _soon(), enteredBy=ENTERED_BY, activityType=kind
+            "activity", PAGE, EARLIEST, self._soon(), enteredBy=ENTERED_BY, activityType=kind
         )
 
     def add_activity(self, record: Document) -> None:
@@ -359,7 +365,7 @@ class NightscoutApi:
 
         What is dated further ahead than a day does not count. Raises as :meth:`status`.
         """
-        found = self._find("devicestatus", 1, EARLIEST, _soon(), device=ENTERED_BY)
+        found = self._find("devicestatus", 1, EARLIEST, self._soon(), device=ENTERED_BY)
         return found[0] if found else None
 
     def add_device_status(self, status: Document) -> None:
@@ -378,6 +384,10 @@ class NightscoutApi:
         times = {name: record[name] for name in record if name in ("created_at", "startDate")}
         if not is_stored(times, self._look(read)):
             raise unproven([{"type": f"{NAMES.get(collection, collection)} record"}], [record])
+
+    def _soon(self) -> datetime:
+        """Return the end of what counts: the pump's clock may be ahead, but by a day at most."""
+        return self._now() + timedelta(days=1)
 
     def _find(
         self,
@@ -476,11 +486,6 @@ class NightscoutApi:
             if error.can_retry:
                 raise
             return None
-
-
-def _soon() -> datetime:
-    """Return the end of what counts: the pump's clock may be ahead, but not by more than a day."""
-    return datetime.now(UTC) + timedelta(days=1)
 
 
 def _refusal(answer: requests.Response, method: str, collection: str) -> NightscoutError:

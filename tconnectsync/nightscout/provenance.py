@@ -13,8 +13,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
+
 ENTERED_BY = "Pump (tconnectsync)"
 """Marks a document as ours; older versions of tconnectsync wrote the same."""
+
+UNNAMED_CLOUDS = (TCONNECT, TANDEM_SOURCE)
+"""The clouds that documents do not name: those of Tandem Source have log numbers, those of
+t:connect have none."""
+CLOUD = "tconnectsync_source"
+"""A field of ours that names any other cloud."""
 
 Document = dict[str, Any]
 
@@ -24,6 +32,11 @@ _DATABASE_ID = re.compile("[0-9a-f]{24}")
 def log_ids(numbers: tuple[int, ...]) -> Document:
     """Return the entries of the pump's log in the form that other tconnectsync versions use."""
     return {"pump_event_id": ",".join(map(str, numbers))} if numbers else {}
+
+
+def cloud_of(document: Mapping[str, Any]) -> str:
+    """Return the cloud that a document of ours came from."""
+    return str(document.get(CLOUD) or (TANDEM_SOURCE if log_number(document) else TCONNECT))
 
 
 def log_number(document: Mapping[str, object]) -> str:
@@ -85,6 +98,8 @@ def checksum(document: Mapping[str, Any]) -> str:
     parts += [html.unescape(str(document.get(name) or "")).strip() for name in ("reason", "notes")]
     if glucose := _as_text(document.get("glucose")):
         parts += [glucose, str(document.get("glucoseType"))]
+    if cloud := document.get(CLOUD):
+        parts.append(str(cloud))
     return hashlib.blake2s(
         "\n".join(parts).encode(errors="surrogatepass"), digest_size=6
     ).hexdigest()

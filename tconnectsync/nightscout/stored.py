@@ -15,7 +15,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from tconnectsync.domain.numbers import as_number
-from tconnectsync.nightscout.provenance import ENTERED_BY, Document, edited, instant, log_number
+from tconnectsync.nightscout.provenance import (
+    ENTERED_BY,
+    Document,
+    cloud_of,
+    edited,
+    instant,
+    log_number,
+)
 
 MOST_MINUTES = 1_000_000
 """No basal, sleep or exercise lasts for years."""
@@ -45,6 +52,8 @@ class StoredTreatment:
     writer: Writer
     identifier: str
     """The name that some program gave it; empty without one. A copy bears the same."""
+    cloud: str
+    """The name of the cloud that its event came from; only what is ours tells."""
     edited: bool
     """Whether it is not as its writer left it, or stands there twice: it is never written."""
     log_number: str
@@ -94,6 +103,7 @@ def _parsed(body: Document) -> StoredTreatment:
         event_type=str(body.get("eventType")),
         writer=writer,
         identifier=str(body.get("identifier") or body.get("syncIdentifier") or ""),
+        cloud=cloud_of(body),
         edited=writer is Writer.OTHER or _is_edited(body, writer, at),
         log_number=log_number(body) if writer is not Writer.OTHER else "",
         minutes=_minutes(body.get("duration")),

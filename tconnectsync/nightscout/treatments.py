@@ -15,53 +15,46 @@ from typing import Any
 
 from tconnectsync.domain.events import (
     COMPLETED,
-    Activity,
-    ActivityKind,
     Basal,
     Bolus,
     CarbEntry,
-    Delivery,
     Event,
-    Interruption,
-    Notice,
-    NoticeKind,
     Piece,
+    PumpEvent,
+    PumpEventKind,
     ReadingKind,
-    Suspension,
+    UserMode,
+    UserModeKind,
 )
-from tconnectsync.nightscout.provenance import ENTERED_BY, Document, checksum, created_at, log_ids
+from tconnectsync.nightscout.provenance import (
+    CLOUD,
+    ENTERED_BY,
+    UNNAMED_CLOUDS,
+    Document,
+    checksum,
+    created_at,
+    log_ids,
+)
 
 NAMESPACE = uuid.UUID("5d0e6a5c-3f0b-4c57-9c43-6d2f2b1f7a10")
 """Where our identifiers live (RFC 9562 §6.5)."""
 
-DELIVERY_NAMES = {
-    Delivery.PROFILE: "profileDelivery",
-    Delivery.TEMP: "tempDelivery",
-    Delivery.ALGORITHM: "algorithmDelivery",
-    Delivery.UNKNOWN: "Unknown",
+USER_MODE_TYPES = {
+    UserModeKind.SLEEP: "Sleep",
+    UserModeKind.EXERCISE: "Exercise",
+    UserModeKind.OTHER: "Activity",
 }
-ACTIVITY_TYPES = {
-    ActivityKind.SLEEP: "Sleep",
-    ActivityKind.EXERCISE: "Exercise",
-    ActivityKind.AUTO_BOLUS: "Activity",
-    ActivityKind.CARB_ONLY: "Activity",
-}
-INTERRUPTION_TYPES = {
-    Interruption.SITE_CHANGE: ("Site Change", "Site/Cartridge Change"),
-    Interruption.ALARM: ("Basal Suspension", "Empty Cartridge/Pump Shutdown"),
-    Interruption.USER: ("Basal Suspension", "User Suspended"),
-}
-NOTICE_TYPES = {
-    NoticeKind.SUSPENSION: "Basal Suspension",
-    NoticeKind.RESUME: "Basal Resume",
-    NoticeKind.ALARM: "Alarm",
-    NoticeKind.CARTRIDGE: "Insulin Change",
-    NoticeKind.TUBING: "Note",
-    NoticeKind.CANNULA: "Site Change",
-    NoticeKind.NO_CHANGE: "Note",
-    NoticeKind.SENSOR_START: "Sensor Start",
-    NoticeKind.SENSOR_STOP: "Sensor Stop",
-    NoticeKind.CGM_ALERT: "CGM Alert",
+PUMP_EVENT_TYPES = {
+    PumpEventKind.SUSPENSION: "Basal Suspension",
+    PumpEventKind.RESUME: "Basal Resume",
+    PumpEventKind.ALARM: "Alarm",
+    PumpEventKind.CARTRIDGE: "Insulin Change",
+    PumpEventKind.TUBING: "Note",
+    PumpEventKind.SITE_CHANGE: "Site Change",
+    PumpEventKind.NO_CHANGE: "Note",
+    PumpEventKind.SENSOR_START: "Sensor Start",
+    PumpEventKind.SENSOR_STOP: "Sensor Stop",
+    PumpEventKind.CGM_ALERT: "CGM Alert",
 }
 """Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
 a cartridge and its tubing are filled in the same second."""
@@ -81,6 +74,8 @@ class Treatment:
     body: Document
     growing: bool
     """What it describes may still go on; Nightscout may already know it to be longer."""
+    cloud: str = ""
+    """The name of the cloud that its event came from."""
     noted_at: datetime | None = None
     """When the pump noted it, where that is later; older versions took that for its time."""
     automatic: bool = False
@@ -106,10 +101,35 @@ def identifier_of(key: str) -> str:
     return str(uuid.uuid5(NAMESPACE, key))
 
 
-def documents(event: Event) -> Iterator[Treatment]:
-    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none."""
-    for want in _shown(event):
-        yield replace(want, automatic=True) if event.automatic else want
+def identifier_within(cloud: str, identifier: str) -> str:
+    """Return an identifier as it is for the events of a cloud; an empty one stays so.
+
+    Keys of t:connect and Tandem Source are never alike, but those of any other cloud might be.
+    """
+    if cloud in UNNAMED_CLOUDS or not identifier:
+        return identifier
+    return str(uuid.uuid5(uuid.UUID(identifier), cloud))
+
+
+def documents(event: Event, cloud: str) -> Iterator[Treatment]:
+    """Yield the treatments that show ``event``: one, or two for an extended bolus, or none.
+
+    ``cloud`` is the :attr:`~tconnectsync.sources.base.Source.name` of the one that reported it.
+    """
+    for treatment in _shown(event):
+        automatic = event.automatic or treatment.automatic
+        treatment = replace(treatment, cloud=cloud, automatic=automatic)
+        yield treatment if cloud in UNNAMED_CLOUDS else _naming_its_cloud(treatment)
+
+
+def _naming_its_cloud(treatment: Treatment) -> Treatment:
+    own = identifier_within(treatment.cloud, treatment.identifier)
+    body = {**treatment.body, CLOUD: treatment.cloud, "identifier": own, "syncIdentifier": own}
+    return replace(
+        treatment,
+        body={**body, "checksum": checksum(body)},
+        other_identifier=identifier_within(treatment.cloud, treatment.other_identifier),
+    )
 
 
 def _shown(event: Event) -> Iterator[Treatment]:
@@ -120,28 +140,18 @@ def _shown(event: Event) -> Iterator[Treatment]:
             yield from _bolus(event)
         case CarbEntry():
             yield _carbs(event)
-        case Activity():
-            yield _activity(event)
-        case Suspension():
-            yield _suspension(event)
-        case Notice():
-            yield _notice(event)
+        case UserMode():
+            yield _user_mode(event)
+        case PumpEvent():
+            yield _pump_event(event)
 
 
 def _basal(basal: Basal) -> Treatment:
-    if basal.told_as is not None:
-        reason = basal.told_as
-    elif basal.delivery is Delivery.NONE:
-        reason = f"{basal.suspended_by} suspension"
-    elif basal.suspended_by:
-        reason = f"{DELIVERY_NAMES[basal.delivery]} ({basal.suspended_by} suspension)"
-    else:
-        reason = DELIVERY_NAMES[basal.delivery]
     fields = {
         "duration": _minutes(basal.duration),
         "absolute": basal.rate,
         "rate": basal.rate,
-        "reason": reason,
+        "reason": basal.reason,
         **log_ids(basal.log_ids),
     }
     want = _treatment("Temp Basal", basal.start, basal.key, fields, growing=basal.running)
@@ -222,27 +232,21 @@ def _carbs(entry: CarbEntry) -> Treatment:
     return _treatment("Carb Correction", entry.at, entry.key, fields)
 
 
-def _activity(activity: Activity) -> Treatment:
-    name = activity.told_as or activity.kind.value
+def _user_mode(mode: UserMode) -> Treatment:
     fields = {
-        "duration": _minutes(activity.duration),
-        "reason": name,
-        "notes": name,
-        **log_ids(activity.log_ids),
+        "duration": _minutes(mode.duration),
+        "reason": mode.text,
+        "notes": mode.text,
+        **log_ids(mode.log_ids),
     }
-    event_type = ACTIVITY_TYPES[activity.kind]
-    return _treatment(event_type, activity.start, activity.key, fields, growing=activity.running)
+    event_type = USER_MODE_TYPES[mode.kind]
+    return _treatment(event_type, mode.start, mode.key, fields, growing=mode.running)
 
 
-def _suspension(suspension: Suspension) -> Treatment:
-    event_type, name = INTERRUPTION_TYPES[suspension.reason]
-    return _treatment(event_type, suspension.at, suspension.key, {"reason": name, "notes": name})
-
-
-def _notice(notice: Notice) -> Treatment:
-    fields = {"reason": notice.text, "notes": notice.text, **log_ids(notice.log_ids)}
-    want = _treatment(NOTICE_TYPES[notice.kind], notice.at, notice.key, fields)
-    return replace(want, noted_at=notice.noted_at)
+def _pump_event(event: PumpEvent) -> Treatment:
+    fields = {"reason": event.text, "notes": event.text, **log_ids(event.log_ids)}
+    shown = _treatment(PUMP_EVENT_TYPES[event.kind], event.at, event.key, fields)
+    return replace(shown, noted_at=event.noted_at)
 
 
 def _minutes(duration: timedelta) -> float:

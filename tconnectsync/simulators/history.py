@@ -162,6 +162,17 @@ class BolusRecord:
         """All insulin of both parts, U."""
         return round(self.insulin + (self.extended.insulin if self.extended else 0.0), 2)
 
+    @property
+    def total_requested(self) -> float:
+        """The U asked for, immediate and extended part together."""
+        later = self.extended.requested_insulin if self.extended else 0.0
+        return round(self.requested_insulin + later, 2)
+
+    @property
+    def immediate_percent(self) -> int:
+        """How much of the whole is given at once."""
+        return self.extended.immediate_percent if self.extended else 100
+
 
 @dataclass(frozen=True, slots=True)
 class SuspensionRecord:

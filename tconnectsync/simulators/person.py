@@ -1,4 +1,4 @@
-"""A simulated person with an insulin pump: :func:`live` makes up a life of some days."""
+"""A simulated person with an insulin pump, who lives through some days."""
 
 from __future__ import annotations
 

@@ -10,15 +10,14 @@ from typing import Protocol
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
-    Activity,
     Basal,
     Bolus,
     CarbEntry,
     DeviceStatus,
     InsulinOnBoard,
-    Notice,
+    PumpEvent,
     Reading,
-    Suspension,
+    UserMode,
 )
 from tconnectsync.domain.profiles import PumpSettings
 
@@ -74,19 +73,19 @@ class Reader(Protocol):
         """Return the boluses, and the carbs that were entered without one."""
         ...
 
-    def activities(self) -> list[Activity]:
+    def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
         ...
 
-    def suspensions(self) -> Sequence[Suspension | Notice]:
-        """Return when and why delivery was interrupted."""
+    def suspensions(self) -> list[PumpEvent]:
+        """Return when and why delivery was suspended."""
         ...
 
-    def notices(self) -> list[Notice]:
-        """Return what else the pump noted: resumptions, alarms, fills, sensor sessions."""
+    def pump_events(self) -> list[PumpEvent]:
+        """Return the other events: resumptions, alarms, fills, sensor sessions."""
         ...
 
-    def cgm_alerts(self) -> list[Notice]:
+    def cgm_alerts(self) -> list[PumpEvent]:
         """Return the alerts about glucose and its sensor."""
         ...
 
@@ -116,6 +115,11 @@ class Reader(Protocol):
 class Source(Protocol):
     """A cloud that holds the pump's data."""
 
+    name: str
+    """The name of the cloud; a saved log has that of the cloud it was saved from.
+
+    Treatments remember it: two that name the same cloud never describe one event twice.
+    """
     window_days: int
     """The longest range, in days, that one reader should be asked for."""
 

@@ -12,11 +12,12 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from tconnectsync.clock import Clock
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.files import make_private, site_file
 
@@ -75,21 +76,12 @@ class SiteLock:
         folders: where the file may be. The first in which it can be locked is used; some disks
             are read-only, and some of other computers know no locks. All runs that shall not
             meet have to be given the same.
-        now: the time, with its zone.
-        wait: waits so many seconds.
+        clock: tells the time, and waits.
     """
 
-    def __init__(
-        self,
-        url: str,
-        folders: Iterable[Path],
-        *,
-        now: Callable[[], datetime],
-        wait: Callable[[float], None],
-    ) -> None:
+    def __init__(self, url: str, folders: Iterable[Path], clock: Clock) -> None:
         self._paths = [folder / site_file(url, "lock") for folder in folders]
-        self._now = now
-        self._wait = wait
+        self._clock = clock
         self._has_warned = False
 
     @contextmanager
@@ -120,7 +112,7 @@ class SiteLock:
                 if waited % REMINDER == 0:
                     level = logging.WARNING if waited else logging.INFO
                     log.log(level, "%s. Waiting until it has ended.", other)
-            self._wait(LOOK_AGAIN)
+            self._clock.sleep(LOOK_AGAIN)
             waited += LOOK_AGAIN
 
     def _take(self) -> int | None:
@@ -155,7 +147,7 @@ class SiteLock:
         except BaseException:
             os.close(file)
             raise
-        since = self._now().isoformat(timespec="seconds")
+        since = self._clock.now().astimezone().isoformat(timespec="seconds")
         _write(file, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}))
         return file
 
@@ -170,7 +162,7 @@ class SiteLock:
             since = datetime.fromisoformat(owner["since"]).astimezone()
         except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError):
             return "Another tconnectsync is syncing this site"
-        is_today = since.date() == self._now().astimezone().date()
+        is_today = since.date() == self._clock.now().astimezone().date()
         when = since.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
         return f"Another tconnectsync ({who}) has been syncing this site since {when}"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from datetime import datetime
 from pathlib import Path
 
+from tconnectsync.clock import Clock
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock
@@ -22,11 +21,11 @@ Raises :class:`tconnectsync.state.lock.TakenError` when another one writes for l
 """
 
 
-def write_lock(ns_url: str, *, pretend: bool) -> WriteLock:
+def write_lock(ns_url: str, clock: Clock, *, pretend: bool) -> WriteLock:
     """Return what a run has to wait for before it writes; one that only looks never waits."""
     if pretend:
         return nullcontext
-    return SiteLock(ns_url, _folders(), now=_now, wait=time.sleep).held
+    return SiteLock(ns_url, _folders(), clock).held
 
 
 def open_backlog(ns_url: str, *, pretend: bool) -> Backlog:
@@ -51,7 +50,3 @@ def _name_of_our_own() -> str:
     if sys.platform == "win32":
         return "tconnectsync"
     return f"tconnectsync-{os.getuid()}"
-
-
-def _now() -> datetime:
-    return datetime.now().astimezone()

@@ -54,7 +54,7 @@ FEATURES = {
         Feature(
             "PUMP_EVENTS",
             "site and cartridge changes, alarms, suspensions, exercise and sleep, sensor sessions",
-            parts=("activities", "suspensions", "notices"),
+            parts=("user_modes", "suspensions", "pump_events"),
             regular=("Site Change", "Basal Suspension"),
         ),
         Feature(

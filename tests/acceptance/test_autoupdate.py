@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.sync.loop.loop import Loop
 from tconnectsync.sync.run.outcome import Outcome
@@ -66,9 +67,11 @@ def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
         run_cycle=run_cycle,
         force_login=force_login,
         pretend=case["pretend"],
-        clock=lambda: sum(course.sleeps_seconds),
-        wait=course.sleeps_seconds.append,
-        jitter=lambda: 0.0,
+        clock=Clock(
+            monotonic=lambda: sum(course.sleeps_seconds),
+            sleep=course.sleeps_seconds.append,
+            jitter=lambda: 0.0,
+        ),
     )
     with caplog.at_level(logging.WARNING, "tconnectsync"):
         course.exit_code = loop.run()

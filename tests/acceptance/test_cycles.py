@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.app import assemble
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import load as settings_from
 from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -96,7 +97,7 @@ def sync(case: dict[str, Any], cloud: LoopbackServer, site: SmallNightscout) -> 
         },
         {},
     )
-    cycle = assemble(settings, features(case))
+    cycle = assemble(settings, features(case), Clock())
     wanted = date_range(min(days(case)), max(days(case)), cycle.clock, datetime.now(UTC))
     outcome = cycle.run(wanted)
     assert outcome.failures == []

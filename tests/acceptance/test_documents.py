@@ -10,20 +10,21 @@ import pytest
 
 from tconnectsync.api.tconnect.ws2csv import parse_timeline
 from tconnectsync.domain.events import (
-    Activity,
-    ActivityKind,
     Basal,
     Bolus,
-    Delivery,
     Event,
-    Interruption,
-    Suspension,
+    PumpEvent,
+    UserMode,
 )
 from tconnectsync.nightscout.provenance import Document
-from tconnectsync.nightscout.treatments import INTERRUPTION_TYPES
 from tconnectsync.sources.tconnect.basals import timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
+from tconnectsync.sources.tconnect.periods import (
+    MODES,
+    SUSPENSIONS,
+    basal_suspensions,
+    timeline_modes,
+)
 from tconnectsync.sync.plan import make_plan
 from tests.acceptance.cases import cases, comparable, exception, expected, files, load, text
 from tests.acceptance.exceptions import both_parts
@@ -49,7 +50,7 @@ def events(name: str, skipped: Counter[str]) -> list[Event]:
     payload = load(name)
     return [
         *timeline_basals(payload, NEW_YORK, lambda: NEVER, skipped),
-        *timeline_activities(payload, NEW_YORK, skipped),
+        *timeline_modes(payload, NEW_YORK, skipped),
         *therapy_boluses(payload, NEW_YORK, skipped),
         *basal_suspensions(payload, NEW_YORK, skipped),
     ]
@@ -183,11 +184,13 @@ def test_what_an_older_program_has_stored_is_not_stored_again(name: str) -> None
 
 def written(event: dict[str, Any]) -> Event:
     at = datetime.fromisoformat(event["time"])
-    for reason, (_, name) in INTERRUPTION_TYPES.items():
-        if name == event["event_type"]:
-            return Suspension(f"{name} {at}", at, reason)
-    kind = ActivityKind(event["event_type"])
-    return Activity(f"{kind} {at}", kind, at, timedelta(minutes=event["duration_mins"]))
+    name = event["event_type"]
+    for kind, shown, automatic in SUSPENSIONS.values():
+        if shown == name:
+            return PumpEvent(f"{name} {at}", at, kind, shown, automatic)
+    (mode,) = (kind for kind, _, shown in MODES.values() if shown == name)
+    duration = timedelta(minutes=event["duration_mins"])
+    return UserMode(f"{name} {at}", mode, at, duration, name, automatic=True)
 
 
 def write(case: dict[str, Any]) -> tuple[int, int]:
@@ -234,9 +237,9 @@ def built(case: dict[str, Any]) -> Event:
     at = datetime.fromisoformat(given["created_at"])
     if case["document"] == "basal":
         duration = timedelta(minutes=given["duration_mins"])
-        return Basal("basal", at, duration, given["value"], Delivery.PROFILE)
-    reasons = {"basalsuspension": Interruption.USER, "sitechange": Interruption.SITE_CHANGE}
-    return Suspension("suspension", at, reasons[case["document"]])
+        return Basal("basal", at, duration, given["value"], "profileDelivery")
+    reasons = {"basalsuspension": "manual", "sitechange": "site-cart"}
+    return PumpEvent("suspension", at, *SUSPENSIONS[reasons[case["document"]]])
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.config.variables import TCONNECT
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Activity, Basal, Bolus, ReadingKind, Suspension
-from tconnectsync.nightscout.treatments import INTERRUPTION_TYPES, documents
+from tconnectsync.domain.events import Basal, Bolus, PumpEvent, ReadingKind, UserMode
+from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.tconnect.basals import read_halts, timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board, csv_readings
-from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
+from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_modes
 from tconnectsync.sources.tconnect.values import PACIFIC, json_date_seconds, pacific_wall_time
 from tests.acceptance.cases import cases, exception, expected, files, load
 from tests.support.event_builders import NEW_YORK
@@ -40,7 +41,7 @@ def minutes(duration: timedelta) -> Any:
 
 
 def show_basal(basal: Basal) -> dict[str, Any]:
-    (want,) = documents(basal)
+    (want,) = documents(basal, TCONNECT)
     return {
         "time": basal.start,
         "delivery_type": want.body["reason"],
@@ -76,15 +77,15 @@ def manual_suspension(case: dict[str, Any], skipped: Counter[str]) -> dict[str, 
 
 
 def activity(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | None:
-    found = timeline_activities({"events": [case["input"]]}, NEW_YORK, skipped)
+    found = timeline_modes({"events": [case["input"]]}, NEW_YORK, skipped)
     return show_activity(*found) if found else None
 
 
-def show_activity(activity: Activity) -> dict[str, Any]:
+def show_activity(mode: UserMode) -> dict[str, Any]:
     return {
-        "time": activity.start,
-        "duration_mins": minutes(activity.duration),
-        "event_type": activity.kind.value,
+        "time": mode.start,
+        "duration_mins": minutes(mode.duration),
+        "event_type": mode.text,
     }
 
 
@@ -93,8 +94,8 @@ def suspension(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | 
     return show_suspension(*found) if found else None
 
 
-def show_suspension(suspension: Suspension) -> dict[str, Any]:
-    return {"time": suspension.at, "event_type": INTERRUPTION_TYPES[suspension.reason][1]}
+def show_suspension(suspension: PumpEvent) -> dict[str, Any]:
+    return {"time": suspension.at, "event_type": suspension.text}
 
 
 def csv_bolus(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | None:

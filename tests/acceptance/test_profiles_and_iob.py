@@ -16,9 +16,10 @@ from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sync.run.sync_iob import sync_iob
-from tconnectsync.sync.run.sync_profiles import sync_profiles
+from tconnectsync.sync.run.sync_profiles import store_profiles
 from tests.acceptance.cases import cases, files, load
 from tests.acceptance.profiles import profile
+from tests.support.clocks import NO_WAITING
 
 BUILT = "nightscout_documents.cases.json"
 SECRET = "a secret of some length"
@@ -40,7 +41,7 @@ def site() -> Iterator[SmallNightscout]:
 
 
 def api(site: SmallNightscout) -> NightscoutApi:
-    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout"))
+    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout", NO_WAITING))
 
 
 @pytest.mark.parametrize("case", cases("profile_compare.cases.json"))
@@ -91,7 +92,7 @@ def test_a_cycle_leaves_the_profile_record_as_recorded(name: str, site: SmallNig
     (looked_up,) = case["nightscout_lookups"]
     site.insert([looked_up["returns"]], "profile")
     done = [
-        sync_profiles(
+        store_profiles(
             pump(profiles, settings), api(site), OLDER, mode="add", now=NOW, pretend=False
         )
         for _ in range(2)

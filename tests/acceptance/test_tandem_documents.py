@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Event
 from tconnectsync.nightscout.entries import entries
@@ -80,7 +81,12 @@ def written(case: str) -> list[Document]:
     reader = LogReader(lambda skipped: read(case))
     events = {part: getattr(reader, part)() for part in parts_of(expected["features"])}
     found = entries(events.pop("readings", []), TimeRange(LONG_AGO, NOW))
-    wanted = [want for each in events.values() for event in each for want in documents(event)]
+    wanted = [
+        want
+        for each in events.values()
+        for event in each
+        for want in documents(event, TANDEM_SOURCE)
+    ]
     stored = [
         {"eventType": kind, "enteredBy": ENTERED_BY, **document}
         for kind, document in expected["nightscout_last"]["treatments"].items()
@@ -158,8 +164,8 @@ def wanted_of(case: Any, until: str = "") -> list[Treatment]:
         records.append(Record(NEW_DAY, 0, records[-1].sequence + 1, wall, {}))
     clock = LogClock(zone, [], newest=None, uploaded=None)
     reader = LogReader(lambda skipped: by_code(records, clock, NOW))
-    events: list[Event] = [*reader.activities(), *reader.notices()]
-    return [want for event in events for want in documents(event)]
+    events: list[Event] = [*reader.user_modes(), *reader.pump_events()]
+    return [want for event in events for want in documents(event, TANDEM_SOURCE)]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +339,7 @@ def test_glucose_is_shown_with_its_kind() -> None:
     (theirs,) = expected("bolus-standard")
     reader = LogReader(lambda skipped: read("bolus-standard"))
     boluses = with_glucose_kind(reader.boluses(), [])
-    (ours,) = (want.body for bolus in boluses for want in documents(bolus))
+    (ours,) = (want.body for bolus in boluses for want in documents(bolus, TANDEM_SOURCE))
     assert (theirs["glucose"], ours["glucose"]) == ("131", 131)
     # The case has no entry that tells where the glucose came from.
     assert "glucoseType" not in ours

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.domain.events import Notice, Reading, ReadingKind
+from tconnectsync.domain.events import PumpEvent, Reading, ReadingKind
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.names import plainly_named
-from tconnectsync.sources.tandemsource.notices import alarms
 from tconnectsync.sources.tandemsource.onboard import noted
+from tconnectsync.sources.tandemsource.pumpevents import alarms
 from tconnectsync.sources.tandemsource.pumps import configured, newest_first, read_pumps
 from tconnectsync.sources.tandemsource.records import known_only
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
@@ -76,8 +76,8 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def as_written(notices: Iterable[Notice]) -> list[tuple[datetime, str, str]]:
-    return [(it.at, it.text, ",".join(map(str, it.log_ids))) for it in notices]
+def as_written(events: Iterable[PumpEvent]) -> list[tuple[datetime, str, str]]:
+    return [(it.at, it.text, ",".join(map(str, it.log_ids))) for it in events]
 
 
 @pytest.mark.parametrize("case", ["cgm-g6", "cgm-g7", "cgm-g7-backfill"])

@@ -15,7 +15,6 @@ from tconnectsync.cli.main import GC_THRESHOLD
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.simulators.history import midnight
 from tconnectsync.simulators.person import live
-from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
@@ -25,12 +24,13 @@ from tconnectsync.sources.tandemsource.logentries import by_code
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tests.bench.servers import FIRST_DAY
+from tests.support.binary_log import binary_log
 from tests.support.command import NEW_YORK
 
 DAYS = 28
 """The longest range that Tandem Source gives at once."""
 TRIES = 5
-PARTS = ("basals", "boluses", "activities", "suspensions", "notices", "cgm_alerts", "readings")
+PARTS = ("basals", "boluses", "user_modes", "suspensions", "pump_events", "cgm_alerts", "readings")
 ZONE = ZoneInfo(NEW_YORK)
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.clock import Clock
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.history import PumpHistory
@@ -79,7 +80,7 @@ def test_readings_arrive_once_beside_those_of_another_uploader(
         second = run(home, "BOLUS", "CGM")
         after = stored(site)
 
-        api = NightscoutApi(site.url, site.secret, HttpClient("Nightscout"))
+        api = NightscoutApi(site.url, site.secret, HttpClient("Nightscout", Clock()))
         newest = api.newest("sgv")
 
     assert [pretended.code, first.code, second.code] == [0, 0, 0], first.errors

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import requests
 
+from tconnectsync.clock import Clock
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.sync.run.sync_device_status import sync_device_status
+from tconnectsync.sync.run.sync_device_status import store_device_status
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
 
 LIMIT = 30.0
@@ -32,8 +33,8 @@ def status(minutes_ago: float = 0) -> DeviceStatus:
 
 
 def sync(site: NightscoutSite, told: DeviceStatus) -> list[str]:
-    nightscout = NightscoutApi(site.url, site.secret, HttpClient("Nightscout"))
-    return sync_device_status(lambda last: told, nightscout, pretend=False)
+    nightscout = NightscoutApi(site.url, site.secret, HttpClient("Nightscout", Clock()))
+    return store_device_status(lambda last: told, nightscout, pretend=False)
 
 
 def properties(site: NightscoutSite) -> dict[str, Any]:

@@ -47,16 +47,11 @@ MINUTE = timedelta(minutes=1)
 QUARTER = 15 * MINUTE
 
 AT_A_MOMENT = """
-import datetime as module, sys
-moment = module.datetime.fromisoformat(sys.argv.pop(1))
-class Datetime(module.datetime):
-    @classmethod
-    def now(cls, tz=None):
-        local = cls.fromtimestamp(moment.timestamp(), tz or module.UTC)
-        return local if tz else local.astimezone().replace(tzinfo=None)
-module.datetime = Datetime
+import datetime, sys
 from tconnectsync.cli.main import main
-sys.exit(main())
+from tconnectsync.clock import Clock
+moment = datetime.datetime.fromisoformat(sys.argv.pop(1))
+sys.exit(main(clock=Clock(now=lambda: moment)))
 """
 """The command, with a clock that stands still at a moment."""
 

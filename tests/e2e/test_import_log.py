@@ -16,8 +16,8 @@ import requests
 
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
-from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tests.support.binary_log import binary_log
 from tests.support.command import EMAIL, PASSWORD, SECRET, Computer, computer, days
 from tests.support.expected import logged, shown
 from tests.support.real_nightscout import NightscoutSite

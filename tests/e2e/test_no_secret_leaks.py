@@ -30,8 +30,8 @@ from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
-from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tests.support.binary_log import binary_log
 from tests.support.command import (
     CLOUDS,
     EMAIL,

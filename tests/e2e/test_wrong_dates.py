@@ -13,10 +13,10 @@ import pytest
 from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
-from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tandemsource.log import pump_log
+from tests.support.binary_log import binary_log
 from tests.support.command import ALL_FEATURES, EMAIL, NEW_YORK, PASSWORD, SECRET, computer, days
 from tests.support.expected import delivered, insulin_shown, logged, shown
 from tests.support.virtual_home import FIRST as LIVED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.check.run import Check, State
+from tconnectsync.clock import Clock
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.sources.registry import tandem_api
 from tests.support.command import NEW_YORK, SECRET, Cloud, computer, days
 
@@ -58,13 +60,15 @@ class Bench(Generic[AnyCloud]):
     def check(self, days: int = 1, until: datetime | None = None) -> dict[str, tuple[State, str]]:
         """Run a check; return by step what came of it."""
         waits: list[float] = []
+        if isinstance(self.tandem, SimulatedTandemSource):
+            self.tandem.login.now = lambda: self.now
         check = Check(
             self.environment,
             {},
+            Clock(now=lambda: self.now, sleep=waits.append),
             features=self.features,
-            now=lambda: self.now,
-            tandem=partial(_tandem, cache=self.cache, sleep=waits.append),
-            nightscout=partial(_nightscout, sleep=waits.append),
+            tandem=partial(_tandem, cache=self.cache),
+            nightscout=_nightscout,
         )
         end = until or check.started
         results = list(check.run(TimeRange(end - timedelta(days=days), end)))
@@ -89,16 +93,14 @@ def _fault(path: str, answer: Answer, method: str) -> Callable[[Request], Answer
     return fault
 
 
-def _tandem(
-    values: dict[str, Any], cache: Path | None, sleep: Callable[[float], None]
-) -> TConnectApi:
-    account = tandem_api(values).account
+def _tandem(values: Mapping[str, Any], clock: Clock, cache: Path | None) -> TConnectApi:
+    account = tandem_api(values, clock).account
     account = replace(account, token_cache=cache if values["cache_credentials"] else None)
-    return TConnectApi(account, sleep=sleep, now=lambda: datetime.now(values["timezone_name"]))
+    return TConnectApi(account, clock)
 
 
-def _nightscout(values: dict[str, Any], sleep: Callable[[float], None]) -> NightscoutApi:
-    http = HttpClient("Nightscout", sleep=sleep, given_in="NS_URL")
+def _nightscout(values: Mapping[str, Any], clock: Clock) -> NightscoutApi:
+    http = HttpClient("Nightscout", clock, given_in="NS_URL")
     return NightscoutApi(values["ns_url"], values["ns_secret"], http)
 
 

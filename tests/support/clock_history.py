@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.sources.tandemsource.clock.intervals import ClockChange, Place
+from tconnectsync.sources.tandemsource.clock.changes import ClockChange, LogPosition
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
+from tconnectsync.sources.tandemsource.clockmessages import disagreement
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -50,7 +51,7 @@ class Life:
     upload_after: timedelta | None = 4 * MINUTE
     newest: datetime | None = None
     truth: list[datetime] = field(init=False, default_factory=list)
-    entries: list[tuple[Place, datetime]] = field(init=False, default_factory=list)
+    entries: list[tuple[LogPosition, datetime]] = field(init=False, default_factory=list)
     changes: list[ClockChange] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -62,13 +63,13 @@ class Life:
         both = [*moments, *((setting.at, setting) for setting in settings)]
         both.sort(key=lambda each: (each[0], each[1] is None))
         for number, (at, setting) in enumerate(both):
-            place = 0, 100 + number
+            position = 0, 100 + number
             if setting:
                 if setting.on_record:
-                    change = ClockChange(place, at + offset, at + setting.offset)
+                    change = ClockChange(position, at + offset, at + setting.offset)
                     self.changes.append(change)
                 offset = setting.offset
-            self.entries.append((place, at + offset))
+            self.entries.append((position, at + offset))
             self.truth.append(at)
 
     def _moments(self, settings: Sequence[Setting]) -> list[datetime]:
@@ -96,6 +97,10 @@ class Life:
         return LogClock(
             PumpClock(self.zone), self.changes, newest=newest, uploaded=uploaded, oldest=oldest
         )
+
+    def disagreement(self) -> str:
+        """Return what people read about where pump, record and zone differ."""
+        return disagreement(self.clock())
 
     def errors(self) -> list[timedelta]:
         """Return by how much each entry is put too late."""

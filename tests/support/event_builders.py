@@ -7,20 +7,20 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import (
-    Activity,
-    ActivityKind,
     Basal,
     Bolus,
-    Delivery,
     ExtendedPart,
-    Interruption,
+    PumpEvent,
     Split,
-    Suspension,
+    UserMode,
+    UserModeKind,
 )
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tconnectsync.sync.plan import Plan
 
 NEW_YORK = PumpClock(ZoneInfo("America/New_York"))
@@ -39,7 +39,7 @@ def basal(start: float, minutes: float, rate: float = 0.8, *, running: bool = Fa
         start=at(start),
         duration=timedelta(minutes=minutes),
         rate=rate,
-        delivery=Delivery.ALGORITHM,
+        reason="algorithmDelivery",
         running=running,
     )
 
@@ -81,19 +81,29 @@ def extended_part(end: float | None, insulin: float, status: str = "Completed") 
     )
 
 
-def sleep(start: float, minutes: float) -> Activity:
+def sleep(start: float, minutes: float) -> UserMode:
     """Return a sleep that begins ``start`` minutes after noon."""
-    return Activity(f"sleep {start}", ActivityKind.SLEEP, at(start), timedelta(minutes=minutes))
+    return UserMode(
+        key=f"sleep {start}",
+        kind=UserModeKind.SLEEP,
+        start=at(start),
+        duration=timedelta(minutes=minutes),
+        text="Sleep",
+        automatic=True,
+    )
 
 
-def suspension(start: float, reason: Interruption = Interruption.USER) -> Suspension:
-    """Return an interruption ``start`` minutes after noon."""
-    return Suspension(f"{reason.name} {start}", at(start), reason)
+def suspension(start: float, reason: str = "manual") -> PumpEvent:
+    """Return what t:connect calls a suspension for some reason, ``start`` minutes after noon."""
+    return PumpEvent(f"{reason} {start}", at(start), *SUSPENSIONS[reason])
 
 
-def wanted(*events: Any) -> list[Treatment]:
-    """Return the documents for some events."""
-    return [want for event in events for want in documents(event)]
+def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:
+    """Return the documents for some events; only Tandem Source hands log numbers out."""
+    if cloud is None:
+        numbered = any(getattr(event, "log_ids", ()) for event in events)
+        cloud = TANDEM_SOURCE if numbered else TCONNECT
+    return [want for event in events for want in documents(event, cloud)]
 
 
 class Site:

@@ -346,7 +346,7 @@ class Stage:
             home.folder,
             home.environment,
             [*days(FIRST, LAST), "--features", *EVERY_FEATURE[source]],
-            hurried=True,
+            haste=1000,
             patience=PATIENCE if late else TIME_LIMIT,
             started=saboteur.process.set_result,
         )

@@ -13,12 +13,14 @@ from tests.support.command import SERIAL, Cloud, Computer
 
 HURRIED = """
 import sys, time
-sleep, monotonic, haste = time.sleep, time.monotonic, float(sys.argv.pop(1))
-time.sleep = lambda seconds: sleep(seconds / haste)
-time.monotonic = lambda: monotonic() * haste
+from tconnectsync.clock import Clock
+haste = float(sys.argv.pop(1))
+clock = Clock(
+    sleep=lambda seconds: time.sleep(seconds / haste), monotonic=lambda: time.monotonic() * haste
+)
 {patch}
 from tconnectsync.cli.main import main
-sys.exit(main())
+sys.exit(main(clock=clock))
 """
 
 OFTEN = {

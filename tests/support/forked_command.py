@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Timer
@@ -20,22 +21,31 @@ TIME_LIMIT = 90.0
 """Longest time (seconds) the command may take."""
 
 LAUNCHER = """
-import gc, importlib, json, os, pkgutil, sys, time
-sleep = time.sleep
-time.sleep = lambda seconds: sleep(0 if job["hurried"] else seconds)
+import datetime, gc, importlib, json, os, pkgutil, sys, time
 import arrow, authlib.integrations.requests_client, bs4, dotenv.main, encodings.idna, joserfc.jwt
-import netrc, platformdirs, requests, stringprep, tzdata
+import netrc, platformdirs, requests, tzdata
 import tconnectsync
 for module in pkgutil.walk_packages(tconnectsync.__path__, "tconnectsync."):
     if not module.name.startswith(("tconnectsync.simulators", "tconnectsync.__main__")):
         importlib.import_module(module.name)
 from tconnectsync.cli.main import main
+from tconnectsync.clock import Clock
 
 send = requests.Session.request
 
 def send_with_patience(self, method, url, *, timeout, **options):
     connect, read = timeout
     return send(self, method, url, timeout=(connect, min(read, job["patience"])), **options)
+
+def clock(moment, haste):
+    given = {}
+    if moment:
+        stands = datetime.datetime.fromisoformat(moment)
+        given["now"] = lambda: stands
+    if haste:
+        given["sleep"] = lambda seconds: time.sleep(seconds / haste)
+        given["monotonic"] = lambda: time.monotonic() * haste
+    return Clock(**given)
 
 requests.Session.request = send_with_patience
 bs4.BeautifulSoup("&amp;", "html.parser").select("a[href='b'] > i.c, #d:not(e)")
@@ -51,8 +61,8 @@ for line in sys.stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, name in (1, job["output"]), (2, job["errors"]):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv[1:] = job["arguments"]
-        code = main()
+        exec(job["patch"])
+        code = main(job["arguments"], clock(job["moment"], job["haste"]))
         sys.stdout.flush()
         os._exit(code)
     print(process, flush=True)
@@ -98,7 +108,9 @@ def run_forked(
     variables: Mapping[str, str],
     arguments: Sequence[str],
     *,
-    hurried: bool = False,
+    moment: datetime | None = None,
+    haste: float = 0,
+    patch: str = "",
     patience: float = TIME_LIMIT,
     started: Callable[[int], None] = lambda process: None,
 ) -> tuple[int, str, str]:
@@ -108,7 +120,9 @@ def run_forked(
         folder: the working directory.
         variables: all that is set.
         arguments: what follows the name of the command.
-        hurried: whether waiting takes no time.
+        moment: when the run takes place, if not now.
+        haste: how many times as fast as ours its clock is, if it is.
+        patch: Python that is run before.
         patience: the longest time (seconds) a request may wait for an answer where it would wait
             longer.
         started: is told the number of the process. A run that takes too long is killed.
@@ -120,7 +134,9 @@ def run_forked(
             "folder": str(folder),
             "variables": dict(variables),
             "arguments": list(arguments),
-            "hurried": hurried,
+            "moment": moment and moment.isoformat(),
+            "haste": haste,
+            "patch": patch,
             "patience": patience,
             "output": str(output),
             "errors": str(errors),

@@ -18,6 +18,7 @@ from tconnectsync.sources.tconnect.source import TConnectSource
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
+from tests.support.clocks import NO_WAITING
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL
 from tests.support.event_builders import NEW_YORK
 
@@ -52,8 +53,8 @@ class World:
         """Sync from day ``first`` to the end of day ``last``."""
         url = self.tconnect.url
         account = Account(EMAIL, password, web_url=url, services_url=url, ws2_url=url)
-        api = TConnectApi(account, sleep=lambda seconds: None, jitter=lambda: 0.0)
-        http = HttpClient("Nightscout", sleep=lambda seconds: None)
+        api = TConnectApi(account, NO_WAITING)
+        http = HttpClient("Nightscout", NO_WAITING)
         cycle = Cycle(
             source=TConnectSource(api, NEW_YORK, SERIAL),
             nightscout=NightscoutApi(self.nightscout.url, secret, http),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
@@ -156,7 +157,8 @@ def wanted_of(of: Log) -> list[Treatment]:
     return wanted(
         *story.basals(),
         *story.boluses(),
-        *story.activities(),
+        *story.user_modes(),
         *story.suspensions(),
-        *story.notices(),
+        *story.pump_events(),
+        cloud=TANDEM_SOURCE,
     )

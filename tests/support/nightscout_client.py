@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.provenance import ENTERED_BY
 from tconnectsync.simulators.loopback import LoopbackServer
+from tests.support.clocks import NO_WAITING
 from tests.support.command import SECRET
 
 NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
@@ -23,8 +25,8 @@ class Waits(list[float]):
 
 def client(server: LoopbackServer, secret: str = SECRET, **http: Any) -> NightscoutApi:
     """Return a client of a site."""
-    http.setdefault("sleep", Waits())
-    return NightscoutApi(server.url, secret, HttpClient("Nightscout", jitter=lambda: 0.0, **http))
+    clock = replace(NO_WAITING, sleep=http.pop("sleep", Waits()))
+    return NightscoutApi(server.url, secret, HttpClient("Nightscout", clock, **http))
 
 
 def treatment(minute: float, **fields: Any) -> dict[str, Any]:

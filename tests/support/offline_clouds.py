@@ -23,28 +23,29 @@ from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SERIAL_NUMBER, SETTINGS
 from tconnectsync.simulators.tandemsource.account import Upload, account, person, pump
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.entries import LogEntry
 from tconnectsync.simulators.tandemsource.log import pump_log
 from tconnectsync.simulators.tconnect.export import timeline_csv
-from tconnectsync.simulators.tconnect.pages import SETTINGS, AccountPages
+from tconnectsync.simulators.tconnect.pages import AccountPages
 from tconnectsync.simulators.tconnect.payloads import (
     basal_suspensions,
     therapy_events,
     therapy_timeline,
 )
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER, View
+from tconnectsync.simulators.tconnect.view import View
 from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sources.tandemsource.source import TandemSource
 from tconnectsync.sources.tconnect.source import TConnectSource
 from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
-from tconnectsync.sync.run.sync_device_status import sync_device_status
+from tconnectsync.sync.run.sync_device_status import store_device_status
 from tconnectsync.sync.run.sync_iob import sync_iob
-from tconnectsync.sync.run.sync_profiles import sync_profiles
+from tconnectsync.sync.run.sync_profiles import store_profiles
 from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
@@ -239,12 +240,12 @@ def sync(
     nightscout = nightscout or cast(NightscoutApi, notebook)
     at_the_end: dict[str, Callable[[Reader], list[str]]] = {
         "IOB": lambda reader: sync_iob(reader.insulin_on_board(), nightscout, pretend=False),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
+        "DEVICE_STATUS": lambda reader: store_device_status(
             reader.device_status, nightscout, pretend=False
         ),
     }
     if profiles:
-        at_the_end["PROFILES"] = lambda reader: sync_profiles(
+        at_the_end["PROFILES"] = lambda reader: store_profiles(
             source.pump_settings(), nightscout, STYLE, mode="add", now=NOW, pretend=False
         )
     cycle = Cycle(

@@ -1,11 +1,12 @@
-"""What README and .env.example take from the tables in the code.
+"""What README, CONTRIBUTING and .env.example take from the code.
 
 ``make docs`` (``python -m tests.support.reference``) writes it; a test compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tconnectsync.config import REQUIRED, RETIRED, VARIABLES, Variable
 from tconnectsync.sync.features import FEATURES, Feature
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "tconnectsync"
 
 
 def env_example() -> str:
@@ -79,20 +81,54 @@ def _where(feature: Feature) -> str:
     return f" (testing on {' and '.join(feature.testing)})" if feature.testing else ""
 
 
-def filled_in(readme: str) -> str:
-    """Return the README with the text between its markers made anew."""
-    for name, text in (("features", feature_table()), ("settings", settings_tables())):
+def rooms() -> str:
+    """Return CONTRIBUTING's list of every folder and file, each with what it says of itself."""
+    lines: list[str] = []
+    for folder in sorted({path.parent for path in PACKAGE.rglob("*.py")}):
+        lines += [f"**`{folder.relative_to(ROOT)}/`** {_purpose(folder / '__init__.py')}", ""]
+        lines += ["| file | what it is for |", "|---|---|"]
+        lines += [
+            f"| `{path.name}` | {_purpose(path)} |"
+            for path in sorted(folder.glob("*.py"))
+            if path.name != "__init__.py"
+        ]
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+def _purpose(module: Path) -> str:
+    text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    return " ".join(text.partition("\n\n")[0].split()).replace("``", "`").replace(":func:", "")
+
+
+def readme() -> str:
+    """Return the README with today's settings and features."""
+    return _filled_in("README.md", {"features": feature_table(), "settings": settings_tables()})
+
+
+def contributing() -> str:
+    """Return CONTRIBUTING with today's rooms."""
+    return _filled_in("CONTRIBUTING.md", {"rooms": rooms()})
+
+
+def _filled_in(file: str, texts: Mapping[str, str]) -> str:
+    """Return a file with the text between its markers made anew."""
+    whole = (ROOT / file).read_text(encoding="utf-8")
+    for name, text in texts.items():
         begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
-        before, _, rest = readme.partition(begin)
-        readme = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
-    return readme
+        before, _, rest = whole.partition(begin)
+        whole = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+    return whole
 
 
 def main() -> None:
-    """Write both files."""
-    (ROOT / ".env.example").write_text(env_example(), encoding="utf-8")
-    readme = ROOT / "README.md"
-    readme.write_text(filled_in(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write all three files."""
+    for file, text in (
+        (".env.example", env_example()),
+        ("README.md", readme()),
+        ("CONTRIBUTING.md", contributing()),
+    ):
+        (ROOT / file).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,23 +8,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from tconnectsync.api.clients import TConnectApi
 from tconnectsync.cli.main import main
-from tconnectsync.http import HttpClient
+from tconnectsync.clock import Clock
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.stop import Stopped
 from tests.support.command import CLOUDS, SECRET, Cloud, Finished, computer
 from tests.support.command import days as dates
@@ -87,22 +85,28 @@ class Home:
             hour = wall.replace(minute=0, second=0, microsecond=0)
             self.tandem.uploaded_until = hour + 10 * MINUTE
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of this computer."""
+        return Clock(
+            now=lambda: self.now,
+            monotonic=lambda: (self.now - at(0)).total_seconds(),
+            sleep=self.wait,
+        )
+
     def run(self, *arguments: str) -> Finished:
         """Run the command."""
+        if isinstance(self.tandem, SimulatedTandemSource):
+            self.tandem.login.now = lambda: self.now
         with self.patch.context() as patch:
             for name in os.environ:
                 patch.delenv(name)
             for name, value in self.variables.items():
                 patch.setenv(name, value)
-            patch.setattr("tconnectsync.app._now", lambda: self.now)
-            patch.setattr(time, "monotonic", lambda: (self.now - at(0)).total_seconds())
-            patch.setattr(time, "sleep", self.wait)
-            for client in (HttpClient, TConnectApi):
-                patch.setitem(cast(Any, client.__init__).__kwdefaults__, "sleep", self.wait)
             logger = logging.getLogger("tconnectsync")
             for name in ("handlers", "level", "propagate"):
                 patch.setattr(logger, name, getattr(logger, name))
-            code = main([*arguments, "--features", *self.features])
+            code = main([*arguments, "--features", *self.features], self.clock)
         return Finished(code, *self.capture.readouterr())
 
     def auto_update(self, day: float) -> Finished:
@@ -152,7 +156,9 @@ def homes(
         def make(source: str, history: PumpHistory, *, keyed_by_identifier: bool = True) -> Home:
             tandem = CLOUDS[source](history)
             stack.enter_context(tandem)
-            site = SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier)
+            site = SmallNightscout(
+                SECRET, keyed_by_identifier=keyed_by_identifier, now=lambda: home.now
+            )
             stack.enter_context(site)
             patch.chdir(folder)
             home = Home(tandem, site, patch, capture, EVERY_FEATURE[source])
@@ -193,7 +199,7 @@ def held(site: SmallNightscout) -> Counter[str]:
 
 def undisturbed(home: Home, first: date = FIRST) -> Counter[str]:
     """Return what a site holds after one run over everything."""
-    with SmallNightscout(SECRET) as site, home.patch.context() as patch:
+    with SmallNightscout(SECRET, now=lambda: home.now) as site, home.patch.context() as patch:
         patch.setitem(home.variables, "NS_URL", site.url)
         assert home.run(*dates(first, CLOCK.day(home.now))).code == 0
         return held(site)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tconnectsync.config import VARIABLES, read
 from tconnectsync.domain.events import (
-    Activity,
-    ActivityKind,
     Event,
-    Interruption,
-    Notice,
-    NoticeKind,
 )
 from tconnectsync.errors import ConfigError
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
+from tconnectsync.sources.tconnect.periods import timeline_modes
 from tests.support.event_builders import NEW_YORK, at, bolus, extended_part, suspension, wanted
 from tests.support.log_builders import (
     ALGORITHM,
@@ -35,6 +30,7 @@ from tests.support.log_builders import (
     mode,
     nothing_new,
     rate,
+    reader,
     request,
     resumed,
     slowly_delivered,
@@ -52,10 +48,6 @@ BY_THE_SCHEDULE = {"activesleepschedule": 1}
 def automatic(*entries: Entry) -> set[bool]:
     """Return what is said of the treatments of a log that goes on for a while."""
     return {want.automatic for want in wanted_of(log(*entries, nothing_new(500)))}
-
-
-def notice(kind: NoticeKind) -> Notice:
-    return Notice("notice", at(0), kind, "", (1,))
 
 
 def asked_for(options: int | None, **values: Any) -> list[Entry]:
@@ -126,11 +118,16 @@ def test_an_alarm_of_the_pump_waits(code: int) -> None:
     assert automatic(entry(0, code, alarmid=2)) == {True}
 
 
-@pytest.mark.parametrize(
-    "kind", [NoticeKind.SENSOR_START, NoticeKind.SENSOR_STOP, NoticeKind.CGM_ALERT]
-)
-def test_sensor_sessions_and_alerts_wait(kind: NoticeKind) -> None:
-    assert [want.automatic for want in wanted(notice(kind))] == [True]
+@pytest.mark.parametrize("code", [212, 394, 404, 406, 477, 214, 447, 405, 486])
+def test_sensor_sessions_wait(code: int) -> None:
+    times = {"sessionstarttime": 100, "sessionjointime": 200, "cgmtimestamp": 200}
+    assert automatic(entry(0, code, **times)) == {True}
+
+
+@pytest.mark.parametrize("code", [171, 369, 460])
+def test_alerts_about_glucose_wait(code: int) -> None:
+    story = reader(log(entry(0, code, dalertid=2)))
+    assert [want.automatic for want in wanted(*story.cgm_alerts())] == [True]
 
 
 def test_exercise_goes_at_once() -> None:
@@ -195,18 +192,21 @@ def test_of_an_extended_bolus_the_second_document_waits() -> None:
 @pytest.mark.parametrize(
     ("event", "waits"),
     [
-        (suspension(0, Interruption.USER), False),
-        (suspension(0, Interruption.SITE_CHANGE), False),
-        (suspension(0, Interruption.ALARM), True),
-        *(
-            (Activity("activity", kind, at(0), timedelta(hours=1)), kind != ActivityKind.EXERCISE)
-            for kind in ActivityKind
-        ),
+        (suspension(0, "manual"), False),
+        (suspension(0, "site-cart"), False),
+        (suspension(0, "alarm"), True),
     ],
     ids=str,
 )
 def test_what_t_connect_does_not_say_to_be_the_person_s_waits(event: Event, waits: bool) -> None:
     assert [want.automatic for want in wanted(event)] == [waits]
+
+
+@pytest.mark.parametrize(("kind", "waits"), [(1, True), (2, False), (3, True), (4, True)])
+def test_of_the_modes_on_t_connect_exercise_alone_goes_at_once(kind: int, waits: bool) -> None:
+    entry = {"eventType": kind, "x": 1_700_000_000, "duration": 3600}
+    found = timeline_modes({"events": [entry]}, NEW_YORK, Counter())
+    assert [want.automatic for want in wanted(*found)] == [waits]
 
 
 # The setting

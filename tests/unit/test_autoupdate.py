@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.clock import Clock
 from tconnectsync.config import VARIABLES, read
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.domain.clock import TimeRange
@@ -104,9 +105,7 @@ class World:
             run_cycle=self._run_cycle,
             force_login=lambda: self.logins.append(self.now),
             pretend=self.pretend,
-            clock=lambda: self.seconds,
-            wait=wait,
-            jitter=lambda: self.jitter,
+            clock=Clock(monotonic=lambda: self.seconds, sleep=wait, jitter=lambda: self.jitter),
         )
         try:
             return loop.run()
@@ -143,7 +142,9 @@ def every(minutes: float, *, until: float, first: float = 17) -> list[float]:
 
 
 def failed(*features: str, kept: int = 0) -> Outcome:
-    return Outcome(kept=kept, failures=[Failure(SOME_RANGE, features, "It did not work.")])
+    return Outcome(
+        kept=kept, failures=[Failure(SOME_RANGE, features, TconnectsyncError("It did not work."))]
+    )
 
 
 @contextmanager
@@ -488,7 +489,7 @@ def test_what_waits_is_not_forgotten_when_the_cycle_after_it_fails() -> None:
 
 def test_a_feature_that_failed_is_repeated_in_its_own_time_though_others_wait() -> None:
     world = World([30])
-    failure = Failure(SOME_RANGE, ("BOLUS",), "It did not work.")
+    failure = Failure(SOME_RANGE, ("BOLUS",), TconnectsyncError("It did not work."))
     waits = replace(leaving(8), failures=[failure])
     world.cycle_fault = lambda now: {30.0: waits, 30.5: leaving(7.5)}.get(now)
     world.run(until=2 * HOUR)

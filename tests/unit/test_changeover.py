@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Event, Interruption, Reading, ReadingKind
+from tconnectsync.domain.events import Event, Reading, ReadingKind
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, instant
 from tconnectsync.nightscout.treatments import Treatment
@@ -317,7 +317,7 @@ def test_what_t_connect_showed_is_not_shown_again() -> None:
         basal(132, 50, 0.7),
         bolus(61, 3.2),
         suspension(101.5),
-        suspension(101.5, Interruption.SITE_CHANGE),
+        suspension(101.5, "site-cart"),
     ]
     for older in (by_tconnect(*shown), by_1_0(wanted(*shown))):
         plan = synced(story, Site(*older))
@@ -452,14 +452,14 @@ def test_an_extended_bolus_of_t_connect_is_known_by_both_its_parts() -> None:
 
 def test_the_cannula_belongs_to_the_site_change_that_t_connect_told_of() -> None:
     story = log(suspended(0), entry(10, 33), entry(35, 61), resumed(36))
-    site = Site(*by_tconnect(basal(0, 36, 0), suspension(0, Interruption.SITE_CHANGE)))
+    site = Site(*by_tconnect(basal(0, 36, 0), suspension(0, "site-cart")))
     plan = synced(story, site)
     assert sorted(kinds(plan)) == ["Basal Resume", "Basal Suspension", "Insulin Change"]
 
 
 def test_the_next_site_change_is_a_new_one() -> None:
     story = log(entry(35, 61), entry(600, 61))
-    site = Site(*by_tconnect(suspension(0, Interruption.SITE_CHANGE)))
+    site = Site(*by_tconnect(suspension(0, "site-cart")))
     assert [it["created_at"] for it in synced(story, site).create] == [created_at(at(600))]
 
 

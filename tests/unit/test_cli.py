@@ -16,10 +16,11 @@ from tconnectsync.cli.options import parse
 from tconnectsync.cli.planview import lines
 from tconnectsync.cli.report import commands
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import UsageError
+from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.state.site import write_lock
 from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.run.outcome import Failure
+from tests.support.clocks import NO_WAITING
 from tests.support.event_builders import NEW_YORK, Site, basal, bolus, wanted
 
 
@@ -81,7 +82,7 @@ def test_the_flag_of_older_versions_for_tandem_source_still_works() -> None:
 def failure(first: tuple[int, int], last: tuple[int, int], *features: str) -> Failure:
     start = NEW_YORK.midnight(date(2024, *first))
     end = NEW_YORK.midnight(date(2024, *last))
-    return Failure(TimeRange(start, end), features, "no answer")
+    return Failure(TimeRange(start, end), features, ApiError("no answer"))
 
 
 def test_failed_windows_that_follow_each_other_are_repeated_by_one_command() -> None:
@@ -158,13 +159,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_lock_lies_in_the_users_own_folder_for_caches(home: Path) -> None:
-    with write_lock(URL, pretend=False)(0):
+    with write_lock(URL, NO_WAITING, pretend=False)(0):
         (file,) = home.rglob("*.lock")
     assert file.parent.name in ("tconnectsync", "Cache")
 
 
 def test_pretending_takes_no_lock(home: Path) -> None:
-    with write_lock(URL, pretend=True)(0):
+    with write_lock(URL, NO_WAITING, pretend=True)(0):
         assert list(home.rglob("*.lock")) == []
 
 
@@ -179,7 +180,7 @@ def test_without_any_place_for_files_a_run_goes_on_with_a_warning(
         raise FileNotFoundError
 
     monkeypatch.setattr(tempfile, "gettempdir", none)
-    with write_lock(URL, pretend=False)(0):
+    with write_lock(URL, NO_WAITING, pretend=False)(0):
         (record,) = caplog.records
     assert record.message.startswith("No lock file can be made")
 

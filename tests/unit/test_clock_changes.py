@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.sources.tandemsource.clock.changes import clock_changes
-from tconnectsync.sources.tandemsource.clock.intervals import ClockChange
+from tconnectsync.sources.tandemsource.clock.changes import ClockChange, clock_changes
 from tconnectsync.sources.tandemsource.records import Record
 
 HOUR_MS = 3_600_000
@@ -52,7 +51,7 @@ def test_date_and_time_set_in_one_go_are_one_change() -> None:
             ),
         ]
     )
-    assert [(change.place, change.after) for change in found] == [
+    assert [(change.position, change.after) for change in found] == [
         ((0, 418777), datetime(2025, 11, 18, 5, 55, 31))
     ]
     assert found[0].shift == timedelta(hours=7)
@@ -88,7 +87,7 @@ def test_order_and_repeats_do_not_matter() -> None:
     spring = time_changed(5, datetime(2025, 3, 9, 8), milliseconds(7), milliseconds(8))
     autumn = time_changed(900, datetime(2025, 11, 2, 8), milliseconds(9), milliseconds(8))
     found = clock_changes([autumn, spring, autumn, spring])
-    assert [change.place for change in found] == [(0, 5), (0, 900)]
+    assert [change.position for change in found] == [(0, 5), (0, 900)]
 
 
 def test_logs_of_two_groups_are_not_joined() -> None:
@@ -114,4 +113,4 @@ def test_logs_of_two_groups_are_not_joined() -> None:
 )
 def test_what_makes_no_sense_is_left_out(record: Record) -> None:
     good = time_changed(7, datetime(2025, 3, 9, 8), milliseconds(7), milliseconds(8))
-    assert [change.place for change in clock_changes([record, good])] == [(0, 7)]
+    assert [change.position for change in clock_changes([record, good])] == [(0, 7)]

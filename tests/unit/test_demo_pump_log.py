@@ -23,10 +23,10 @@ from tconnectsync.simulators.history import (
     midnight,
 )
 from tconnectsync.simulators.person import live
-from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.entries import EPOCH, LogEntry
 from tconnectsync.simulators.tandemsource.log import PumpLog, pump_log
+from tests.support.binary_log import binary_log
 
 FIRST = date(2024, 10, 25)
 START = midnight(FIRST)

@@ -11,15 +11,23 @@ from tconnectsync.cli.main import main
 from tconnectsync.config import VARIABLES, load
 from tconnectsync.errors import ConfigError
 from tconnectsync.sync.features import FEATURES
-from tests.support.reference import ROOT, env_example, filled_in
+from tests.support.reference import ROOT, contributing, env_example, readme
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_shows_today_s_settings_and_features() -> None:
-    assert filled_in(README) == README, "run: make docs"
+    assert readme() == README, "run: make docs"
     assert all(f"`{variable.name}`" in README for variable in VARIABLES)
     assert all(f"`{name}`" in README for name in FEATURES)
+
+
+def test_contributing_lists_every_folder_and_file_of_today() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert contributing() == text, "run: make docs"
+    modules = [path for path in (ROOT / "tconnectsync").rglob("*.py") if path.stem != "__init__"]
+    assert all(f"| `{path.name}` |" in text for path in modules)
+    assert all(f"**`{path.parent.relative_to(ROOT)}/`**" in text for path in modules)
 
 
 def test_the_example_configuration_is_today_s() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.options import Options
 from tconnectsync.cli.report import say_what_was_done
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.events import Bolus, Event, ExtendedPart, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.profiles import revised_record
@@ -286,14 +287,14 @@ NAN = float("nan")
         (basal(0, 5, NAN), "basal with an impossible rate"),
         (basal(0, -1), "basal with an impossible duration"),
         (basal(-MINUTES_A_MONTH, MINUTES_A_MONTH + 1), "basal with an impossible duration"),
-        (sleep(-MINUTES_A_MONTH, MINUTES_A_MONTH + 1), "activity with an impossible duration"),
+        (sleep(-MINUTES_A_MONTH, MINUTES_A_MONTH + 1), "user mode with an impossible duration"),
         (bolus(0, 80.01), "bolus with an impossible amount of insulin"),
         (bolus(0, -0.01), "bolus with an impossible amount of insulin"),
         (bolus(0, NAN), "bolus with an impossible amount of insulin"),
         (reading(19), "reading with an impossible value"),
         (reading(601), "reading with an impossible value"),
-        (suspension(-60 * 24 * 366 * 17), "suspension with an impossible time"),
-        (suspension(60 * 24 + 1), "suspension with an impossible time"),
+        (suspension(-60 * 24 * 366 * 17), "pump event with an impossible time"),
+        (suspension(60 * 24 + 1), "pump event with an impossible time"),
     ],
 )
 def test_what_cannot_be_is_left_out_and_counted(event: Event | Reading, reason: str) -> None:
@@ -337,5 +338,5 @@ def test_a_bolus_keeps_its_insulin_when_something_else_about_it_cannot_be(
     assert isinstance(kept, Bolus)
     assert kept.insulin == 3.5
     assert skipped == {f"impossible value of a bolus: {reason}": 1}
-    for want in documents(kept):
+    for want in documents(kept, TANDEM_SOURCE):
         require_plausible(want.body)

@@ -26,10 +26,11 @@ from tconnectsync.config.settings import Settings, load, read_env_files
 from tconnectsync.errors import ApiError, ConfigError, LogFileError, TconnectsyncError
 from tconnectsync.http import HttpClient
 from tconnectsync.simulators.loopback import LoopbackServer, Response
-from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.sources.tandemsource.file import LogFile
 from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings
+from tests.support.binary_log import binary_log
+from tests.support.clocks import NO_WAITING
 from tests.support.document_limits import require_plausible
 from tests.support.event_builders import NEW_YORK
 from tests.support.mutations import fuzz, mutated, mutated_bytes, mutated_text, nested
@@ -90,7 +91,7 @@ def said() -> list[bytes]:
 @pytest.fixture(scope="module")
 def ws2(said: list[bytes]) -> Any:
     with LoopbackServer(lambda request: Response(said[0], 200, "application/javascript")) as server:
-        http = HttpClient("tconnectws2", sleep=lambda seconds: None)
+        http = HttpClient("tconnectws2", NO_WAITING)
         account = Account("someone@example.org", "secret", ws2_url=server.url)
         yield Ws2Api(account, http, http, "guid", lambda: NOW.date())
 

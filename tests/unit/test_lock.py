@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tconnectsync.clock import Clock
 from tconnectsync.state import lock
 from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError
 
@@ -29,10 +30,10 @@ ON_POSIX = pytest.mark.skipif(os.name != "posix", reason="files have no such mod
 
 ANOTHER_PROCESS = """
 import sys, time
-from datetime import UTC, datetime
 from pathlib import Path
+from tconnectsync.clock import Clock
 from tconnectsync.state.lock import SiteLock
-lock = SiteLock(sys.argv[1], [Path(sys.argv[2])], now=lambda: datetime.now(UTC), wait=time.sleep)
+lock = SiteLock(sys.argv[1], [Path(sys.argv[2])], Clock())
 with lock.held(0):
     print("held", flush=True)
     time.sleep(60)
@@ -40,10 +41,10 @@ with lock.held(0):
 
 A_CHILD_THAT_STAYS = """
 import os, signal, sys, time
-from datetime import UTC, datetime
 from pathlib import Path
+from tconnectsync.clock import Clock
 from tconnectsync.state.lock import SiteLock
-lock = SiteLock(sys.argv[1], [Path(sys.argv[2])], now=lambda: datetime.now(UTC), wait=time.sleep)
+lock = SiteLock(sys.argv[1], [Path(sys.argv[2])], Clock())
 with lock.held(0):
     child = os.fork()
     if not child:
@@ -67,7 +68,7 @@ def impatient(seconds: float) -> None:
 
 
 def site_lock(*folders: Path, url: str = URL, now: datetime = NOON) -> SiteLock:
-    return SiteLock(url, folders, now=lambda: now, wait=impatient)
+    return SiteLock(url, folders, Clock(now=lambda: now, sleep=impatient))
 
 
 def is_free(*folders: Path, url: str = URL) -> bool:
@@ -216,7 +217,7 @@ def taken_for(seconds: int, folder: Path) -> Iterator[tuple[SiteLock, list[float
             if sum(waits) >= seconds:
                 other.close()
 
-        yield SiteLock(URL, [folder], now=lambda: NOON, wait=wait), waits
+        yield SiteLock(URL, [folder], Clock(now=lambda: NOON, sleep=wait)), waits
 
 
 def test_who_has_patience_gets_it_as_soon_as_it_is_free(

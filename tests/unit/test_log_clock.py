@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.sources.tandemsource.clock.intervals import ClockChange, Place
+from tconnectsync.sources.tandemsource.clock.changes import ClockChange, LogPosition
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
 from tests.support.clock_history import (
@@ -57,7 +57,7 @@ def test_summer_time_set_early_or_late_keeps_every_time_right(
     life = home_life(zone, late)
     assert bool(life.changes) == (zone is not WITHOUT_SUMMER_TIME)
     assert right(life)
-    assert life.clock().disagreement == ""
+    assert life.disagreement() == ""
     life.upload_after = None
     assert right(life)
 
@@ -81,7 +81,7 @@ def test_a_person_who_has_not_put_the_clock_over_yet_is_believed() -> None:
         life = Life(NEW_YORK, life.start, end, [each for each in life.set_to if each.at < end])
         assert right(life)
         hour = "1 hour ahead of" if end.month == 11 else "1 hour behind"
-        assert hour in life.clock().disagreement
+        assert hour in life.disagreement()
         life.upload_after = None
         assert right(life)
 
@@ -94,7 +94,7 @@ def test_after_a_season_without_a_change_on_record_the_zone_counts() -> None:
     for upload_after in (None, 2 * DAY, 4 * MINUTE):
         life = Life(NEW_YORK, start, end, on_time, upload_after=upload_after)
         assert right(life)
-        assert "changed at least once without a note" in life.clock().disagreement
+        assert "changed at least once without a note" in life.disagreement()
 
 
 @pytest.mark.parametrize("missing", range(1, 6))
@@ -114,7 +114,7 @@ def test_a_journey_shifts_nothing_before_or_after_it() -> None:
     away = [Setting(datetime(2024, 5, 3, 1), TOKYO), Setting(datetime(2024, 5, 13, 9), -4 * HOUR)]
     life = home_life(NEW_YORK, 3 * DAY, *away)
     assert right(life)
-    assert life.clock().disagreement == ""
+    assert life.disagreement() == ""
 
 
 @pytest.mark.parametrize("offset", [TOKYO, -7 * HOUR, 1 * HOUR, -5 * HOUR], ids=str)
@@ -125,7 +125,7 @@ def test_a_person_who_is_still_away_is_away_only_since_then(offset: timedelta) -
     for upload_after in (4 * MINUTE, None):
         life = Life(NEW_YORK, start, end, [*at_home, away], upload_after=upload_after)
         assert right(life)
-        assert "TIMEZONE_NAME (America/New_York)" in life.clock().disagreement
+        assert "TIMEZONE_NAME (America/New_York)" in life.disagreement()
 
 
 @pytest.mark.parametrize("offset", [TOKYO, -7 * HOUR, -5 * HOUR], ids=str)
@@ -155,7 +155,7 @@ def test_a_person_who_moved_and_said_so_is_at_home_now() -> None:
         there = summer_time(NEW_YORK, start, moved, 2 * HOUR)
         life = Life(berlin, start, end, [*there, Setting(moved, 2 * HOUR)], first_offset=-5 * HOUR)
         assert right(life)
-        assert life.clock().disagreement == ""
+        assert life.disagreement() == ""
     life.upload_after = None
     assert right(life)
 
@@ -165,7 +165,7 @@ def test_a_drift_put_right_is_no_change_of_zone(drift: timedelta) -> None:
     start, end = datetime(2025, 1, 10), datetime(2025, 2, 10)
     life = Life(NEW_YORK, start, end, [Setting(datetime(2025, 1, 20), -5 * HOUR + drift)])
     assert set(life.errors()) == {0 * MINUTE, drift}
-    assert life.clock().disagreement == ""
+    assert life.disagreement() == ""
 
 
 @pytest.mark.parametrize("drift", [-8 * MINUTE, 8 * MINUTE], ids=str)
@@ -181,7 +181,7 @@ def test_a_wrong_date_put_right_leaves_the_times_before_it_alone(wrong: timedelt
     put_right = Setting(datetime(2025, 7, 5, 3), -4 * HOUR)
     life = home_life(NEW_YORK, 2 * HOUR, mistake, put_right)
     assert right(life)
-    assert life.clock().disagreement == ""
+    assert life.disagreement() == ""
 
 
 @pytest.mark.parametrize("wrong", [-6209 * DAY - 433 * timedelta(seconds=1), 3 * DAY], ids=str)
@@ -272,12 +272,12 @@ def test_the_first_set_up_of_a_pump_moves_nothing(days: int) -> None:
     end = start + days * DAY
     later = summer_time(NEW_YORK, set_up.at, end, HOUR)
     life = Life(NEW_YORK, start, end, [set_up, *later], first_offset=-2016 * DAY)
-    place = life.changes[0].place
+    position = life.changes[0].position
     for upload_after in (4 * MINUTE, None):
         life.upload_after = upload_after
         pairs = zip(life.entries, life.errors(), strict=True)
-        assert not any(error for (at, _), error in pairs if at >= place)
-        assert life.clock().disagreement == ""
+        assert not any(error for (at, _), error in pairs if at >= position)
+        assert life.disagreement() == ""
 
 
 def test_the_log_alone_is_enough_to_see_a_first_set_up() -> None:
@@ -294,7 +294,7 @@ def test_a_newest_time_that_cannot_be_true_is_ignored(newest: datetime) -> None:
     life = home_life(NEW_YORK, 2 * DAY)
     life.newest = newest
     assert right(life)
-    assert life.clock().disagreement == ""
+    assert life.disagreement() == ""
 
 
 def test_a_slow_upload_moves_nothing() -> None:
@@ -302,14 +302,14 @@ def test_a_slow_upload_moves_nothing() -> None:
         life = home_life(NEW_YORK, 2 * DAY)
         life.upload_after = minutes * MINUTE
         assert right(life)
-        assert life.clock().disagreement == ""
+        assert life.disagreement() == ""
 
 
 def test_a_fast_clock_is_said_and_moves_nothing() -> None:
     life = home_life(NEW_YORK, 2 * HOUR)
     life.upload_after = -20 * MINUTE
     assert right(life)
-    assert "20 minutes after its own upload" in life.clock().disagreement
+    assert "20 minutes after its own upload" in life.disagreement()
 
 
 def test_right_after_the_clock_was_put_back_the_latest_wall_time_is_an_old_one() -> None:
@@ -332,7 +332,7 @@ def test_the_note_of_a_new_date_with_the_old_time_is_not_taken_for_the_newest_en
     )
     life.newest = datetime(2025, 10, 8, 19, 36)
     assert right(life)
-    assert life.clock().disagreement == ""
+    assert life.disagreement() == ""
 
 
 def no_record(start: datetime, end: datetime, *set_to: Setting, every: timedelta) -> Life:
@@ -389,7 +389,7 @@ def test_without_a_record_an_upload_proves_that_the_clock_was_never_put_back() -
     for minutes in (4, 25):
         life.upload_after = minutes * MINUTE
         assert right(life)
-        assert "1 hour ahead of" in life.clock().disagreement
+        assert "1 hour ahead of" in life.disagreement()
 
 
 def test_without_a_record_the_rules_of_the_zone_count() -> None:
@@ -399,7 +399,7 @@ def test_without_a_record_the_rules_of_the_zone_count() -> None:
         life = no_record(start, end, *put_over, every=3 * HOUR)
         life.upload_after = upload_after
         assert right(life)
-        assert life.clock().disagreement == ""
+        assert life.disagreement() == ""
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)
@@ -526,7 +526,7 @@ maybe_walls = st.one_of(st.none(), walls, st.datetimes(datetime(2024, 1, 1), dat
 def test_nothing_makes_it_raise(
     zone: ZoneInfo,
     changes: list[ClockChange],
-    entries: list[tuple[Place, datetime]],
+    entries: list[tuple[LogPosition, datetime]],
     newest: datetime | None,
     uploaded: datetime | None,
 ) -> None:

@@ -26,6 +26,7 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import open_nightscout
 from tconnectsync.redact import Redactor
 from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tests.support.clocks import NO_WAITING
 from tests.support.tls import new_certificate, over_tls
 
 PACKAGE = Path(tconnectsync.__file__).parent
@@ -76,7 +77,7 @@ def test_a_login_page_that_repeats_the_credentials_does_not_get_them_into_an_err
         return Response(page.encode(), 200, "text/html")
 
     with LoopbackServer(answer) as server:
-        api = TConnectApi(Account(EMAIL, PASSWORD, web_url=server.url), sleep=lambda seconds: None)
+        api = TConnectApi(Account(EMAIL, PASSWORD, web_url=server.url), NO_WAITING)
         with pytest.raises(LoginError) as refused:
             assert api.controliq.user_guid
     assert "Nobody is known as" in str(refused.value)
@@ -208,7 +209,7 @@ def test_only_nightscouts_client_can_be_told_not_to_verify_and_only_by_the_setti
                 assert path.name == "http.py"
     told.pop("http.py", None)  # It hands on what its caller says; the default is to verify.
     assert told == {"nightscout/api.py": "not values['ns_skip_tls_verify']"}
-    assert HttpClient("anything").session.verify is True
+    assert HttpClient("anything", NO_WAITING).session.verify is True
 
 
 @pytest.fixture(scope="module")
@@ -240,11 +241,11 @@ def test_nobody_takes_a_certificate_that_is_not_trusted(
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(certificate=certificate))
     with over_tls(certificate) as (url, asked):
-        site = open_nightscout(nightscout_settings(url, skip=False))
+        site = open_nightscout(nightscout_settings(url, skip=False), NO_WAITING)
         account = Account(
             EMAIL, PASSWORD, url, url, url, sso_url=url, accounts_url=url, source_url=url
         )
-        tandem = TConnectApi(account, sleep=lambda seconds: None)
+        tandem = TConnectApi(account, NO_WAITING)
         today = datetime.now(UTC).date()
         for ask in (
             site.status,
@@ -269,5 +270,5 @@ def test_the_setting_takes_any_certificate_of_nightscout(
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", path)
     with over_tls(certificate) as (url, asked), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # The user is told by config.notices.
-        open_nightscout(nightscout_settings(url, skip=True)).status()
+        open_nightscout(nightscout_settings(url, skip=True), NO_WAITING).status()
     assert asked == ["/api/v1/status.json"]

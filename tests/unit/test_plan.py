@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.domain.events import Interruption
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at
 from tconnectsync.sync.plan import make_plan
 from tests.support.event_builders import (
@@ -178,7 +177,7 @@ def test_a_person_s_own_entry_at_the_same_instant_is_not_overwritten() -> None:
         "created_at": created_at(at(0)),
         "enteredBy": "Mum",
     }
-    plan = make_plan(wanted(suspension(0, Interruption.SITE_CHANGE)), [own])
+    plan = make_plan(wanted(suspension(0, "site-cart")), [own])
     assert plan.create[0]["created_at"] == created_at(at(0) + timedelta(milliseconds=1))
     assert plan.update == []
 
@@ -191,7 +190,7 @@ def test_an_older_document_goes_to_the_bolus_it_was_written_for() -> None:
 
 
 def test_alarms_and_user_suspensions_of_one_cycle_both_arrive() -> None:
-    events = (suspension(30, Interruption.ALARM), suspension(0, Interruption.USER))
+    events = (suspension(30, "alarm"), suspension(0, "manual"))
     plan = make_plan(wanted(*events), [])
     assert [d["reason"] for d in plan.create] == [
         "User Suspended",

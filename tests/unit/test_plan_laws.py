@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tconnectsync.domain.events import Basal, Bolus, Event, Interruption
+from tconnectsync.domain.events import Basal, Bolus, Event
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tconnectsync.sync.plan import make_plan
 from tests.support.event_builders import (
     Site,
@@ -81,7 +82,7 @@ def stories(draw: st.DrawFn) -> list[Event]:
     events: list[Event] = [*draw(basals())]
     events += draw(st.lists(boluses(), max_size=8, unique_by=lambda event: event.key))
     events += [sleep(start, 30) for start in draw(st.sets(MINUTES, max_size=3))]
-    reasons = st.sampled_from(Interruption)
+    reasons = st.sampled_from(sorted(SUSPENSIONS))
     events += [
         suspension(start, reason)
         for start, reason in draw(st.sets(st.tuples(MINUTES, reasons), max_size=5))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
 from tconnectsync.errors import ApiError
-from tconnectsync.simulators.tconnect.pages import SETTINGS, device_settings, my_devices
+from tconnectsync.simulators.pump import SETTINGS
+from tconnectsync.simulators.tconnect.pages import device_settings, my_devices
 from tconnectsync.sources.tconnect.pages import (
     clock_time,
     read_devices,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "tconnectsync"
-ANYWHERE = {"errors", "redact", "config", ""}
+ANYWHERE = {"clock", "errors", "redact", "config", ""}
 """What every room may use; the empty name is the package itself, for its version."""
 MAY_KNOW = {
+    "clock": set(),
     "domain": set(),
     "errors": set(),
     "redact": set(),
@@ -22,7 +24,7 @@ MAY_KNOW = {
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state", "cli"},
-    "app": {"sources", "nightscout", "sync", "domain"},
+    "app": {"sources", "nightscout", "sync", "domain", "state"},
     # It wants to see what came, not what a source makes of it: hence api.
     "check": {"api", "sources", "nightscout", "domain", "state"},
     "simulators": {"domain"},
@@ -90,6 +92,18 @@ def test_imports_point_one_way() -> None:
     assert against == {}
 
 
+def test_no_cloud_is_built_on_another() -> None:
+    others = {"tconnect": "tandemsource", "tandemsource": "tconnect"}
+    across = [
+        name(path)
+        for room in ("api", "sources", "simulators")
+        for cloud, other in others.items()
+        for path in (PACKAGE / room / cloud).rglob("*.py")
+        if f"tconnectsync.{room}.{other}" in path.read_text("utf-8")
+    ]
+    assert across == []
+
+
 def test_importing_a_module_does_nothing() -> None:
     does_something = [
         f"{name(path)}:{statement.lineno}"
@@ -112,6 +126,21 @@ def test_only_the_command_line_prints_and_exits() -> None:
         in ("print", "exit", "_exit")
     ]
     assert prints == []
+
+
+def test_only_one_module_asks_the_computer_for_the_time() -> None:
+    """All others are given a `Clock`, so that a test can set it and need not wait."""
+    asking = re.compile(
+        r"datetime\.(now|utcnow|today)\(|date\.today\(|time\.(time|sleep|monotonic|perf_counter)\b"
+        r"|^ *(import|from) random\b",
+        re.MULTILINE,
+    )
+    asks = [
+        name(path)
+        for path in MODULES
+        if room(path) not in ("clock", "simulators") and asking.search(path.read_text("utf-8"))
+    ]
+    assert asks == []
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tandemsource.basals import basals, begins_suspended
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
@@ -109,23 +109,21 @@ def test_a_rate_that_cannot_be_is_counted_and_left_out(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "delivery", "reason"),
+    ("source", "reason"),
     [
-        (0, Delivery.NONE, "Suspended"),
-        (1, Delivery.PROFILE, "Profile"),
-        (2, Delivery.TEMP, "TempRate"),
-        (3, Delivery.ALGORITHM, "Algorithm"),
-        (4, Delivery.ALGORITHM, "TempRateAndAlgorithm"),
-        (5, Delivery.UNKNOWN, ""),
-        (None, Delivery.UNKNOWN, ""),
+        (0, "Suspended"),
+        (1, "Profile"),
+        (2, "TempRate"),
+        (3, "Algorithm"),
+        (4, "TempRateAndAlgorithm"),
+        (5, ""),
+        (None, ""),
     ],
 )
-def test_the_reason_is_where_the_rate_comes_from(
-    source: int | None, delivery: Delivery, reason: str
-) -> None:
+def test_the_reason_is_where_the_rate_comes_from(source: int | None, reason: str) -> None:
     (found,) = read(rate(0, 0, source))
     (document,) = wanted(found)
-    assert (found.delivery, document.body["reason"]) == (delivery, reason)
+    assert (found.reason, document.body["reason"]) == (reason, reason)
 
 
 def test_a_suspension_is_one_basal_of_its_true_length() -> None:
@@ -138,11 +136,7 @@ def test_a_suspension_is_one_basal_of_its_true_length() -> None:
     )
     assert segments(found) == [(0, 3, 0.8), (3, 27, 0), (30, 5, 0.9)]
     stop = found[1]
-    assert (stop.delivery, stop.told_as, stop.log_ids) == (
-        Delivery.NONE,
-        "Suspended",
-        (FIRST + 1,),
-    )
+    assert (stop.reason, stop.log_ids) == ("Suspended", (FIRST + 1,))
 
 
 def test_a_suspension_of_days_keeps_its_whole_days() -> None:
@@ -247,12 +241,12 @@ def test_of_basals_without_insulin_only_a_profile_s_can_be_left_out() -> None:
     )
     assert [it.rate for it in reader(story).basals()] == [0.8, 0, 0.009, 0.01, 0, 0, 0]
     found = reader(story, ignore_zero_basals=True).basals()
-    assert [(it.rate, it.delivery) for it in found] == [
-        (0.8, Delivery.PROFILE),
-        (0.01, Delivery.PROFILE),
-        (0, Delivery.ALGORITHM),
-        (0, Delivery.TEMP),
-        (0, Delivery.NONE),
+    assert [(it.rate, it.reason) for it in found] == [
+        (0.8, "Profile"),
+        (0.01, "Profile"),
+        (0, "Algorithm"),
+        (0, "TempRate"),
+        (0, "Suspended"),
     ]
 
 

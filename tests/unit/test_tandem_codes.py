@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, ReadingKind
 from tconnectsync.nightscout.provenance import edited
@@ -51,7 +52,7 @@ def test_a_dose_of_which_the_amount_is_not_known_is_missing_insulin_too(
     entries: list[Entry],
 ) -> None:
     story = reader(log(*entries))
-    story.notices()
+    story.pump_events()
     (remark,) = story.remarks
     assert remark.missing
 
@@ -60,7 +61,7 @@ def test_a_dose_of_which_the_amount_is_not_known_is_missing_insulin_too(
 def test_settings_of_the_next_algorithm_are_said_but_miss_no_insulin(code: int) -> None:
     story = reader(log(entry(0, code)))
     story.suspensions()
-    story.notices()
+    story.pump_events()
     (remark,) = story.remarks
     assert not remark.missing
     assert str(code) in remark.text
@@ -194,11 +195,11 @@ def test_an_automatic_bolus_never_has_a_finger_stick(options: int) -> None:
 def test_glucose_without_a_known_source_is_shown_without_type() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
     (bolus,) = with_glucose_kind(reader(story).boluses(), [])
-    (want,) = documents(bolus)
+    (want,) = documents(bolus, TANDEM_SOURCE)
     assert want.body["glucose"] == 131
     assert "glucoseType" not in want.body
     (quiet,) = without_glucose_kind([bolus])
-    (plain,) = documents(quiet)
+    (plain,) = documents(quiet, TANDEM_SOURCE)
     assert "glucose" not in plain.body
     assert plain.identifier == want.identifier
 
@@ -206,8 +207,8 @@ def test_glucose_without_a_known_source_is_shown_without_type() -> None:
 def test_a_finger_stick_that_was_none_is_corrected_once() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
     (bolus,) = (it for it in reader(story).boluses() if isinstance(it, Bolus))
-    (before,) = documents(replace(bolus, glucose_kind=FINGER))
-    (after,) = documents(bolus)
+    (before,) = documents(replace(bolus, glucose_kind=FINGER), TANDEM_SOURCE)
+    (after,) = documents(bolus, TANDEM_SOURCE)
     stored = {**before.body, "_id": "1"}
     (update,) = make_plan([after], [stored]).update
     assert "glucoseType" not in update.after

@@ -14,14 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.domain.events import Basal
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.simulators.history import basal_insulin, midnight
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
+from tconnectsync.sources.tandemsource.basals import is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, by_code
@@ -86,8 +88,7 @@ def told(basals: Sequence[Basal]) -> list[tuple[float, float, float, str | None]
     origin = NEW_YORK.instant(MIDNIGHT)
     hour = timedelta(hours=1)
     return [
-        ((it.start - origin) / hour, (it.ends - origin) / hour, it.rate, it.told_as)
-        for it in basals
+        ((it.start - origin) / hour, (it.ends - origin) / hour, it.rate, it.reason) for it in basals
     ]
 
 
@@ -347,7 +348,7 @@ def test_where_rates_are_noted_every_five_minutes_nothing_else_is_asked_for() ->
         return {}
 
     reader = LogReader(lambda skipped: log_of(entries), whole=whole)
-    assert {it.told_as for it in reader.basals()} == {"Algorithm"}
+    assert {it.reason for it in reader.basals()} == {"Algorithm"}
     assert not asked
     assert not reader.remarks
 
@@ -441,9 +442,9 @@ def test_whatever_the_log_says_basals_do_not_overlap_and_do_not_outlast_it(
         entries.append(EVENTS[what](hours))
     left = [it for place, it in enumerate(numbered(entries)) if place not in lost]
     found = reader_of(left).basals()
-    flowing = [it for it in found if it.delivery is not Delivery.NONE]
+    flowing = [it for it in found if not is_suspension(it)]
     assert all(one.ends <= other.start for one, other in pairwise(flowing))
-    stops = [it for it in found if it.delivery is Delivery.NONE]
+    stops = [it for it in found if is_suspension(it)]
     assert not any(
         flow.start < stop.ends and stop.start < flow.ends for flow in flowing for stop in stops
     )
@@ -513,7 +514,11 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
     assert units == pytest.approx(truth, abs=2.0 if first.month == 10 else 0.005)
 
     def shown(basals: Sequence[Basal]) -> dict[str, Any]:
-        wanted = [want for basal in basals for want in documents(replace(basal, running=False))]
+        wanted = [
+            want
+            for basal in basals
+            for want in documents(replace(basal, running=False), TANDEM_SOURCE)
+        ]
         return {want.identifier: want.body for want in wanted}
 
     daily: dict[str, Any] = {}
@@ -544,7 +549,7 @@ def test_a_life_with_a_hole_loses_only_the_basal_of_that_day() -> None:
     found, reader = window_of(left, wanted, clock)
     (remark,) = reader.remarks
     assert "2026-03-04" in remark.text
-    flowing = [it for it in found if it.delivery is not Delivery.NONE]
+    flowing = [it for it in found if not is_suspension(it)]
     assert {clock.day(it.start) for it in flowing} == {
         FIRST + number * DAY for number in (0, 1, 3, 4, 5)
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.domain.events import Notice, NoticeKind, ReadingKind
+from tconnectsync.domain.events import PumpEvent, PumpEventKind, ReadingKind
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.names import CGM_ALERTS
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
@@ -169,7 +169,7 @@ def test_joining_a_running_session_does_not_reset_the_age_of_the_sensor() -> Non
     (found,) = sensor_sessions(log(join))
     assert found.at == NEW_YORK.instant(WALL - 3 * DAY)
     assert (found.noted_at, found.ends) == (join.at, join.at)
-    assert (found.kind, found.text) == (NoticeKind.SENSOR_START, "CGM Session Joined")
+    assert (found.kind, found.text) == (PumpEventKind.SENSOR_START, "CGM Session Joined")
     assert found.log_ids == (7,)
 
 
@@ -217,7 +217,7 @@ def test_a_join_of_unknown_age_says_nothing_about_the_sensor(
     assert sensor_sessions(log(entry(code, **values))) == []
 
 
-def joins(*moments: tuple[timedelta, timedelta]) -> list[Notice]:
+def joins(*moments: tuple[timedelta, timedelta]) -> list[PumpEvent]:
     """Return what becomes of joins, each given by its time since WALL and the session's age."""
     entries = [
         entry(JOIN_G7, WALL + since, sequence, cgmtimestamp=age // SECOND)
@@ -261,7 +261,7 @@ def test_a_start_that_failed_and_its_repetition_are_two() -> None:
 def test_a_session_that_ends_is_told(code: int) -> None:
     stop = entry(code, sessionstarttime=73, sessionstoptime=0)
     assert sensor_sessions(log(stop)) == [
-        Notice(stop.key, stop.at, NoticeKind.SENSOR_STOP, "CGM Session Stopped", (7,))
+        PumpEvent(stop.key, stop.at, PumpEventKind.SENSOR_STOP, "CGM Session Stopped", True, (7,))
     ]
 
 
@@ -280,7 +280,9 @@ def test_a_session_that_ends_is_told(code: int) -> None:
 )
 def test_an_alert_is_named_and_never_left_out(code: int, number: int | None, text: str) -> None:
     alert = entry(code) if number is None else entry(code, dalertid=number)
-    assert cgm_alerts(log(alert)) == [Notice(alert.key, alert.at, NoticeKind.CGM_ALERT, text, (7,))]
+    assert cgm_alerts(log(alert)) == [
+        PumpEvent(alert.key, alert.at, PumpEventKind.CGM_ALERT, text, True, (7,))
+    ]
 
 
 def test_all_alerts_of_tandem_but_the_unused_have_a_name() -> None:

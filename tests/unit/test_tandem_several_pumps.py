@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tconnectsync.domain.events import Basal, Bolus, NoticeKind
+from tconnectsync.domain.events import Basal, Bolus, PumpEventKind
 from tconnectsync.errors import ApiError, NetworkError
 from tconnectsync.simulators.history import (
     BolusRecord,
@@ -19,9 +19,9 @@ from tconnectsync.simulators.history import (
     midnight,
 )
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SETTINGS
 from tconnectsync.simulators.tandemsource.log import PumpLog
 from tconnectsync.simulators.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
-from tconnectsync.simulators.tconnect.pages import SETTINGS
 from tconnectsync.sources.tandemsource.source import TandemSource
 from tests.support.accounts import (
     DAY,
@@ -61,7 +61,7 @@ def test_one_pump_costs_one_request_for_the_account_and_one_for_the_log() -> Non
     source = one.source(wall(6))
     source.pumps(span(5, 6))
     reader = source.read(span(5, 6))
-    for part in ("basals", "boluses", "notices", "device_status", "insulin_on_board"):
+    for part in ("basals", "boluses", "pump_events", "device_status", "insulin_on_board"):
         getattr(reader, part)()
     source.pump_settings()
     assert one.asked == ["pumper", "0042"]
@@ -73,7 +73,7 @@ def test_a_further_pump_in_the_range_costs_one_more() -> None:
     assert source.upload_counter()
     source.pumps(span(2, 3))
     reader = source.read(span(2, 3))
-    for part in ("basals", "boluses", "notices", "device_status", "insulin_on_board"):
+    for part in ("basals", "boluses", "pump_events", "device_status", "insulin_on_board"):
         getattr(reader, part)()
     assert two.asked == ["pumper", "0042", "1717"]
 
@@ -171,8 +171,8 @@ def test_a_sensor_that_both_pumps_have_joined_began_once() -> None:
     two = account(CHANGE)
     begun = [
         notice.at
-        for notice in two.source(wall(7)).read(span(0, 6)).notices()
-        if notice.kind is NoticeKind.SENSOR_START
+        for notice in two.source(wall(7)).read(span(0, 6)).pump_events()
+        if notice.kind is PumpEventKind.SENSOR_START
     ]
     joined = {pump.serial_number for pump in two.pumps if 394 in codes_of(pump)}
     assert len(joined) == 2
@@ -360,7 +360,7 @@ def test_a_pump_that_was_assigned_anew_tells_nothing_twice() -> None:
     once, again = (SimulatedPump(LIFE, zone=ZONE) for _ in range(2))
     again.assignment_id = "assigned anew"
     alone, two = Account(once).source(wall(6)), Account(once, again).source(wall(6))
-    for part in ("basals", "boluses", "notices", "suspensions", "activities"):
+    for part in ("basals", "boluses", "pump_events", "suspensions", "user_modes"):
         expected = getattr(alone.read(span(1, 3)), part)()
         found = getattr(two.read(span(1, 3)), part)()
         if part == "basals":
@@ -371,10 +371,10 @@ def test_a_pump_that_was_assigned_anew_tells_nothing_twice() -> None:
 def test_the_events_of_both_pumps_are_there_in_time_order() -> None:
     source = account(CHANGE).source(wall(6), readings=True)
     reader = source.read(span(0, 6))
-    for part in ("suspensions", "notices", "activities", "boluses"):
+    for part in ("suspensions", "pump_events", "user_modes", "boluses"):
         begins = [it.begins for it in getattr(reader, part)()]
         assert begins == sorted(begins)
-    fills = [it for it in reader.notices() if it.kind is NoticeKind.CARTRIDGE]
+    fills = [it for it in reader.pump_events() if it.kind is PumpEventKind.CARTRIDGE]
     assert NEW_YORK.instant(CHANGE.at + CHANGE.filled) in [it.at for it in fills]
     readings = reader.readings()
     assert readings == sorted(readings, key=lambda it: it.at)

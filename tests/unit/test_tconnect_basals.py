@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tconnect.basals import begins_suspended, csv_basals, timeline_basals
 from tests.support.event_builders import NEW_YORK
 
 MIDNIGHT = int(datetime(2024, 3, 5, tzinfo=ZoneInfo("America/Los_Angeles")).timestamp())
 """Midnight of the pump's 5 March 2024 as t:connect encodes it."""
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
+ALGORITHM, MANUAL = "algorithmDelivery", "manual suspension"
+BY_CONTROL_IQ = "algorithmDelivery (control-iq suspension)"
 
 
 def x(hours: float) -> int:
@@ -53,7 +55,7 @@ def read(payload: dict[str, Any], known_until: datetime = UNKNOWN) -> list[Basal
 
 
 def spans(basals: list[Basal]) -> list[tuple[datetime, float, float, str]]:
-    return [(b.start, b.duration / timedelta(minutes=1), b.rate, b.suspended_by) for b in basals]
+    return [(b.start, b.duration / timedelta(minutes=1), b.rate, b.reason) for b in basals]
 
 
 def test_the_three_kinds_of_delivery_come_in_time_order() -> None:
@@ -62,36 +64,38 @@ def test_the_three_kinds_of_delivery_come_in_time_order() -> None:
             algorithm=[entry(2, 60, 1.2)], profile=[entry(1, 60, 0.9)], temp=[entry(0, 60, 0.5)]
         )
     )
-    assert [b.delivery for b in basals] == [Delivery.TEMP, Delivery.PROFILE, Delivery.ALGORITHM]
-    assert spans(basals) == [(at(0), 60, 0.5, ""), (at(1), 60, 0.9, ""), (at(2), 60, 1.2, "")]
+    assert spans(basals) == [
+        (at(0), 60, 0.5, "tempDelivery"),
+        (at(1), 60, 0.9, "profileDelivery"),
+        (at(2), 60, 1.2, ALGORITHM),
+    ]
     assert [b.running for b in basals] == [False, False, True]
 
 
 def test_a_control_iq_suspension_belongs_to_the_basal_entry_of_the_same_second() -> None:
     basals = read(timeline(halt(1, "control-iq"), algorithm=[entry(0, 60), entry(1, 30, 0)]))
-    assert spans(basals) == [(at(0), 60, 0.8, ""), (at(1), 30, 0, "control-iq")]
-    assert basals[1].delivery is Delivery.ALGORITHM
+    assert spans(basals) == [(at(0), 60, 0.8, ALGORITHM), (at(1), 30, 0, BY_CONTROL_IQ)]
 
 
 def test_two_suspensions_in_one_gap_follow_each_other() -> None:
     basals = read(timeline(halt(1), halt(2), algorithm=[entry(0, 60), entry(3, 60)]))
     assert spans(basals) == [
-        (at(0), 60, 0.8, ""),
-        (at(1), 60, 0, "manual"),
-        (at(2), 60, 0, "manual"),
-        (at(3), 60, 0.8, ""),
+        (at(0), 60, 0.8, ALGORITHM),
+        (at(1), 60, 0, MANUAL),
+        (at(2), 60, 0, MANUAL),
+        (at(3), 60, 0.8, ALGORITHM),
     ]
 
 
 def test_a_suspension_before_the_first_basal_entry_ends_with_it() -> None:
     basals = read(timeline(halt(0), algorithm=[entry(2, 60)]))
-    assert spans(basals)[0] == (at(0), 120, 0, "manual")
+    assert spans(basals)[0] == (at(0), 120, 0, MANUAL)
 
 
 @pytest.mark.parametrize("hours", [23, 24, 25, 100])
 def test_a_suspension_longer_than_a_day_keeps_its_length(hours: int) -> None:
     basals = read(timeline(halt(1), algorithm=[entry(0, 60), entry(1 + hours, 60)]))
-    assert spans(basals)[1] == (at(1), hours * 60, 0, "manual")
+    assert spans(basals)[1] == (at(1), hours * 60, 0, MANUAL)
 
 
 def test_a_suspension_carried_over_midnight_is_no_new_one() -> None:
@@ -100,7 +104,7 @@ def test_a_suspension_carried_over_midnight_is_no_new_one() -> None:
             halt(22), halt(24, continuation="previous"), algorithm=[entry(21, 60), entry(26, 5)]
         )
     )
-    assert spans(basals)[1] == (at(22), 240, 0, "manual")
+    assert spans(basals)[1] == (at(22), 240, 0, MANUAL)
     assert len(basals) == 3
 
 
@@ -108,9 +112,9 @@ def test_a_suspension_whose_beginning_is_unknown_shows_day_by_day() -> None:
     halts = [halt(hours, continuation="previous") for hours in (0, 24, 48)]
     basals = read(timeline(*halts, algorithm=[entry(60, 60)]))
     assert spans(basals)[:3] == [
-        (at(0), 1440, 0, "manual"),
-        (at(24), 1440, 0, "manual"),
-        (at(48), 720, 0, "manual"),
+        (at(0), 1440, 0, MANUAL),
+        (at(24), 1440, 0, MANUAL),
+        (at(48), 720, 0, MANUAL),
     ]
     later = read(timeline(*halts[1:], algorithm=[entry(60, 60)]))
     assert [basal.key for basal in later] == [basal.key for basal in basals[1:]]
@@ -126,18 +130,18 @@ def test_a_basal_of_absurd_length_is_counted_and_the_others_stay(duration: float
 
 def test_suspensions_reported_twice_count_once() -> None:
     basals = read(timeline(halt(1), halt(1), algorithm=[entry(0, 60), entry(2, 60)]))
-    assert spans(basals)[1:2] == [(at(1), 60, 0, "manual")]
+    assert spans(basals)[1:2] == [(at(1), 60, 0, MANUAL)]
     assert len(basals) == 3
 
 
 def test_a_suspension_that_still_goes_on_lasts_as_long_as_anything_is_known() -> None:
     payload = timeline(halt(1), algorithm=[entry(0, 60)])
-    assert spans(read(payload, known_until=at(2.5)))[1] == (at(1), 90, 0, "manual")
+    assert spans(read(payload, known_until=at(2.5)))[1] == (at(1), 90, 0, MANUAL)
     assert read(payload, known_until=at(2.5))[1].running
 
 
 def test_a_suspension_of_which_nothing_more_is_known_waits() -> None:
-    assert spans(read(timeline(halt(1), algorithm=[entry(0, 60)]))) == [(at(0), 60, 0.8, "")]
+    assert spans(read(timeline(halt(1), algorithm=[entry(0, 60)]))) == [(at(0), 60, 0.8, ALGORITHM)]
 
 
 def test_how_long_a_suspension_lasts_is_only_asked_when_one_goes_on() -> None:
@@ -150,8 +154,8 @@ def test_how_long_a_suspension_lasts_is_only_asked_when_one_goes_on() -> None:
 
 def test_a_basal_entry_of_no_length_does_not_break_anything() -> None:
     assert spans(read(timeline(algorithm=[entry(0, 60), entry(1, 0), entry(1, 30)]))) == [
-        (at(0), 60, 0.8, ""),
-        (at(1), 30, 0.8, ""),
+        (at(0), 60, 0.8, ALGORITHM),
+        (at(1), 30, 0.8, ALGORITHM),
     ]
 
 
@@ -196,9 +200,9 @@ def test_a_csv_rate_lasts_until_the_next_row_also_over_a_day() -> None:
     ]
     basals = csv_basals(rows, NEW_YORK, at(27), Counter())
     assert spans(basals) == [
-        (at(0), 60, 0.8, ""),
-        (at(1), 1500, 1.0, ""),
-        (at(26), 60, 1.1, ""),
+        (at(0), 60, 0.8, "Unknown"),
+        (at(1), 1500, 1.0, "Unknown"),
+        (at(26), 60, 1.1, "Unknown"),
     ]
     assert [b.running for b in basals] == [False, False, True]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.sources.tandemsource.clock.intervals import ClockChange
+from tconnectsync.sources.tandemsource.clock.changes import ClockChange
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clock.walldays import merged, without
 from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules

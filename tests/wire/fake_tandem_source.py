@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.tandemsource.oidc import LoginService
 
@@ -75,10 +76,8 @@ class Bench:
         )
         return TConnectApi(
             account,
+            Clock(now=lambda: self.now, sleep=self.waits.append, jitter=lambda: 0.0),
             read_timeout=read_timeout,
-            sleep=self.waits.append,
-            jitter=lambda: 0.0,
-            now=lambda: self.now,
         )
 
     def _handle(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 
 GUID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -104,10 +105,8 @@ class Bench:
         base = base or self.server.url
         return TConnectApi(
             Account(email, password, web_url=base, services_url=base, ws2_url=base),
+            Clock(now=lambda: self.now, sleep=self.waits.append, jitter=lambda: jitter),
             read_timeout=read_timeout,
-            sleep=self.waits.append,
-            jitter=lambda: jitter,
-            now=lambda: self.now,
         )
 
     def requests(self, path: str = "", method: str = "") -> list[Request]:

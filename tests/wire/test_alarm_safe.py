@@ -28,6 +28,7 @@ from tconnectsync.sources.tconnect.source import TConnectSource
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import caught_up, date_range, last_days
+from tests.support.clocks import NO_WAITING
 from tests.support.command import EMAIL, PASSWORD, SECRET, cloud
 from tests.support.event_builders import NEW_YORK
 
@@ -86,8 +87,8 @@ class World:
         url = self.tconnect.url
         account = Account(EMAIL, PASSWORD, web_url=url, services_url=url, ws2_url=url)
         return Cycle(
-            source=TConnectSource(TConnectApi(account), NEW_YORK, "90210042"),
-            nightscout=NightscoutApi(self.site.url, SECRET, HttpClient("Nightscout")),
+            source=TConnectSource(TConnectApi(account, NO_WAITING), NEW_YORK, "90210042"),
+            nightscout=NightscoutApi(self.site.url, SECRET, HttpClient("Nightscout", NO_WAITING)),
             clock=NEW_YORK,
             features=features or EVERYTHING,
             now=lambda: NEW_YORK.instant(now),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.errors import NightscoutLoginError
+from tconnectsync.errors import MissingRightError, NightscoutLoginError
 from tconnectsync.nightscout.provenance import Document, created_at
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
@@ -122,8 +122,9 @@ def test_a_right_that_lacks_is_not_tried_for_hundreds_of_updates(site: SmallNigh
     applied = apply(Plan([of("Temp Basal", 500)], update), client(site))
     (failure,) = applied.refused()
     assert len(failure.documents) == 50
-    assert "Add api:treatments:update to the role" in failure.reason
-    assert failure.reason.endswith("Not written: 50 Temp Basal.")
+    assert isinstance(failure.error, MissingRightError)
+    assert "Add api:treatments:update to the role" in str(failure.error)
+    assert str(failure.error).endswith("Not written: 50 Temp Basal.")
     assert len([kind for kind in writes(site) if kind[0] == "PUT"]) == 3
     assert applied.created == 1
 
@@ -164,7 +165,7 @@ def test_an_unproven_batch_does_not_stop_the_next_one(site: SmallNightscout) -> 
     applied = apply(Plan([of("Temp Basal", n) for n in range(150)]), client(site))
     assert applied.created == len(site.treatments) == 50
     (failure,) = applied.refused()
-    assert "has stored 100 Temp Basal." in failure.reason
+    assert "has stored 100 Temp Basal." in str(failure.error)
 
 
 def test_a_wrong_secret_ends_it_all(site: SmallNightscout) -> None:

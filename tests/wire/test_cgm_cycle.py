@@ -17,6 +17,7 @@ from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
+from tests.support.clocks import NO_WAITING
 from tests.support.command import SECRET, cloud
 from tests.support.event_builders import NEW_YORK
 from tests.support.in_process_cycles import FIRST, World, at, broken
@@ -296,7 +297,7 @@ def entry(number: int, **fields: Any) -> Document:
 
 
 def client(site: SmallNightscout) -> NightscoutApi:
-    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout", sleep=lambda seconds: None))
+    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout", NO_WAITING))
 
 
 @pytest.mark.parametrize("limit", [1000, 150])

@@ -15,8 +15,8 @@ from tconnectsync.check.run import State
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import OLD_SERIAL_NUMBER
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
-from tconnectsync.simulators.tconnect.pages import OLD_SERIAL_NUMBER
 from tests.support.check_bench import (
     CHECK_FIRST_DAY,
     CLOCKS,

@@ -17,7 +17,8 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.devicestatus import stored_status
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
-from tconnectsync.sync.run.sync_device_status import sync_device_status
+from tconnectsync.sync.run.sync_device_status import store_device_status
+from tests.support.clocks import NO_WAITING
 
 SECRET = "a secret of good length"
 NOON = datetime(2024, 6, 3, 12, tzinfo=timezone(timedelta(hours=-4)))
@@ -32,9 +33,9 @@ def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
 
 
 def sync(site: SmallNightscout, status: DeviceStatus | None, *, pretend: bool = False) -> list[str]:
-    http = HttpClient("Nightscout", sleep=lambda seconds: None)
+    http = HttpClient("Nightscout", NO_WAITING)
     nightscout = NightscoutApi(site.url, SECRET, http)
-    return sync_device_status(lambda last: status, nightscout, pretend=pretend)
+    return store_device_status(lambda last: status, nightscout, pretend=pretend)
 
 
 def from_elsewhere(**fields: Any) -> dict[str, Any]:
@@ -125,8 +126,8 @@ def test_insulin_on_board_is_told_once_and_at_its_own_time(site: SmallNightscout
 def test_the_next_status_goes_on_from_what_was_left(site: SmallNightscout) -> None:
     asked: list[DeviceStatus | None] = []
     sync(site, STATUS)
-    nightscout = NightscoutApi(site.url, SECRET, HttpClient("Nightscout"))
-    sync_device_status(asked.append, nightscout, pretend=False)
+    nightscout = NightscoutApi(site.url, SECRET, HttpClient("Nightscout", NO_WAITING))
+    store_device_status(asked.append, nightscout, pretend=False)
     [last] = asked
     assert last
     assert (last.at, last.reservoir, last.log_ids) == (NOON, 120.5, (17, 4))

@@ -19,6 +19,7 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tests.support.clocks import NO_WAITING
 from tests.support.document_limits import require_a_plausible_profile, require_plausible
 from tests.support.mutations import DEEP, each_spoiled, fuzz, hostile, mutated, mutated_text, nested
 from tests.support.offline_clouds import NOW, STYLE, sync, tandem_payloads, tandem_source
@@ -79,7 +80,7 @@ def run(site: Site, **says: bytes) -> None:
     site.says = {name: json.dumps(payload).encode() for name, payload in stored().items()} | says
     site.requests = 0
     site.added.clear()
-    http = HttpClient("Nightscout", retries=NO_RETRIES)
+    http = HttpClient("Nightscout", NO_WAITING, retries=NO_RETRIES)
     nightscout = NightscoutApi(site.server.url, "a secret of some length", http)
     sync(tandem_source(tandem_payloads()), nightscout=nightscout)
     for ask in (

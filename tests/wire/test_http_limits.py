@@ -21,6 +21,7 @@ from tconnectsync.errors import LoginError, NetworkError, NightscoutError, Tconn
 from tconnectsync.http import MOST_BYTES, NO_RETRIES, HttpClient, same_origin
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tests.support.clocks import NO_WAITING
 from tests.wire import fake_tandem_source, fake_tconnect
 
 MILLION = 1_000_000
@@ -28,7 +29,7 @@ HEADERS = {"Authorization": "Bearer of-the-user", "api-secret": "hashed"}
 
 
 def client(**options: Any) -> HttpClient:
-    return HttpClient("The service", sleep=lambda seconds: None, jitter=lambda: 0.0, **options)
+    return HttpClient("The service", NO_WAITING, **options)
 
 
 class RawServer:

@@ -15,6 +15,7 @@ from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
 from tconnectsync.sync.run.apply import apply
+from tests.support.clocks import NO_WAITING
 from tests.support.command import SECRET
 from tests.support.event_builders import at, basal, bolus, wanted
 
@@ -28,7 +29,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
 
 
 def api(site: SmallNightscout) -> NightscoutApi:
-    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout"))
+    return NightscoutApi(site.url, SECRET, HttpClient("Nightscout", NO_WAITING))
 
 
 def looked_up(site: SmallNightscout, wants: list[Treatment]) -> tuple[list[Document], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tests.support.clocks import NO_WAITING
 from tests.support.command import SECRET
 from tests.support.nightscout_client import NOON, Waits, client, treatment
 
@@ -141,7 +143,7 @@ def test_the_address_may_have_a_path(address: str) -> None:
         return Response(b"[]")
 
     with LoopbackServer(handle) as server:
-        http = HttpClient("Nightscout")
+        http = HttpClient("Nightscout", NO_WAITING)
         NightscoutApi(server.url + address, SECRET, http).treatments(NOON, NOON)
     assert asked == [f"{address.rstrip('/')}/api/v1/treatments"]
 
@@ -229,7 +231,7 @@ def test_a_site_that_cannot_be_reached_is_named_without_its_path() -> None:
     with SmallNightscout(SECRET) as server:
         url = server.url
     waits = Waits()
-    http = HttpClient("Nightscout", sleep=waits, jitter=lambda: 0.0)
+    http = HttpClient("Nightscout", replace(NO_WAITING, sleep=waits))
     with pytest.raises(NetworkError, match=r"Nightscout \(127\.0\.0\.1\)") as caught:
         NightscoutApi(f"{url}/private", SECRET, http).treatments(NOON, NOON)
     assert waits == [1.0, 5.0]

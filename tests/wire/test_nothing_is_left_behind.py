@@ -11,8 +11,8 @@ import pytest
 from tconnectsync.simulators.history import BasalSegment, BolusRecord, ExtendedPart, PumpHistory
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.person import live
-from tconnectsync.simulators.tandemsource.binary import binary_log
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tests.support.binary_log import binary_log
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
 from tests.support.virtual_home import DAY, FIRST, MINUTE, Home, Make, boluses_of, check, wall

@@ -12,6 +12,7 @@ import pytest
 
 from tconnectsync import config
 from tconnectsync.app import assemble
+from tconnectsync.clock import Clock
 from tconnectsync.domain.profiles import Segment
 from tconnectsync.nightscout.keys import safe_key
 from tconnectsync.simulators.loopback import Request, Response
@@ -50,7 +51,7 @@ class World:
             **dict.fromkeys(("TCONNECT_WEB_URL", "TCONNECT_SERVICES_URL", "TCONNECT_WS2_URL"), url),
             "NIGHTSCOUT_PROFILE_UPLOAD_MODE": mode,
         }
-        cycle = assemble(config.load(given, {}), ["PROFILES"])
+        cycle = assemble(config.load(given, {}), ["PROFILES"], Clock())
         outcome = cycle.run(date_range(FIRST, FIRST, cycle.clock, cycle.now()))
         assert self.nightscout.crashes == 0
         return outcome

@@ -12,6 +12,7 @@ import pytest
 
 from tconnectsync import config
 from tconnectsync.app import assemble
+from tconnectsync.clock import Clock
 from tconnectsync.nightscout.keys import safe_key
 from tconnectsync.nightscout.provenance import ENTERED_BY
 from tconnectsync.simulators.loopback import Fault, Request, Response
@@ -48,7 +49,7 @@ class World:
             "TCONNECT_SERVICES_URL": url,
             "TCONNECT_WS2_URL": url,
         }
-        cycle = assemble(config.load(given | variables, {}), features, pretend=pretend)
+        cycle = assemble(config.load(given | variables, {}), features, Clock(), pretend=pretend)
         last = FIRST + timedelta(days=1)
         return cycle.run(date_range(FIRST, last, cycle.clock, cycle.now()))
 

@@ -14,9 +14,9 @@ import requests
 
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, midnight
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SETTINGS
 from tconnectsync.simulators.tandemsource.cloud import SimulatedPump, SimulatedTandemSource
 from tconnectsync.simulators.tandemsource.pumps import PumpChange, change_pumps
-from tconnectsync.simulators.tconnect.pages import SETTINGS
 
 FIRST = date(2024, 10, 25)
 START = midnight(FIRST)

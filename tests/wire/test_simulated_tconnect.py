@@ -18,10 +18,11 @@ from tconnectsync.api.clients import Account, TConnectApi
 from tconnectsync.errors import ApiError, LoginError
 from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHistory, SuspensionRecord
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import SERIAL_NUMBER
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.simulators.tconnect.export import BOLUS_COLUMNS
 from tconnectsync.simulators.tconnect.payloads import pacific_epoch
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
+from tests.support.clocks import NO_WAITING
 
 EMAIL = "Robin@example.org"
 PASSWORD = 'pass"word\\'
@@ -48,7 +49,7 @@ def cloud_without_control_iq() -> Iterator[SimulatedTConnect]:
 
 def api_of(cloud: SimulatedTConnect, password: str = PASSWORD) -> TConnectApi:
     account = Account(EMAIL, password, web_url=cloud.url, services_url=cloud.url, ws2_url=cloud.url)
-    return TConnectApi(account, sleep=lambda _: None)
+    return TConnectApi(account, NO_WAITING)
 
 
 def timeline(cloud: SimulatedTConnect, first: date, last: date) -> dict[str, Any]:

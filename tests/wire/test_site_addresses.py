@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tests.support.clocks import NO_WAITING
 from tests.support.tls import new_certificate, over_tls
 
 SECRET = "a secret of some length"
@@ -42,8 +44,10 @@ class Waits(list[float]):
 
 
 def client(url: str, secret: str = SECRET, **http: Any) -> NightscoutApi:
-    http = {"sleep": Waits(), "jitter": lambda: 0.0, "given_in": "NS_URL", **http}
-    return NightscoutApi(url, secret, HttpClient("Nightscout", **http))
+    clock = replace(NO_WAITING, sleep=http.pop("sleep", Waits()))
+    return NightscoutApi(
+        url, secret, HttpClient("Nightscout", clock, **{"given_in": "NS_URL", **http})
+    )
 
 
 def page(text: str, status: int = 200, **headers: str) -> Response:
@@ -264,7 +268,7 @@ def test_for_an_address_that_no_person_has_given_it_is_an_outage_in_the_same_wor
     url: str, sentence: str
 ) -> None:
     waits = Waits()
-    http = HttpClient("Tandem's cloud", sleep=waits, jitter=lambda: 0.0)
+    http = HttpClient("Tandem's cloud", replace(NO_WAITING, sleep=waits))
     with pytest.raises(NetworkError, match=sentence) as caught:
         http.get(f"{url}/of-a-person?secret")
     assert (caught.value.fatal, caught.value.can_retry) == (False, True)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.clock import Clock
 from tconnectsync.errors import ApiError, FirewallError, NetworkError
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tests.wire.fake_tandem_source import (
@@ -72,7 +73,7 @@ def test_a_source_below_a_path_names_its_host_only(bench: Bench) -> None:
         accounts_url=f"{base}/accounts/api",
         source_url=f"{base}/prefix/",
     )
-    TConnectApi(account, now=lambda: bench.now).tandemsource.pumper()
+    TConnectApi(account, Clock(now=lambda: bench.now)).tandemsource.pumper()
     (request,) = bench.requests("/prefix")
     assert request.path == f"/prefix{PUMPER}/{bench.logins.pumper_id}"
     assert request.headers["origin"] == base

@@ -30,6 +30,7 @@ from tconnectsync.errors import (
     TconnectsyncError,
 )
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
+from tests.support.clocks import NO_WAITING
 from tests.wire.fake_tandem_source import (
     AUTHORIZE,
     BLOCKED_PAGE,
@@ -159,7 +160,7 @@ def test_addresses_may_end_in_a_slash(bench: Bench) -> None:
 
 def test_a_region_that_does_not_exist_is_told() -> None:
     with pytest.raises(ConfigError, match="TCONNECT_REGION is US or EU"):
-        assert TConnectApi(Account(EMAIL, PASSWORD, region="UK")).tandemsource
+        assert TConnectApi(Account(EMAIL, PASSWORD, region="UK"), NO_WAITING).tandemsource
 
 
 def test_the_login_may_lead_over_more_pages_of_the_login_service(bench: Bench) -> None:

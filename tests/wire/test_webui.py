@@ -13,17 +13,15 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, FirewallError
 from tconnectsync.simulators.loopback import Fault, Response
 from tconnectsync.simulators.person import live
+from tconnectsync.simulators.pump import OLD_SERIAL_NUMBER, OLD_SETTINGS, SERIAL_NUMBER, SETTINGS
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.simulators.tconnect.pages import (
     GUIDS,
-    OLD_SERIAL_NUMBER,
-    OLD_SETTINGS,
-    SETTINGS,
     device_settings,
     my_devices,
 )
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
+from tests.support.clocks import NO_WAITING
 from tests.wire.fake_tconnect import BLOCKED_PAGE, EMAIL, LOGIN, PASSWORD, Bench, html, serve
 
 PAGES = "/myaccount"
@@ -165,7 +163,7 @@ def cloud() -> Iterator[SimulatedTConnect]:
 
 def settings_of(cloud: SimulatedTConnect, serial: int) -> PumpSettings:
     account = Account(EMAIL, PASSWORD, web_url=cloud.url, services_url=cloud.url)
-    webui = TConnectApi(account, sleep=lambda _: None).webui
+    webui = TConnectApi(account, NO_WAITING).webui
     guid = settings_guid(read_devices(webui.my_devices()), str(serial))
     return read_settings(webui.device_settings(guid))
 

@@ -13,10 +13,11 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import NetworkError
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
-from tconnectsync.sources.tandemsource.clock.wrongdates import PumpDays
+from tconnectsync.sources.tandemsource.logdays import LogDays
 from tconnectsync.sources.tandemsource.onepump import OnePump
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import USED
+from tconnectsync.sources.tandemsource.wrongdates import remarks
 from tests.support.event_builders import NEW_YORK
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -81,9 +82,9 @@ class Log:
         newest: datetime | None,
         uploaded: datetime | None,
         oldest: datetime | None = None,
-    ) -> PumpDays:
+    ) -> LogDays:
         pump = Pump("log", "00870042", newest, uploaded, None, "t:slim X2", oldest)
-        return PumpDays(self.answer, pump, NEW_YORK, first, last)
+        return LogDays(self.answer, pump, NEW_YORK, first, last)
 
 
 TODAY = date(2026, 3, 20)
@@ -91,8 +92,8 @@ YESTERDAY = TODAY - DAY
 WANTED = TimeRange(NOW - DAY, NOW)
 
 
-def said(days: PumpDays, wanted: TimeRange = WANTED) -> str:
-    return " ".join(remark.text for remark in days.remarks(wanted, NOW))
+def said(days: LogDays, wanted: TimeRange = WANTED) -> str:
+    return " ".join(remark.text for remark in remarks(days, wanted, NOW))
 
 
 def test_a_pump_with_a_right_clock_is_asked_once_and_nothing_is_said() -> None:
@@ -150,8 +151,8 @@ def test_a_clock_that_went_ahead_without_a_record_is_said_at_once(ahead: timedel
     days = log.days(YESTERDAY, TODAY, WALL - HOUR + ahead, NOW)
     assert "days" in said(days)
     assert "ahead" in said(days)
-    assert days.remarks(WANTED, NOW)[0].missing
-    assert days.remarks(WANTED, NOW)[0].heals
+    assert remarks(days, WANTED, NOW)[0].missing
+    assert remarks(days, WANTED, NOW)[0].heals
 
 
 def test_a_battery_that_was_empty_is_said_at_once() -> None:
@@ -181,7 +182,7 @@ def test_a_date_that_fell_back_without_a_record_is_said_when_nothing_new_comes(
     log.run(WALL - 40 * DAY, newest + HOUR)
     log.run(shown - 2 * DAY, shown)
     oldest = min(shown - 2 * DAY, WALL - 40 * DAY)
-    (remark,) = log.days(YESTERDAY, TODAY, newest, NOW, oldest).remarks(WANTED, NOW)
+    (remark,) = remarks(log.days(YESTERDAY, TODAY, newest, NOW, oldest), WANTED, NOW)
     assert "shows a wrong date" in remark.text
     assert (remark.missing, remark.heals) == (True, True)
 
@@ -189,7 +190,7 @@ def test_a_date_that_fell_back_without_a_record_is_said_when_nothing_new_comes(
 def test_uploads_of_a_pump_that_was_not_in_use_are_mentioned_and_no_failure() -> None:
     log = Log()
     log.run(WALL - 10 * DAY, WALL - 3 * DAY)
-    (remark,) = log.days(YESTERDAY, TODAY, WALL - 3 * DAY, NOW).remarks(WANTED, NOW)
+    (remark,) = remarks(log.days(YESTERDAY, TODAY, WALL - 3 * DAY, NOW), WANTED, NOW)
     assert "If it was in use since" in remark.text
     assert (remark.missing, remark.heals) == (False, False)
 
@@ -197,7 +198,7 @@ def test_uploads_of_a_pump_that_was_not_in_use_are_mentioned_and_no_failure() ->
 def test_a_newest_entry_of_2008_is_a_wrong_date() -> None:
     log = Log()
     log.run(LOST, LOST + 5 * HOUR)
-    (remark,) = log.days(YESTERDAY, TODAY, LOST + 4 * HOUR, NOW).remarks(WANTED, NOW)
+    (remark,) = remarks(log.days(YESTERDAY, TODAY, LOST + 4 * HOUR, NOW), WANTED, NOW)
     assert "shows a wrong date" in remark.text
     assert (remark.missing, remark.heals) == (True, True)
 
@@ -208,7 +209,7 @@ def test_of_days_that_a_wrong_date_does_not_touch_nothing_has_to_be_asked_again(
     log.run(WALL - 5 * DAY, WALL - 4 * DAY)
     long_ago = TimeRange(NOW - 200 * DAY, NOW - 199 * DAY)
     days = log.days(YESTERDAY - 200 * DAY, TODAY - 199 * DAY, WALL - 2 * DAY - HOUR, NOW)
-    (remark,) = days.remarks(long_ago, NOW)
+    (remark,) = remarks(days, long_ago, NOW)
     assert (remark.missing, remark.heals) == (True, False)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.simulators.pump import DEVICE, SERIAL_NUMBER
 from tconnectsync.simulators.tandemsource.settings import settings_details
-from tconnectsync.simulators.tconnect.view import DEVICE, SERIAL_NUMBER
 
 ASSIGNMENT_ID = str(uuid5(NAMESPACE_OID, f"assignment {SERIAL_NUMBER}"))
 """What Tandem Source calls the simulated pump."""

@@ -19,8 +19,9 @@ from tconnectsync.simulators.history import (
     insulin_on_board,
 )
 from tconnectsync.simulators.tandemsource.entries import Happening, Properties, number
-from tconnectsync.simulators.tconnect.words import STATUS, immediate_percent, total_requested
 
+_STATUS = {"completed": 3, "user aborted": 0}
+"""The completion status of a bolus that has ended (tandem-event-log §7)."""
 _CONFIRMED = timedelta(seconds=15)
 _TAKEN_OVER = timedelta(seconds=4)
 _EVERY = timedelta(minutes=5)
@@ -70,7 +71,7 @@ def _request(history: PumpHistory, bolus: BolusRecord) -> Iterator[Happening]:
     is_extended = bolus.extended is not None
     second = {
         "options": 3 if is_automatic else int(is_extended) + (0 if by_hand else 4),
-        "standardPercent": immediate_percent(bolus),
+        "standardPercent": bolus.immediate_percent,
         "duration": bolus.extended.duration_minutes if bolus.extended else 0,
         "spareB6": 0,
         "isf": CORRECTION_FACTOR if by_hand else 0,
@@ -83,7 +84,7 @@ def _request(history: PumpHistory, bolus: BolusRecord) -> Iterator[Happening]:
         "spareA2": 0,
         "foodBolusSize": number(bolus.food),
         "correctionBolusSize": number(bolus.correction),
-        "totalBolusSize": number(total_requested(bolus)),
+        "totalBolusSize": number(bolus.total_requested),
     }
     for code, message in ((64, first), (65, second), (66, third)):
         yield _message(bolus.requested, code, bolus, message)
@@ -104,7 +105,7 @@ def _immediate_part(history: PumpHistory, bolus: BolusRecord) -> Iterator[Happen
         if bolus.end_in_log == "progress":
             return
     end = _ended(history, bolus.completed, bolus.insulin, bolus.requested_insulin)
-    status = STATUS[bolus.status][0]
+    status = _STATUS[bolus.status]
     yield _message(bolus.completed, 20, bolus, {"completionStatus": status, **end})
 
 
@@ -122,7 +123,7 @@ def _extended_part(
     if bolus.end_in_log != "whole":
         return
     end = _ended(history, part.end, part.insulin, part.requested_insulin)
-    status = STATUS["completed" if part.insulin == part.requested_insulin else "user aborted"][0]
+    status = _STATUS["completed" if part.insulin == part.requested_insulin else "user aborted"]
     yield _message(part.end, 21, bolus, {"completionStatus": status, **end})
     yield _progress(part.end, bolus, bolus.delivered, over=True)
 

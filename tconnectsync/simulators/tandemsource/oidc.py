@@ -88,7 +88,7 @@ class LoginService:
         self._email = email
         self._password = password
         self._client = _CLIENTS[region]
-        self._now = now
+        self.now = now
         self._sessions: set[str] = set()
         self._grants: dict[str, _Grant] = {}
 
@@ -188,7 +188,7 @@ class LoginService:
     def _id_token(self, issuer: str) -> str:
         from joserfc import jwt
 
-        issued = int(self._now().timestamp())
+        issued = int(self.now().timestamp())
         claims: dict[str, Any] = {
             "iss": issuer,
             "aud": self._client.client_id,

@@ -20,13 +20,12 @@ from tconnectsync.simulators.history import (
     midnight,
     seconds_between,
 )
+from tconnectsync.simulators.pump import DEVICE, SERIAL_NUMBER, SETTINGS
 from tconnectsync.simulators.tandemsource.account import Upload, assignment_of, pump
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.entries import LogEntry
 from tconnectsync.simulators.tandemsource.log import FIRST_NUMBER, PumpLog, pump_log
 from tconnectsync.simulators.tandemsource.query import LogQuery
-from tconnectsync.simulators.tconnect.pages import SETTINGS
-from tconnectsync.simulators.tconnect.view import DEVICE, SERIAL_NUMBER
 
 _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)

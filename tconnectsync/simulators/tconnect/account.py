@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tconnectsync.simulators.history import PumpHistory, midnight
+from tconnectsync.simulators.pump import SERIAL_NUMBER
 from tconnectsync.simulators.tconnect.payloads import pacific_epoch
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
 
 _LIMITS = {"hypoThreshold": 54, "hyperThreshold": 250}
 

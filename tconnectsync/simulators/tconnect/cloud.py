@@ -15,6 +15,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from tconnectsync.simulators.history import PumpHistory, Record
 from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tconnectsync.simulators.pump import SERIAL_NUMBER
 from tconnectsync.simulators.tconnect.account import (
     THRESHOLDS,
     patient_info,
@@ -29,7 +30,7 @@ from tconnectsync.simulators.tconnect.payloads import (
     therapy_events,
     therapy_timeline,
 )
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER, View
+from tconnectsync.simulators.tconnect.view import View
 
 _WEB_SITE = "https://tconnect.tandemdiabetes.com"
 _LOGIN_PATH = "/login.aspx?ReturnUrl=%2f"

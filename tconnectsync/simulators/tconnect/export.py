@@ -12,8 +12,9 @@ from tconnectsync.simulators.history import (
     PumpHistory,
     insulin_on_board,
 )
+from tconnectsync.simulators.pump import DEVICE, SERIAL_NUMBER
 from tconnectsync.simulators.tconnect import words
-from tconnectsync.simulators.tconnect.view import DEVICE, SERIAL_NUMBER, View
+from tconnectsync.simulators.tconnect.view import View
 
 BOLUS_COLUMNS = (
     "Type,Description,BG,IOB,BolusRequestID,BolusCompletionID,CompletionDateTime,InsulinDelivered,"
@@ -109,7 +110,7 @@ def _bolus_row(history: PumpHistory, bolus: BolusRecord) -> str:
                 _iso(bolus.requested),
                 words.bolus_type(bolus),
                 words.options(bolus),
-                f"{words.immediate_percent(bolus)}.00",
+                f"{bolus.immediate_percent}.00",
                 bolus.extended.duration_minutes if bolus.extended else 0,
                 bolus.carbs,
                 int(bolus.override),
@@ -117,7 +118,7 @@ def _bolus_row(history: PumpHistory, bolus: BolusRecord) -> str:
                 f"{CORRECTION_FACTOR}.00",
                 _units(bolus.food),
                 _units(bolus.correction),
-                _units(words.total_requested(bolus)),
+                _units(bolus.total_requested),
                 0,
                 0,  # The value without a name: every later one stands a column too far right.
                 words.title(bolus),

@@ -7,51 +7,26 @@ They are built like the real ones: tables in tables, rows in rows, cells outside
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import time, timedelta
+from dataclasses import dataclass
+from datetime import time
 from html import escape
 from typing import Literal
 from uuid import NAMESPACE_OID, uuid5
 
 from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
-from tconnectsync.simulators.history import CARB_RATIO, CORRECTION_FACTOR, TARGET
-from tconnectsync.simulators.person import SCHEDULE
-from tconnectsync.simulators.tconnect.view import SERIAL_NUMBER
+from tconnectsync.simulators.pump import (
+    OLD_SERIAL_NUMBER,
+    OLD_SETTINGS,
+    SERIAL_NUMBER,
+    SETTINGS,
+)
 
 Unit = Literal["mg/dL", "mmol/L"]
-
-OLD_SERIAL_NUMBER = 1000317
-"""The serial number of the pump that the person had before."""
-
 
 GUIDS = {
     serial: str(uuid5(NAMESPACE_OID, str(serial))) for serial in (SERIAL_NUMBER, OLD_SERIAL_NUMBER)
 }
 """What the site calls the pumps, by serial number."""
-
-
-def _day(factor: float) -> tuple[Segment, ...]:
-    return tuple(
-        Segment(
-            start=time(minute // 60, minute % 60),
-            basal_rate=round(rate * factor, 3),
-            correction_factor=CORRECTION_FACTOR,
-            carb_ratio=CARB_RATIO,
-            target=TARGET,
-        )
-        for minute, rate in SCHEDULE
-    )
-
-
-_EVERY_DAY = Profile("Every day", _day(1.0), timedelta(hours=5), carbs_enabled=True, active=True)
-_ILL = replace(_EVERY_DAY, name="Ill <in bed>", segments=_day(1.2), active=False)
-_OLD = replace(_EVERY_DAY, name="Then", segments=_day(0.8), insulin_duration=timedelta(hours=4))
-
-SETTINGS = PumpSettings((_EVERY_DAY, _ILL), low_alert=80.0, high_alert=200.0)
-"""What the simulated person's pump is set to, unless told otherwise."""
-
-OLD_SETTINGS = PumpSettings((_OLD,))
-"""What the pump before it was set to."""
 
 
 @dataclass

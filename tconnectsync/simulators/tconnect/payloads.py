@@ -24,8 +24,9 @@ from tconnectsync.simulators.history import (
     PumpHistory,
     insulin_on_board,
 )
+from tconnectsync.simulators.pump import DEVICE, SERIAL_NUMBER
 from tconnectsync.simulators.tconnect import words
-from tconnectsync.simulators.tconnect.view import DEVICE, ONE_DAY, SERIAL_NUMBER, View
+from tconnectsync.simulators.tconnect.view import ONE_DAY, View
 
 _NO_DATE = "0001-01-01T00:00:00"
 _PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -160,7 +161,7 @@ def _bolus_event(history: PumpHistory, bolus: BolusRecord) -> dict[str, Any]:
         "eventDateTime": bolus.requested.isoformat(),
         "requestDateTime": bolus.requested.isoformat(),
         "sourceRecId": 1_000_000 + bolus.request_id,
-        "actualTotalBolusRequested": words.total_requested(bolus),
+        "actualTotalBolusRequested": bolus.total_requested,
         "bolusRequestOptions": words.options(bolus),
         "bolusType": words.bolus_type(bolus),
         "carbSize": bolus.carbs,
@@ -183,7 +184,7 @@ def _bolus_event(history: PumpHistory, bolus: BolusRecord) -> dict[str, Any]:
             "bolusRequestId": bolus.request_id,
             "bolusCompletionId": bolus.request_id if status else 0,
         },
-        "standardPercent": words.immediate_percent(bolus),
+        "standardPercent": bolus.immediate_percent,
         "targetBG": TARGET,
         "userOverride": int(bolus.override),
     }

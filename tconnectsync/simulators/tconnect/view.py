@@ -8,12 +8,6 @@ from datetime import date, datetime, time, timedelta
 
 from tconnectsync.simulators.history import PumpHistory, R, Record, between
 
-SERIAL_NUMBER = 90210042
-"""The serial number of the simulated pump."""
-
-DEVICE = "t:slim X2 Insulin Pump"
-"""What t:connect calls it."""
-
 ONE_DAY = timedelta(days=1)
 
 

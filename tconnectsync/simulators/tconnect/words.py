@@ -10,7 +10,7 @@ STATUS = {"completed": (3, "Completed"), "user aborted": (0, "User Aborted")}
 
 def description(bolus: BolusRecord) -> str:
     """Return what kind of bolus it is, with the split of an extended one."""
-    return f"Extended {immediate_percent(bolus)}.00%/0.00" if bolus.extended else options(bolus)
+    return f"Extended {bolus.immediate_percent}.00%/0.00" if bolus.extended else options(bolus)
 
 
 def options(bolus: BolusRecord) -> str:
@@ -30,7 +30,7 @@ def bolus_type(bolus: BolusRecord) -> str:
 def title(bolus: BolusRecord) -> str:
     """Return its heading in a report."""
     if bolus.extended:
-        now, minutes = immediate_percent(bolus), bolus.extended.duration_minutes
+        now, minutes = bolus.immediate_percent, bolus.extended.duration_minutes
         return f"Food Bolus: {now}% Extended {minutes} mins"
     if bolus.correction:
         return "Correction & Food Bolus" if bolus.food else "Correction Bolus"
@@ -45,17 +45,6 @@ def details(bolus: BolusRecord) -> list[str]:
         calculated = bolus.food + bolus.correction
         lines.append(f"Override: Pump calculated Bolus = {calculated:.1f} units")
     return lines
-
-
-def total_requested(bolus: BolusRecord) -> float:
-    """Return the U asked for, immediate and extended part together."""
-    later = bolus.extended.requested_insulin if bolus.extended else 0.0
-    return round(bolus.requested_insulin + later, 2)
-
-
-def immediate_percent(bolus: BolusRecord) -> int:
-    """Return how much of the whole is given at once."""
-    return bolus.extended.immediate_percent if bolus.extended else 100
 
 
 def split(bolus: BolusRecord) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from itertools import pairwise, takewhile
 from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import whole
 
@@ -31,14 +31,15 @@ HIGHEST_RATE = 15_000
 
 NOTHING = 0
 """The source of a rate when the pump is suspended."""
-SOURCES: dict[int | None, tuple[Delivery, str]] = {
-    NOTHING: (Delivery.NONE, "Suspended"),
-    1: (Delivery.PROFILE, "Profile"),
-    2: (Delivery.TEMP, "TempRate"),
-    3: (Delivery.ALGORITHM, "Algorithm"),
-    4: (Delivery.ALGORITHM, "TempRateAndAlgorithm"),
+PROFILE, TEMP = 1, 2
+REASONS: dict[int | None, str] = {
+    NOTHING: "Suspended",
+    PROFILE: "Profile",
+    TEMP: "TempRate",
+    3: "Algorithm",
+    4: "TempRateAndAlgorithm",
 }
-UNKNOWN = (Delivery.UNKNOWN, "")
+"""The reason to show of a basal, by the source of its rate."""
 
 
 def basals(
@@ -129,15 +130,13 @@ def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[date
 
 
 def _suspended(entry: Entry, span: TimeRange, running: bool) -> Basal:
-    delivery, told_as = SOURCES[NOTHING]
     return Basal(
         key=f"{entry.key} basal",
         start=span.start,
         duration=span.end - span.start,
         rate=0.0,
-        delivery=delivery,
+        reason=REASONS[NOTHING],
         running=running,
-        told_as=told_as,
         log_ids=(entry.sequence,),
     )
 
@@ -149,17 +148,20 @@ def _delivered(
     if rate is None or not 0 <= rate <= HIGHEST_RATE:
         skipped["basal entry without a plausible rate"] += 1
         return None
-    delivery, told_as = SOURCES.get(_source(entry), UNKNOWN)
     return Basal(
         key=entry.key,
         start=entry.at,
         duration=duration,
         rate=rate / 1000,
-        delivery=delivery,
+        reason=REASONS.get(_source(entry), ""),
         running=running,
-        told_as=told_as,
         log_ids=(entry.sequence,),
     )
+
+
+def is_suspension(basal: Basal) -> bool:
+    """Tell whether a basal of the log is the time for which the pump was suspended."""
+    return basal.reason == REASONS[NOTHING]
 
 
 def _source(entry: Entry) -> int | None:

@@ -7,14 +7,14 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
-from tconnectsync.sources.tandemsource.clock.intervals import is_by_days
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.clock.wrongdates import set_wrong
+from tconnectsync.sources.tandemsource.clockmessages import disagreement, left_undated, set_wrong
 from tconnectsync.sources.tandemsource.logentries import UNDATED, Log, by_code
 from tconnectsync.sources.tandemsource.logfile import read_log
 from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_BACK, LogReader
@@ -37,6 +37,7 @@ class LogFile:
         LogFileError: the file cannot be read, or holds no log.
     """
 
+    name = TANDEM_SOURCE
     window_days = 7
 
     def __init__(
@@ -46,7 +47,7 @@ class LogFile:
         self._skipped: Counter[str] = Counter()
         records = read_log(path, self._skipped)
         changes = clock_changes(record for record in records if record.code in CLOCK_CODES)
-        was_wrong = any(is_by_days(change) for change in changes)
+        was_wrong = any(change.is_by_days for change in changes)
         walls = [record.wall for record in records if record.code not in CLOCK_CODES]
         # The latest wall time is not that of the newest entry where the date was wrong.
         newest = walls[-1] if walls and was_wrong else max(walls, default=None)
@@ -55,8 +56,8 @@ class LogFile:
         )
         self._log = by_code(records, log_clock, now, self._skipped)
         self._remarks = _remarks(log_clock, self._skipped[UNDATED])
-        if log_clock.disagreement:
-            log.warning(log_clock.disagreement)
+        if said := disagreement(log_clock):
+            log.warning(said)
         if not any(self._log.values()):
             raise LogFileError("The log file holds no entry that can be used.")
         self._ignore_zero_basals = ignore_zero_basals
@@ -117,17 +118,9 @@ class LogFile:
 
 def _remarks(clock: LogClock, undated: int) -> list[Remark]:
     """Return what to say if the clock shows a wrong date where the log ends."""
-    if clock.days_off:
-        return [Remark(set_wrong(clock.days_off, clock.changed_by_days))]
-    if not undated:
-        return []
-    return [
-        Remark(
-            f"The pump lost its date before the end of this log, so it is not known when its last "
-            f"{undated} entries were, and they are left out. Set the date and the time on the "
-            "pump, then save its log once more and import that."
-        )
-    ]
+    if clock.shows_wrong_date:
+        return [Remark(set_wrong(clock.ahead, clock.changed_by_days))]
+    return [Remark(left_undated(undated))] if undated else []
 
 
 def _first(code: int, wanted: TimeRange) -> datetime:

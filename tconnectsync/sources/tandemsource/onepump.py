@@ -15,10 +15,11 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Remark
-from tconnectsync.sources.tandemsource import basals, claims, doses, reservoir
+from tconnectsync.sources.tandemsource import basals, claims, doses, reservoir, wrongdates
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
-from tconnectsync.sources.tandemsource.clock.wrongdates import Ask, PumpDays
+from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.logdays import Ask, LogDays
 from tconnectsync.sources.tandemsource.logentries import Log, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
@@ -145,7 +146,7 @@ class OnePump:
 
     def _days(
         self, first: date, last: date, codes: Sequence[int] | None, few: Sequence[int] = ()
-    ) -> PumpDays:
+    ) -> LogDays:
         """Return what the pump's log says from one day to another, inclusive.
 
         ``few`` are codes that are enough, unless it takes all entries to tell when they were.
@@ -158,16 +159,16 @@ class OnePump:
             return lambda start, end: log_of(pump.assignment_id, start, end, kinds, extra)
 
         only_few = asking(few) if few else None
-        found = PumpDays(asking(codes), pump, self.clock, first, last, only_few)
-        self.say(found.log_clock.disagreement)
+        found = LogDays(asking(codes), pump, self.clock, first, last, only_few)
+        self.say(disagreement(found.log_clock))
         return found
 
-    def _judged(self, days: PumpDays, wanted: TimeRange) -> list[Remark]:
+    def _judged(self, days: LogDays, wanted: TimeRange) -> list[Remark]:
         """Return what there is to say of the date that the pump shows now."""
         if not self.may_be_in_use:
             return []
         try:
-            return days.remarks(wanted, self.now())
+            return wrongdates.remarks(days, wanted, self.now())
         except TconnectsyncError as error:
             # What is only asked to judge the clock must not hold back what is known.
             if error.fatal:

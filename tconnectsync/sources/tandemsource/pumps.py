@@ -13,7 +13,7 @@ from typing import Any
 
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.errors import ApiError, PumpChoiceError
-from tconnectsync.sources.tandemsource.clock.logclock import FIRST_SOLD
+from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
 from tconnectsync.sources.tandemsource.names import plainly_named
 
 AUTOMATIC = "11111111"

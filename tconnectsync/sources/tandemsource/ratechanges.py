@@ -12,8 +12,8 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from tconnectsync.domain.events import Basal, Delivery
-from tconnectsync.sources.tandemsource.basals import DELIVERY
+from tconnectsync.domain.events import Basal
+from tconnectsync.sources.tandemsource.basals import DELIVERY, REASONS, is_suspension
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order
 from tconnectsync.sources.tandemsource.newalgorithm import NEW_ALGORITHM
 from tconnectsync.sources.tandemsource.rates import (
@@ -157,9 +157,8 @@ def _segments(stretch: Stretch, rates: Rates) -> Iterator[Basal]:
                 start=entry.at,
                 duration=end - entry.at,
                 rate=flow.rate,
-                delivery=flow.delivery,
+                reason=REASONS[flow.source],
                 running=stretch.is_last and entry is points[-1][0],
-                told_as=flow.told_as,
                 log_ids=(entry.sequence,),
             )
 
@@ -230,7 +229,7 @@ def _is_by_product(entries: Sequence[Entry], place: int) -> bool:
 
 def is_within(entry: Entry, suspension: Basal) -> bool:
     """Tell whether an entry was written while the pump is known to have been suspended."""
-    after_begin = suspension.delivery is Delivery.NONE and suspension.start < entry.at
+    after_begin = is_suspension(suspension) and suspension.start < entry.at
     return after_begin and (suspension.running or entry.at < suspension.ends)
 
 

@@ -10,8 +10,14 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import NamedTuple
 
-from tconnectsync.domain.events import Delivery
-from tconnectsync.sources.tandemsource.basals import HIGHEST_RATE, RESUMED, SOURCES, SUSPENDED
+from tconnectsync.sources.tandemsource.basals import (
+    HIGHEST_RATE,
+    NOTHING,
+    PROFILE,
+    RESUMED,
+    SUSPENDED,
+    TEMP,
+)
 from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import mask, number, whole
 
@@ -34,14 +40,14 @@ AT_ONCE = timedelta(minutes=1)
 
 
 class Flow(NamedTuple):
-    """A basal rate, why the pump delivers it, and what Tandem's log calls that."""
+    """A basal rate, and where it comes from."""
 
     rate: float
-    delivery: Delivery
-    told_as: str
+    source: int
+    """As entries of pumps with Control-IQ count it."""
 
 
-NOTHING = Flow(0.0, *SOURCES[0])
+SUSPENSION = Flow(0.0, NOTHING)
 
 
 class Rates:
@@ -102,19 +108,19 @@ class Rates:
             self._temp_is_over = False
         if self._stopped and not (why & RESUMES and rate):
             base = _rate(entry, "basebasalrate")
-            if base is not None and self._kept and self._kept.delivery is Delivery.PROFILE:
+            if base is not None and self._kept and self._kept.source == PROFILE:
                 self._kept = self._kept._replace(rate=base)
             return False
         self._stopped = False
         if why & (SUSPENDS | SHUTS_DOWN):
             self._keep()
-            self.flow = None if why & SHUTS_DOWN else NOTHING
+            self.flow = None if why & SHUTS_DOWN else SUSPENSION
         elif rate is None:
             self.unclear.append(entry)
             self.flow = None
         else:
             before = self.flow or self._kept
-            self.flow = Flow(rate, *SOURCES[_source(entry, rate, before)])
+            self.flow = Flow(rate, _source(entry, rate, before))
         return True
 
     def _new_day(self, entry: Entry) -> bool:
@@ -130,24 +136,24 @@ class Rates:
             known = rate_of(self.newest_change)
             why = mask(self.newest_change.values, "changetype") or 0
             is_stop = bool(why & SUSPENDS)
-            source = 0 if is_stop else _source(self.newest_change, known or 0.0, None)
-            before = Flow(known or 0.0, *SOURCES[source])
+            source = NOTHING if is_stop else _source(self.newest_change, known or 0.0, None)
+            before = Flow(known or 0.0, source)
         if before is None:
-            before = Flow(rate, *SOURCES[1])
-        if before.delivery is Delivery.NONE and rate:
-            before = self._kept or Flow(rate, *SOURCES[1])
+            before = Flow(rate, PROFILE)
+        if before.source == NOTHING and rate:
+            before = self._kept or Flow(rate, PROFILE)
         self.flow = before._replace(rate=rate)
         return True
 
     def _resume(self, entry: Entry, later: Sequence[Entry]) -> bool:
-        if self.flow and self.flow.delivery is not Delivery.NONE:
+        if self.flow and self.flow.source != NOTHING:
             return False
         self._stopped = False
         soon = takewhile(lambda each: each.at - entry.at <= AT_ONCE, later)
         if any(each.code == RATE_CHANGE for each in soon):
             self.flow = None
             return True
-        is_temp = self._kept is not None and self._kept.delivery is Delivery.TEMP
+        is_temp = self._kept is not None and self._kept.source == TEMP
         is_over = self._temp_is_over or (
             self._temp_ends is not None and self._temp_ends <= entry.at
         )
@@ -158,14 +164,14 @@ class Rates:
 
     def _alarm(self, entry: Entry) -> bool:
         stops = whole(entry.values, "alarmid") in OCCLUSIONS
-        if self._stopped or not stops or self.flow in (None, NOTHING):
+        if self._stopped or not stops or self.flow in (None, SUSPENSION):
             return False
         self._keep()
-        self.flow = NOTHING
+        self.flow = SUSPENSION
         return True
 
     def _keep(self) -> None:
-        if self.flow and self.flow.delivery is not Delivery.NONE:
+        if self.flow and self.flow.source != NOTHING:
             self._kept = self.flow
 
 
@@ -180,14 +186,14 @@ def _rate(entry: Entry, name: str) -> float | None:
 
 
 def _source(entry: Entry, rate: float, before: Flow | None) -> int:
-    """Return where a rate comes from, as entries of pumps with Control-IQ count it."""
+    """Return whether a rate comes from a temporary rate or from the profile."""
     why, base = mask(entry.values, "changetype") or 0, _rate(entry, "basebasalrate")
     if why & STARTS_TEMP:
-        return 2
+        return TEMP
     if base is not None and abs(rate - base) > SAME_RATE:
-        return 2
-    if why == NEW_LIMIT and before and before.delivery is Delivery.TEMP:
-        return 2
-    if base is None and not why & ENDS_TEMP and before and before.delivery is Delivery.TEMP:
-        return 2
-    return 1
+        return TEMP
+    if why == NEW_LIMIT and before and before.source == TEMP:
+        return TEMP
+    if base is None and not why & ENDS_TEMP and before and before.source == TEMP:
+        return TEMP
+    return PROFILE

@@ -8,15 +8,14 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
-    Activity,
     Basal,
     Bolus,
     CarbEntry,
-    Delivery,
     DeviceStatus,
     InsulinOnBoard,
-    Notice,
+    PumpEvent,
     Reading,
+    UserMode,
 )
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.cachedcall import CachedCall
@@ -27,14 +26,14 @@ from tconnectsync.sources.tandemsource import (
     doses,
     doubts,
     glucosekind,
-    modes,
     newalgorithm,
-    notices,
+    pumpevents,
     ratechanges,
     rates,
     sensor,
     slowbasals,
     status,
+    usermodes,
 )
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order, joined
 from tconnectsync.sources.tandemsource.slowbasals import SlowDays
@@ -43,8 +42,8 @@ USED = frozenset(
     (
         *basals.CODES,
         *doses.CODES,
-        *modes.CODES,
-        *notices.CODES,
+        *usermodes.CODES,
+        *pumpevents.CODES,
         *sensor.CODES,
         *status.CODES,
         *rates.CODES,
@@ -55,12 +54,12 @@ USED = frozenset(
     )
 )
 """The codes of the entries that something is made of."""
-LONG_LASTING = (*basals.SUSPENSIONS, modes.USER_MODE, rates.RATE_CHANGE)
+LONG_LASTING = (*basals.SUSPENSIONS, usermodes.USER_MODE, rates.RATE_CHANGE)
 """The codes of entries that tell of something that can have begun days ago."""
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
-"""Basal rates below that (U/h) count as none."""
+"""Basal rates of a profile below that (U/h) count as none."""
 DAY = timedelta(days=1)
 NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
@@ -126,7 +125,8 @@ class LogReader:
         found = basals.basals(log, self._known_until(), self.skipped, resumed)
         found += self._slow_basals(log, slow, found)
         if self._ignore_zero_basals:
-            found = [basal for basal in found if not _is_zero_of_profile(basal)]
+            of_profile = basals.REASONS[basals.PROFILE]
+            found = [it for it in found if it.reason != of_profile or it.rate >= ZERO_RATE]
         return sorted(found, key=lambda basal: basal.start)
 
     def boluses(self) -> list[Bolus | CarbEntry]:
@@ -138,29 +138,29 @@ class LogReader:
         found = glucosekind.with_kind(boluses.boluses(log, self.skipped), log)
         return [*found, *carbs.carbs(log, self.skipped)]
 
-    def activities(self) -> list[Activity]:
+    def user_modes(self) -> list[UserMode]:
         """Return sleep and exercise; what has no beginning is left out."""
         log = self._log()
-        if modes.begins_inside(log, self._since):
-            log = joined(self._before(modes.CODES) or {}, log)
-        return modes.activities(log, self._known_until(), self.skipped)
+        if usermodes.begins_inside(log, self._since):
+            log = joined(self._before(usermodes.CODES) or {}, log)
+        return usermodes.user_modes(log, self._known_until(), self.skipped)
 
-    def suspensions(self) -> list[Notice]:
+    def suspensions(self) -> list[PumpEvent]:
         """Return when and why delivery was suspended."""
-        return notices.suspensions(self._log())
+        return pumpevents.suspensions(self._log())
 
-    def notices(self) -> list[Notice]:
+    def pump_events(self) -> list[PumpEvent]:
         """Return resumptions, alarms, fills and sensor sessions."""
         log = self._log()
         return [
-            *notices.resumptions(log),
-            *notices.alarms(log),
-            *notices.alerts(log),
-            *notices.fills(log),
+            *pumpevents.resumptions(log),
+            *pumpevents.alarms(log),
+            *pumpevents.alerts(log),
+            *pumpevents.fills(log),
             *sensor.sensor_sessions(log),
         ]
 
-    def cgm_alerts(self) -> list[Notice]:
+    def cgm_alerts(self) -> list[PumpEvent]:
         """Return the alerts about glucose and its sensor."""
         return sensor.cgm_alerts(self._log())
 
@@ -253,8 +253,3 @@ class LogReader:
     def _known_until(self) -> datetime:
         newest = (entries[-1].at for entries in self._log().values() if entries)
         return max(newest, default=NOTHING_KNOWN)
-
-
-def _is_zero_of_profile(basal: Basal) -> bool:
-    """Tell whether a profile says that nothing flows; a suspension and Control-IQ are no such."""
-    return basal.delivery is Delivery.PROFILE and basal.rate < ZERO_RATE

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from tconnectsync.domain.events import Notice, NoticeKind, Reading, ReadingKind
+from tconnectsync.domain.events import PumpEvent, PumpEventKind, Reading, ReadingKind
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.names import cgm_alert_name
 from tconnectsync.sources.tandemsource.records import mask, whole
@@ -71,30 +71,30 @@ def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
     return found
 
 
-def sensor_sessions(log: Log) -> list[Notice]:
+def sensor_sessions(log: Log) -> list[PumpEvent]:
     """Return when sensor sessions began and ended.
 
     A session that the pump joins while it is running began earlier; joining it once more is
     nothing new.
     """
-    found: list[Notice] = []
+    found: list[PumpEvent] = []
     begun: list[datetime] = []
     for entry in entries_of(log, *STARTS, *JOINS, *STOPS):
         if entry.code in STOPS:
-            found.append(_notice(entry, NoticeKind.SENSOR_STOP, "CGM Session Stopped"))
-        elif notice := _session_start(entry, begun):
-            begun.append(notice.at)
-            found.append(notice)
+            found.append(_event(entry, PumpEventKind.SENSOR_STOP, "CGM Session Stopped"))
+        elif session := _session_start(entry, begun):
+            begun.append(session.at)
+            found.append(session)
     return found
 
 
-def cgm_alerts(log: Log) -> list[Notice]:
+def cgm_alerts(log: Log) -> list[PumpEvent]:
     """Return the alerts about glucose and its sensor, also those that have no name."""
     found = []
     for entry in entries_of(log, *ALERTS):
         number = whole(entry.values, "dalertid")
         name = "" if number is None else f" ({cgm_alert_name(number)})"
-        found.append(_notice(entry, NoticeKind.CGM_ALERT, f"{ALERTS[entry.code]}{name}"))
+        found.append(_event(entry, PumpEventKind.CGM_ALERT, f"{ALERTS[entry.code]}{name}"))
     return found
 
 
@@ -136,7 +136,7 @@ _MEASURED = "glucosevaluestatus", DO_NOT_SHOW, _of_sensor
 """Where a reading says what it is worth, what makes it nothing to us, and how it is read."""
 
 
-def _session_start(entry: Entry, begun: Sequence[datetime]) -> Notice | None:
+def _session_start(entry: Entry, begun: Sequence[datetime]) -> PumpEvent | None:
     """Return when the session of a start or join began.
 
     ``None`` if that is unknown, or if it is a join of one that is known to have ``begun``.
@@ -149,12 +149,13 @@ def _session_start(entry: Entry, begun: Sequence[datetime]) -> Notice | None:
     is_known = any(abs(at - other) <= SAME_SESSION for other in begun)
     if is_known and joined:
         return None
-    return Notice(
+    return PumpEvent(
         # The log of a later run may hold only a later join of the same session.
         key=entry.key if is_known else _session_key(at),
         at=at,
-        kind=NoticeKind.SENSOR_START,
+        kind=PumpEventKind.SENSOR_START,
         text="CGM Session Joined" if joined else "CGM Session Started",
+        automatic=True,
         log_ids=(entry.sequence,),
         noted_at=entry.at,
     )
@@ -208,5 +209,5 @@ def _ago(entry: Entry, seconds: int | None, longest: int) -> timedelta | None:
     return None
 
 
-def _notice(entry: Entry, kind: NoticeKind, text: str) -> Notice:
-    return Notice(entry.key, entry.at, kind, text, (entry.sequence,))
+def _event(entry: Entry, kind: PumpEventKind, text: str) -> PumpEvent:
+    return PumpEvent(entry.key, entry.at, kind, text, automatic=True, log_ids=(entry.sequence,))

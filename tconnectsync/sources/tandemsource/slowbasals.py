@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.domain.events import Basal
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import ratechanges
-from tconnectsync.sources.tandemsource.basals import DELIVERY, SUSPENSIONS
+from tconnectsync.sources.tandemsource.basals import DELIVERY, SUSPENSIONS, is_suspension
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.ratechanges import Stretch
 from tconnectsync.sources.tandemsource.rates import NEW_DAY, RATE_CHANGE, TELLING, rate_of
@@ -63,7 +63,7 @@ def with_insulin(changes: Iterable[Entry], basals: Iterable[Basal]) -> list[Entr
 
     A day that begins without any insulin, and tells no change, misses none.
     """
-    stops = [basal for basal in basals if basal.delivery is Delivery.NONE]
+    stops = [basal for basal in basals if is_suspension(basal)]
     return [
         entry
         for entry in changes

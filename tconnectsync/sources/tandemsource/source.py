@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
@@ -60,6 +61,7 @@ class TandemSource:
         folder: where may be kept which pumps were in use at the same time; ``None`` for nowhere.
     """
 
+    name = TANDEM_SOURCE
     window_days = 7
 
     def __init__(

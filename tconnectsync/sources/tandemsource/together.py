@@ -16,14 +16,14 @@ from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
-    Activity,
     Basal,
     Bolus,
     CarbEntry,
     DeviceStatus,
     InsulinOnBoard,
-    Notice,
+    PumpEvent,
     Reading,
+    UserMode,
 )
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Remark
@@ -100,19 +100,19 @@ class PumpsReader:
         """Return the boluses of all pumps, and carbs that were entered without one."""
         return self._all("boluses", "begins")
 
-    def activities(self) -> list[Activity]:
+    def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
-        return self._all("activities", "begins")
+        return self._all("user_modes", "begins")
 
-    def suspensions(self) -> list[Notice]:
+    def suspensions(self) -> list[PumpEvent]:
         """Return when and why a pump was suspended."""
         return self._all("suspensions", "begins")
 
-    def notices(self) -> list[Notice]:
-        """Return what else the pumps noted."""
-        return self._all("notices", "begins")
+    def pump_events(self) -> list[PumpEvent]:
+        """Return the other events of the pumps."""
+        return self._all("pump_events", "begins")
 
-    def cgm_alerts(self) -> list[Notice]:
+    def cgm_alerts(self) -> list[PumpEvent]:
         """Return the alerts about glucose and its sensor."""
         return self._all("cgm_alerts", "begins")
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Basal, Delivery
+from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tconnect.values import (
     objects,
     pacific_wall_time,
@@ -26,10 +26,11 @@ from tconnectsync.sources.tconnect.values import (
 )
 
 DELIVERIES = {
-    "tempDeliveryEvents": Delivery.TEMP,
-    "algorithmDeliveryEvents": Delivery.ALGORITHM,
-    "profileDeliveryEvents": Delivery.PROFILE,
+    "tempDeliveryEvents": ("TEMP", "tempDelivery"),
+    "algorithmDeliveryEvents": ("ALGORITHM", "algorithmDelivery"),
+    "profileDeliveryEvents": ("PROFILE", "profileDelivery"),
 }
+"""The lists of the timeline: what the keys of their basals say, and the reason to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def timeline_basals(
     starts = {segment.start for segment in segments}
     reasons = {halt.at: halt.by for halt in reversed(halts)}
     segments = [
-        replace(segment, suspended_by=reasons[segment.start])
-        if segment.start in reasons
+        replace(segment, reason=f"{segment.reason} ({reasons[segment.start]} suspension)")
+        if reasons.get(segment.start)
         else segment
         for segment in segments
     ]
@@ -74,15 +75,15 @@ def timeline_basals(
 
 def _segments(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[str]) -> list[Basal]:
     segments: list[Basal] = []
-    for name, delivery in DELIVERIES.items():
+    for name, (kind, reason) in DELIVERIES.items():
 
-        def read(entry: Mapping[str, Any], delivery: Delivery = delivery) -> Basal:
+        def read(entry: Mapping[str, Any], kind: str = kind, reason: str = reason) -> Basal:
             return Basal(
-                key=f"basal {delivery.name} {entry['x']}",
+                key=f"basal {kind} {entry['x']}",
                 start=clock.instant(pacific_wall_time(entry["x"])),
                 duration=seconds_long(entry["duration"]),
                 rate=required(entry["y"], "rate"),
-                delivery=delivery,
+                reason=reason,
             )
 
         segments += read_each(objects(timeline, "basal", name), read, "basal entry", skipped)
@@ -134,8 +135,7 @@ def _suspended(
                 start=halt.at,
                 duration=until - halt.at,
                 rate=0.0,
-                delivery=Delivery.NONE,
-                suspended_by=halt.by,
+                reason=f"{halt.by} suspension",
             )
         )
     return segments
@@ -171,7 +171,7 @@ def csv_basals(
             start=clock.instant(wall),
             duration=timedelta(0),
             rate=required(row["BasalRate"], "rate"),
-            delivery=Delivery.UNKNOWN,
+            reason="Unknown",
         )
 
     begun = {basal.start: basal for basal in read_each(rows, read, "basal row", skipped)}

@@ -1,4 +1,4 @@
-"""Activities and interruptions from t:connect.
+"""User modes and suspensions from t:connect.
 
 See docs/protocol/tconnect-processing.md §8 and §9, tconnect-api §2.1 and §4.2.
 """
@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Activity, ActivityKind, Interruption, Suspension
+from tconnectsync.domain.events import PumpEvent, PumpEventKind, UserMode, UserModeKind
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
     json_date_seconds,
@@ -22,83 +22,85 @@ from tconnectsync.sources.tconnect.values import (
     seconds_long,
 )
 
-ACTIVITIES = {
-    1: ActivityKind.SLEEP,
-    2: ActivityKind.EXERCISE,
-    3: ActivityKind.AUTO_BOLUS,
-    4: ActivityKind.CARB_ONLY,
+MODES = {
+    1: (UserModeKind.SLEEP, "SLEEP", "Sleep"),
+    2: (UserModeKind.EXERCISE, "EXERCISE", "Exercise"),
+    3: (UserModeKind.OTHER, "AUTO_BOLUS", "AutoBolus"),
+    4: (UserModeKind.OTHER, "CARB_ONLY", "CarbOnly"),
 }
-IN_PIECES = (ActivityKind.SLEEP, ActivityKind.EXERCISE)
+"""What the types of events are, what the keys say of them, and the text to show."""
+IN_PARTS = (UserModeKind.SLEEP, UserModeKind.EXERCISE)
 SEAM = timedelta(minutes=1)
-"""Two pieces no farther apart than this are one."""
+"""Two parts no farther apart than this are one period."""
 HALF_A_DAY = timedelta(hours=12)
 
-INTERRUPTIONS = {
-    "site-cart": Interruption.SITE_CHANGE,
-    "alarm": Interruption.ALARM,
-    "manual": Interruption.USER,
+SUSPENSIONS = {
+    "site-cart": (PumpEventKind.SITE_CHANGE, "Site/Cartridge Change", False),
+    "alarm": (PumpEventKind.SUSPENSION, "Empty Cartridge/Pump Shutdown", True),
+    "manual": (PumpEventKind.SUSPENSION, "User Suspended", False),
 }
-NO_INTERRUPTIONS = ("temp-profile", "basal-profile", "previous")
+"""What reasons stand for, the text to show, and whether the pump stopped without the person."""
+NO_SUSPENSIONS = ("temp-profile", "basal-profile", "previous")
 """Rate changes, which the basal segments show, and suspensions carried over from the day before."""
 
 
-def timeline_activities(
+def timeline_modes(
     timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[str]
-) -> list[Activity]:
-    """Return sleep, exercise and the like in time order; pieces that join are put together."""
+) -> list[UserMode]:
+    """Return sleep, exercise and the like in time order; parts that join are put together."""
 
-    def read(entry: Mapping[str, Any]) -> Activity:
-        if entry["eventType"] not in ACTIVITIES:
+    def read(entry: Mapping[str, Any]) -> UserMode:
+        if entry["eventType"] not in MODES:
             raise UnknownKindError(f"activity of unknown type {entry['eventType']!r:.100}")
-        kind = ACTIVITIES[entry["eventType"]]
-        return Activity(
-            key=f"activity {kind.name} {entry['x']}",
+        kind, name, text = MODES[entry["eventType"]]
+        return UserMode(
+            key=f"activity {name} {entry['x']}",
             kind=kind,
             start=clock.instant(pacific_wall_time(entry["x"])),
             duration=seconds_long(entry["duration"]),
+            text=text,
+            automatic=kind is not UserModeKind.EXERCISE,
         )
 
-    pieces = read_each(objects(timeline, "events"), read, "activity", skipped)
-    whole: list[Activity] = []
-    latest: dict[ActivityKind, int] = {}
-    for piece in sorted(pieces, key=lambda piece: (piece.start, piece.key)):
-        before = latest.get(piece.kind)
-        if before is not None and _joins(whole[before], piece):
-            ends = max(whole[before].ends, piece.ends)
-            whole[before] = replace(whole[before], duration=ends - whole[before].start)
+    parts = read_each(objects(timeline, "events"), read, "activity", skipped)
+    found: list[UserMode] = []
+    latest: dict[UserModeKind, int] = {}
+    for part in sorted(parts, key=lambda part: (part.start, part.key)):
+        before = latest.get(part.kind)
+        if before is not None and _joins(found[before], part):
+            ends = max(found[before].ends, part.ends)
+            found[before] = replace(found[before], duration=ends - found[before].start)
         else:
-            latest[piece.kind] = len(whole)
-            whole.append(piece)
-    return whole
+            latest[part.kind] = len(found)
+            found.append(part)
+    return found
 
 
-def _joins(earlier: Activity, later: Activity) -> bool:
-    """Tell whether a piece goes on with an earlier one of the same noon to noon.
+def _joins(earlier: UserMode, later: UserMode) -> bool:
+    """Tell whether a part goes on with an earlier one of the same noon to noon.
 
     Somebody whose pump is in sleep mode day and night has no night to put together, and what
     belongs together must not depend on the range that is looked at.
     """
     same_night = (earlier.start - HALF_A_DAY).date() == (later.start - HALF_A_DAY).date()
-    return later.kind in IN_PIECES and same_night and later.start <= earlier.ends + SEAM
+    return later.kind in IN_PARTS and same_night and later.start <= earlier.ends + SEAM
 
 
 def basal_suspensions(
     payload: Mapping[str, Any], clock: PumpClock, skipped: Counter[str]
-) -> list[Suspension]:
-    """Return site changes, alarms and user suspensions in time order, each once."""
+) -> list[PumpEvent]:
+    """Return site changes, alarms and suspensions by the person in time order, each once."""
 
-    def read(entry: Mapping[str, Any]) -> Suspension | None:
+    def read(entry: Mapping[str, Any]) -> PumpEvent | None:
         reason = entry.get("SuspendReason")
-        if reason is None or reason in NO_INTERRUPTIONS:
+        if reason is None or reason in NO_SUSPENSIONS:
             return None
-        if reason not in INTERRUPTIONS:
+        if reason not in SUSPENSIONS:
             raise UnknownKindError(f"suspension for unknown reason {reason!r:.100}")
+        kind, text, automatic = SUSPENSIONS[reason]
         encoded = json_date_seconds(entry["EventDateTime"])
-        return Suspension(
-            key=f"suspension {reason} {encoded}",
-            at=clock.instant(pacific_wall_time(encoded)),
-            reason=INTERRUPTIONS[reason],
-        )
+        at = clock.instant(pacific_wall_time(encoded))
+        return PumpEvent(f"suspension {reason} {encoded}", at, kind, text, automatic)
 
     found = set(read_each(objects(payload, "BasalSuspension"), read, "suspension", skipped))
     return sorted(found, key=lambda suspension: (suspension.at, suspension.key))

@@ -13,17 +13,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.config.variables import TCONNECT
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
-    Activity,
     Basal,
     Bolus,
     DeviceStatus,
     InsulinOnBoard,
-    Notice,
+    PumpEvent,
     Reading,
     ReadingKind,
-    Suspension,
+    UserMode,
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
@@ -42,7 +42,7 @@ from tconnectsync.sources.tconnect.glucose import (
     therapy_readings,
 )
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
-from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_activities
+from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_modes
 from tconnectsync.sources.tconnect.values import objects, readable_wall_time
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 class TConnectSource:
     """The t:connect cloud; see :class:`tconnectsync.sources.base.Source`."""
 
+    name = TCONNECT
     window_days = 7
 
     def __init__(self, api: TConnectApi, clock: PumpClock, serial: str) -> None:
@@ -157,20 +158,20 @@ class TConnectReader:
             log.warning("The CSV export could not confirm that there was no bolus: %s", error)
             return []
 
-    def activities(self) -> list[Activity]:
+    def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
-        return timeline_activities(self._timeline(), self._clock, self.skipped)
+        return timeline_modes(self._timeline(), self._clock, self.skipped)
 
-    def suspensions(self) -> list[Suspension]:
+    def suspensions(self) -> list[PumpEvent]:
         """Return site changes, alarms and suspensions by the person."""
         return basal_suspensions(self._suspensions(), self._clock, self.skipped)
 
-    def notices(self) -> list[Notice]:
-        """Return nothing: t:connect does not tell of them."""
+    def pump_events(self) -> list[PumpEvent]:
+        """Return nothing: t:connect does not report them."""
         return []
 
-    def cgm_alerts(self) -> list[Notice]:
-        """Return nothing: t:connect does not tell of them."""
+    def cgm_alerts(self) -> list[PumpEvent]:
+        """Return nothing: t:connect does not report them."""
         return []
 
     def newest(self) -> None:

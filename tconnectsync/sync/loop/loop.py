@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from statistics import median
 
+from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.errors import FirewallError, NightscoutLoginError, TconnectsyncError
 from tconnectsync.sync.run.outcome import Failure, Outcome
@@ -134,9 +135,7 @@ class Loop:
             fails in the outcome; raises the error after which going on would be pointless.
         log_in_anew: makes the next request to the cloud begin with a new login.
         pretend: whether nothing is written; then what a cycle finds new says nothing about uploads.
-        clock: returns seconds that only grow.
-        wait: waits so many seconds.
-        jitter: returns a number in 0..1.
+        clock: measures, and waits.
     """
 
     def __init__(
@@ -147,26 +146,24 @@ class Loop:
         run_cycle: Callable[[], Outcome],
         force_login: Callable[[], None],
         pretend: bool,
-        clock: Callable[[], float],
-        wait: Callable[[float], None],
-        jitter: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.index: int | None = None
-        self.rhythm = UploadRhythm(settings, clock())
+        self.rhythm = UploadRhythm(settings, clock.monotonic())
         self._settings = settings
         self._latest_index = latest_index
         self._run_cycle = run_cycle
         self._log_in_anew = force_login
         self._pretend = pretend
-        self._clock = clock
-        self._wait = wait
-        self._jitter = jitter
+        self._clock = clock.monotonic
+        self._wait = clock.sleep
+        self._jitter = clock.jitter
         self._repeat_at = inf
         self._accepted = False
         self._partly_failed = 0
         self._failed = 0
-        self._failing_since = clock()
-        self._dry_since = clock()
+        self._failing_since = clock.monotonic()
+        self._dry_since = clock.monotonic()
         self._dry = _Occasions()
         self._dry_for_long = _Occasions()
         self._overdue = _Occasions()

@@ -1,9 +1,8 @@
-"""What another source, or another version, has already shown.
+"""What another cloud, or another version, has already shown.
 
-t:connect and Tandem Source number their events differently, and older versions did not name their
-documents. So that nothing stands in Nightscout twice after a change, a wanted document is also
-compared by what it says: with the time that a basal, sleep or exercise covers, and with the instant
-of everything else.
+Each cloud names its events in its own way, and older versions did not name their documents. So that
+nothing stands in Nightscout twice after a change, a treatment is also compared by what it says:
+with the time that a basal, sleep or exercise covers, and with the instant of everything else.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from tconnectsync.nightscout.provenance import checksum, created_at, log_number
+from tconnectsync.nightscout.provenance import checksum, created_at
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
 
@@ -25,14 +24,16 @@ LASTING = ("Temp Basal", "Sleep", "Exercise")
 NEAR = {
     "Combo Bolus": timedelta(minutes=2),
     "Basal Suspension": timedelta(minutes=2),
-    # One source tells when delivery stopped for the change, the other when the cannula was filled.
+    # One cloud tells when delivery stopped for the change, the other when the cannula was filled.
     "Site Change": timedelta(minutes=90),
     # Each time the pump joins a sensor it computes anew when its session began.
     "Sensor Start": timedelta(minutes=30),
 }
 """How far apart two documents of a type may lie and still tell of one event."""
+NEAR_OF_ANOTHER_CLOUD = timedelta(minutes=2)
+"""The same for all other types; only documents of another cloud count."""
 SAME_INSULIN = 0.011
-"""U; one source rounds to hundredths."""
+"""U; one cloud rounds to hundredths."""
 
 HALF_A_SECOND = timedelta(milliseconds=500)
 
@@ -42,16 +43,16 @@ _Span = tuple[datetime, datetime]
 def possible_duplicates(
     wanted: Iterable[Treatment], unmatched: Iterable[StoredTreatment]
 ) -> list[StoredTreatment]:
-    """Return what is ours and may tell of what is wanted without bearing its name.
+    """Return our documents that may describe the same events under another identifier.
 
-    Those are the other source's, and whatever an older version left from the same log.
+    Those are from another cloud, or what an older version made of the same log.
     """
-    logged = any(log_number(want.body) for want in wanted)
+    clouds = {want.cloud for want in wanted}
     return [
         treatment
         for treatment in unmatched
-        if bool(treatment.log_number) != logged
-        or (logged and treatment.writer is not Writer.THIS_VERSION)
+        if treatment.cloud not in clouds
+        or treatment.writer is Writer.VERSION_2_OR_3
         or treatment.event_type == "Sensor Start"
     ]
 
@@ -87,12 +88,16 @@ def _near(
     want: Treatment, by_type: Mapping[str, Sequence[tuple[datetime, int, StoredTreatment]]]
 ) -> Sequence[tuple[datetime, int, StoredTreatment]]:
     """Return what of its type lies near a wanted instant, if that can tell of the same event."""
-    distance = NEAR.get(want.body["eventType"])
-    known = by_type.get(want.body["eventType"])
-    if not distance or not known or want.piece:
+    event_type = want.body["eventType"]
+    known = by_type.get(event_type)
+    if not known or want.piece or event_type in LASTING:
         return ()
+    distance = NEAR.get(event_type, NEAR_OF_ANOTHER_CLOUD)
     first = bisect_left(known, want.at - distance, key=itemgetter(0))
-    return known[first : bisect_right(known, want.at + distance, key=itemgetter(0))]
+    near = known[first : bisect_right(known, want.at + distance, key=itemgetter(0))]
+    if event_type in NEAR:
+        return near
+    return [each for each in near if each[2].cloud != want.cloud]
 
 
 def _is_alike(want: Treatment, other: StoredTreatment) -> bool:

@@ -12,7 +12,13 @@ from datetime import datetime, timedelta
 
 from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
-from tconnectsync.nightscout.treatments import EXTENDED_PART, PIECE, Treatment, identifier_of
+from tconnectsync.nightscout.treatments import (
+    EXTENDED_PART,
+    PIECE,
+    Treatment,
+    identifier_of,
+    identifier_within,
+)
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
 from tconnectsync.sync.plan.legacy import MOVED
 
@@ -34,14 +40,15 @@ def resolve_later_parts(
     named = {treatment.identifier: treatment for treatment in stored if treatment.identifier}
     names = {want.identifier for want in wanted}
     possible_duplicates = [treatment for treatment in stored if treatment.identifier not in names]
+    (cloud,) = {want.cloud for want in wanted}
     # Where a window was read in parts, not each part of the log went on to the end of a bolus.
     ended = {want.piece.since: want.piece for want in wanted if want.piece and want.piece.whole_key}
     wholes = {
         since: treatment
         for since, piece in ended.items()
-        if (treatment := _whole(piece, possible_duplicates, named, wanted))
+        if (treatment := _whole(piece, cloud, possible_duplicates, named, wanted))
     }
-    in_pieces = {identifier_of(piece.whole_key) for piece in ended.values()}
+    in_pieces = {_of_whole(piece, cloud) for piece in ended.values()}
     left = []
     for want in wanted:
         if want.piece:
@@ -63,14 +70,19 @@ def _as_it_stands(want: Treatment, named: Mapping[str, StoredTreatment]) -> Trea
     return replace(want, body={**want.body, "identifier": other, "syncIdentifier": other})
 
 
+def _of_whole(piece: Piece, cloud: str) -> str:
+    return identifier_within(cloud, identifier_of(piece.whole_key))
+
+
 def _whole(
     piece: Piece,
+    cloud: str,
     possible_duplicates: Iterable[StoredTreatment],
     named: Mapping[str, StoredTreatment],
     wanted: Iterable[Treatment],
 ) -> StoredTreatment | None:
     """Return the stored treatment that shows the whole of what a piece belongs to."""
-    ours = named.get(identifier_of(piece.whole_key))
+    ours = named.get(_of_whole(piece, cloud))
     if ours is not None:
         return ours
     numbers = {str(number) for number in piece.whole_log_ids}
@@ -79,18 +91,23 @@ def _whole(
             continue
         is_older = treatment.writer is Writer.VERSION_2_OR_3 and not treatment.is_basal
         away = abs(treatment.at - piece.whole_ended)
-        if is_older and treatment.log_number in numbers and away <= MOVED:
+        if (
+            is_older
+            and treatment.cloud == cloud
+            and treatment.log_number in numbers
+            and away <= MOVED
+        ):
             return treatment
-        if away <= NEAR[BOLUS] and _is_of_the_other_cloud(treatment, piece, wanted):
+        if away <= NEAR[BOLUS] and _is_of_another_cloud(treatment, cloud, piece, wanted):
             return treatment
     return None
 
 
-def _is_of_the_other_cloud(
-    treatment: StoredTreatment, piece: Piece, wanted: Iterable[Treatment]
+def _is_of_another_cloud(
+    treatment: StoredTreatment, cloud: str, piece: Piece, wanted: Iterable[Treatment]
 ) -> bool:
     """Tell whether a treatment near the end of a later part shows it, as t:connect does."""
-    if not treatment.is_ours or treatment.event_type != BOLUS or treatment.log_number:
+    if not treatment.is_ours or treatment.event_type != BOLUS or treatment.cloud == cloud:
         return False
     if EXTENDED_PART in str(treatment.body.get("notes")):
         return True

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.nightscout.provenance import Document, log_number
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
@@ -101,6 +102,8 @@ def _candidates(
             numbered[stored.log_number, stored.is_basal].append(stored)
     for place, want in enumerate(wanted):
         is_basal = want.body["eventType"] == "Temp Basal"
+        if want.cloud != TANDEM_SOURCE:
+            continue
         for stored in numbered.get((log_number(want.body), is_basal), ()):
             if stored.at and abs(off := stored.at - (want.noted_at or want.at)) < MOVED + MINUTE:
                 yield _Candidate(place, want, stored, off)

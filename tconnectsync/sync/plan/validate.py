@@ -13,14 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import (
-    Activity,
     Basal,
     Bolus,
     CarbEntry,
     Event,
     ExtendedPart,
+    PumpEvent,
     Reading,
     Split,
+    UserMode,
 )
 
 EARLIEST = datetime(2008, 1, 1, tzinfo=UTC)
@@ -35,6 +36,14 @@ MOST_CARBS = 999.0
 """g."""
 LOWEST_GLUCOSE, HIGHEST_GLUCOSE = 20.0, 600.0
 """mg/dL; no sensor and no meter shows anything else."""
+NAMES = {
+    Basal: "basal",
+    Bolus: "bolus",
+    CarbEntry: "carb entry",
+    UserMode: "user mode",
+    PumpEvent: "pump event",
+    Reading: "reading",
+}
 LONGEST = timedelta(days=31)
 """A pump in a drawer is suspended for weeks; nothing that it does lasts longer."""
 
@@ -56,7 +65,7 @@ def validate(
     for event in events:
         reason = _reason_to_reject(event, now)
         if reason:
-            skipped[f"{type(event).__name__.lower()} with {reason}"] += 1
+            skipped[f"{NAMES[type(event)]} with {reason}"] += 1
         else:
             found.append(_sanitized(event, skipped) if isinstance(event, Bolus) else event)
     return found
@@ -71,7 +80,7 @@ def _reason_to_reject(event: Event | Reading, now: datetime) -> str:
     if begins < EARLIEST or ends > now + AHEAD:
         return "an impossible time"
     match event:
-        case Basal() | Activity() if not timedelta() <= event.duration <= LONGEST:
+        case Basal() | UserMode() if not timedelta() <= event.duration <= LONGEST:
             return "an impossible duration"
         case Basal() if not 0 <= event.rate <= MOST_RATE:
             return "an impossible rate"

@@ -31,13 +31,13 @@ IN_A_ROW = 3
 
 @dataclass(frozen=True)
 class Refused:
-    """Documents that could not be written, and why.
+    """Documents that could not be written, and why: the error names how many of which kind.
 
-    ``throughout`` tells that nothing new of their kinds could be written at all.
+    ``throughout`` is true if nothing new of their kinds could be written at all.
     """
 
     documents: Sequence[Document]
-    reason: str
+    error: TconnectsyncError
     throughout: bool
 
 
@@ -53,16 +53,21 @@ class Applied:
     _stored: set[str] = field(default_factory=set)
 
     def refused(self) -> Iterator[Refused]:
-        """Yield what could not be written, by reason."""
-        together: dict[tuple[str, bool], list[Document]] = {}
+        """Yield what could not be written; the same error of several requests is one."""
+        together: dict[tuple[str, bool], tuple[TconnectsyncError, list[Document]]] = {}
         for error, documents, is_new in self._failures:
             is_open = isinstance(error, UnprovenWriteError)
-            reason = "" if is_open else f"{error} Not written: "
-            together.setdefault((reason, is_new and not is_open), []).extend(documents)
-        for (reason, may_block), documents in together.items():
-            said = f"{reason}{kinds(documents)}." if reason else str(unproven(documents, documents))
+            key = "" if is_open else str(error), is_new and not is_open
+            together.setdefault(key, (error, []))[1].extend(documents)
+        for (_, may_block), (error, documents) in together.items():
             blocked = may_block and not self._stored & {kind(each) for each in documents}
-            yield Refused(documents, said, blocked)
+            is_open = isinstance(error, UnprovenWriteError)
+            text = (
+                str(unproven(documents, documents))
+                if is_open
+                else f"{error} Not written: {kinds(documents)}."
+            )
+            yield Refused(documents, error.reworded(text), blocked)
 
     def note_failure(
         self, error: TconnectsyncError, documents: list[Document], *, is_new: bool

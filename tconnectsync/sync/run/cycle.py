@@ -328,7 +328,7 @@ class Cycle:
             days = work.range
             if not refused.throughout:
                 days = self._days_of(refused.documents, work.range)
-            outcome.failed(days, features, TconnectsyncError(refused.reason))
+            outcome.failed(days, features, refused.error)
         if applied.ended_by:
             raise applied.ended_by
 
@@ -343,7 +343,7 @@ class Cycle:
     def _treatments(self, events: Events, run: _Window) -> Plan:
         """Plan the treatments of one window."""
         now = self.now()
-        wanted = [want for want in _wanted(events, run) if want.at <= now]
+        wanted = [want for want in _wanted(events, run, self.source.name) if want.at <= now]
         if not wanted:
             return Plan()
         times = [at for want in wanted for at in (want.at, want.noted_at) if at]
@@ -414,7 +414,7 @@ class Cycle:
         return whole
 
 
-def _wanted(events: Events, run: _Window) -> list[Treatment]:
+def _wanted(events: Events, run: _Window, cloud: str) -> list[Treatment]:
     """Return the documents of this window for what touches it.
 
     An extended bolus may end in the next window. Written now, it would be newer than what has
@@ -426,7 +426,7 @@ def _wanted(events: Events, run: _Window) -> list[Treatment]:
         if part != "readings"
         for event in found
         if run.shown.overlaps(event.begins, event.ends)
-        for want in documents(event)
+        for want in documents(event, cloud)
         if want.at < run.until
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Notice
+from tconnectsync.domain.events import PumpEvent
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Remark
@@ -63,7 +63,7 @@ def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
             now=cycle.now(),
             outcome=outcome,
         )
-        newest = _newest_of_each(events, lacking, cycle.now())
+        newest = _newest_of_each(events, lacking, cycle.now(), cycle.source.name)
         lacking -= newest.keys()
         # Where nothing is written, what the run itself would bring is not there to be found. It
         # also brings a session that began before but was noted meanwhile.
@@ -106,13 +106,13 @@ def _searched(cycle: Cycle, done: TimeRange, earliest: datetime) -> Iterable[Tim
 
 
 def _newest_of_each(
-    events: Events, kinds: Iterable[str], now: datetime
-) -> dict[str, tuple[str, Notice, datetime]]:
+    events: Events, kinds: Iterable[str], now: datetime, cloud: str
+) -> dict[str, tuple[str, PumpEvent, datetime]]:
     """Return the newest event for each type of treatment, with its part and its instant."""
-    newest: dict[str, tuple[str, Notice, datetime]] = {}
-    for part in ("suspensions", "notices"):
+    newest: dict[str, tuple[str, PumpEvent, datetime]] = {}
+    for part in ("suspensions", "pump_events"):
         for event in events.get(part, ()):
-            for want in documents(event):
+            for want in documents(event, cloud):
                 kind = want.body["eventType"]
                 if kind in kinds and want.at <= now:
                     known = newest.get(kind)

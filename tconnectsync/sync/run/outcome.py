@@ -19,14 +19,16 @@ Work = tuple[TimeRange, Sequence[str]]
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be synced, and why; ``features`` are those that have to be repeated.
-
-    It keeps the error's words and not the error, which would keep all payloads of its window.
-    """
+    """What could not be synced, and why; ``features`` are those that have to be repeated."""
 
     window: TimeRange
     features: tuple[str, ...]
-    reason: str
+    error: TconnectsyncError
+
+    @property
+    def reason(self) -> str:
+        """The error in words."""
+        return str(self.error)
 
 
 def failed_throughout(window: TimeRange, failures: Sequence[Failure]) -> set[str]:
@@ -123,7 +125,9 @@ class Outcome:
 
     def failed(self, window: TimeRange, features: Sequence[str], error: TconnectsyncError) -> None:
         """Note what an error left undone."""
-        self.failures.append(Failure(window, tuple(features), str(error)))
+        # The frames that it came through hold the payloads of its window.
+        error.__cause__ = error.__context__ = error.__traceback__ = None
+        self.failures.append(Failure(window, tuple(features), error))
 
     @contextmanager
     def recording_failures(self, work: Work, *, rest: Work) -> Iterator[None]:
@@ -136,4 +140,4 @@ class Outcome:
         except TconnectsyncError as error:
             self.failed(*(rest if error.fatal else work), error)
             if error.fatal:
-                self.ended_by = error.with_traceback(None)
+                self.ended_by = error

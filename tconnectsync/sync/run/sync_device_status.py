@@ -1,4 +1,4 @@
-"""Telling Nightscout how the pump is, whenever that has changed or the last word is getting old.
+"""Storing the pump's state whenever it has changed or the stored one is getting old.
 
 See docs/protocol/tandem-source-processing.md §7, nightscout-api §1.4, §4.8 and §7.9.
 """
@@ -8,13 +8,52 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tconnectsync.domain.events import DeviceStatus
+from tconnectsync.errors import ApiError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.devicestatus import device_status, stored_status, tells_more
+from tconnectsync.sources.base import Reader
+from tconnectsync.state.backlog import Backlog
 
 Read = Callable[[DeviceStatus | None], DeviceStatus | None]
 
 
-def sync_device_status(read: Read, nightscout: NightscoutApi, *, pretend: bool) -> list[str]:
+def sync_device_status(
+    reader: Reader, nightscout: NightscoutApi, backlog: Backlog | None, *, pretend: bool
+) -> list[str]:
+    """Store the pump's state if the pump has uploaded since; return what was done, in words.
+
+    With a ``backlog``, Nightscout is not asked when an earlier run has stored all of that.
+
+    Raises:
+        NightscoutError: Nightscout refused something.
+        NetworkError: a service could not be reached.
+        ApiError: Tandem gave no usable answer, or too little to know what the reservoir holds; the
+            rest of the state is stored then.
+    """
+    newest, known = reader.newest(), backlog.told("DEVICE_STATUS") if backlog else None
+    if newest is None or (known and newest <= known):
+        return []
+    is_complete = True
+
+    def read(last: DeviceStatus | None) -> DeviceStatus | None:
+        nonlocal is_complete
+        status = reader.device_status(last)
+        is_complete = status is None or status.reservoir_is_searched
+        return status
+
+    done = store_device_status(read, nightscout, pretend=pretend)
+    if not is_complete:
+        raise ApiError(
+            "What is left in the reservoir is not known, because Tandem did not give the log of "
+            "the days before. The rest of the pump's state is shown; the reservoir is asked for "
+            "again when the pump has uploaded more."
+        )
+    if backlog:
+        backlog.note_told("DEVICE_STATUS", newest)
+    return done
+
+
+def store_device_status(read: Read, nightscout: NightscoutApi, *, pretend: bool) -> list[str]:
     """Store a device status that is newer than our newest and differs from it, or is much newer.
 
     Device statuses of other programs do not count. Returns what was done, in words.

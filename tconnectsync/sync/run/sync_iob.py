@@ -12,24 +12,31 @@ from tconnectsync.domain.clock import LONG_AGO
 from tconnectsync.domain.events import InsulinOnBoard
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, instant, utc_text
+from tconnectsync.state.backlog import Backlog
 
 ACTIVITY_TYPE = "tconnect_iob"
 
 
 def sync_iob(
-    values: Sequence[InsulinOnBoard], nightscout: NightscoutApi, *, pretend: bool
+    values: Sequence[InsulinOnBoard],
+    nightscout: NightscoutApi,
+    backlog: Backlog | None = None,
+    *,
+    pretend: bool,
 ) -> list[str]:
     """Store the newest value if it is newer than the stored one; return what was done, in words.
 
-    Older records of ours go only after the new one is stored, so that there is always one; what a
-    run leaves behind that breaks off in between, the next one removes.
+    Older records of ours are removed only after the new one is stored, so that there is always one.
+    If a run stops in between, the next one removes them. With a ``backlog``, Nightscout is not
+    asked when the newest value was already stored and nothing was left to remove.
 
     Raises:
         NightscoutError: Nightscout refused something.
         NetworkError: Nightscout could not be reached.
     """
     newest = max(values, key=lambda value: value.at, default=None)
-    if newest is None:
+    known = backlog.told("IOB") if backlog else None
+    if newest is None or (known and newest.at <= known):
         return []
     stored = sorted(nightscout.activities(ACTIVITY_TYPE), key=_when)
     if stored and _when(stored[-1]) >= newest.at:
@@ -40,6 +47,9 @@ def sync_iob(
             nightscout.add_activity(_record(newest))
     for record in () if pretend else outdated:
         nightscout.remove_activity(record)
+    if backlog and not done:
+        # Not before a run has found it stored: only then no older record is left to remove.
+        backlog.note_told("IOB", newest.at)
     return done
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from tconnectsync.domain.profiles import BrokenProfile, PumpSettings
-from tconnectsync.errors import ApiError
+from tconnectsync.errors import ApiError, MissingRightError
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.keys import takes_any_key
 from tconnectsync.nightscout.profiles import (
     ProfileStyle,
     keys_of,
     left_out,
     revised_record,
     sendable,
+    shows_all,
     stamped,
+    units_in_force,
+    units_of,
     with_our_names_safe,
 )
 from tconnectsync.nightscout.provenance import Document
@@ -24,6 +29,48 @@ log = logging.getLogger(__name__)
 
 
 def sync_profiles(
+    pump: PumpSettings,
+    nightscout: NightscoutApi,
+    style: Callable[..., ProfileStyle],
+    *,
+    mode: str,
+    now: datetime,
+    pretend: bool,
+) -> list[str]:
+    """Write the pump's profiles if Nightscout has others; return what was done, in words.
+
+    ``style`` makes a :class:`ProfileStyle` from ``mmol`` and ``any_key``, which the site decides.
+    Its status is not asked for when its profile already shows what the pump is set to.
+
+    Raises:
+        ApiError, NightscoutError, NetworkError: as in :func:`store_profiles`.
+    """
+    current = nightscout.profile()
+    if current:
+        shown = style(mmol=_is_mmol(units_in_force(current)), any_key=takes_any_key(None))
+        if shows_all(current, pump, shown):
+            return []
+    site = _site(nightscout)
+    whole = style(mmol=_is_mmol(units_of(site)), any_key=takes_any_key(site.get("version")))
+    return store_profiles(pump, nightscout, whole, mode=mode, now=now, pretend=pretend)
+
+
+def _is_mmol(units: str) -> bool:
+    return units.lower().startswith("mmol")
+
+
+def _site(nightscout: NightscoutApi) -> Mapping[str, Any]:
+    """Return the site's status; without the right to ask for it, what its profile says of it."""
+    try:
+        return nightscout.status()
+    except MissingRightError:
+        units = units_in_force(nightscout.profile())
+        if not units:
+            raise
+        return {"settings": {"units": units}}
+
+
+def store_profiles(
     settings: PumpSettings,
     nightscout: NightscoutApi,
     style: ProfileStyle,

@@ -1,23 +1,67 @@
-"""What the pump's log tells about changes of its clock. See tandem-event-log §3."""
+"""The changes of the pump's clock that its log records. See tandem-event-log §3 and §10.8."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
-from tconnectsync.sources.tandemsource.clock.intervals import ClockChange
+from tconnectsync.sources.tandemsource.clock.zonerules import is_wrong_date
 from tconnectsync.sources.tandemsource.records import Record, whole
 
 TIME_CHANGED, DATE_CHANGED = 13, 14
 CLOCK_CODES = frozenset((TIME_CHANGED, DATE_CHANGED))
-DAY = timedelta(days=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+QUARTER, HALF_HOUR = 15 * MINUTE, 30 * MINUTE
+MOST_DRIFT = 10 * MINUTE
+"""A smaller change only corrects the clock drift: it has nothing to do with a zone."""
 MILLISECONDS_A_DAY = 86_400_000
 FIRST_DAY = datetime(2008, 1, 1)
+"""No pump's clock shows an earlier day."""
+FIRST_SOLD = 2016
+"""No pump with such a log is older."""
 MOST_DAYS = 36_525
 """A hundred years; no clock of a pump shows a later day."""
 ONE_GO = timedelta(minutes=2)
 """Changes no further apart were made on the same screen."""
+
+LogPosition = tuple[int, int]
+"""Sequence group and sequence number: the order in which the pump wrote its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChange:
+    """A change of the pump's clock: its naive wall time right before and right after.
+
+    Entries from ``position`` on were written with the new time.
+    """
+
+    position: LogPosition
+    before: datetime
+    after: datetime
+
+    @property
+    def exact_shift(self) -> timedelta:
+        """By how much the clock was put forward; negative if it was put back."""
+        return self.after - self.before
+
+    @property
+    def shift(self) -> timedelta:
+        """The shift without the clock drift.
+
+        Half hours are most likely: zones differ by them, and daylight saving is one or two.
+        """
+        exact = self.exact_shift
+        half_hours = HALF_HOUR * round(exact / HALF_HOUR)
+        if abs(exact - half_hours) < MOST_DRIFT:
+            return half_hours
+        return QUARTER * round(exact / QUARTER)
+
+    @property
+    def is_by_days(self) -> bool:
+        """Whether it is larger than a journey around half of the earth makes it."""
+        return is_wrong_date(self.exact_shift)
 
 
 def clock_changes(records: Iterable[Record]) -> list[ClockChange]:
@@ -27,16 +71,19 @@ def clock_changes(records: Iterable[Record]) -> list[ClockChange]:
     person sets both in one go; changes that follow one another at once are therefore joined. What
     changes nothing and what makes no sense is left out.
     """
-    found: dict[tuple[int, int], ClockChange] = {}
+    found: dict[LogPosition, ClockChange] = {}
     for record in records:
-        change = _change(record)
-        if change:
-            found.setdefault(change.place, change)
+        if change := _change(record):
+            found.setdefault(change.position, change)
     joined: list[ClockChange] = []
     for _, change in sorted(found.items()):
-        if joined and _at_once(joined[-1], change):
-            change = _both(joined.pop(), change)
-        joined.append(change)
+        last = joined[-1] if joined else None
+        if last and _are_one_act(last, change):
+            # One change, at the log position of the second.
+            shift = last.exact_shift + change.exact_shift
+            joined[-1] = ClockChange(change.position, change.after - shift, change.after)
+        else:
+            joined.append(change)
     return [change for change in joined if change.before != change.after]
 
 
@@ -47,17 +94,17 @@ def _change(record: Record) -> ClockChange | None:
     right before and after, and the other way round.
     """
     midnight = record.wall.replace(hour=0, minute=0, second=0, microsecond=0)
-    place = record.group, record.sequence
+    position = record.group, record.sequence
     if record.code == TIME_CHANGED:
         prior, after = (whole(record.values, name) for name in ("timeprior", "timeafter"))
         if _is_below(prior, MILLISECONDS_A_DAY) and _is_below(after, MILLISECONDS_A_DAY):
             tick = timedelta(milliseconds=1)
-            return ClockChange(place, midnight + prior * tick, midnight + after * tick)
+            return ClockChange(position, midnight + prior * tick, midnight + after * tick)
     elif record.code == DATE_CHANGED:
         prior, after = (whole(record.values, name) for name in ("dateprior", "dateafter"))
         if _is_below(prior, MOST_DAYS) and _is_below(after, MOST_DAYS):
             time_of_day = FIRST_DAY + (record.wall - midnight)
-            return ClockChange(place, time_of_day + prior * DAY, time_of_day + after * DAY)
+            return ClockChange(position, time_of_day + prior * DAY, time_of_day + after * DAY)
     return None
 
 
@@ -65,11 +112,5 @@ def _is_below(value: int | None, limit: int) -> TypeGuard[int]:
     return value is not None and 0 <= value < limit
 
 
-def _at_once(one: ClockChange, other: ClockChange) -> bool:
-    return one.place[0] == other.place[0] and abs(other.before - one.after) <= ONE_GO
-
-
-def _both(one: ClockChange, other: ClockChange) -> ClockChange:
-    """Return two changes as one, at the place of the second."""
-    shift = one.exact_shift + other.exact_shift
-    return ClockChange(other.place, other.after - shift, other.after)
+def _are_one_act(one: ClockChange, other: ClockChange) -> bool:
+    return one.position[0] == other.position[0] and abs(other.before - one.after) <= ONE_GO

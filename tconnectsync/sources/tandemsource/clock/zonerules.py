@@ -1,6 +1,6 @@
-"""What a zone does with its clocks, as a table that is quick to ask.
+"""When a time zone changes its offset from UTC, as a table for quick searches.
 
-Times are naive UTC here, and an offset is what a wall clock shows more than UTC.
+Times are naive UTC here, and an offset is how far a wall clock is ahead of UTC.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from zoneinfo import ZoneInfo
 FIRST, LAST = datetime(2007, 1, 1), datetime(2070, 1, 1)
 """What the table covers: pumps count from 2008. Beyond it, the outermost offsets hold."""
 STEP = timedelta(days=10)
-"""No zone puts its clocks forward and back within so few days."""
+"""No zone changes its clocks twice within so few days."""
+WIDEST_OFFSET = timedelta(hours=15)
+"""No zone is further from UTC."""
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 
@@ -43,6 +45,16 @@ class ZoneRules:
         before, after = self.at(earlier(wall, DAY)), self.at(earlier(wall, -DAY))
         near = [before, after] if before != after else [before]
         return [offset for offset in near if self.at(utc(wall, offset)) == offset] or [after]
+
+    def last_use(self, offset: timedelta, start: datetime, end: datetime) -> int | None:
+        """Return the index of the last use of an offset from ``start`` to ``end``, if any."""
+        indices = reversed(self.between(start, end))
+        return next((index for index in indices if self.offsets[index] == offset), None)
+
+
+def is_wrong_date(offset: timedelta) -> bool:
+    """Tell whether a clock with this offset shows a wrong date, wherever on earth it is."""
+    return abs(offset) > WIDEST_OFFSET
 
 
 def earlier(moment: datetime, by: timedelta) -> datetime:

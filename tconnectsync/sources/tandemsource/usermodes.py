@@ -10,42 +10,44 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from tconnectsync.domain.events import Activity, ActivityKind
+from tconnectsync.domain.events import UserMode, UserModeKind
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, mask, whole
 
 USER_MODE = 229
 CODES = (USER_MODE,)
-MODES = {1: ActivityKind.SLEEP, 2: ActivityKind.EXERCISE}
-STARTS = {1: ActivityKind.SLEEP, 3: ActivityKind.EXERCISE}
+MODES = {1: UserModeKind.SLEEP, 2: UserModeKind.EXERCISE}
+STARTS = {1: UserModeKind.SLEEP, 3: UserModeKind.EXERCISE}
 STOP_SLEEP, STOP_EXERCISE, STOP_ALL = 2, 4, 5
 STOPPED_BY = {
-    ActivityKind.SLEEP: (STOP_SLEEP, STOP_ALL),
-    ActivityKind.EXERCISE: (STOP_EXERCISE, STOP_ALL),
+    UserModeKind.SLEEP: (STOP_SLEEP, STOP_ALL),
+    UserModeKind.EXERCISE: (STOP_EXERCISE, STOP_ALL),
 }
+BY_HAND = "Sleep (Manual)"
+"""A sleep that the person began, not the schedule."""
 
 
-def activities(log: Log, known_until: datetime, skipped: Counter[str]) -> list[Activity]:
+def user_modes(log: Log, known_until: datetime, skipped: Counter[str]) -> list[UserMode]:
     """Return the periods of sleep and exercise in time order.
 
     One without an end in the log lasts until ``known_until``, the newest instant of the log, and is
     marked as running; it is left out while that is its first instant.
     """
-    found: list[Activity] = []
+    found: list[UserMode] = []
     begun: Entry | None = None
-    kind: ActivityKind | None = None
+    kind: UserModeKind | None = None
     for entry in entries_of(log, USER_MODE):
         before, after = _modes(entry, kind)
         if begun and kind and kind is before and kind is not after:
-            found.append(_ended(kind, begun, entry))
+            found.append(_mode(kind, begun, entry, entry.at))
         elif kind and kind is not before:
-            skipped[f"{kind.value.lower()} whose end is not in the pump's log"] += 1
+            skipped[f"{kind.value} whose end is not in the pump's log"] += 1
         if after is not before:
             begun, kind = (entry, after) if after else (None, None)
         elif kind is not before:
             begun, kind = None, None
     if begun and kind and begun.at < known_until:
-        found.append(_running(kind, begun, known_until))
+        found.append(_mode(kind, begun, None, known_until))
     return found
 
 
@@ -58,8 +60,8 @@ def begins_inside(log: Log, since: datetime) -> bool:
 
 
 def _modes(
-    entry: Entry, assumed: ActivityKind | None
-) -> tuple[ActivityKind | None, ActivityKind | None]:
+    entry: Entry, assumed: UserModeKind | None
+) -> tuple[UserModeKind | None, UserModeKind | None]:
     """Return the mode before and after an entry; ``assumed`` is the one that is known before."""
     told_before = whole(entry.values, "previoususermode")
     before = assumed if told_before is None else MODES.get(told_before)
@@ -73,37 +75,27 @@ def _modes(
     return before, None if stopped else before
 
 
-def _ended(kind: ActivityKind, begun: Entry, ended: Entry) -> Activity:
-    told_as = _how(kind, begun)
-    if kind is ActivityKind.EXERCISE and flag(ended.values, "exercisestoppedbytimer"):
-        told_as += " (Stopped by timer)"
-    return Activity(
+def _mode(kind: UserModeKind, begun: Entry, ended: Entry | None, until: datetime) -> UserMode:
+    text = _how(kind, begun)
+    if ended and kind is UserModeKind.EXERCISE and flag(ended.values, "exercisestoppedbytimer"):
+        text += " (Stopped by timer)"
+    return UserMode(
         key=begun.key,
         kind=kind,
         start=begun.at,
-        duration=ended.at - begun.at,
-        running=False,
-        told_as=told_as,
-        log_ids=(begun.sequence, ended.sequence),
+        duration=until - begun.at,
+        text=text,
+        automatic=kind is UserModeKind.SLEEP and text != BY_HAND,
+        running=ended is None,
+        log_ids=(begun.sequence, ended.sequence) if ended else (begun.sequence,),
     )
 
 
-def _running(kind: ActivityKind, begun: Entry, known_until: datetime) -> Activity:
-    return Activity(
-        key=begun.key,
-        kind=kind,
-        start=begun.at,
-        duration=known_until - begun.at,
-        told_as=_how(kind, begun),
-        log_ids=(begun.sequence,),
-    )
-
-
-def _how(kind: ActivityKind, begun: Entry) -> str:
+def _how(kind: UserModeKind, begun: Entry) -> str:
     """Return how a period came about, in the words of older versions."""
     values = begun.values
-    if kind is ActivityKind.EXERCISE:
+    if kind is UserModeKind.EXERCISE:
         return "Exercise (Timed)" if whole(values, "exercisechoice") == 1 else "Exercise"
     if flag(values, "sleepstartedbygui"):
-        return "Sleep (Manual)"
+        return BY_HAND
     return "Sleep (Scheduled)" if mask(values, "activesleepschedule") else "Sleep"

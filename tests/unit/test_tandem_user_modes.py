@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Activity, ActivityKind
+from tconnectsync.domain.events import UserMode, UserModeKind
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.logentries import Entry, by_code
-from tconnectsync.sources.tandemsource.modes import activities, begins_inside
 from tconnectsync.sources.tandemsource.records import records_of
+from tconnectsync.sources.tandemsource.usermodes import begins_inside, user_modes
 from tests.support.event_builders import NEW_YORK, at, wanted
 from tests.support.log_builders import (
     EXERCISING,
@@ -35,19 +35,22 @@ from tests.support.log_builders import (
 NO_REQUEST, EATING_SOON, START_EATING_SOON = 0, 3, 6
 
 
-def read(*entries: Entry, until: float = 1000, **missing: int) -> list[Activity]:
+def read(*entries: Entry, until: float = 1000, **missing: int) -> list[UserMode]:
     skipped: Counter[str] = Counter()
-    found = activities(log(*entries), at(until), skipped)
+    found = user_modes(log(*entries), at(until), skipped)
     assert skipped == {
         f"{kind} whose end is not in the pump's log": n for kind, n in missing.items()
     }
     return found
 
 
-def periods(found: list[Activity]) -> list[tuple[str, float, float]]:
+def periods(found: list[UserMode]) -> list[tuple[str, float, float]]:
     """Return kind, start and length in minutes."""
     minute = timedelta(minutes=1)
-    return [(it.kind.value, (it.start - at(0)) / minute, it.duration / minute) for it in found]
+    return [
+        (it.kind.name.capitalize(), (it.start - at(0)) / minute, it.duration / minute)
+        for it in found
+    ]
 
 
 def falls_asleep(minutes: float, **values: Any) -> Entry:
@@ -159,7 +162,7 @@ def test_a_schedule_begins_sleep_without_anybody_asking_for_it() -> None:
         mode(0, NO_REQUEST, NORMAL, SLEEPING, activesleepschedule=1),
         mode(480, NO_REQUEST, SLEEPING, NORMAL),
     )
-    assert [(*it, text.told_as) for it, text in zip(periods(found), found, strict=True)] == [
+    assert [(*it, text.text) for it, text in zip(periods(found), found, strict=True)] == [
         ("Sleep", 0, 480, "Sleep (Scheduled)")
     ]
 
@@ -234,9 +237,9 @@ def test_names_match_whatever_their_spelling(spelling: str) -> None:
     events = [event(1, 1, NORMAL, SLEEPING), event(2, 7, SLEEPING, NORMAL)]
     clock = LogClock(PumpClock(NEW_YORK.zone), [], newest=None, uploaded=None)
     story = by_code(records_of(events, {229}, Counter()), clock, at(0))
-    (found,) = activities(story, at(0), Counter())
-    assert (found.kind, found.duration, found.told_as) == (
-        ActivityKind.SLEEP,
+    (found,) = user_modes(story, at(0), Counter())
+    assert (found.kind, found.duration, found.text) == (
+        UserModeKind.SLEEP,
         timedelta(hours=6),
         "Sleep (Scheduled)",
     )
@@ -254,7 +257,7 @@ def test_periods_never_overlap_whatever_the_log_says(
     for pause, action, before, after in story:
         minute += pause
         entries.append(mode(minute, action, before, after))
-    found = activities(log(*entries), at(minute), Counter())
+    found = user_modes(log(*entries), at(minute), Counter())
     assert all(one.ends <= other.start for one, other in pairwise(found))
     assert not any(it.running for it in found[:-1])
     assert len({it.key for it in found}) == len(found)

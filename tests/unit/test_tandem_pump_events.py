@@ -8,7 +8,7 @@ import pytest
 
 from tconnectsync.nightscout.provenance import created_at
 from tconnectsync.sources.tandemsource.logentries import Entry
-from tconnectsync.sources.tandemsource.notices import (
+from tconnectsync.sources.tandemsource.pumpevents import (
     alarms,
     alerts,
     fills,

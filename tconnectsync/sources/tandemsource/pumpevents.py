@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tconnectsync.domain.events import Notice, NoticeKind
+from tconnectsync.domain.events import PumpEvent, PumpEventKind
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.names import (
     SERVICE_ALERTS,
@@ -44,25 +44,25 @@ FILL_ENDS: dict[int | None, str] = {
 """How a fill ended that was broken off."""
 
 
-def suspensions(log: Log) -> list[Notice]:
+def suspensions(log: Log) -> list[PumpEvent]:
     """Return when delivery was suspended, and why."""
     return [_suspension(entry) for entry in entries_of(log, SUSPENDED)]
 
 
-def resumptions(log: Log) -> list[Notice]:
+def resumptions(log: Log) -> list[PumpEvent]:
     """Return when delivery was resumed."""
     return [
-        _notice(entry, NoticeKind.RESUME, "Basal resumed") for entry in entries_of(log, RESUMED)
+        _event(entry, PumpEventKind.RESUME, "Basal resumed") for entry in entries_of(log, RESUMED)
     ]
 
 
-def alarms(log: Log) -> list[Notice]:
+def alarms(log: Log) -> list[PumpEvent]:
     """Return the alarms and malfunctions, without those that only ask to resume the pump."""
     texts = [(entry, _alarm_text(entry)) for entry in entries_of(log, ALARM, MALFUNCTION)]
-    return [_notice(entry, NoticeKind.ALARM, text) for entry, text in texts if text is not None]
+    return [_event(entry, PumpEventKind.ALARM, text) for entry, text in texts if text is not None]
 
 
-def alerts(log: Log) -> list[Notice]:
+def alerts(log: Log) -> list[PumpEvent]:
     """Return the alerts that matter to people, each once while it lasts."""
     found = []
     since: dict[int | None, datetime] = {}
@@ -74,11 +74,11 @@ def alerts(log: Log) -> list[Notice]:
         since[alert] = entry.at
         is_new = told is None or entry.at - told > SAME_CONDITION
         if is_new and alert not in SERVICE_ALERTS:
-            found.append(_notice(entry, NoticeKind.ALARM, alert_name(alert)))
+            found.append(_event(entry, PumpEventKind.ALARM, alert_name(alert)))
     return found
 
 
-def fills(log: Log) -> list[Notice]:
+def fills(log: Log) -> list[PumpEvent]:
     """Return when a cartridge, the tubing or the cannula was filled, and with how much.
 
     What was broken off, and a cartridge that was put in again, changes nothing.
@@ -95,13 +95,13 @@ def fills(log: Log) -> list[Notice]:
     return found
 
 
-def _suspension(entry: Entry) -> Notice:
+def _suspension(entry: Entry) -> PumpEvent:
     reason = whole(entry.values, "suspendreason")
     if reason is None:
         text = "Suspended"
     else:
         text = f"Suspended ({SUSPEND_REASONS.get(reason, f'reason {reason}')})"
-    return _notice(entry, NoticeKind.SUSPENSION, text, automatic=reason != BY_USER)
+    return _event(entry, PumpEventKind.SUSPENSION, text, automatic=reason != BY_USER)
 
 
 def _alarm_text(entry: Entry) -> str | None:
@@ -125,30 +125,30 @@ def _insulin_left(entry: Entry) -> float | None:
     return number(entry.values, "insulinamount")
 
 
-def _cartridge(entry: Entry, before: tuple[datetime, float] | None) -> Notice:
+def _cartridge(entry: Entry, before: tuple[datetime, float] | None) -> PumpEvent:
     volume = _insulin_left(entry)
     is_known = volume is not None and before is not None and entry.at - before[0] <= SAME_FILL
     if is_known and before and volume is not None and volume <= before[1]:
         text = "Cartridge Loaded Again" + _amount(volume, "{:.0f}u left")
-        return _notice(entry, NoticeKind.NO_CHANGE, text, automatic=False)
+        return _event(entry, PumpEventKind.NO_CHANGE, text, automatic=False)
     text = "Cartridge Filled" + _amount(volume, "{:.0f}u filled")
-    return _notice(entry, NoticeKind.CARTRIDGE, text, automatic=False)
+    return _event(entry, PumpEventKind.CARTRIDGE, text, automatic=False)
 
 
 _PRIMES = {
-    CANNULA: (NoticeKind.CANNULA, "Cannula", "{:.1f}u primed"),
-    TUBING: (NoticeKind.TUBING, "Tubing", "{:.0f}u primed"),
+    CANNULA: (PumpEventKind.SITE_CHANGE, "Cannula", "{:.1f}u primed"),
+    TUBING: (PumpEventKind.TUBING, "Tubing", "{:.0f}u primed"),
 }
 
 
-def _prime(entry: Entry) -> Notice:
+def _prime(entry: Entry) -> PumpEvent:
     kind, what, form = _PRIMES[entry.code]
     end = FILL_ENDS.get(whole(entry.values, "completionstatus"))
     amount = _amount(number(entry.values, "primesize"), form)
     if end:
         text = f"{what} Fill Aborted ({end}){amount}"
-        return _notice(entry, NoticeKind.NO_CHANGE, text, automatic=False)
-    return _notice(entry, kind, f"{what} Filled{amount}", automatic=False)
+        return _event(entry, PumpEventKind.NO_CHANGE, text, automatic=False)
+    return _event(entry, kind, f"{what} Filled{amount}", automatic=False)
 
 
 def _amount(units: float | None, form: str) -> str:
@@ -156,5 +156,5 @@ def _amount(units: float | None, form: str) -> str:
     return f" ({form.format(units)})" if units is not None and 0 < units <= MOST_INSULIN else ""
 
 
-def _notice(entry: Entry, kind: NoticeKind, text: str, *, automatic: bool = True) -> Notice:
-    return Notice(entry.key, entry.at, kind, text, (entry.sequence,), automatic=automatic)
+def _event(entry: Entry, kind: PumpEventKind, text: str, *, automatic: bool = True) -> PumpEvent:
+    return PumpEvent(entry.key, entry.at, kind, text, automatic, (entry.sequence,))

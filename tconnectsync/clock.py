@@ -1,0 +1,35 @@
+"""Time, waiting and chance, made once in :mod:`tconnectsync.app` and passed to what needs them.
+
+The only module that asks the computer for the time or lets it wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _jitter() -> float:
+    from random import random  # Imported here, because --help needs none of it.
+
+    return random()  # noqa: S311
+
+
+@dataclass(frozen=True)
+class Clock:
+    """This computer's clock; a test replaces one of its functions, or all of them."""
+
+    now: Callable[[], datetime] = _now
+    """Returns the current instant in UTC: hours can be added to it on any night of the year."""
+    monotonic: Callable[[], float] = time.monotonic
+    """Returns seconds that only grow, whoever sets the clock; for measuring."""
+    sleep: Callable[[float], None] = time.sleep
+    """Waits so many seconds."""
+    jitter: Callable[[], float] = _jitter
+    """Returns a number from 0 to 1, so that not everybody tries again at the same time."""
