@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from tconnectsync.api.clients import tandem_api
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -15,7 +16,7 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import address_in_use, open_nightscout
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources.base import Reader, Source
-from tconnectsync.sources.registry import open_source
+from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
@@ -45,7 +46,10 @@ def assemble(
     pump_clock = PumpClock(settings.timezone_name)
     nightscout = open_nightscout(vars(settings), clock, writing)
     readings = "readings" in parts_of(features)
-    source = source or open_source(settings, pump_clock, clock, readings=readings)
+    if source is None:
+        cloud = cloud_named(settings.tconnect_source)
+        api = tandem_api(vars(settings), clock)
+        source = cloud.open_source(api, settings, pump_clock, clock, readings)
     style = partial(
         ProfileStyle,
         timezone=settings.timezone_name.key,

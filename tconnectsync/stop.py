@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 LONGEST_WRITE = 0.7
-"""Seconds that a write may still take after the wish to stop."""
+"""Seconds that a write may still take after the request to stop."""
 
 
 class Stopped(BaseException):
-    """The program was asked to end. No error, and nothing that catches errors catches it."""
+    """The program was asked to end. No error, so ``except Exception`` does not catch it.
+
+    ``waited`` are the seconds for which a write could still go on.
+    """
+
+    def __init__(self, waited: float = 0.0) -> None:
+        super().__init__()
+        self.waited = waited
 
 
 class Stop:
-    """Raises :class:`Stopped` wherever the program is, waiting for an answer included.
+    """Raises :class:`Stopped` wherever the program is, even while it waits for an answer.
 
-    A request that writes is let finish, so that the next run finds what it wrote and does not write
-    the same at the same time; unless it takes too long.
+    A request that writes may finish first, unless it takes longer than :data:`LONGEST_WRITE`: then
+    the next run finds what it wrote, and does not write the same at the same time.
     """
 
-    def __init__(self) -> None:
-        self._asked = False
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._asked: float | None = None
         self._writing = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen for the signals as long as the block lasts."""
+        """Handle the signals during the block."""
         numbers = [signal.SIGINT, signal.SIGTERM]
         if hasattr(signal, "SIGALRM"):
             numbers.append(signal.SIGALRM)
@@ -41,23 +49,25 @@ class Stop:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Let what happens in the block finish first."""
+        """Let the block finish before stopping."""
         self._writing = True
         try:
             yield
         finally:
             self._writing = False
-            if self._asked:
-                self._raise()
+            if self._asked is not None:
+                self._raise(self._asked)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        again, self._asked = self._asked, True
+        again = self._asked is not None
+        if self._asked is None:
+            self._asked = self._monotonic()
         if again or not self._writing:
-            self._raise()
+            self._raise(self._asked)
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, LONGEST_WRITE)
 
-    def _raise(self) -> None:
+    def _raise(self, asked: float) -> None:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
-        raise Stopped
+        raise Stopped(self._monotonic() - asked)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cached_property, partial
+from typing import Any
 
 from tconnectsync.api.account import Account
 from tconnectsync.api.answers import raise_if_blocked
@@ -19,8 +20,9 @@ from tconnectsync.api.tconnect.webui import WebUiApi
 from tconnectsync.api.tconnect.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
 from tconnectsync.clock import Clock
 from tconnectsync.http import HttpClient, Retries
+from tconnectsync.state.files import cache_folder
 
-__all__ = ["Account", "TConnectApi"]
+__all__ = ["Account", "TConnectApi", "tandem_api"]
 
 USER_AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -130,3 +132,24 @@ class TConnectApi:
         # Not the token that android holds: controliq may be logging in because that one is refused.
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
         return android.log_in(self.account, http).token
+
+
+def tandem_api(values: Mapping[str, Any], clock: Clock) -> TConnectApi:
+    """Return Tandem's clients for settings given by field name; nothing is sent yet."""
+    return TConnectApi(
+        Account(
+            email=values["tconnect_email"],
+            password=values["tconnect_password"],
+            web_url=values["tconnect_web_url"],
+            services_url=values["tconnect_services_url"],
+            ws2_url=values["tconnect_ws2_url"],
+            region=values["tconnect_region"],
+            sso_url=values["tandem_sso_url"],
+            accounts_url=values["tandem_accounts_url"],
+            source_url=values["tandem_source_url"],
+            token_cache=cache_folder() if values["cache_credentials"] else None,
+            proxy=values["requests_proxy"],
+            zone=values["timezone_name"],
+        ),
+        clock,
+    )

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tconnectsync.check.results import Findings, NotTriedError
+from tconnectsync.domain.words import span_in_words
 from tconnectsync.errors import TconnectsyncError
 
 TOLERANCE = timedelta(minutes=2)
 """A difference between clocks that does no harm."""
 
 LONGEST_SILENCE = timedelta(hours=3)
-"""A longer time without an upload is worth a word; the app uploads every hour or oftener."""
+"""A longer time without an upload is worth mentioning; the app uploads at least every hour."""
 
 USUAL_DELAY = timedelta(minutes=65)
 """How old the newest data are at the most where all goes well."""
@@ -23,33 +24,13 @@ SHORT_DELAY = timedelta(minutes=15)
 
 HOUR = timedelta(hours=1)
 
-ZONES = (
-    "Pacific/Honolulu",
-    "America/Anchorage",
-    "America/Los_Angeles",
-    "America/Denver",
-    "America/Phoenix",
-    "America/Chicago",
-    "America/New_York",
-    "America/Halifax",
-    "America/St_Johns",
-    "America/Sao_Paulo",
-    "UTC",
-    "Europe/London",
-    "Europe/Berlin",
-    "Europe/Athens",
-    "Africa/Johannesburg",
-    "Asia/Jerusalem",
-    "Asia/Dubai",
-    "Asia/Kolkata",
-    "Asia/Singapore",
-    "Australia/Perth",
-    "Asia/Tokyo",
-    "Australia/Adelaide",
-    "Australia/Brisbane",
-    "Australia/Sydney",
-    "Pacific/Auckland",
-)
+ZONES = """
+Pacific/Honolulu America/Anchorage America/Los_Angeles America/Denver America/Phoenix
+America/Chicago America/New_York America/Halifax America/St_Johns America/Sao_Paulo UTC
+Europe/London Europe/Berlin Europe/Athens Africa/Johannesburg Asia/Jerusalem Asia/Dubai
+Asia/Kolkata Asia/Singapore Australia/Perth Asia/Tokyo Australia/Adelaide
+Australia/Brisbane Australia/Sydney Pacific/Auckland
+"""
 """Zones to name as examples, from west to east."""
 
 
@@ -58,16 +39,16 @@ def this_computers_clock(findings: Findings) -> str:
 
     Raises:
         TconnectsyncError: they differ by minutes.
-        NotTriedError: Nightscout did not tell the time.
+        NotTriedError: Nightscout did not send its time.
     """
     if findings.host_ahead_seconds is None:
-        raise NotTriedError("Nightscout did not tell its time.")
+        raise NotTriedError("Nightscout did not send its time.")
     ahead = timedelta(seconds=findings.host_ahead_seconds)
     if abs(ahead) < TOLERANCE:
         return "It agrees with Nightscout's."
     raise TconnectsyncError(
-        f"It is {_span(abs(ahead))} {'ahead of' if ahead > timedelta(0) else 'behind'} "
-        "Nightscout's. Let this computer set its clock by itself from the network (NTP); if its "
+        f"It is {span_in_words(abs(ahead))} {'ahead of' if ahead > timedelta(0) else 'behind'} "
+        "Nightscout's. Let this computer set its clock from the network (NTP); if its "
         "clock is right, the Nightscout server's is wrong."
     )
 
@@ -106,10 +87,10 @@ def _by_present(newest: datetime, present: datetime, zone: ZoneInfo, *, gapless:
         raise _too_late(-age, "in the future", zone, fitting)
     if age > LONGEST_SILENCE and gapless:
         raise TconnectsyncError(
-            f"The newest data are {_span(age)} old. Either the pump has not uploaded since: open "
-            f"Tandem's app on the phone. Or it has, and {_wrong(zone)}.{fitting}"
+            f"The newest data are {span_in_words(age)} old. Either the pump has not uploaded "
+            f"since: open Tandem's app on the phone. Or it has, and {_wrong(zone)}.{fitting}"
         )
-    return f"With {zone.key} the newest data are {_span(max(age, timedelta(0)))} old."
+    return f"With {zone.key} the newest data are {span_in_words(max(age, timedelta(0)))} old."
 
 
 def _by_upload(
@@ -121,25 +102,23 @@ def _by_upload(
         raise _too_late(-age, "after their own upload", zone, fitting)
     if gapless and (age > LONGEST_SILENCE or fitting):
         raise TconnectsyncError(
-            f"The newest data were {_span(age)} old already when they were uploaded. Either the "
-            "phone had been away from the pump: check again after the next upload. Or "
+            f"The newest data were {span_in_words(age)} old already when they were uploaded. "
+            "Either the phone had been away from the pump: check again after the next upload. Or "
             f"{_wrong(zone)}.{fitting}"
         )
     if silence > LONGEST_SILENCE:
         raise TconnectsyncError(
-            f"The pump last uploaded {_span(silence)} ago. Open Tandem's app on the phone and see "
-            "whether it uploads."
+            f"The pump last uploaded {span_in_words(silence)} ago. Open Tandem's app on the phone "
+            "and see whether it uploads."
         )
-    return (
-        f"With {zone.key} the newest data were {_span(max(age, timedelta(0)))} old when they were "
-        f"uploaded, {_span(max(silence, timedelta(0)))} ago."
-    )
+    old, ago = (span_in_words(max(span, timedelta(0))) for span in (age, silence))
+    return f"With {zone.key} the newest data were {old} old when they were uploaded, {ago} ago."
 
 
 def _too_late(by: timedelta, where: str, zone: ZoneInfo, fitting: str) -> TconnectsyncError:
     return TconnectsyncError(
-        f"The newest data lie {_span(by)} {where}. {_wrong(zone)}, or the pump's clock is wrong by "
-        f"that much or more: compare it with a watch.{fitting}"
+        f"The newest data lie {span_in_words(by)} {where}. {_wrong(zone)}, or the pump's clock is "
+        f"wrong by that much or more: compare it with a watch.{fitting}"
     )
 
 
@@ -159,7 +138,7 @@ def _fitting(newest: datetime, age: timedelta, zone: ZoneInfo, delay: timedelta)
     offset += shifts[0] * HOUR
     if not -12 * HOUR <= offset <= 14 * HOUR:
         return ""
-    return f" {_written(offset)} would fit{_examples(ZONES, wall, offset)}."
+    return f" {_written(offset)} would fit{_examples(ZONES.split(), wall, offset)}."
 
 
 def _examples(names: Iterable[str], wall: datetime, offset: timedelta) -> str:
@@ -171,18 +150,3 @@ def _written(offset: timedelta) -> str:
     minutes = round(offset.total_seconds() / 60)
     hours, rest = divmod(abs(minutes), 60)
     return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
-
-
-def _span(length: timedelta) -> str:
-    """Return how long something is in the largest unit that tells enough."""
-    whole = round(length.total_seconds() / 60)
-    if whole < 120:
-        return _minutes(whole)
-    hours, rest = divmod(whole, 60)
-    if hours >= 48:
-        return f"{hours // 24} days"
-    return f"{hours} hours and {_minutes(rest)}" if rest else f"{hours} hours"
-
-
-def _minutes(number: int) -> str:
-    return "1 minute" if number == 1 else f"{number} minutes"

@@ -47,5 +47,5 @@ def log_in(
 
 
 def is_locked(error: LoginError) -> bool:
-    """Tell whether the account is locked, going by what the service said."""
+    """Return whether the account is locked, going by what the service said."""
     return LOCKED.search(str(error).lower()) is not None

@@ -126,7 +126,7 @@ class NightscoutSteps:
             # Without a further try: every wrong one slows the whole site down.
             raise StopError(REFUSED)
         if self._has_careportal is False:
-            raise NotTriedError("Without careportal nobody may write.")
+            raise NotTriedError("Without careportal, writing is not possible for anyone.")
         try:
             self._site.try_create()
         except MissingRightError as error:
@@ -138,7 +138,7 @@ class NightscoutSteps:
         return self._rights_of_a_role()
 
     def _rights_of_a_role(self) -> str:
-        """Say what of the features a role allows, as far as reading tells.
+        """Say what of the features a role allows, as far as reading shows it.
 
         Raises:
             TconnectsyncError: it lacks a right.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import ssl
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from tconnectsync import __version__
@@ -38,28 +35,6 @@ def report(
     # Payloads repeat many lines thousands of times.
     redact = cache(findings.redactor.__call__)
     return "".join(map(redact, text.splitlines(keepends=True)))
-
-
-def save(text: str, folder: Path) -> Path:
-    """Write the report so that only its owner can read it, and return where it is.
-
-    One that lies there from before is replaced, not written to: whoever could read it, cannot read
-    the new one.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path = folder / FILE_NAME
-    # Readable by its owner alone from the first moment on.
-    handle, name = tempfile.mkstemp(prefix=".tconnectsync-check-", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def _head(wanted: TimeRange, now: datetime) -> Iterator[str]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import wraps
+from typing import Any
 
+import arrow
+
+from tconnectsync.api.clients import Account, TConnectApi
+from tconnectsync.clock import Clock
+from tconnectsync.config.settings import Settings
+from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.redact import Redactor
 
 Step = tuple[str, Callable[[], str]]
 """What a step is called, and what carries it out and says what is well; it may raise."""
+
+
+MOST_NAMED = 5
+"""So many kinds of what is not understood are named."""
 
 
 class State(Enum):
@@ -48,7 +61,7 @@ class StopError(TconnectsyncError):
 
 
 class NotTriedError(TconnectsyncError):
-    """A step cannot be carried out, which is nobody's fault; the text says why."""
+    """A step cannot be carried out, and that is no failure; the text says why."""
 
 
 @dataclass
@@ -59,9 +72,9 @@ class Findings:
     answers: list[tuple[str, object]] = field(default_factory=list, repr=False)
     """The payloads as they came, with what they are."""
     asked_for_events: bool = False
-    """Whether Tandem told the events of the range, be it that there are none."""
+    """Whether the cloud returned the events of the range, possibly none."""
     newest: datetime | None = None
-    """The last instant of which the pump's data know."""
+    """The newest instant that the pump's data show."""
     uploaded: datetime | None = None
     """When the pump last uploaded, if that is known."""
     disagreement: str = ""
@@ -73,12 +86,76 @@ class Findings:
     host_ahead_seconds: float | None = None
     """By how much this computer's clock is ahead of Nightscout's."""
     owner_known: bool = False
-    """Whether Tandem told the names of the account's owner, so that they could be hidden."""
+    """Whether the cloud returned the names of the account's owner, so that they are hidden."""
 
     def keep(self, what: str, payload: object) -> None:
         """Keep a payload for the report, and learn what of it must not be shown."""
         self.redactor.learn_from(payload)
         self.answers.append((what, payload))
+
+    def record(
+        self, client: object, keep: Callable[[str, Any], None] | None = None, **methods: str
+    ) -> None:
+        """Keep from now on what some methods of a client return.
+
+        Args:
+            client: whose methods.
+            keep: does it instead of :meth:`keep`.
+            methods: by the name of the method, what its answers are.
+        """
+        for method, what in methods.items():
+            setattr(client, method, _recorded(getattr(client, method), what, keep or self.keep))
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What is given to the steps that ask a cloud."""
+
+    api: TConnectApi
+    """The clients; they log in when they are first used and do not take a saved login."""
+    account: Account
+    """Whose data, and where logins are saved."""
+    settings: Settings
+    """What cannot be read has its default, or is empty."""
+    pump_clock: PumpClock
+    clock: Clock
+    """Stands still at the instant that everything is judged by."""
+    wanted: TimeRange
+    findings: Findings
+    """Where to leave what is found."""
+
+
+def _recorded(
+    ask: Callable[..., Any], what: str, keep: Callable[[str, Any], None]
+) -> Callable[..., Any]:
+    @wraps(ask)
+    def asked(*given: Any, **named: Any) -> Any:
+        answer = ask(*given, **named)
+        keep(what, answer)
+        return answer
+
+    return asked
+
+
+def age_in_words(instant: datetime, now: datetime) -> str:
+    """Return how long ago an instant was, such as ``12 minutes ago``."""
+    return arrow.get(instant).humanize(arrow.get(now))
+
+
+def in_words(skipped: Counter[str], *, nothing_found: bool) -> str:
+    """Return what was not understood as a sentence that follows others; empty if that is nothing.
+
+    Raises:
+        TconnectsyncError: there is nothing else.
+    """
+    if not skipped:
+        return ""
+    named = [f"{what} ({times} times)" for what, times in skipped.most_common(MOST_NAMED)]
+    more = f" and {len(skipped) - MOST_NAMED} other kinds" if len(skipped) > MOST_NAMED else ""
+    said = f" Not understood: {', '.join(named)}{more}."
+    if nothing_found:
+        raise TconnectsyncError(f"Nothing in it can be used.{said} A newer tconnectsync is needed.")
+    return said
 
 
 def carry_out(steps: Iterable[Step], findings: Findings) -> Iterator[Result]:
@@ -96,7 +173,7 @@ def carry_out(steps: Iterable[Step], findings: Findings) -> Iterator[Result]:
             stopped_by = name if error.fatal else ""
             yield Result(name, State.FAILED, str(error), error.exit_code)
         except Exception as error:
-            # Whatever else comes, the other steps can still tell what is wrong.
+            # The other steps can still find what is wrong.
             findings.answers.append((f"{name}: traceback", traceback.format_exc()))
             text = f"This should not have happened ({type(error).__name__}). Please report it."
             yield Result(name, State.FAILED, text)

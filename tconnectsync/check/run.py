@@ -1,7 +1,7 @@
 """``--check-login``: tries what a sync needs, step by step, and says what is wrong and what to do.
 
-It asks the clients of both sides directly, because it wants to see what came, not what becomes of
-it. It writes nothing to Nightscout.
+It reads with the adapters that a sync uses, and keeps what came for the report. It writes nothing
+to Nightscout.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tconnectsync import config
-from tconnectsync.api.clients import TConnectApi
-from tconnectsync.api.tandemsource.tokens import TokenCache
+from tconnectsync.api.clients import TConnectApi, tandem_api
+from tconnectsync.check.anycloud import steps as steps_of_any_cloud
 from tconnectsync.check.clocks import pumps_clock, this_computers_clock
 from tconnectsync.check.nightscout import NightscoutSteps
-from tconnectsync.check.report import report, save
-from tconnectsync.check.results import Findings, NotTriedError, Result, State, Step, carry_out
-from tconnectsync.check.tandemsource import TandemSourceSteps
-from tconnectsync.check.tconnect import TConnectSteps
+from tconnectsync.check.report import FILE_NAME, report
+from tconnectsync.check.results import (
+    CheckRequest,
+    Findings,
+    NotTriedError,
+    Result,
+    State,
+    Step,
+    carry_out,
+)
 from tconnectsync.clock import Clock
+from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi, open_nightscout
 from tconnectsync.redact import Redactor
-from tconnectsync.sources.registry import tandem_api
+from tconnectsync.sources.registry import cloud_named
+from tconnectsync.state.files import write_atomically
 
 __all__ = ["Check", "Result", "State"]
 
@@ -100,11 +108,17 @@ class Check:
     def save_report(self, wanted: TimeRange, folder: Path) -> Path:
         """Write what came of :meth:`run` to a file without anything personal; return its path.
 
+        Only its owner can read it. An older one is replaced, not written to: it may have been
+        readable by others.
+
         Raises:
             OSError: it cannot be written.
         """
-        values = self._values
-        return save(report(self._results, self._findings, values, wanted, self.started), folder)
+        path = folder / FILE_NAME
+        write_atomically(
+            path, report(self._results, self._findings, self._values, wanted, self.started)
+        )
+        return path
 
     @property
     def owner_known(self) -> bool:
@@ -119,32 +133,23 @@ class Check:
         return " ".join([said, *self._notices])
 
     def _tandem_steps(self, wanted: TimeRange) -> list[Step]:
+        values = self._values
         if not self._are_set(FOR_TANDEM):
             return [("Tandem", _settings_are_wrong)]
-        if self._values["tconnect_source"] == config.TCONNECT:
-            return self._tconnect_steps(wanted)
-        return self._tandem_source_steps(wanted)
-
-    def _tconnect_steps(self, wanted: TimeRange) -> list[Step]:
-        serial = self._values["pump_serial_number"]
-        if not serial:
+        cloud = cloud_named(values["tconnect_source"])
+        if not all(values[name.lower()] for name in cloud.needs):
             return [("Tandem", _settings_are_wrong)]
-        api, findings = self._tandem(self._values, self._computer), self._findings
-        return TConnectSteps(api, self.clock, serial, wanted, self.started, findings).steps()
-
-    def _tandem_source_steps(self, wanted: TimeRange) -> list[Step]:
-        # A saved login would prove nothing about the password.
-        api = self._tandem({**self._values, "cache_credentials": False}, self._computer)
-        account = self._tandem(self._values, self._computer).account
-        return TandemSourceSteps(
-            api,
-            TokenCache(account.token_cache, account) if account.token_cache else None,
+        asked = CheckRequest(
+            # A saved login would prove nothing about the password.
+            self._tandem({**values, "cache_credentials": False}, self._computer),
+            self._tandem(values, self._computer).account,
+            _completed(values),
             self.clock,
-            self._values,
+            replace(self._computer, now=lambda: self.started),
             wanted,
-            self.started,
             self._findings,
-        ).steps()
+        )
+        return (cloud.check_steps or steps_of_any_cloud)(asked)
 
     def _nightscout_steps(self) -> list[Step]:
         if not self._are_set(FOR_NIGHTSCOUT):
@@ -168,6 +173,12 @@ class Check:
 
 def _settings_are_wrong() -> str:
     raise NotTriedError("Its settings have to be put right first.")
+
+
+def _completed(values: Mapping[str, Any]) -> Settings:
+    """Return settings in which what cannot be read has its default, or is empty."""
+    defaults = {it.field: it.parse(it.default) if it.default else "" for it in config.VARIABLES}
+    return Settings(**{**defaults, **values})
 
 
 def _redactor(values: Mapping[str, Any]) -> Redactor:

@@ -2,78 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, timedelta
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-import arrow
-
-from tconnectsync.api.clients import TConnectApi
 from tconnectsync.check.login import WAIT, is_locked, log_in
-from tconnectsync.check.results import Findings, Step
-from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.numbers import as_number
+from tconnectsync.check.results import CheckRequest, Step, age_in_words, in_words
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.events import Basal, Bolus, Event, Reading, ReadingKind, UserMode
+from tconnectsync.domain.words import endings
 from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
+from tconnectsync.sources.tconnect.basals import timeline_basals
+from tconnectsync.sources.tconnect.boluses import therapy_boluses
+from tconnectsync.sources.tconnect.glucose import therapy_readings
 from tconnectsync.sources.tconnect.pages import read_devices, settings_guid
-from tconnectsync.sources.tconnect.values import objects, pacific_wall_time, readable_wall_time
+from tconnectsync.sources.tconnect.source import open_source
+from tconnectsync.sync.run.window import windows
 
 KNOWN_VERSION = "t:connect 7.17.2.3"
 """The version of the web site that this program was made for."""
 
-DELIVERIES = ("profileDeliveryEvents", "algorithmDeliveryEvents", "tempDeliveryEvents")
 ELSEWHERE = ("region", "country")
-DEVICE_FIELDS = ("name", "model", "status", "guid")
 DAY = timedelta(days=1)
-WEEK = timedelta(days=7)
+
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
-class TConnectSteps:
-    """Asks t:connect for what a sync needs.
+def steps(asked: CheckRequest) -> list[Step]:
+    """Return the steps in the order in which they depend on each other."""
+    check = TConnectCheck(asked)
+    return [
+        ("Tandem login", check.log_in),
+        ("Basals and activities", check.timeline),
+        ("Boluses and readings", check.therapy_events),
+        ("Suspensions (ws2)", check.suspensions),
+        ("CSV export (ws2)", check.csv_export),
+        ("Pump's serial number", check.devices),
+        # Last, because it has a login of its own on which nothing else depends.
+        ("Upload counter", check.upload_counter),
+    ]
 
-    Args:
-        api: the clients; they log in when they are first used.
-        clock: the pump's clock.
-        serial: the configured serial number.
-        wanted: the range to ask for.
-        now: the current instant.
-        findings: where to leave what is found.
-    """
 
-    def __init__(
-        self,
-        api: TConnectApi,
-        clock: PumpClock,
-        serial: str,
-        wanted: TimeRange,
-        now: datetime,
-        findings: Findings,
-    ) -> None:
-        self._api = api
-        self._clock = clock
-        self._serial = serial
-        self._now = now
-        self._findings = findings
-        self._first = clock.day(wanted.start)
-        self._last = clock.day(wanted.end - timedelta(microseconds=1))
-        if wanted.end >= now:
+class TConnectCheck:
+    """Asks t:connect for what a sync needs, with the readers that a sync uses."""
+
+    def __init__(self, asked: CheckRequest) -> None:
+        self._api = asked.api
+        self._clock = asked.pump_clock
+        self._findings = asked.findings
+        self._now = asked.clock.now()
+        self._serial = asked.settings.pump_serial_number
+        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
+        self._wanted = asked.wanted
+        if asked.wanted.end >= asked.clock.now():
             # In a wrong zone, it may already be tomorrow on the pump.
-            self._last += DAY
-        self._known_pumps = ""
-
-    def steps(self) -> list[Step]:
-        """Return the steps in the order in which they depend on each other."""
-        return [
-            ("Tandem login", self._log_in),
-            ("Basals and activities", self._timeline),
-            ("Boluses and readings", self._therapy_events),
-            ("Suspensions (ws2)", self._suspensions),
-            ("CSV export (ws2)", self._csv_export),
-            ("Pump's serial number", self._devices),
-            # Last, because it has a login of its own on which nothing else depends.
-            ("Upload counter", self._upload_counter),
+            self._wanted = TimeRange(asked.wanted.start, asked.wanted.end + DAY)
+        self._readers = [
+            (window, self._source.read(window))
+            for window in windows(self._wanted, self._source.window_days, asked.pump_clock)
         ]
+        self._pumps = "unknown"
 
-    def _log_in(self) -> str:
+    def log_in(self) -> str:
+        """Log in, and say which version of the web site answers."""
         login = log_in(self._api.controliq.logins, login_advice, self._findings)
         self._findings.redactor.learn("USER_GUID", login.user_guid)
         version = login.software_version
@@ -81,144 +74,134 @@ class TConnectSteps:
             return f"The web site is {version or 'of unknown version'}."
         return f"The web site is {version}; this program was made for {KNOWN_VERSION}."
 
-    def _timeline(self) -> str:
-        timelines = [self._timeline_of(*week) for week in self._weeks()]
-        if not any(timelines):
+    def timeline(self) -> str:
+        """Ask for basals and activities."""
+        self._findings.record(self._api.controliq, therapy_timeline="therapy timeline")
+        basals: list[Basal] = []
+        activities: list[UserMode] = []
+        skipped: Counter[str] = Counter()
+        for window, reader in self._readers:
+            found = timeline_basals(reader.timeline(), self._clock, lambda: self._now, skipped)
+            basals += _begun_in(window, found)
+            activities += _begun_in(window, reader.user_modes())
+        if not any(reader.timeline() for _, reader in self._readers):
             return (
                 "None in this range: the pump has no Control-IQ (its basals are taken from the CSV "
                 "export), or had not uploaded. Try other days: --start-date and --end-date."
             )
-        self._findings.keep("therapy timeline", timelines)
-        basals = [
-            basal
-            for timeline in timelines
-            for name in DELIVERIES
-            for basal in objects(timeline, "basal", name)
-        ]
-        activities = [event for timeline in timelines for event in objects(timeline, "events")]
         self._findings.gapless |= bool(basals)
-        ends = [self._timeline_end(item) for item in (*basals, *activities)]
-        return f"{len(basals)} basals, {len(activities)} activities{self._newest(ends)}."
+        newest = self._newest([*(it.ends for it in basals), *(it.ends for it in activities)])
+        not_understood = in_words(skipped, nothing_found=not basals and not activities)
+        return f"{len(basals)} basals, {len(activities)} activities{newest}.{not_understood}"
 
-    def _therapy_events(self) -> str:
-        payloads = [self._api.controliq.therapy_events(*week) for week in self._weeks()]
-        self._findings.keep("therapy events", payloads)
+    def therapy_events(self) -> str:
+        """Ask for boluses and readings."""
+        self._findings.record(self._api.controliq, therapy_events="therapy events")
+        boluses: list[Bolus] = []
+        readings: list[Reading] = []
+        skipped: Counter[str] = Counter()
+        for window, reader in self._readers:
+            events = reader.therapy_events()
+            boluses += _begun_in(window, therapy_boluses(events, self._clock, skipped))
+            found = therapy_readings(events, self._clock, skipped)
+            readings += [
+                it
+                for it in found
+                if it.kind is ReadingKind.SENSOR and window.overlaps(it.at, it.at)
+            ]
+        not_understood = in_words(skipped, nothing_found=not boluses and not readings)
         self._findings.asked_for_events = True
-        events = [event for payload in payloads for event in objects(payload, "event")]
-        kinds = [event.get("type") for event in events]
-        self._findings.gapless |= "CGM" in kinds
-        walls = (readable_wall_time(event.get("eventDateTime")) for event in events)
-        times = [self._clock.instant(wall) if wall else None for wall in walls]
-        return (
-            f"{kinds.count('Bolus')} boluses, {kinds.count('CGM')} readings, "
-            f"{len(kinds)} events in all{self._newest(times)}."
+        self._findings.gapless |= bool(readings)
+        newest = self._newest([*(it.begins for it in boluses), *(it.at for it in readings)])
+        return f"{len(boluses)} boluses, {len(readings)} readings{newest}.{not_understood}"
+
+    def suspensions(self) -> str:
+        """Ask for suspensions, alarms and site changes."""
+        self._findings.record(self._api.ws2, basal_suspension="basal suspensions")
+        found = _of_ws2(
+            lambda: [
+                it for window, read in self._readers for it in _begun_in(window, read.suspensions())
+            ],
+            "PUMP_EVENTS (site changes, alarms, suspensions)",
         )
+        return f"{len(found)} entries."
 
-    def _suspensions(self) -> str:
-        def ask() -> Mapping[str, Any]:
-            return self._api.ws2.basal_suspension(self._first, self._last)
-
-        payload = _of_ws2(ask, "PUMP_EVENTS (site changes, alarms, suspensions)")
-        self._findings.keep("basal suspensions", payload)
-        return f"{len(objects(payload, 'BasalSuspension'))} entries."
-
-    def _csv_export(self) -> str:
-        def ask() -> Mapping[str, Any]:
-            first_day = max(self._first, self._last - DAY)
-            return self._api.ws2.therapy_timeline_csv(first_day, self._last, patient=False)
-
-        export = _of_ws2(ask, "IOB, CGM, basals without Control-IQ and days without a bolus")
+    def csv_export(self) -> str:
+        """Ask for the export of the last two days, once."""
+        last = self._clock.day(self._wanted.end - timedelta(microseconds=1))
+        first = max(self._clock.day(self._wanted.start), last - DAY)
+        export = _of_ws2(
+            lambda: self._api.ws2.therapy_timeline_csv(first, last, patient=False),
+            "IOB, CGM, basals without Control-IQ and days without a bolus",
+        )
         self._findings.keep("CSV export", export)
         return ", ".join(f"{len(rows)} {name}" for name, rows in export.items()) + "."
 
-    def _devices(self) -> str:
+    def devices(self) -> str:
+        """Look for the pump among the devices of the account."""
         devices = read_devices(self._api.webui.my_devices())
         self._findings.keep(
-            "devices",
-            [
-                {"serialNumber": serial, **{name: getattr(device, name) for name in DEVICE_FIELDS}}
-                for serial, device in devices.items()
-            ],
+            "devices", [{"serialNumber": serial, **asdict(it)} for serial, it in devices.items()]
         )
         pumps = {serial: device for serial, device in devices.items() if device.guid}
-        self._known_pumps = ", ".join(f"…{serial[-3:]}" for serial in pumps)
+        self._pumps = endings(pumps) or "unknown"
         guid = settings_guid(devices, self._serial)
         pump = next(device for device in pumps.values() if device.guid == guid)
         return f"t:connect knows it: {pump.name}, {pump.status}."
 
-    def _upload_counter(self) -> str:
-        login = self._api.android.logins.current()
+    def upload_counter(self) -> str:
+        """Ask for the counter by which ``--auto-update`` notices uploads."""
+        api = self._api.android
+        login = api.logins.current()
         self._findings.redactor.learn("TOKEN", login.token.value)
         self._findings.redactor.learn("USER_ID", login.user_id or "")
-        for ask in (self._api.android.patient_info, self._api.android.user_profile):
+        for ask in (api.patient_info, api.user_profile):
             self._learn_who_it_is(ask)
+        self._findings.record(api, last_event_uploaded="upload counter")
         try:
-            # Without the leading zeros: the service knows it as a number.
-            counter = self._api.android.last_event_uploaded(int(self._serial))
+            index = self._source.upload_counter()
         except ApiError as error:
             if error.status != 404:
                 raise
             raise TconnectsyncError(
                 "Tandem has no upload of a pump with the serial number in PUMP_SERIAL_NUMBER "
-                f"(HTTP 404). The account's pumps end in: {self._known_pumps or 'unknown'}. "
-                "Correct the number, or upload the pump once."
+                f"(HTTP 404). The account's pumps end in: {self._pumps}. Correct the number, or "
+                "upload the pump once."
             ) from error
-        self._findings.keep("upload counter", counter)
-        index = as_number(counter.get("maxPumpEventIndex"))
         if index is None:
             raise TconnectsyncError(
                 "The answer holds no number. --auto-update needs it to notice uploads; nothing "
                 "else does."
             )
-        return f"The pump has uploaded {index:.0f} events."
+        return f"The pump has uploaded {index} events."
 
     def _learn_who_it_is(self, ask: Callable[[], dict[str, Any]]) -> None:
         """Learn names and birth dates, to hide them in the report; of no use otherwise."""
         try:
-            payload = ask()
+            self._findings.redactor.learn_from(ask())
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            return
-        self._findings.redactor.learn_from(payload)
-        self._findings.owner_known = True
+        else:
+            self._findings.owner_known = True
 
-    def _weeks(self) -> Iterator[tuple[date, date]]:
-        """Yield the range in pieces of the length that a sync asks for, both days inclusive."""
-        first = self._first
-        while first <= self._last:
-            yield first, min(first + WEEK - DAY, self._last)
-            first += WEEK
-
-    def _timeline_of(self, first: date, last: date) -> dict[str, Any]:
-        try:
-            return self._api.controliq.therapy_timeline(first, last)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            # See docs/protocol/tconnect-api.md §2: no pump with Control-IQ, or nothing from it.
-            return {}
-
-    def _timeline_end(self, item: Mapping[str, Any]) -> datetime | None:
-        try:
-            start = self._clock.instant(pacific_wall_time(item.get("x")))
-        except ValueError:
-            return None
-        return start + timedelta(seconds=as_number(item.get("duration")) or 0)
-
-    def _newest(self, times: list[datetime | None]) -> str:
-        """Note the newest time; return it in words, to follow a count."""
-        newest = max(filter(None, times), default=None)
+    def _newest(self, instants: Sequence[datetime]) -> str:
+        """Note the newest of some instants; return it in words, to follow a count."""
+        newest = max(instants, default=None)
         if newest is None:
             return " (nothing was uploaded for these days)"
-        known = self._findings.newest
-        self._findings.newest = max(newest, known) if known else newest
-        age = arrow.get(newest).humanize(arrow.get(self._now))
+        self._findings.newest = max(filter(None, (newest, self._findings.newest)))
+        age = age_in_words(newest, self._now)
         return f", the newest {age} ({self._clock.here(newest):%Y-%m-%d %H:%M})"
 
 
+def _begun_in(window: TimeRange, events: Iterable[AnyEvent]) -> list[AnyEvent]:
+    """Return the events of a window without those of the day before, which was asked for too."""
+    return [event for event in events if window.overlaps(event.begins, event.begins)]
+
+
 def login_advice(error: LoginError) -> str:
-    """Say what to do about a failed login to the web site."""
+    """Return what to do about a failed login to the web site."""
     text = str(error).lower()
     if error.can_retry or (error.status or 0) >= 500:
         return "t:connect itself is in trouble; try again later."
@@ -237,7 +220,7 @@ def login_advice(error: LoginError) -> str:
     )
 
 
-def _of_ws2(ask: Callable[[], Mapping[str, Any]], features: str) -> Mapping[str, Any]:
+def _of_ws2(ask: Callable[[], Any], features: str) -> Any:
     """Ask ws2; its failures come with what they matter to."""
     try:
         return ask()

@@ -17,14 +17,12 @@ from zoneinfo import ZoneInfo
 from tconnectsync import config
 from tconnectsync.app import assemble
 from tconnectsync.clock import Clock
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
-from tconnectsync.simulators.loopback import LoopbackServer
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
-from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
-from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.sources.registry import TANDEM_SOURCE, cloud_named
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 
@@ -32,14 +30,6 @@ FIRST_DAY = date(2024, 6, 3)
 DAYS = 3
 ZONE = "America/New_York"
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
-NAMES = {config.TANDEM_SOURCE: "Tandem Source", config.TCONNECT: "t:connect"}
-ADDRESSES = (
-    "TANDEM_SSO_URL",
-    "TANDEM_SOURCE_URL",
-    "TCONNECT_WEB_URL",
-    "TCONNECT_SERVICES_URL",
-    "TCONNECT_WS2_URL",
-)
 
 
 @dataclass(frozen=True)
@@ -50,17 +40,21 @@ class Insulin:
     bolus: float
 
 
-def demo(say: Callable[[str], None], source: str = config.TANDEM_SOURCE) -> None:
+def demo(say: Callable[[str], None], source: str = TANDEM_SOURCE.name) -> None:
     """Run the demo and show it line by line; ``source`` is the cloud that is simulated.
 
     Raises:
         ConfigError: there is no such cloud.
+        UsageError: it has no simulator.
         TconnectsyncError: a run failed, insulin did not add up, or the second run was not idle.
     """
+    cloud = cloud_named(source)
+    if cloud.simulator is None:
+        raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
     history = live(FIRST_DAY, DAYS)
     email, password, secret = "someone@example.org", secrets.token_hex(), secrets.token_hex()
     with (
-        _cloud(source, history, email, password) as cloud,
+        cloud.simulator(history, email=email, password=password, zone=ZoneInfo(ZONE)) as tandem,
         SmallNightscout(secret) as nightscout,
     ):
         settings = config.load(
@@ -71,14 +65,13 @@ def demo(say: Callable[[str], None], source: str = config.TANDEM_SOURCE) -> None
                 "NS_URL": nightscout.url,
                 "NS_SECRET": secret,
                 "TIMEZONE_NAME": ZONE,
-                "TCONNECT_SOURCE": source,
+                "TCONNECT_SOURCE": cloud.name,
                 "CACHE_CREDENTIALS": "false",
-                **dict.fromkeys(ADDRESSES, cloud.url),
-                "TANDEM_ACCOUNTS_URL": f"{cloud.url}/accounts/api",
+                **tandem.variables,
             },
             {},
         )
-        say(f"A simulated pump, a simulated {NAMES[source]} and a small Nightscout on this")
+        say(f"A simulated pump, a simulated {cloud.title} and a small Nightscout on this")
         say(f"computer; between them tconnectsync, for {DAYS} days from {FIRST_DAY} on.")
         first = _run(settings, history)
         say("")
@@ -89,12 +82,6 @@ def demo(say: Callable[[str], None], source: str = config.TANDEM_SOURCE) -> None
         say(f"First run: {first.created} treatments created.")
         say(f"Second run: {second.created + second.updated} changes.")
         _check(_given(history), _shown(nightscout.treatments), second)
-
-
-def _cloud(source: str, history: PumpHistory, email: str, password: str) -> LoopbackServer:
-    if source == config.TCONNECT:
-        return SimulatedTConnect(history, email=email, password=password)
-    return SimulatedTandemSource(history, email=email, password=password, zone=ZoneInfo(ZONE))
 
 
 def _run(settings: config.Settings, history: PumpHistory) -> Outcome:

@@ -25,6 +25,7 @@ from tconnectsync.cli.report import (
     say_what_was_done,
 )
 from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.sources.registry import TANDEM_SOURCE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -171,7 +172,7 @@ def _sync_last_days(
 
     def ask_how_far() -> datetime:
         # The site holds nothing of what earlier runs have left there: it is another one.
-        backlog.forget_newest()
+        backlog.forget_site()
         back = catchup.reaching_back(
             options, settings, cycle, backlog, anew=True, announced=wanted.start
         )
@@ -193,7 +194,7 @@ def _sync_last_days(
             in_order=True,
             ask_how_far=ask_how_far if is_remembered else None,
         )
-        backlog.note_pumps(newest_entries(spans))
+        backlog.remember_log_ends(newest_entries(spans))
         _look_once(options, cycle, backlog, wanted, earliest, outcome)
     beyond = catchup.beyond_catch_up(options, cycle, backlog, min(wanted.start, earliest))
     outcome.remark(beyond, wanted, ())
@@ -248,7 +249,7 @@ def _run(
         is_known=any(backlog.newest().values()),
     )
     backlog.resolve(wanted, lasting, outcome.missing)
-    backlog.note_newest(outcome.newest)
+    backlog.remember_newest(outcome.newest)
     outcome.remark(coverage(spans, wanted, cycle.clock), wanted, ())
     if outcome.moved_before:
         outcome.remark(
@@ -272,15 +273,15 @@ def _look_once(
         return
     chosen = f"features besides {' '.join(sorted(options.features))}"
     try:
-        if FEATURE in options.features and not backlog.was_asked("ages"):
+        if FEATURE in options.features and not backlog.is_done("ages"):
             found = bring_ages(cycle, done, earliest)
             outcome.absorb(found)
             if not found.failures:
-                backlog.note_asked("ages")
-        if not backlog.was_asked(chosen):
+                backlog.remember_done("ages")
+        if not backlog.is_done(chosen):
             remark = features_left_off(cycle.nightscout, options.features, cycle.now())
             outcome.remark([remark] if remark else [], done, ())
-            backlog.note_asked(chosen)
+            backlog.remember_done(chosen)
     except TconnectsyncError as error:
         log.warning("What is looked for once is left to the next run. %s", error)
 
@@ -306,10 +307,11 @@ def auto_update(options: Options, clock: Clock) -> int:
     from tconnectsync.config.settings import LoopSettings
     from tconnectsync.state.site import open_backlog, write_lock
     from tconnectsync.stop import Stop, Stopped
-    from tconnectsync.sync.loop.loop import Loop
+    from tconnectsync.sync.loop.loop import run_loop
+    from tconnectsync.sync.loop.step import Actions
 
     settings = _settings(options, clock)
-    stop = Stop()
+    stop = Stop(clock.monotonic)
     backlog = open_backlog(settings.ns_url, pretend=options.pretend)
     cycle = assemble(
         settings,
@@ -321,18 +323,17 @@ def auto_update(options: Options, clock: Clock) -> int:
         writing=stop.writing,
     )
     lock = write_lock(settings.ns_url, clock, pretend=options.pretend)
-    loop = Loop(
-        LoopSettings.of(settings),
+    actions = Actions(
         latest_index=cycle.source.upload_counter,
         run_cycle=_moving_cycle(options, settings, cycle, backlog, lock),
         force_login=cycle.source.force_login,
-        pretend=options.pretend,
-        clock=clock,
     )
     try:
         with stop.listening():
-            return loop.run()
-    except Stopped:
+            return run_loop(LoopSettings.of(settings), actions, clock, pretend=options.pretend)
+    except Stopped as stopped:
+        if stopped.waited:
+            log.debug("A write could go on for %.2f s.", stopped.waited)
         log.info("Stopped. Nothing is lost: the next run goes on from here.")
         return 0
 
@@ -383,8 +384,6 @@ def _moving_cycle(
         with lock(inf):
             outcome = _sync_last_days(options, settings, cycle, backlog)
         say_what_was_done(outcome, options)
-        if outcome.ended_by:
-            raise outcome.ended_by
         return outcome
 
     return run
@@ -422,7 +421,7 @@ def _given(options: Options) -> tuple[dict[str, str], dict[str, str]]:
     from tconnectsync.util.cli import given_values
 
     environment, files = given_values()
-    source = "tandem-source" if options.import_log else options.source
+    source = TANDEM_SOURCE.name if options.import_log else options.source
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     environment |= {name: value for name, value in chosen.items() if value is not None}
     return environment, files

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
-from tconnectsync.config import TANDEM_SOURCE, TCONNECT
 from tconnectsync.errors import UsageError
+from tconnectsync.sources.registry import CLOUDS, TANDEM_SOURCE, cloud_named
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def parse(arguments: Sequence[str] | None) -> Options:
     """
     given = vars(_parser().parse_args(arguments))
     if given.pop("tandem_source"):
-        if given["source"] not in (None, TANDEM_SOURCE):
+        if given["source"] not in (None, TANDEM_SOURCE.name):
             raise UsageError(f"--tandem-source cannot be combined with --source {given['source']}.")
-        given["source"] = TANDEM_SOURCE
+        given["source"] = TANDEM_SOURCE.name
     given["features"] = tuple(
         name for group in given["features"] for name in group.split(",") if name
     )
@@ -72,7 +72,7 @@ def _check_import(options: Options) -> None:
     for name in ("auto_update", "check_login", "demo"):
         if getattr(options, name):
             raise UsageError(f"--import-log cannot be combined with --{name.replace('_', '-')}.")
-    if options.source == TCONNECT:
+    if options.source not in (None, TANDEM_SOURCE.name):
         raise UsageError("--import-log reads the log of Tandem Source; leave out --source.")
     if options.days is not None:
         raise UsageError(
@@ -81,16 +81,18 @@ def _check_import(options: Options) -> None:
 
 
 def check_available(names: Sequence[str], source: str, *, testing_enabled: bool) -> None:
-    """Refuse features that a source lacks, or that are still being tested there.
+    """Refuse features that a cloud lacks, or that are still being tested there.
 
     Raises:
-        UsageError: the source lacks one of the features, or one is still being tested and
+        ConfigError: there is no such cloud.
+        UsageError: it lacks one of the features, or one is still being tested and
             ``ENABLE_TESTING_MODES`` does not allow that.
     """
-    lacking = [name for name in names if source in FEATURES[name].lacking]
+    cloud = cloud_named(source)
+    lacking = [name for name in names if name in cloud.lacks]
     if lacking:
-        raise UsageError(f"{source} does not tell what {', '.join(lacking)} needs. Leave it out.")
-    testing = [name for name in names if source in FEATURES[name].testing]
+        raise UsageError(f"{source} has no data for {', '.join(lacking)}. Leave it out.")
+    testing = [name for name in names if name in cloud.tests]
     if testing and not testing_enabled:
         raise UsageError(
             f"Still being tested: {', '.join(testing)}. To use that all the same, set "
@@ -115,6 +117,8 @@ def _dates(given: dict[str, Any]) -> tuple[date, date] | None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    default, *rest = CLOUDS
+    others = ", ".join(rest)
     names = "\n".join(
         f"  {feature.name:<29} {feature.meaning}" + _restriction(feature)
         for feature in FEATURES.values()
@@ -141,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what to sync (default: {' '.join(DEFAULT)})",
     )
     add("--pretend", action="store_true", help="show what would be written, write nothing")
-    add("--source", help="the cloud to sync from: tandem-source (default) or tconnect")
+    add("--source", help=f"the cloud to sync from: {default} (default) or {others}")
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
     add("--region", help="where your account is: US (default) or EU")

@@ -17,9 +17,6 @@ from tconnectsync.config.settings import (
 from tconnectsync.config.variables import (
     REQUIRED,
     RETIRED,
-    SOURCES,
-    TANDEM_SOURCE,
-    TCONNECT,
     VARIABLES,
     Variable,
 )
@@ -27,9 +24,6 @@ from tconnectsync.config.variables import (
 __all__ = [
     "REQUIRED",
     "RETIRED",
-    "SOURCES",
-    "TANDEM_SOURCE",
-    "TCONNECT",
     "VARIABLES",
     "Settings",
     "Variable",

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from tconnectsync.config.variables import (
     RETIRED,
-    TCONNECT,
     VARIABLES,
     Variable,
 )
 from tconnectsync.errors import ConfigError
+from tconnectsync.sources.registry import cloud_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,8 +165,13 @@ def readable(
             values |= read([variable], environment, from_file)
         except ConfigError as error:
             problems += error.problems
-    if values.get("tconnect_source") == TCONNECT and values.get("pump_serial_number") == "":
-        problems.append("PUMP_SERIAL_NUMBER is not set. t:connect has to know which pump.")
+    if "tconnect_source" in values:
+        needs = cloud_named(values["tconnect_source"]).needs
+        problems += [
+            f"{name} is not set. {reason}"
+            for name, reason in needs.items()
+            if values.get(name.lower()) == ""
+        ]
     return values, problems
 
 

@@ -6,7 +6,7 @@ A ``ValueError`` carries that advice; it completes the sentence "NAME is not usa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -152,7 +152,7 @@ def zone(value: str) -> ZoneInfo:
         ) from error
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
+def one_of(choices: Collection[str]) -> Callable[[str], str]:
     """Return what reads one of these words, in small letters."""
 
     def parse(value: str) -> str:

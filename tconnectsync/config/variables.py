@@ -23,10 +23,7 @@ from tconnectsync.config.values import (
     text,
     zone,
 )
-
-TANDEM_SOURCE, TCONNECT = "tandem-source", "tconnect"
-SOURCES = (TANDEM_SOURCE, TCONNECT)
-"""The clouds that can be synced from."""
+from tconnectsync.sources.registry import CLOUDS
 
 REQUIRED = "Required"
 OPTIONAL = "Optional"
@@ -97,9 +94,9 @@ VARIABLES = (
     ),
     Variable(
         "TCONNECT_SOURCE",
-        f"The cloud to sync from: {', '.join(SOURCES)}.",
-        parse=one_of(*SOURCES),
-        default=TANDEM_SOURCE,
+        f"The cloud to sync from: {', '.join(CLOUDS)}.",
+        parse=one_of(CLOUDS),
+        default=next(iter(CLOUDS)),
     ),
     Variable(
         "TCONNECT_REGION",
@@ -161,14 +158,14 @@ VARIABLES = (
         "NIGHTSCOUT_PROFILE_UPLOAD_MODE",
         "add stores a changed profile as a new record, valid from now on; replace overwrites the "
         "record in force.",
-        parse=one_of("add", "replace"),
+        parse=one_of(("add", "replace")),
         default="add",
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_TARGETS",
         "segments shows the target glucose of each segment of a profile, which the pump aims at; "
         "alerts shows the limits of the pump's glucose alerts, as older versions did.",
-        parse=one_of("segments", "alerts"),
+        parse=one_of(("segments", "alerts")),
         default="segments",
     ),
     Variable(

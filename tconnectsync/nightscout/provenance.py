@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
+from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 
 ENTERED_BY = "Pump (tconnectsync)"
 """Marks a document as ours; older versions of tconnectsync wrote the same."""
 
-UNNAMED_CLOUDS = (TCONNECT, TANDEM_SOURCE)
+UNNAMED_CLOUDS = (TCONNECT.name, TANDEM_SOURCE.name)
 """The clouds that documents do not name: those of Tandem Source have log numbers, those of
 t:connect have none."""
 CLOUD = "tconnectsync_source"
@@ -36,7 +36,7 @@ def log_ids(numbers: tuple[int, ...]) -> Document:
 
 def cloud_of(document: Mapping[str, Any]) -> str:
     """Return the cloud that a document of ours came from."""
-    return str(document.get(CLOUD) or (TANDEM_SOURCE if log_number(document) else TCONNECT))
+    return str(document.get(CLOUD) or (TANDEM_SOURCE if log_number(document) else TCONNECT).name)
 
 
 def log_number(document: Mapping[str, object]) -> str:

@@ -46,7 +46,7 @@ R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class _Period:
     start: datetime
     duration_seconds: int
 
@@ -69,7 +69,7 @@ class _Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class BasalSegment(_Stretch):
+class BasalSegment(_Period):
     """Background insulin at one rate (U/h)."""
 
     rate: float
@@ -79,8 +79,8 @@ class BasalSegment(_Stretch):
 
 
 @dataclass(frozen=True, slots=True)
-class ActivityRecord(_Stretch):
-    """A stretch of sleep or exercise mode."""
+class ActivityRecord(_Period):
+    """A period of sleep or exercise mode."""
 
     kind: Literal["sleep", "exercise"]
 
@@ -104,7 +104,7 @@ class ExtendedPart:
         """Return what was known at ``moment``, also before it started."""
         if self.end is None or moment >= self.end:
             return self
-        # Taken together, what flows is one stretch.
+        # Without the pauses, it flows evenly.
         end, known = (each - self._stood_still(each) for each in (self.end, moment))
         return replace(self, end=None, insulin=_share(self.insulin, self.start, end, known))
 
@@ -139,7 +139,7 @@ class BolusRecord:
     """The person asked for another amount than calculated."""
     extended: ExtendedPart | None = None
     end_in_log: Literal["whole", "progress", "none"] = "whole"
-    """Whether the pump's own log tells how it ended: entirely, only in what it says of progress
+    """Whether the pump's own log says how it ended: entirely, only in what it says of progress
     (an extended part then just breaks off), or not at all."""
 
     @property

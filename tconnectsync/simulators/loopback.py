@@ -1,7 +1,7 @@
 """A small HTTP server on loopback, which the simulated services are built on.
 
 It speaks HTTP/1.1 with kept-alive connections, notes every request it answered, can slow every
-answer down, and can be told to misbehave.
+answer down, and can be made to misbehave.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -144,6 +145,18 @@ class LoopbackServer:
         return answer
 
 
+class SimulatedCloud(LoopbackServer):
+    """A server that stands for one of the clouds."""
+
+    uploaded_until: datetime | None
+    """Up to when the pump has uploaded, by its wall clock; ``None``: all."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings that lead to it instead of the real one."""
+        raise NotImplementedError
+
+
 def read_query(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Read a query or form; names that end with ``[]`` may come several times, and are apart."""
     single: dict[str, str] = {}
@@ -161,7 +174,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def stop_listening(self) -> None:
-        """Hold the port without listening, so that whoever wants to connect is refused."""
+        """Hold the port without listening, so that new connections are refused."""
         self.socket.close()
         self.socket = socket.socket(self.address_family, self.socket_type)
         self.server_bind()

@@ -66,7 +66,7 @@ def live(first_day: date, days: int, *, seed: int = 1, control_iq: bool = True) 
 
 @dataclass(frozen=True, slots=True)
 class _Mode:
-    """A stretch in which the pump follows its profile, scaled, instead of Control-IQ."""
+    """A period in which the pump follows its profile, scaled, instead of Control-IQ."""
 
     start: datetime
     end: datetime

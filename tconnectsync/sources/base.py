@@ -1,4 +1,7 @@
-"""Where the pump's story comes from: one small interface, one adapter per cloud."""
+"""Where the pump's story comes from: one small interface, one adapter per cloud.
+
+An adapter is a subclass of both classes. What its cloud does not give out, it leaves as it is here.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,12 @@ from tconnectsync.domain.events import (
     UserMode,
 )
 from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.errors import ApiError
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something about the pump's story that people must be told, once per run."""
+    """Something about the pump's story that is said to the person, once per run."""
 
     text: str
     """Sentences: what it is, what it means for the insulin shown, what to do."""
@@ -49,7 +53,7 @@ class PumpSpan:
     is_read: bool
     """Whether its log is read; false for pumps that the settings leave out."""
     in_use: bool
-    """Whether it is the pump that the person wears now, as far as can be told."""
+    """Whether it is the pump that the person wears now, as far as known."""
 
 
 class Reader(Protocol):
@@ -63,7 +67,7 @@ class Reader(Protocol):
     skipped: Counter[str]
     """What could not be understood and was left out, with how often."""
     remarks: list[Remark]
-    """What people must be told of the range; complete when all parts of it have been read."""
+    """What is to be said of the range; complete when all parts of it have been read."""
 
     def basals(self) -> list[Basal]:
         """Return the basal segments."""
@@ -75,41 +79,41 @@ class Reader(Protocol):
 
     def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
-        ...
+        return []
 
     def suspensions(self) -> list[PumpEvent]:
         """Return when and why delivery was suspended."""
-        ...
+        return []
 
     def pump_events(self) -> list[PumpEvent]:
         """Return the other events: resumptions, alarms, fills, sensor sessions."""
-        ...
+        return []
 
     def cgm_alerts(self) -> list[PumpEvent]:
         """Return the alerts about glucose and its sensor."""
-        ...
+        return []
 
     def readings(self) -> list[Reading]:
         """Return the glucose readings, by the sensor and by the person."""
-        ...
+        return []
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board towards the end of the range.
 
         What is from before a bolus that has begun since is left out.
         """
-        ...
+        return []
 
     def newest(self) -> datetime | None:
-        """Return the newest instant of which anything is told; ``None`` if nothing is."""
-        ...
+        """Return the newest instant of which anything is known; ``None`` if nothing is."""
+        return None
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the range, ``None`` if nothing is known.
 
         Also ``None`` if nothing has come since ``last``, the status that was stored last.
         """
-        ...
+        return None
 
 
 class Source(Protocol):
@@ -126,13 +130,14 @@ class Source(Protocol):
     def pumps(self, wanted: TimeRange) -> Sequence[PumpSpan]:
         """Return the pumps of the account, those that are read for ``wanted`` and the others.
 
-        Empty where the cloud does not tell. To be called before anything is written.
+        Empty where the cloud does not say which pump did what. To be called before anything is
+        written.
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
             TconnectsyncError: the cloud cannot be asked.
         """
-        ...
+        return ()
 
     def read(self, wanted: TimeRange) -> Reader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
@@ -141,13 +146,13 @@ class Source(Protocol):
     def upload_counter(self) -> int | None:
         """Ask, cheaply, for a number that changes when the pump has uploaded.
 
-        ``None`` if the cloud does not tell. Raises a ``TconnectsyncError`` if it cannot be asked.
+        ``None`` if the cloud has none. Raises a ``TconnectsyncError`` if it cannot be asked.
         """
-        ...
+        return None
 
     def force_login(self) -> None:
         """Make the next request begin with a new login."""
-        ...
+        return
 
     def pump_settings(self) -> PumpSettings:
         """Return what the configured pump is set to.
@@ -155,4 +160,4 @@ class Source(Protocol):
         Raises:
             ApiError: the account has no such pump, or its settings cannot be read.
         """
-        ...
+        raise ApiError(f"{self.name} does not give out what the pump is set to.")

@@ -1,69 +1,90 @@
-"""The clouds: how each is made from the settings."""
+"""The clouds: one row for each, with all that differs between them.
+
+A row names what belongs to its cloud in other rooms and imports it when it is first used, so that
+the table costs nothing where only names are needed, as in the help.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from tconnectsync.clock import Clock
-from tconnectsync.domain.clock import PumpClock
-from tconnectsync.sources.base import Source
-from tconnectsync.state.files import cache_folder
+from tconnectsync.errors import ConfigError
 
 if TYPE_CHECKING:
     from tconnectsync.api.clients import TConnectApi
+    from tconnectsync.check.results import CheckRequest, Step
+    from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Settings
+    from tconnectsync.domain.clock import PumpClock
+    from tconnectsync.simulators.loopback import SimulatedCloud
+    from tconnectsync.sources.base import Source
+
+    OpenSource = Callable[[TConnectApi, Settings, PumpClock, Clock, bool], Source]
+    """Takes Tandem's clients, the settings, the pump's clock and this computer's, and whether
+    glucose readings are needed; sends nothing yet."""
 
 
-def open_source(
-    settings: Settings, pump_clock: PumpClock, clock: Clock, *, readings: bool
-) -> Source:
-    """Return the source that the settings choose; it logs in when it is first asked.
+def _imported_when_called(function: str) -> Callable[..., Any]:
+    """Return a function that is given as ``module:name`` and imported when it is first called."""
+    return lambda *given, **named: resolve_name(function)(*given, **named)
 
-    Args:
-        settings: which one, whose and where.
-        pump_clock: knows the zone of the pump's clock.
-        clock: tells the time, and waits between tries.
-        readings: whether glucose readings are wanted of it.
+
+@dataclass(frozen=True)
+class Cloud:
+    """A cloud that holds a pump's data."""
+
+    name: str
+    """The value of ``TCONNECT_SOURCE`` and of ``--source``."""
+    title: str
+    """Its name for people."""
+    open_source: OpenSource
+    """Returns its adapter."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """The variables that only this cloud requires, each with the reason, as a sentence."""
+    lacks: frozenset[str] = frozenset()
+    """The features that it has no data for."""
+    tests: frozenset[str] = frozenset()
+    """The features that can be chosen with ``ENABLE_TESTING_MODES`` only."""
+    check_steps: Callable[[CheckRequest], list[Step]] | None = None
+    """Returns the steps of ``--check-login`` that ask it. ``None``: those that suit every cloud."""
+    simulator: Callable[..., SimulatedCloud] | None = None
+    """Serves a history: takes it, and ``email``, ``password`` and ``zone``. ``None``: no demo."""
+
+
+TANDEM_SOURCE = Cloud(
+    "tandem-source",
+    "Tandem Source",
+    _imported_when_called("tconnectsync.sources.tandemsource.source:open_source"),
+    tests=frozenset({"BOLUS_BG"}),
+    check_steps=_imported_when_called("tconnectsync.check.tandemsource:steps"),
+    simulator=_imported_when_called(
+        "tconnectsync.simulators.tandemsource.cloud:SimulatedTandemSource"
+    ),
+)
+TCONNECT = Cloud(
+    "tconnect",
+    "t:connect",
+    _imported_when_called("tconnectsync.sources.tconnect.source:open_source"),
+    needs={"PUMP_SERIAL_NUMBER": "t:connect has to know which pump."},
+    lacks=frozenset({"CGM_ALERTS", "DEVICE_STATUS"}),
+    tests=frozenset({"BOLUS_BG", "CGM"}),
+    check_steps=_imported_when_called("tconnectsync.check.tconnect:steps"),
+    simulator=_imported_when_called("tconnectsync.simulators.tconnect.cloud:simulate"),
+)
+
+CLOUDS = {cloud.name: cloud for cloud in (TANDEM_SOURCE, TCONNECT)}
+"""Every cloud by its name; the first is the one that is used unless another is chosen."""
+
+
+def cloud_named(name: str) -> Cloud:
+    """Return the cloud with a name; upper and lower case do not matter.
+
+    Raises:
+        ConfigError: there is no such cloud.
     """
-    api = tandem_api(vars(settings), clock)
-    if settings.tconnect_source == "tconnect":
-        from tconnectsync.sources.tconnect.source import TConnectSource
-
-        return TConnectSource(api, pump_clock, settings.pump_serial_number)
-    from tconnectsync.sources.tandemsource.source import TandemSource
-
-    return TandemSource(
-        api,
-        pump_clock,
-        settings.pump_serial_number,
-        everything=settings.fetch_all_event_types,
-        readings=readings,
-        ignore_zero_basals=settings.ignore_zero_unit_basal,
-        now=clock.now,
-        catch_up_days=settings.catch_up_days,
-        folder=cache_folder(),
-    )
-
-
-def tandem_api(values: Mapping[str, Any], clock: Clock) -> TConnectApi:
-    """Return Tandem's clients for settings given by field name; nothing is sent yet."""
-    from tconnectsync.api.clients import Account, TConnectApi
-
-    return TConnectApi(
-        Account(
-            email=values["tconnect_email"],
-            password=values["tconnect_password"],
-            web_url=values["tconnect_web_url"],
-            services_url=values["tconnect_services_url"],
-            ws2_url=values["tconnect_ws2_url"],
-            region=values["tconnect_region"],
-            sso_url=values["tandem_sso_url"],
-            accounts_url=values["tandem_accounts_url"],
-            source_url=values["tandem_source_url"],
-            token_cache=cache_folder() if values["cache_credentials"] else None,
-            proxy=values["requests_proxy"],
-            zone=values["timezone_name"],
-        ),
-        clock,
-    )
+    if name.lower() not in CLOUDS:
+        raise ConfigError([f"TCONNECT_SOURCE is not usable: write one of: {', '.join(CLOUDS)}."])
+    return CLOUDS[name.lower()]

@@ -1,1 +1,1 @@
-"""What runs leave to each other in the user's cache folder, private and written atomically."""
+"""Files in the user's cache folder that runs share, private and written atomically."""

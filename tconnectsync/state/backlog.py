@@ -1,4 +1,4 @@
-"""What runs against one site leave to the next: what is still missing, and what was asked once.
+"""What runs against one site leave to the next: what is still missing, and what is done once.
 
 The newest document in Nightscout shows how far earlier runs got, but not what they had to leave out
 on the way: a day that Tandem could not serve, a range that was broken off, the days beyond
@@ -17,32 +17,32 @@ from pathlib import Path
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.state.files import make_private, put, site_file
+from tconnectsync.state.files import make_private, site_file, write_atomically
 
 log = logging.getLogger(__name__)
 
 Missing = Mapping[str, Sequence[TimeRange]]
 """Ranges that are not in Nightscout yet, by feature."""
 MOST_RANGES = 50
-"""So many ranges are kept per feature; beyond that the nearest become one."""
+"""How many ranges are kept per feature; beyond that, those nearest to each other become one."""
 
 
 @dataclass(frozen=True)
 class _State:
-    """The content of the file."""
+    """The content of the file; see the methods of :class:`Backlog`."""
 
     missing: Mapping[str, tuple[TimeRange, ...]] = field(default_factory=dict)
-    pumps: Mapping[str, datetime] = field(default_factory=dict)
+    log_ends: Mapping[str, datetime] = field(default_factory=dict)
     newest: Mapping[str, datetime | None] = field(default_factory=dict)
-    told: Mapping[str, datetime] = field(default_factory=dict)
-    asked: frozenset[str] = frozenset()
+    sent: Mapping[str, datetime] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
 
 
 class Backlog:
     """What is still missing on one Nightscout site.
 
     It is read from the file each time, because other runs change it too; the caller must hold the
-    lock of the site. Where no file can be kept, at least this process remembers.
+    lock of the site. Where no file can be written, at least this process remembers.
 
     Args:
         url: the site's address.
@@ -65,62 +65,61 @@ class Backlog:
         self._update(missing=_joined(self._read().missing, missing))
 
     def resolve(self, covered: TimeRange, features: Iterable[str], left: Missing) -> None:
-        """Remember that ``covered`` is done for some features, except what is ``left``."""
-        known, done = self._read().missing, set(features)
+        """Remember that ``covered`` is synced for some features, except what is ``left``."""
+        known, synced = self._read().missing, set(features)
         rest = {
             name: [part for each in ranges for part in _without(each, covered)]
-            if name in done
+            if name in synced
             else ranges
             for name, ranges in known.items()
         }
         self._update(missing=_joined(rest, left))
 
-    def pumps(self) -> dict[str, datetime]:
+    def log_ends(self) -> dict[str, datetime]:
         """Return up to when the log of each pump was known at the last run, by the pump's mark."""
-        return dict(self._read().pumps)
+        return dict(self._read().log_ends)
 
-    def note_pumps(self, known: Mapping[str, datetime]) -> None:
+    def remember_log_ends(self, ends: Mapping[str, datetime]) -> None:
         """Remember up to when the logs of some pumps are known."""
-        self._update(pumps={**self._read().pumps, **known})
+        self._update(log_ends={**self._read().log_ends, **ends})
 
     def newest(self) -> dict[str, datetime | None]:
         """Return when the newest treatment or entry was that runs have seen, by its type.
 
-        ``None`` for a type of which there was none. Of a type that is missing nothing is known.
+        ``None`` for a type of which there was none. A type that is not in it was not looked for.
         """
         return dict(self._read().newest)
 
-    def note_newest(self, newest: Mapping[str, datetime], of: Iterable[str] | None = None) -> None:
+    def remember_newest(self, newest: Mapping[str, datetime], of: Iterable[str] = ()) -> None:
         """Remember when the newest of some types are, unless later ones are known.
 
-        ``of`` are types of which all that stands is known by now; without it, nothing new is known
-        of types of which nothing was known before.
+        Only types that are known already count, and those in ``of``, which the site was asked for.
         """
         known = dict(self._read().newest)
-        for event_type in (*known, *(of or ())):
+        for event_type in (*known, *of):
             found = (known.get(event_type), newest.get(event_type))
             known[event_type] = max(filter(None, found), default=None)
         self._update(newest=known)
 
-    def forget_newest(self) -> None:
-        """Forget what the site held, and what was asked of it: it is another one now."""
-        self._update(newest={}, told={}, asked=frozenset())
+    def forget_site(self) -> None:
+        """Forget what the site held, was sent and was searched for: it is another one now."""
+        self._update(newest={}, sent={}, done=frozenset())
 
-    def told(self, what: str) -> datetime | None:
-        """Return up to when something that is told once has been told."""
-        return self._read().told.get(what)
+    def last_sent(self, what: str) -> datetime | None:
+        """Return the instant of the newest data of a kind, such as ``IOB``, that were sent."""
+        return self._read().sent.get(what)
 
-    def note_told(self, what: str, at: datetime) -> None:
-        """Remember up to when something has been told."""
-        self._update(told={**self._read().told, what: at})
+    def remember_sent(self, what: str, at: datetime) -> None:
+        """Remember the instant of the newest data of a kind that were sent."""
+        self._update(sent={**self._read().sent, what: at})
 
-    def was_asked(self, what: str) -> bool:
-        """Tell whether something that is asked once per site has been asked."""
-        return what in self._read().asked
+    def is_done(self, task: str) -> bool:
+        """Return whether a task that is done once per site has been done."""
+        return task in self._read().done
 
-    def note_asked(self, what: str) -> None:
-        """Remember that something was asked."""
-        self._update(asked=self._read().asked | {what})
+    def remember_done(self, task: str) -> None:
+        """Remember that a task has been done."""
+        self._update(done=self._read().done | {task})
 
     def _read(self) -> _State:
         for path in self._paths:
@@ -130,7 +129,7 @@ class Backlog:
             except OSError:
                 continue
             except (ValueError, TypeError, AttributeError, RecursionError, KeyError):
-                log.debug("The backlog of earlier runs cannot be read any more.")
+                log.debug("The backlog of earlier runs cannot be read and is ignored.")
                 return _State()
         return self._remembered
 
@@ -144,7 +143,7 @@ class Backlog:
         for path in self._paths:
             try:
                 make_private(path.parent)
-                put(path, text)
+                write_atomically(path, text)
             except OSError:
                 continue
             return
@@ -186,28 +185,31 @@ def _text(state: _State) -> str:
                 name: [[each.start.isoformat(), each.end.isoformat()] for each in ranges]
                 for name, ranges in state.missing.items()
             },
-            "pumps": {mark: at.isoformat() for mark, at in state.pumps.items()},
+            "pumps": {mark: at.isoformat() for mark, at in state.log_ends.items()},
             "newest": {name: at and at.isoformat() for name, at in state.newest.items()},
-            "told": {name: at.isoformat() for name, at in state.told.items()},
-            "asked": sorted(state.asked),
+            "told": {name: at.isoformat() for name, at in state.sent.items()},
+            "asked": sorted(state.done),
         }
     )
 
 
 def _parsed(text: str, changed: datetime) -> _State:
-    """Read the file; version 0.1.0 wrote since when each feature was unfinished, and no more."""
-    told = json.loads(text)
-    if told and not told.keys() & {"missing", "pumps", "newest", "told", "asked"}:
-        since = {name: _aware(at) for name, at in told.items()}
+    """Read the file; version 0.1.0 wrote only since when each feature was unfinished."""
+    saved = json.loads(text)
+    if saved and not saved.keys() & {"missing", "pumps", "newest", "told", "asked"}:
+        since = {name: _aware(at) for name, at in saved.items()}
         return _State({name: (TimeRange(at, max(at, changed)),) for name, at in since.items()})
     missing = {
         str(name): _merged(TimeRange(_aware(first), _aware(last)) for first, last in ranges)
-        for name, ranges in told.get("missing", {}).items()
+        for name, ranges in saved.get("missing", {}).items()
     }
-    pumps = {str(mark): _aware(at) for mark, at in told.get("pumps", {}).items()}
-    newest = {str(name): at and _aware(at) for name, at in told.get("newest", {}).items()}
-    said = {str(name): _aware(at) for name, at in told.get("told", {}).items()}
-    return _State(missing, pumps, newest, said, frozenset(map(str, told.get("asked", ()))))
+    return _State(
+        missing,
+        log_ends={str(mark): _aware(at) for mark, at in saved.get("pumps", {}).items()},
+        newest={str(name): at and _aware(at) for name, at in saved.get("newest", {}).items()},
+        sent={str(name): _aware(at) for name, at in saved.get("told", {}).items()},
+        done=frozenset(map(str, saved.get("asked", ()))),
+    )
 
 
 def _aware(text: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Small files of our own in the user's folders, which nobody else may read or write."""
+"""Small private files in the user's folders, written atomically."""
 
 from __future__ import annotations
 
@@ -12,27 +12,32 @@ from tempfile import NamedTemporaryFile
 from urllib.parse import urlsplit
 
 
-def put(path: Path, text: str) -> None:
-    """Put a text in a file's place, at once or not at all; only its owner can read it.
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file as a whole, or leave it as it is; only its owner can read the new one.
+
+    That holds also if others could read the one before: it is replaced, not written to.
 
     Raises:
         OSError: it cannot be written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Made with mode 0600, and in the same folder, so that it can take the file's place at once.
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False) as new:
+    # Made with mode 0600 from the beginning. In the same folder, since only there it can be renamed
+    # atomically.
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, suffix=".new", delete=False
+    ) as new:
         try:
             new.write(text)
             new.close()
             Path(new.name).replace(path)
-        except OSError:
+        except BaseException:
             with suppress(OSError):
                 Path(new.name).unlink()
             raise
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder, or insist that nobody else could have put something into it.
+    """Make the folder, or make sure that only its owner can write to it.
 
     Raises:
         OSError: it cannot be made, or others may write to it.
@@ -45,10 +50,10 @@ def make_private(folder: Path) -> None:
 
 
 def site_file(url: str, kind: str) -> str:
-    """Return the name of a file about a Nightscout site, which does not tell its address.
+    """Return the name of a file about a Nightscout site, from which its address cannot be seen.
 
-    Its scheme, a slash at the end and the login of a proxy make no difference. That what follows
-    is of a page, such as ``/report``, has to be found out before: a site may live there.
+    Its scheme, a slash at the end and the login of a proxy make no difference. The address of a
+    page of the site, such as ``/report``, has to be resolved before: a site may be there, too.
     """
     site = urlsplit(url)
     where = f"{site.hostname}:{site.port or ''}{site.path.rstrip('/')}"
@@ -56,7 +61,7 @@ def site_file(url: str, kind: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Return where this user's programs keep what they can do without."""
+    """Return the folder for what this user's programs can do without."""
     from platformdirs import user_cache_path
 
     return user_cache_path("tconnectsync", appauthor=False)

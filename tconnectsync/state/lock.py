@@ -1,8 +1,9 @@
-"""One writer per Nightscout site: a lock file that the system frees when its owner ends.
+"""One writer per Nightscout site: a file that the operating system keeps locked for one process.
 
-What counts is the operating system's lock, not that the file exists. So nothing that a killed
-process or a power cut leaves behind blocks anybody, and process ids may repeat: in two containers
-that share a folder, both may be process 1. What the file says is for the sentence about its owner.
+What counts is the system's lock, which ends with the process, not that the file exists. So a file
+left behind by a killed process or a power cut blocks no later run, and process ids may repeat: in
+two containers that share a folder, both may be process 1. What is written in the file only serves
+to say which process holds the lock.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -23,20 +24,21 @@ from tconnectsync.state.files import make_private, site_file
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 1
-"""Seconds between two looks at a lock that is taken."""
+INTERVAL = 1
+"""Seconds between two attempts to take a lock that another process holds."""
 REMINDER = 3600
 """Seconds between two lines about waiting for it."""
 SIZE = 300
-"""Bytes of the file; always all of them are written, so that nothing of a longer text remains."""
+"""Bytes of the file; all of them are written each time, so that no longer text shows through."""
 
 if sys.platform == "win32":
     import msvcrt
 
     FAR = 1 << 20
-    """Which byte is locked: one that is never written, because no other process can read it."""
+    """The byte that is locked: one that is never written, because others cannot read it."""
 
-    def _lock(file: int) -> bool:
+    def try_lock(file: int) -> bool:
+        """Lock an open file; return False if another process holds it. Raises ``OSError``."""
         os.lseek(file, FAR, os.SEEK_SET)
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
@@ -51,7 +53,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: int) -> bool:
+    def try_lock(file: int) -> bool:
+        """Lock an open file; return False if another process holds it. Raises ``OSError``."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,7 +66,7 @@ else:
 
 
 class TakenError(TconnectsyncError):
-    """Another tconnectsync is writing to the site; the text says which, without a full stop."""
+    """Another tconnectsync writes to the site; the text says which, without a full stop."""
 
     can_retry = True
 
@@ -73,76 +76,86 @@ class SiteLock:
 
     Args:
         url: the site's address; its scheme and a slash at the end make no difference.
-        folders: where the file may be. The first in which it can be locked is used; some disks
-            are read-only, and some of other computers know no locks. All runs that shall not
-            meet have to be given the same.
-        clock: tells the time, and waits.
+        folders: where the file may be, the same for all runs. The first in which it can be locked
+            is used; some disks are read-only, and some network disks support no locks.
+        clock: for the time, and to wait.
+        try_lock: locks an open file, as :func:`try_lock`.
     """
 
-    def __init__(self, url: str, folders: Iterable[Path], clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        folders: Iterable[Path],
+        clock: Clock,
+        try_lock: Callable[[int], bool] = try_lock,
+    ) -> None:
         self._paths = [folder / site_file(url, "lock") for folder in folders]
         self._clock = clock
+        self._try_lock = try_lock
         self._has_warned = False
 
     @contextmanager
     def held(self, patience: float) -> Iterator[None]:
         """Hold the lock during the block, after waiting for it up to ``patience`` seconds.
 
-        Where nothing can be locked the block runs all the same, and the log says so once.
+        Where no file can be locked, the block runs without a lock, and the log says so once.
 
         Raises:
             TakenError: another process still holds it.
         """
-        file = self._taken_in_time(patience)
+        file = self._acquire(patience)
         try:
             yield
         finally:
             if file is not None:
-                _free(file)
+                _write(file, "")
+                with suppress(OSError):
+                    _unlock(file)
+                os.close(file)
 
-    def _taken_in_time(self, patience: float) -> int | None:
-        """Return the locked file, ``None`` if there can be none. Raises as :meth:`held`."""
+    def _acquire(self, patience: float) -> int | None:
+        """Return the locked file, ``None`` if none can be locked. Raises as :meth:`held`."""
         waited = 0
         while True:
             try:
-                return self._take()
+                return self._try_folders()
             except TakenError as other:
                 if waited >= patience:
                     raise
                 if waited % REMINDER == 0:
                     level = logging.WARNING if waited else logging.INFO
                     log.log(level, "%s. Waiting until it has ended.", other)
-            self._clock.sleep(LOOK_AGAIN)
-            waited += LOOK_AGAIN
+            self._clock.sleep(INTERVAL)
+            waited += INTERVAL
 
-    def _take(self) -> int | None:
+    def _try_folders(self) -> int | None:
         problems = []
         for path in self._paths:
             try:
-                return self._take_in(path)
+                return self._open_locked(path)
             except OSError as error:
                 problems.append(error.strerror or type(error).__name__)
         if not self._has_warned:
             self._has_warned = True
             log.warning(
                 "No lock file can be made (%s), so nothing keeps two tconnectsync from writing to "
-                "this site at once. Make the folder for caches writable, or run only one.",
+                "this site at once. Make the cache folder writable, or run only one.",
                 "; ".join(problems),
             )
         return None
 
-    def _take_in(self, path: Path) -> int:
-        """Return the locked file.
+    def _open_locked(self, path: Path) -> int:
+        """Return the file, open and locked.
 
         Raises:
-            TakenError: another process holds it.
-            OSError: the file cannot be made, or not be locked by anybody.
+            TakenError: another process holds the lock.
+            OSError: the file cannot be made, or no file can be locked here.
         """
         make_private(path.parent)
-        # Never removed: somebody may have it open already, and would then lock what nobody sees.
+        # Never removed: a process that has it open already would then lock a file without a name.
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if not _lock(file):
+            if not self._try_lock(file):
                 raise TakenError(self._about_owner(file))
         except BaseException:
             os.close(file)
@@ -152,7 +165,7 @@ class SiteLock:
         return file
 
     def _about_owner(self, file: int) -> str:
-        """Say who holds the lock, as far as the file tells."""
+        """Return a sentence about who holds the lock, as far as the file says."""
         try:
             owner = json.loads(os.read(file, SIZE))
             if owner["host"] == platform.node():
@@ -167,15 +180,8 @@ class SiteLock:
         return f"Another tconnectsync ({who}) has been syncing this site since {when}"
 
 
-def _free(file: int) -> None:
-    _write(file, "")
-    with suppress(OSError):
-        _unlock(file)
-    os.close(file)
-
-
 def _write(file: int, text: str) -> None:
-    """Let the file say something; a full disk only means that it does not."""
+    """Replace the text of the file; on a full disk it is left out."""
     with suppress(OSError):
         os.lseek(file, 0, os.SEEK_SET)
         os.write(file, text.encode().ljust(SIZE)[:SIZE])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from tconnectsync.config import SOURCES, TCONNECT
+from tconnectsync.sources.registry import CLOUDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,7 @@ class Feature:
 
     ``parts`` are methods of :class:`tconnectsync.sources.base.Reader` that give events; one without
     any is synced once, at the end of a cycle. ``regular`` is the type of treatment or entry that
-    comes every day, by which a run sees how far the one before got. On the sources in ``testing``
-    it can be chosen with ``ENABLE_TESTING_MODES`` only, on those in ``lacking`` not at all.
+    comes every day, by which a run sees how far the one before got.
     """
 
     name: str
@@ -26,10 +25,18 @@ class Feature:
     parts: tuple[str, ...] = ()
     default: bool = False
     regular: tuple[str, ...] = ()
-    testing: tuple[str, ...] = ()
-    lacking: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     """The types of treatments or entries that show it; without any, all that show no other."""
+
+    @property
+    def testing(self) -> tuple[str, ...]:
+        """The clouds on which it can be chosen with ``ENABLE_TESTING_MODES`` only."""
+        return tuple(cloud.name for cloud in CLOUDS.values() if self.name in cloud.tests)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The clouds that have no data for it."""
+        return tuple(cloud.name for cloud in CLOUDS.values() if self.name in cloud.lacks)
 
 
 FEATURES = {
@@ -76,7 +83,6 @@ FEATURES = {
             "BOLUS, and with it the glucose that it was calculated with, from sensor or finger",
             parts=("boluses", "readings"),
             regular=("Combo Bolus",),
-            testing=SOURCES,
             kinds=("Combo Bolus",),
         ),
         Feature(
@@ -84,20 +90,17 @@ FEATURES = {
             "the pump's glucose readings as entries; only without another CGM uploader",
             parts=("readings",),
             regular=("sgv",),
-            testing=(TCONNECT,),
             kinds=("sgv", "mbg"),
         ),
         Feature(
             "CGM_ALERTS",
             "the pump's alerts about glucose and its sensor",
             parts=("cgm_alerts",),
-            lacking=(TCONNECT,),
             kinds=("CGM Alert",),
         ),
         Feature(
             "DEVICE_STATUS",
             "the pump's battery, reservoir and insulin on board, for Nightscout's pump display",
-            lacking=(TCONNECT,),
         ),
     )
 }
@@ -116,7 +119,7 @@ def parts_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def features_showing(kinds: Collection[str], names: Sequence[str]) -> list[str]:
     """Return those of the features with these names that documents of these types belong to.
 
-    All that are synced by range, where that cannot be told.
+    If that is not known, return all that are synced by range.
     """
     in_ranges = [name for name in names if FEATURES[name].parts]
     own = {kind for feature in FEATURES.values() for kind in feature.kinds}

@@ -64,8 +64,8 @@ def get_api() -> TConnectApi:
         ConfigError: one of them is missing or wrong.
     """
     from tconnectsync import config
+    from tconnectsync.api.clients import tandem_api
     from tconnectsync.clock import Clock
-    from tconnectsync.sources.registry import tandem_api
 
     variables = [v for v in config.VARIABLES if v.name.startswith(NEEDED_FOR_TANDEM)]
     return tandem_api(config.read(variables, *given_values()), Clock())

@@ -14,7 +14,7 @@ import pytest
 
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
-from tconnectsync.sync.loop.loop import Loop
+from tconnectsync.sync.loop.step import Actions, LoopState, step
 from tconnectsync.sync.run.outcome import Outcome
 from tests.acceptance.cases import cases, exception, load
 
@@ -48,7 +48,11 @@ def settings_of(case: dict[str, Any]) -> LoopSettings:
 
 
 def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
-    """Let the loop see what the case says, and return what it did."""
+    """Step through what the case says, and return what the loop did.
+
+    The recorded program also slept after its last round, ours ends. So the pauses are taken from
+    the steps.
+    """
     course = Course()
     polls = [each for each in case["max_pump_event_index_per_poll"] if isinstance(each, int)]
     added = list(case["items_added_per_sync"])
@@ -61,22 +65,21 @@ def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
     def force_login() -> None:
         course.new_logins += 1
 
-    loop = Loop(
-        settings_of(case),
-        latest_index=lambda: next(answers, polls[-1]),
-        run_cycle=run_cycle,
-        force_login=force_login,
-        pretend=case["pretend"],
-        clock=Clock(
-            monotonic=lambda: sum(course.sleeps_seconds),
-            sleep=course.sleeps_seconds.append,
-            jitter=lambda: 0.0,
-        ),
-    )
+    settings = settings_of(case)
+    state = LoopState(settings, 0.0, pretend=case["pretend"])
+    clock = Clock(monotonic=lambda: sum(course.sleeps_seconds), jitter=lambda: 0.0)
+    actions = Actions(lambda: next(answers, polls[-1]), run_cycle, force_login)
     with caplog.at_level(logging.WARNING, "tconnectsync"):
-        course.exit_code = loop.run()
-    course.last_event_index = loop.index
-    course.updates_timed = len(loop.rhythm.gaps)
+        while len(course.sleeps_seconds) != settings.max_loop_invocations:
+            following = step(state, actions, clock)
+            if following.exit_code is not None:
+                course.exit_code = following.exit_code
+                break
+            course.sleeps_seconds.append(following.pause)
+        else:
+            course.exit_code = 0
+    course.last_event_index = state.index
+    course.updates_timed = len(state.rhythm.gaps)
     course.loop_invocations = len(course.sleeps_seconds)
     course.log_classes = [
         [record.levelname.lower(), name]

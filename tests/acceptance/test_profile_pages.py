@@ -40,7 +40,7 @@ def test_pumps_and_meters_are_read() -> None:
 def test_only_pumps_have_settings() -> None:
     found = read_devices(text("my_devices.html"))
     assert settings_guid(found, "10000002") == expected("my_devices.html")["10000002"]["guid"]
-    with pytest.raises(ApiError, match="…001, …002, …003"):
+    with pytest.raises(ApiError, match="…0001, …0002, …0003"):
         settings_guid(found, "ABCDEFGH")
 
 

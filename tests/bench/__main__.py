@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 
-from tconnectsync.config import SOURCES
+from tconnectsync.sources.registry import CLOUDS
 from tests.bench.event_log import Rates, measure
 from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports
 from tests.bench.servers import FIRST_DAY, Counts, Servers, serving
@@ -90,7 +90,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     add = parser.add_argument
-    add("--source", nargs="+", default=list(SOURCES), help="the clouds to sync from")
+    add("--source", nargs="+", default=list(CLOUDS), help="the clouds to sync from")
     add("--days", type=int, nargs="+", default=[7, 28, 90], help="days of data per case")
     add("--latency", type=int, nargs="+", default=[0, 20], help="ms added to every answer")
     return parser.parse_args()

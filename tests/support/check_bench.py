@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.clients import TConnectApi, tandem_api
 from tconnectsync.check.run import Check, State
 from tconnectsync.clock import Clock
 from tconnectsync.domain.clock import TimeRange
@@ -19,7 +19,6 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
-from tconnectsync.sources.registry import tandem_api
 from tests.support.command import NEW_YORK, SECRET, Cloud, computer, days
 
 FIRST = date(2024, 6, 3)

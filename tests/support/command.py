@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 from tests.support.forked_command import CHECKOUT, TIME_LIMIT, run_forked
 
 EMAIL = "robin.sample@example.org"
@@ -79,11 +80,13 @@ class Computer:
 
     ``folder`` is the working directory and the home; ``variables`` are all that is set besides
     where programs are found. Its time zone is that of the tester's computer unless ``E2E_HOST_TZ``
-    names another.
+    names another. ``moment`` and ``patch`` are those of :func:`run_forked`.
     """
 
     folder: Path
     variables: Mapping[str, str]
+    moment: datetime | None = None
+    patch: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,12 +99,21 @@ class Computer:
             **self.variables,
         }
 
-    def run(self, *arguments: str, command: Sequence[str] = (), **changes: str | None) -> Finished:
+    def run(
+        self,
+        *arguments: str,
+        command: Sequence[str] = (),
+        **changes: str | None,
+    ) -> Finished:
         """Run the command; ``changes`` are variables set otherwise, or unset, this time."""
         changed = {**self.environment, **changes}
         environment = {name: value for name, value in changed.items() if value is not None}
         if not command:
-            return Finished(*run_forked(self.folder, environment, arguments))
+            return Finished(
+                *run_forked(
+                    self.folder, environment, arguments, moment=self.moment, patch=self.patch
+                )
+            )
         run = subprocess.run(
             [*command, *arguments],
             cwd=self.folder,
@@ -134,8 +146,8 @@ def tandem_source(history: PumpHistory, zone: str = NEW_YORK) -> SimulatedTandem
 
 
 CLOUDS: dict[str, Callable[[PumpHistory], Cloud]] = {
-    "tconnect": cloud,
-    "tandem-source": tandem_source,
+    TCONNECT.name: cloud,
+    TANDEM_SOURCE.name: tandem_source,
 }
 """The simulated clouds, each as its TCONNECT_SOURCE is called."""
 
@@ -162,15 +174,8 @@ def computer(
 
 def addresses(tandem: Cloud) -> dict[str, str]:
     """Return the settings that lead to a simulated cloud."""
-    if isinstance(tandem, SimulatedTConnect):
-        names = ("TCONNECT_WEB_URL", "TCONNECT_SERVICES_URL", "TCONNECT_WS2_URL")
-        return {"TCONNECT_SOURCE": "tconnect", **dict.fromkeys(names, tandem.url)}
-    return {
-        "TCONNECT_SOURCE": "tandem-source",
-        "TANDEM_SSO_URL": tandem.sso_url,
-        "TANDEM_ACCOUNTS_URL": tandem.accounts_url,
-        "TANDEM_SOURCE_URL": tandem.source_url,
-    }
+    cloud = TCONNECT if isinstance(tandem, SimulatedTConnect) else TANDEM_SOURCE
+    return {"TCONNECT_SOURCE": cloud.name, **tandem.variables}
 
 
 def days(first: date, last: date) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import (
     Basal,
@@ -20,6 +19,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tconnectsync.sync.plan import Plan
 
@@ -102,7 +102,7 @@ def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:
     """Return the documents for some events; only Tandem Source hands log numbers out."""
     if cloud is None:
         numbered = any(getattr(event, "log_ids", ()) for event in events)
-        cloud = TANDEM_SOURCE if numbered else TCONNECT
+        cloud = TANDEM_SOURCE.name if numbered else TCONNECT.name
     return [want for event in events for want in documents(event, cloud)]
 
 

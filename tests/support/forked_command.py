@@ -37,7 +37,7 @@ def send_with_patience(self, method, url, *, timeout, **options):
     connect, read = timeout
     return send(self, method, url, timeout=(connect, min(read, job["patience"])), **options)
 
-def clock(moment, haste):
+def clock_of(moment, haste):
     given = {}
     if moment:
         stands = datetime.datetime.fromisoformat(moment)
@@ -61,8 +61,9 @@ for line in sys.stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, name in (1, job["output"]), (2, job["errors"]):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        clock = clock_of(job["moment"], job["haste"])
         exec(job["patch"])
-        code = main(job["arguments"], clock(job["moment"], job["haste"]))
+        code = main(job["arguments"], clock)
         sys.stdout.flush()
         os._exit(code)
     print(process, flush=True)
@@ -122,7 +123,7 @@ def run_forked(
         arguments: what follows the name of the command.
         moment: when the run takes place, if not now.
         haste: how many times as fast as ours its clock is, if it is.
-        patch: Python that is run before.
+        patch: Python that is run before; it may change the `clock`.
         patience: the longest time (seconds) a request may wait for an answer where it would wait
             longer.
         started: is told the number of the process. A run that takes too long is killed.

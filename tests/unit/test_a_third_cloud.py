@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.config.variables import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.events import CarbEntry, PumpEvent, PumpEventKind
 from tconnectsync.nightscout.provenance import CLOUD, Document, checksum, cloud_of, edited
 from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 from tconnectsync.sync.plan import make_plan
 from tests.support.event_builders import (
     Site,
@@ -26,10 +26,10 @@ from tests.support.event_builders import (
 
 CARELINK = "carelink"
 CHANGES = [
-    (TCONNECT, CARELINK),
-    (TANDEM_SOURCE, CARELINK),
-    (CARELINK, TCONNECT),
-    (CARELINK, TANDEM_SOURCE),
+    (TCONNECT.name, CARELINK),
+    (TANDEM_SOURCE.name, CARELINK),
+    (CARELINK, TCONNECT.name),
+    (CARELINK, TANDEM_SOURCE.name),
     (CARELINK, "another"),
 ]
 
@@ -48,7 +48,7 @@ def day(cloud: str, late: float = 0) -> list[Treatment]:
         sleep(30 + minutes, 90),
         suspension(200 + minutes),
     ]
-    if cloud != TCONNECT:
+    if cloud != TCONNECT.name:
         events += [
             CarbEntry("carbs", at(60 + minutes), 12),
             *(
@@ -57,7 +57,7 @@ def day(cloud: str, late: float = 0) -> list[Treatment]:
                 if kind is not PumpEventKind.SUSPENSION
             ),
         ]
-    if cloud == TANDEM_SOURCE:
+    if cloud == TANDEM_SOURCE.name:
         # Only this cloud hands the pump's log out.
         events = [
             replace(event, key=f"entry {number}", log_ids=(number,))
@@ -114,7 +114,7 @@ def test_the_new_cloud_goes_on_where_the_other_ended(first: str, then: str, late
     )
 
 
-@pytest.mark.parametrize("cloud", [TCONNECT, TANDEM_SOURCE, CARELINK])
+@pytest.mark.parametrize("cloud", [TCONNECT.name, TANDEM_SOURCE.name, CARELINK])
 def test_one_cloud_alone_has_no_possible_duplicates(cloud: str) -> None:
     """Two boluses of one cloud within two minutes are two boluses."""
     site = Site()
@@ -128,7 +128,7 @@ def test_what_a_person_edited_stands_for_the_event_of_every_cloud() -> None:
     synced(site, wanted(bolus(0, 3), cloud=CARELINK))
     (name,) = site.documents
     site.documents[name] |= {"insulin": 2.0}
-    for cloud in (CARELINK, TCONNECT):
+    for cloud in (CARELINK, TCONNECT.name):
         synced(site, wanted(bolus(0, 3), cloud=cloud))
     assert [document["insulin"] for document in site.stored] == [2.0]
 
@@ -138,7 +138,7 @@ def test_only_a_further_cloud_is_named_and_its_name_is_covered_by_the_checksum()
     assert third.body[CLOUD] == cloud_of(third.body) == CARELINK
     assert not edited(third.body)
     assert edited({**third.body, CLOUD: "another"})
-    (known,) = wanted(bolus(0, 1), cloud=TCONNECT)
+    (known,) = wanted(bolus(0, 1), cloud=TCONNECT.name)
     assert CLOUD not in known.body
     assert known.body["checksum"] == checksum(known.body) != third.body["checksum"]
 
@@ -146,7 +146,7 @@ def test_only_a_further_cloud_is_named_and_its_name_is_covered_by_the_checksum()
 def test_the_same_key_in_two_clouds_names_two_events() -> None:
     identifiers = {
         treatment.identifier
-        for cloud in (TCONNECT, CARELINK, "another")
+        for cloud in (TCONNECT.name, CARELINK, "another")
         for treatment in wanted(bolus(0, 1), cloud=cloud)
     }
     assert len(identifiers) == 3
@@ -156,5 +156,5 @@ def test_a_bolus_that_one_cloud_saw_begin_and_end_is_known_to_another() -> None:
     site = Site()
     synced(site, wanted(bolus(0, 1, running=True), cloud=CARELINK))
     synced(site, wanted(bolus(0, 3), cloud=CARELINK))
-    assert synced(site, wanted(bolus(0, 3), cloud=TANDEM_SOURCE)) == []
+    assert synced(site, wanted(bolus(0, 3), cloud=TANDEM_SOURCE.name)) == []
     assert [document["insulin"] for document in site.stored] == [3]

@@ -29,7 +29,8 @@ from tconnectsync.errors import (
     NightscoutLoginError,
     TconnectsyncError,
 )
-from tconnectsync.sync.loop.loop import Loop
+from tconnectsync.sync.loop.loop import run_loop
+from tconnectsync.sync.loop.step import Actions, LoopState, step
 from tconnectsync.sync.run.outcome import Failure, Outcome
 
 DEFAULTS = LoopSettings(
@@ -99,18 +100,18 @@ class World:
             if self.now >= until:
                 raise Stopped
 
-        loop = Loop(
-            self.settings,
-            latest_index=self._latest_index,
-            run_cycle=self._run_cycle,
-            force_login=lambda: self.logins.append(self.now),
-            pretend=self.pretend,
-            clock=Clock(monotonic=lambda: self.seconds, sleep=wait, jitter=lambda: self.jitter),
-        )
         try:
-            return loop.run()
+            return run_loop(self.settings, self.actions, self.clock(wait), pretend=self.pretend)
         except Stopped:
             return None
+
+    def clock(self, sleep: Callable[[float], None]) -> Clock:
+        return Clock(monotonic=lambda: self.seconds, sleep=sleep, jitter=lambda: self.jitter)
+
+    @property
+    def actions(self) -> Actions:
+        """What the loop can do for this person."""
+        return Actions(self._latest_index, self._run_cycle, lambda: self.logins.append(self.now))
 
     def delays(self) -> list[float]:
         """Return how long after each upload the next cycle ran."""
@@ -201,9 +202,9 @@ def test_hourly_uploads_that_come_a_little_early_or_late_are_no_reason_to_warn(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(base + (-9, 4, 8, -2)[n % 4] for n, base in enumerate(every(HOUR, until=DAY)))
-    with lines(caplog, "Autoupdate") as told:
+    with lines(caplog, "Autoupdate") as found:
         world.run(until=DAY)
-    assert told == []
+    assert found == []
 
 
 def test_a_fixed_sleep_takes_no_notice_of_the_rhythm() -> None:
@@ -242,29 +243,31 @@ def test_a_rhythm_that_is_faster_than_we_look_makes_nothing_overdue_too_soon(
 ) -> None:
     seldom = replace(DEFAULTS, unexpected_no_index_sleep_seconds=600)
     world = World(every(7, until=6 * HOUR), seldom)
-    with lines(caplog, "AutoupdateNoIndexChangeWarning") as told:
+    with lines(caplog, "AutoupdateNoIndexChangeWarning") as found:
         world.run(until=7 * HOUR)
-    assert "seen 20 minutes ago" in told[0].getMessage()
+    assert "seen 20 minutes ago" in found[0].getMessage()
 
 
-def test_an_overdue_upload_is_asked_for_more_often_but_not_for_ever(
+def test_an_overdue_upload_is_asked_for_more_often_for_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(every(HOUR, until=8 * HOUR))
-    with lines(caplog, "AutoupdateNoIndexChangeWarning") as told:
+    with lines(caplog, "AutoupdateNoIndexChangeWarning") as found:
         world.run(until=2 * DAY)
     assert 1 in world.waits[-1000:]
     assert set(world.waits[-100:]) == {5}
-    assert 1 <= len(told) <= 8
+    assert 1 <= len(found) <= 8
 
 
-def test_the_number_of_rounds_can_be_limited() -> None:
-    world = World(settings=replace(DEFAULTS, max_loop_invocations=3))
+@pytest.mark.parametrize(("rounds", "polls"), [(1, [0]), (3, [0, 5, 10])])
+def test_the_number_of_rounds_can_be_limited(rounds: int, polls: list[float]) -> None:
+    world = World(settings=replace(DEFAULTS, max_loop_invocations=rounds))
     assert world.run(until=DAY) == 0
-    assert len(world.polls) == 3
+    assert world.polls == polls
+    assert world.now == polls[-1], "it ends right after the last round"
 
 
-def test_a_wish_to_stop_ends_the_waiting() -> None:
+def test_a_request_to_stop_ends_the_waiting() -> None:
     world = World(every(HOUR, until=DAY))
     assert world.run(until=30) is None
     assert world.polls[-1] < 30
@@ -291,10 +294,10 @@ def test_a_counter_that_goes_down_is_that_of_another_pump_and_leads_to_a_cycle(
 ) -> None:
     world = World()
     world.index_at = lambda now: 5000 if now < 30 else 3
-    with lines(caplog, "Autoupdate") as told:
+    with lines(caplog, "Autoupdate") as found:
         world.run(until=HOUR)
     assert world.cycles == [0, 30]
-    assert told == []
+    assert found == []
 
 
 def test_without_a_counter_every_poll_syncs_and_never_more_often_than_usual(
@@ -302,12 +305,12 @@ def test_without_a_counter_every_poll_syncs_and_never_more_often_than_usual(
 ) -> None:
     world = World(every(HOUR, until=DAY))
     world.index_at = lambda now: None
-    with lines(caplog, "Tandem does not tell") as told:
+    with lines(caplog, "Tandem does not say") as found:
         world.run(until=DAY)
     assert world.cycles == world.polls
     assert max(world.delays()) <= 25
     assert min(world.waits) == 5
-    assert 1 <= len(told) <= 10
+    assert 1 <= len(found) <= 10
 
 
 def test_without_a_counter_pretending_syncs_no_more_often_than_usual() -> None:
@@ -331,9 +334,9 @@ def test_silence_for_long_is_an_error_also_without_a_counter(
 ) -> None:
     world = World(settings=RESTARTING)
     world.index_at = lambda now: None
-    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as told:
+    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as found:
         assert world.run(until=DAY) == 1
-    assert (len(told), world.now) == (1, 180)
+    assert (len(found), world.now) == (1, 180)
 
 
 # Nothing uploaded, and nothing new: two different things
@@ -343,11 +346,11 @@ def test_a_phone_that_is_off_for_a_day_is_reported_and_waited_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World([30, DAY])
-    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as told:
+    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as found:
         assert world.run(until=DAY + HOUR) is None
-    assert 1 <= len(told) <= 9
-    assert told[0].levelno == logging.ERROR
-    assert "nothing for 180 minutes" in told[0].getMessage()
+    assert 1 <= len(found) <= 9
+    assert found[0].levelno == logging.ERROR
+    assert "nothing for 180 minutes" in found[0].getMessage()
     assert world.delays()[-1] <= 5
 
 
@@ -361,9 +364,9 @@ def test_waiting_for_an_upload_is_not_taken_for_uploads_without_anything_new(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World([30, 30 + 170], RESTARTING)
-    with lines(caplog, "AutoupdateFailure") as told:
+    with lines(caplog, "AutoupdateFailure") as found:
         assert world.run(until=4 * HOUR) is None
-    assert told == []
+    assert found == []
 
 
 def test_what_tandem_has_not_ready_at_once_is_looked_for_again_after_a_new_login() -> None:
@@ -379,12 +382,12 @@ def test_uploads_without_anything_new_are_an_error_after_a_while_and_need_no_mor
 ) -> None:
     world = World(every(HOUR, until=6 * HOUR, first=30))
     world.new_at = lambda now: 0
-    with lines(caplog, "AutoupdateFailure") as told:
+    with lines(caplog, "AutoupdateFailure") as found:
         assert world.run(until=6 * HOUR) is None
-    assert [record.levelno for record in told] == [30, 30, 40, 40]
-    assert told[0].getMessage().startswith("AutoupdateFailureWarning: ")
-    assert told[2].getMessage().startswith("AutoupdateFailureError: ")
-    assert "for 120 minutes" in told[2].getMessage()
+    assert [record.levelno for record in found] == [30, 30, 40, 40]
+    assert found[0].getMessage().startswith("AutoupdateFailureWarning: ")
+    assert found[2].getMessage().startswith("AutoupdateFailureError: ")
+    assert "for 120 minutes" in found[2].getMessage()
     assert len(world.logins) == 1
 
 
@@ -398,17 +401,17 @@ def test_uploads_without_anything_new_can_end_the_loop() -> None:
 def test_something_new_in_between_ends_the_time_without(caplog: pytest.LogCaptureFixture) -> None:
     world = World(every(HOUR, until=10 * HOUR, first=30))
     world.new_at = lambda now: int(int(now / HOUR) % 2)
-    with lines(caplog, "AutoupdateFailureError") as told:
+    with lines(caplog, "AutoupdateFailureError") as found:
         world.run(until=10 * HOUR)
-    assert told == []
+    assert found == []
 
 
 def test_a_basal_that_has_only_grown_is_something_new(caplog: pytest.LogCaptureFixture) -> None:
     world = World(every(HOUR, until=10 * HOUR))
     world.cycle_fault = lambda now: Outcome(updated=1)
-    with lines(caplog, "AutoupdateFailure") as told:
+    with lines(caplog, "AutoupdateFailure") as found:
         world.run(until=10 * HOUR)
-    assert told == []
+    assert found == []
 
 
 def test_pretending_plans_every_cycle_and_expects_nothing_new(
@@ -417,10 +420,10 @@ def test_pretending_plans_every_cycle_and_expects_nothing_new(
     world = World(every(HOUR, until=6 * HOUR), RESTARTING)
     world.pretend = True
     world.new_at = lambda now: 0
-    with lines(caplog, "AutoupdateFailure") as told:
+    with lines(caplog, "AutoupdateFailure") as found:
         assert world.run(until=6 * HOUR) is None
     assert len(world.cycles) == 1 + len(world.uploads)
-    assert told == []
+    assert found == []
 
 
 # What waits until it silences no alarm
@@ -450,23 +453,23 @@ def test_what_follows_an_upload_is_no_upload_and_no_reason_to_worry(
         return leaving(10, created=5) if new else Outcome(created=2, kept=9)
 
     world.cycle_fault = cycle
-    with lines(caplog, "Autoupdate") as told:
+    with lines(caplog, "Autoupdate") as found:
         world.run(until=world.uploads[-1] + 30)
-    assert (told, world.logins) == ([], [])
+    assert (found, world.logins) == ([], [])
     assert max(world.delays()) <= 5
     assert max(world.delays()[20:]) <= 2
     assert len(world.cycles) == 2 * (1 + len(world.uploads))
 
 
-def test_a_counter_that_moved_for_what_only_waits_yet_is_no_reason_to_log_in_anew(
+def test_a_counter_that_moved_for_what_only_waits_yet_is_no_reason_for_a_new_login(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World([30])
     world.cycle_fault = lambda now: leaving(9) if now == 30 else None
-    with lines(caplog, "Autoupdate") as told:
+    with lines(caplog, "Autoupdate") as found:
         world.run(until=2 * HOUR)
     assert world.cycles == [0, 30, 39]
-    assert (told, world.logins) == ([], [])
+    assert (found, world.logins) == ([], [])
 
 
 def test_without_a_counter_what_has_waited_is_not_taken_for_an_upload() -> None:
@@ -522,12 +525,12 @@ def test_trouble_is_waited_out_and_then_caught_up_with(
 ) -> None:
     world = World([60])
     setattr(world, where, during(50, 90, error))
-    with lines(caplog, str(error).removesuffix(".")) as told:
+    with lines(caplog, str(error).removesuffix(".")) as found:
         assert world.run(until=2 * HOUR) is None
     assert world.synced == 2
     assert world.delays()[0] <= 35
-    assert [record.levelno for record in told[:3]] == [30, 30, 40]
-    assert told[0].getMessage().endswith("Trying again in 30 s.")
+    assert [record.levelno for record in found[:3]] == [30, 30, 40]
+    assert found[0].getMessage().endswith("Trying again in 30 s.")
 
 
 def test_the_waits_grow_up_to_the_default_sleep_and_are_never_quite_the_same() -> None:
@@ -550,7 +553,7 @@ def test_trouble_without_a_break_ends_the_loop_after_the_time_allowed(where: str
     assert 45 <= world.now <= 50
 
 
-def test_trouble_never_ends_the_loop_where_that_is_wanted() -> None:
+def test_trouble_never_ends_the_loop_where_no_limit_is_set() -> None:
     world = World([30], PATIENT)
     world.poll_fault = during(10, 3 * DAY, DOWN)
     assert world.run(until=4 * DAY) is None
@@ -589,6 +592,24 @@ def test_wrong_credentials_end_the_loop_at_once_and_for_good(
     assert (world.now, len(world.polls)) == (0, 1)
 
 
+@pytest.mark.parametrize("created", [0, 5])
+def test_what_ended_a_cycle_is_judged_by_its_kind(created: int) -> None:
+    refused = LoginError("The login of the t:connect app was refused", 401)
+    failure = Failure(SOME_RANGE, ("BASAL",), refused)
+    world = World(settings=PATIENT)
+    world.cycle_fault = lambda now: Outcome(created=created, failures=[failure], ended_by=refused)
+    assert world.run(until=DAY) == 2
+    assert world.cycles == [0]
+
+
+def test_an_error_in_all_of_a_cycle_keeps_its_kind() -> None:
+    blocked = FirewallError("Tandem's firewall blocks this address.")
+    world = World(settings=PATIENT)
+    world.cycle_fault = lambda now: Outcome(failures=[Failure(SOME_RANGE, ("BASAL",), blocked)])
+    world.run(until=HOUR)
+    assert world.cycles == [0, 30]
+
+
 REFUSED = NightscoutLoginError("Nightscout does not accept NS_SECRET for treatments", 401)
 
 
@@ -597,12 +618,12 @@ def test_a_secret_that_is_refused_once_after_it_was_accepted_does_not_end_the_lo
 ) -> None:
     world = World([60, 200])
     world.cycle_fault = lambda now: REFUSED if now in (60, 200) else None
-    with lines(caplog, "Nightscout does not accept NS_SECRET") as told:
+    with lines(caplog, "Nightscout does not accept NS_SECRET") as found:
         assert world.run(until=5 * HOUR) is None
     assert world.cycles == [0, 60, 90, 200, 230]
     assert [poll for poll in world.polls if 60 < poll < 90 or 200 < poll < 230] == []
     assert world.synced == 3
-    assert told[0].getMessage().endswith("trying once more in 30 minutes.")
+    assert found[0].getMessage().endswith("trying once more in 30 minutes.")
 
 
 @pytest.mark.parametrize(
@@ -647,10 +668,10 @@ def test_what_failed_is_tried_again_though_the_counter_has_not_moved(
 ) -> None:
     world = World([30])
     world.cycle_fault = lambda now: failed("BOLUS", kept=9) if 30 <= now < 32 else None
-    with lines(caplog, "BOLUS failed. It did not work.") as told:
+    with lines(caplog, "BOLUS failed. It did not work.") as found:
         world.run(until=2 * HOUR)
     assert world.cycles == [0, 30, 30.5, 31.5, 33.5]
-    assert len(told) == 3
+    assert len(found) == 3
 
 
 def test_a_feature_that_never_works_neither_ends_the_loop_nor_holds_the_others_up() -> None:
@@ -685,3 +706,60 @@ def test_whatever_goes_wrong_everything_uploaded_arrives_in_the_end(
     end = max([sum(gaps), *(begin + length for begin, length in outages)])
     world.run(until=end + 31)
     assert world.synced == len(world.uploads) + 1
+
+
+# One step, as a process that serves several people would use it
+
+
+def impatient(seconds: float) -> None:
+    raise AssertionError("A step sleeps.")
+
+
+def take_turns(worlds: Sequence[World], until: float) -> list[int | None]:
+    """Step for several people on one clock; return their exit codes, as :meth:`World.run` does.
+
+    No step may sleep; time passes only between them.
+    """
+    states = [LoopState(world.settings, 0.0, pretend=False) for world in worlds]
+    codes: list[int | None] = [None for _ in worlds]
+    due = [0.0 for _ in worlds]
+    while min(due) < until * 60:
+        who = due.index(min(due))
+        world = worlds[who]
+        world.seconds = due[who]
+        following = step(states[who], world.actions, world.clock(impatient))
+        codes[who] = following.exit_code
+        due[who] = inf if following.exit_code is not None else due[who] + following.pause
+    return codes
+
+
+def some_people() -> list[World]:
+    """Return a person without trouble, one whose Nightscout is down for hours, and others."""
+    troubled = World(every(HOUR, until=DAY), PATIENT)
+    troubled.cycle_fault = during(100, 400, DOWN)
+    refused = World(every(HOUR, until=DAY))
+    refused.poll_fault = during(300, DAY, LoginError("The login was refused", 401))
+    without_counter = World(every(HOUR, until=DAY))
+    without_counter.index_at = lambda now: None
+    nothing_new = World(every(HOUR, until=DAY))
+    nothing_new.new_at = lambda now: 0
+    return [World(every(30, until=DAY)), troubled, refused, without_counter, nothing_new]
+
+
+def test_the_steps_for_one_person_do_not_depend_on_the_others() -> None:
+    together, alone = some_people(), some_people()
+    codes = take_turns(together, DAY)
+    assert codes == [None, None, 2, None, None]
+    assert codes == [world.run(until=DAY) for world in alone]
+    for world, other in zip(together, alone, strict=True):
+        assert len(world.polls) > 9
+        assert (world.polls, world.cycles) == (other.polls, other.cycles)
+        assert world.logins == other.logins
+
+
+def test_what_is_logged_for_one_person_does_not_keep_it_from_being_logged_for_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with lines(caplog, "AutoupdateNoEventIndexesDetectedError") as found:
+        take_turns([World(), World()], until=181)
+    assert len(found) == 2

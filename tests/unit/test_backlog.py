@@ -75,7 +75,7 @@ def test_exactly_what_is_missing_and_not_covered_is_left(
         assert inside(left, hour) == expected
 
 
-def test_the_file_does_not_grow_for_ever_and_forgets_nothing(tmp_path: Path) -> None:
+def test_the_file_does_not_grow_without_limit_and_forgets_nothing(tmp_path: Path) -> None:
     many = [hours(3 * number, 3 * number + 1) for number in range(3 * MOST_RANGES)]
     kept = backlog(tmp_path)
     kept.add({"BASAL": many})
@@ -91,30 +91,30 @@ def test_each_site_has_its_own(tmp_path: Path) -> None:
 
 
 def test_pumps_and_questions_are_remembered(tmp_path: Path) -> None:
-    backlog(tmp_path).note_pumps({"one": NOON, "other": NOON})
-    backlog(tmp_path).note_pumps({"one": NOON + HOUR})
-    backlog(tmp_path).note_asked("ages")
+    backlog(tmp_path).remember_log_ends({"one": NOON, "other": NOON})
+    backlog(tmp_path).remember_log_ends({"one": NOON + HOUR})
+    backlog(tmp_path).remember_done("ages")
     backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
-    assert backlog(tmp_path).pumps() == {"one": NOON + HOUR, "other": NOON}
-    assert backlog(tmp_path).was_asked("ages")
-    assert not backlog(tmp_path).was_asked("something else")
+    assert backlog(tmp_path).log_ends() == {"one": NOON + HOUR, "other": NOON}
+    assert backlog(tmp_path).is_done("ages")
+    assert not backlog(tmp_path).is_done("something else")
 
 
 def test_the_newest_of_a_type_is_known_only_once_the_site_was_asked(tmp_path: Path) -> None:
-    backlog(tmp_path).note_newest({"Temp Basal": NOON})
+    backlog(tmp_path).remember_newest({"Temp Basal": NOON})
     assert backlog(tmp_path).newest() == {}
-    backlog(tmp_path).note_newest({"Temp Basal": NOON}, of=["Temp Basal", "Site Change"])
+    backlog(tmp_path).remember_newest({"Temp Basal": NOON}, of=["Temp Basal", "Site Change"])
     assert backlog(tmp_path).newest() == {"Temp Basal": NOON, "Site Change": None}
     later = {"Temp Basal": NOON - HOUR, "Site Change": NOON + HOUR, "Combo Bolus": NOON}
-    backlog(tmp_path).note_newest(later)
+    backlog(tmp_path).remember_newest(later)
     assert backlog(tmp_path).newest() == {"Temp Basal": NOON, "Site Change": NOON + HOUR}
-    backlog(tmp_path).note_told("IOB", NOON)
-    assert backlog(tmp_path).told("IOB") == NOON
-    backlog(tmp_path).forget_newest()
-    assert (backlog(tmp_path).newest(), backlog(tmp_path).told("IOB")) == ({}, None)
+    backlog(tmp_path).remember_sent("IOB", NOON)
+    assert backlog(tmp_path).last_sent("IOB") == NOON
+    backlog(tmp_path).forget_site()
+    assert (backlog(tmp_path).newest(), backlog(tmp_path).last_sent("IOB")) == ({}, None)
 
 
-def test_the_file_is_private_and_does_not_tell_the_site(tmp_path: Path) -> None:
+def test_the_file_is_private_and_does_not_name_the_site(tmp_path: Path) -> None:
     backlog(tmp_path / "new").add({"BASAL": [hours(0, 1)]})
     (file,) = (tmp_path / "new").iterdir()
     assert "my-site" not in file.name
@@ -124,15 +124,15 @@ def test_the_file_is_private_and_does_not_tell_the_site(tmp_path: Path) -> None:
         assert file.parent.stat().st_mode & 0o077 == 0
 
 
-def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
+def test_a_run_that_only_looks_changes_nothing(tmp_path: Path) -> None:
     backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
     looking = backlog(tmp_path, keep=False)
     looking.resolve(hours(0, 1), BOTH, {})
     looking.add({"BOLUS": [hours(0, 1)]})
-    looking.note_asked("ages")
+    looking.remember_done("ages")
     expected = {"BASAL": (hours(0, 1),)}
     assert looking.missing(BOTH) == backlog(tmp_path).missing(BOTH) == expected
-    assert not looking.was_asked("ages")
+    assert not looking.is_done("ages")
 
 
 def test_where_the_first_folder_cannot_be_used_the_second_is(tmp_path: Path) -> None:
@@ -176,3 +176,22 @@ def test_the_file_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
     written = (NOON + 3 * HOUR).timestamp()
     os.utime(file, (written, written))
     assert backlog(tmp_path).missing(BOTH) == {"BASAL": (hours(0, 3),)}
+
+
+def test_the_file_keeps_its_name_and_keys_from_version_to_version(tmp_path: Path) -> None:
+    kept = backlog(tmp_path)
+    kept.add({"BASAL": [hours(0, 1)]})
+    kept.remember_log_ends({"a pump": NOON})
+    kept.remember_newest({"Temp Basal": NOON}, of=["Temp Basal", "Site Change"])
+    kept.remember_sent("IOB", NOON)
+    kept.remember_done("ages")
+    (file,) = tmp_path.iterdir()
+    noon = "2024-06-03T12:00:00+00:00"
+    assert file.name == "site-9905addb75f3d341b024cb6420beb460.unfinished"
+    assert json.loads(file.read_text()) == {
+        "missing": {"BASAL": [[noon, "2024-06-03T13:00:00+00:00"]]},
+        "pumps": {"a pump": noon},
+        "newest": {"Temp Basal": noon, "Site Change": None},
+        "told": {"IOB": noon},
+        "asked": ["ages"],
+    }

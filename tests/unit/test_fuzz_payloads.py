@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.options import Options
 from tconnectsync.cli.report import say_what_was_done
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.events import Bolus, Event, ExtendedPart, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Source
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.records import unknown_event
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome
@@ -338,5 +338,5 @@ def test_a_bolus_keeps_its_insulin_when_something_else_about_it_cannot_be(
     assert isinstance(kept, Bolus)
     assert kept.insulin == 3.5
     assert skipped == {f"impossible value of a bolus: {reason}": 1}
-    for want in documents(kept, TANDEM_SOURCE):
+    for want in documents(kept, TANDEM_SOURCE.name):
         require_plausible(want.body)

@@ -21,8 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tconnectsync.clock import Clock
-from tconnectsync.state import lock
-from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError
+from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError, try_lock
 
 URL = "https://my-site.example.org/nightscout"
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -103,7 +102,7 @@ def here(at: datetime, form: str) -> str:
     return at.astimezone().strftime(form)
 
 
-def test_only_one_holds_it_and_the_other_is_told_who_and_since_when(folder: Path) -> None:
+def test_only_one_holds_it_and_the_other_learns_who_and_since_when(folder: Path) -> None:
     with (
         site_lock(folder).held(0),
         pytest.raises(TakenError) as caught,
@@ -117,7 +116,7 @@ def test_only_one_holds_it_and_the_other_is_told_who_and_since_when(folder: Path
     assert is_free(folder)
 
 
-def test_what_has_run_since_another_day_is_told_with_its_date(folder: Path) -> None:
+def test_the_date_is_shown_of_a_run_that_began_on_another_day(folder: Path) -> None:
     with (
         site_lock(folder).held(0),
         pytest.raises(TakenError, match=here(NOON, "since %Y-%m-%d %H:%M")),
@@ -188,6 +187,19 @@ def test_a_killed_process_leaves_nothing_that_blocks(folder: Path) -> None:
         assert is_free(folder)
 
 
+@ON_POSIX
+def test_it_is_the_lock_that_every_version_of_the_program_has_taken(folder: Path) -> None:
+    import fcntl
+
+    assert is_free(folder)
+    with file_in(folder).open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not is_free(folder)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        with site_lock(folder).held(0), pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes have no such children here")
 def test_a_child_process_does_not_keep_what_was_given_back(folder: Path) -> None:
     command = [sys.executable, "-c", A_CHILD_THAT_STAYS, URL, str(folder)]
@@ -220,7 +232,7 @@ def taken_for(seconds: int, folder: Path) -> Iterator[tuple[SiteLock, list[float
         yield SiteLock(URL, [folder], Clock(now=lambda: NOON, sleep=wait)), waits
 
 
-def test_who_has_patience_gets_it_as_soon_as_it_is_free(
+def test_a_patient_run_gets_it_as_soon_as_it_is_free(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -239,7 +251,7 @@ def test_patience_ends(folder: Path) -> None:
         assert sum(waits) == 120
 
 
-def test_who_waits_for_hours_says_so_now_and_then(
+def test_a_run_that_waits_for_hours_says_so_now_and_then(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -285,7 +297,7 @@ def test_whatever_the_owner_left_in_the_file_becomes_a_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_of_an_owner_in_another_container_no_process_number_is_told(folder: Path) -> None:
+def test_the_process_number_of_an_owner_in_another_container_is_not_shown(folder: Path) -> None:
     with site_lock(folder).held(0):
         said = {"pid": 1, "host": "0a1b2c3d", "since": NOON.isoformat()}
         file_in(folder).write_text(json.dumps(said))
@@ -297,7 +309,7 @@ def test_of_an_owner_in_another_container_no_process_number_is_told(folder: Path
 
 
 @ON_POSIX
-def test_nobody_else_can_open_the_file_whatever_the_umask(folder: Path) -> None:
+def test_only_its_owner_can_open_the_file_whatever_the_umask(folder: Path) -> None:
     before = os.umask(0)
     try:
         assert is_free(folder)
@@ -307,7 +319,7 @@ def test_nobody_else_can_open_the_file_whatever_the_umask(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_the_file_tells_nothing_of_the_site(folder: Path) -> None:
+def test_the_file_does_not_name_the_site(folder: Path) -> None:
     with site_lock(folder).held(0):
         file = file_in(folder)
         assert "my-site" not in file.name + file.read_text()
@@ -325,19 +337,21 @@ def test_where_the_first_folder_cannot_be_used_the_second_is(
 
 
 def test_where_a_disk_knows_no_locks_the_second_folder_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = tmp_path / "on the network", tmp_path / "here"
-    real = lock._lock
 
     def no_lock_on_the_first(file: int) -> bool:
         if os.fstat(file).st_ino in {path.stat().st_ino for path in first.iterdir()}:
             raise OSError(errno.ENOLCK, "No locks available")
-        return real(file)
+        return try_lock(file)
 
-    monkeypatch.setattr(lock, "_lock", no_lock_on_the_first)
-    with site_lock(first, second).held(0):
-        assert not is_free(first, second)
+    clock = Clock(now=lambda: NOON, sleep=impatient)
+    lock = SiteLock(URL, [first, second], clock, no_lock_on_the_first)
+    with lock.held(0):
+        assert not is_free(second)
+        with pytest.raises(TakenError), lock.held(0):
+            pass
     assert caplog.records == []
 
 
@@ -367,7 +381,7 @@ def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, mode: int
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can give files away")
-def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
     theirs, own = tmp_path / "theirs", tmp_path / "own"
     theirs.mkdir(mode=0o700)
     os.chown(theirs, 12345, 12345)
@@ -377,7 +391,7 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
-def test_a_full_disk_only_means_that_the_file_does_not_tell_who_holds_it(folder: Path) -> None:
+def test_on_a_full_disk_the_lock_works_and_only_its_owner_is_unknown(folder: Path) -> None:
     assert is_free(folder)
     name = file_in(folder)
     name.unlink()

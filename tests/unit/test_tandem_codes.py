@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, ReadingKind
 from tconnectsync.nightscout.provenance import edited
 from tconnectsync.nightscout.treatments import documents
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.carbs import carbs
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
@@ -195,11 +195,11 @@ def test_an_automatic_bolus_never_has_a_finger_stick(options: int) -> None:
 def test_glucose_without_a_known_source_is_shown_without_type() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
     (bolus,) = with_glucose_kind(reader(story).boluses(), [])
-    (want,) = documents(bolus, TANDEM_SOURCE)
+    (want,) = documents(bolus, TANDEM_SOURCE.name)
     assert want.body["glucose"] == 131
     assert "glucoseType" not in want.body
     (quiet,) = without_glucose_kind([bolus])
-    (plain,) = documents(quiet, TANDEM_SOURCE)
+    (plain,) = documents(quiet, TANDEM_SOURCE.name)
     assert "glucose" not in plain.body
     assert plain.identifier == want.identifier
 
@@ -207,8 +207,8 @@ def test_glucose_without_a_known_source_is_shown_without_type() -> None:
 def test_a_finger_stick_that_was_none_is_corrected_once() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
     (bolus,) = (it for it in reader(story).boluses() if isinstance(it, Bolus))
-    (before,) = documents(replace(bolus, glucose_kind=FINGER), TANDEM_SOURCE)
-    (after,) = documents(bolus, TANDEM_SOURCE)
+    (before,) = documents(replace(bolus, glucose_kind=FINGER), TANDEM_SOURCE.name)
+    (after,) = documents(bolus, TANDEM_SOURCE.name)
     stored = {**before.body, "_id": "1"}
     (update,) = make_plan([after], [stored]).update
     assert "glucoseType" not in update.after

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal
 from tconnectsync.nightscout.treatments import documents
@@ -23,6 +22,7 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.basals import is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
@@ -517,7 +517,7 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
         wanted = [
             want
             for basal in basals
-            for want in documents(replace(basal, running=False), TANDEM_SOURCE)
+            for want in documents(replace(basal, running=False), TANDEM_SOURCE.name)
         ]
         return {want.identifier: want.body for want in wanted}
 

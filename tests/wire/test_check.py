@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tconnectsync.check.results import Findings, carry_out
 from tconnectsync.check.run import State
+from tconnectsync.redact import Redactor
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
@@ -102,7 +104,7 @@ def test_the_age_of_our_newest_treatments_is_told(bench: TConnectBench) -> None:
 def test_a_long_range_is_asked_for_in_pieces_as_a_sync_does(bench: TConnectBench) -> None:
     results = bench.check(days=20, until=NOW - timedelta(hours=1))
     asked = [e.request.query for e in bench.tandem.log if "therapytimeline/" in e.request.path]
-    assert [query["endDate"] for query in asked] == ["05-21-2024", "05-28-2024", "06-04-2024"]
+    assert [query["endDate"] for query in asked] == ["05-22-2024", "05-29-2024", "06-04-2024"]
     assert results["Basals and activities"][0] is State.OK
 
 
@@ -260,7 +262,7 @@ def test_an_unknown_serial_number_comes_with_the_known_ones(bench: TConnectBench
     results = bench.check()
     only_failed(results, "Pump's serial number", "Upload counter")
     for step in ("Pump's serial number", "Upload counter"):
-        assert f"…{SERIAL[-3:]}, …{str(OLD_SERIAL_NUMBER)[-3:]}" in results[step][1]
+        assert f"…{SERIAL[-4:]}, …{str(OLD_SERIAL_NUMBER)[-4:]}" in results[step][1]
         assert SERIAL not in results[step][1]
 
 
@@ -272,7 +274,21 @@ def test_leading_zeros_of_the_serial_number_do_not_matter(bench: TConnectBench) 
 def test_an_answer_of_an_unexpected_form_is_one_failed_step(bench: TConnectBench) -> None:
     bench.fail("/tconnect/therapyevents", Response(b'{"event": ["odd"]}'))
     text = only_failed(bench.check(), "Boluses and readings")
-    assert "should not have happened (AttributeError)" in text
+    assert text.startswith("Nothing in it can be used. Not understood: unreadable bolus")
+
+
+def test_a_defect_of_the_program_is_one_failed_step() -> None:
+    def broken() -> str:
+        raise AttributeError("no such thing")
+
+    findings = Findings(Redactor())
+    steps = [("Broken", broken), ("Other", lambda: "All is well.")]
+    one, other = carry_out(steps, findings)
+    assert (one.state, other.state) == (State.FAILED, State.OK)
+    assert "should not have happened (AttributeError)" in one.text
+    ((what, traceback),) = findings.answers
+    assert what == "Broken: traceback"
+    assert "no such thing" in str(traceback)
 
 
 # Nightscout

@@ -397,7 +397,7 @@ def test_a_pump_without_uploaded_settings_is_told(bench: TandemBench) -> None:
 def test_profiles_of_which_none_is_in_use_are_told(bench: TandemBench) -> None:
     bench.tandem.settings = PumpSettings(bench.tandem.settings.profiles[1:])
     text = only_failed(bench.check(), "Profiles")
-    assert text.startswith("1 profile, but which one is in use is not told.")
+    assert text.startswith("1 profile, but which one is in use is not known.")
 
 
 # Clocks

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.errors import ApiError
-from tconnectsync.state.files import put
+from tconnectsync.state.files import write_atomically
 
 PARAMETER = "eventCodes"
 REMEMBERED = timedelta(days=30)
@@ -46,7 +46,7 @@ class Refusals:
         content = {"codes": sorted(self._refused), "until": until.isoformat(timespec="seconds")}
         if self._path:
             with suppress(OSError):
-                put(self._path, json.dumps(content))
+                write_atomically(self._path, json.dumps(content))
 
     def _read(self) -> set[int]:
         if not self._path:

@@ -23,7 +23,7 @@ from tconnectsync.api.account import Account
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.regions import cloud_of
-from tconnectsync.state.files import put
+from tconnectsync.state.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class TokenCache:
         One of unknown expiry is not saved: nothing would ever tell that it is too old.
         """
         if self._is_usable and login.token.expires_at is not None:
-            self._try(lambda: put(self._path, _written(login)))
+            self._try(lambda: write_atomically(self._path, _written(login)))
 
     def drop(self) -> None:
         """Remove the file."""

@@ -1,1 +1,1 @@
-"""A small Nightscout that behaves like the real one where an uploader can tell."""
+"""A small Nightscout that behaves like the real one where an uploader can notice."""

@@ -99,7 +99,7 @@ class Profiles:
 
 
 def _may_be_inserted(value: Any) -> bool:
-    """Tell whether the driver of old sites takes all keys of a document (nightscout-api §7.5)."""
+    """Return whether the driver of old sites takes all keys of a document (nightscout-api §7.5)."""
     if isinstance(value, list):
         return all(map(_may_be_inserted, value))
     if not isinstance(value, dict):

@@ -31,14 +31,14 @@ class Visitor:
 
     permissions: tuple[str, ...]
     has_token: bool = False
-    is_nobody: bool = False
+    is_unknown: bool = False
 
     def may(self, wanted: str) -> bool:
-        """Tell whether one of the permissions covers this one."""
+        """Return whether one of the permissions covers this one."""
         return any(_covers(permission, wanted) for permission in self.permissions)
 
     def may_send(self, request: Request, collection: str) -> bool:
-        """Tell whether a request is allowed; whoever writes must also be allowed to read."""
+        """Return whether a request is allowed; writing needs the right to read, too."""
         verbs = {"read", _VERBS.get(request.method, "read")}
         return all(self.may(f"api:{collection}:{verb}") for verb in verbs)
 
@@ -78,13 +78,13 @@ class Rights:
             if self._is_new and given in (token, _sha1(token)):
                 return Visitor((*_permissions(roles), *self._default), has_token=True)
         if given is not None and self._is_new:
-            return Visitor((), is_nobody=True)
-        return Visitor(self._default, is_nobody=True)
+            return Visitor((), is_unknown=True)
+        return Visitor(self._default, is_unknown=True)
 
-    def told_to(self, visitor: Visitor) -> str | Document:
+    def answer_to(self, visitor: Visitor) -> str | Document:
         """Return what ``verifyauth`` says."""
         reads_all = visitor.may("*:*:read")
-        said = "OK" if reads_all and not visitor.is_nobody else "UNAUTHORIZED"
+        said = "OK" if reads_all and not visitor.is_unknown else "UNAUTHORIZED"
         if not self._is_new:
             return said
         return {
@@ -93,7 +93,7 @@ class Rights:
             "isAdmin": visitor.may("*:*:admin"),
             "message": said,
             "rolefound": "FOUND" if visitor.has_token else "NOTFOUND",
-            "permissions": "DEFAULT" if visitor.is_nobody else "ROLE",
+            "permissions": "DEFAULT" if visitor.is_unknown else "ROLE",
         }
 
 

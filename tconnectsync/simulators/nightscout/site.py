@@ -158,7 +158,7 @@ class SmallNightscout(LoopbackServer):
         name, *rest = request.path.removeprefix(_API).removesuffix(".json").rstrip("/").split("/")
         visitor = self._rights.visitor(request)
         if request.path == f"{_API}verifyauth":
-            return json_answer({"status": 200, "message": self._rights.told_to(visitor)})
+            return json_answer({"status": 200, "message": self._rights.answer_to(visitor)})
         resource = self._resources.get(name)
         if not request.path.startswith(_API) or resource is None:
             return not_found(request)

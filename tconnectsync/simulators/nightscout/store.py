@@ -57,12 +57,12 @@ def as_posted(document: Document) -> Document:
 
 @dataclass(frozen=True)
 class Host:
-    """What a collection is told about the Nightscout it belongs to.
+    """What a collection knows of the Nightscout it belongs to.
 
     Args:
         keyed_by_identifier: whether it is 15.0.7; else it is 0.12.8.
         now: its clock.
-        written: told how many documents have been created, replaced or deleted.
+        written: is given how many documents have been created, replaced or deleted.
     """
 
     keyed_by_identifier: bool
@@ -76,7 +76,7 @@ class Collection:
     Args:
         date_field: the field by which they are ordered.
         keys: the groups of fields by which :meth:`same` finds a document.
-        written: told how many documents have been created, replaced or deleted.
+        written: is given how many documents have been created, replaced or deleted.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ _TAG = re.compile(r"<(?P<closes>/?)(?P<name>[a-z][^\s<>/]*)[^<>]*(?P<end>>|$)", 
 
 
 class CrashError(Exception):
-    """Nightscout ends without an answer; whoever runs it starts it again."""
+    """Nightscout ends without an answer; its host starts it again."""
 
 
 def read_body(request: Request, *, strict: bool = True) -> Any:

@@ -129,7 +129,7 @@ def _extended_part(
 
 
 def progress_times(part: ExtendedPart, end: datetime) -> Iterator[datetime]:
-    """Yield when a slow part tells how it goes on: regularly, and as soon as it stands still."""
+    """Yield when a slow part reports its progress: regularly, and as soon as it stands still."""
     flows_from = part.start
     for pause_begins, pause_ends in [*part.pauses, (end, end)]:
         at = flows_from + _FIRST_AFTER
@@ -182,5 +182,5 @@ def _progress(
 
 
 def _is_by_hand(bolus: BolusRecord) -> bool:
-    """Tell whether it was asked for at the pump; every other one comes from the phone."""
+    """Return whether it was asked for at the pump; every other one comes from the phone."""
     return bolus.kind != "automatic" and bolus.request_id % 2 == 0

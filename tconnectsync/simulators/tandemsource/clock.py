@@ -1,6 +1,6 @@
 """Three clocks: the person's own, the pump's, and the true one.
 
-A history is told by the person's own clock: it shows the right time of their zone when the history
+A history goes by the person's own clock: it shows the right time of their zone when the history
 begins and then runs on evenly, whatever daylight saving or journeys do. The pump's wall clock shows
 the same until somebody sets it, and runs on evenly from there. The true instant follows from the
 person's own clock alone, so setting the pump's clock changes what is logged but not when it was.
@@ -29,7 +29,7 @@ class ClockChange:
     shift: timedelta
     """How far it is ahead of the person's own clock from then on."""
     on_record: bool = True
-    """Whether the pump's log tells of it; a clock that lost its time without power does not."""
+    """Whether the pump's log records it; a clock that lost its time without power does not."""
 
 
 class Clocks:
@@ -39,7 +39,7 @@ class Clocks:
         began: when the history began, by all three clocks.
         zone: the zone in which the person was then.
         changes: what the pump's clock showed before and after each time it was set, in order.
-        unrecorded: the numbers of those changes, from 0, of which the log does not tell: a pump
+        unrecorded: the numbers of those changes, from 0, which the log does not record: a pump
             without power has lost its time.
     """
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.simulators.history import PumpHistory, Record
-from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tconnectsync.simulators.loopback import Request, Response, SimulatedCloud
 from tconnectsync.simulators.tandemsource.account import account, person
 from tconnectsync.simulators.tandemsource.log import PumpLog
 from tconnectsync.simulators.tandemsource.oidc import LoginService
@@ -31,7 +31,7 @@ _SITES = {
 }
 
 
-class SimulatedTandemSource(LoopbackServer):
+class SimulatedTandemSource(SimulatedCloud):
     """Serves the account of one person; use it with ``with``.
 
     The account has one pump, and others that are added to ``pumps``. What is an attribute here and
@@ -126,6 +126,15 @@ class SimulatedTandemSource(LoopbackServer):
         self.pump.log_of_pump = log
 
     @property
+    def variables(self) -> dict[str, str]:
+        """The settings that lead to it instead of the real one."""
+        return {
+            "TANDEM_SSO_URL": self.sso_url,
+            "TANDEM_ACCOUNTS_URL": self.accounts_url,
+            "TANDEM_SOURCE_URL": self.source_url,
+        }
+
+    @property
     def sso_url(self) -> str:
         """The address of the login page, without trailing slash."""
         return self.url
@@ -156,12 +165,12 @@ class SimulatedTandemSource(LoopbackServer):
             case ["api", "reports", "bff", "pump-logs", assignment_id]:
                 return self._pump_logs(request, assignment_id)
             case ["api", "pumpers", "pumpers", self.login.pumper_id]:
-                told = account(self._all_pumps(), guardian=self.guardian)
-                return _json({"id": self.login.pumper_id, **told})
+                listed = account(self._all_pumps(), guardian=self.guardian)
+                return _json({"id": self.login.pumper_id, **listed})
         return _error(404)
 
     def _comes_from_the_web_app(self, request: Request) -> bool:
-        """Tell whether the headers name the web app, by its real address or by ours."""
+        """Return whether the headers name the web app, by its real address or by ours."""
         origin, referer = request.headers.get("origin"), request.headers.get("referer")
         return origin in (self._site, self.url) and referer == f"{origin}/"
 

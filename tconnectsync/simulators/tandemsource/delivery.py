@@ -64,7 +64,7 @@ class BasalMeter:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The pump stands still, whoever stopped it; ``end`` is ``None`` if it never resumed."""
+    """The pump stands still, for any reason; ``end`` is ``None`` if it never resumed."""
 
     start: datetime
     end: datetime | None
@@ -200,7 +200,7 @@ def _alarm(at: datetime, alarm: int, parameter: int, record: Record) -> Happenin
 
 
 def _is_reminded(stop: Stop) -> bool:
-    """Tell whether the pump asked to be resumed, as it does after a while."""
+    """Return whether the pump asked to be resumed, as it does after a while."""
     if stop.record.reason == "alarm":
         return False
     return stop.end is None or stop.end - stop.start > _REMINDED

@@ -26,7 +26,7 @@ class Happening:
     code: int
     properties: Properties
     record: Record | None = None
-    """What of the history it tells of."""
+    """What of the history it records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LogEntry:
     """The time that stands in the entry, by the pump's clock."""
     properties: Properties
     record: Record | None
-    """What of the history it tells of."""
+    """What of the history it records."""
 
 
 def number(value: float) -> float:

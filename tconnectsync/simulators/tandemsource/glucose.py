@@ -108,8 +108,8 @@ def _signal_back(day: datetime) -> datetime:
 def _sessions(history: PumpHistory, clocks: Clocks) -> Iterator[Happening]:
     """Yield how the pump joins the sensor's session: at first, when a new one starts, and again.
 
-    The second number of a join tells sessions apart; a new session begins with a reading that is
-    not to be shown.
+    The second number of a join differs from session to session; a new session begins with a
+    reading that is not to be shown.
     """
     first = midnight(history.first_day)
     begun = _put_on(first + timedelta(days=_SENSOR_DAY - _SENSOR_LASTS))
@@ -154,7 +154,7 @@ def _stop(age: int) -> Properties:
 
 
 def _alerts(history: PumpHistory) -> Iterator[Happening]:
-    """Yield what the sensor warned of, and when that was over; nobody is warned of the past."""
+    """Yield what the sensor warned of, and when that was over; there is no warning of the past."""
     active: set[int] = set()
     for reading in history.readings:
         if _is_held_back(history, reading):

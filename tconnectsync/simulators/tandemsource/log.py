@@ -46,10 +46,10 @@ class PumpLog:
         """All entries; what is logged does not depend on when it is uploaded."""
         changes = [place for place, e in enumerate(entries) if e.code in _CLOCK_CHANGES]
         self.clock_changes = [entries[place] for place in changes]
-        """Those of the entries that tell how the clock was set."""
+        """Those of the entries that record how the clock was set."""
         back = (p for p in range(1, len(entries)) if entries[p].wall < entries[p - 1].wall)
         borders = {0, *(p for place in changes for p in (place, place + 1)), *back, len(entries)}
-        self._stretches = sorted(borders)
+        self._borders = sorted(borders)
 
     def uploaded(self, until: datetime) -> int:
         """Return how many entries there were at a moment of the person's own clock."""
@@ -77,8 +77,8 @@ class PumpLog:
         return max(self.entries[end - 1].wall for start, end in self._split(count) if start < end)
 
     def _split(self, count: int) -> list[tuple[int, int]]:
-        """Return the stretches in which wall times only grow."""
-        ends = [min(place, count) for place in self._stretches]
+        """Return the parts in which wall times only grow."""
+        ends = [min(place, count) for place in self._borders]
         return list(pairwise(ends))
 
 
@@ -103,7 +103,7 @@ def pump_log(history: PumpHistory, clocks: Clocks) -> PumpLog:
         *glucose_events(history, clocks),
     ]
     happenings.sort(key=attrgetter("at"))
-    # Without Control-IQ, what the log lacks would be a rate that nobody knows.
+    # Without Control-IQ, what the log lacks would be an unknown rate.
     steps = _STEPS if history.control_iq else (1,)
     return PumpLog(_numbered(happenings, clocks, steps))
 

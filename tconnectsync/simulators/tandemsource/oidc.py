@@ -1,6 +1,6 @@
 """The simulated login service of Tandem Source: an OIDC code flow with PKCE for one person.
 
-It refuses what the real service would refuse or what nobody has seen it accept
+It refuses what the real service would refuse or what it was never seen to accept
 (docs/protocol/tandem-source-api.md §2).
 """
 
@@ -215,7 +215,7 @@ def _key() -> RSAKey:
 
 
 def _is_from_sso(request: Request, base_url: str) -> bool:
-    """Tell whether a browser sends this from the login page, by its real address or by ours."""
+    """Return whether a browser sends this from the login page, by its real address or by ours."""
     pages = (f"{_SSO_SITE}/", f"{base_url}/")
     is_browser = request.headers.get("user-agent", "").startswith("Mozilla/")
     return is_browser and request.headers.get("referer") in pages

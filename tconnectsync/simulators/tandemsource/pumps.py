@@ -39,7 +39,7 @@ _SERIALS = (str(SERIAL_NUMBER), OTHER_SERIAL, "90213003", "90214004")
 class SimulatedPump:
     """A pump and what Tandem Source knows of it.
 
-    ``history``, ``began``, ``ended`` and ``uploaded_until`` are told by the person's own clock,
+    ``history``, ``began``, ``ended`` and ``uploaded_until`` go by the person's own clock,
     which runs on evenly. The log carries the pump's clock, which shows the same until it is set.
 
     Args:
@@ -48,7 +48,7 @@ class SimulatedPump:
         serial: its serial number.
         model: what its model is called.
         clock_changes: what the pump's clock showed before and after each time it was set, in order.
-        unrecorded: the numbers of those changes, from 0, of which the log does not tell.
+        unrecorded: the numbers of those changes, from 0, which the log does not record.
         first_number: the number of the first entry of its log.
         began: when it was switched on; nothing before is in its log.
         ended: when it was switched off for good, if it was.
@@ -132,7 +132,7 @@ class SimulatedPump:
         return [
             entry
             for entry in self.log_of_pump.between(first, last, count)
-            if query.wants(entry.code) and not (self.hidden and entry.record in self.hidden)
+            if query.asks_for(entry.code) and not (self.hidden and entry.record in self.hidden)
         ]
 
 

@@ -32,8 +32,8 @@ class LogQuery:
     codes: frozenset[int] | None
     """``None``: all."""
 
-    def wants(self, code: int) -> bool:
-        """Tell whether entries of this code were asked for."""
+    def asks_for(self, code: int) -> bool:
+        """Return whether entries of this code were asked for."""
         return self.codes is None or code in self.codes
 
 

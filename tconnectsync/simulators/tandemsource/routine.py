@@ -119,7 +119,7 @@ def finger_events(history: PumpHistory) -> Iterator[Happening]:
 def daily_events(history: PumpHistory, meter: BasalMeter) -> Iterator[Happening]:
     """Yield what every day brings: basal and battery (81), the day (90), the state (313).
 
-    Also a code that is not used (27), and one that nobody knows (999).
+    Also a code that is not used (27), and an unknown one (999).
     """
     for day in (midnight(history.first_day) + timedelta(days=n) for n in range(history.days)):
         yield Happening(

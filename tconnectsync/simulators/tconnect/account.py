@@ -17,7 +17,7 @@ THRESHOLDS = _LIMITS | {
     "cartridgeChangeThreshold": 3,
     "tubingChangeThreshold": 3,
 }
-"""What the person wants to be warned of: mg/dL, and days of use."""
+"""What the pump warns the person of: mg/dL, and days of use."""
 
 
 def pump_features(history: PumpHistory) -> list[dict[str, Any]]:

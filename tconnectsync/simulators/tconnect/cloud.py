@@ -12,9 +12,10 @@ from base64 import b64decode, b64encode
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
+from zoneinfo import ZoneInfo
 
 from tconnectsync.simulators.history import PumpHistory, Record
-from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
+from tconnectsync.simulators.loopback import Request, Response, SimulatedCloud
 from tconnectsync.simulators.pump import SERIAL_NUMBER
 from tconnectsync.simulators.tconnect.account import (
     THRESHOLDS,
@@ -43,7 +44,14 @@ _APP_CLIENT = (
 _TOKEN_LIFE = timedelta(hours=8)
 
 
-class SimulatedTConnect(LoopbackServer):
+def simulate(
+    history: PumpHistory, *, email: str, password: str, zone: ZoneInfo
+) -> SimulatedTConnect:
+    """Return a simulated t:connect; all its times are the pump's, so the zone does not matter."""
+    return SimulatedTConnect(history, email=email, password=password)
+
+
+class SimulatedTConnect(SimulatedCloud):
     """Serves one person's history; use it with ``with``.
 
     Args:
@@ -86,6 +94,12 @@ class SimulatedTConnect(LoopbackServer):
             name: uuid4().hex
             for name in ("__VIEWSTATE", "__VIEWSTATEGENERATOR", "__EVENTVALIDATION")
         }
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings that lead to it instead of the real one."""
+        names = ("TCONNECT_WEB_URL", "TCONNECT_SERVICES_URL", "TCONNECT_WS2_URL")
+        return dict.fromkeys(names, self.url)
 
     @property
     def upload_counter(self) -> int:
@@ -296,7 +310,7 @@ def _require_browser(request: Request) -> None:
 
 
 def _is_page_of(cloud: SimulatedTConnect, url: str | None, path: str) -> bool:
-    """Tell whether a header names a page of the web site: by its real address or by ours."""
+    """Return whether a header names a page of the web site: by its real address or by ours."""
     pages = (f"{_WEB_SITE}{path}".lower(), f"{cloud.url}{path}".lower())
     return url is not None and url.lower() in pages
 

@@ -46,7 +46,7 @@ _COMMON = {
 def pacific_epoch(wall_clock: datetime) -> int:
     """Encode a wall clock as the seconds at which Los Angeles shows it, tconnect-api §6.
 
-    The hour that Los Angeles skips in March cannot be told from the one after it.
+    The hour that Los Angeles skips in March cannot be distinguished from the one after it.
     """
     return int(wall_clock.replace(tzinfo=_PACIFIC).timestamp())
 

@@ -50,7 +50,7 @@ class View:
         return [known for record in records if (known := record.as_of(self.until)) is not None]
 
     def suspension_over(self, midnight: datetime) -> bool:
-        """Tell whether the person had stopped the pump before a midnight and resumed after it."""
+        """Return whether the person had stopped the pump before a midnight and resumed after it."""
         earlier = between(self.history.suspensions, datetime.min, midnight)[-1:]
         return any(
             s.reason == "manual" and (s.end is None or s.end > midnight) and s not in self.hidden

@@ -80,7 +80,7 @@ class OnePump:
         remarks: list[Remark] = []
 
         def get(codes: Sequence[int] | None, used: Container[int], skipped: Counter[str]) -> Log:
-            days = self._days(first, last, codes)
+            days = self.days(first, last, codes)
             log = days.placed(used, self.now(), skipped)
             if not remarks:
                 remarks.extend(self._judged(days, wanted))
@@ -141,10 +141,10 @@ class OnePump:
 
     def _entries(self, first: date, last: date, codes: Collection[int]) -> Log:
         """Return the entries of some codes from one day to another, inclusive, placed in time."""
-        days = self._days(first, last, self.codes, sorted(CLOCK_CODES.union(codes)))
+        days = self.days(first, last, self.codes, sorted(CLOCK_CODES.union(codes)))
         return days.placed(codes, self.now(), Counter())
 
-    def _days(
+    def days(
         self, first: date, last: date, codes: Sequence[int] | None, few: Sequence[int] = ()
     ) -> LogDays:
         """Return what the pump's log says from one day to another, inclusive.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tconnectsync.sources.tandemsource.pumps import Pump, mark
-from tconnectsync.state.files import make_private, put
+from tconnectsync.state.files import make_private, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,9 @@ class Overlaps:
             return
         try:
             make_private(self._path.parent)
-            put(self._path, json.dumps({pair: _as_json(each) for pair, each in known.items()}))
+            write_atomically(
+                self._path, json.dumps({pair: _as_json(each) for pair, each in known.items()})
+            )
         except OSError:
             log.debug("Which pumps are in use cannot be kept for the next start.")
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from tconnectsync.domain import words
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
@@ -208,12 +209,12 @@ def upload_mark(pump: Pump) -> int | None:
 
 def ending(pump: Pump) -> str:
     """Return the end of a pump's serial number, by which people know it."""
-    return f"…{pump.serial[-4:]}"
+    return words.ending(pump.serial)
 
 
 def endings(pumps: Iterable[Pump]) -> str:
     """Return the ends of the serial numbers of some pumps."""
-    return ", ".join(dict.fromkeys(ending(pump) for pump in pumps))
+    return words.endings(pump.serial for pump in pumps)
 
 
 def named(pump: Pump) -> str:

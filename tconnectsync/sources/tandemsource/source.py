@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.api.clients import TConnectApi
-from tconnectsync.config.variables import TANDEM_SOURCE
+from tconnectsync.clock import Clock
+from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
@@ -38,12 +40,34 @@ from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.sensor import SENSORS
 from tconnectsync.sources.tandemsource.settings import pump_settings
 from tconnectsync.sources.tandemsource.together import PumpsReader
+from tconnectsync.state.files import cache_folder
 
 log = logging.getLogger(__name__)
 
 ASKED_FOR = frozenset(WEB_APP_CODES)
 """The kinds of entries that are asked for, always the whole list of the web app (see
 tandem-source-api §4.4), but for readings where nobody wants them: they are half of a log."""
+
+
+def open_source(
+    api: TConnectApi,
+    settings: Settings,
+    pump_clock: PumpClock,
+    clock: Clock,
+    readings: bool,
+) -> TandemSource:
+    """Return the Tandem Source that the settings name; see ``tconnectsync.sources.registry``."""
+    return TandemSource(
+        api,
+        pump_clock,
+        settings.pump_serial_number,
+        everything=settings.fetch_all_event_types,
+        readings=readings,
+        ignore_zero_basals=settings.ignore_zero_unit_basal,
+        now=clock.now,
+        catch_up_days=settings.catch_up_days,
+        folder=cache_folder(),
+    )
 
 
 class TandemSource:
@@ -61,7 +85,7 @@ class TandemSource:
         folder: where may be kept which pumps were in use at the same time; ``None`` for nowhere.
     """
 
-    name = TANDEM_SOURCE
+    name = TANDEM_SOURCE.name
     window_days = 7
 
     def __init__(
@@ -128,7 +152,7 @@ class TandemSource:
                 is_read=pump.assignment_id in read,
                 in_use=pump in used,
             )
-            for pump in self._known().pumps
+            for pump in self.account().pumps
             if has_data(pump) or pump.assignment_id in read
         ]
 
@@ -139,7 +163,7 @@ class TandemSource:
             self._clock,
             self._now(),
             lambda: self._chosen(wanted).read,
-            self._open_log,
+            self.open_log,
             lambda: self._remarks(wanted),
         )
         if self._reader is None and wanted.end >= self._now() - DAY:
@@ -150,7 +174,7 @@ class TandemSource:
         """Return a number that is greater as soon as one of the pumps has uploaded, if known."""
         self._forget()
         self._is_new = True
-        marks = [upload_mark(pump) for pump in configured(self._known().pumps, self._serial)]
+        marks = [upload_mark(pump) for pump in configured(self.account().pumps, self._serial)]
         told = [each for each in marks if each is not None]
         return sum(told) if told else None
 
@@ -170,10 +194,14 @@ class TandemSource:
             pump = (choice.read or choice.meant)[0]
         else:
             pump = (self._reader or self.read(today)).worn()
-        return pump_settings(pump.settings, for_guardian=self._known().is_guardian)
+        return pump_settings(pump.settings, for_guardian=self.account().is_guardian)
 
-    def _known(self) -> Account:
-        """Return the account as it was when it was last asked for."""
+    def account(self) -> Account:
+        """Return the account as it was when it was last asked for; ask if that is not yet.
+
+        Raises:
+            TconnectsyncError: it cannot be asked for.
+        """
         if self._account is None:
             self._account = read_account(self._api, self._clock)
         return self._account
@@ -186,14 +214,7 @@ class TandemSource:
     def _chosen(self, wanted: TimeRange) -> Choice:
         """Return which pumps are read in this cycle; ``wanted`` is its range, if it begins."""
         if self._choice is None:
-            self._choice = Chooser(
-                self._clock,
-                self._serial,
-                self._catch_up,
-                self._now(),
-                self._overlaps,
-                self._open_for_comparison,
-            ).choose(self._known(), wanted)
+            self._choice = self.choose(wanted)
             self._say_once(self._choice.warning)
             now, read = self._now(), self._choice.read
             touched = [pump for pump in read if touches(pump, wanted, self._clock, now)]
@@ -201,9 +222,10 @@ class TandemSource:
                 self._say_once(f"Pump: {names}.", logging.INFO)
         return self._choice
 
-    def _open_log(self, pump: Pump) -> OnePump:
-        pumps = configured(self._known().pumps, self._serial)
-        several = len(self._known().pumps) > 1
+    def open_log(self, pump: Pump) -> OnePump:
+        """Return what reads the log of one of the pumps of the account."""
+        pumps = configured(self.account().pumps, self._serial)
+        several = len(self.account().pumps) > 1
 
         def say(sentence: str) -> None:
             self._say_once(f"{named(pump)}: {sentence}" if sentence and several else sentence)
@@ -221,12 +243,25 @@ class TandemSource:
             may_be_in_use(pump, pumps, self._clock, self._now()),
         )
 
-    def _open_for_comparison(self, pump: Pump, wanted: TimeRange) -> LogReader:
-        return open_for_comparison(self._open_log(pump), wanted)
+    def choose(self, wanted: TimeRange) -> Choice:
+        """Return which pumps are read for a range.
+
+        Raises:
+            PumpChoiceError: a person has to name the pump.
+            TconnectsyncError: the account cannot be asked for, or has no pump.
+        """
+        return Chooser(
+            self._clock,
+            self._serial,
+            self._catch_up,
+            self._now(),
+            self._overlaps,
+            lambda pump, period: open_for_comparison(self.open_log(pump), period),
+        ).choose(self.account(), wanted)
 
     def _remarks(self, wanted: TimeRange) -> list[Remark]:
         """Return what has to be said of a range because a pump is not read."""
-        choice, pumps = self._chosen(wanted), self._known().pumps
+        choice, pumps = self._chosen(wanted), self.account().pumps
         return [
             Remark(choice.undecided[pump.assignment_id], heals=True)
             for pump in pumps

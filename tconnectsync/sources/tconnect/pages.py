@@ -26,6 +26,7 @@ from tconnectsync.domain.profiles import (
     is_alert_level,
     is_possible,
 )
+from tconnectsync.domain.words import endings
 from tconnectsync.errors import ApiError
 
 _DEVICES, _SETTINGS = "list of devices", "pump settings"
@@ -92,10 +93,10 @@ def settings_guid(devices: Mapping[str, Device], serial: str) -> str:
     pumps = {name.lstrip("0"): device.guid for name, device in devices.items() if device.guid}
     if guid := pumps.get(serial.lstrip("0")):
         return guid
-    known = ", ".join(f"…{name[-3:]}" for name in pumps) or "none"
     raise ApiError(
         "t:connect shows no settings for a pump with the serial number in PUMP_SERIAL_NUMBER. "
-        f"The account's pumps end in: {known}. Correct the number, or upload the pump once."
+        f"The account's pumps end in: {endings(pumps) or 'none'}. Correct the number, or "
+        "upload the pump once."
     )
 
 

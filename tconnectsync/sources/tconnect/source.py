@@ -13,12 +13,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
-from tconnectsync.config.variables import TCONNECT
+from tconnectsync.clock import Clock
+from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
-    DeviceStatus,
     InsulinOnBoard,
     PumpEvent,
     Reading,
@@ -27,8 +27,9 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sources.cachedcall import CachedCall
+from tconnectsync.sources.registry import TCONNECT
 from tconnectsync.sources.tconnect.basals import (
     DELIVERIES,
     begins_suspended,
@@ -53,20 +54,27 @@ LONGEST_LOOK_BACK = 15 * DAY
 NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
-class TConnectSource:
+def open_source(
+    api: TConnectApi,
+    settings: Settings,
+    pump_clock: PumpClock,
+    clock: Clock,
+    readings: bool,
+) -> TConnectSource:
+    """Return the t:connect that the settings name; see ``tconnectsync.sources.registry``."""
+    return TConnectSource(api, pump_clock, settings.pump_serial_number)
+
+
+class TConnectSource(Source):
     """The t:connect cloud; see :class:`tconnectsync.sources.base.Source`."""
 
-    name = TCONNECT
+    name = TCONNECT.name
     window_days = 7
 
     def __init__(self, api: TConnectApi, clock: PumpClock, serial: str) -> None:
         self._api = api
         self._clock = clock
         self._serial = serial
-
-    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
-        """Return nothing: t:connect does not tell which pump did what."""
-        return []
 
     def read(self, wanted: TimeRange) -> TConnectReader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
@@ -89,7 +97,7 @@ class TConnectSource:
         return read_settings(webui.device_settings(guid))
 
 
-class TConnectReader:
+class TConnectReader(Reader):
     """What t:connect knows about one range; see :class:`tconnectsync.sources.base.Reader`.
 
     A day more than the range is fetched at its beginning, because what goes on at that moment
@@ -101,14 +109,14 @@ class TConnectReader:
         first = clock.day(wanted.start) - DAY
         last = clock.day(wanted.end - timedelta(microseconds=1))
         beyond = clock.day(wanted.end)
-        self.skipped: Counter[str] = Counter()
-        self.remarks: list[Remark] = []
+        self.skipped = Counter()
+        self.remarks = []
         self._clock = clock
         self._from = wanted.start
         self._until = wanted.end
         # None of these may refer to the reader: payloads are to go when it goes.
-        self._timeline = CachedCall(lambda: _fetch_timeline(api, clock, first, beyond))
-        self._therapy_events = CachedCall(
+        self.timeline = CachedCall(lambda: _fetch_timeline(api, clock, first, beyond))
+        self.therapy_events = CachedCall(
             lambda: _with(api.controliq.therapy_events(first, last), "event")
         )
         self._csv = CachedCall(lambda: api.ws2.therapy_timeline_csv(first, beyond))
@@ -124,7 +132,7 @@ class TConnectReader:
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, from the CSV export where Control-IQ reports none."""
-        found = timeline_basals(self._timeline(), self._clock, self._known_until, self.skipped)
+        found = timeline_basals(self.timeline(), self._clock, self._known_until, self.skipped)
         controlled_from = found[0].start if found else self._until
         if found and controlled_from - self._from < DAY:
             return found
@@ -140,7 +148,7 @@ class TConnectReader:
     def boluses(self) -> list[Bolus]:
         """Return the boluses, from the CSV export where TherapyEvents has none."""
         try:
-            found = therapy_boluses(self._therapy_events(), self._clock, self.skipped)
+            found = therapy_boluses(self.therapy_events(), self._clock, self.skipped)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -160,25 +168,11 @@ class TConnectReader:
 
     def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
-        return timeline_modes(self._timeline(), self._clock, self.skipped)
+        return timeline_modes(self.timeline(), self._clock, self.skipped)
 
     def suspensions(self) -> list[PumpEvent]:
         """Return site changes, alarms and suspensions by the person."""
         return basal_suspensions(self._suspensions(), self._clock, self.skipped)
-
-    def pump_events(self) -> list[PumpEvent]:
-        """Return nothing: t:connect does not report them."""
-        return []
-
-    def cgm_alerts(self) -> list[PumpEvent]:
-        """Return nothing: t:connect does not report them."""
-        return []
-
-    def newest(self) -> None:
-        """Return nothing: t:connect tells nothing of the pump's state."""
-
-    def device_status(self, last: DeviceStatus | None = None) -> None:
-        """Return nothing: t:connect does not tell it."""
 
     def readings(self) -> list[Reading]:
         """Return the glucose readings, from the CSV export where TherapyEvents has no sensor's.
@@ -186,7 +180,7 @@ class TConnectReader:
         An export that fails is an error here: without it nobody knows whether there were any.
         """
         try:
-            found = therapy_readings(self._therapy_events(), self._clock, self.skipped)
+            found = therapy_readings(self.therapy_events(), self._clock, self.skipped)
             csv = self._csv if self._csv.asked else self._csv_at_once
         except TconnectsyncError as error:
             if error.fatal:
@@ -206,7 +200,7 @@ class TConnectReader:
     def _known_until(self) -> datetime:
         """Return the newest instant of which TherapyEvents knows, at most the range's end."""
         try:
-            events = objects(self._therapy_events(), "event")
+            events = objects(self.therapy_events(), "event")
         except TconnectsyncError as error:
             log.debug("How long the suspension has lasted is not known: %s", error)
             events = []

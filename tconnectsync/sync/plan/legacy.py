@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tconnectsync.config.variables import TANDEM_SOURCE
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.nightscout.provenance import Document, log_number
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sources.registry import TANDEM_SOURCE
 
 MINUTE = timedelta(minutes=1)
 QUARTER = timedelta(minutes=15)
@@ -102,7 +102,7 @@ def _candidates(
             numbered[stored.log_number, stored.is_basal].append(stored)
     for place, want in enumerate(wanted):
         is_basal = want.body["eventType"] == "Temp Basal"
-        if want.cloud != TANDEM_SOURCE:
+        if want.cloud != TANDEM_SOURCE.name:
             continue
         for stored in numbered.get((log_number(want.body), is_basal), ()):
             if stored.at and abs(off := stored.at - (want.noted_at or want.at)) < MOVED + MINUTE:

@@ -68,7 +68,7 @@ def with_late_uploads(
     wanted: TimeRange, spans: Sequence[PumpSpan], earliest: datetime, backlog: Backlog, cycle: Cycle
 ) -> TimeRange:
     """Return a range that also holds what replaced pumps have uploaded since the last run."""
-    start = late_since(spans, backlog.pumps(), wanted, earliest)
+    start = late_since(spans, backlog.log_ends(), wanted, earliest)
     if start < wanted.start:
         log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(start))
     return TimeRange(start, wanted.end)
@@ -188,6 +188,6 @@ def _newest(
         log.warning("How far the last sync got is not known for %s.%s", " ".join(kinds), why)
         return None
     if backlog:
-        backlog.note_newest({kind: at for kind, at in asked.items() if at}, of=asked)
+        backlog.remember_newest({kind: at for kind, at in asked.items() if at}, of=asked)
     found = (asked.get(kind, known.get(kind)) for kind in kinds)
     return max(filter(None, found), default=None)

@@ -30,7 +30,7 @@ def sync_device_status(
         ApiError: Tandem gave no usable answer, or too little to know what the reservoir holds; the
             rest of the state is stored then.
     """
-    newest, known = reader.newest(), backlog.told("DEVICE_STATUS") if backlog else None
+    newest, known = reader.newest(), backlog.last_sent("DEVICE_STATUS") if backlog else None
     if newest is None or (known and newest <= known):
         return []
     is_complete = True
@@ -49,7 +49,7 @@ def sync_device_status(
             "again when the pump has uploaded more."
         )
     if backlog:
-        backlog.note_told("DEVICE_STATUS", newest)
+        backlog.remember_sent("DEVICE_STATUS", newest)
     return done
 
 

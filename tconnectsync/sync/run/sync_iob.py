@@ -35,7 +35,7 @@ def sync_iob(
         NetworkError: Nightscout could not be reached.
     """
     newest = max(values, key=lambda value: value.at, default=None)
-    known = backlog.told("IOB") if backlog else None
+    known = backlog.last_sent("IOB") if backlog else None
     if newest is None or (known and newest.at <= known):
         return []
     stored = sorted(nightscout.activities(ACTIVITY_TYPE), key=_when)
@@ -49,7 +49,7 @@ def sync_iob(
         nightscout.remove_activity(record)
     if backlog and not done:
         # Not before a run has found it stored: only then no older record is left to remove.
-        backlog.note_told("IOB", newest.at)
+        backlog.remember_sent("IOB", newest.at)
     return done
 
 
