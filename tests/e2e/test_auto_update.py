@@ -20,6 +20,7 @@ from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.stop import LONGEST_WRITE
+from tests.support import fast_process
 from tests.support.busy_hour import HASTE, LIKE_A_USER, busy_hour
 from tests.support.command import ALL_FEATURES, NEW_YORK, SECRET, Computer, cloud, computer
 from tests.support.expected import as_of, expected, shown
@@ -103,7 +104,7 @@ def test_ending_in_the_middle_of_a_backlog_loses_and_doubles_nothing(
         soon(lambda: len(writing) == 2)
         ends_when_asked(home, process, signal.SIGTERM)
     (waited,) = re.findall(r"A write could go on for (\d+\.\d+) s", said(home))
-    assert (float(waited) / 50 >= LONGEST_WRITE) == (seconds == NEVER)
+    assert (float(waited) / fast_process.HASTE >= LONGEST_WRITE) == (seconds == NEVER)
     at_the_end = len(site.treatments)
     site.fault = None
     assert at_the_end == (200 if seconds < 1 else 100)

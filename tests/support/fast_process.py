@@ -45,6 +45,9 @@ sys.exit(main(clock=clock))
 """
 """Writes to the log what begins after a signal to end, and must not."""
 
+HASTE = 50.0
+"""How many times as fast as ours the clock of a :func:`running` command usually is."""
+
 OFTEN = {
     "AUTOUPDATE_DEFAULT_SLEEP_SECONDS": "10",
     "AUTOUPDATE_UNEXPECTED_NO_INDEX_SLEEP_SECONDS": "10",
@@ -61,7 +64,7 @@ def hurried(haste: float, patch: str = "") -> tuple[str, ...]:
 
 @contextmanager
 def running(
-    home: Computer, *options: str, haste: float = 50, **changes: str
+    home: Computer, *options: str, haste: float = HASTE, **changes: str
 ) -> Iterator[subprocess.Popen[str]]:
     """Have --auto-update run beside the block, on a hurried clock and polling often."""
     with (home.folder / "log").open("w") as log:
