@@ -17,7 +17,7 @@ demo: .venv/installed
 
 test: .venv/installed-for-tests
 	@$(BIN)/python -m tests.support.provision
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 law: .venv/installed-for-tests
 	LAW_FROM=$(FROM) LAW_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/wire/test_law.py -k seed

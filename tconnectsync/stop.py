@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,7 +12,14 @@ LONGEST_WRITE = 0.7
 
 
 class Stopped(BaseException):
-    """The program was asked to end. No error, so ``except Exception`` does not catch it."""
+    """The program was asked to end. No error, so ``except Exception`` does not catch it.
+
+    ``waited`` are the seconds for which a write could still go on.
+    """
+
+    def __init__(self, waited: float = 0.0) -> None:
+        super().__init__()
+        self.waited = waited
 
 
 class Stop:
@@ -22,8 +29,9 @@ class Stop:
     the next run finds what it wrote, and does not write the same at the same time.
     """
 
-    def __init__(self) -> None:
-        self._asked = False
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._asked: float | None = None
         self._writing = False
 
     @contextmanager
@@ -47,17 +55,19 @@ class Stop:
             yield
         finally:
             self._writing = False
-            if self._asked:
-                self._raise()
+            if self._asked is not None:
+                self._raise(self._asked)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        again, self._asked = self._asked, True
+        again = self._asked is not None
+        if self._asked is None:
+            self._asked = self._monotonic()
         if again or not self._writing:
-            self._raise()
+            self._raise(self._asked)
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, LONGEST_WRITE)
 
-    def _raise(self) -> None:
+    def _raise(self, asked: float) -> None:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
-        raise Stopped
+        raise Stopped(self._monotonic() - asked)

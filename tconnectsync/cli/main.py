@@ -161,7 +161,7 @@ def auto_update(options: Options, host: Host) -> int:
     from tconnectsync.sync.run.catchup import CatchUp
 
     settings = _settings(options, host)
-    stop = Stop()
+    stop = Stop(host.clock.monotonic)
     backlog = open_backlog(settings, host, pretend=options.pretend)
     cycle = assemble(
         settings,
@@ -191,7 +191,9 @@ def auto_update(options: Options, host: Host) -> int:
     try:
         with stop.listening():
             return run_loop(settings.loop, actions, host.clock, pretend=options.pretend)
-    except Stopped:
+    except Stopped as stopped:
+        if stopped.waited:
+            log.debug("A write could go on for %.2f s.", stopped.waited)
         log.info("Stopped. Nothing is lost: the next run goes on from here.")
         return 0
 

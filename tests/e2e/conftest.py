@@ -17,7 +17,7 @@ from tests.support.real_nightscout import NightscoutSite, RealNightscout
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the first installation of Nightscout, limited by itself, off the clock of a test."""
     for item in items:
-        if {"nightscout", "lasting_nightscout"} & set(getattr(item, "fixturenames", ())):
+        if "any_nightscout" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(func_only=True))
 
 
@@ -33,27 +33,15 @@ def real_nightscout_installed() -> None:
 
 
 @pytest.fixture
-def nightscout(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
-    """Give a Nightscout without treatments.
+def nightscout(any_nightscout: NightscoutSite) -> NightscoutSite:
+    """Give a Nightscout that is empty, and was not started anew for that.
 
-    It is a fresh one with a database of its own. When `E2E_NS_URL` and `E2E_NS_SECRET` are set
-    it is that site instead, which must be a throw-away one: ALL ITS TREATMENTS ARE DELETED before
-    each test. Tests that need its database or log are skipped then.
+    When `E2E_NS_URL` and `E2E_NS_SECRET` are set it is that site instead, which must be a
+    throw-away one: ALL ITS TREATMENTS ARE DELETED before each test. Tests that need its database or
+    log are skipped then.
     """
-    yield from _site(request)
-
-
-@pytest.fixture(scope="module")
-def lasting_nightscout(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
-    """Give a Nightscout as `nightscout` does, but one for all tests of a module."""
-    yield from _site(request)
-
-
-@pytest.fixture
-def emptied_nightscout(lasting_nightscout: NightscoutSite) -> NightscoutSite:
-    """Give the `lasting_nightscout` without treatments; nothing else of it is deleted."""
-    lasting_nightscout.delete_treatments()
-    return lasting_nightscout
+    any_nightscout.empty()
+    return any_nightscout
 
 
 @pytest.fixture
@@ -63,11 +51,11 @@ def site() -> Iterator[SmallNightscout]:
         yield server
 
 
-def _site(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
+@pytest.fixture(scope="session")
+def any_nightscout(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
+    """Give the Nightscout that all tests share, as the test before has left it."""
     if url := os.environ.get("E2E_NS_URL"):
-        site = GivenSite(url.rstrip("/"), os.environ["E2E_NS_SECRET"])
-        site.delete_treatments()
-        yield site
+        yield GivenSite(url.rstrip("/"), os.environ["E2E_NS_SECRET"])
         return
     request.getfixturevalue("real_nightscout_installed")
     with RealNightscout() as fresh:

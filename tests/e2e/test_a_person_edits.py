@@ -72,7 +72,7 @@ class Place:
 @pytest.fixture(params=["small old", "small new", "real"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "real":
-        site: NightscoutSite = request.getfixturevalue("emptied_nightscout")
+        site: NightscoutSite = request.getfixturevalue("nightscout")
         yield Place(site.url, site.secret, Pages(site.url, site.secret, site.insert_raw))
         return
     with SmallNightscout(SECRET, keyed_by_identifier=request.param == "small new") as small:

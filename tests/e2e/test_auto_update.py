@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -18,14 +19,18 @@ from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
+from tconnectsync.stop import LONGEST_WRITE
+from tests.support import fast_process
 from tests.support.busy_hour import HASTE, LIKE_A_USER, busy_hour
 from tests.support.command import ALL_FEATURES, NEW_YORK, SECRET, Computer, cloud, computer
 from tests.support.expected import as_of, expected, shown
-from tests.support.fast_process import ends_within_a_second, is_idle, running, said, soon
+from tests.support.fast_process import ends_when_asked, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
 MINUTE = timedelta(minutes=1)
+NEVER = 600.0
+"""Seconds after which an answer comes that no test lives to see."""
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +63,13 @@ def test_it_syncs_what_comes_in_and_ends_when_asked(
         tconnect.uploaded_until = NOW
         soon(lambda: len(site.treatments) > before > 100)
         soon(lambda: is_idle(tconnect))
-        ends_within_a_second(process, number)
+        ends_when_asked(home, process, number)
     assert "Nothing is lost" in said(home)
     assert "Traceback" not in said(home)
 
 
 @BOTH
-def test_it_ends_within_a_second_while_tandem_keeps_it_waiting(
+def test_it_ends_at_once_while_tandem_keeps_it_waiting(
     home: Computer, tconnect: SimulatedTConnect, site: SmallNightscout, number: int
 ) -> None:
     asked: list[Request] = []
@@ -73,16 +78,16 @@ def test_it_ends_within_a_second_while_tandem_keeps_it_waiting(
         if "therapytimeline" not in request.path:
             return None
         asked.append(request)
-        return Response(b"{}", delay=15)
+        return Response(b"{}", delay=NEVER)
 
     tconnect.fault = hang
     with running(home) as process:
         soon(lambda: asked)
-        ends_within_a_second(process, number)
+        ends_when_asked(home, process, number)
     assert "Traceback" not in said(home)
 
 
-@pytest.mark.parametrize("seconds", [0.3, 15])
+@pytest.mark.parametrize("seconds", [0.3, NEVER])
 def test_ending_in_the_middle_of_a_backlog_loses_and_doubles_nothing(
     home: Computer, tconnect: SimulatedTConnect, site: SmallNightscout, seconds: float
 ) -> None:
@@ -95,15 +100,17 @@ def test_ending_in_the_middle_of_a_backlog_loses_and_doubles_nothing(
         return None
 
     site.fault = slow
-    with running(home, "--days", "3") as process:
+    with running(home, "--days", "3", "-v") as process:
         soon(lambda: len(writing) == 2)
-        ends_within_a_second(process, signal.SIGTERM)
+        ends_when_asked(home, process, signal.SIGTERM)
+    (waited,) = re.findall(r"A write could go on for (\d+\.\d+) s", said(home))
+    assert (float(waited) / fast_process.HASTE >= LONGEST_WRITE) == (seconds == NEVER)
     at_the_end = len(site.treatments)
     site.fault = None
     assert at_the_end == (200 if seconds < 1 else 100)
     with running(home, "--days", "3") as process:
         soon(lambda: is_idle(tconnect) and len(site.treatments) > 500)
-        ends_within_a_second(process, signal.SIGTERM)
+        ends_when_asked(home, process, signal.SIGTERM)
     identifiers = [document["identifier"] for document in site.treatments]
     assert len(set(identifiers)) == len(identifiers)
 
@@ -113,7 +120,7 @@ def test_pretending_plans_and_writes_nothing(
 ) -> None:
     with running(home, "--pretend") as process:
         soon(lambda: is_idle(tconnect))
-        ends_within_a_second(process, signal.SIGTERM)
+        ends_when_asked(home, process, signal.SIGTERM)
     assert site.treatments == []
     assert "Nothing was written (--pretend)" in said(home)
 
@@ -127,7 +134,7 @@ def test_letters_that_the_terminal_cannot_show_do_not_end_it(
     options = ("--features", "PROFILES", "--pretend")
     with running(home, *options, PYTHONIOENCODING="ascii") as process:
         soon(lambda: "not written: --pretend" in said(home) or process.poll() is not None)
-        ends_within_a_second(process, signal.SIGTERM)
+        ends_when_asked(home, process, signal.SIGTERM)
     assert r"profiles Every day, \xdcbung \u2013 s\xfc\xdf" in said(home)
     assert "Traceback" not in said(home)
 
@@ -156,7 +163,7 @@ def test_nightscout_that_is_down_is_waited_for(
         soon(lambda: len(site.log) >= 1)
         time.sleep(1)
         assert process.poll() is None
-        ends_within_a_second(process, signal.SIGTERM)
+        ends_when_asked(home, process, signal.SIGTERM)
 
 
 # An hour
@@ -185,7 +192,7 @@ def test_in_an_hour_everything_appears_as_it_is_uploaded_grows_and_is_never_doub
                 soon(lambda: is_shown(tconnect.uploaded_until or start))
                 before, ids = ids, nightscout.ids()
                 assert before <= ids
-            ends_within_a_second(process, signal.SIGTERM)
+            ends_when_asked(home, process, signal.SIGTERM)
         logins = [e for e in tconnect.log if e.request.path == "/cloud/oauth2/token"]
     assert is_shown(end)
     # One of the app, and one of the web site, whose login takes its token from there.

@@ -17,8 +17,9 @@ from textwrap import dedent
 import pytest
 
 from tconnectsync.simulators.person import live
-from tests.support.command import CHECKOUT, SECRET, Computer, computer, tandem_source
+from tests.support.command import SECRET, Computer, computer, tandem_source
 from tests.support.fast_process import said, soon
+from tests.support.forked_command import CHECKOUT
 
 COMPOSE = (CHECKOUT / "deploy" / "docker-compose.yml").read_text(encoding="utf-8")
 ENTRYPOINT = re.compile(r"^ {4}entrypoint:\n {6}- sh\n {6}- -c\n {6}- \|\n((?: {8}.*\n)+)", re.M)

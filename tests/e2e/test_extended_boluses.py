@@ -116,7 +116,7 @@ def follow_the_bolus(nightscout: NightscoutSite, tmp_path: Path, minutes: int) -
         assert sync(home, command)[:2] == (0, 0)
         assert nightscout.treatments() == after
 
-        nightscout.delete_treatments()
+        nightscout.empty()
         sync(home, command)
     assert without_id(after) == without_id(nightscout.treatments())
 

@@ -64,7 +64,7 @@ def test_what_goes_on_grows_in_place_until_it_is_what_one_run_would_have_made(
             before = after
         assert len(ids(before, "Sleep")) == len(ids(before, "Exercise")) == 1
 
-        nightscout.delete_treatments()
+        nightscout.empty()
         home.sync(*days(FIRST, FIRST + DAY))
     assert without_id(before) == without_id(nightscout.treatments())
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -45,17 +44,6 @@ HOST_ZONES = ("UTC", "Pacific/Auckland", "America/Los_Angeles")
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 QUARTER = 15 * MINUTE
-
-AT_A_MOMENT = """
-import dataclasses, datetime, sys
-from tconnectsync.app import this_computer
-from tconnectsync.cli.main import main
-from tconnectsync.clock import Clock
-moment = datetime.datetime.fromisoformat(sys.argv.pop(1))
-clock = Clock(now=lambda: moment)
-sys.exit(main(host=dataclasses.replace(this_computer(), clock=clock)))
-"""
-"""The command, with a clock that stands still at a moment."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +133,7 @@ class Stay:
 
     def run(self, *options: str, zone: str | None = None) -> Finished:
         """Run the command; in another zone, if one is given, as if the computer had moved."""
-        command = (sys.executable, "-c", AT_A_MOMENT, str(self.night.now))
-        return self.home.run(*options, command=command, **({"TZ": zone} if zone else {}))
+        return self.home.run(*options, **({"TZ": zone} if zone else {}))
 
     def contents(self) -> str:
         """Return all that the site holds, without the names that the database gave."""
@@ -170,7 +157,8 @@ def test_the_zone_of_the_computer_makes_no_difference(
             (tmp_path / str(number)).mkdir()
             home = computer(tmp_path / str(number), tandem, site.url, SECRET)
             more = {"TZ": zone, "ENABLE_TESTING_MODES": "true"}
-            stays.append(Stay(replace(home, variables={**home.variables, **more}), site, night))
+            home = replace(home, variables={**home.variables, **more}, moment=night.now)
+            stays.append(Stay(home, site, night))
 
         planning = [pool.submit(stay.run, "--pretend", *weekend, *features) for stay in stays[1:]]
         plans = [run.result() for run in planning]

@@ -44,9 +44,9 @@ def in_one_run(folder: Path, tandem: Cloud) -> list[Fact]:
 
 @BOTH
 def test_a_hole_twins_and_a_wrong_zone_end_as_one_right_run(
-    emptied_nightscout: NightscoutSite, tmp_path: Path, make: Make
+    nightscout: NightscoutSite, tmp_path: Path, make: Make
 ) -> None:
-    site, life = emptied_nightscout, a_day()
+    site, life = nightscout, a_day()
     tandem = make(life)
     noon = datetime(2024, 5, 6, 11), datetime(2024, 5, 6, 14)
     with tandem:
@@ -74,9 +74,9 @@ def test_a_hole_twins_and_a_wrong_zone_end_as_one_right_run(
 
 @BOTH
 def test_what_disappears_from_the_cloud_stays_in_nightscout(
-    emptied_nightscout: NightscoutSite, tmp_path: Path, make: Make
+    nightscout: NightscoutSite, tmp_path: Path, make: Make
 ) -> None:
-    site, life = emptied_nightscout, a_day()
+    site, life = nightscout, a_day()
     tandem = make(life)
     with tandem:
         home = computer(tmp_path, tandem, site.url, site.secret)

@@ -18,7 +18,7 @@ from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS, NEW_YORK, SECRET, Cloud, Computer, computer, days
 from tests.support.expected import Fact, shown
-from tests.support.fast_process import ends_within_a_second, running, said, soon
+from tests.support.fast_process import ends_when_asked, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
@@ -52,10 +52,10 @@ def begun(folder: Path, tandem: Cloud, url: str, secret: str, uploaded: datetime
 @pytest.mark.slow
 @BOTH
 def test_a_host_that_slept_for_a_week_misses_nothing(
-    emptied_nightscout: NightscoutSite, tmp_path: Path, life: PumpHistory, make: Make
+    nightscout: NightscoutSite, tmp_path: Path, life: PumpHistory, make: Make
 ) -> None:
     # Basals are very many, and add nothing that the next test does not show.
-    site, tandem = emptied_nightscout, make(replace(life, basal=()))
+    site, tandem = nightscout, make(replace(life, basal=()))
     with tandem:
         home = begun(tmp_path, tandem, site.url, site.secret, NOW - 7 * DAY)
         before = len(site.treatments())
@@ -85,5 +85,5 @@ def test_auto_update_writes_three_days_as_soon_as_nightscout_is_back(
             site.fault = None
             everything = in_one_run(tmp_path, tandem)
             soon(lambda: shown(site.treatments) == everything)
-            ends_within_a_second(process, signal.SIGTERM)
+            ends_when_asked(home, process, signal.SIGTERM)
     assert "Traceback" not in said(home)

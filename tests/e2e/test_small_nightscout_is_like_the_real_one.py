@@ -65,7 +65,6 @@ class Site:
 def site_of(kind: str, request: pytest.FixtureRequest) -> Iterator[Site]:
     if kind == "real":
         real: NightscoutSite = request.getfixturevalue("nightscout")
-        real.delete_treatments()
         yield Site(real, real.secret)
     else:
         with SmallNightscout(SECRET, keyed_by_identifier=kind == "small new") as small:

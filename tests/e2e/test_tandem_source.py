@@ -147,7 +147,7 @@ def test_what_goes_on_grows_in_place_until_it_is_what_one_run_would_have_made(
             before = after
         assert shown(before) == everything
 
-        nightscout.delete_treatments()
+        nightscout.empty()
         home.sync(*command)
     assert without_id(before) == without_id(nightscout.treatments())
 

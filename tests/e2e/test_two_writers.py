@@ -36,7 +36,7 @@ from tests.support.command import (
 )
 from tests.support.expected import as_of, expected, shown
 from tests.support.external_nightscout import GivenSite
-from tests.support.fast_process import ends_within_a_second, hurried, is_idle, running, said, soon
+from tests.support.fast_process import ends_when_asked, hurried, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 from tests.support.treatments import by_id, doubled
 
@@ -262,7 +262,7 @@ def test_the_loop_waits_for_a_long_backfill_and_counts_no_failure(
         assert "Treatments: " not in said(desk.home)
         desk.finish(other)
         soon(lambda: "Treatments: " in said(desk.home))
-        ends_within_a_second(loop, SIGTERM)
+        ends_when_asked(desk.home, loop, SIGTERM)
     assert not re.search(r"WARNING|ERROR|Trying again", said(desk.home))
     assert doubled(desk.site.treatments) == {}
 
@@ -272,7 +272,7 @@ def test_the_loop_ends_at_once_while_it_waits_for_another(
 ) -> None:
     with desk.writing(*backfill) as other, running(desk.home) as loop:
         soon(lambda: "Waiting until it has ended." in said(desk.home))
-        ends_within_a_second(loop, SIGTERM)
+        ends_when_asked(desk.home, loop, SIGTERM)
         assert "Nothing is lost" in said(desk.home)
         desk.finish(other)
 
@@ -301,7 +301,7 @@ def test_where_only_the_temporary_folder_can_be_written_to_the_lock_is_there(
 def site(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
     """Give a site of every kind, without treatments."""
     if request.param == "real":
-        yield request.getfixturevalue("emptied_nightscout")
+        yield request.getfixturevalue("nightscout")
         return
     with SmallNightscout(SECRET, keyed_by_identifier=request.param.startswith("15")) as small:
         yield GivenSite(small.url, SECRET)

@@ -1,4 +1,7 @@
-"""The command as a user runs it: a process of its own, with nothing of the tester's settings."""
+"""The command as a user runs it: a process of its own, with nothing of the tester's settings.
+
+The process is a copy of one that has loaded the program, unless a test asks for another command.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -19,6 +22,7 @@ from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
+from tests.support.forked_command import CHECKOUT, TIME_LIMIT, run_forked
 
 EMAIL = "robin.sample@example.org"
 PASSWORD = 'correct "horse" & 100%'
@@ -26,10 +30,6 @@ SERIAL = "90210042"
 SECRET = "a secret of good length"
 NEW_YORK = "America/New_York"
 
-TIME_LIMIT = 90.0
-"""Longest time (seconds) the command may take."""
-
-CHECKOUT = Path(__file__).resolve().parents[2]
 AS_MODULE = (sys.executable, "-m", "tconnectsync")
 AS_FILE = (sys.executable, str(CHECKOUT / "main.py"))
 SCRIPT = shutil.which("tconnectsync", path=str(Path(sys.executable).parent))
@@ -80,11 +80,13 @@ class Computer:
 
     ``folder`` is the working directory and the home; ``variables`` are all that is set besides
     where programs are found. Its time zone is that of the tester's computer unless ``E2E_HOST_TZ``
-    names another.
+    names another. ``moment`` and ``patch`` are those of :func:`run_forked`.
     """
 
     folder: Path
     variables: Mapping[str, str]
+    moment: datetime | None = None
+    patch: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -98,14 +100,24 @@ class Computer:
         }
 
     def run(
-        self, *arguments: str, command: Sequence[str] = COMMAND, **changes: str | None
+        self,
+        *arguments: str,
+        command: Sequence[str] = (),
+        **changes: str | None,
     ) -> Finished:
         """Run the command; ``changes`` are variables set otherwise, or unset, this time."""
-        environment = {**self.environment, **changes}
+        changed = {**self.environment, **changes}
+        environment = {name: value for name, value in changed.items() if value is not None}
+        if not command:
+            return Finished(
+                *run_forked(
+                    self.folder, environment, arguments, moment=self.moment, patch=self.patch
+                )
+            )
         run = subprocess.run(
             [*command, *arguments],
             cwd=self.folder,
-            env={name: value for name, value in environment.items() if value is not None},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

