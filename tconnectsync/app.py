@@ -184,22 +184,13 @@ def assemble(
     sent within a ``writing`` block. With a ``backlog``, Nightscout is asked for the pump's state
     and its insulin on board only if the pump has uploaded something since.
     """
-    clock, zone = host.clock, settings.tandem.zone
-    pump_clock = PumpClock(zone)
+    clock, pump_clock = host.clock, PumpClock(settings.tandem.zone)
     nightscout = open_nightscout(settings.nightscout, clock, writing)
-    readings = "readings" in parts_of(features)
     if source is None:
+        api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
-        api = open_tandem(settings.tandem, host)
-        source = cloud.open_source(api, settings, pump_clock, clock, readings)
-    style = partial(
-        ProfileStyle,
-        timezone=zone.key,
-        targets=settings.profiles.targets,
-        carbs_hr=settings.profiles.carbs_hr,
-        delay=settings.profiles.delay,
-    )
-    mode = settings.profiles.upload_mode
+        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
+    style, mode = _profile_style(settings), settings.profiles.upload_mode
     once: dict[str, Callable[[Reader], list[str]]] = {
         "PROFILES": lambda reader: sync_profiles(
             source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
@@ -222,4 +213,15 @@ def assemble(
         on_plan=on_plan,
         at_the_end={name: sync for name, sync in once.items() if name in features},
         alarm_safe=timedelta(minutes=settings.sync.alarm_safe_minutes),
+    )
+
+
+def _profile_style(settings: Settings) -> Callable[..., ProfileStyle]:
+    """Return what makes a style; what remains to be given depends on the site."""
+    return partial(
+        ProfileStyle,
+        timezone=settings.tandem.zone.key,
+        targets=settings.profiles.targets,
+        carbs_hr=settings.profiles.carbs_hr,
+        delay=settings.profiles.delay,
     )

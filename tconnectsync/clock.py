@@ -28,8 +28,8 @@ class Clock:
     now: Callable[[], datetime] = _now
     """Returns the current instant in UTC: hours can be added to it on any night of the year."""
     monotonic: Callable[[], float] = time.monotonic
-    """Returns seconds that only grow, whoever sets the clock; for measuring."""
+    """Returns seconds that only grow, also when the clock is set; for measuring."""
     sleep: Callable[[float], None] = time.sleep
     """Waits so many seconds."""
     jitter: Callable[[], float] = _jitter
-    """Returns a number from 0 to 1, so that not everybody tries again at the same time."""
+    """Returns a number from 0 to 1, so that not all retry at the same moment."""

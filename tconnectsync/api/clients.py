@@ -39,7 +39,7 @@ class TConnectApi:
     Args:
         account: whose data, and where; its zone says which day is "today" for requests that name
             no day.
-        clock: tells the time, and waits between tries.
+        clock: for the time, and to wait between tries.
         cache: the folder for what may be kept from run to run; ``None``: nothing is kept. A login
             to Tandem Source is kept there if the settings of the account allow it.
         read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
@@ -111,7 +111,7 @@ class TConnectApi:
         return TandemSourceApi(self.account, http, logins, self._refusals)
 
     def forget_logins(self) -> None:
-        """Make the next request of every API log in anew, with new cookies and connections.
+        """Make the next request of every API begin with a new login, new cookies and connections.
 
         A login that was saved is forgotten too.
         """

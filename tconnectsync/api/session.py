@@ -63,8 +63,8 @@ AnyLogin = TypeVar("AnyLogin", bound=Login)
 class LoginKeeper(Generic[AnyLogin]):
     """The current login to one service, made at first use and renewed when needed.
 
-    A token that looks expired the moment it is given tells that this computer's clock is wrong, and
-    nothing of its expiry: it is used until it is refused.
+    A token that looks expired the moment it is given shows that this computer's clock is wrong, not
+    when the token expires: it is used until it is refused.
 
     Args:
         log_in: makes a new login; what it raises passes through, and nothing is kept then. That its

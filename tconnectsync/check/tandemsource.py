@@ -23,12 +23,11 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import (
     basals,
-    claims,
     newalgorithm,
     sensor,
+    wornsigns,
     wrongdates,
 )
-from tconnectsync.sources.tandemsource.choice import Choice
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.codes import (
@@ -51,17 +50,19 @@ from tconnectsync.sources.tandemsource.codes import (
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
 from tconnectsync.sources.tandemsource.names import plainly_named
+from tconnectsync.sources.tandemsource.pumpchoice import PumpChoice
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     ending,
     endings,
     is_automatic,
     may_be_in_use,
+    named,
     newest_first,
     read_pumps,
     touches,
 )
-from tconnectsync.sources.tandemsource.rates import TELLING
+from tconnectsync.sources.tandemsource.rates import RATE_CODES
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
 
@@ -72,7 +73,7 @@ KINDS = {
     "suspensions and resumptions": basals.SUSPENSIONS,
     "fills": (CARTRIDGE_FILLED, CANNULA_FILLED, TUBING_FILLED),
     "alarms": (ALERT, ALARM, MALFUNCTION),
-    "rate changes": TELLING,
+    "rate changes": RATE_CODES,
     "sleep and exercise": (USER_MODE,),
     "sensor sessions": (*SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS),
     "CGM alerts": tuple(sensor.ALERTS),
@@ -111,7 +112,7 @@ class TandemSourceCheck:
         self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
         self._wanted = asked.wanted
-        self._choice: Choice
+        self._choice: PumpChoice
         self._pump: Pump
         """The one in use as far as known, by the second step, without which there are no further
         ones; the third step knows better."""
@@ -147,10 +148,7 @@ class TandemSourceCheck:
             # Without a pump, there is nothing to read.
             raise StopError(str(error), exit_code=error.exit_code) from error
         if not choice.read:
-            raise StopError(
-                f"The pump {_all_named(choice.meant)} has never uploaded. Connect it to Tandem's "
-                "app on the phone, or upload it once from a computer."
-            )
+            raise StopError(choice.never_uploaded)
         self._choice = choice
         self._pump = newest_first(choice.read, self._clock, self._now)[0]
         self._findings.uploaded = self._pump.uploaded
@@ -165,10 +163,10 @@ class TandemSourceCheck:
         also = f"; the account also has {endings(others)}" if others else ""
         if len(read) > 1:
             uploads = " ".join(f"{ending(pump)}: {self._last_upload(pump)}" for pump in read)
-            return f"All of these pumps are read: {_all_named(read)}{also}. {uploads}"
+            return f"All of these pumps are read: {', '.join(map(named, read))}{also}. {uploads}"
         is_named = not is_automatic(self._serial)
         why = "as PUMP_SERIAL_NUMBER says" if is_named else "the one in use"
-        return f"It is {_named(read[0])}, {why}{also}. {self._last_upload(read[0])}"
+        return f"It is {named(read[0])}, {why}{also}. {self._last_upload(read[0])}"
 
     def _read_for_range(self) -> list[Pump]:
         """Return the pumps whose logs a sync of the range reads; the one in use if there is none.
@@ -209,7 +207,7 @@ class TandemSourceCheck:
         self._findings.asked_for_events = True
 
         def worn(log: tuple[Pump, list[Entry], str]) -> datetime:
-            return max((it.at for it in log[1] if it.code in claims.CODES), default=LONG_AGO)
+            return max((it.at for it in log[1] if it.code in wornsigns.CODES), default=LONG_AGO)
 
         newest = newest_first([pump for pump, _, _ in logs], self._clock, self._now)
         logs.sort(key=lambda log: (worn(log), -newest.index(log[0])), reverse=True)
@@ -299,14 +297,6 @@ def _counted(entries: Sequence[Entry], pump: Pump) -> str:
         f"{len(entries)} entries from {first.wall:%Y-%m-%d %H:%M} to {last.wall:%Y-%m-%d %H:%M} "
         f"by the pump's clock: {', '.join(counts)}."
     )
-
-
-def _named(pump: Pump) -> str:
-    return f"{ending(pump)} ({pump.model})" if pump.model else ending(pump)
-
-
-def _all_named(pumps: Iterable[Pump]) -> str:
-    return ", ".join(map(_named, pumps))
 
 
 def _without_names(payload: object) -> object:

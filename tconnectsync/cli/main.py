@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tconnectsync.cli.options import Options
     from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Configuration, Settings
-    from tconnectsync.sources.tandemsource.file import LogFile
+    from tconnectsync.sources.tandemsource.logfile import LogFile
     from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         arguments: those of the command line, unless others are given.
         host: where the program runs: this computer, unless another one is given.
 
-    ``--auto-update`` also returns 2 for wrong credentials: nobody should start it again before they
+    ``--auto-update`` also returns 2 for wrong credentials: it must not be started again before they
     are fixed.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -129,11 +129,11 @@ def _sync(options: Options, settings: Settings, host: Host) -> int:
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
     )
-    wanted = file.covered if file else None
+    chosen = file.covered if file else None
     if options.dates:
-        wanted = date_range(*options.dates, cycle.clock, cycle.now())
+        chosen = date_range(*options.dates, cycle.clock, cycle.now())
     catch_up = CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
-    outcome = catch_up.sync_range(wanted) if wanted else catch_up.sync_up_to_now(options.days or 1)
+    outcome = catch_up.sync_range(chosen) if chosen else catch_up.sync_up_to_now(options.days or 1)
     return report(outcome, options, cycle.clock)
 
 
@@ -142,7 +142,7 @@ def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | N
     if options.import_log is None:
         return None
     from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.sources.tandemsource.file import LogFile
+    from tconnectsync.sources.tandemsource.logfile import LogFile
 
     return LogFile(
         options.import_log,
@@ -206,24 +206,24 @@ def check_login(options: Options, host: Host) -> int:
     check = open_check(_configuration(options, host), options.features, host)
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
     if options.dates:
-        wanted = date_range(*options.dates, check.clock, check.started)
+        chosen = date_range(*options.dates, check.clock, check.started)
     else:
-        wanted = last_days(options.days or 1, check.started)
+        chosen = last_days(options.days or 1, check.started)
     failed: list[int] = []
-    for result in check.run(wanted):
+    for result in check.run(chosen):
         print_result(str(result))
         if result.state is State.FAILED:
             failed.append(result.exit_code)
     print_result(f"{len(failed) or 'None'} of the steps failed.")
     try:
-        path = check.save_report(wanted, host.folder)
+        path = check.save_report(chosen, host.folder)
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
         return 1
     print_result(
         f"When you ask for help, {path.name} holds the answers in full, without personal data as "
         "far as we know them. Read through it before you share it"
-        + ("." if check.owner_known else "; Tandem did not tell the names to hide.")
+        + ("." if check.owner_known else "; Tandem did not send the names to hide.")
     )
     return max(failed, default=0)
 

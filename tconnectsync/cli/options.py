@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         help="sync a saved pump log instead of asking a cloud",
     )
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
-    add("--auto-update", action="store_true", help="go on for ever: sync when the pump uploads")
+    add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
     add("--check-login", action="store_true", help="try every login and service, say what is wrong")
     add("-v", "--verbose", action="store_true", help="say more about what is done")
     return parser

@@ -18,7 +18,7 @@ SHORTEST_PAUSE = 10
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
 """What can be the name or number of a computer."""
 LONGEST_YOUTH = 60
-"""Minutes; nobody wants to see insulin later than that."""
+"""Minutes; insulin shown later than that would be shown too late."""
 
 
 def text(value: str) -> str:
@@ -58,7 +58,7 @@ def amount(value: str) -> float:
 
 
 def alarm_safe_minutes(value: str) -> float:
-    """Read the minutes for which what the pump did by itself is held back."""
+    """Read the minutes for which automatic treatments are held back."""
     if amount(value) > LONGEST_YOUTH:
         raise ValueError(f"write a number of minutes from 0 to {LONGEST_YOUTH}")
     return float(value)

@@ -161,8 +161,8 @@ VARIABLES = (
     Variable(
         "ALARM_SAFE_MINUTES",
         "sync.alarm_safe_minutes",
-        "How old what the pump did by itself must be before it is written, because a treatment "
-        "younger than 10 minutes snoozes Nightscout's glucose alarms. 0 writes everything at once.",
+        "How many minutes old an automatic treatment must be before it is written: treatments "
+        "younger than 10 minutes snooze Nightscout's glucose alarms. 0 writes everything at once.",
         parse=alarm_safe_minutes,
         default="10",
     ),
@@ -246,7 +246,7 @@ VARIABLES = (
         "AUTOUPDATE_API_FAILURE_MINUTES",
         "loop.api_failure_minutes",
         "After so long without any success, because Tandem or Nightscout cannot be reached, "
-        "--auto-update ends with exit code 1; 0 goes on for ever.",
+        "--auto-update ends with exit code 1; 0 never gives up.",
         parse=amount,
         default="45",
     ),
@@ -254,7 +254,7 @@ VARIABLES = (
         "AUTOUPDATE_RESTART_ON_FAILURE",
         "loop.restart_on_failure",
         "true ends --auto-update with exit code 1 when it reports one of the errors about uploads, "
-        "so that what started it can start it anew.",
+        "so that whatever started it can start it again.",
         parse=switch,
         default="false",
     ),

@@ -1,4 +1,4 @@
-"""From the pump's wall clock to instants, and stretches of time between two instants.
+"""From the pump's wall clock to instants, and ranges of time.
 
 Instants are aware datetimes with a fixed offset, never with a named zone: Python subtracts two
 datetimes of one named zone by their wall clocks, which is wrong by an hour across a daylight-saving
@@ -28,7 +28,7 @@ class PumpClock:
     def instant(self, wall: datetime) -> datetime:
         """Return the instant at which the pump's clock showed ``wall`` (naive).
 
-        In the hour that an autumn night repeats, ``wall.fold`` tells the first from the second.
+        In the hour that an autumn night repeats, ``wall.fold`` says which of the two is meant.
         A time that a spring night leaves out is taken as not yet set forward.
         """
         return _fixed(wall.replace(tzinfo=self.zone))
@@ -58,11 +58,11 @@ def fixed_zone(offset: timedelta) -> timezone:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A stretch of time from ``start`` (included) to ``end`` (excluded), both aware."""
+    """The time from ``start`` (included) to ``end`` (excluded), both aware."""
 
     start: datetime
     end: datetime
 
     def overlaps(self, begin: datetime, end: datetime) -> bool:
-        """Tell whether something from ``begin`` to ``end`` (both included) touches the range."""
+        """Return whether something from ``begin`` to ``end`` (both included) touches the range."""
         return begin < self.end and end >= self.start

@@ -7,7 +7,7 @@ corrected meanwhile.
 ``begins`` and ``ends`` are the first and the last instant that the event has to do with.
 ``automatic`` is false for what the person did or asked for. What came about without the person, or
 of which that is not known, is automatic.
-``log_ids`` are the numbers of the entries of the pump's log that tell of the event, the one that
+``log_ids`` are the numbers of the entries of the pump's log that report the event, the one that
 gives it its time first; they are empty where the cloud does not hand the log out.
 """
 
@@ -78,12 +78,12 @@ class ReadingKind(Enum):
 
     SENSOR = "the glucose sensor"
     FINGER = "a finger stick, or what else a person entered"
-    NOT_TOLD = "the pump does not tell"
+    UNKNOWN = "the pump does not say"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading(_Instant):
-    """A glucose value that the pump was told."""
+    """A glucose value of the sensor, or one that a person entered."""
 
     key: str
     at: datetime
@@ -97,7 +97,7 @@ class Reading(_Instant):
 class Piece:
     """Which piece of the later part of an extended bolus is meant, and how the whole is known.
 
-    Where a document shows the whole later part already, no piece of it is wanted.
+    Where a document shows the whole later part already, no piece of it is written.
     """
 
     number: int
@@ -257,7 +257,7 @@ class DeviceStatus:
     """The state of the pump at its last upload, as far as known."""
 
     at: datetime
-    """The end of what the pump has told, whatever that was."""
+    """The instant of the newest data of the pump."""
     battery_percent: int | None
     """0..100."""
     battery_volts: float | None
@@ -270,10 +270,10 @@ class DeviceStatus:
     """The newest entry first, then those that the values are from."""
     iob_at: datetime | None = None
     """When the pump noted ``iob``; ``None`` is ``at``."""
-    reservoir_is_told: bool = True
-    """Whether the pump said so itself, and it is not worked out from what it gave since."""
+    reservoir_is_reported: bool = True
+    """Whether the pump reported that amount, and nothing was delivered since."""
     reservoir_is_searched: bool = True
-    """Whether everything was tried that tells how much is left, so that a later status can go on
+    """Whether every way to find out how much is left was tried, so that a later status can go on
     from there."""
 
 

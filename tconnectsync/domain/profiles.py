@@ -22,7 +22,7 @@ _LIMITS = {
 
 
 def is_possible(what: str, value: float) -> bool:
-    """Tell whether a setting of a segment, in our unit, can be true; 0 means that it is not set.
+    """Return whether a setting of a segment, in our unit, can be true; 0 means that it is not set.
 
     People dose by it, so what cannot be true is no profile.
     """
@@ -31,7 +31,7 @@ def is_possible(what: str, value: float) -> bool:
 
 
 def is_alert_level(mgdl: float) -> bool:
-    """Tell whether a pump can warn of this glucose, mg/dL."""
+    """Return whether a pump can warn of this glucose, mg/dL."""
     return LOWEST_GLUCOSE <= mgdl <= HIGHEST_GLUCOSE
 
 
@@ -71,7 +71,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class BrokenProfile:
-    """A profile of which the cloud tells something that cannot be, so that none of it is used."""
+    """A profile with something that cannot be true, so that none of it is used."""
 
     name: str
     """Empty if it has none that can be shown."""

@@ -42,8 +42,8 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
 
     Voltage has millivolts, insulin on board hundredths of a unit, and what is left in the reservoir
     whole units, rounded down. Nightscout believes insulin on board for half an hour from the time
-    of the document: so that is its own. What the newest ``stored`` document could have told is not
-    told again, so that each document is later than the one before.
+    of the document: so that is its own. What the newest ``stored`` document could have said is not
+    said again, so that each document is later than the one before.
     """
     at, newest = created_at(status.at), instant(stored) if stored else None
     iob_at = status.iob_at or status.at
@@ -55,8 +55,8 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
         "iob": _iob(created_at(iob_at), iob),
         "status": _delivery(at, status.suspended),
     }
-    told_at = at if iob is None else created_at(iob_at)
-    document: Document = {"device": ENTERED_BY, "created_at": told_at, "pump": known(**pump)}
+    dated = at if iob is None else created_at(iob_at)
+    document: Document = {"device": ENTERED_BY, "created_at": dated, "pump": known(**pump)}
     if status.reservoir_is_searched:
         document[LEFT] = NOT_KNOWN if status.reservoir is None else round(status.reservoir, 3)
     return document | log_ids(status.log_ids)
@@ -86,11 +86,11 @@ def stored_status(document: Document) -> DeviceStatus | None:
 
 def _clock(document: Document) -> datetime | None:
     clock = _value(document, ("clock",))
-    told = instant({"created_at": clock}) if isinstance(clock, str) else None
-    return told or instant(document)
+    at = instant({"created_at": clock}) if isinstance(clock, str) else None
+    return at or instant(document)
 
 
-def tells_more(document: Document, stored: Document | None) -> bool:
+def is_worth_storing(document: Document, stored: Document | None) -> bool:
     """Say whether a document is worth storing beside the newest one of ours.
 
     It is if it knows a value that the other does not have, or has otherwise, or is a good deal
@@ -104,8 +104,8 @@ def tells_more(document: Document, stored: Document | None) -> bool:
     if stored and LEFT in document and LEFT not in stored:
         # The next one can go on from it.
         return True
-    known = {path: _value(document, path) for path in VALUES}
-    return any(v is not None and v != _value(stored, path) for path, v in known.items())
+    values = {path: _value(document, path) for path in VALUES}
+    return any(v is not None and v != _value(stored, path) for path, v in values.items())
 
 
 def _reservoir(status: DeviceStatus) -> Document:
@@ -114,7 +114,7 @@ def _reservoir(status: DeviceStatus) -> Document:
     # What is a rounding error below a whole unit is that unit.
     units = int(status.reservoir + 0.0005)
     shown: Document = {"reservoir": units}
-    if not status.reservoir_is_told:
+    if not status.reservoir_is_reported:
         shown["reservoir_display_override"] = f"~{units}U"
     return shown
 

@@ -29,7 +29,7 @@ FALLING = ((3.0, "DoubleDown"), (2.0, "SingleDown"), (1.0, "FortyFiveDown"))
 def entries(readings: Iterable[Reading], wanted: TimeRange) -> list[Document]:
     """Return the entries for the readings in a range, oldest first, each type and second once.
 
-    Readings before the range tell the direction of its first ones.
+    Readings before the range give the direction of its first ones.
     """
     in_order = sorted(readings, key=lambda it: (it.at, it.glucose, it.kind.name))
     sensor = [reading for reading in in_order if reading.kind is ReadingKind.SENSOR]

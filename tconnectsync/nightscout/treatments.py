@@ -77,7 +77,7 @@ PUMP_EVENT_TYPES = {
     PumpEventKind.SENSOR_STOP: SENSOR_STOP,
     PumpEventKind.CGM_ALERT: CGM_ALERT,
 }
-"""Each fill has its own type: Nightscout tells the age of the insulin and of the site by them, and
+"""Each fill has its own type: Nightscout shows the age of the insulin and of the site by them, and
 a cartridge and its tubing are filled in the same second."""
 PIECE = "extendedPart"
 """A field of ours: which piece of the later part of a bolus a treatment shows."""
@@ -226,7 +226,8 @@ def _shown(event: Event) -> Iterator[Treatment]:
         case Bolus():
             yield from _bolus(event)
         case CarbEntry():
-            yield _carbs(event)
+            fields = {"carbs": _whole(event.carbs), **log_ids(event.log_ids)}
+            yield _treatment(CARB_CORRECTION, event.at, event.key, fields)
         case UserMode():
             yield _user_mode(event)
         case PumpEvent():
@@ -295,19 +296,14 @@ def _split_fields(bolus: Bolus) -> Document:
 
 
 def _glucose_fields(bolus: Bolus) -> Document:
-    """Return the glucose that a bolus was calculated with, if somebody asked where it came from.
+    """Return the glucose that a bolus was calculated with, if it is known where that came from.
 
-    Its type is left out where the pump does not tell.
+    Its type is left out where the pump does not say.
     """
     if bolus.glucose is None or bolus.glucose_kind is None:
         return {}
     values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
     return known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
-
-
-def _carbs(entry: CarbEntry) -> Treatment:
-    fields = {"carbs": _whole(entry.carbs), **log_ids(entry.log_ids)}
-    return _treatment(CARB_CORRECTION, entry.at, entry.key, fields)
 
 
 def _user_mode(mode: UserMode) -> Treatment:

@@ -18,7 +18,7 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
-from tconnectsync.sources.tandemsource.binary import decode
+from tconnectsync.sources.tandemsource.binarylog import decode
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.logentries import by_code
 from tconnectsync.sources.tandemsource.reader import USED, LogReader

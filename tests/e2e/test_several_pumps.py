@@ -186,7 +186,7 @@ def test_a_check_reads_all_pumps_of_a_person(tmp_path: Path) -> None:
         home = at_home(tmp_path, tandem, site.url, SECRET)
         both = home.run("--check-login", *WHOLE)
         last = home.run("--check-login", *days(FIRST + 4 * DAY, FIRST + 4 * DAY))
-    assert "All of these pumps are read: …0042 (t:slim X2 Insulin Pump), …1717" in both.output
+    assert "All of these pumps are read: t:slim X2 Insulin Pump …0042, t:slim" in both.output
     assert both.output.count(" by the pump's clock: ") == 2
-    assert "It is …1717 (t:slim X2 Insulin Pump), the one in use" in last.output
+    assert "It is t:slim X2 Insulin Pump …1717, the one in use" in last.output
     assert "the account also has …0042" in last.output

@@ -198,7 +198,7 @@ def test_one_look_around_the_clock_is_enough_where_all_is_well(make_home: Make) 
     home.go_to(1)
     home.run()
     home.tandem.log.clear()
-    home.go_to(1.5)
+    home.go_to(1.25)
     home.run()
     asked = [entry.request.path for entry in home.tandem.log]
     assert [path for path in asked if "pump-logs" in path] == asked[-1:]

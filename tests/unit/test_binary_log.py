@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.errors import LogFileError
-from tconnectsync.sources.tandemsource.binary import decode, is_plausible
+from tconnectsync.sources.tandemsource.binarylog import decode, is_plausible
 from tconnectsync.sources.tandemsource.fields import LAYOUTS, Field
 from tconnectsync.sources.tandemsource.records import Record
 from tests.support.log_forms import basal, encode

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import DeviceStatus
-from tconnectsync.nightscout.devicestatus import device_status, tells_more
+from tconnectsync.nightscout.devicestatus import device_status, is_worth_storing
 
 NOON = datetime(2024, 6, 3, 12, tzinfo=timezone(timedelta(hours=-4)))
 TEXT = "2024-06-03T12:00:00-04:00"
@@ -65,11 +65,11 @@ def test_numbers_have_the_digits_that_mean_something() -> None:
 def test_what_is_left_is_rounded_down_and_marked_as_worked_out() -> None:
     told = device_status(ALL)
     assert "reservoir_display_override" not in told["pump"]
-    found = device_status(replace(ALL, reservoir=119.96, reservoir_is_told=False))
+    found = device_status(replace(ALL, reservoir=119.96, reservoir_is_reported=False))
     assert found["pump"]["reservoir"] == 119
     assert found["pump"]["reservoir_display_override"] == "~119U"
     assert found["insulin_left"] == 119.96
-    unknown = device_status(replace(ALL, reservoir=None, reservoir_is_told=False))
+    unknown = device_status(replace(ALL, reservoir=None, reservoir_is_reported=False))
     assert not any(name.startswith("reservoir") for name in unknown["pump"])
 
 
@@ -87,7 +87,7 @@ def test_the_time_alone_is_news_before_nightscout_calls_it_old(
     minutes: float, is_news: bool
 ) -> None:
     later = replace(ALL, at=NOON + timedelta(minutes=minutes), log_ids=(18,))
-    assert tells_more(device_status(later), device_status(ALL)) is is_news
+    assert is_worth_storing(device_status(later), device_status(ALL)) is is_news
 
 
 @pytest.mark.parametrize(
@@ -103,16 +103,16 @@ def test_the_time_alone_is_news_before_nightscout_calls_it_old(
 )
 def test_every_value_that_changed_or_was_unknown_is_news(change: dict[str, Any]) -> None:
     changed = device_status(replace(ALL, **change))
-    assert tells_more(changed, device_status(ALL))
-    assert tells_more(device_status(replace(NOTHING, **change)), device_status(NOTHING))
+    assert is_worth_storing(changed, device_status(ALL))
+    assert is_worth_storing(device_status(replace(NOTHING, **change)), device_status(NOTHING))
 
 
 def test_forgetting_is_no_news() -> None:
-    assert not tells_more(device_status(NOTHING), None)
+    assert not is_worth_storing(device_status(NOTHING), None)
     for stored in (device_status(NOTHING), device_status(ALL)):
-        assert not tells_more(device_status(NOTHING), stored)
+        assert not is_worth_storing(device_status(NOTHING), stored)
 
 
 @pytest.mark.parametrize("pump", [None, "Tandem", [], {"battery": 55, "iob": [1.25]}], ids=str)
 def test_a_stored_status_of_another_form_is_none_of_the_same_values(pump: Any) -> None:
-    assert tells_more(device_status(ALL), {"pump": pump})
+    assert is_worth_storing(device_status(ALL), {"pump": pump})

@@ -520,7 +520,7 @@ def test_a_bolus_of_which_nothing_tells_how_much_it_was_is_counted() -> None:
     story = [*standard(short(0.25, 0, 1)), nothing_new(300)]
     assert boluses(log(*story), skipped) == []
     assert skipped == {
-        "bolus of which the pump's log does not tell how much was delivered": 1,
+        "bolus of which the pump's log does not say how much was delivered": 1,
     }
 
 

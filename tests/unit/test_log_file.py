@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.errors import LogFileError
-from tconnectsync.sources.tandemsource.logfile import read_log
+from tconnectsync.sources.tandemsource.logfileformats import read_log
 from tconnectsync.sources.tandemsource.records import Record
 from tests.support.log_forms import JSON, ODD_EVENTS, basal, event
 

@@ -138,7 +138,7 @@ def test_while_it_cannot_be_decided_only_the_pump_in_use_is_read_and_this_is_sai
     assert reader.boluses()
     (remark,) = reader.remarks
     assert (remark.missing, remark.heals) == (True, True)
-    assert "cannot be told yet" in remark.text
+    assert "not clear yet whether two people" in remark.text
     assert f"insulin of …{next(name for name in spans if name != read)} is missing" in remark.text
 
 
@@ -160,9 +160,9 @@ def test_a_log_that_cannot_be_compared_leaves_only_the_pump_in_use() -> None:
 
 
 def _remarks(reader: object) -> str:
-    from tconnectsync.sources.tandemsource.together import PumpsReader
+    from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
 
-    assert isinstance(reader, PumpsReader)
+    assert isinstance(reader, AllPumpsReader)
     with suppress(NetworkError):
         reader.boluses()
     return " ".join(it.text for it in reader.remarks)

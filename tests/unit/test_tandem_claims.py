@@ -12,15 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal
-from tconnectsync.sources.tandemsource.claims import (
-    Sign,
-    Turn,
-    claimed,
-    owner,
+from tconnectsync.sources.tandemsource.basalowner import (
+    Owner,
+    owned_parts,
+    owner_at,
+    owners,
     owns_since,
-    signs,
-    turns,
 )
+from tconnectsync.sources.tandemsource.wornsigns import Sign, signs
 from tests.support.event_builders import at, basal
 from tests.support.log_builders import entry, log, rate
 
@@ -33,8 +32,8 @@ def shown(*minutes: float) -> list[Sign]:
 
 def left(one: Basal, own: Sequence[Sign], other: Sequence[Sign]) -> list[tuple[float, float]]:
     """Return start and length in minutes of what is left to pump 0, which was worn first."""
-    taken = turns([own, other], 0)
-    return [minutes_of(it) for it in claimed([one], own, 0, taken)]
+    taken = owners([own, other], 0)
+    return [minutes_of(it) for it in owned_parts([one], own, 0, taken)]
 
 
 def minutes_of(it: Basal) -> tuple[float, float]:
@@ -66,45 +65,45 @@ def test_a_fill_that_was_broken_off_shows_nothing(code: int, status: int) -> Non
 
 
 def test_before_all_signs_the_first_pump_claims() -> None:
-    taken = turns([[], shown(10)], 0)
-    assert [owner(taken, at(minute)) for minute in (-9000, 9, 10, 11)] == [0, 0, 1, 1]
+    taken = owners([[], shown(10)], 0)
+    assert [owner_at(taken, at(minute)) for minute in (-9000, 9, 10, 11)] == [0, 0, 1, 1]
 
 
 def test_of_two_signs_at_one_instant_the_later_pump_s_counts() -> None:
-    assert owner(turns([shown(10), shown(10)], 0), at(10)) == 1
-    assert owner(turns([[], shown(10), shown(10)], 0), at(10)) == 2
+    assert owner_at(owners([shown(10), shown(10)], 0), at(10)) == 1
+    assert owner_at(owners([[], shown(10), shown(10)], 0), at(10)) == 2
 
 
 def test_a_pump_owns_what_comes_as_long_as_no_other_shows_a_sign() -> None:
-    taken = turns([shown(30), shown(10)], 0)
+    taken = owners([shown(30), shown(10)], 0)
     assert owns_since(taken, 0, at(12))
     assert owns_since(taken, 1, at(29))
     assert not owns_since(taken, 1, at(30))
 
 
 def test_a_basal_ends_with_the_sign_of_another_pump() -> None:
-    taken = turns([[], shown(12)], 0)
+    taken = owners([[], shown(12)], 0)
     running = basal(10, 5, running=True)
-    (found,) = claimed([running], [], 0, taken)
+    (found,) = owned_parts([running], [], 0, taken)
     assert minutes_of(found) == (10, 2)
     assert (found.key, found.cut, found.running) == (running.key, True, False)
 
 
 def test_a_basal_that_nobody_else_claims_stays_as_it_is() -> None:
-    taken = turns([shown(-5), shown(15)], 0)
+    taken = owners([shown(-5), shown(15)], 0)
     for it in (basal(10, 5), basal(5, 5, running=True)):
-        assert claimed([it], shown(-5), 0, taken) == [it]
+        assert owned_parts([it], shown(-5), 0, taken) == [it]
 
 
 def test_a_basal_of_a_pump_in_a_drawer_is_left_without_duration() -> None:
-    taken = turns([[], shown(0)], 0)
-    (found,) = claimed([basal(10, 5)], [], 0, taken)
+    taken = owners([[], shown(0)], 0)
+    (found,) = owned_parts([basal(10, 5)], [], 0, taken)
     assert (minutes_of(found), found.cut, found.running) == ((10, 0), True, False)
 
 
 def test_a_basal_of_a_pump_that_is_worn_again_begins_there_under_a_name_of_its_own() -> None:
-    taken = turns([shown(12), shown(0)], 0)
-    lost, rest = claimed([basal(10, 5, running=True)], shown(12), 0, taken)
+    taken = owners([shown(12), shown(0)], 0)
+    lost, rest = owned_parts([basal(10, 5, running=True)], shown(12), 0, taken)
     assert (minutes_of(lost), lost.key, lost.cut) == ((10, 0), "basal 10", True)
     assert (minutes_of(rest), rest.key) == ((12, 3), "basal 10 from sign 12")
     assert (rest.cut, rest.running) == (False, True)
@@ -122,16 +121,16 @@ def test_a_sign_at_the_second_in_which_a_basal_begins_counts_from_there_on() -> 
 def test_a_piece_that_an_earlier_run_may_have_written_is_taken_back() -> None:
     """What was known then did not have the sign of the other pump in the same second."""
     own = shown(12)
-    before = claimed([basal(10, 5)], own, 0, turns([own, shown(0)], 0))
-    after = claimed([basal(10, 5)], own, 0, turns([own, shown(0, 12)], 0))
+    before = owned_parts([basal(10, 5)], own, 0, owners([own, shown(0)], 0))
+    after = owned_parts([basal(10, 5)], own, 0, owners([own, shown(0, 12)], 0))
     assert {it.key for it in before} == {it.key for it in after}
     assert all(it.cut and not it.duration for it in after)
 
 
 def test_a_piece_that_a_wrong_clock_of_another_pump_cut_off_is_part_of_the_whole_again() -> None:
     own = shown(12)
-    before = claimed([basal(10, 5)], own, 0, turns([own, shown(11)], 0))
-    after = claimed([basal(10, 5)], own, 0, turns([own, shown(40)], 0))
+    before = owned_parts([basal(10, 5)], own, 0, owners([own, shown(11)], 0))
+    after = owned_parts([basal(10, 5)], own, 0, owners([own, shown(40)], 0))
     assert [minutes_of(it) for it in before] == [(10, 1), (12, 3)]
     assert [minutes_of(it) for it in after] == [(10, 5), (12, 0)]
     assert [it.key for it in before] == [it.key for it in after]
@@ -154,12 +153,12 @@ def stories(draw: st.DrawFn) -> list[tuple[list[Sign], list[Basal]]]:
 
 
 def all_left(
-    story: Sequence[tuple[list[Sign], list[Basal]]], taken: Sequence[Turn]
+    story: Sequence[tuple[list[Sign], list[Basal]]], taken: Sequence[Owner]
 ) -> list[tuple[int, Basal]]:
     return [
         (pump, it)
         for pump, (own, basals) in enumerate(story)
-        for it in claimed(basals, own, pump, taken)
+        for it in owned_parts(basals, own, pump, taken)
     ]
 
 
@@ -171,11 +170,11 @@ def is_told(basals: Sequence[Basal], instant: datetime) -> bool:
 def test_each_minute_counts_once_and_for_the_pump_that_claims_it(
     story: list[tuple[list[Sign], list[Basal]]],
 ) -> None:
-    taken = turns([own for own, _ in story], 0)
+    taken = owners([own for own, _ in story], 0)
     found = all_left(story, taken)
     for minute in range(300):
         instant = at(minute + 0.5)
-        claims = owner(taken, instant)
+        claims = owner_at(taken, instant)
         told = [pump for pump, it in found if it.start <= instant < it.ends]
         assert told == [claims] * is_told(story[claims][1], instant)
     assert len({(pump, it.key) for pump, it in found}) == len(found)
@@ -185,7 +184,7 @@ def test_each_minute_counts_once_and_for_the_pump_that_claims_it(
 def test_it_makes_no_difference_how_the_time_is_cut(
     story: list[tuple[list[Sign], list[Basal]]], border: int
 ) -> None:
-    whole = turns([own for own, _ in story], 0)
+    whole = owners([own for own, _ in story], 0)
     later = [
         (
             [sign for sign in own if sign.at > at(border)],
@@ -193,11 +192,11 @@ def test_it_makes_no_difference_how_the_time_is_cut(
         )
         for own, basals in story
     ]
-    part = turns([own for own, _ in later], owner(whole, at(border)))
+    part = owners([own for own, _ in later], owner_at(whole, at(border)))
     expected = [
         (pump, it)
         for pump, (own, _) in enumerate(story)
-        for it in claimed(later[pump][1], own, pump, whole)
+        for it in owned_parts(later[pump][1], own, pump, whole)
     ]
     assert all_left(later, part) == expected
 
@@ -207,8 +206,8 @@ def test_what_another_pump_uploads_later_only_takes_away(
     story: list[tuple[list[Sign], list[Basal]]],
 ) -> None:
     """So everything that was written before is told again, if with less time or none."""
-    before = claimed(story[0][1], story[0][0], 0, turns([story[0][0]], 0))
-    after = claimed(story[0][1], story[0][0], 0, turns([own for own, _ in story], 0))
+    before = owned_parts(story[0][1], story[0][0], 0, owners([story[0][0]], 0))
+    after = owned_parts(story[0][1], story[0][0], 0, owners([own for own, _ in story], 0))
     known = {it.key: it for it in after}
     for it in filter(attrgetter("duration"), before):
         assert known[it.key].duration <= it.duration

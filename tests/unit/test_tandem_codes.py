@@ -21,7 +21,7 @@ from tconnectsync.sync.plan.glucose import with_glucose_kind, without_glucose_ki
 from tests.support.event_builders import at, wanted
 from tests.support.log_builders import delivered, entry, log, reader, request
 
-SENSOR, FINGER, NOT_TOLD = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.NOT_TOLD
+SENSOR, FINGER, NOT_TOLD = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.UNKNOWN
 
 
 # -- doses of the next algorithm -------------------------------------------------------------------

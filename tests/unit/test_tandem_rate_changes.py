@@ -465,7 +465,7 @@ def lived(first: date, days: int, seed: int, zone: str) -> tuple[Any, list[dict[
 def window_of(
     events: list[dict[str, Any]], wanted: TimeRange, clock: PumpClock
 ) -> tuple[list[Basal], LogReader]:
-    """Read a range as :class:`OnePump` does, a day more on both sides."""
+    """Read a range as :class:`PumpLog` does, a day more on both sides."""
     first, last = clock.day(wanted.start) - DAY, clock.day(wanted.end) + DAY
     around = [it for it in events if str(first) <= it["pumpDateTime"][:10] <= str(last)]
     log_clock = LogClock(

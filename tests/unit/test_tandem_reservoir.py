@@ -243,6 +243,6 @@ def test_days_that_cannot_be_had_leave_the_rest_of_the_state_alone() -> None:
 
 def test_the_number_that_the_pump_told_is_no_estimate() -> None:
     found = state(log(told(0, 42, 11), nothing_new(5)))
-    assert found.reservoir_is_told
+    assert found.reservoir_is_reported
     assert found.at - at(0) == timedelta(minutes=5)
-    assert not state(log(told(0, 42), *rates(0, 20), nothing_new(20))).reservoir_is_told
+    assert not state(log(told(0, 42), *rates(0, 20), nothing_new(20))).reservoir_is_reported

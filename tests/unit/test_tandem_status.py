@@ -125,7 +125,7 @@ def test_the_state_of_the_pump_is_put_together() -> None:
         suspended=False,
         log_ids=(12, 11, 9, 1),
         iob_at=at(12),
-        reservoir_is_told=False,
+        reservoir_is_reported=False,
     )
 
 

@@ -494,7 +494,7 @@ def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
 ) -> None:
     home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
     run = home.run("--check-login")
-    assert "Tandem did not tell the names" not in run.output
+    assert "Tandem did not send the names" not in run.output
 
     def refused(request: Request) -> Answer:
         private = ("/cloud/account", "/cloud/usersettings")
@@ -502,7 +502,7 @@ def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
 
     bench.tandem.fault = refused
     run = home.run("--check-login")
-    assert "Tandem did not tell the names" in run.output
+    assert "Tandem did not send the names" in run.output
     assert re.search("Upload counter: +ok", run.output)
 
 

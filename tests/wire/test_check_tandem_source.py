@@ -103,7 +103,7 @@ def test_where_all_is_well_every_step_says_so_and_nothing_is_written(bench: Tand
     assert bench.site.writes == 0
     assert "US region" in results["Tandem login"][1]
     pump = results["Account and pumps"][1]
-    assert pump.startswith("It is …0042 (t:slim X2")
+    assert pump.startswith("It is t:slim X2 Insulin Pump …0042, as PUMP")
     assert "as PUMP_SERIAL_NUMBER says. It last uploaded 12 minutes ago (2024-06-04 14:48)" in pump
     log = results["Pump's log"][1]
     assert re.match(r"\d+ entries from 2024-06-03 15:0\d to 2024-06-04 14:4\d by the pump's", log)
@@ -271,7 +271,7 @@ def test_a_pump_that_has_never_uploaded_is_told(bench: TandemBench) -> None:
     bench.tandem.uploaded_until = midnight(FIRST) - timedelta(days=1)
     results = bench.check()
     text = only_failed(results, "Account and pumps")
-    assert text.startswith("The pump …0042 (t:slim X2")
+    assert text.startswith("The pump t:slim X2 Insulin Pump …0042 has")
     assert "has never uploaded. Connect it to Tandem's app" in text
     assert not_tried(results) == [*TANDEM[2:], CLOCK]
 
@@ -519,7 +519,7 @@ def test_the_report_holds_the_answers_without_names_and_ids(
     run = computer(tmp_path, bench.tandem, bench.site.url, SECRET).run(*CHECK_FIRST_DAY)
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
 
-    assert "Tandem did not tell the names" not in run.output
+    assert "Tandem did not send the names" not in run.output
     lines = [line for line in run.output.splitlines() if line.partition(":")[0] in EVERY_STEP]
     assert [line.partition(":")[0] for line in lines] == list(EVERY_STEP)
     assert all(line in report for line in lines)

@@ -14,7 +14,7 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import NetworkError
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.logdays import LogDays
-from tconnectsync.sources.tandemsource.onepump import OnePump
+from tconnectsync.sources.tandemsource.pumplog import PumpLog
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import USED
 from tconnectsync.sources.tandemsource.wrongdates import remarks
@@ -248,10 +248,10 @@ def test_a_run_says_what_is_wrong_when_the_log_has_been_read() -> None:
         )
     )
     pump = Pump("log", "00870042", WALL - 3 * DAY - HOUR, NOW, None, "t:slim X2")
-    one = OnePump(
+    one = PumpLog(
         cast(TConnectApi, api),
         NEW_YORK,
-        lambda: pump,
+        pump,
         USED,
         None,
         False,
@@ -276,8 +276,8 @@ def test_a_question_about_the_clock_that_fails_holds_nothing_back() -> None:
 
     pump = Pump("log", "00870042", datetime(2038, 1, 19), NOW, None, "t:slim X2")
     api = SimpleNamespace(tandemsource=SimpleNamespace(pump_logs=pump_logs))
-    one = OnePump(
-        cast(TConnectApi, api), NEW_YORK, lambda: pump, USED, None, False, lambda: NOW, told.append
+    one = PumpLog(
+        cast(TConnectApi, api), NEW_YORK, pump, USED, None, False, lambda: NOW, told.append
     )
     assert len(one.read(WANTED).basals()) > 20
     assert any("not known. Tandem Source did not answer." in sentence for sentence in told)

@@ -71,9 +71,9 @@ class TandemSourceApi:
             assignment_id: names the pump, see :meth:`pumper`.
             first: a day of the pump's calendar.
             last: another one, inclusive; a long range is asked for in pieces.
-            codes: the kinds of event wanted, all of them if there are none; the server may send
+            codes: the kinds of event to ask for, all of them if there are none; the server may send
                 others as well.
-            extra: kinds that are wanted too, for as long as the server takes them (§4.4); that it
+            extra: kinds to ask for as well, for as long as the server takes them (§4.4); that it
                 does not is remembered.
         """
         codes, extra = list(codes or ()), sorted(extra)
@@ -92,11 +92,11 @@ class TandemSourceApi:
         self, assignment_id: str, first: date, last: date, codes: Iterable[int] | None
     ) -> dict[str, list[Any]]:
         path = f"api/reports/bff/pump-logs/{quote(assignment_id, safe='')}?pumperId={{pumper}}"
-        wanted = ",".join(map(str, codes or ()))
+        listed = ",".join(map(str, codes or ()))
         pump_log = PumpLog()
         for start, end in windows(first, last):
             days = {"startDate": f"{start}T00:00:00Z", "endDate": f"{end}T23:59:59Z"}
-            query = days | ({"eventCodes": wanted} if wanted else {})
+            query = days | ({"eventCodes": listed} if listed else {})
             pump_log.add(self._get(path, WHAT, LISTS, query))
         return pump_log.as_payload()
 

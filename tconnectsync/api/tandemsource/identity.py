@@ -37,11 +37,11 @@ class Identity:
     """Who has logged in."""
 
     pumper_id: str = field(repr=False)
-    """Names the user in the paths of Tandem Source; empty if the proof does not tell it."""
+    """Names the user in the paths of Tandem Source; empty if the proof does not say."""
     account_id: str = field(repr=False)
-    """The account's id; empty if the login did not tell it."""
+    """The account's id; empty if the login did not say."""
     candidates: tuple[str, ...] = field(default=(), repr=False)
-    """What may be the pumper id, to be tried out, where the proof does not tell it."""
+    """What may be the pumper id, to be tried out, where the proof does not say."""
 
 
 def identify(id_token: str, keys: object, cloud: Cloud, now: datetime) -> Identity:
@@ -70,7 +70,7 @@ def identify(id_token: str, keys: object, cloud: Cloud, now: datetime) -> Identi
 
 
 def ids_of(access_token: str) -> tuple[str, ...]:
-    """Return what may be the pumper id by an access token, which nobody has verified."""
+    """Return what may be the pumper id by an access token, which has not been verified."""
     try:
         part = access_token.split(".")[1]
         claims = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))

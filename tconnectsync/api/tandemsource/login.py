@@ -40,7 +40,7 @@ class TandemLogin:
     pumper_id: str = field(repr=False)
     """Names the user in the paths of Tandem Source."""
     account_id: str = field(repr=False)
-    """The account's id; empty if the login did not tell it."""
+    """The account's id; empty if the login did not say."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _tried_out(candidates: Iterable[str], token: Token, http: HttpClient, cloud:
         account = refusals.json_object(answer) if answer.status_code == 200 else None
         if account and str(account.get("id")).lower() == candidate.lower():
             return candidate
-    raise refusals.nobody()
+    raise refusals.unknown_person()
 
 
 def _send_credentials(account: TandemSettings, http: HttpClient, cloud: Cloud) -> None:

@@ -50,7 +50,7 @@ class PumpLog:
 
 
 def _identity(record: Any) -> Hashable:
-    """What two copies of a record have in common; what does not tell it is like no other."""
+    """What two copies of a record have in common; a record without it is like no other."""
     if isinstance(record, dict) and isinstance(number := record.get("sequenceNumber"), int):
         return str(record.get("deviceAssignmentId")), str(record.get("sequenceGroup")), number
     return object()

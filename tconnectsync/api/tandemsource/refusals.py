@@ -52,7 +52,7 @@ def action_required() -> LoginError:
     )
 
 
-def nobody() -> LoginError:
+def unknown_person() -> LoginError:
     """The login is good, but nothing names the person whose pumps are to be read."""
     return LoginError(
         "Tandem's login was accepted, but this account has no pump data of its own (no pumper "

@@ -37,11 +37,11 @@ class TokenCache:
     """One login in one file, readable by its owner only.
 
     Whatever is wrong with the file, there is no login in it then. If it cannot be written, that is
-    told once, and it is not used any more.
+    said once, and it is not used any more.
 
     Args:
         folder: where the file is; made when the first login is saved.
-        account: whose login; e-mail address, region and login service tell one from another.
+        account: whose login; e-mail address, region and login service distinguish it.
     """
 
     def __init__(self, folder: Path, account: TandemSettings) -> None:
@@ -65,7 +65,7 @@ class TokenCache:
     def save(self, login: TandemLogin) -> None:
         """Put a login in the file's place, at once or not at all.
 
-        One of unknown expiry is not saved: nothing would ever tell that it is too old.
+        One of unknown expiry is not saved: nothing would ever show that it is too old.
         """
         if self._is_usable and login.token.expires_at is not None:
             self._try(lambda: write_atomically(self._path, _written(login)))

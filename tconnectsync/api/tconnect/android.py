@@ -32,7 +32,7 @@ class AndroidLogin:
 
     token: Token
     user_id: str | None = field(repr=False)
-    """The account's id, if the answer told it."""
+    """The account's id, if the answer says it."""
 
 
 def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:

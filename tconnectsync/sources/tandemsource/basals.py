@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise, takewhile
+from itertools import takewhile, zip_longest
 from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
@@ -57,7 +57,7 @@ def basals(
     suspensions = list(_suspensions(stops if resumed else story, known_until))
     spans = [span for _, span, _ in suspensions]
     found = [_suspended(*suspension) for suspension in suspensions]
-    for entry, after in _with_next(story):
+    for entry, after in zip_longest(story, story[1:]):
         if entry.code == BASAL_RATE and not _is_within(entry, spans):
             end, running = _end(entry, after, known_until)
             basal = _delivered(entry, end - entry.at, running, skipped)
@@ -67,7 +67,7 @@ def basals(
 
 
 def begins_suspended(log: Log, since: datetime) -> bool:
-    """Tell whether the log opens in the middle of a suspension that lasts until ``since``."""
+    """Return whether the log opens in the middle of a suspension that lasts until ``since``."""
     story = list(entries_of(log, *CODES))
     opening = _opening(story)
     after = story[len(opening)] if len(opening) < len(story) else None
@@ -102,20 +102,14 @@ def _suspensions(
 
 
 def _delivers(entry: Entry, suspended: Entry) -> bool:
-    """Tell whether the pump delivers again, although its log has no word of being resumed."""
+    """Return whether the pump delivers again, although its log has no word of being resumed."""
     return entry.at > suspended.at and _source(entry) not in (NOTHING, None)
 
 
 def _is_within(entry: Entry, spans: Sequence[TimeRange]) -> bool:
-    """Tell whether an entry lies in one of some spans that follow one another."""
+    """Return whether an entry lies in one of some spans that follow one another."""
     index = bisect_right(spans, entry.at, key=lambda span: span.start)
     return index > 0 and entry.at < spans[index - 1].end
-
-
-def _with_next(story: Sequence[Entry]) -> Iterator[tuple[Entry, Entry | None]]:
-    yield from pairwise(story)
-    if story:
-        yield story[-1], None
 
 
 def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[datetime, bool]:
@@ -159,7 +153,7 @@ def _delivered(
 
 
 def is_suspension(basal: Basal) -> bool:
-    """Tell whether a basal of the log is the time for which the pump was suspended."""
+    """Return whether a basal of the log is the time for which the pump was suspended."""
     return basal.reason == REASONS[NOTHING]
 
 

@@ -2,7 +2,7 @@
 
 See tandem-source-processing §6 and §19, tandem-event-log §7 (20, 21 and 64 to 66) and §10.3.
 The immediate and the extended part of a bolus are boluses of their own here, and the extended part
-comes in pieces where the log tells how it goes on.
+comes in pieces where the log reports its progress.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, number, whole
 
 NO_END_FOR = timedelta(hours=4)
-"""When the log has gone on for so long without the end of a bolus, that will not come."""
+"""When the log has gone on for this long without the end of a bolus, it will not come."""
 NO_ENTRY_FOR = timedelta(minutes=15)
 """The same where the progress of the bolus says that it is over."""
 SOON = timedelta(minutes=1)
@@ -55,7 +55,7 @@ KINDS = {
 }
 EXTENDED_KINDS = (1, 5)
 MAYBE_EXTENDED = 8
-"""It may be either; what it was to be tells."""
+"""It may be either: what was requested decides."""
 AUTOMATIC_KINDS = (3, 6)
 COMPLETED = ""
 ENDS = {
@@ -73,8 +73,8 @@ INCOMPLETE, NO_END = "Incomplete", "End not reported"
 def boluses(log: Log, skipped: Counter[str]) -> list[Bolus]:
     """Return what was delivered, in time order; amounts to the thousandth of a unit.
 
-    A part whose end is missing is told as far as its progress tells, once the log has gone on for
-    so long that the end will not come. What nothing tells the amount of is counted in ``skipped``.
+    A part whose end is missing has the amount of its last progress, once the log has gone on long
+    enough to know that no end will come. One of unknown amount is counted in ``skipped``.
     """
     known_until = max((entries[-1].at for entries in log.values() if entries), default=None)
     if known_until is None:
@@ -83,16 +83,14 @@ def boluses(log: Log, skipped: Counter[str]) -> list[Bolus]:
     for dose in doses(log):
         found += _now(dose, known_until, skipped)
         found += _later(dose, known_until, skipped)
-    nobodys = (
-        entry for entry in entries_of(log, BOLUS_ENDED, LATER_PART_ENDED) if _has_no_id(entry)
+    without_id = (
+        entry
+        for entry in entries_of(log, BOLUS_ENDED, LATER_PART_ENDED)
+        if whole(entry.values, "bolusid") is None
     )
-    for entry in nobodys:
+    for entry in without_id:
         found += _ended(Dose([entry]), entry, skipped)
     return sorted(found, key=lambda bolus: (bolus.completed or bolus.requested_at, bolus.log_ids))
-
-
-def _has_no_id(entry: Entry) -> bool:
-    return whole(entry.values, "bolusid") is None
 
 
 # -- the part that is given at once ----------------------------------------------------------------
@@ -107,19 +105,19 @@ def _now(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[B
     begun = dose.first(LATER_PART_STARTED)
     if begun and last and known_until - begun.at > SOON:
         # The later part has begun, so all of the other has been given.
-        told, status = Given(begun.at, now_part(dose), last.sequence), COMPLETED
+        given, status = Given(begun.at, now_part(dose), last.sequence), COMPLETED
     elif not is_late or dose.first(LATER_PART_ENDED) or not (over or dose.first(*STARTS)):
         return
     elif last and last.milliunits:
-        told = last._replace(milliunits=now_part(dose))
+        given = last._replace(milliunits=now_part(dose))
         asked_for = dose.most("requestednow")
-        is_all = over and asked_for is not None and told.milliunits >= asked_for
+        is_all = over and asked_for is not None and given.milliunits >= asked_for
         status = COMPLETED if is_all else INCOMPLETE if over else NO_END
     else:
         if dose.first(BOLUS_STARTED, BOLUS_PROGRESS) and not over:
-            skipped["bolus of which the pump's log does not tell how much was delivered"] += 1
+            skipped["bolus of which the pump's log does not say how much was delivered"] += 1
         return
-    yield _as_requested_bolus(dose, told, status)
+    yield _as_requested_bolus(dose, given, status)
 
 
 def _last_word(dose: Dose, known_until: datetime) -> tuple[bool, Given | None, bool]:
@@ -133,19 +131,19 @@ def _last_word(dose: Dose, known_until: datetime) -> tuple[bool, Given | None, b
     return bool(over), last, known_until - since >= (NO_ENTRY_FOR if over else NO_END_FOR)
 
 
-def _as_requested_bolus(dose: Dose, told: Given, status: str) -> Bolus:
+def _as_requested_bolus(dose: Dose, given: Given, status: str) -> Bolus:
     """Return the immediate part of a bolus whose end is missing."""
     messages = [dose.first(code) for code in REQUESTS]
     asked_for = dose.most("requestednow")
     return Bolus(
         key=f"{dose.name} without end",
         requested_at=dose.began,
-        completed=told.at,
-        insulin=told.milliunits / 1000,
+        completed=given.at,
+        insulin=given.milliunits / 1000,
         requested=None if asked_for is None else asked_for / 1000,
         incomplete=status,
         **_as_requested(*({} if message is None else message.values for message in messages)),
-        log_ids=(told.sequence, *(message.sequence for message in messages if message)),
+        log_ids=(given.sequence, *(message.sequence for message in messages if message)),
     )
 
 
@@ -200,7 +198,7 @@ def _as_requested(
         "declined_correction": flag(second, "declinedcorrection") is True,
         "planned": planned,
         "label": "Extended" if planned and kind == MAYBE_EXTENDED else "",
-        # Where the pump does not say who it was, nobody asked for it.
+        # Unknown counts as automatic.
         "automatic": kind not in KINDS or kind in AUTOMATIC_KINDS,
     }
 
@@ -227,9 +225,9 @@ def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
 
 
 def _status(entry: Entry, insulin: float, requested: float | None) -> str:
-    told = whole(entry.values, "completionstatus")
-    if told in ENDS:
-        return ENDS[told]
+    end = whole(entry.values, "completionstatus")
+    if end in ENDS:
+        return ENDS[end]
     complete = requested is None or insulin >= requested - 0.005
     return COMPLETED if complete else INCOMPLETE
 
@@ -238,40 +236,40 @@ def _status(entry: Entry, insulin: float, requested: float | None) -> str:
 
 
 def _later(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[Bolus]:
-    """Yield the later part: in pieces where the log tells how it goes on, else as a whole."""
+    """Yield the later part: in pieces where the log reports its progress, else as a whole."""
     ended = dose.first(LATER_PART_ENDED)
-    told = _told_of_later(dose)
+    progress = _progress_of_later(dose)
     start = dose.first(LATER_PART_STARTED) or dose.first(BOLUS_ENDED) or dose.first(BOLUS_STARTED)
-    if ended and (dose.ended(LATER_PART_ENDED) is None or not told or start is None):
+    if ended and (dose.ended(LATER_PART_ENDED) is None or not progress or start is None):
         yield from _ended(dose, ended, skipped)
-    elif start and (ended or told):
-        end, status = _end_of_later(dose, told, known_until)
-        yield from _in_pieces(dose, start, told, end, status)
+    elif start and (ended or progress):
+        end, status = _end_of_later(dose, progress, known_until)
+        yield from _in_pieces(dose, start, progress, end, status)
     elif dose.first(LATER_PART_STARTED) and known_until - dose.entries[-1].at >= NO_END_FOR:
-        skipped["extended bolus of which the pump's log does not tell how much was delivered"] += 1
+        skipped["extended bolus of which the pump's log does not say how much was delivered"] += 1
 
 
-def _told_of_later(dose: Dose) -> list[Given]:
+def _progress_of_later(dose: Dose) -> list[Given]:
     """Return how much of the later part had been given by when, while it was running."""
     begun, ended = dose.first(LATER_PART_STARTED, BOLUS_ENDED), dose.first(LATER_PART_ENDED)
     before, planned = now_part(dose), dose.most("requestedlater")
     if not (dose.first(LATER_PART_STARTED) or planned or ended):
         return []
-    most, told = 0, []
+    most, progress = 0, []
     for at, total, sequence in dose.progress(RUNNING):
         is_within = begun is None or (at, sequence) >= (begun.at, begun.sequence)
         if is_within and (ended is None or sequence < ended.sequence):
             most = max(most, total - before)
-            told.append(Given(at, most, sequence))
-    return told
+            progress.append(Given(at, most, sequence))
+    return progress
 
 
 def _end_of_later(
-    dose: Dose, told: Sequence[Given], known_until: datetime
+    dose: Dose, progress: Sequence[Given], known_until: datetime
 ) -> tuple[Given | None, str]:
     """Return the end of a later part, and how it ended; ``None`` while it is running.
 
-    Where no end will come, it is the last that is told.
+    Where no end will come, it is the last that is progress.
     """
     ended, end = dose.first(LATER_PART_ENDED), dose.ended(LATER_PART_ENDED)
     if ended and end:
@@ -280,13 +278,13 @@ def _end_of_later(
     over, last, is_late = _last_word(dose, known_until)
     if not is_late or not last:
         return None, ""
-    amount = max(0, last.milliunits - now_part(dose), *(each.milliunits for each in told))
+    amount = max(0, last.milliunits - now_part(dose), *(each.milliunits for each in progress))
     is_all = over and amount >= (dose.most("requestedlater") or 0)
     return last._replace(milliunits=amount), COMPLETED if is_all else INCOMPLETE if over else NO_END
 
 
 def _in_pieces(
-    dose: Dose, start: Entry, told: Sequence[Given], end: Given | None, status: str
+    dose: Dose, start: Entry, progress: Sequence[Given], end: Given | None, status: str
 ) -> Iterator[Bolus]:
     size = dose.most("requestedlater")
     later = dose.first(LATER_PART_STARTED)
@@ -295,11 +293,13 @@ def _in_pieces(
         size = round(units * 1000)
     planned = extended.plan(_planned_minutes(dose), size)
     ended = dose.first(LATER_PART_ENDED)
-    for cut in extended.cuts(start.at, planned.step, told, end):
+    for cut in extended.cuts(start.at, planned.step, progress, end):
         if not cut.milliunits:
             continue
         middle = cut.begins + (cut.ends - cut.begins) / 2
-        zone = max((each for each in told if each.at <= middle), default=Given(start.at, 0, 0)).at
+        zone = max(
+            (each for each in progress if each.at <= middle), default=Given(start.at, 0, 0)
+        ).at
         middle = middle.replace(microsecond=0).astimezone(zone.tzinfo)
         yield Bolus(
             key=f"{start.key} part {cut.number}",
@@ -327,8 +327,8 @@ def _in_pieces(
 def _planned_minutes(dose: Dose) -> int | None:
     request = dose.first(BOLUS_OPTIONS)
     asked = (whole(request.values, "duration") if request else None) or None
-    told = (asked, dose.most("extendeddurationrequested"))
-    return next((it for it in told if it is not None and 0 < it <= MOST_BOLUS_MINUTES), None)
+    minutes = (asked, dose.most("extendeddurationrequested"))
+    return next((it for it in minutes if it is not None and 0 < it <= MOST_BOLUS_MINUTES), None)
 
 
 def _name_of(cut: extended.Cut, planned: int | None) -> str:

@@ -16,11 +16,11 @@ from tconnectsync.sources.tandemsource.records import number
 
 CODES = (CARBS_ENTERED, BOLUS_REQUESTED)
 SAME_MEAL = timedelta(minutes=2)
-"""Within that, carbs of a bolus are the same ones told twice."""
+"""Within that, carbs of a bolus are the same ones, reported twice."""
 
 
 def carbs(log: Log, skipped: Counter[str]) -> list[CarbEntry]:
-    """Return the carbs (g) that no bolus tells of, in time order."""
+    """Return the carbs (g) that no bolus reports, in time order."""
     requests = [
         entry for entry in entries_of(log, BOLUS_REQUESTED) if number(entry.values, "carbamount")
     ]
@@ -35,6 +35,6 @@ def carbs(log: Log, skipped: Counter[str]) -> list[CarbEntry]:
 
 
 def _is_same(entry: Entry, amount: float, request: Entry) -> bool:
-    told = number(request.values, "carbamount")
-    is_same = told is not None and abs(told - amount) < 1
+    requested = number(request.values, "carbamount")
+    is_same = requested is not None and abs(requested - amount) < 1
     return is_same and abs(entry.at - request.at) <= SAME_MEAL

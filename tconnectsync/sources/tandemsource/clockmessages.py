@@ -43,7 +43,7 @@ def set_wrong(ahead: timedelta, change: ClockChange | None) -> str:
     when = f": it was set to {change.after:%Y-%m-%d %H:%M} by mistake" if change else ""
     return (
         f"The pump's clock is {days_in_words(ahead)} {side}{when}. What the pump does is shown at "
-        "its true time as far as its log tells, but only to some minutes. Set the date and the "
+        "its true time as far as its log shows, but only to some minutes. Set the date and the "
         "time on the pump; the next sync after its upload then brings these days exactly."
     )
 
@@ -85,10 +85,10 @@ def left_undated(count: int) -> str:
 
 def _until_set(since: datetime) -> str:
     return (
-        "Until it is put right, insulin given meanwhile is missing in Nightscout or stands under a "
+        "Until it is corrected, insulin given meanwhile is missing in Nightscout or stands under a "
         "wrong day. Set the date and the time on the pump; the next sync after its upload then "
-        "places these days by itself. For what is older than CATCH_UP_DAYS, sync again with "
-        f"--start-date {since:%Y-%m-%d}."
+        "moves these days to where they belong. For what is older than CATCH_UP_DAYS, sync again "
+        f"with --start-date {since:%Y-%m-%d}."
     )
 
 

@@ -93,8 +93,10 @@ class Dose:
 
     def most(self, name: str) -> int | None:
         """Return the highest whole number that its progress says under a name."""
-        told = (whole(entry.values, name) for entry in self.entries if entry.code == BOLUS_PROGRESS)
-        return max((value for value in told if value is not None), default=None)
+        values = (
+            whole(entry.values, name) for entry in self.entries if entry.code == BOLUS_PROGRESS
+        )
+        return max((value for value in values if value is not None), default=None)
 
     @property
     def now_end(self) -> Entry | None:
@@ -125,7 +127,7 @@ def doses(log: Log) -> list[Dose]:
 
 
 def _is_another(dose: Dose, entry: Entry) -> bool:
-    """Tell whether an entry belongs to another bolus that got the same number."""
+    """Return whether an entry belongs to another bolus that got the same number."""
     if entry.at - dose.began > SAME_BOLUS:
         return True
     if entry.code in REQUESTS:
@@ -142,16 +144,16 @@ def given(dose: Dose) -> list[Given]:
     It begins with nothing at the start.
     """
     now, later = dose.ended(BOLUS_ENDED), dose.ended(LATER_PART_ENDED)
-    told = dose.progress(RUNNING)
+    points = dose.progress(RUNNING)
     if now:
-        told.append(now)
+        points.append(now)
     if later:
         before = now.milliunits if now else now_part(dose)
-        told.append(later._replace(milliunits=before + later.milliunits))
+        points.append(later._replace(milliunits=before + later.milliunits))
     else:
-        told += dose.progress(OVER)
+        points += dose.progress(OVER)
     start = dose.first(BOLUS_STARTED) or dose.entries[0]
-    return list(_growing([Given(start.at, 0, start.sequence), *sorted(told)]))
+    return list(_growing([Given(start.at, 0, start.sequence), *sorted(points)]))
 
 
 def now_part(dose: Dose) -> int:
@@ -170,17 +172,17 @@ def now_part(dose: Dose) -> int:
     return given_so_far if asked_for is None else min(asked_for, given_so_far)
 
 
-def _growing(told: Sequence[Given]) -> Iterator[Given]:
+def _growing(points: Sequence[Given]) -> Iterator[Given]:
     most = 0
-    for each in told:
+    for each in points:
         most = max(most, each.milliunits)
         yield each._replace(milliunits=most)
 
 
-def given_by(told: Sequence[Given], at: datetime) -> float:
-    """Return how much had been given by an instant (mU), evenly between what is told."""
+def given_by(points: Sequence[Given], at: datetime) -> float:
+    """Return how much had been given by an instant (mU), evenly between what is points."""
     before = None
-    for each in told:
+    for each in points:
         if each.at > at:
             if before is None:
                 return 0.0

@@ -1,7 +1,7 @@
 """The later part of an extended bolus, cut into pieces that are final as soon as they are over.
 
 See tandem-source-processing §19. Where a piece ends depends on the bolus alone, and how much
-it holds on what the pump had told when it ended: so every run comes to the same pieces, however
+it holds on what the pump had progress when it ended: so every run comes to the same pieces, however
 much of the log it knows beyond them.
 """
 
@@ -25,7 +25,7 @@ the pump gives between two entries of its progress that is less than 0.3 U.
 """
 SHORTEST = timedelta(minutes=1)
 UNPLANNED = timedelta(minutes=5)
-"""How long a piece is of a bolus of which nobody knows how long it was to last."""
+"""How long a piece is if it is not known how long the bolus was to last."""
 
 
 class Cut(NamedTuple):
@@ -59,41 +59,45 @@ def plan(minutes: int | None, milliunits: int | None) -> Plan:
     return Plan(timedelta(seconds=round(length.total_seconds() / number)), number)
 
 
-def cuts(start: datetime, step: timedelta, told: Sequence[Given], end: Given | None) -> list[Cut]:
+def cuts(
+    start: datetime, step: timedelta, progress: Sequence[Given], end: Given | None
+) -> list[Cut]:
     """Return the pieces that are over, in time order, those without insulin too.
 
     Args:
         start: when the later part began.
         step: how long a planned piece is.
-        told: how much of the later part alone had been given by when, while it was running.
+        progress: how much of the later part alone had been given by when, while it was running.
         end: the end of it; ``None`` as long as that is not known. It is right about the amount.
     """
     if end:
-        told = [each._replace(milliunits=min(each.milliunits, end.milliunits)) for each in told]
-    running = [Given(start, 0, 0), *told]
+        progress = [
+            each._replace(milliunits=min(each.milliunits, end.milliunits)) for each in progress
+        ]
+    running = [Given(start, 0, 0), *progress]
     points = [*running, *([end] if end else [])]
     found: list[Cut] = []
     begins, before = start, 0
-    for number, ends in enumerate(_borders(start, step, told, end), 1):
+    for number, ends in enumerate(_borders(start, step, progress, end), 1):
         # What was final before the end was known does not change with it.
         amount = int(given_by(running if ends <= running[-1].at else points, ends))
-        sequence = next((each.sequence for each in told if each.at >= ends), _last(told))
+        sequence = next((each.sequence for each in progress if each.at >= ends), _last(progress))
         found.append(Cut(number, begins, ends, amount - before, sequence, is_last=False))
         begins, before = ends, amount
     if end and (end.at > begins or end.milliunits > before or not found):
-        last = max(begins, end.at), end.milliunits - before, _last(told)
+        last = max(begins, end.at), end.milliunits - before, _last(progress)
         found.append(Cut(len(found) + 1, begins, *last, is_last=True))
     return found
 
 
 def _borders(
-    start: datetime, step: timedelta, told: Sequence[Given], end: Given | None
+    start: datetime, step: timedelta, progress: Sequence[Given], end: Given | None
 ) -> Iterator[datetime]:
     """Yield where pieces end, the last one excepted.
 
     What is left when the bolus ends belongs to the piece before, if that had not been over.
     """
-    running_until = told[-1].at if told else start
+    running_until = progress[-1].at if progress else start
     rest = min(step / 2, LEFT_OVER)
     border = start + step
     while border <= running_until or (end and border < end.at - rest):
@@ -101,5 +105,5 @@ def _borders(
         border += step
 
 
-def _last(told: Sequence[Given]) -> int:
-    return told[-1].sequence if told else 0
+def _last(progress: Sequence[Given]) -> int:
+    return progress[-1].sequence if progress else 0

@@ -267,14 +267,14 @@ _WITHOUT_LAYOUT = (
 KNOWN_CODES = frozenset({*LAYOUTS, *_WITHOUT_LAYOUT})
 """Every event number that means something to somebody; others are worth a word in the log."""
 
-TOLD_ELSEWHERE = frozenset(
+REPORTED_ELSEWHERE = frozenset(
     (
         *(17, 19, 194, 195, 206, 207, 219, 227, 231, 237, 271, 277, 290, 292, 293, 295, 297),
         *(298, 300, 309, 327, 330, 334, 338, 343, 359, 434, 473, *range(488, 498)),
     )
 )
 """What a Mobi writes over Bluetooth, without a certain meaning: none of it is insulin, carbs or
-glucose that other entries do not tell (docs/protocol/tandem-event-log.md §15)."""
+glucose that other entries do not report (docs/protocol/tandem-event-log.md §15)."""
 
 WEB_APP_CODES = (
     *(229, 5, 28, 4, 26, 562, 563, 566, 99, 279, 3, 16, 59, 21, 55, 20, 280, 64, 65, 66, 61, 33),

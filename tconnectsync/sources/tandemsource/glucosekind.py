@@ -30,7 +30,7 @@ AUTOMATIC = {
     BOLUS_OPTIONS: ("options", (3, 6)),
     BOLUS_PROGRESS: ("bolussource", (7, 9)),
 }
-"""Which values of entries say that nobody asked for a bolus."""
+"""Which values of entries say that a bolus was automatic."""
 CODES = (GLUCOSE_ENTERED, *AUTOMATIC)
 KINDS: dict[int | None, ReadingKind] = {0: ReadingKind.FINGER, 1: ReadingKind.SENSOR}
 """How the glucose came into the pump: typed in, or taken over from the sensor."""
@@ -55,14 +55,14 @@ def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
             None,
         )
         if request is None:
-            return ReadingKind.NOT_TOLD
+            return ReadingKind.UNKNOWN
         if _is_one_of(request, automatic):
-            # Nobody was there to prick a finger.
+            # No person was there to prick a finger.
             return ReadingKind.SENSOR
-        told = _noted_kind(noted, request, bolus.glucose)
-        if told is None and _shown(sensor(), request) == bolus.glucose:
+        noted_as = _noted_kind(noted, request, bolus.glucose)
+        if noted_as is None and _shown(sensor(), request) == bolus.glucose:
             return ReadingKind.SENSOR
-        return told or ReadingKind.NOT_TOLD
+        return noted_as or ReadingKind.UNKNOWN
 
     return [
         bolus if bolus.glucose is None else replace(bolus, glucose_kind=kind(bolus))

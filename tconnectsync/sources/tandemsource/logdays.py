@@ -2,7 +2,7 @@
 
 Tandem Source keeps the log by the pump's calendar, and lists all changes of its clock with every
 answer. So entries that were written while the pump's date was wrong stand under other days, and
-the changes tell which. See tandem-source-api §4.6, tandem-source-processing §16.
+the changes show which. See tandem-source-api §4.6, tandem-source-processing §16.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class LogDays:
         return {code: [each for each in log[code] if self._is_within(each)] for code in log}
 
     def _is_within(self, entry: Entry) -> bool:
-        """Tell whether an entry was written in these days, or as usual stands under them."""
+        """Return whether an entry was written in these days, or as usual stands under them."""
         offset = entry.wall - entry.at.astimezone(UTC).replace(tzinfo=None)
         if not is_wrong_date(offset) and self.first <= entry.wall.date() <= self.last:
             return True

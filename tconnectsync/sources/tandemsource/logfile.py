@@ -1,162 +1,123 @@
-"""Reads a pump log that was saved to a file, in any of the forms in which one can be had.
-
-Either JSON: an answer of pump-logs as it came (tandem-source-api §4.2), a list of such
-answers, or a list of events. Or the old 26-byte records (tandem-event-log §1–2): as they
-are, in base64, or in base64 as a JSON string, which is what the old endpoint answered.
-"""
+"""A saved pump log as a source."""
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
+import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from tconnectsync.errors import LogFileError
-from tconnectsync.sources.tandemsource.binary import decode, is_plausible
-from tconnectsync.sources.tandemsource.records import EVERY_CODE, Record, records_of
+from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.errors import ApiError, LogFileError
+from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.registry import TANDEM_SOURCE
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
+from tconnectsync.sources.tandemsource.clock.logclock import LogClock
+from tconnectsync.sources.tandemsource.clockmessages import disagreement, left_undated, set_wrong
+from tconnectsync.sources.tandemsource.logentries import UNDATED, Log, by_code
+from tconnectsync.sources.tandemsource.logfileformats import read_log
+from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_BACK, LogReader
 
-MOST_BYTES = 500_000_000
-"""Years of log are less; anything bigger is not one."""
+log = logging.getLogger(__name__)
 
-EXPECTED = (
-    "Expected is a pump log: a saved pump-logs answer (JSON with events), or the older records of "
-    "26 bytes each, as they are or in base64."
-)
-_LISTS = ("events", "clockChanges")
-_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-def read_log(path: Path, skipped: Counter[str]) -> list[Record]:
-    """Return the entries of a saved log, changes of the clock among them, in its order.
-
-    What cannot be used of it is counted in ``skipped``.
-
-    Raises:
-        LogFileError: the file cannot be read, holds something else, or is damaged or cut short.
-    """
-    data = _bytes_of(path)
-    text = _text_of(data)
-    if text is None:
-        is_packed = data.startswith(_COMPRESSED)
-        seems = "a compressed file; unpack it first" if is_packed else "of another kind, or damaged"
-        return _from_binary(data, skipped, seems)
-    text = text.strip()
-    if not text:
-        raise LogFileError(f"The log file is empty. {EXPECTED}")
-    if text[0] in '{["':
-        return _from_json(text, skipped)
-    return _from_base64(text, skipped)
+MARGIN = timedelta(days=1)
 
 
-def _bytes_of(path: Path) -> bytes:
-    """Read the file.
+class LogFile:
+    """The log in a file; see :class:`tconnectsync.sources.base.Source`.
+
+    Args:
+        path: the file, in any of the forms of ``logfileformats.py``.
+        clock: knows the zone of the pump's clock.
+        ignore_zero_basals: whether basals without insulin are left out.
+        now: the current instant; nothing in the file can be later.
 
     Raises:
-        LogFileError: it cannot be read, is no file, or is too big.
+        LogFileError: the file cannot be read, or holds no log.
     """
-    try:
-        if path.is_dir():
-            raise _no_log("a folder")
-        if path.exists() and not path.is_file():
-            raise _no_log("a device")
-        if path.stat().st_size > MOST_BYTES:
-            raise LogFileError(
-                f"The log file is bigger than {MOST_BYTES // 10**6} MB, too big for a pump log. "
-                f"{EXPECTED}"
-            )
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "its name cannot be used"
-    raise LogFileError(f"The log file cannot be read: {reason}.")
 
+    name = TANDEM_SOURCE.name
+    window_days = 7
 
-def _text_of(data: bytes) -> str | None:
-    """Return the text that the bytes are; ``None`` if they are none."""
-    try:
-        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
-
-
-def _from_json(text: str, skipped: Counter[str]) -> list[Record]:
-    """Read what came as JSON.
-
-    Raises:
-        LogFileError: the JSON is damaged, or is something else than a log.
-    """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        content = None
-    if content is None:
-        raise LogFileError(
-            "The log file begins like JSON, but is damaged, cut short, or more than one JSON "
-            f"value. Save it again, whole. {EXPECTED}"
+    def __init__(
+        self, path: Path, clock: PumpClock, *, ignore_zero_basals: bool, now: datetime
+    ) -> None:
+        self._clock = clock
+        self._skipped: Counter[str] = Counter()
+        records = read_log(path, self._skipped)
+        changes = clock_changes(record for record in records if record.code in CLOCK_CODES)
+        was_wrong = any(change.is_by_days for change in changes)
+        walls = [record.wall for record in records if record.code not in CLOCK_CODES]
+        # The latest wall time is not that of the newest entry where the date was wrong.
+        newest = walls[-1] if walls and was_wrong else max(walls, default=None)
+        log_clock = LogClock(
+            clock, changes, newest=newest, uploaded=None, oldest=walls[0] if walls else None
         )
-    if isinstance(content, str):
-        return _from_base64(content, skipped)
-    parts = content if isinstance(content, list) else [content]
-    if parts and not any(_is_answer(part) or _is_event(part) for part in parts):
-        raise _no_log("JSON without events of a pump")
-    return records_of(_events(parts), EVERY_CODE, skipped)
+        self._log = by_code(records, log_clock, now, self._skipped)
+        self._remarks = _remarks(log_clock, self._skipped[UNDATED])
+        if said := disagreement(log_clock):
+            log.warning(said)
+        if not any(self._log.values()):
+            raise LogFileError("The log file holds no entry that can be used.")
+        self._ignore_zero_basals = ignore_zero_basals
 
+    @property
+    def covered(self) -> TimeRange:
+        """What the log covers."""
+        instants = [entry.at for entries in self._log.values() for entry in entries]
+        return TimeRange(min(instants), max(instants) + timedelta(seconds=1))
 
-def _is_answer(part: object) -> bool:
-    return isinstance(part, dict) and any(isinstance(part.get(name), list) for name in _LISTS)
-
-
-def _is_event(part: object) -> bool:
-    return isinstance(part, dict) and "eventCode" in part
-
-
-def _events(parts: Iterable[Any]) -> Iterator[object]:
-    for part in parts:
-        if _is_answer(part):
-            for items in map(part.get, _LISTS):
-                yield from items if isinstance(items, list) else ()
-        else:
-            yield part
-
-
-def _from_base64(text: str, skipped: Counter[str]) -> list[Record]:
-    """Read the old records from base64, with or without line breaks.
-
-    Raises:
-        LogFileError: it is something else, or is cut short.
-    """
-    seems = "a web page" if text.startswith("<") else "some other text"
-    letters = "".join(text.split())
-    if not letters:
-        # What the old endpoint answered where there was nothing.
+    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+        """Return nothing: a log does not say which pump wrote it."""
         return []
-    surplus = len(letters) % 4
-    try:
-        data = b64decode(letters[: len(letters) - surplus], validate=True)
-    except ValueError:
-        raise _no_log(seems) from None
-    if surplus and is_plausible(data):
-        raise LogFileError(
-            "The log file is base64 that is cut short, within a group of four letters. "
-            "Save it again, whole."
+
+    def read(self, wanted: TimeRange) -> LogReader:
+        """Return a reader for ``wanted``."""
+        skipped, self._skipped = self._skipped, Counter()
+
+        def cut(counted: Counter[str]) -> Log:
+            counted.update(skipped)
+            return self._around(wanted)
+
+        return LogReader(
+            cut,
+            wanted=wanted,
+            whole=lambda skipped: self._of_days(wanted),
+            ignore_zero_basals=self._ignore_zero_basals,
+            remarks=list(self._remarks),
         )
-    return _from_binary(data, skipped, seems)
+
+    def upload_counter(self) -> None:
+        """Return nothing: a file does not grow."""
+
+    def force_login(self) -> None:
+        """Do nothing: a file asks for no login."""
+
+    def pump_settings(self) -> PumpSettings:
+        """Raise an ``ApiError``: a log does not hold the pump's settings."""
+        raise ApiError("A pump log does not hold the pump's profiles. Leave out PROFILES.")
+
+    def _of_days(self, wanted: TimeRange) -> Log:
+        """Return all entries of the days of a range, of the day before and of the one after."""
+        first = self._clock.day(wanted.start) - MARGIN
+        last = self._clock.day(wanted.end) + MARGIN
+        return {
+            code: [entry for entry in entries if first <= entry.wall.date() <= last]
+            for code, entries in self._log.items()
+        }
+
+    def _around(self, wanted: TimeRange) -> Log:
+        """Return the entries of a range and some before and after, as they are fetched else."""
+        found, until = {}, wanted.end + MARGIN
+        for code, entries in self._log.items():
+            since = wanted.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)
+            found[code] = [entry for entry in entries if since <= entry.at < until]
+        return found
 
 
-def _from_binary(data: bytes, skipped: Counter[str], seems: str) -> list[Record]:
-    """Read the old records; ``seems`` says what the file is if it does not look like them.
-
-    Raises:
-        LogFileError: they are something else, or are cut short.
-    """
-    if not is_plausible(data):
-        raise _no_log(seems)
-    return decode(data, skipped)
-
-
-def _no_log(seems: str) -> LogFileError:
-    return LogFileError(f"The log file seems to be {seems}. {EXPECTED}")
+def _remarks(clock: LogClock, undated: int) -> list[Remark]:
+    """Return what people have to know if the clock shows a wrong date where the log ends."""
+    if clock.shows_wrong_date:
+        return [Remark(set_wrong(clock.ahead, clock.changed_by_days))]
+    return [Remark(left_undated(undated))] if undated else []

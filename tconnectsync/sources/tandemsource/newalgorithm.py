@@ -15,7 +15,7 @@ from tconnectsync.sources.tandemsource.records import number
 
 
 def remarks(entries: Iterable[Entry]) -> list[Remark]:
-    """Return what people must be told of such entries: how much insulin is not shown by them."""
+    """Return what people must know about such entries: how much insulin is not shown by them."""
     found = [entry for entry in entries if entry.code in NEW_ALGORITHM]
     if not found:
         return []
@@ -40,19 +40,19 @@ def remarks(entries: Iterable[Entry]) -> list[Remark]:
 def _consequence(units: float, unread: int, has_insulin: bool) -> str:
     if not has_insulin:
         return (
-            "They tell of settings and rates, not of doses, and are not shown. Look for a newer "
+            "They report settings and rates, not doses, and are not shown. Look for a newer "
             "version of tconnectsync."
         )
     amount = f"{units:.2f} U of insulin" if units else "Insulin"
     more = f" and the amount of {unread} doses, which cannot be read," if units and unread else ""
     return (
-        f"{amount}{more} that they tell of {'is' if not units else 'are'} NOT shown in Nightscout, "
+        f"{amount}{more} that they report {'is' if not units else 'are'} NOT shown in Nightscout, "
         "so its insulin on board is too low. Do not rely on it, and install a newer version of "
         "tconnectsync."
     )
 
 
 def _units(entry: Entry, name: str) -> float | None:
-    """Return an amount (U); ``None`` if the entry does not tell it or it cannot be true."""
+    """Return an amount (U); ``None`` if the entry does not say it or it cannot be true."""
     units = number(entry.values, name)
     return units if units is not None and 0 <= units <= MOST_INSULIN else None

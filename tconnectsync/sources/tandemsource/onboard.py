@@ -36,7 +36,7 @@ LONGEST_DELIVERY = timedelta(minutes=30)
 
 
 def noted(log: Log) -> list[tuple[Entry, float]]:
-    """Return the entries that tell how much insulin was on board, and how much, in time order."""
+    """Return the entries with insulin on board (U), and how much, in time order."""
     values = ((entry, number(entry.values, "iob")) for entry in entries_of(log, *CODES))
     return [(entry, iob) for entry, iob in values if iob is not None and 0 <= iob <= MOST_IOB]
 
@@ -44,8 +44,8 @@ def noted(log: Log) -> list[tuple[Entry, float]]:
 def still_true(log: Log) -> list[tuple[Entry, float]]:
     """Return those of the entries that are not from before a bolus, in time order.
 
-    In the middle of what is given at once nobody knows how much is on board. The value with which a
-    bolus is requested is the one from before it.
+    While the immediate part is being given, how much is on board is not known. The value with
+    which a bolus is requested is the one from before it.
     """
     end = max((entries[-1].at for entries in log.values() if entries), default=None)
     if end is None:

@@ -25,7 +25,7 @@ FILE = "pumps-in-use.json"
 
 @dataclass(frozen=True)
 class Overlap:
-    """What the logs of two pumps said of some days."""
+    """What the logs of two pumps showed of some days."""
 
     first: date
     last: date
@@ -53,7 +53,7 @@ class Overlaps:
         return self._all().get(_pair(one, other))
 
     def keep(self, one: Pump, other: Pump, overlap: Overlap) -> None:
-        """Remember what the logs of two pumps said, unless later days are known."""
+        """Remember what the logs of two pumps showed, unless later days are known."""
         known = self._all()
         older = known.get(_pair(one, other))
         if older and older.last > overlap.last:

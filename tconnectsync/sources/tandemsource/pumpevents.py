@@ -38,9 +38,9 @@ CODES = (
 RESUME_PUMP, REMINDER = 18, 23
 """Alarms that only remind: of resuming the pump, and of another alarm."""
 SAME_CONDITION = timedelta(days=1)
-"""An alert that is told again within that, without an end between, is the same one."""
+"""An alert that is reported again within that, without an end between, is the same one."""
 SAME_FILL = timedelta(days=1)
-"""How long before a cartridge was filled the insulin left is known by what was told then."""
+"""How long before a cartridge was filled an amount of insulin left still counts."""
 BY_USER = 0
 SUSPEND_REASONS = {BY_USER: "User", 1: "Alarm", 2: "Malfunction", 6: "Low glucose"}
 FILL_ENDS: dict[int | None, str] = {
@@ -75,11 +75,11 @@ def alerts(log: Log) -> list[PumpEvent]:
     since: dict[int | None, datetime] = {}
     for entry in entries_of(log, ALERT, ALERT_CLEARED):
         alert = whole(entry.values, "alertid")
-        told = since.pop(alert, None)
+        before = since.pop(alert, None)
         if entry.code == ALERT_CLEARED:
             continue
         since[alert] = entry.at
-        is_new = told is None or entry.at - told > SAME_CONDITION
+        is_new = before is None or entry.at - before > SAME_CONDITION
         if is_new and alert not in SERVICE_ALERTS:
             found.append(_event(entry, PumpEventKind.ALARM, alert_name(alert)))
     return found
@@ -99,8 +99,8 @@ def fills(log: Log) -> list[PumpEvent]:
             found.append(_cartridge(entry, left))
         elif entry.code in _PRIMES:
             found.append(_prime(entry))
-        told = _insulin_left(entry)
-        left = left if told is None else (entry.at, told)
+        units = _insulin_left(entry)
+        left = left if units is None else (entry.at, units)
     return found
 
 
@@ -128,7 +128,7 @@ def _alarm_text(entry: Entry) -> str | None:
 
 
 def _insulin_left(entry: Entry) -> float | None:
-    """Return how much insulin the reservoir holds by an entry (U), if it tells."""
+    """Return how much insulin the reservoir holds by an entry (U), if it says so."""
     if entry.code == CARTRIDGE_FILLED:
         return number(entry.values, "insulinvolume") or number(entry.values, "v2volume") or None
     return number(entry.values, "insulinamount")

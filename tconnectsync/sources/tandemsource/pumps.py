@@ -23,8 +23,9 @@ AUTOMATIC = "11111111"
 AHEAD = timedelta(days=1)
 """How far a pump's clock may be ahead; a later date is none."""
 SILENT = timedelta(days=3)
+"""A pump that has sent nothing for so long may not be in use any more."""
 MARGIN = timedelta(days=1)
-"""By how much a pump's clock may be off without its being read for another range."""
+"""By how much a pump's clock may be wrong without being read for another range."""
 SECOND = timedelta(seconds=1)
 PLACES = 10**12
 """More than there are seconds up to the year 9999."""
@@ -47,11 +48,11 @@ class Pump:
     oldest: datetime | None = None
     """When its oldest event was, by its own clock (naive)."""
     algorithm: str = field(default="", repr=False)
-    """What doses its insulin, such as ``Control-IQ``; empty if that is not told."""
+    """What doses its insulin, such as ``Control-IQ``; empty if that is unknown."""
 
     @property
     def lacks_control_iq(self) -> bool:
-        """Whether it is told to have another algorithm, or none."""
+        """Whether it is known to have another algorithm, or none."""
         return bool(self.algorithm) and "controliq" not in "".join(
             filter(str.isalpha, self.algorithm.lower())
         )
@@ -62,11 +63,12 @@ def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
 
     Args:
         pumper: the answer of ``bff/pumper`` or, for guardians, of ``pumpers/pumpers``.
-        clock: tells the wall clock of the pump where a time comes with a zone of its own.
+        clock: gives the pump's wall time where a time comes with a zone of its own.
     """
     account = plainly_named(pumper)
     items = account.get("pumps") or account.get("devices")
-    found = (_pump(plainly_named(item), clock) for item in _list(items))
+    items = items if isinstance(items, list) else []
+    found = (_pump(plainly_named(item), clock) for item in items)
     return [pump for pump in found if pump.assignment_id and pump.serial]
 
 
@@ -93,7 +95,8 @@ def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
         )
     if is_automatic(serial):
         return list(pumps)
-    meant = [pump for pump in pumps if _number(pump.serial) == _number(serial)]
+    number = serial.strip().lstrip("0")
+    meant = [pump for pump in pumps if pump.serial.lstrip("0") == number]
     if not meant:
         raise PumpChoiceError(
             "The account has no pump with the serial number in PUMP_SERIAL_NUMBER. The pumps that "
@@ -104,7 +107,7 @@ def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
 
 
 def is_automatic(serial: str) -> bool:
-    """Tell whether no pump is named."""
+    """Return whether no pump is named."""
     return serial in ("", AUTOMATIC)
 
 
@@ -128,7 +131,7 @@ def newest_first(pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> list
 
 
 def may_be_in_use(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> bool:
-    """Tell whether a pump may be in use: no other has a newer event, or its date is wrong."""
+    """Return whether a pump may be in use: no other has a newer event, or its date is wrong."""
 
     def newest(each: Pump) -> datetime | None:
         return newest_event(each, clock, max(now, each.uploaded or now))
@@ -141,8 +144,8 @@ def may_be_in_use(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: date
 def silence(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) -> str:
     """Return a warning if a pump has been silent while another one is active, else nothing."""
     active = newest_first(pumps, clock, now)[0]
-    last = _last_sign(pump, clock, now)
-    other = _last_sign(active, clock, now)
+    last = newest_event(pump, clock, now) or pump.uploaded
+    other = newest_event(active, clock, now) or active.uploaded
     if (last and now - last <= SILENT) or not other or now - other > SILENT:
         return ""
     since = f"has sent nothing since {clock.day(last)}" if last else "has never sent anything"
@@ -154,7 +157,7 @@ def silence(pump: Pump, pumps: Sequence[Pump], clock: PumpClock, now: datetime) 
 
 
 def has_data(pump: Pump) -> bool:
-    """Tell whether the pump has uploaded, as far as the cloud tells."""
+    """Return whether the pump has uploaded, as far as the cloud knows."""
     return pump.newest is not None or pump.uploaded is not None
 
 
@@ -183,7 +186,7 @@ def last_instant(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None
 
 
 def touches(pump: Pump, wanted: TimeRange, clock: PumpClock, now: datetime) -> bool:
-    """Tell whether a pump's log may hold something of a range or of the day around it.
+    """Return whether a pump's log may hold something of a range or of the day around it.
 
     What is not known does not keep it from being read. An upload after the newest event counts as
     if it had brought something: the clock, of which alone the newest event is known, may be behind.
@@ -196,10 +199,10 @@ def touches(pump: Pump, wanted: TimeRange, clock: PumpClock, now: datetime) -> b
 
 
 def upload_mark(pump: Pump) -> int | None:
-    """Return a number that is another one as soon as the pump has uploaded.
+    """Return a number that changes as soon as the pump has uploaded.
 
     It grows with each upload, even if the pump's clock was set back. It is ``None`` where the cloud
-    tells of no upload: the pump never has, or the account is a guardian's, where it never tells.
+    knows of no upload: the pump never has, or the account is a guardian's, which has no such times.
     """
     if pump.uploaded is None and pump.newest is None:
         return None
@@ -242,18 +245,10 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
     )
 
 
-def _last_sign(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
-    return newest_event(pump, clock, now) or pump.uploaded
-
-
 def newest_event(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:
     """Return the instant of a pump's newest event, ``None`` if it has none that can be."""
     at = clock.instant(pump.newest) if pump.newest else None
     return at if at and at <= now + AHEAD and at.year >= FIRST_SOLD else None
-
-
-def _number(serial: str) -> str:
-    return serial.strip().lstrip("0")
 
 
 def _seconds(moment: datetime | None) -> int:
@@ -284,7 +279,3 @@ def _in_utc(moment: datetime | None) -> datetime | None:
 
 def _text(value: object) -> str:
     return str(value).strip() if isinstance(value, str | int) else ""
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

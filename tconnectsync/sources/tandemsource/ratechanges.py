@@ -2,7 +2,7 @@
 
 See tandem-source-processing §14, tandem-event-log §10.1 (3, 90, 2, 15, 11, 12). Such a rate
 may hold for many hours, so it counts only where the log of the pump's day is complete: its numbers
-go on without a gap, and nothing in it tells of basal insulin in another way.
+go on without a gap, and nothing in it reports basal insulin in another way.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from tconnectsync.domain.clock import LONG_AGO
 from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tandemsource.basals import REASONS, is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.codes import BASAL_RATE, NEW_ALGORITHM, NEW_DAY, RATE_CHANGE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order
-from tconnectsync.sources.tandemsource.rates import RESUMES, TELLING, Flow, Rates, rate_of
+from tconnectsync.sources.tandemsource.rates import RATE_CODES, RESUMES, Flow, Rates, rate_of
 from tconnectsync.sources.tandemsource.records import mask
 
 GOES_ON = timedelta(minutes=6)
@@ -27,11 +28,11 @@ TOO_EARLY = timedelta(minutes=10)
 DAY = timedelta(days=1)
 
 GAPS = "its log of that time has gaps, so a change of the rate may be missing"
-ANOTHER_ALGORITHM = "its log of that time also tells of doses in a form that is not understood yet"
+ANOTHER_ALGORITHM = "its log of that time also reports doses in a form that is not understood yet"
 BOTH_WAYS = "it began to note its rates in another way on that day, as it does after an update"
 
 
-class Stretch(NamedTuple):
+class Section(NamedTuple):
     """A day of the pump's calendar in its log; several if the clock was set back over midnight."""
 
     days: frozenset[date]
@@ -42,20 +43,20 @@ class Stretch(NamedTuple):
     is_last: bool
     """Whether nothing follows it in the log."""
     follows: bool
-    """Whether it goes on right where the stretch before it ends."""
+    """Whether it goes on right where the section before it ends."""
     objection: str
     """Why no basal can be made of it; empty if one can."""
 
 
 def days_in_question(log: Log) -> set[date]:
-    """Return the days of which rates are told by changes only, as far as can be told yet."""
+    """Return the days of which rates are reported by changes only, as far as is known yet."""
     already_shown = {entry.wall.date() for entry in log.get(BASAL_RATE, ())}
-    found = set()
-    for entry in entries_of(log, *TELLING):
-        day = entry.wall.date()
-        if day not in already_shown and day not in found and _log_goes_on(log, entry):
-            found.add(day)
-    return found
+    last = max((entries[-1].at for entries in log.values() if entries), default=LONG_AGO)
+    return {
+        day
+        for entry in entries_of(log, *RATE_CODES)
+        if (day := entry.wall.date()) not in already_shown and entry.at + TOO_EARLY <= last
+    }
 
 
 def days_of_an_update(log: Log) -> set[date]:
@@ -64,7 +65,7 @@ def days_of_an_update(log: Log) -> set[date]:
     for entry in log.get(BASAL_RATE, ()):
         first.setdefault(entry.wall.date(), entry)
     changes: dict[date, Entry] = {}
-    for entry in entries_of(log, *TELLING):
+    for entry in entries_of(log, *RATE_CODES):
         if rate_of(entry):
             changes.setdefault(entry.wall.date(), entry)
     return {
@@ -73,27 +74,31 @@ def days_of_an_update(log: Log) -> set[date]:
         if day - DAY not in first
         and day in changes
         and changes[day].at + TOO_EARLY < entry.at
-        and _is_noted_between(log, changes[day].at + TOO_EARLY, entry.at)
+        and any(
+            changes[day].at + TOO_EARLY <= other.at < entry.at
+            for entries in log.values()
+            for other in entries
+        )
     }
 
 
-def stretches(log: Log) -> list[Stretch]:
+def sections(log: Log) -> list[Section]:
     """Return the days of a log that has entries of all kinds, in its order."""
     whole = in_order(log)
     places: dict[date, tuple[int, int]] = {}
     for place, entry in enumerate(whole):
         day = entry.wall.date()
         places[day] = (places.get(day, (place, place))[0], place)
-    return [_stretch(whole, *span) for span in _apart(sorted(places.values()))]
+    return [_section(whole, *span) for span in _apart(sorted(places.values()))]
 
 
-def resumptions(found: Iterable[Stretch]) -> list[Entry]:
+def resumptions(found: Iterable[Section]) -> list[Entry]:
     """Return the changes of rate that say that a suspension is over."""
     return [
         entry
-        for stretch in found
-        if not stretch.objection
-        for entry in stretch.entries
+        for section in found
+        if not section.objection
+        for entry in section.entries
         if entry.code == RATE_CHANGE
         and (mask(entry.values, "changetype") or 0) & RESUMES
         and rate_of(entry)
@@ -101,46 +106,46 @@ def resumptions(found: Iterable[Stretch]) -> list[Entry]:
 
 
 def basals(
-    found: Iterable[Stretch], suspensions: Sequence[Basal], earlier: Entry | None
+    found: Iterable[Section], suspensions: Sequence[Basal], earlier: Entry | None
 ) -> tuple[list[Basal], list[Entry]]:
-    """Return the basal segments of stretches, and the entries after which no rate is known.
+    """Return the basal segments of sections, and the entries after which no rate is known.
 
     Args:
-        found: the stretches, in order.
-        suspensions: the time that is told as suspended already.
-        earlier: the last change of rate before the first of the stretches, if known.
+        found: the sections, in order.
+        suspensions: the time that is reported as suspended already.
+        earlier: the last change of rate before the first of the sections, if known.
     """
     segments: list[Basal] = []
     unclear: list[Entry] = []
     rates = Rates(earlier)
-    for stretch in found:
-        if stretch.objection:
-            rates = Rates(_last_change(stretch) or rates.newest_change)
+    for section in found:
+        if section.objection:
+            rates = Rates(_last_change(section) or rates.newest_change)
             continue
-        if not stretch.follows:
+        if not section.follows:
             rates = Rates(rates.newest_change)
-        if any(is_within(stretch.entries[0], each) for each in suspensions):
+        if any(is_within(section.entries[0], each) for each in suspensions):
             rates.stop()
-        segments += _segments(stretch, rates)
+        segments += _segments(section, rates)
         unclear += rates.unclear
         rates.unclear = []
     return segments, unclear
 
 
-def _segments(stretch: Stretch, rates: Rates) -> Iterator[Basal]:
+def _segments(section: Section, rates: Rates) -> Iterator[Basal]:
     """Yield what flows at which rate from each entry on that changes it."""
     points: list[tuple[Entry, Flow | None, str]] = []
-    for place, entry in enumerate(stretch.entries):
+    for place, entry in enumerate(section.entries):
         before = rates.flow
-        if entry.code == NEW_DAY and _is_by_product(stretch.entries, place):
+        if entry.code == NEW_DAY and _is_by_product(section.entries, place):
             is_news = False
         else:
-            is_news = rates.note(entry, stretch.entries[place + 1 :])
+            is_news = rates.note(entry, section.entries[place + 1 :])
         if is_news or (place == 0 and before):
             points.append(
-                (entry, rates.flow, "" if entry.code in TELLING and is_news else " basal")
+                (entry, rates.flow, "" if entry.code in RATE_CODES and is_news else " basal")
             )
-    ends = [*(entry.at for entry, _, _ in points), stretch.end][1:]
+    ends = [*(entry.at for entry, _, _ in points), section.end][1:]
     for (entry, flow, suffix), end in zip(points, ends, strict=True):
         if flow and end > entry.at:
             yield Basal(
@@ -149,12 +154,12 @@ def _segments(stretch: Stretch, rates: Rates) -> Iterator[Basal]:
                 duration=end - entry.at,
                 rate=flow.rate,
                 reason=REASONS[flow.source],
-                running=stretch.is_last and entry is points[-1][0],
+                running=section.is_last and entry is points[-1][0],
                 log_ids=(entry.sequence,),
             )
 
 
-def _stretch(whole: Sequence[Entry], first: int, last: int) -> Stretch:
+def _section(whole: Sequence[Entry], first: int, last: int) -> Section:
     entries = whole[first : last + 1]
     days = frozenset(entry.wall.date() for entry in entries)
     midnight = _midnight(whole, first)
@@ -171,7 +176,7 @@ def _stretch(whole: Sequence[Entry], first: int, last: int) -> Stretch:
     elif after:
         has_gap |= after.wall.date() == max(days) + DAY
     objection = _reason_to_reject({entry.code for entry in entries}, has_gap=has_gap)
-    return Stretch(days, entries, end, after is None, follows, objection)
+    return Section(days, entries, end, after is None, follows, objection)
 
 
 def _reason_to_reject(codes: set[int], *, has_gap: bool) -> str:
@@ -213,28 +218,19 @@ def _midnight(whole: Sequence[Entry], place: int) -> int | None:
 
 
 def _is_by_product(entries: Sequence[Entry], place: int) -> bool:
-    """Tell whether a new day is told only because the clock was set over midnight."""
+    """Return whether a new day is reported only because the clock was set over midnight."""
     after = entries[place + 1] if place + 1 < len(entries) else None
     return after is not None and after.code in CLOCK_CODES and _is_next(entries[place], after)
 
 
 def is_within(entry: Entry, suspension: Basal) -> bool:
-    """Tell whether an entry was written while the pump is known to have been suspended."""
+    """Return whether an entry was written while the pump is known to have been suspended."""
     after_begin = is_suspension(suspension) and suspension.start < entry.at
     return after_begin and (suspension.running or entry.at < suspension.ends)
 
 
-def _last_change(stretch: Stretch) -> Entry | None:
+def _last_change(section: Section) -> Entry | None:
     return next(
-        (entry for entry in reversed(stretch.entries) if entry.code == RATE_CHANGE),
+        (entry for entry in reversed(section.entries) if entry.code == RATE_CHANGE),
         None,
     )
-
-
-def _log_goes_on(log: Log, entry: Entry) -> bool:
-    """Tell whether the log of that day goes on for so long that other entries would have come."""
-    return any(entries and entries[-1].at >= entry.at + TOO_EARLY for entries in log.values())
-
-
-def _is_noted_between(log: Log, start: datetime, end: datetime) -> bool:
-    return any(start <= entry.at < end for entries in log.values() for entry in entries)

@@ -25,10 +25,10 @@ from tconnectsync.sources.tandemsource.logentries import Entry
 from tconnectsync.sources.tandemsource.records import mask, number, whole
 
 CODES = (TEMP_RATE_STARTED, RATE_CHANGE, TEMP_RATE_ENDED, NEW_DAY)
-TELLING = (RATE_CHANGE, NEW_DAY)
-"""The codes of the entries that tell a rate."""
+RATE_CODES = (RATE_CHANGE, NEW_DAY)
+"""The codes of the entries that state a rate."""
 OCCLUSIONS = (2, 26)
-"""Alarms at which the pump stops, be it without a word of that."""
+"""Alarms at which the pump stops, whether it says so or not."""
 STARTS_TEMP, ENDS_TEMP, SUSPENDS, RESUMES, SHUTS_DOWN, NEW_LIMIT = (
     1 << bit for bit in (2, 3, 4, 5, 6, 7)
 )
@@ -62,9 +62,9 @@ class Rates:
     def __init__(self, newest_change: Entry | None = None) -> None:
         self.newest_change = newest_change
         self.flow: Flow | None = None
-        """What flows; ``None`` if that is not known, or told as a suspension."""
+        """What flows; ``None`` if that is not known, or shown as a suspension."""
         self.unclear: list[Entry] = []
-        """Entries after which no rate is known although they ought to tell it."""
+        """Entries after which no rate is known although they should state it."""
         self._kept: Flow | None = None
         """What flowed before the pump stopped."""
         self._stopped = False
@@ -78,7 +78,7 @@ class Rates:
         self._stopped = True
 
     def note(self, entry: Entry, later: Sequence[Entry]) -> bool:
-        """Note an entry, which ``later`` ones follow; tell whether what flows begins anew."""
+        """Note an entry, which ``later`` ones follow; return whether what flows begins anew."""
         notes = {
             RATE_CHANGE: self._change,
             NEW_DAY: self._new_day,
@@ -178,7 +178,7 @@ class Rates:
 
 
 def rate_of(entry: Entry) -> float | None:
-    """Return the rate that an entry sets, ``None`` if it tells none that can be (U/h)."""
+    """Return the rate that an entry sets, ``None`` if it states none that can be true (U/h)."""
     return _rate(entry, "commandedbasalrate")
 
 

@@ -1,12 +1,12 @@
-"""What a stretch of the pump's log says, as the parts that a cycle asks for."""
+"""Part of the pump's log, read as the kinds of events that a cycle asks for."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import LONG_AGO, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -24,7 +24,6 @@ from tconnectsync.sources.tandemsource import (
     boluses,
     carbs,
     doses,
-    doubts,
     glucosekind,
     newalgorithm,
     pumpevents,
@@ -33,6 +32,7 @@ from tconnectsync.sources.tandemsource import (
     sensor,
     slowbasals,
     status,
+    unreadable,
     usermodes,
 )
 from tconnectsync.sources.tandemsource.codes import (
@@ -60,18 +60,17 @@ USED = frozenset(
         *NEW_ALGORITHM,
         *carbs.CODES,
         *glucosekind.CODES,
-        *doubts.CODES,
+        *unreadable.CODES,
     )
 )
 """The codes of the entries that something is made of."""
 LONG_LASTING = (*basals.SUSPENSIONS, USER_MODE, RATE_CHANGE)
-"""The codes of entries that tell of something that can have begun days ago."""
+"""The codes of entries that report something that can have begun days ago."""
 LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
 """Basal rates of a profile below that (U/h) count as none."""
 DAY = timedelta(days=1)
-NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
 class LogReader:
@@ -87,7 +86,7 @@ class LogReader:
         whole: gets the log of the range and around it with entries of all kinds; ``None`` if that
             cannot be had. Without it, ``fetch`` gives out all of them.
         ignore_zero_basals: whether basals without insulin are left out.
-        remarks: where ``fetch`` leaves what people must be told.
+        remarks: where ``fetch`` leaves what people must know.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class LogReader:
         *,
         before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
         earlier: Callable[[], Log] = dict,
-        since: datetime = NOTHING_KNOWN,
+        since: datetime = LONG_AGO,
         wanted: TimeRange | None = None,
         whole: Callable[[Counter[str]], Log | None] | None = None,
         ignore_zero_basals: bool = False,
@@ -125,13 +124,14 @@ class LogReader:
         short where it begins once more.
         """
         log = self._log()
-        slow = slowbasals.slow_days(log, self._slow_days(log), lambda: self._whole(self.skipped))
+        days = self._of_range(log, ratechanges.days_in_question(log))
+        slow = slowbasals.slow_days(log, days, lambda: self._whole(self.skipped))
         if basals.begins_suspended(log, self._since) or (
-            slow.stretches and slowbasals.opens_at_zero(log)
+            slow.sections and slowbasals.opens_at_zero(log)
         ):
             earlier = self._before(basals.SUSPENSIONS)
             log = basals.without_opening(log) if earlier is None else joined(earlier, log)
-        resumed = ratechanges.resumptions(slow.stretches)
+        resumed = ratechanges.resumptions(slow.sections)
         found = basals.basals(log, self._known_until(), self.skipped, resumed)
         found += self._slow_basals(log, slow, found)
         if self._ignore_zero_basals:
@@ -140,7 +140,7 @@ class LogReader:
         return sorted(found, key=lambda basal: basal.start)
 
     def boluses(self) -> list[Bolus | CarbEntry]:
-        """Return the boluses, the immediate and the extended part of one each by itself.
+        """Return the boluses, the immediate and the extended part of one as two boluses.
 
         Carbs that were entered without one are among them.
         """
@@ -178,7 +178,7 @@ class LogReader:
         """Return the sensor's readings and those that a person entered."""
         log = self._log()
         codes = (BASAL_IQ, *OTHER_SENSORS, *SENSORS)
-        self.remarks += doubts.glucose(self._inside(log, *codes))
+        self.remarks += unreadable.glucose_remarks(self._inside(log, *codes))
         return sensor.readings(log, self.skipped)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
@@ -188,7 +188,7 @@ class LogReader:
     def newest(self) -> datetime | None:
         """Return the instant of the newest entry."""
         known_until = self._known_until()
-        return None if known_until == NOTHING_KNOWN else known_until
+        return None if known_until == LONG_AGO else known_until
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the log, as far as known.
@@ -200,7 +200,7 @@ class LogReader:
     def _fetched(self) -> Log:
         log = self._fetch(self.skipped)
         self.remarks += newalgorithm.remarks(self._inside(log, *NEW_ALGORITHM))
-        self.remarks += doubts.general(self._inside(log, *doubts.LOST), self.skipped)
+        self.remarks += unreadable.remarks(self._inside(log, *unreadable.LOST), self.skipped)
         return log
 
     def _inside(self, log: Log, *codes: int) -> list[Entry]:
@@ -210,31 +210,27 @@ class LogReader:
             return list(found)
         return [entry for entry in found if self._wanted.overlaps(entry.at, entry.at)]
 
-    def _slow_days(self, log: Log) -> set[date]:
-        """Return the days of the range of which rates are told by changes only."""
-        return self._of_range(log, ratechanges.days_in_question(log))
-
     def _of_range(self, log: Log, days: Iterable[date]) -> set[date]:
         """Return those of some days of the pump's calendar that the range touches."""
         wanted = self._wanted
         if wanted is None:
             return set(days)
         found = set()
-        for entry in entries_of(log, *rates.TELLING, BASAL_RATE):
+        for entry in entries_of(log, *rates.RATE_CODES, BASAL_RATE):
             begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
             if begins < wanted.end and begins + DAY > wanted.start:
                 found.add(entry.wall.date())
         return found.intersection(days)
 
     def _slow_basals(self, log: Log, slow: SlowDays, suspensions: Sequence[Basal]) -> list[Basal]:
-        """Return the basals that changes of the rate tell of; say which days have none."""
+        """Return the basals that changes of the rate report; say which days have none."""
         days = self._of_range(log, slow.objections)
         objections = {day: slow.objections[day] for day in days}
-        changes = slowbasals.with_insulin(entries_of(log, *rates.TELLING), suspensions)
+        changes = slowbasals.with_insulin(entries_of(log, *rates.RATE_CODES), suspensions)
         self.remarks += slowbasals.remarks(objections, changes)
-        if not slow.stretches:
+        if not slow.sections:
             return []
-        found, unclear = ratechanges.basals(slow.stretches, suspensions, self._last_change(slow))
+        found, unclear = ratechanges.basals(slow.sections, suspensions, self._last_change(slow))
         wanted = self._wanted
         self.remarks += slowbasals.unclear(
             [entry for entry in unclear if wanted is None or wanted.overlaps(entry.at, entry.at)]
@@ -242,14 +238,14 @@ class LogReader:
         return [basal for basal in found if wanted is None or basal.ends > wanted.start]
 
     def _last_change(self, slow: SlowDays) -> Entry | None:
-        """Return the last change of the rate before the whole log, which tells why it holds.
+        """Return the last change of the rate before the whole log, which says why it holds.
 
-        It is asked for only where the log tells a rate in the range before any change.
+        It is asked for only where the log states a rate in the range before any change.
         """
-        entries = [entry for stretch in slow.stretches for entry in stretch.entries]
+        entries = [entry for section in slow.sections for entry in section.entries]
         changes = [entry for entry in entries if entry.code == RATE_CHANGE]
         days = [entry for entry in entries if entry.code == NEW_DAY]
-        start = self._wanted.start if self._wanted else NOTHING_KNOWN
+        start = self._wanted.start if self._wanted else LONG_AGO
         shown = next((day for day in reversed(days) if day.at <= start), days[0] if days else None)
         if shown is None or (changes and changes[0].at <= shown.at):
             return None
@@ -260,4 +256,4 @@ class LogReader:
 
     def _known_until(self) -> datetime:
         newest = (entries[-1].at for entries in self._log().values() if entries)
-        return max(newest, default=NOTHING_KNOWN)
+        return max(newest, default=LONG_AGO)

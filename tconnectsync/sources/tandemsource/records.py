@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from tconnectsync.domain.limits import PUMP_EPOCH
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, TOLD_ELSEWHERE
+from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, REPORTED_ELSEWHERE
 
 MOST_NUMBER = 0xFFFF_FFFF
 """The highest number that an entry can have; the pump's numbers have 32 bits."""
@@ -33,12 +33,12 @@ NO_SEQUENCE = "pump log entry without a sequence number"
 NO_TIME = "pump log entry without a time"
 IMPOSSIBLE_TIME = "pump log entry with an impossible time"
 
-TELLING = ("insulin", "dose", "bolus", "basal", "deliver", "rate", "carb", "glucose", "egv")
+DOSE_WORDS = ("insulin", "dose", "bolus", "basal", "deliver", "rate", "carb", "glucose", "egv")
 """What the names of properties contain that may be insulin, carbs or glucose."""
 MOST_NAMES, MOST_LETTERS = 4, 30
-MAY_TELL = "possibly insulin, carbs or glucose in "
-"""How the count of entries begins that nobody can read, and that are worth a warning."""
-TELLS_NOTHING = ", without insulin, carbs or glucose"
+MAYBE_DOSES = "possibly insulin, carbs or glucose in "
+"""How the count of unreadable entries begins that are worth a warning."""
+NO_DOSES = ", without insulin, carbs or glucose"
 
 
 class Record(NamedTuple):
@@ -48,7 +48,7 @@ class Record(NamedTuple):
     """The event number, 0 to 4095."""
     group: int
     sequence: int
-    """With the group, what tells one entry from another; it grows with time."""
+    """With the group, identifies an entry; it grows with time."""
     wall: datetime
     """What the pump's clock showed: naive, whole seconds."""
     values: dict[str, Any]
@@ -89,21 +89,21 @@ def records_of(
 
 
 def unknown_event(code: int, names: Iterable[str] | None = None) -> str:
-    """Return what an event number that nobody knows is counted under.
+    """Return what an unknown event number is counted under.
 
-    ``names`` are those of its properties, in plain form; by them one sees whether it may tell of
+    ``names`` are those of its properties, in plain form; by them one sees whether it may report
     insulin, carbs or glucose. ``None``: they are not known.
     """
     what = f"unknown pump log event {code}"
-    if code in TOLD_ELSEWHERE:
-        return what + TELLS_NOTHING
+    if code in REPORTED_ELSEWHERE:
+        return what + NO_DOSES
     if names is None:
         return what
-    telling = sorted(name for name in names if any(word in name for word in TELLING))
-    if telling:
-        named = ", ".join(name[:MOST_LETTERS] for name in telling[:MOST_NAMES])
-        return f"{MAY_TELL}{what} ({named})"
-    return what + TELLS_NOTHING
+    found = sorted(name for name in names if any(word in name for word in DOSE_WORDS))
+    if found:
+        named = ", ".join(name[:MOST_LETTERS] for name in found[:MOST_NAMES])
+        return f"{MAYBE_DOSES}{what} ({named})"
+    return what + NO_DOSES
 
 
 def number(values: Mapping[str, object], *names: str) -> float | None:
@@ -170,7 +170,7 @@ def _whole(value: object) -> int | None:
 
 
 def _record(event: object, wanted: Container[int], skipped: Counter[str]) -> Record | None:
-    """Read one event; ``None`` for one that is not wanted. One that nobody knows is counted.
+    """Read one event; ``None`` for one that is not wanted. An unknown one is counted.
 
     Raises:
         _UnusableError: it cannot be used.
@@ -250,7 +250,7 @@ def _values(code: int, properties: object) -> dict[str, Any]:
         if type(bits) is list:
             values[name] = _mask_of(bits)
     try:
-        # One sum tells whether all of them are finite numbers.
+        # One sum shows whether all of them are finite numbers.
         if isfinite(sum(values.values())):
             return values
     except (OverflowError, TypeError):

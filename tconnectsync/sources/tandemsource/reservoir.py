@@ -1,7 +1,7 @@
-"""How much insulin is left in the pump: what it last told, minus what it has given since.
+"""How much insulin is left in the pump: what it last reported, minus what it has given since.
 
 See tandem-source-processing §18, tandem-event-log §10.1 and §10.4. Low values raise alarms in
-Nightscout, so nothing is told where anything is missing.
+Nightscout, so nothing is reported where anything is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of,
 from tconnectsync.sources.tandemsource.records import number, whole
 
 WORDS = (ALERT, ALARM, SUSPENDED, RESUMED, CARTRIDGE_FILLED, TUBING_FILLED)
-"""The codes of entries that may say how much is left, or that nobody knows."""
+"""The codes of entries that may say how much is left, or that this is not known."""
 CODES = (*WORDS, CANNULA_FILLED)
 EMPTY = (8, 9)
 """The alarms of a cartridge without insulin."""
@@ -43,10 +43,10 @@ class Left(NamedTuple):
     """What is known of the insulin left."""
 
     units: float | None
-    """U; ``None`` where nobody can say."""
-    told_by: Entry | None = None
-    """The entry that the pump told it with."""
-    is_told: bool = False
+    """U; ``None`` where that is not known."""
+    reported_by: Entry | None = None
+    """The entry that says so."""
+    is_reported: bool = False
     """Whether it is the pump's own number, of which nothing has been given since."""
 
 
@@ -60,7 +60,7 @@ def left(log: Log, until: datetime, last: DeviceStatus | None, earlier: Callable
         log: what is known of the pump's log.
         until: the end of it.
         last: the status that was stored last; how much was left then goes on from there.
-        earlier: gets the log of some days before, for a pump that has told nothing since.
+        earlier: gets the log of some days before, for a pump that has reported nothing since.
     """
     word = _last_word(log)
     if word is None and last and last.reservoir_is_searched and _has(log, last):
@@ -71,15 +71,15 @@ def left(log: Log, until: datetime, last: DeviceStatus | None, earlier: Callable
     if word is None:
         log = joined(earlier(), log)
         word = _last_word(log)
-    told = _units(word) if word else None
-    if word is None or told is None:
+    reported = _units(word) if word else None
+    if word is None or reported is None:
         return NOT_KNOWN
-    units = _after(log, word.at, until, told)
-    return Left(units, word, is_told=units == told)
+    units = _after(log, word.at, until, reported)
+    return Left(units, word, is_reported=units == reported)
 
 
 def _has(log: Log, status: DeviceStatus) -> bool:
-    """Tell whether a log is of the pump that a status is of, and goes back to it."""
+    """Return whether a log is of the pump that a status is of, and goes back to it."""
     number_of_newest = status.log_ids[0] if status.log_ids else None
     return any(
         entry.sequence == number_of_newest and entry.at == status.at
@@ -89,9 +89,9 @@ def _has(log: Log, status: DeviceStatus) -> bool:
 
 
 def _last_word(log: Log) -> Entry | None:
-    """Return the last entry that says how much is left, or that nobody knows."""
-    told = [entry for entry in entries_of(log, *WORDS) if _says_something(entry)]
-    return told[-1] if told else None
+    """Return the last entry that says how much is left, or that this is not known."""
+    said = [entry for entry in entries_of(log, *WORDS) if _says_something(entry)]
+    return said[-1] if said else None
 
 
 def _says_something(entry: Entry) -> bool:
@@ -122,11 +122,11 @@ def _after(log: Log, since: datetime, until: datetime, units: float) -> float | 
         return None
     boluses = 0.0
     for dose in doses(log):
-        told = given(dose)
+        points = given(dose)
         if dose.began > since and not dose.first(*STARTS):
             # It had begun before; how much of it had been given then is not known.
             return None
-        boluses += told[-1].milliunits - given_by(told, since)
+        boluses += points[-1].milliunits - given_by(points, since)
     fills = [entry for entry in log.get(CANNULA_FILLED, ()) if entry.at > since]
     sizes = [number(fill.values, "primesize") or 0.0 for fill in fills]
     primed = sum(size for size in sizes if 0 < size <= MOST_LEFT)

@@ -36,7 +36,7 @@ CODES = (GLUCOSE_ENTERED, *SENSORS, *SENSOR_STARTS, *SENSOR_JOINS, *SENSOR_STOPS
 
 EXACT, DO_NOT_SHOW = 0, 6
 BELOW_RANGE, ABOVE_RANGE = 39, 401
-"""mg/dL; how Nightscout is told that a sensor shows only LOW or HIGH."""
+"""mg/dL; what Nightscout takes for a sensor that shows only LOW or HIGH."""
 OUT_OF_RANGE = {1: ABOVE_RANGE, 2: BELOW_RANGE}
 """Special values by the status that announces them."""
 SENSOR_VALUES = range(20, 501)
@@ -49,14 +49,14 @@ UNIX_SECONDS = 1_199_145_600
 """By how much a time is greater when it is counted from 1970."""
 UNKNOWN_TIMES = (0, 0xFFFF_FFFF)
 SLACK = 60
-"""Seconds by which a time may seem to lie after the entry that tells of it."""
+"""Seconds by which a time may seem to lie after the entry that reports it."""
 LONGEST_DELAY = 86_400
 """Seconds; a sensor hands in what was missed for a day at most."""
 LONGEST_SESSION = 16 * 86_400
 """Seconds; no sensor lasts longer."""
 SAME_SESSION = timedelta(minutes=30)
 SESSION = "sensor session"
-"""How the keys of sensor sessions begin, which name the session and not the pump that tells it."""
+"""How the keys of sensor sessions begin: they name the session, not the pump that reports it."""
 
 
 def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
@@ -169,7 +169,7 @@ def _session_start(entry: Entry, begun: Sequence[datetime]) -> PumpEvent | None:
 
 
 def _session_key(at: datetime) -> str:
-    """Name a session by when it began, which each join tells a few seconds differently."""
+    """Name a session by when it began, which each join reports a few seconds differently."""
     seconds = SAME_SESSION.total_seconds()
     about = datetime.fromtimestamp(round(at.timestamp() / seconds) * seconds, UTC)
     return f"{SESSION} {about.isoformat()}"

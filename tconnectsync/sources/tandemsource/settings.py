@@ -60,11 +60,11 @@ def pump_settings(details: object, *, for_guardian: bool = False) -> PumpSetting
             "Tandem Source has no settings of this pump. Upload the pump once with Tandem's "
             "phone app or from a computer, then its profiles can be synced."
         )
-    told = plainly_named(known.get("profiles"))
-    active = whole(told, "activeidp")
+    fields = plainly_named(known.get("profiles"))
+    active = whole(fields, "activeidp")
     profiles: list[Profile] = []
     broken: list[BrokenProfile] = []
-    for item in _list(told.get("profile")) or []:
+    for item in _list(fields.get("profile")) or []:
         one = plainly_named(item)
         idp, name = whole(one, "idp"), one.get("name")
         is_active = idp is not None and idp == active
@@ -81,21 +81,21 @@ def pump_settings(details: object, *, for_guardian: bool = False) -> PumpSetting
     return PumpSettings(tuple(profiles), broken=tuple(broken), **alerts)
 
 
-def _profile(told: Mapping[str, Any], *, active: bool) -> Profile | None:
+def _profile(fields: Mapping[str, Any], *, active: bool) -> Profile | None:
     """Return a profile, ``None`` for a place where the pump keeps none.
 
     Raises:
         _BrokenError: something in it is missing or not understood.
     """
-    name = told.get("name")
-    items = _list(told.get("timedependentsegments"))
+    name = fields.get("name")
+    items = _list(fields.get("timedependentsegments"))
     if items is None:
         raise _BrokenError("a profile has no segments")
     found = [_segment(plainly_named(item)) for item in items]
     segments = sorted((s for s in found if not _is_blank(s)), key=lambda segment: segment.start)
     if not segments and not active:
         return None
-    duration = number(told, "insulinduration") or 0
+    duration = number(fields, "insulinduration") or 0
     if not _is_name(name) or not SHORTEST <= duration <= LONGEST:
         raise _BrokenError("a profile lacks its name or its duration of insulin")
     _check_order(segments, found, active=active)
@@ -103,52 +103,52 @@ def _profile(told: Mapping[str, Any], *, active: bool) -> Profile | None:
         name=name,
         segments=tuple(segments),
         insulin_duration=timedelta(minutes=duration),
-        carbs_enabled=_is_on(told.get("carbentry")),
+        carbs_enabled=_is_on(fields.get("carbentry")),
         active=active,
     )
 
 
-def _check_order(segments: list[Segment], told: list[Segment], *, active: bool) -> None:
+def _check_order(segments: list[Segment], every: list[Segment], *, active: bool) -> None:
     """Refuse a profile that does not say what holds at each time of the day.
 
     Args:
         segments: those that are left without the blank ones. A profile that is not in use may
             lack its first one so.
-        told: all of them.
+        every: all of them.
         active: whether the profile is in use.
 
     Raises:
         _BrokenError: it is such a profile.
     """
     starts = [segment.start for segment in segments]
-    covered = starts if active else [segment.start for segment in told]
+    covered = starts if active else [segment.start for segment in every]
     if time.min not in covered or len({*starts}) != len(starts):
         raise _BrokenError("the segments of a profile do not follow one another from midnight on")
 
 
-def _segment(told: Mapping[str, Any]) -> Segment:
-    start = whole(told, "starttime")
+def _segment(fields: Mapping[str, Any]) -> Segment:
+    start = whole(fields, "starttime")
     if start is None or start not in MINUTES_OF_DAY:
         raise _BrokenError("a segment begins at an unknown time")
     return Segment(
         start=time(start // 60, start % 60),
-        basal_rate=_amount(told, "basalrate", "basal rate", MILLI),
-        correction_factor=_amount(told, "isf", "correction factor"),
-        carb_ratio=_amount(told, "carbratio", "carb ratio", MILLI),
-        target=_amount(told, "targetbg", "target"),
+        basal_rate=_amount(fields, "basalrate", "basal rate", MILLI),
+        correction_factor=_amount(fields, "isf", "correction factor"),
+        carb_ratio=_amount(fields, "carbratio", "carb ratio", MILLI),
+        target=_amount(fields, "targetbg", "target"),
     )
 
 
 def _is_blank(segment: Segment) -> bool:
-    """Tell whether nothing is set; the pump fills up its table so."""
+    """Return whether nothing is set; the pump fills up its table so."""
     return not any(
         (segment.basal_rate, segment.correction_factor, segment.carb_ratio, segment.target)
     )
 
 
-def _amount(told: Mapping[str, Any], name: str, what: str, parts: int = 1) -> float:
-    """Return an amount that is told in so many parts of our unit; 0 if it is not set."""
-    value = number(told, name)
+def _amount(fields: Mapping[str, Any], name: str, what: str, parts: int = 1) -> float:
+    """Return an amount that is fields in so many parts of our unit; 0 if it is not set."""
+    value = number(fields, name)
     if value is None or not is_possible(what, value / parts):
         raise _BrokenError(f"a {what} is not a number that can be true")
     return value / parts
@@ -159,17 +159,17 @@ def _is_name(value: object) -> TypeGuard[str]:
 
 
 def _is_on(carb_entry: object) -> bool:
-    """Tell whether carbohydrates are entered, not units: 0 or 1, or text as ``UnitsAsCarbs``."""
+    """Return whether carbohydrates are entered, not units: 0 or 1, or text as ``UnitsAsCarbs``."""
     text = str(carb_entry).lower()
     return text in CARBS_ON or ("carb" in text and not text.startswith("off"))
 
 
-def _alert_levels(told: Mapping[str, Any]) -> dict[str, float]:
+def _alert_levels(fields: Mapping[str, Any]) -> dict[str, float]:
     """Return the levels of the alerts that are on, mg/dL, by their names in PumpSettings."""
     levels = {}
     for ours, name in (("low_alert", "lowglucosealert"), ("high_alert", "highglucosealert")):
-        nested = {f"{name}{key}": value for key, value in plainly_named(told.get(name)).items()}
-        alert = {**told, **nested}
+        nested = {f"{name}{key}": value for key, value in plainly_named(fields.get(name)).items()}
+        alert = {**fields, **nested}
         level = number(alert, f"{name}mgperdl")
         if level is None or not is_alert_level(level):
             continue

@@ -1,4 +1,4 @@
-"""Basals of days of which the log tells rates by changes only, and what is to be said of others."""
+"""Basals of days whose log has only changes of the rate, and remarks about days without basals."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tconnectsync.sources.tandemsource import ratechanges
 from tconnectsync.sources.tandemsource.basals import SUSPENSIONS, is_suspension
 from tconnectsync.sources.tandemsource.codes import BASAL_RATE, NEW_DAY, RATE_CHANGE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.ratechanges import Stretch
-from tconnectsync.sources.tandemsource.rates import TELLING, rate_of
+from tconnectsync.sources.tandemsource.ratechanges import Section
+from tconnectsync.sources.tandemsource.rates import RATE_CODES, rate_of
 
 REFUSED = "Tandem's cloud does not hand out the whole log, and changes of the rate may be missing"
 MOST_DAYS = 10
@@ -23,18 +23,18 @@ MOST_DAYS = 10
 class SlowDays(NamedTuple):
     """Days of rate changes in a log."""
 
-    stretches: Sequence[Stretch]
+    sections: Sequence[Section]
     """Those that are to be read, in the order of the log, others between them included."""
     objections: Mapping[date, str]
     """Why no basal can be made of a day."""
 
 
 def slow_days(log: Log, days: set[date], whole: Callable[[], Log | None]) -> SlowDays:
-    """Return what the whole log tells of some days.
+    """Return what the whole log says about some days.
 
     Args:
         log: the entries that are read else.
-        days: those of which it tells rates by changes only.
+        days: those for which it has only changes of the rate.
         whole: gets entries of all kinds; ``None`` if the cloud refuses that.
     """
     updates = dict.fromkeys(ratechanges.days_of_an_update(log), ratechanges.BOTH_WAYS)
@@ -43,26 +43,26 @@ def slow_days(log: Log, days: set[date], whole: Callable[[], Log | None]) -> Slo
     complete = whole()
     if complete is None:
         return SlowDays((), updates | dict.fromkeys(days, REFUSED))
-    found = ratechanges.stretches(complete)
+    found = ratechanges.sections(complete)
     objections = {day: each.objection for each in found for day in each.days if each.objection}
-    told = {day: reason for day, reason in objections.items() if day in days}
-    return SlowDays(found, updates | told)
+    of_days = {day: reason for day, reason in objections.items() if day in days}
+    return SlowDays(found, updates | of_days)
 
 
 def opens_at_zero(log: Log) -> bool:
-    """Tell whether the log opens with a rate of zero, which may be a suspension that began before.
+    """Return whether the log opens with a rate of zero: perhaps a suspension that began before.
 
-    Only where rates are told by changes: others say why they are zero.
+    Only where rates are reported by changes: others say why they are zero.
     """
     codes = (BASAL_RATE, RATE_CHANGE, NEW_DAY, *SUSPENSIONS)
     first = next(iter(entries_of(log, *codes)), None)
-    return first is not None and first.code in TELLING and rate_of(first) == 0
+    return first is not None and first.code in RATE_CODES and rate_of(first) == 0
 
 
 def with_insulin(changes: Iterable[Entry], basals: Iterable[Basal]) -> list[Entry]:
-    """Return the entries that tell a rate while the pump was not suspended.
+    """Return the entries that state a rate while the pump was not suspended.
 
-    A day that begins without any insulin, and tells no change, misses none.
+    A day that begins without any insulin, and has no change, misses none.
     """
     stops = [basal for basal in basals if is_suspension(basal)]
     return [
@@ -74,9 +74,9 @@ def with_insulin(changes: Iterable[Entry], basals: Iterable[Basal]) -> list[Entr
 
 
 def remarks(objections: Mapping[date, str], changes: Iterable[Entry]) -> list[Remark]:
-    """Return what people must be told of days without basal, one remark per reason.
+    """Return what people must know about days without basal, one remark per reason.
 
-    ``changes`` are the entries that tell rates; a day without any has nothing to miss.
+    ``changes`` are the entries that state rates; a day without any has nothing to miss.
     """
     counted = [entry.wall.date() for entry in changes]
     objections = {day: reason for day, reason in objections.items() if day in counted}
@@ -91,7 +91,7 @@ def remarks(objections: Mapping[date, str], changes: Iterable[Entry]) -> list[Re
             Remark(
                 f"The basal insulin of {named}{more} is not shown in full: {reason}. The pump "
                 f"notes a rate only when it changes ({number} {changes_are} left out), so part of "
-                "a log does not tell how much was delivered. Boluses and suspensions are shown. "
+                "a log does not say how much was delivered. Boluses and suspensions are shown. "
                 "Upload the pump again, then get these days with --start-date and --end-date.",
                 missing=True,
             )
@@ -100,16 +100,16 @@ def remarks(objections: Mapping[date, str], changes: Iterable[Entry]) -> list[Re
 
 
 def unclear(entries: Sequence[Entry]) -> list[Remark]:
-    """Return what people must be told of entries after which no basal rate is known."""
+    """Return what people must know about entries after which no basal rate is known."""
     if not entries:
         return []
-    changes = [entry for entry in entries if entry.code in TELLING]
+    changes = [entry for entry in entries if entry.code in RATE_CODES]
     names = sorted({name for entry in changes for name in entry.values})
-    told = f" They say: {', '.join(names[:MOST_DAYS]) or 'nothing'}." if changes else ""
+    said = f" They say: {', '.join(names[:MOST_DAYS]) or 'nothing'}." if changes else ""
     return [
         Remark(
             f"After {len(entries)} entries of the pump's log, the first at {entries[0].wall}, the "
-            f"basal rate is not known until the next change, and is not shown.{told} If this comes "
+            f"basal rate is not known until the next change, and is not shown.{said} If this comes "
             "again, run --check-login and report it with a newer version of tconnectsync.",
             missing=True,
         )

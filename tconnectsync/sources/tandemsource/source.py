@@ -18,11 +18,12 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.registry import TANDEM_SOURCE
-from tconnectsync.sources.tandemsource.choice import Account, Choice, Chooser
+from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
 from tconnectsync.sources.tandemsource.codes import SENSORS
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
-from tconnectsync.sources.tandemsource.onepump import DAY, OnePump
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
+from tconnectsync.sources.tandemsource.pumpchoice import Account, PumpChoice, choose_pumps
+from tconnectsync.sources.tandemsource.pumplog import DAY, PumpLog
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     configured,
@@ -39,13 +40,13 @@ from tconnectsync.sources.tandemsource.pumps import (
 )
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.together import PumpsReader
+from tconnectsync.sources.tandemsource.twopeople import PairComparison
 
 log = logging.getLogger(__name__)
 
 ASKED_FOR = frozenset(WEB_APP_CODES)
 """The kinds of entries that are asked for, always the whole list of the web app (see
-tandem-source-api §4.4), but for readings where nobody wants them: they are half of a log."""
+tandem-source-api §4.4), but for readings where none are synced: they are half of a log."""
 
 
 def open_source(
@@ -77,10 +78,10 @@ class TandemSource:
         clock: knows the zone of the pump's clock.
         serial: the serial number of the pump; empty for all pumps of one person.
         everything: whether to ask for entries of every kind, also unknown ones.
-        readings: whether the sensor's readings are wanted, which are half of a log.
+        readings: whether the sensor's readings are asked for, which are half of a log.
         ignore_zero_basals: whether basals without insulin are left out.
         now: returns the current instant, aware.
-        catch_up_days: for how many days before now two people's pumps are told apart.
+        catch_up_days: for how many days before now two people's pumps are compared.
         folder: where may be kept which pumps were in use at the same time; ``None`` for nowhere.
     """
 
@@ -114,8 +115,8 @@ class TandemSource:
         self._account: Account | None = None
         self._is_new = False
         """Whether the account was asked for and no cycle has begun since."""
-        self._choice: Choice | None = None
-        self._reader: PumpsReader | None = None
+        self._choice: PumpChoice | None = None
+        self._reader: AllPumpsReader | None = None
         self._worn = ""
         """The mark of the pump that was in use in the last cycle, as its log showed."""
         self._said: set[str] = set()
@@ -135,11 +136,7 @@ class TandemSource:
         choice = self._chosen(wanted)
         self._is_new = False
         read = {pump.assignment_id for pump in choice.read}
-        if not read:
-            self._say_once(
-                f"The pump {', '.join(map(named, choice.meant))} has never uploaded. Connect it "
-                "to Tandem's app on the phone, or upload it once from a computer."
-            )
+        self._say_once(choice.never_uploaded)
         used = [pump for pump in choice.read if mark(pump) == self._worn]
         used = used or newest_first(choice.read, self._clock, self._now())[:1]
         return [
@@ -155,9 +152,9 @@ class TandemSource:
             if has_data(pump) or pump.assignment_id in read
         ]
 
-    def read(self, wanted: TimeRange) -> PumpsReader:
+    def read(self, wanted: TimeRange) -> AllPumpsReader:
         """Return a reader for ``wanted``; nothing is fetched yet."""
-        reader = PumpsReader(
+        reader = AllPumpsReader(
             wanted,
             self._clock,
             self._now(),
@@ -174,8 +171,8 @@ class TandemSource:
         self._forget()
         self._is_new = True
         marks = [upload_mark(pump) for pump in configured(self.account().pumps, self._serial)]
-        told = [each for each in marks if each is not None]
-        return sum(told) if told else None
+        known = [each for each in marks if each is not None]
+        return sum(known) if known else None
 
     def force_login(self) -> None:
         """Make the next request begin with a new login."""
@@ -210,7 +207,7 @@ class TandemSource:
             self._worn = mark(shown)
         self._account = self._choice = self._reader = None
 
-    def _chosen(self, wanted: TimeRange) -> Choice:
+    def _chosen(self, wanted: TimeRange) -> PumpChoice:
         """Return which pumps are read in this cycle; ``wanted`` is its range, if it begins."""
         if self._choice is None:
             self._choice = self.choose(wanted)
@@ -221,7 +218,7 @@ class TandemSource:
                 self._say_once(f"Pump: {names}.", logging.INFO)
         return self._choice
 
-    def open_log(self, pump: Pump) -> OnePump:
+    def open_log(self, pump: Pump) -> PumpLog:
         """Return what reads the log of one of the pumps of the account."""
         pumps = configured(self.account().pumps, self._serial)
         several = len(self.account().pumps) > 1
@@ -229,10 +226,10 @@ class TandemSource:
         def say(sentence: str) -> None:
             self._say_once(f"{named(pump)}: {sentence}" if sentence and several else sentence)
 
-        return OnePump(
+        return PumpLog(
             self._api,
             self._clock,
-            lambda: pump,
+            pump,
             self._used,
             self._codes,
             self._ignore_zero_basals,
@@ -242,24 +239,24 @@ class TandemSource:
             may_be_in_use(pump, pumps, self._clock, self._now()),
         )
 
-    def choose(self, wanted: TimeRange) -> Choice:
+    def choose(self, wanted: TimeRange) -> PumpChoice:
         """Return which pumps are read for a range.
 
         Raises:
             PumpChoiceError: a person has to name the pump.
             TconnectsyncError: the account cannot be asked for, or has no pump.
         """
-        return Chooser(
+        pairs = PairComparison(
             self._clock,
-            self._serial,
-            self._catch_up,
             self._now(),
+            self._catch_up,
             self._overlaps,
             lambda pump, period: open_for_comparison(self.open_log(pump), period),
-        ).choose(self.account(), wanted)
+        )
+        return choose_pumps(self.account(), self._serial, wanted, pairs)
 
     def _remarks(self, wanted: TimeRange) -> list[Remark]:
-        """Return what has to be said of a range because a pump is not read."""
+        """Return what people have to know of a range because a pump is not read."""
         choice, pumps = self._chosen(wanted), self.account().pumps
         return [
             Remark(choice.undecided[pump.assignment_id], heals=True)
@@ -286,9 +283,9 @@ def read_account(api: TConnectApi, clock: PumpClock) -> Account:
     return Account(read_pumps(api.tandemsource.account(), clock), is_guardian=True)
 
 
-def open_for_comparison(one: OnePump, wanted: TimeRange) -> LogReader:
+def open_for_comparison(log_of_pump: PumpLog, wanted: TimeRange) -> LogReader:
     """Return a reader for when a pump delivered; nothing is fetched yet."""
     without_sensors = replace(
-        one, used=USED.difference(SENSORS), codes=sorted(ASKED_FOR.difference(SENSORS))
+        log_of_pump, used=USED.difference(SENSORS), codes=sorted(ASKED_FOR.difference(SENSORS))
     )
     return without_sensors.read(wanted, lambda codes: False)

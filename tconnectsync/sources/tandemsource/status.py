@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from tconnectsync.domain.events import DeviceStatus, InsulinOnBoard
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource import onboard, reservoir
+from tconnectsync.sources.tandemsource.basals import NOTHING
 from tconnectsync.sources.tandemsource.codes import BASAL_RATE, BATTERY, RESUMED, SUSPENDED
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.records import whole
@@ -26,10 +27,8 @@ CODES = (*onboard.CODES, *reservoir.CODES, *BATTERY, SUSPENDED, RESUMED, BASAL_R
 PERCENT = range(101)
 MILLIVOLTS = range(1_000, 6_001)
 """What a battery of one cell can have."""
-NO_DELIVERY = 0
-"""The source of a basal rate while the pump is suspended."""
 FRESH_IOB = timedelta(minutes=15)
-"""How long what is told of insulin may be taken for the present."""
+"""How long a reported insulin on board may be taken for the present one."""
 
 
 class _Battery(NamedTuple):
@@ -53,7 +52,7 @@ def device_status(
     Args:
         log: what is known of the pump's log.
         last: the status that was stored last.
-        earlier: gets the log of some days before; asked only if ``last`` does not tell how much
+        earlier: gets the log of some days before; asked only if ``last`` does not say how much
             insulin was left.
     """
     end = max((entries[-1] for entries in log.values() if entries), key=POSITION, default=None)
@@ -71,9 +70,9 @@ def device_status(
         left, is_searched = reservoir.NOT_KNOWN, False
     if not (battery or suspended or iob or left.units is not None):
         return None
-    told = [found[0] for found in (battery, suspended, *iob) if found]
-    told += [left.told_by] if left.told_by else []
-    used = {entry.key: entry for entry in (*told, end)}
+    sources = [found[0] for found in (battery, suspended, *iob) if found]
+    sources += [left.reported_by] if left.reported_by else []
+    used = {entry.key: entry for entry in (*sources, end)}
     percent, volts = battery[1] if battery else _Battery()
     return DeviceStatus(
         at=end.at,
@@ -84,7 +83,7 @@ def device_status(
         suspended=suspended[1] if suspended else None,
         log_ids=tuple(each.sequence for each in sorted(used.values(), key=POSITION, reverse=True)),
         iob_at=iob[0][0].at if iob else None,
-        reservoir_is_told=left.is_told,
+        reservoir_is_reported=left.is_reported,
         reservoir_is_searched=is_searched,
     )
 
@@ -92,7 +91,7 @@ def device_status(
 def _newest(
     log: Log, codes: Sequence[int], read: Callable[[Entry], T | None]
 ) -> tuple[Entry, T] | None:
-    """Return the newest entry of some codes that tells something, and what it tells."""
+    """Return the newest entry of some codes that says something, and what it says."""
     found = []
     for code in codes:
         for entry in reversed(log.get(code, ())):
@@ -117,4 +116,4 @@ def _is_suspended(entry: Entry) -> bool | None:
     if entry.code != BASAL_RATE:
         return entry.code == SUSPENDED
     source = whole(entry.values, "commandedratesource")
-    return None if source is None else source == NO_DELIVERY
+    return None if source is None else source == NOTHING

@@ -1,8 +1,8 @@
 """Sleep and exercise from the pump's log.
 
 See tandem-source-processing §7, tandem-event-log §7 (229). Every entry says what was asked
-for, and in which mode the pump is before and after it. The mode counts where it is told, since one
-can follow the other without anybody asking for it.
+for, and in which mode the pump is before and after it. The mode counts where it is reported: one
+can follow the other without a request.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def user_modes(log: Log, known_until: datetime, skipped: Counter[str]) -> list[U
 
 
 def begins_inside(log: Log, since: datetime) -> bool:
-    """Tell whether the log opens in the middle of something that lasts until ``since``."""
+    """Return whether the log opens in the middle of something that lasts until ``since``."""
     story = list(entries_of(log, USER_MODE))
     kind = _modes(story[0], None)[0] if story else None
     ends = next((entry.at for entry in story if _modes(entry, kind) != (kind, kind)), since)

@@ -86,18 +86,18 @@ def _nothing_new(days: LogDays, newest: datetime, uploaded: datetime) -> WrongDa
 
 
 def _is_explained(days: LogDays, wall: datetime) -> bool:
-    """Tell whether the record says that the clock showed such a time and was then set back."""
+    """Return whether the record says that the clock showed such a time and was then set back."""
     return any(change.before + MINUTE >= wall > change.after for change in days.changes)
 
 
 def _has_entries_of(days: LogDays, wall: datetime) -> bool:
-    """Tell whether the log holds entries of that day; a date may stand for none."""
+    """Return whether the log holds entries of that day; a date may stand for none."""
     days.ask_for(wall.date(), wall.date())
     return any(record.wall.date() == wall.date() for record in days.records())
 
 
 def _has_later_entries(days: LogDays, newest: datetime, uploaded: datetime) -> bool:
-    """Tell whether entries written after the ``newest`` stand where a wrong date puts them.
+    """Return whether entries written after the ``newest`` stand where a wrong date puts them.
 
     That is where the log begins, in the weeks before, or a year before the upload.
     """
@@ -114,7 +114,7 @@ def _has_later_entries(days: LogDays, newest: datetime, uploaded: datetime) -> b
 
 
 def _has_fallen_back(days: LogDays, oldest: datetime, newest: datetime) -> bool:
-    """Tell whether the log begins years ago with what was written after the newest entry."""
+    """Return whether the log begins years ago with what was written after the newest entry."""
     if oldest.year >= FIRST_SOLD:
         return False
     if any(each.is_by_days and oldest <= each.before <= newest for each in days.changes):

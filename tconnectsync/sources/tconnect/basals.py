@@ -142,7 +142,7 @@ def _suspended(
 
 
 def begins_suspended(timeline: Mapping[str, Any], clock: PumpClock) -> bool:
-    """Tell whether the timeline opens inside a suspension whose beginning it does not show."""
+    """Return whether the timeline opens inside a suspension whose beginning it does not show."""
     halts = read_halts(timeline, clock, Counter())
     if not halts or not halts[0].carried_over:
         return False

@@ -140,7 +140,7 @@ def _from_event(event: Mapping[str, Any], clock: PumpClock) -> list[Bolus]:
         description=description,
         incomplete=_incomplete(standard, completed),
         override=as_number(event.get("userOverride")) == 1,
-        # Where t:connect does not say who it was, nobody asked for it.
+        # Unknown counts as automatic.
         automatic=description == UNNAMED or "Automatic" in description,
         label=EXTENDED if is_extended and "Extended Bolus" not in description else "",
         planned=_split(event) if is_extended else None,

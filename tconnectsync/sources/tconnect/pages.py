@@ -87,7 +87,7 @@ def settings_guid(devices: Mapping[str, Device], serial: str) -> str:
     Leading zeros do not matter.
 
     Raises:
-        ApiError: the account has no such pump, or no settings of it. The text tells the last
+        ApiError: the account has no such pump, or no settings of it. The text says the last
             digits of the pumps that it has.
     """
     pumps = {name.lstrip("0"): device.guid for name, device in devices.items() if device.guid}

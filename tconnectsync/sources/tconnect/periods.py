@@ -77,7 +77,7 @@ def timeline_modes(
 
 
 def _joins(earlier: UserMode, later: UserMode) -> bool:
-    """Tell whether a part goes on with an earlier one of the same noon to noon.
+    """Return whether a part goes on with an earlier one of the same noon to noon.
 
     Somebody whose pump is in sleep mode day and night has no night to put together, and what
     belongs together must not depend on the range that is looked at.

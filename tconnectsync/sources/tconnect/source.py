@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Settings
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 DAY = timedelta(days=1)
 LONGEST_LOOK_BACK = 15 * DAY
 """How far before a range the beginning of a suspension is looked for."""
-NOTHING_KNOWN = datetime.min.replace(tzinfo=UTC)
 
 
 def open_source(
@@ -177,7 +176,7 @@ class TConnectReader(Reader):
     def readings(self) -> list[Reading]:
         """Return the glucose readings, from the CSV export where TherapyEvents has no sensor's.
 
-        An export that fails is an error here: without it nobody knows whether there were any.
+        An export that fails is an error here: without it we do not know whether there were any.
         """
         try:
             found = therapy_readings(self.therapy_events(), self._clock, self.skipped)
@@ -193,7 +192,7 @@ class TConnectReader(Reader):
         return found + csv_readings(csv()["readingData"], self._clock, self.skipped)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
-        """Return how much insulin was on board, as the CSV export tells it."""
+        """Return how much insulin was on board, as the CSV export has it."""
         csv = self._csv if self._csv.asked else self._csv_of_last_days
         return csv_insulin_on_board(csv()["iobData"], self._clock, self.skipped)
 
@@ -219,7 +218,7 @@ class TConnectReader(Reader):
             if isinstance(item, Mapping)
         )
         newest = max(filter(None, map(readable_wall_time, times)), default=None)
-        return min(self._clock.instant(newest), limit) if newest else NOTHING_KNOWN
+        return min(self._clock.instant(newest), limit) if newest else LONG_AGO
 
 
 def _fetch_timeline(
@@ -246,7 +245,7 @@ def _fetch_timeline_days(api: TConnectApi, first: date, last: date) -> Mapping[s
 
 
 def _with(payload: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    """Return a payload that has its main part, be that empty.
+    """Return a payload that has its main part, even an empty one.
 
     Raises:
         ApiError: it has not; then it is an error report and does not mean "nothing happened".

@@ -88,7 +88,7 @@ def readable_wall_time(value: object) -> datetime | None:
 def pacific_wall_time(seconds: object) -> datetime:
     """Decode the wall time that t:connect encodes as if the pump stood in Los Angeles.
 
-    The result is naive; its ``fold`` tells the two halves of a repeated hour apart. See
+    The result is naive; its ``fold`` says which half of a repeated hour is meant. See
     docs/protocol/tconnect-api.md §6.
 
     Raises:

@@ -1,7 +1,7 @@
 """What becomes of glucose readings: missing entries, and where the glucose of a bolus came from.
 
 Pure, as the rest of the planning. An entry is created when there is none of its type and second,
-whoever may have written it, and is never written again.
+by any author, and is never written again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tconnectsync.sync.plan import Plan
 BolusOrCarbs = TypeVar("BolusOrCarbs", bound=Bolus | CarbEntry)
 
 SAME_READING = timedelta(seconds=30)
-"""One source tells when the sensor measured a value, another when the pump noted it."""
+"""One cloud says when the sensor measured a value, another when the pump noted it."""
 IN_FORCE = timedelta(minutes=15)
 """How long the pump shows a reading as long as none follows it."""
 
@@ -40,15 +40,15 @@ def with_entries(
     stored = list(stored)
     taken = {slot(entry) for entry in stored}
     missing = [entry for entry in wanted if slot(entry) not in taken]
-    missing = _not_told_otherwise(missing, stored)
+    missing = _not_shown_yet(missing, stored)
     kept = len(wanted) - len(missing)
     if not fill_gaps:
         missing = _newer_than_stored(missing, stored)
     return replace(plan, entries=missing, kept=plan.kept + kept)
 
 
-def _not_told_otherwise(missing: list[Document], stored: Iterable[Document]) -> list[Document]:
-    """Leave out what stands there already as told by another source, some seconds apart."""
+def _not_shown_yet(missing: list[Document], stored: Iterable[Document]) -> list[Document]:
+    """Leave out readings that another cloud has already shown, some seconds apart."""
     ours: dict[tuple[str, object], list[datetime]] = defaultdict(list)
     for entry in stored:
         at, kind = entry_time(entry), str(entry.get("type"))
@@ -65,7 +65,7 @@ def _not_told_otherwise(missing: list[Document], stored: Iterable[Document]) -> 
 
 
 def _is_near(at: datetime | None, times: Sequence[datetime]) -> bool:
-    """Tell whether one of some times, given in order, may be that of the same reading."""
+    """Return whether one of some times, given in order, may be that of the same reading."""
     if at is None:
         return False
     index = bisect_left(times, at - SAME_READING)
@@ -105,7 +105,7 @@ def with_glucose_kind(
 
 
 def without_glucose_kind(boluses: Iterable[BolusOrCarbs]) -> list[BolusOrCarbs]:
-    """Return the boluses as if nobody had asked where their glucose came from."""
+    """Return the boluses without where their glucose came from, so that it is not shown."""
     return [
         replace(bolus, glucose_kind=None) if isinstance(bolus, Bolus) else bolus
         for bolus in boluses

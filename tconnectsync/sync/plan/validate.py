@@ -1,7 +1,7 @@
 """The last look at what a source has read: what no pump and no body can do is not written.
 
-The limits are wide. They are no medical judgement, but tell a payload that was damaged, or that
-has changed its meaning, from one that is to be believed.
+The limits are wide. They are no medical judgement: they find a payload that was damaged, or that
+has changed its meaning.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def validate(
 ) -> list[Event | Reading]:
     """Return the events that can have happened, in their order.
 
-    Of a bolus, the insulin that was delivered is what matters: what else is told of it and cannot
-    be is left out alone. Whatever is left out is counted in ``skipped``.
+    Of a bolus, the insulin that was delivered is what matters: any other value that cannot be true
+    is left out alone. Whatever is left out is counted in ``skipped``.
 
     Args:
         events: of one part of a :class:`~tconnectsync.sources.base.Reader`.

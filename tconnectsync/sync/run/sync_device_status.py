@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.errors import ApiError
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.devicestatus import device_status, stored_status, tells_more
+from tconnectsync.nightscout.devicestatus import device_status, is_worth_storing, stored_status
 from tconnectsync.sources.base import Reader
 from tconnectsync.state.backlog import Backlog
 
@@ -74,7 +74,7 @@ def store_device_status(read: Read, nightscout: NightscoutApi, *, pretend: bool)
     if status is None or (last and status.at <= last.at):
         return []
     document = device_status(status, stored)
-    if not tells_more(document, stored):
+    if not is_worth_storing(document, stored):
         return []
     if not pretend:
         nightscout.add(document, "devicestatus")
@@ -87,7 +87,7 @@ def _words(status: DeviceStatus) -> Iterator[str]:
     elif status.battery_volts is not None:
         yield f"battery {status.battery_volts:.2f} V"
     if status.reservoir is not None:
-        about = "" if status.reservoir_is_told else "about "
+        about = "" if status.reservoir_is_reported else "about "
         yield f"reservoir {about}{int(status.reservoir + 0.0005)} U"
     if status.iob is not None:
         yield f"insulin on board {status.iob:g} U"

@@ -77,7 +77,8 @@ def clock_changes(records: Iterable[Record]) -> list[ClockChange]:
     joined: list[ClockChange] = []
     for _, change in sorted(found.items()):
         last = joined[-1] if joined else None
-        if last and _are_one_act(last, change):
+        is_same_group = last and last.position[0] == change.position[0]
+        if last and is_same_group and abs(change.before - last.after) <= ONE_GO:
             # One change, at the log position of the second.
             shift = last.exact_shift + change.exact_shift
             joined[-1] = ClockChange(change.position, change.after - shift, change.after)
@@ -109,7 +110,3 @@ def _change(record: Record) -> ClockChange | None:
 
 def _is_below(value: int | None, limit: int) -> TypeGuard[int]:
     return value is not None and 0 <= value < limit
-
-
-def _are_one_act(one: ClockChange, other: ClockChange) -> bool:
-    return one.position[0] == other.position[0] and abs(other.before - one.after) <= ONE_GO

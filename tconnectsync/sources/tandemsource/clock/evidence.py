@@ -38,7 +38,7 @@ class Evidence(NamedTuple):
         return self.uploaded - utc(self.newest, offset)
 
     def is_after_upload(self, instant: datetime | None) -> bool:
-        """Tell whether an instant is so late that the log cannot tell of it."""
+        """Return whether an instant is so late that the log cannot hold it."""
         if self.uploaded is None or instant is None:
             return False
         return instant > earlier(self.uploaded, -WIDEST_OFFSET)
@@ -65,7 +65,7 @@ def evidence_of(
 def _is_after_last_change(
     newest: datetime, changes: Sequence[ClockChange], uploaded: datetime | None
 ) -> bool:
-    """Tell whether the newest wall time was written after the last change, and can be true.
+    """Return whether the newest wall time was written after the last change, and can be true.
 
     After the clock was set back, the latest wall time is for a while the one right before that.
     """

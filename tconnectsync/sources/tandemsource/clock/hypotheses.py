@@ -207,7 +207,7 @@ def _ends_after_missing_change(
 
 
 def _is_stale(hypothesis: Hypothesis, last: ClockChange, rules: ZoneRules, now: datetime) -> bool:
-    """Tell whether the clock has differed from the zone's rules for too long by now."""
+    """Return whether the clock has differed from the zone's rules for too long by now."""
     if hypothesis.end == rules.at(now):
         return False
     since = utc(last.after, hypothesis.begin)

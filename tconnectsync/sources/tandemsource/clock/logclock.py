@@ -266,7 +266,7 @@ def _stepped_back(
     wall: datetime,
     until: datetime,
 ) -> bool:
-    """Tell whether the entry before shows that ``wall`` is in the second half of its hour."""
+    """Return whether the entry before shows that ``wall`` is in the second half of its hour."""
     if previous is None or previous[0] < start:
         return False
     return previous[1] - wall > JITTER and previous[1] - until < DAY

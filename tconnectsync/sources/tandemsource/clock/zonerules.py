@@ -53,7 +53,7 @@ class ZoneRules:
 
 
 def is_wrong_date(offset: timedelta) -> bool:
-    """Tell whether a clock with this offset shows a wrong date, wherever on earth it is."""
+    """Return whether a clock with this offset shows a wrong date, wherever on earth it is."""
     return abs(offset) > WIDEST_OFFSET
 
 

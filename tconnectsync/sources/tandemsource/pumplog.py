@@ -1,7 +1,7 @@
 """The log of one pump on Tandem Source, from which everything is read.
 
 See tandem-source-api §4 and tandem-source-processing. The log of a range is fetched once,
-whatever is wanted of it.
+whatever is read from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Remark
-from tconnectsync.sources.tandemsource import basals, claims, doses, reservoir, wrongdates
+from tconnectsync.sources.tandemsource import basals, doses, reservoir, wrongdates
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
 from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
@@ -29,42 +29,47 @@ DAY = timedelta(days=1)
 LONGEST_STEP = 28 * DAY
 """The cloud gives out no more at once."""
 DAYS_FOR_STATUS = 3
-"""With the day before a range, that makes four days in which the pump may have told what is left of
-the insulin: a cartridge seldom lasts longer."""
+"""With the day before a range, that makes four days in which the pump may have noted the insulin
+that is left: a cartridge seldom lasts longer."""
 STATUS_CODES = frozenset((*reservoir.CODES, *doses.CODES, *basals.CODES)).intersection(
     WEB_APP_CODES
 )
 REFUSED = 400
-"""The status with which the cloud answers what it does not want to be asked."""
+"""The status with which the cloud refuses a question."""
 SOMEWHAT = timedelta(hours=6)
 """How long before a range something must have ended to be of no interest."""
 
 
 @dataclass(frozen=True)
-class OnePump:
+class PumpLog:
     """Reads the log of one pump.
 
     Where the cloud refuses to give out entries of all kinds, those of Tandem's web app are asked
     for (docs/protocol/tandem-source-api.md §4.4).
 
-    ``pump`` returns the pump, and is called when its log is asked for. ``used`` are the codes of
-    the entries that something is made of, ``codes`` those that are asked for (``None``: all), and
-    ``extra`` those besides them for as long as the cloud takes that. ``say`` is given sentences for
-    the log, each as often as it comes up.
+    Args:
+        api: Tandem's clients.
+        clock: knows the zone of the pump's clock.
+        pump: whose log it is.
+        used: the codes of the entries that something is made of.
+        codes: the codes that are asked for; ``None`` for all.
+        ignore_zero_basals: whether basals without insulin are left out.
+        now: returns the current instant.
+        say: is given sentences for the user, each as often as it comes up.
+        extra: codes that are asked for besides, for as long as the cloud takes them.
+        may_be_in_use: whether it matters which date the pump shows now.
     """
 
     api: TConnectApi
     clock: PumpClock
-    pump: Callable[[], Pump]
+    pump: Pump
     used: frozenset[int]
     codes: Sequence[int] | None
     ignore_zero_basals: bool
     now: Callable[[], datetime]
     say: Callable[[str], None]
     extra: Sequence[int] = ()
-    """Codes that are asked for besides, if the cloud takes them."""
     may_be_in_use: bool = True
-    """Whether it matters which date the pump shows now."""
 
     def read(
         self, wanted: TimeRange, looks_back: Callable[[Sequence[int]], bool] = lambda codes: True
@@ -72,39 +77,23 @@ class OnePump:
         """Return a reader for ``wanted``; nothing is fetched yet.
 
         It gets the log of the range and a day around it, because the cloud goes by the pump's wall
-        clock, which may be off by a journey. ``looks_back`` tells whether the last entry of some
+        clock, which may be off by a journey. ``looks_back`` says whether the last entry of some
         codes before that is of any use.
         """
         first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
-        answers: list[Log | None] = []
         remarks: list[Remark] = []
 
         def get(codes: Sequence[int] | None, used: Container[int], skipped: Counter[str]) -> Log:
             days = self.days(first, last, codes)
             log = days.placed(used, self.now(), skipped)
             if not remarks:
-                remarks.extend(self._judged(days, wanted))
+                remarks.extend(self._date_remarks(days, wanted))
             return log
 
-        def get_whole(skipped: Counter[str]) -> Log | None:
-            """Return the log with all kinds; ``None`` if the cloud does not give them out.
-
-            Leaving the kinds out is the only way to ask for them (tandem-source-api §4.4).
-            """
-            if not answers:
-                counted: Counter[str] = Counter()
-                try:
-                    answers.append(get(None, EVERY_CODE, counted))
-                except ApiError as error:
-                    if error.status != REFUSED:
-                        raise
-                    answers.append(None)
-                # What the other answer held as well is not there twice.
-                skipped |= counted
-            return answers[0]
+        get_whole = _asked_once(lambda skipped: get(None, EVERY_CODE, skipped))
 
         def fetch(skipped: Counter[str]) -> Log:
-            is_whole = self.codes is None or self.pump().lacks_control_iq
+            is_whole = self.codes is None or self.pump.lacks_control_iq
             if is_whole and (found := get_whole(skipped)) is not None:
                 return {code: entries for code, entries in found.items() if code in self.used}
             return get(self.codes or WEB_APP_CODES, self.used, skipped)
@@ -112,7 +101,7 @@ class OnePump:
         return LogReader(
             fetch,
             before=lambda codes: self._last_before(first, codes) if looks_back(codes) else None,
-            earlier=lambda: self._days_before(first),
+            earlier=lambda: self.entries(first - DAYS_FOR_STATUS * DAY, first - DAY, STATUS_CODES),
             since=wanted.start - SOMEWHAT,
             wanted=wanted,
             whole=get_whole,
@@ -120,26 +109,7 @@ class OnePump:
             remarks=remarks,
         )
 
-    def signs_log(self, first: date, last: date) -> Log:
-        """Return what shows that the pump was worn, from one day to another, inclusive."""
-        return self._entries(first, last, claims.CODES)
-
-    def last_signs(self, day: date, earliest: date | None) -> Log:
-        """Return what last showed before a day that the pump was worn, with what lies around it.
-
-        The steps back grow. They end at ``earliest``, or after two weeks if that is not known.
-        """
-        earliest = earliest or day - LONGEST_LOOK_BACK
-        step = DAY
-        while day > earliest:
-            first = max(day - step, earliest)
-            found = self.signs_log(first, day - DAY)
-            if claims.signs(found):
-                return found
-            day, step = first, min(2 * step, LONGEST_STEP)
-        return {}
-
-    def _entries(self, first: date, last: date, codes: Collection[int]) -> Log:
+    def entries(self, first: date, last: date, codes: Collection[int]) -> Log:
         """Return the entries of some codes from one day to another, inclusive, placed in time."""
         days = self.days(first, last, self.codes, sorted(CLOCK_CODES.union(codes)))
         return days.placed(codes, self.now(), Counter())
@@ -149,22 +119,22 @@ class OnePump:
     ) -> LogDays:
         """Return what the pump's log says from one day to another, inclusive.
 
-        ``few`` are codes that are enough, unless it takes all entries to tell when they were.
+        ``few`` are codes that are enough, unless only all entries together show when each was
+        written.
         """
-        pump = self.pump()
 
         def asking(kinds: Sequence[int] | None) -> Ask:
             extra = self.extra if kinds and kinds is self.codes else ()
             log_of = self.api.tandemsource.pump_logs
-            return lambda start, end: log_of(pump.assignment_id, start, end, kinds, extra)
+            return lambda start, end: log_of(self.pump.assignment_id, start, end, kinds, extra)
 
         only_few = asking(few) if few else None
-        found = LogDays(asking(codes), pump, self.clock, first, last, only_few)
+        found = LogDays(asking(codes), self.pump, self.clock, first, last, only_few)
         self.say(disagreement(found.log_clock))
         return found
 
-    def _judged(self, days: LogDays, wanted: TimeRange) -> list[Remark]:
-        """Return what there is to say of the date that the pump shows now."""
+    def _date_remarks(self, days: LogDays, wanted: TimeRange) -> list[Remark]:
+        """Return what people have to know of the date that the pump shows now."""
         if not self.may_be_in_use:
             return []
         try:
@@ -176,21 +146,17 @@ class OnePump:
             self.say(f"Whether the pump's date is right is not known. {error}")
             return []
 
-    def _days_before(self, day: date) -> Log:
-        """Return what the state of the pump may need of the days before one; raises as the API."""
-        return self._entries(day - DAYS_FOR_STATUS * DAY, day - DAY, STATUS_CODES)
-
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
-        """Return the last entry of some codes before a day; ``None`` if the cloud fails to tell.
+        """Return the last entry of some codes before a day; ``None`` if it cannot be had.
 
         The steps back grow, because the beginning is seldom far. A day that cannot be had makes
-        them small again: what is wanted may lie after it.
+        them small again: the entry may lie after it.
         """
         earliest, step = day - LONGEST_LOOK_BACK, DAY
         while day > earliest:
             first = max(day - step, earliest)
             try:
-                found = list(entries_of(self._entries(first, day - DAY, codes), *codes))
+                found = list(entries_of(self.entries(first, day - DAY, codes), *codes))
             except TconnectsyncError as error:
                 if error.fatal:
                     raise
@@ -203,6 +169,31 @@ class OnePump:
                 return {found[-1].code: found[-1:]}
             day, step = first, 2 * step
         return {}
+
+
+def _asked_once(
+    get_all: Callable[[Counter[str]], Log],
+) -> Callable[[Counter[str]], Log | None]:
+    """Return a function that gets the log with entries of all kinds, asking for it once.
+
+    It returns ``None`` if the cloud refuses to give them out (tandem-source-api §4.4).
+    """
+    answers: list[Log | None] = []
+
+    def get_whole(skipped: Counter[str]) -> Log | None:
+        if not answers:
+            counted: Counter[str] = Counter()
+            try:
+                answers.append(get_all(counted))
+            except ApiError as error:
+                if error.status != REFUSED:
+                    raise
+                answers.append(None)
+            # What the other answer held as well is not there twice.
+            skipped |= counted
+        return answers[0]
+
+    return get_whole
 
 
 def _gap(day: date, error: TconnectsyncError) -> str:

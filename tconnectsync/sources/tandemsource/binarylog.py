@@ -27,9 +27,9 @@ RECORD_BYTES = 26
 PAYLOAD_BYTES = 16
 
 CODE_BITS = 0xFFF
-"""Of the first two bytes; the other four bits tell a source that means nothing to us."""
+"""Of the first two bytes; the other four bits name a source that means nothing to us."""
 LOOKED_AT = 1000
-"""Records; enough to tell a log from something else."""
+"""Records; enough to know a log from something else."""
 
 _MOST_SECONDS = (datetime(LAST_YEAR + 1, 1, 1) - PUMP_EPOCH) // timedelta(seconds=1) - 1
 _RECORD = Struct(f">HII{PAYLOAD_BYTES}s")
@@ -57,7 +57,7 @@ _DECODERS = {code: _decoder(layout) for code, layout in LAYOUTS.items()}
 
 
 def is_plausible(data: bytes) -> bool:
-    """Tell from its beginning whether the data can be such records.
+    """Return whether the data can be such records, by their beginning.
 
     At least half of those looked at must be events that Tandem's cloud has a layout for, at a
     possible time.
@@ -89,7 +89,7 @@ def decode(data: bytes, skipped: Counter[str]) -> list[Record]:
         )
     found: dict[int, Record] = {}
     for source_and_code, seconds, sequence, payload in _RECORD.iter_unpack(data):
-        # The group is not told, and without it the number alone does not tell entries apart.
+        # The group is not known, and without it the number alone does not identify an entry.
         place = sequence << 32 | seconds
         if place in found:
             continue

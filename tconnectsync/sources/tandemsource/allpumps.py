@@ -1,7 +1,8 @@
-"""What the logs of all pumps of a person say of one range.
+"""Reads one range of the logs of all pumps of a person.
 
 See tandem-source-api §4.5 and tandem-source-processing §15. Each pump has its own log, clock
-and order of log numbers; everything of all of them is kept, but for basal that another pump claims.
+and order of log numbers; everything of all of them is kept, but for basal at a time that another
+pump owns.
 """
 
 from __future__ import annotations
@@ -30,14 +31,20 @@ from tconnectsync.sources.base import Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import basals as basals_of_log
 from tconnectsync.sources.tandemsource import rates
-from tconnectsync.sources.tandemsource.claims import claimed, owns_since
-from tconnectsync.sources.tandemsource.onepump import SOMEWHAT, OnePump
+from tconnectsync.sources.tandemsource.basalowner import owned_parts, owns_since
+from tconnectsync.sources.tandemsource.pumplog import SOMEWHAT, PumpLog
 from tconnectsync.sources.tandemsource.pumps import Pump, mark, named, newest_first, touches
 from tconnectsync.sources.tandemsource.sensor import SESSION
-from tconnectsync.sources.tandemsource.worn import Claims, Part, PumpLogs, in_order, numbers_of
+from tconnectsync.sources.tandemsource.wornsearch import (
+    BasalOwners,
+    ReadPump,
+    WornSearch,
+    in_order,
+    numbers_of,
+)
 
 
-class PumpsReader:
+class AllPumpsReader:
     """Reads one range of the logs of all pumps; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
@@ -46,7 +53,7 @@ class PumpsReader:
         now: the current instant.
         pumps: returns the pumps that may be read, asking for them if need be.
         open_log: returns what reads the log of one of them.
-        remarks: returns what is to be said of the range because of pumps that are not read.
+        remarks: returns what people have to know of the range because of pumps that are not read.
     """
 
     def __init__(
@@ -55,7 +62,7 @@ class PumpsReader:
         clock: PumpClock,
         now: datetime,
         pumps: Callable[[], Sequence[Pump]],
-        open_log: Callable[[Pump], OnePump],
+        open_log: Callable[[Pump], PumpLog],
         remarks: Callable[[], list[Remark]],
     ) -> None:
         self.wanted = wanted
@@ -66,31 +73,30 @@ class PumpsReader:
         self._open_log = open_log
         self._since = wanted.start - SOMEWHAT
         self._pumps = CachedCall(lambda: in_order(pumps(), clock))
-        self._parts = CachedCall(self._open)
-        self._claims = CachedCall(lambda: self._claims_from(self._since))
+        self._read = CachedCall(self._open)
+        self._owners = CachedCall(lambda: self._owners_since(self._since))
         self._notes = CachedCall(remarks)
         self._holes: dict[str, Remark] = {}
         """What cannot be had, by the pump."""
 
     def basals(self) -> list[Basal]:
-        """Return the basal segments, each as far as its pump claims its time."""
+        """Return the basal segments, each as far as its pump owns its time."""
         found = self._distinct("basals")
         if self._is_alone():
-            told = [basal for _, events in found for basal in events]
-            return sorted(told, key=attrgetter("start"))
+            return sorted((it for _, events in found for it in events), key=attrgetter("start"))
         of_interest = [
-            (part, [basal for basal in events if basal.ends >= self._since])
-            for part, events in found
+            (read, [basal for basal in events if basal.ends >= self._since])
+            for read, events in found
         ]
         earliest = min((b.start for _, events in of_interest for b in events), default=self._since)
         # A suspension may have begun days ago.
-        claims = self._claims_from(earliest) if earliest < self._since else self._claims()
+        owners = self._owners_since(earliest) if earliest < self._since else self._owners()
         left = [
             basal
-            for part, events in of_interest
-            for basal in claimed(events, claims.signs[part.number], part.number, claims.turns)
+            for read, events in of_interest
+            for basal in owned_parts(events, owners.signs[read.number], read.number, owners.owners)
         ]
-        if claims.are_uncertain:
+        if owners.are_uncertain:
             # Whose time it was is not known there; what is stored stays.
             left = [basal for basal in left if not basal.cut]
         self._collect()
@@ -122,20 +128,20 @@ class PumpsReader:
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board, as the pump in use knows it."""
-        found = [value for part in self._in_use() for value in part.reader.insulin_on_board()]
+        found = [value for read in self._in_use() for value in read.reader.insulin_on_board()]
         self._collect()
         return sorted(found, key=attrgetter("at"))
 
     def newest(self) -> datetime | None:
         """Return the instant of the newest entry of the pump in use."""
-        found = [at for part in self._in_use() if (at := part.reader.newest())]
+        found = [at for read in self._in_use() if (at := read.reader.newest())]
         self._collect()
         return max(found, default=None)
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the state of the pump in use at the end of the range, if anything is known."""
-        told = (part.reader.device_status(last) for part in self._in_use())
-        found = [status for status in told if status]
+        statuses = (read.reader.device_status(last) for read in self._in_use())
+        found = [status for status in statuses if status]
         self._collect()
         return max(found, key=attrgetter("at"), default=None)
 
@@ -148,33 +154,33 @@ class PumpsReader:
         pumps = self._pumps()
         if self._is_alone():
             return newest_first(pumps, self._clock, self._now)[0]
-        claims, numbers = self._claims(), numbers_of(pumps)
-        last = claims.turns[-1].pump
-        shown = [pump for pump in pumps if numbers[pump.assignment_id] == last]
-        return newest_first(shown if any(claims.signs) else pumps, self._clock, self._now)[0]
+        owners, numbers = self._owners(), numbers_of(pumps)
+        if any(owners.signs):
+            last = owners.owners[-1].pump
+            pumps = [pump for pump in pumps if numbers[pump.assignment_id] == last]
+        return newest_first(pumps, self._clock, self._now)[0]
 
     def shown(self) -> Pump | None:
         """Return the pump in use if its log was read and shows it."""
-        if not self._claims.asked or self._is_alone() or not any(self._claims().signs):
+        if not self._owners.asked or self._is_alone() or not any(self._owners().signs):
             return None
         return self.worn()
 
     # -- the pumps -----------------------------------------------------------------------------
 
-    def _open(self) -> list[Part]:
+    def _open(self) -> list[ReadPump]:
         pumps = self._pumps()
         numbers = numbers_of(pumps)
         found = []
         for pump in pumps:
             if touches(pump, self.wanted, self._clock, self._now):
-                one, number = self._open_log(pump), numbers[pump.assignment_id]
-                found.append(
-                    Part(pump, number, one, one.read(self.wanted, self._looks_back(number)))
-                )
+                log, number = self._open_log(pump), numbers[pump.assignment_id]
+                reader = log.read(self.wanted, self._looks_back(number))
+                found.append(ReadPump(pump, number, log, reader))
         return found
 
     def _looks_back(self, number: int) -> Callable[[Sequence[int]], bool]:
-        """Return what tells whether a log is worth going back in, for the last of some codes.
+        """Return a function that says whether the last entry of some codes is worth a search.
 
         It is not for a suspension of a pump that lies in a drawer, as it may for weeks.
         """
@@ -182,22 +188,29 @@ class PumpsReader:
         def is_worth_it(codes: Sequence[int]) -> bool:
             if self._is_alone() or not set(codes) <= {*basals_of_log.CODES, *rates.CODES}:
                 return True
-            return owns_since(self._claims().turns, number, self._since)
+            return owns_since(self._owners().owners, number, self._since)
 
         return is_worth_it
 
-    def _claims_from(self, since: datetime) -> Claims:
-        logs = PumpLogs(self.wanted, self._clock, self._now, self._pumps(), self._parts())
-        return logs.claims_from(since, self._open_log, self._note_unknown)
+    def _owners_since(self, since: datetime) -> BasalOwners:
+        return WornSearch(
+            self.wanted,
+            self._clock,
+            self._now,
+            self._pumps(),
+            self._read(),
+            self._open_log,
+            self._note_unknown,
+        ).owners_since(since)
 
     def _is_alone(self) -> bool:
         return len(set(numbers_of(self._pumps()).values())) < 2
 
-    def _in_use(self) -> list[Part]:
+    def _in_use(self) -> list[ReadPump]:
         if self._is_alone():
-            return self._parts()
+            return self._read()
         worn = self.worn()
-        return [part for part in self._parts() if part.pump.serial == worn.serial]
+        return [read for read in self._read() if read.pump.serial == worn.serial]
 
     # -- events --------------------------------------------------------------------------------
 
@@ -207,46 +220,46 @@ class PumpsReader:
             return found[0][1]
         return sorted((it for _, events in found for it in events), key=attrgetter(when))
 
-    def _distinct(self, method: str) -> list[tuple[Part, list[Any]]]:
+    def _distinct(self, method: str) -> list[tuple[ReadPump, list[Any]]]:
         """Return the events of each pump, each under a key of its own.
 
         Two pumps may give one number at one time by their clocks. A pump that stands twice in the
-        account may tell the same twice, and so may two pumps of the session of one sensor.
+        account may have the same event twice, and so may two pumps that begin one sensor session.
         """
-        told: dict[str, Part] = {}
+        first_with: dict[str, ReadPump] = {}
         found = []
-        for part, events in self._of_each(method):
+        for read, events in self._of_each(method):
             own = []
             for event in events:
-                other = told.setdefault(event.key, part)
-                if other is part:
+                other = first_with.setdefault(event.key, read)
+                if other is read:
                     own.append(event)
-                elif other.number != part.number and not event.key.startswith(SESSION):
-                    own.append(replace(event, key=f"{event.key} {mark(part.pump)}"))
-            found.append((part, own))
+                elif other.number != read.number and not event.key.startswith(SESSION):
+                    own.append(replace(event, key=f"{event.key} {mark(read.pump)}"))
+            found.append((read, own))
         return found
 
-    def _of_each(self, method: str) -> list[tuple[Part, list[Any]]]:
-        """Return what each pump tells; of those that answer, if one fails and others do not.
+    def _of_each(self, method: str) -> list[tuple[ReadPump, list[Any]]]:
+        """Return the events of each pump; of those that answer, if one fails and others do not.
 
         Raises:
             TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
                 ranges may bring more.
         """
-        found: list[tuple[Part, list[Any]]] = []
-        failed: list[tuple[Part, TconnectsyncError]] = []
+        found: list[tuple[ReadPump, list[Any]]] = []
+        failed: list[tuple[ReadPump, TconnectsyncError]] = []
         try:
-            for part in self._parts():
+            for read in self._read():
                 try:
-                    found.append((part, getattr(part.reader, method)()))
+                    found.append((read, getattr(read.reader, method)()))
                 except TconnectsyncError as error:
                     if error.fatal:
                         raise
-                    failed.append((part, error))
-            for part, reason in failed:
+                    failed.append((read, error))
+            for read, reason in failed:
                 if not found or self._is_divisible(reason):
                     raise reason
-                self._note_hole(part.pump, reason)
+                self._note_hole(read.pump, reason)
         finally:
             self._collect()
         return found
@@ -277,17 +290,17 @@ class PumpsReader:
     def _collect(self) -> None:
         """Bring together what is to be said."""
         with suppress(TconnectsyncError):
-            parts = self._parts()
+            pumps_read = self._read()
             self.skipped.clear()
-            for part in parts:
-                self.skipped.update(part.reader.skipped)
+            for read in pumps_read:
+                self.skipped.update(read.reader.skipped)
             several = len(self._pumps()) > 1
             self.remarks[:] = [
                 *self._notes(),
                 *self._holes.values(),
                 *(
-                    replace(it, text=f"{named(part.pump)}: {it.text}") if several else it
-                    for part in parts
-                    for it in part.reader.remarks
+                    replace(it, text=f"{named(read.pump)}: {it.text}") if several else it
+                    for read in pumps_read
+                    for it in read.reader.remarks
                 ),
             ]

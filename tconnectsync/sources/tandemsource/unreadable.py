@@ -1,4 +1,4 @@
-"""Entries that may tell of insulin, carbs or glucose and that nobody can read, or that are lost.
+"""Entries that may be insulin, carbs or glucose and cannot be read, or that are lost.
 
 See docs/protocol/tandem-event-log.md §9, §10.6 and §15. Each kind is worth a warning, not silence.
 """
@@ -17,7 +17,7 @@ from tconnectsync.sources.tandemsource.codes import (
     SENSORS,
 )
 from tconnectsync.sources.tandemsource.logentries import Entry
-from tconnectsync.sources.tandemsource.records import MAY_TELL, whole
+from tconnectsync.sources.tandemsource.records import MAYBE_DOSES, whole
 
 LOST = {LOG_ERASED: "its log was erased", LOG_DAMAGED: "a part of its log was damaged"}
 CODES = (*LOST, BASAL_IQ, *OTHER_SENSORS)
@@ -25,8 +25,8 @@ WITH_READING = (1, 2)
 """What Basal-IQ's entries say when they hold a reading of the sensor."""
 
 
-def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
-    """Return what people must be told of a log: what it has lost, and what may be insulin."""
+def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
+    """Return what people have to know of a log: what it has lost, and what may be insulin."""
     codes = Counter(entry.code for entry in entries)
     found = [
         Remark(
@@ -37,13 +37,13 @@ def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
         for code, what in LOST.items()
         if codes[code]
     ]
-    unread = {what: times for what, times in skipped.items() if what.startswith(MAY_TELL)}
+    unread = {what: times for what, times in skipped.items() if what.startswith(MAYBE_DOSES)}
     if unread:
-        named = ", ".join(what.removeprefix(MAY_TELL) for what in sorted(unread)[:5])
+        named = ", ".join(what.removeprefix(MAYBE_DOSES) for what in sorted(unread)[:5])
         found.append(
             Remark(
                 "The pump's log has entries that this version of tconnectsync cannot read and "
-                f"that may tell of insulin, carbs or glucose ({_times(sum(unread.values()))}): "
+                f"that may be about insulin, carbs or glucose ({_times(sum(unread.values()))}): "
                 f"{named}. Compare Nightscout's totals with the pump's, and look for a newer "
                 "version of tconnectsync.",
                 missing=False,
@@ -52,10 +52,10 @@ def general(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
     return found
 
 
-def glucose(entries: Iterable[Entry]) -> list[Remark]:
-    """Return what people must be told of glucose values that are not shown as readings.
+def glucose_remarks(entries: Iterable[Entry]) -> list[Remark]:
+    """Return what people have to know of glucose values that are not shown as readings.
 
-    Basal-IQ tells each reading of the sensor a second time, which matters only where there is no
+    Basal-IQ notes each reading of the sensor a second time, which matters only where there is no
     first time.
     """
     codes: Counter[int] = Counter()

@@ -1,39 +1,36 @@
-"""Which pumps of an account are read, decided before anything is written.
+"""Whether two pumps of an account are worn by two people.
 
-See tandem-source-api §4.5 and tandem-source-processing §15. All pumps of one person are read.
-The account may be shared by two people, of whom each has a pump, and their insulin must never end
-up in one Nightscout; so where two pumps may have been in use for days, their logs have to show that
-it was not at the same time.
+See tandem-source-api §4.5 and tandem-source-processing §15. The account may be shared by two
+people, of whom each has a pump, and their insulin must never end up in one Nightscout; so where two
+pumps may have been in use for days, their logs have to show that it was not at the same time.
+
+An example: the logs of two pumps overlap for a week. If both delivered for an hour or more at the
+same time on three of its days, they are two people's. On one or two days, a person may just have
+changed pumps and left the old one running; then only the one in use is read.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import combinations
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Bolus
 from tconnectsync.errors import PumpChoiceError, TconnectsyncError
-from tconnectsync.sources.tandemsource.claims import signs
 from tconnectsync.sources.tandemsource.overlaps import Overlap, Overlaps
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
-    configured,
     ending,
-    endings,
     first_instant,
-    has_data,
-    is_automatic,
     last_instant,
     mark,
     named,
     newest_first,
-    silence,
 )
 from tconnectsync.sources.tandemsource.reader import LogReader
+from tconnectsync.sources.tandemsource.wornsigns import signs
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -42,82 +39,31 @@ ALLOWED = 2 * DAY
 MOST_DAYS = 14
 """So many days of an overlap are looked at, the newest."""
 DAYS_OF_TWO_PEOPLE = 3
-"""On so many days nobody lets two pumps deliver at the same time."""
+"""No person lets two pumps deliver at the same time on so many days."""
 LEAST = 4 * DAY
-"""So far back two people's pumps are told apart, however few days a run may catch up: in fewer
-days two pumps cannot show that they deliver on three."""
+"""So far back two people's pumps are compared, however few days a run may catch up: in fewer days
+two pumps cannot show that they deliver on three."""
 RECENT = 2 * DAY
 """How long ago the end of a log may be while the pump may still be in use."""
-EVER, NEVER = date.min, date.max
+
+Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
-class Account:
-    """The pumps of an account, as the cloud lists them."""
-
-    pumps: Sequence[Pump]
-    is_guardian: bool
-    """Whether it is somebody's who looks after the wearer; such a list tells no times."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which pumps are read."""
-
-    read: list[Pump]
-    meant: list[Pump]
-    """Those that the configuration means, also such as have nothing to be read."""
-    undecided: dict[str, str] = field(default_factory=dict)
-    """Why a pump is not read although it may be the person's, by its assignment."""
-    warning: str = ""
-    """What the configuration seems to have wrong; empty if nothing."""
-
-
-@dataclass(frozen=True)
-class Chooser:
-    """Decides which pumps of an account are read.
+class PairComparison:
+    """Compares the logs of two pumps.
 
     ``open_log`` returns a reader for the log of a pump from one day to another, without sensors.
     """
 
     clock: PumpClock
-    serial: str = field(repr=False)
-    catch_up: timedelta
     now: datetime
+    catch_up: timedelta
     overlaps: Overlaps
     open_log: Callable[[Pump, TimeRange], LogReader]
 
-    def choose(self, account: Account, wanted: TimeRange) -> Choice:
-        """Return which pumps are read for a range.
-
-        Raises:
-            ApiError: the account has no pump.
-            PumpChoiceError: a person has to name the pump.
-            TconnectsyncError: going on makes no sense.
-        """
-        meant = configured(account.pumps, self.serial)
-        if account.is_guardian:
-            if len({pump.serial for pump in meant}) > 1:
-                raise PumpChoiceError(
-                    "This is a guardian's account, in which Tandem Source does not tell which pump "
-                    "is in use. Set PUMP_SERIAL_NUMBER to the one of these: "
-                    f"{endings(meant)}."
-                )
-            return Choice(meant, meant)
-        read = [pump for pump in meant if has_data(pump)]
-        if not is_automatic(self.serial):
-            newest = newest_first(meant, self.clock, self.now)[0]
-            said = silence(newest, account.pumps, self.clock, self.now)
-            return Choice(read, meant, warning=said)
-        undecided: dict[str, str] = {}
-        for one, other in combinations(read, 2):
-            if one.serial != other.serial:
-                undecided.update(self._compare(one, other, wanted))
-        left = [pump for pump in read if pump.assignment_id not in undecided]
-        return Choice(left, meant, undecided)
-
-    def _compare(self, one: Pump, other: Pump, wanted: TimeRange) -> dict[str, str]:
-        """Return why one of two pumps is not read, if it is not.
+    def compare(self, one: Pump, other: Pump, wanted: TimeRange) -> dict[str, str]:
+        """Return why one of two pumps is not read, by its assignment; nothing if both are read.
 
         Raises:
             PumpChoiceError: they are those of two people.
@@ -211,17 +157,17 @@ def two_people(one: Pump, other: Pump, days: int) -> PumpChoiceError:
 def _undecided(used: Pump, left: Pump) -> str:
     return (
         f"The pumps {named(used)} and {named(left)} of this account both deliver insulin at the "
-        "moment. Whether two people wear them cannot be told yet, so only the one in use, "
+        "moment. It is not clear yet whether two people wear them, so only the one in use, "
         f"{ending(used)}, is synced: insulin of {ending(left)} is missing in Nightscout. If the "
-        f"old one was only left running, switch it off. Else set PUMP_SERIAL_NUMBER to the pump "
-        "whose data belong here."
+        "old one was only left running, switch it off. Otherwise set PUMP_SERIAL_NUMBER to the "
+        "pump whose data belong here."
     )
 
 
 def _not_compared(used: Pump, left: Pump, error: TconnectsyncError) -> str:
     return (
-        f"Whether the pumps {named(used)} and {named(left)} of this account are worn by two people "
-        f"cannot be told, because a log cannot be had: {str(error).removesuffix('.')}. Only "
+        f"It is not clear whether the pumps {named(used)} and {named(left)} of this account are "
+        f"worn by two people, because a log cannot be had: {str(error).removesuffix('.')}. Only "
         f"{ending(used)} is synced: insulin of {ending(left)} may be missing in Nightscout. The "
         "next run asks again."
     )
