@@ -155,7 +155,7 @@ def _newest_of_each(
     for part in ("suspensions", "pump_events"):
         for event in events.get(part, ()):
             for treatment in documents(event, cloud):
-                kind = treatment.body["eventType"]
+                kind = treatment.event_type
                 if kind in kinds and treatment.at <= now:
                     known = newest.get(kind)
                     if known is None or known[2] < treatment.at:

@@ -169,7 +169,7 @@ class Planner:
             outcome.waiting |= {name: at + wait - now for name, at in deferred.items()}
         for each in treatments:
             if each.identifier not in deferred:
-                outcome.note_newest(each.body["eventType"], each.at)
+                outcome.note_newest(each.event_type, each.at)
         counts = (len(treatments), len(stored), len(plan.create), len(plan.update))
         log.debug("Treatments: %d, stored around them: %d, to create: %d, to update: %d.", *counts)
         return plan
@@ -181,7 +181,7 @@ class Planner:
 
         The newest stored one, by a person, may have been written while older ones waited.
         """
-        newest = {kind: self.newest(kind) for kind in {it.body["eventType"] for it in treatments}}
+        newest = {kind: self.newest(kind) for kind in {it.event_type for it in treatments}}
         return {kind: at and at - wait for kind, at in newest.items()}
 
     def _stored_around(
