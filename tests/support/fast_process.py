@@ -41,7 +41,7 @@ clock = Clock(
     monotonic=lambda: time.monotonic() * haste,
 )
 {patch}
-from tconnectsync.cli.main import main
+from tconnectsync.cli import main
 sys.exit(main(host=dataclasses.replace(this_computer(), clock=clock)))
 """
 """Writes to the log what begins after a signal to end, and must not."""
