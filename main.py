@@ -2,7 +2,7 @@
 
 import sys
 
-from tconnectsync.cli.main import main
+from tconnectsync.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

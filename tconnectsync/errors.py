@@ -101,7 +101,7 @@ class _AnswerError(TconnectsyncError):
 class ApiError(_AnswerError):
     """Tandem's cloud answered with something else than the data asked for.
 
-    ``divisible`` tells whether it may help to ask for a shorter range.
+    ``divisible`` says whether it may help to ask for a shorter range.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class ApiError(_AnswerError):
 class LoginError(ApiError):
     """The login was refused or could not be completed.
 
-    ``can_retry`` tells trouble, which passes, from wrong credentials, which lock people out.
+    ``can_retry`` separates trouble, which passes, from wrong credentials, which lock people out.
     """
 
     fatal = True
@@ -160,7 +160,7 @@ class NightscoutLoginError(NightscoutError):
 
 
 class ProxyLoginError(NightscoutLoginError):
-    """What stands in front of Nightscout wants a login of its own; the secret may be right."""
+    """What stands in front of Nightscout asks for a login of its own; the secret may be right."""
 
 
 class NightscoutAddressError(NightscoutError):

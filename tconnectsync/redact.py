@@ -98,7 +98,7 @@ class Redactor:
     def learn_address(self, name: str, url: str) -> None:
         """Hide a web address, and its host wherever that stands.
 
-        A host without a dot, as in a network of containers, tells nothing about anybody and is
+        A host without a dot, as in a network of containers, says nothing about anybody and is
         often an ordinary word; it stays.
         """
         parts = urlsplit(url)

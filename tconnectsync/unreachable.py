@@ -31,7 +31,7 @@ class Cause:
 
     text: str
     can_retry: bool = False
-    """Whether it may pass by itself."""
+    """Whether it may pass without anybody's help."""
     is_address: bool = False
     """Whether the address may be wrong: nothing of the kind is to be found there."""
 

@@ -29,7 +29,7 @@ def steps(asked: CheckRequest) -> list[Step]:
 
     def pumps() -> str:
         source.force_login()
-        found = [span.name for span in source.pumps(asked.wanted) if span.is_read]
+        found = [span.name for span in source.pumps(asked.time_range) if span.is_read]
         return f"Read: {', '.join(found)}." if found else f"{cloud.title} answers."
 
     def data() -> str:
@@ -54,11 +54,11 @@ def steps(asked: CheckRequest) -> list[Step]:
 
 def windows_of(asked: CheckRequest, source: Source) -> list[TimeRange]:
     """Return the windows in which a sync asks for the range."""
-    wanted = asked.wanted
-    if wanted.end >= asked.clock.now():
+    time_range = asked.time_range
+    if time_range.end >= asked.clock.now():
         # In a wrong zone, it may already be tomorrow on the pump.
-        wanted = TimeRange(wanted.start, wanted.end + timedelta(days=1))
-    return list(windows(wanted, source.window_days, asked.pump_clock))
+        time_range = TimeRange(time_range.start, time_range.end + timedelta(days=1))
+    return list(windows(time_range, source.window_days, asked.pump_clock))
 
 
 def count(

@@ -24,11 +24,11 @@ def report(
     results: Sequence[Result],
     findings: Findings,
     values: Mapping[str, Any],
-    wanted: TimeRange,
+    time_range: TimeRange,
     now: datetime,
 ) -> str:
     """Return the text of the report, with nothing in it that the redactor knows."""
-    lines = [*_head(wanted, now), "", *map(str, results), "", *_settings(values)]
+    lines = [*_head(time_range, now), "", *map(str, results), "", *_settings(values)]
     for what, payload in findings.answers:
         lines += ["", f"=== {what} ===", _pretty(findings.redactor.clean(payload))]
     text = "\n".join(lines) + "\n"
@@ -37,12 +37,12 @@ def report(
     return "".join(map(redact, text.splitlines(keepends=True)))
 
 
-def _head(wanted: TimeRange, now: datetime) -> Iterator[str]:
+def _head(time_range: TimeRange, now: datetime) -> Iterator[str]:
     yield f"tconnectsync {__version__}, check of {now.isoformat(' ', 'seconds')}"
     yield f"Python {platform.python_version()} on {platform.platform()}, {ssl.OPENSSL_VERSION}"
     yield ", ".join(f"{name} {_version(name)}" for name in LIBRARIES)
     yield f"Time zone of this computer: {now.astimezone():%Z (%z)}"
-    yield f"Range: {wanted.start.isoformat(' ')} to {wanted.end.isoformat(' ')}"
+    yield f"Range: {time_range.start.isoformat(' ')} to {time_range.end.isoformat(' ')}"
 
 
 def _version(library: str) -> str:

@@ -121,7 +121,7 @@ class CheckRequest:
     pump_clock: PumpClock
     clock: Clock
     """Stands still at the instant that everything is judged by."""
-    wanted: TimeRange
+    time_range: TimeRange
     findings: Findings
     """Where to leave what is found."""
 

@@ -49,7 +49,7 @@ class Check:
     Args:
         configuration: what the user has set.
         features: names of what is to be synced.
-        clock: tells the time.
+        clock: gives the time.
         tandem: makes Tandem's clients.
         nightscout: makes the client of Nightscout.
     """
@@ -77,16 +77,16 @@ class Check:
         self._findings = Findings(self.redactor)
         self._results: list[Result] = []
 
-    def run(self, wanted: TimeRange) -> Iterator[Result]:
+    def run(self, time_range: TimeRange) -> Iterator[Result]:
         """Carry out the steps for a range; yield what comes of each when it is through."""
         findings = self._findings
         groups = (
             [("Settings", self._settings)],
-            self._tandem_steps(wanted),
+            self._tandem_steps(time_range),
             self._nightscout_steps(),
             [
                 ("This computer's clock", lambda: this_computers_clock(findings)),
-                ("Pump's clock and zone", lambda: self._pumps_clock(wanted)),
+                ("Pump's clock and zone", lambda: self._pumps_clock(time_range)),
             ],
         )
         for steps in groups:
@@ -95,7 +95,7 @@ class Check:
                 self._results.append(shown)
                 yield shown
 
-    def save_report(self, wanted: TimeRange, folder: Path) -> Path:
+    def save_report(self, time_range: TimeRange, folder: Path) -> Path:
         """Write what came of :meth:`run` to a file without anything personal; return its path.
 
         Only its owner can read it. An older one is replaced, not written to: it may have been
@@ -106,7 +106,8 @@ class Check:
         """
         path = folder / FILE_NAME
         values = self._configuration.values
-        write_atomically(path, report(self._results, self._findings, values, wanted, self.started))
+        text = report(self._results, self._findings, values, time_range, self.started)
+        write_atomically(path, text)
         return path
 
     @property
@@ -124,7 +125,7 @@ class Check:
         )
         return " ".join([said, *self._configuration.notices()])
 
-    def _tandem_steps(self, wanted: TimeRange) -> list[Step]:
+    def _tandem_steps(self, time_range: TimeRange) -> list[Step]:
         try:
             account = self._configuration.group(TandemSettings)
             cloud = cloud_named(self._configuration.group(SourceSettings).name)
@@ -138,7 +139,7 @@ class Check:
             self._configuration.completed(),
             self.clock,
             replace(self._computer, now=lambda: self.started),
-            wanted,
+            time_range,
             self._findings,
         )
         return (cloud.check_steps or steps_of_any_cloud)(asked)
@@ -150,10 +151,10 @@ class Check:
             return [("Nightscout", _settings_are_wrong)]
         return NightscoutSteps(site, self._computer.now, self._findings, self._features).steps()
 
-    def _pumps_clock(self, wanted: TimeRange) -> str:
+    def _pumps_clock(self, time_range: TimeRange) -> str:
         if not self._findings.asked_for_events:
             raise NotTriedError("It is judged by the pump's newest data, which did not come.")
-        if wanted.end < self.started:
+        if time_range.end < self.started:
             raise NotTriedError(
                 "It is judged by the pump's newest data: leave out --start-date and --end-date."
             )

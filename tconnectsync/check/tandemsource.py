@@ -111,7 +111,7 @@ class TandemSourceCheck:
         self._region = asked.settings.tandem.region
         self._serial = asked.settings.source.serial_number
         self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
-        self._wanted = asked.wanted
+        self._time_range = asked.time_range
         self._choice: PumpChoice
         self._pump: Pump
         """The one in use as far as known, by the second step, without which there are no further
@@ -143,7 +143,7 @@ class TandemSourceCheck:
             account="account of a guardian",
         )
         try:
-            choice = self._source.choose(self._wanted)
+            choice = self._source.choose(self._time_range)
         except TconnectsyncError as error:
             # Without a pump, there is nothing to read.
             raise StopError(str(error), exit_code=error.exit_code) from error
@@ -173,8 +173,8 @@ class TandemSourceCheck:
 
         Then at least it can be said of which days it has something.
         """
-        wanted, clock, now = self._wanted, self._clock, self._now
-        found = [pump for pump in self._choice.read if touches(pump, wanted, clock, now)]
+        time_range, clock, now = self._time_range, self._clock, self._now
+        found = [pump for pump in self._choice.read if touches(pump, time_range, clock, now)]
         return found or [self._pump]
 
     def _keep(self, what: str, payload: dict[str, Any]) -> None:
@@ -238,18 +238,18 @@ class TandemSourceCheck:
         """
         one = replace(self._source.open_log(pump), say=lambda sentence: None)
         # The days that a sync asks for.
-        first = self._clock.day(self._wanted.start) - DAY
-        last = self._clock.day(self._wanted.end) + DAY
+        first = self._clock.day(self._time_range.start) - DAY
+        last = self._clock.day(self._time_range.end) + DAY
         days = one.days(first, last, one.codes)
         log = days.placed(KNOWN_CODES - CLOCK_CODES, self._now + WRONG_ZONE, skipped)
         if may_be_in_use(pump, self._choice.read, self._clock, self._now):
-            remarks = wrongdates.remarks(days, self._wanted, self._now)
+            remarks = wrongdates.remarks(days, self._time_range, self._now)
             wrong.extend(remark.text for remark in remarks if remark.missing)
-        is_open = self._wanted.end >= self._now
+        is_open = self._time_range.end >= self._now
         entries = [
             it
             for it in in_order(log)
-            if self._wanted.start <= it.at and (is_open or it.at < self._wanted.end)
+            if self._time_range.start <= it.at and (is_open or it.at < self._time_range.end)
         ]
         return entries, disagreement(days.log_clock)
 

@@ -112,7 +112,7 @@ class TConnectCheck:
         """Ask for the export of the last two days, once."""
         day = self._asked.pump_clock.day
         last = day(self._readers[-1][0].end - timedelta(microseconds=1))
-        first = max(day(self._asked.wanted.start), last - timedelta(days=1))
+        first = max(day(self._asked.time_range.start), last - timedelta(days=1))
         with _matters_only_to("IOB, CGM, basals without Control-IQ and days without a bolus"):
             export = self._api.ws2.therapy_timeline_csv(first, last, patient=False)
         self._findings.keep("CSV export", export)

@@ -1,4 +1,4 @@
-"""A plan in words, for people who want to look before anything is written."""
+"""A plan in words, for ``--pretend``: what would be written."""
 
 from __future__ import annotations
 

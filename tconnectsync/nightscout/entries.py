@@ -26,7 +26,7 @@ RISING = ((3.0, "DoubleUp"), (2.0, "SingleUp"), (1.0, "FortyFiveUp"))
 FALLING = ((3.0, "DoubleDown"), (2.0, "SingleDown"), (1.0, "FortyFiveDown"))
 
 
-def entries(readings: Iterable[Reading], wanted: TimeRange) -> list[Document]:
+def entries(readings: Iterable[Reading], desired: TimeRange) -> list[Document]:
     """Return the entries for the readings in a range, oldest first, each type and second once.
 
     Readings before the range give the direction of its first ones.
@@ -35,7 +35,7 @@ def entries(readings: Iterable[Reading], wanted: TimeRange) -> list[Document]:
     sensor = [reading for reading in in_order if reading.kind is ReadingKind.SENSOR]
     found: dict[tuple[str, int] | None, Document] = {}
     for reading in in_order:
-        if wanted.start <= reading.at < wanted.end:
+        if desired.start <= reading.at < desired.end:
             entry = _entry(reading, sensor)
             found.setdefault(slot(entry), entry)
     return list(found.values())

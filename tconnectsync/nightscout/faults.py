@@ -208,7 +208,7 @@ def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
 
 
 def _is_cloudflare(answer: requests.Response, text: str) -> bool:
-    """Return whether Cloudflare wants to know whether a person asks, or refuses us."""
+    """Return whether Cloudflare asks whether a person is there, or refuses us."""
     if answer.headers.get("cf-mitigated"):
         return True
     is_its = "cf-ray" in answer.headers or "cloudflare" in answer.headers.get("Server", "").lower()

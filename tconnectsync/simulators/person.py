@@ -42,7 +42,7 @@ _RISE = [
 
 
 def live(first_day: date, days: int, *, seed: int = 1, control_iq: bool = True) -> PumpHistory:
-    """Make up ``days`` days of a plausible life with a pump.
+    """Make up ``days`` days of a realistic life with a pump.
 
     The same arguments give the same life, and a longer life begins with the shorter one.
     """

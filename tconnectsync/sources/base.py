@@ -130,8 +130,8 @@ class Source(Protocol):
     window_days: int
     """The longest range, in days, that one reader should be asked for."""
 
-    def pumps(self, wanted: TimeRange) -> Sequence[PumpSpan]:
-        """Return the pumps of the account, those that are read for ``wanted`` and the others.
+    def pumps(self, time_range: TimeRange) -> Sequence[PumpSpan]:
+        """Return the pumps of the account, those that are read for ``time_range`` and the others.
 
         Empty where the cloud does not say which pump did what. To be called before anything is
         written.
@@ -142,8 +142,8 @@ class Source(Protocol):
         """
         return ()
 
-    def read(self, wanted: TimeRange) -> Reader:
-        """Return a reader for ``wanted``; nothing is fetched yet."""
+    def read(self, time_range: TimeRange) -> Reader:
+        """Return a reader for ``time_range``; nothing is fetched yet."""
         ...
 
     def upload_counter(self) -> int | None:

@@ -14,7 +14,7 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Basal, Bolus, PumpEvent, ReadingKind, UserMode
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.registry import TCONNECT
-from tconnectsync.sources.tconnect.basals import read_halts, timeline_basals
+from tconnectsync.sources.tconnect.basals import read_suspensions, timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board, csv_readings
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_modes
@@ -59,7 +59,7 @@ def segment(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | Non
 
 
 def halt(case: dict[str, Any], skipped: Counter[str]) -> dict[str, Any] | None:
-    (found,) = read_halts({"suspensionDeliveryEvents": [case["input"]]}, NEW_YORK, skipped)
+    (found,) = read_suspensions({"suspensionDeliveryEvents": [case["input"]]}, NEW_YORK, skipped)
     continuation = "previous" if found.carried_over else None
     return {"time": found.at, "continuation": continuation, "suspendReason": found.by}
 

@@ -40,7 +40,7 @@ clock = Clock(
     sleep=refuse_after_signal("A wait", lambda seconds: time.sleep(seconds / haste)),
     monotonic=lambda: time.monotonic() * haste,
 )
-from tconnectsync.cli.main import main
+from tconnectsync.cli import main
 sys.exit(main(host=dataclasses.replace(this_computer(), clock=clock)))
 """
 """Writes to the log what begins after a signal to end, and must not."""

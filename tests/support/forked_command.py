@@ -30,7 +30,7 @@ for module in pkgutil.walk_packages(tconnectsync.__path__, "tconnectsync."):
     if not module.name.startswith(("tconnectsync.simulators", "tconnectsync.__main__")):
         importlib.import_module(module.name)
 from tconnectsync.app import this_computer
-from tconnectsync.cli.main import main
+from tconnectsync.cli import main
 from tconnectsync.clock import Clock
 from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
 

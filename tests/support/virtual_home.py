@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tconnectsync.app import Host
-from tconnectsync.cli.main import main
+from tconnectsync.cli import main
 from tconnectsync.clock import Clock
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.simulators.history import PumpHistory, midnight

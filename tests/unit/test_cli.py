@@ -187,7 +187,7 @@ def test_without_any_place_for_files_a_run_goes_on_with_a_warning(
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys\nfrom tconnectsync.cli.main import main\n"
+        "import sys\nfrom tconnectsync.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         "heavy = {'requests', 'arrow', 'bs4', 'dotenv', 'tqdm', 'urllib3', 'json', 'zoneinfo'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))"

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from tconnectsync.cli import options
-from tconnectsync.cli.main import main
+from tconnectsync.cli import main, options
 from tconnectsync.config import VARIABLES, load
 from tconnectsync.errors import ConfigError
 from tconnectsync.sync.features import FEATURES

@@ -69,7 +69,7 @@ def test_settings_of_the_next_algorithm_are_said_but_miss_no_insulin(code: int) 
 
 def test_only_doses_of_the_range_itself_are_counted() -> None:
     whole = log(dose(-60, 5), dose(10, 1), dose(120, 7))
-    story = LogReader(lambda skipped: whole, wanted=TimeRange(at(0), at(60)))
+    story = LogReader(lambda skipped: whole, time_range=TimeRange(at(0), at(60)))
     story.boluses()
     (remark,) = story.remarks
     assert "1.00 U" in remark.text

@@ -489,7 +489,7 @@ def window_of(
         lambda skipped: part(USED, around),
         before=before,
         since=wanted.start - timedelta(hours=6),
-        wanted=wanted,
+        time_range=wanted,
         whole=lambda skipped: part(EVERY_CODE, around),
     )
     found = reader.basals()

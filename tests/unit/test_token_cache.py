@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_made_is_told_once_and_then_left_alone(
     assert cache.load() is None
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     text = warning.getMessage()
-    assert "every start logs in anew" in text
+    assert "every start logs in again" in text
     assert str(folder) not in text
 
 

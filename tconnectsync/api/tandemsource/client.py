@@ -131,7 +131,7 @@ def _require_valid_query(answer: requests.Response, what: str) -> None:
     text = text_of(answer)
     if answer.status_code == 400 and "ZodError" in text:
         raise ApiError(
-            f"Tandem's cloud wants the {what} to be asked for in another way now. A newer "
+            f"Tandem's cloud expects another kind of request for the {what} now. A newer "
             f"tconnectsync is needed. It says: {words_of(text)}",
             400,
             divisible=False,

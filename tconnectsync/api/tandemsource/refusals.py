@@ -44,7 +44,7 @@ def wrong_region(region: str) -> LoginError:
 
 
 def action_required() -> LoginError:
-    """The credentials are right, but the service wants something of the person first."""
+    """The credentials are right, but the service asks something of the person first."""
     return LoginError(
         "Tandem knows the e-mail address and password but wants something more before it lets "
         "anybody in. Log in at Tandem Source with a browser and do what it asks there, such as "

@@ -78,6 +78,6 @@ def other_region(region: str) -> str:
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of an address, as the header ``Origin`` wants it."""
+    """Return scheme, host and port of an address, in the form of the header ``Origin``."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower()

@@ -81,7 +81,7 @@ class TokenCache:
         except OSError as error:
             self._is_usable = False
             log.warning(
-                "The login to Tandem Source cannot be saved (%s), so every start logs in anew. "
+                "The login to Tandem Source cannot be saved (%s), so every start logs in again. "
                 "Make the folder for caches writable, or set CACHE_CREDENTIALS=false.",
                 error.strerror or type(error).__name__,
             )

@@ -48,5 +48,5 @@ def day_range(start: Day, end: Day, today: date) -> tuple[date, date]:
 
 
 def on_wire(day: date) -> str:
-    """Write a day as t:connect wants it in requests: ``MM-DD-YYYY`` (tconnect-api §0)."""
+    """Write a day in the form of t:connect's requests: ``MM-DD-YYYY`` (tconnect-api §0)."""
     return f"{day.month:02}-{day.day:02}-{day.year:04}"

@@ -143,7 +143,7 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
         raise LoginError(f"{_FAILED}: the site accepted the login but did not say where to go on.")
     target = urljoin(url, location)
     if not same_origin(url, target):
-        # Its cookies may be good for other hosts as well, or for a connection that anybody reads.
+        # Its cookies may be valid for other hosts too, or for a connection that others can read.
         raise LoginError(
             f"{_FAILED}: after the login, it sends us to another address. It may have moved, or "
             "something between this computer and it changes its answers. Try again later; if it "

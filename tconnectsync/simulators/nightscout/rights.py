@@ -33,9 +33,9 @@ class Visitor:
     has_token: bool = False
     is_unknown: bool = False
 
-    def may(self, wanted: str) -> bool:
+    def may(self, needed: str) -> bool:
         """Return whether one of the permissions covers this one."""
-        return any(_covers(permission, wanted) for permission in self.permissions)
+        return any(_covers(permission, needed) for permission in self.permissions)
 
     def may_send(self, request: Request, collection: str) -> bool:
         """Return whether a request is allowed; writing needs the right to read, too."""
@@ -102,12 +102,12 @@ def _permissions(roles: str) -> Iterable[str]:
         yield from ROLES.get(name, (name,))
 
 
-def _covers(permission: str, wanted: str) -> bool:
+def _covers(permission: str, needed: str) -> bool:
     """Compare part by part; a part may list several, and one that is not there covers all."""
     parts = permission.split(":")
     return all(
         "*" in part.split(",") or asked in part.split(",")
-        for part, asked in zip(parts, wanted.split(":"), strict=False)
+        for part, asked in zip(parts, needed.split(":"), strict=False)
     )
 
 

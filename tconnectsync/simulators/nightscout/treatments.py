@@ -162,7 +162,7 @@ class Treatments:
         return 1000 if any(name.startswith("find[") for name in query) else 100
 
     def _recognised(self, treatment: Document) -> Document | None:
-        """Return the stored document it replaces; settle which of its two ids counts."""
+        """Return the stored document it replaces; decide which of its two ids counts."""
         if self._host.keyed_by_identifier:
             id_ = treatment.pop("_id", None)
             if id_ and not is_object_id(id_):

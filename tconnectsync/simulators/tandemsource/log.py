@@ -33,7 +33,7 @@ from tconnectsync.simulators.tandemsource.routine import (
 
 _CLOCK_CHANGES = frozenset({13, 14})
 FIRST_NUMBER = 7301
-"""The sequence number with which a log begins; real ones begin anew with each pump."""
+"""The sequence number with which a log begins; real ones start again with each pump."""
 _STEPS = (1, 1, 1, 1, 2, 3, 7)
 """How far sequence numbers are apart: real pumps log more than their cloud gives out."""
 

@@ -117,8 +117,8 @@ class SimulatedPump:
 
         One entry from before the range comes along: it is in the answer for that range, too.
         """
-        before = self._wanted(query, query.first - _BEFORE, query.first - _SECOND)
-        found = self._wanted(query, query.first, query.last)
+        before = self._time_range(query, query.first - _BEFORE, query.first - _SECOND)
+        found = self._time_range(query, query.first, query.last)
         events = [as_served(entry, self.assignment_id) for entry in (*before[-1:], *found)]
         Random(str(query.first)).shuffle(events)
         changes = [each for each in self.log_of_pump.clock_changes if each.at <= self.until]
@@ -127,7 +127,7 @@ class SimulatedPump:
             "clockChanges": [as_served(entry, self.assignment_id) for entry in changes],
         }
 
-    def _wanted(self, query: LogQuery, first: datetime, last: datetime) -> list[LogEntry]:
+    def _time_range(self, query: LogQuery, first: datetime, last: datetime) -> list[LogEntry]:
         count = self.log_of_pump.uploaded(self.until)
         return [
             entry

@@ -25,7 +25,7 @@ _KEYS = ("pumperId", "startDate", "endDate", "eventCodes")
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """A range of the pump's wall clock (naive, both ends included), and which codes are wanted."""
+    """A range of the pump's wall clock (naive, both ends included), and the codes asked for."""
 
     first: datetime
     last: datetime

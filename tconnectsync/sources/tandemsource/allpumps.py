@@ -48,7 +48,7 @@ class AllPumpsReader:
     """Reads one range of the logs of all pumps; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
-        wanted: the range.
+        time_range: the range.
         clock: knows the zone of the pumps' clocks.
         now: the current instant.
         pumps: returns the pumps that may be read, asking for them if need be.
@@ -58,20 +58,20 @@ class AllPumpsReader:
 
     def __init__(
         self,
-        wanted: TimeRange,
+        time_range: TimeRange,
         clock: PumpClock,
         now: datetime,
         pumps: Callable[[], Sequence[Pump]],
         open_log: Callable[[Pump], PumpLog],
         remarks: Callable[[], list[Remark]],
     ) -> None:
-        self.wanted = wanted
+        self.time_range = time_range
         self.skipped: Counter[str] = Counter()
         self.remarks: list[Remark] = []
         self._clock = clock
         self._now = now
         self._open_log = open_log
-        self._since = wanted.start - SOMEWHAT
+        self._since = time_range.start - SOMEWHAT
         self._pumps = CachedCall(lambda: in_order(pumps(), clock))
         self._read = CachedCall(self._open)
         self._owners = CachedCall(lambda: self._owners_since(self._since))
@@ -173,9 +173,9 @@ class AllPumpsReader:
         numbers = numbers_of(pumps)
         found = []
         for pump in pumps:
-            if touches(pump, self.wanted, self._clock, self._now):
+            if touches(pump, self.time_range, self._clock, self._now):
                 log, number = self._open_log(pump), numbers[pump.assignment_id]
-                reader = log.read(self.wanted, self._looks_back(number))
+                reader = log.read(self.time_range, self._looks_back(number))
                 found.append(ReadPump(pump, number, log, reader))
         return found
 
@@ -194,7 +194,7 @@ class AllPumpsReader:
 
     def _owners_since(self, since: datetime) -> BasalOwners:
         return WornSearch(
-            self.wanted,
+            self.time_range,
             self._clock,
             self._now,
             self._pumps(),
@@ -265,8 +265,8 @@ class AllPumpsReader:
         return found
 
     def _is_divisible(self, error: TconnectsyncError) -> bool:
-        last = self._clock.day(self.wanted.end - timedelta(microseconds=1))
-        is_one_day = self._clock.day(self.wanted.start) == last
+        last = self._clock.day(self.time_range.end - timedelta(microseconds=1))
+        is_one_day = self._clock.day(self.time_range.start) == last
         return isinstance(error, ApiError) and error.shorter_may_help and not is_one_day
 
     def _note_unknown(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
@@ -279,7 +279,10 @@ class AllPumpsReader:
 
     def _note_hole(self, pump: Pump, error: TconnectsyncError) -> None:
         day = self._clock.day
-        first, last = day(self.wanted.start), day(self.wanted.end - timedelta(microseconds=1))
+        first, last = (
+            day(self.time_range.start),
+            day(self.time_range.end - timedelta(microseconds=1)),
+        )
         self._holes[pump.assignment_id] = Remark(
             f"What the pump {named(pump)} did from {first} to {last} cannot be had: "
             f"{str(error).removesuffix('.')}. Its insulin is missing in Nightscout, and basal of "

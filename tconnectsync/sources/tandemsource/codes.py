@@ -46,7 +46,7 @@ SENSOR_JOINS = (213, JOIN_OF_G7, 406, 477)
 SENSOR_STOPS = (214, 447, 405, 486)
 CGM_ALERT, DEXCOM_ALERT, LIBRE_ALERT = 171, 369, 460
 OTHER_SENSORS = (151, 211)
-"""Values of older sensors, in a form that nobody has described."""
+"""Values of older sensors, in a form that is not described anywhere."""
 BATTERY = (9, 34, 35, SHELF_MODE, DAILY_BASAL)
 """Entries that report the battery."""
 

@@ -68,22 +68,22 @@ class LogFile:
         instants = [entry.at for entries in self._log.values() for entry in entries]
         return TimeRange(min(instants), max(instants) + timedelta(seconds=1))
 
-    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+    def pumps(self, time_range: TimeRange) -> list[PumpSpan]:
         """Return nothing: a log does not say which pump wrote it."""
         return []
 
-    def read(self, wanted: TimeRange) -> LogReader:
-        """Return a reader for ``wanted``."""
+    def read(self, time_range: TimeRange) -> LogReader:
+        """Return a reader for ``time_range``."""
         skipped, self._skipped = self._skipped, Counter()
 
         def cut(counted: Counter[str]) -> Log:
             counted.update(skipped)
-            return self._around(wanted)
+            return self._around(time_range)
 
         return LogReader(
             cut,
-            wanted=wanted,
-            whole=lambda skipped: self._of_days(wanted),
+            time_range=time_range,
+            whole=lambda skipped: self._of_days(time_range),
             ignore_zero_basals=self._ignore_zero_basals,
             remarks=list(self._remarks),
         )
@@ -98,20 +98,20 @@ class LogFile:
         """Raise an ``ApiError``: a log does not hold the pump's settings."""
         raise ApiError("A pump log does not hold the pump's profiles. Leave out PROFILES.")
 
-    def _of_days(self, wanted: TimeRange) -> Log:
+    def _of_days(self, time_range: TimeRange) -> Log:
         """Return all entries of the days of a range, of the day before and of the one after."""
-        first = self._clock.day(wanted.start) - MARGIN
-        last = self._clock.day(wanted.end) + MARGIN
+        first = self._clock.day(time_range.start) - MARGIN
+        last = self._clock.day(time_range.end) + MARGIN
         return {
             code: [entry for entry in entries if first <= entry.wall.date() <= last]
             for code, entries in self._log.items()
         }
 
-    def _around(self, wanted: TimeRange) -> Log:
+    def _around(self, time_range: TimeRange) -> Log:
         """Return the entries of a range and some before and after, as they are fetched else."""
-        found, until = {}, wanted.end + MARGIN
+        found, until = {}, time_range.end + MARGIN
         for code, entries in self._log.items():
-            since = wanted.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)
+            since = time_range.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)
             found[code] = [entry for entry in entries if since <= entry.at < until]
         return found
 

@@ -58,14 +58,14 @@ class PumpChoice:
 
 
 def choose_pumps(
-    account: Account, serial: str, wanted: TimeRange, pairs: PairComparison
+    account: Account, serial: str, time_range: TimeRange, pairs: PairComparison
 ) -> PumpChoice:
     """Return which pumps are read for a range.
 
     Args:
         account: the pumps that there are.
         serial: PUMP_SERIAL_NUMBER; empty for all pumps of one person.
-        wanted: the range.
+        time_range: the range.
         pairs: compares the logs of two pumps where they may be two people's.
 
     Raises:
@@ -89,7 +89,7 @@ def choose_pumps(
     undecided: dict[str, str] = {}
     for one, other in combinations(read, 2):
         if one.serial != other.serial:
-            undecided.update(pairs.compare(one, other, wanted))
+            undecided.update(pairs.compare(one, other, time_range))
     return PumpChoice(
         [pump for pump in read if pump.assignment_id not in undecided], meant, undecided
     )

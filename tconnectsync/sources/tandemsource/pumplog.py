@@ -72,22 +72,24 @@ class PumpLog:
     may_be_in_use: bool = True
 
     def read(
-        self, wanted: TimeRange, looks_back: Callable[[Sequence[int]], bool] = lambda codes: True
+        self,
+        time_range: TimeRange,
+        looks_back: Callable[[Sequence[int]], bool] = lambda codes: True,
     ) -> LogReader:
-        """Return a reader for ``wanted``; nothing is fetched yet.
+        """Return a reader for ``time_range``; nothing is fetched yet.
 
         It gets the log of the range and a day around it, because the cloud goes by the pump's wall
         clock, which may be off by a journey. ``looks_back`` says whether the last entry of some
         codes before that is of any use.
         """
-        first, last = self.clock.day(wanted.start) - DAY, self.clock.day(wanted.end) + DAY
+        first, last = self.clock.day(time_range.start) - DAY, self.clock.day(time_range.end) + DAY
         remarks: list[Remark] = []
 
         def get(codes: Sequence[int] | None, used: Container[int], skipped: Counter[str]) -> Log:
             days = self.days(first, last, codes)
             log = days.placed(used, self.now(), skipped)
             if not remarks:
-                remarks.extend(self._date_remarks(days, wanted))
+                remarks.extend(self._date_remarks(days, time_range))
             return log
 
         get_whole = _asked_once(lambda skipped: get(None, EVERY_CODE, skipped))
@@ -102,8 +104,8 @@ class PumpLog:
             fetch,
             before=lambda codes: self._last_before(first, codes) if looks_back(codes) else None,
             earlier=lambda: self.entries(first - DAYS_FOR_STATUS * DAY, first - DAY, STATUS_CODES),
-            since=wanted.start - SOMEWHAT,
-            wanted=wanted,
+            since=time_range.start - SOMEWHAT,
+            time_range=time_range,
             whole=get_whole,
             ignore_zero_basals=self.ignore_zero_basals,
             remarks=remarks,
@@ -133,12 +135,12 @@ class PumpLog:
         self.say(disagreement(found.log_clock))
         return found
 
-    def _date_remarks(self, days: LogDays, wanted: TimeRange) -> list[Remark]:
+    def _date_remarks(self, days: LogDays, time_range: TimeRange) -> list[Remark]:
         """Return what people have to know of the date that the pump shows now."""
         if not self.may_be_in_use:
             return []
         try:
-            return wrongdates.remarks(days, wanted, self.now())
+            return wrongdates.remarks(days, time_range, self.now())
         except TconnectsyncError as error:
             # What is only asked to judge the clock must not hold back what is known.
             if error.fatal:

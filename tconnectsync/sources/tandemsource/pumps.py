@@ -75,7 +75,7 @@ def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
 def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
     """Return the pumps that may be read: all, or only the one that the configuration names.
 
-    That one may stand there several times, as it does when it was assigned anew.
+    That one may stand there several times, as it does when it was assigned again.
 
     Args:
         pumps: those of the account.
@@ -185,7 +185,7 @@ def last_instant(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None
     return min(clock.instant(pump.newest), pump.uploaded or now, now)
 
 
-def touches(pump: Pump, wanted: TimeRange, clock: PumpClock, now: datetime) -> bool:
+def touches(pump: Pump, time_range: TimeRange, clock: PumpClock, now: datetime) -> bool:
     """Return whether a pump's log may hold something of a range or of the day around it.
 
     What is not known does not keep it from being read. An upload after the newest event counts as
@@ -193,8 +193,8 @@ def touches(pump: Pump, wanted: TimeRange, clock: PumpClock, now: datetime) -> b
     """
     first, last = first_instant(pump, clock), last_instant(pump, clock, now)
     last = max(filter(None, (last, pump.uploaded)), default=None)
-    is_later = first is not None and first > wanted.end + MARGIN
-    is_earlier = last is not None and last < wanted.start - MARGIN
+    is_later = first is not None and first > time_range.end + MARGIN
+    is_earlier = last is not None and last < time_range.start - MARGIN
     return not is_later and not is_earlier
 
 

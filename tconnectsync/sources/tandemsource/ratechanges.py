@@ -44,7 +44,7 @@ class Section(NamedTuple):
     """Whether nothing follows it in the log."""
     follows: bool
     """Whether it goes on right where the section before it ends."""
-    objection: str
+    rejection: str
     """Why no basal can be made of it; empty if one can."""
 
 
@@ -97,7 +97,7 @@ def resumptions(found: Iterable[Section]) -> list[Entry]:
     return [
         entry
         for section in found
-        if not section.objection
+        if not section.rejection
         for entry in section.entries
         if entry.code == RATE_CHANGE
         and (mask(entry.values, "changetype") or 0) & RESUMES
@@ -119,7 +119,7 @@ def basals(
     unclear: list[Entry] = []
     rates = Rates(earlier)
     for section in found:
-        if section.objection:
+        if section.rejection:
             rates = Rates(_last_change(section) or rates.newest_change)
             continue
         if not section.follows:
@@ -175,8 +175,8 @@ def _section(whole: Sequence[Entry], first: int, last: int) -> Section:
             end = after.at
     elif after:
         has_gap |= after.wall.date() == max(days) + DAY
-    objection = _reason_to_reject({entry.code for entry in entries}, has_gap=has_gap)
-    return Section(days, entries, end, after is None, follows, objection)
+    rejection = _reason_to_reject({entry.code for entry in entries}, has_gap=has_gap)
+    return Section(days, entries, end, after is None, follows, rejection)
 
 
 def _reason_to_reject(codes: set[int], *, has_gap: bool) -> str:

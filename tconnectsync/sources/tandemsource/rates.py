@@ -78,7 +78,7 @@ class Rates:
         self._stopped = True
 
     def note(self, entry: Entry, later: Sequence[Entry]) -> bool:
-        """Note an entry, which ``later`` ones follow; return whether what flows begins anew."""
+        """Note an entry, which ``later`` ones follow; return whether what flows starts again."""
         notes = {
             RATE_CHANGE: self._change,
             NEW_DAY: self._new_day,

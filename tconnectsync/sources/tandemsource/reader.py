@@ -82,7 +82,7 @@ class LogReader:
         before: gets the last entry of some codes before that; ``None`` if that cannot be had.
         earlier: gets the log of the days just before, as far as the pump's state needs it.
         since: what has ended by then is of no interest.
-        wanted: the range itself; of what lies around it, nothing is said.
+        time_range: the range itself; of what lies around it, nothing is said.
         whole: gets the log of the range and around it with entries of all kinds; ``None`` if that
             cannot be had. Without it, ``fetch`` gives out all of them.
         ignore_zero_basals: whether basals without insulin are left out.
@@ -96,7 +96,7 @@ class LogReader:
         before: Callable[[Sequence[int]], Log | None] = lambda codes: {},
         earlier: Callable[[], Log] = dict,
         since: datetime = LONG_AGO,
-        wanted: TimeRange | None = None,
+        time_range: TimeRange | None = None,
         whole: Callable[[Counter[str]], Log | None] | None = None,
         ignore_zero_basals: bool = False,
         remarks: list[Remark] | None = None,
@@ -109,7 +109,7 @@ class LogReader:
         self._before = before
         self._earlier = earlier
         self._since = since
-        self._wanted = wanted
+        self._time_range = time_range
         self._whole = whole or (lambda skipped: self._log())
         self._ignore_zero_basals = ignore_zero_basals
 
@@ -206,36 +206,40 @@ class LogReader:
     def _inside(self, log: Log, *codes: int) -> list[Entry]:
         """Return the entries of some codes in the range itself."""
         found = entries_of(log, *codes)
-        if self._wanted is None:
+        if self._time_range is None:
             return list(found)
-        return [entry for entry in found if self._wanted.overlaps(entry.at, entry.at)]
+        return [entry for entry in found if self._time_range.overlaps(entry.at, entry.at)]
 
     def _of_range(self, log: Log, days: Iterable[date]) -> set[date]:
         """Return those of some days of the pump's calendar that the range touches."""
-        wanted = self._wanted
-        if wanted is None:
+        time_range = self._time_range
+        if time_range is None:
             return set(days)
         found = set()
         for entry in entries_of(log, *rates.RATE_CODES, BASAL_RATE):
             begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
-            if begins < wanted.end and begins + DAY > wanted.start:
+            if begins < time_range.end and begins + DAY > time_range.start:
                 found.add(entry.wall.date())
         return found.intersection(days)
 
     def _slow_basals(self, log: Log, slow: SlowDays, suspensions: Sequence[Basal]) -> list[Basal]:
         """Return the basals that changes of the rate report; say which days have none."""
-        days = self._of_range(log, slow.objections)
-        objections = {day: slow.objections[day] for day in days}
+        days = self._of_range(log, slow.rejections)
+        rejections = {day: slow.rejections[day] for day in days}
         changes = slowbasals.with_insulin(entries_of(log, *rates.RATE_CODES), suspensions)
-        self.remarks += slowbasals.remarks(objections, changes)
+        self.remarks += slowbasals.remarks(rejections, changes)
         if not slow.sections:
             return []
         found, unclear = ratechanges.basals(slow.sections, suspensions, self._last_change(slow))
-        wanted = self._wanted
+        time_range = self._time_range
         self.remarks += slowbasals.unclear(
-            [entry for entry in unclear if wanted is None or wanted.overlaps(entry.at, entry.at)]
+            [
+                entry
+                for entry in unclear
+                if time_range is None or time_range.overlaps(entry.at, entry.at)
+            ]
         )
-        return [basal for basal in found if wanted is None or basal.ends > wanted.start]
+        return [basal for basal in found if time_range is None or basal.ends > time_range.start]
 
     def _last_change(self, slow: SlowDays) -> Entry | None:
         """Return the last change of the rate before the whole log, which says why it holds.
@@ -245,7 +249,7 @@ class LogReader:
         entries = [entry for section in slow.sections for entry in section.entries]
         changes = [entry for entry in entries if entry.code == RATE_CHANGE]
         days = [entry for entry in entries if entry.code == NEW_DAY]
-        start = self._wanted.start if self._wanted else LONG_AGO
+        start = self._time_range.start if self._time_range else LONG_AGO
         shown = next((day for day in reversed(days) if day.at <= start), days[0] if days else None)
         if shown is None or (changes and changes[0].at <= shown.at):
             return None

@@ -69,17 +69,17 @@ class _UnusableError(ValueError):
 
 
 def records_of(
-    events: Iterable[object], wanted: Container[int], skipped: Counter[str]
+    events: Iterable[object], codes: Container[int], skipped: Counter[str]
 ) -> list[Record]:
-    """Return the entries with the wanted event numbers, in the order of the log, without repeats.
+    """Return the entries with the given codes, in the order of the log, without repeats.
 
     Of entries with the same group and sequence number the first is kept. Unknown event numbers,
-    wanted or not, and unusable entries are counted in ``skipped``.
+    asked for or not, and unusable entries are counted in ``skipped``.
     """
     found: dict[int, Record] = {}
     for event in events:
         try:
-            record = _record(event, wanted, skipped)
+            record = _record(event, codes, skipped)
         except _UnusableError as reason:
             skipped[str(reason)] += 1
         else:
@@ -169,8 +169,8 @@ def _whole(value: object) -> int | None:
     return int(found) if found is not None and found == int(found) else None
 
 
-def _record(event: object, wanted: Container[int], skipped: Counter[str]) -> Record | None:
-    """Read one event; ``None`` for one that is not wanted. An unknown one is counted.
+def _record(event: object, codes: Container[int], skipped: Counter[str]) -> Record | None:
+    """Read one event; ``None`` for one with another code. An unknown one is counted.
 
     Raises:
         _UnusableError: it cannot be used.
@@ -186,7 +186,7 @@ def _record(event: object, wanted: Container[int], skipped: Counter[str]) -> Rec
         raise _UnusableError(NO_CODE)
     if code not in KNOWN_CODES:
         skipped[_unknown(code, properties)] += 1
-    if code not in wanted:
+    if code not in codes:
         return None
     group = _counted(0 if group is None else group, MOST_NUMBER)
     sequence = _counted(sequence, MOST_NUMBER)

@@ -25,7 +25,7 @@ class SlowDays(NamedTuple):
 
     sections: Sequence[Section]
     """Those that are to be read, in the order of the log, others between them included."""
-    objections: Mapping[date, str]
+    rejections: Mapping[date, str]
     """Why no basal can be made of a day."""
 
 
@@ -44,8 +44,8 @@ def slow_days(log: Log, days: set[date], whole: Callable[[], Log | None]) -> Slo
     if complete is None:
         return SlowDays((), updates | dict.fromkeys(days, REFUSED))
     found = ratechanges.sections(complete)
-    objections = {day: each.objection for each in found for day in each.days if each.objection}
-    of_days = {day: reason for day, reason in objections.items() if day in days}
+    rejections = {day: each.rejection for each in found for day in each.days if each.rejection}
+    of_days = {day: reason for day, reason in rejections.items() if day in days}
     return SlowDays(found, updates | of_days)
 
 
@@ -73,16 +73,16 @@ def with_insulin(changes: Iterable[Entry], basals: Iterable[Basal]) -> list[Entr
     ]
 
 
-def remarks(objections: Mapping[date, str], changes: Iterable[Entry]) -> list[Remark]:
+def remarks(rejections: Mapping[date, str], changes: Iterable[Entry]) -> list[Remark]:
     """Return what people must know about days without basal, one remark per reason.
 
     ``changes`` are the entries that state rates; a day without any has nothing to miss.
     """
     counted = [entry.wall.date() for entry in changes]
-    objections = {day: reason for day, reason in objections.items() if day in counted}
+    rejections = {day: reason for day, reason in rejections.items() if day in counted}
     found = []
-    for reason in sorted(set(objections.values())):
-        days = sorted(day for day, why in objections.items() if why == reason)
+    for reason in sorted(set(rejections.values())):
+        days = sorted(day for day, why in rejections.items() if why == reason)
         number = sum(day in days for day in counted)
         named = ", ".join(map(str, days[:MOST_DAYS]))
         more = f" and {len(days) - MOST_DAYS} more" if len(days) > MOST_DAYS else ""

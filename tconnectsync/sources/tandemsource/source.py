@@ -121,10 +121,10 @@ class TandemSource:
         """The mark of the pump that was in use in the last cycle, as its log showed."""
         self._said: set[str] = set()
 
-    def pumps(self, wanted: TimeRange) -> list[PumpSpan]:
+    def pumps(self, time_range: TimeRange) -> list[PumpSpan]:
         """Return the pumps of the account that have data, and which of them are read.
 
-        A cycle begins with it: the account is asked for anew, unless that was just done for
+        A cycle begins with it: the account is asked for again, unless that was just done for
         :meth:`upload_counter`.
 
         Raises:
@@ -133,7 +133,7 @@ class TandemSource:
         """
         if not self._is_new:
             self._forget()
-        choice = self._chosen(wanted)
+        choice = self._chosen(time_range)
         self._is_new = False
         read = {pump.assignment_id for pump in choice.read}
         self._say_once(choice.never_uploaded)
@@ -152,17 +152,17 @@ class TandemSource:
             if has_data(pump) or pump.assignment_id in read
         ]
 
-    def read(self, wanted: TimeRange) -> AllPumpsReader:
-        """Return a reader for ``wanted``; nothing is fetched yet."""
+    def read(self, time_range: TimeRange) -> AllPumpsReader:
+        """Return a reader for ``time_range``; nothing is fetched yet."""
         reader = AllPumpsReader(
-            wanted,
+            time_range,
             self._clock,
             self._now(),
-            lambda: self._chosen(wanted).read,
+            lambda: self._chosen(time_range).read,
             self.open_log,
-            lambda: self._remarks(wanted),
+            lambda: self._remarks(time_range),
         )
-        if self._reader is None and wanted.end >= self._now() - DAY:
+        if self._reader is None and time_range.end >= self._now() - DAY:
             self._reader = reader
         return reader
 
@@ -207,13 +207,13 @@ class TandemSource:
             self._worn = mark(shown)
         self._account = self._choice = self._reader = None
 
-    def _chosen(self, wanted: TimeRange) -> PumpChoice:
-        """Return which pumps are read in this cycle; ``wanted`` is its range, if it begins."""
+    def _chosen(self, time_range: TimeRange) -> PumpChoice:
+        """Return which pumps are read in this cycle; ``time_range`` is its range, if it begins."""
         if self._choice is None:
-            self._choice = self.choose(wanted)
+            self._choice = self.choose(time_range)
             self._say_once(self._choice.warning)
             now, read = self._now(), self._choice.read
-            touched = [pump for pump in read if touches(pump, wanted, self._clock, now)]
+            touched = [pump for pump in read if touches(pump, time_range, self._clock, now)]
             if names := ", ".join(map(named, touched)):
                 self._say_once(f"Pump: {names}.", logging.INFO)
         return self._choice
@@ -239,7 +239,7 @@ class TandemSource:
             may_be_in_use(pump, pumps, self._clock, self._now()),
         )
 
-    def choose(self, wanted: TimeRange) -> PumpChoice:
+    def choose(self, time_range: TimeRange) -> PumpChoice:
         """Return which pumps are read for a range.
 
         Raises:
@@ -253,16 +253,16 @@ class TandemSource:
             self._overlaps,
             lambda pump, period: open_for_comparison(self.open_log(pump), period),
         )
-        return choose_pumps(self.account(), self._serial, wanted, pairs)
+        return choose_pumps(self.account(), self._serial, time_range, pairs)
 
-    def _remarks(self, wanted: TimeRange) -> list[Remark]:
+    def _remarks(self, time_range: TimeRange) -> list[Remark]:
         """Return what people have to know of a range because a pump is not read."""
-        choice, pumps = self._chosen(wanted), self.account().pumps
+        choice, pumps = self._chosen(time_range), self.account().pumps
         return [
             Remark(choice.undecided[pump.assignment_id], heals=True)
             for pump in pumps
             if pump.assignment_id in choice.undecided
-            and touches(pump, wanted, self._clock, self._now())
+            and touches(pump, time_range, self._clock, self._now())
         ]
 
     def _say_once(self, sentence: str, level: int = logging.WARNING) -> None:
@@ -283,9 +283,9 @@ def read_account(api: TConnectApi, clock: PumpClock) -> Account:
     return Account(read_pumps(api.tandemsource.account(), clock), is_guardian=True)
 
 
-def open_for_comparison(log_of_pump: PumpLog, wanted: TimeRange) -> LogReader:
+def open_for_comparison(log_of_pump: PumpLog, time_range: TimeRange) -> LogReader:
     """Return a reader for when a pump delivered; nothing is fetched yet."""
     without_sensors = replace(
         log_of_pump, used=USED.difference(SENSORS), codes=sorted(ASKED_FOR.difference(SENSORS))
     )
-    return without_sensors.read(wanted, lambda codes: False)
+    return without_sensors.read(time_range, lambda codes: False)

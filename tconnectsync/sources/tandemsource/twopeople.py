@@ -62,14 +62,14 @@ class PairComparison:
     overlaps: Overlaps
     open_log: Callable[[Pump, TimeRange], LogReader]
 
-    def compare(self, one: Pump, other: Pump, wanted: TimeRange) -> dict[str, str]:
+    def compare(self, one: Pump, other: Pump, time_range: TimeRange) -> dict[str, str]:
         """Return why one of two pumps is not read, by its assignment; nothing if both are read.
 
         Raises:
             PumpChoiceError: they are those of two people.
         """
         recent = TimeRange(self.now - max(self.catch_up, LEAST), self.now)
-        for period in (recent, wanted):
+        for period in (recent, time_range):
             days = self._shared_days(one, other, period)
             known = self.overlaps.of(one, other)
             if known and len(known.both) >= DAYS_OF_TWO_PEOPLE and self._is_within(known, period):

@@ -63,11 +63,11 @@ def _modes(
     entry: Entry, assumed: UserModeKind | None
 ) -> tuple[UserModeKind | None, UserModeKind | None]:
     """Return the mode before and after an entry; ``assumed`` is the one that is known before."""
-    told_before = whole(entry.values, "previoususermode")
-    before = assumed if told_before is None else MODES.get(told_before)
-    told_after = whole(entry.values, "currentusermode")
-    if told_after is not None:
-        return before, MODES.get(told_after)
+    noted_before = whole(entry.values, "previoususermode")
+    before = assumed if noted_before is None else MODES.get(noted_before)
+    noted_after = whole(entry.values, "currentusermode")
+    if noted_after is not None:
+        return before, MODES.get(noted_after)
     asked = whole(entry.values, "requestedaction") or 0
     if asked in STARTS:
         return before, STARTS[asked]

@@ -54,7 +54,7 @@ class WornSearch:
     """Looks for signs of being worn.
 
     Args:
-        wanted: the range that is read.
+        time_range: the range that is read.
         clock: knows the zone of the pumps' clocks.
         now: the current instant.
         pumps: all that may be read, in the order in which their logs begin.
@@ -63,7 +63,7 @@ class WornSearch:
         on_failure: is called where a log cannot be had.
     """
 
-    wanted: TimeRange
+    time_range: TimeRange
     clock: PumpClock
     now: datetime
     pumps: Sequence[Pump]
@@ -113,7 +113,7 @@ class WornSearch:
     @property
     def _first_day(self) -> date:
         """The first day of the logs that are read."""
-        return self.clock.day(self.wanted.start) - DAY
+        return self.clock.day(self.time_range.start) - DAY
 
     def _first_day_for(self, since: datetime) -> date:
         """Return the first day of the logs that show whose basal counts from an instant on."""
@@ -126,7 +126,7 @@ class WornSearch:
         read = next((it for it in self.read if it.pump is pump), None)
         found = signs(read.reader.log()) if read else []
         first = self._first_day_for(since)
-        earlier = TimeRange(since, self.wanted.start)
+        earlier = TimeRange(since, self.time_range.start)
         if first < self._first_day and touches(pump, earlier, self.clock, self.now):
             log = read.log if read else self.open_log(pump)
             found += signs(log.entries(first, self._first_day - DAY, CODES))
@@ -212,6 +212,6 @@ def in_order(pumps: Iterable[Pump], clock: PumpClock) -> list[Pump]:
 
 
 def numbers_of(pumps: Sequence[Pump]) -> dict[str, int]:
-    """Return the number of each pump; one that was assigned anew keeps it."""
+    """Return the number of each pump; one that was assigned again keeps it."""
     serials = list(dict.fromkeys(pump.serial for pump in pumps))
     return {pump.assignment_id: serials.index(pump.serial) for pump in pumps}

@@ -38,13 +38,13 @@ class WrongDate:
     """Whether the log proves it; else the pump may just not have been in use."""
 
 
-def remarks(days: LogDays, wanted: TimeRange, now: datetime) -> list[Remark]:
+def remarks(days: LogDays, time_range: TimeRange, now: datetime) -> list[Remark]:
     """Return what people have to know of a wrong date that the clock shows now."""
     wrong = wrong_date(days)
     if not wrong:
         return []
     uploaded = days.pump.uploaded or now
-    touches = wrong.since < wanted.end and wanted.start < uploaded + DAY
+    touches = wrong.since < time_range.end and time_range.start < uploaded + DAY
     if not touches and now - uploaded > RECENT:
         return []
     return [Remark(wrong.text, missing=wrong.is_sure, heals=wrong.is_sure and touches)]

@@ -34,7 +34,7 @@ DELIVERIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class Suspension:
     """An entry of ``suspensionDeliveryEvents``: delivery was held back from ``at`` on."""
 
     encoded: int
@@ -56,16 +56,16 @@ def timeline_basals(
     asked for the newest instant of which anything is known.
     """
     segments = _segments(timeline, clock, skipped)
-    halts = read_halts(timeline, clock, skipped)
+    suspensions = read_suspensions(timeline, clock, skipped)
     starts = {segment.start for segment in segments}
-    reasons = {halt.at: halt.by for halt in reversed(halts)}
+    reasons = {halt.at: halt.by for halt in reversed(suspensions)}
     segments = [
         replace(segment, reason=f"{segment.reason} ({reasons[segment.start]} suspension)")
         if reasons.get(segment.start)
         else segment
         for segment in segments
     ]
-    alone = [halt for halt in halts if halt.at not in starts]
+    alone = [halt for halt in suspensions if halt.at not in starts]
     segments += _suspended(alone, sorted(starts), known_until)
     segments.sort(key=lambda segment: (segment.start, segment.key))
     if segments:
@@ -90,11 +90,13 @@ def _segments(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[st
     return segments
 
 
-def read_halts(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[str]) -> list[Halt]:
+def read_suspensions(
+    timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[str]
+) -> list[Suspension]:
     """Return the suspensions that the timeline lists, in time order, each once."""
 
-    def read(entry: Mapping[str, Any]) -> Halt:
-        return Halt(
+    def read(entry: Mapping[str, Any]) -> Suspension:
+        return Suspension(
             encoded=int(entry["x"]),
             at=clock.instant(pacific_wall_time(entry["x"])),
             by=words(entry["suspendReason"]),
@@ -102,12 +104,14 @@ def read_halts(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[s
         )
 
     items = objects(timeline, "suspensionDeliveryEvents")
-    halts = set(read_each(items, read, "suspension", skipped))
-    return sorted(halts, key=lambda halt: (halt.at, halt.carried_over, halt.by))
+    suspensions = set(read_each(items, read, "suspension", skipped))
+    return sorted(suspensions, key=lambda halt: (halt.at, halt.carried_over, halt.by))
 
 
 def _suspended(
-    halts: Sequence[Halt], flows: Sequence[datetime], known_until: Callable[[], datetime]
+    suspensions: Sequence[Suspension],
+    flows: Sequence[datetime],
+    known_until: Callable[[], datetime],
 ) -> list[Basal]:
     """Turn suspensions without a basal entry of their own into segments of 0 U/h.
 
@@ -116,8 +120,8 @@ def _suspended(
     not known, each day is a piece of its own, so that the pieces do not depend on the range that is
     looked at. Two reports of one instant are one suspension.
     """
-    begun: list[tuple[Halt, datetime | None]] = []
-    for halt in halts:
+    begun: list[tuple[Suspension, datetime | None]] = []
+    for halt in suspensions:
         later = bisect_right(flows, halt.at)
         end = flows[later] if later < len(flows) else None
         last = begun[-1][0] if begun and begun[-1][1] == end else None
@@ -143,11 +147,11 @@ def _suspended(
 
 def begins_suspended(timeline: Mapping[str, Any], clock: PumpClock) -> bool:
     """Return whether the timeline opens inside a suspension whose beginning it does not show."""
-    halts = read_halts(timeline, clock, Counter())
-    if not halts or not halts[0].carried_over:
+    suspensions = read_suspensions(timeline, clock, Counter())
+    if not suspensions or not suspensions[0].carried_over:
         return False
     segments = _segments(timeline, clock, Counter())
-    return not any(segment.start <= halts[0].at for segment in segments)
+    return not any(segment.start <= suspensions[0].at for segment in segments)
 
 
 def csv_basals(

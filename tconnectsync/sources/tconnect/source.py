@@ -75,9 +75,9 @@ class TConnectSource(Source):
         self._clock = clock
         self._serial = serial
 
-    def read(self, wanted: TimeRange) -> TConnectReader:
-        """Return a reader for ``wanted``; nothing is fetched yet."""
-        return TConnectReader(self._api, self._clock, wanted)
+    def read(self, time_range: TimeRange) -> TConnectReader:
+        """Return a reader for ``time_range``; nothing is fetched yet."""
+        return TConnectReader(self._api, self._clock, time_range)
 
     def upload_counter(self) -> int | None:
         """Return the highest index of what the pump has uploaded (tconnect-api §3.2)."""
@@ -104,15 +104,15 @@ class TConnectReader(Reader):
     day in which the range ends, since only what follows says how long the last one lasted.
     """
 
-    def __init__(self, api: TConnectApi, clock: PumpClock, wanted: TimeRange) -> None:
-        first = clock.day(wanted.start) - DAY
-        last = clock.day(wanted.end - timedelta(microseconds=1))
-        beyond = clock.day(wanted.end)
+    def __init__(self, api: TConnectApi, clock: PumpClock, time_range: TimeRange) -> None:
+        first = clock.day(time_range.start) - DAY
+        last = clock.day(time_range.end - timedelta(microseconds=1))
+        beyond = clock.day(time_range.end)
         self.skipped = Counter()
         self.remarks = []
         self._clock = clock
-        self._from = wanted.start
-        self._until = wanted.end
+        self._from = time_range.start
+        self._until = time_range.end
         # None of these may refer to the reader: payloads are to go when it goes.
         self.timeline = CachedCall(lambda: _fetch_timeline(api, clock, first, beyond))
         self.therapy_events = CachedCall(

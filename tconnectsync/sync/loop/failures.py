@@ -26,7 +26,7 @@ FAILURES_UNTIL_ERROR = 3
 class GaveUp(Exception):  # noqa: N818
     """Continuing makes no sense; the log says why.
 
-    The exit code tells a supervisor whether to start the loop again: 1 yes, 2 only after a person
+    The exit code says to a supervisor whether to start the loop again: 1 yes, 2 only after a person
     has changed something.
     """
 

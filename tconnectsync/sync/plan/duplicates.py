@@ -34,7 +34,7 @@ NEAR = {
     BASAL_SUSPENSION: timedelta(minutes=2),
     # One cloud reports when delivery stopped for the change, another when the cannula was filled.
     SITE_CHANGE: timedelta(minutes=90),
-    # Each time the pump joins a sensor it computes anew when its session began.
+    # Each time the pump joins a sensor it computes again when its session began.
     SENSOR_START: timedelta(minutes=30),
 }
 """How far apart two documents of a type may lie and still describe one event."""

@@ -27,21 +27,21 @@ IN_FORCE = timedelta(minutes=15)
 
 
 def with_entries(
-    plan: Plan, wanted: Sequence[Document], stored: Iterable[Document], *, fill_gaps: bool = True
+    plan: Plan, desired: Sequence[Document], stored: Iterable[Document], *, fill_gaps: bool = True
 ) -> Plan:
     """Return a plan that also creates the entries that are missing.
 
     Args:
         plan: what to do besides.
-        wanted: the entries for the pump's readings.
+        desired: the entries for the pump's readings.
         stored: the entries that Nightscout holds around the same time, ours and others'.
         fill_gaps: ``False`` creates only what is newer than our newest stored one of its type.
     """
     stored = list(stored)
     taken = {slot(entry) for entry in stored}
-    missing = [entry for entry in wanted if slot(entry) not in taken]
+    missing = [entry for entry in desired if slot(entry) not in taken]
     missing = _not_shown_yet(missing, stored)
-    kept = len(wanted) - len(missing)
+    kept = len(desired) - len(missing)
     if not fill_gaps:
         missing = _newer_than_stored(missing, stored)
     return replace(plan, entries=missing, kept=plan.kept + kept)

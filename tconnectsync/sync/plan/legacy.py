@@ -1,8 +1,8 @@
 """What exists only because versions 1.0 to 3.x wrote things in another way.
 
 See tandem-source-processing §24. Their documents have no identifier and no checksum. Versions
-2.x and 3.x name the entries of the pump's log, whose numbers begin anew with each pump: an event is
-known by number and time. Version 1.0 leaves nothing but type and second.
+2.x and 3.x name the entries of the pump's log, whose numbers start again with each pump: an event
+is known by number and time. Version 1.0 leaves nothing but type and second.
 """
 
 from __future__ import annotations

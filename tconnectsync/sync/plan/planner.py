@@ -96,7 +96,7 @@ class _Revision:
         """Return the document as it is to be; if it moves, it takes a free instant.
 
         Else it keeps the milliseconds that it has to itself. Its time carries the pump's offset:
-        Nightscout computes ``utcOffset`` from it anew.
+        Nightscout computes ``utcOffset`` from it again.
         """
         at = self.treatment.at
         if self.moves or not self.stored.at:

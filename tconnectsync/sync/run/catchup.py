@@ -51,7 +51,7 @@ class CatchUp:
     """How far back a run reaches at the most (``CATCH_UP_DAYS``)."""
     progress: Progress = lambda windows: windows
 
-    def sync_range(self, wanted: TimeRange) -> Outcome:
+    def sync_range(self, time_range: TimeRange) -> Outcome:
         """Sync a range. What is missing before it goes into the backlog.
 
         For after it, its own documents are the newest ones, and hide what lies before.
@@ -59,14 +59,14 @@ class CatchUp:
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
         """
-        self._announce(wanted)
-        outcome, spans = self._pumps(wanted)
+        self._announce(time_range)
+        outcome, spans = self._pumps(time_range)
         if outcome.failures:
             return outcome
-        work = (wanted, self.cycle.features)
+        work = (time_range, self.cycle.features)
         with outcome.recording_failures(work, rest=work):
-            self.backlog.add(self._missing_before(wanted))
-        return outcome if outcome.failures else self._run(wanted, spans)
+            self.backlog.add(self._missing_before(time_range))
+        return outcome if outcome.failures else self._run(time_range, spans)
 
     def sync_up_to_now(self, days: int) -> Outcome:
         """Sync the last days (times 24 hours), and before them what earlier runs left undone.
@@ -78,28 +78,28 @@ class CatchUp:
         cycle, backlog = self.cycle, self.backlog
         earliest = self._earliest()
         known = backlog.newest()
-        wanted = self._reaching_back(days, known)
+        time_range = self._reaching_back(days, known)
 
         def ask_how_far() -> datetime:
             # The site holds nothing of what earlier runs have left there: it is another one.
             backlog.forget_site()
-            return self._reaching_back(days, {}, announced=wanted.start).start
+            return self._reaching_back(days, {}, announced=time_range.start).start
 
-        outcome, spans = self._pumps(wanted)
+        outcome, spans = self._pumps(time_range)
         if not outcome.failures:
-            late = late_since(spans, backlog.log_ends(), wanted, earliest)
-            if late < wanted.start:
+            late = late_since(spans, backlog.log_ends(), time_range, earliest)
+            if late < time_range.start:
                 log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(late))
-            wanted = TimeRange(late, wanted.end)
-            self._announce(wanted)
+            time_range = TimeRange(late, time_range.end)
+            self._announce(time_range)
             is_remembered = set().union(*self._regular) <= known.keys()
             outcome = self._run(
-                wanted, spans, in_order=True, ask_how_far=ask_how_far if is_remembered else None
+                time_range, spans, in_order=True, ask_how_far=ask_how_far if is_remembered else None
             )
             backlog.remember_log_ends(newest_entries(spans))
             if not outcome.failures:
-                look_once(cycle, backlog, wanted, earliest, outcome)
-        outcome.remark(self._out_of_reach(min(wanted.start, earliest)))
+                look_once(cycle, backlog, time_range, earliest, outcome)
+        outcome.remark(self._out_of_reach(min(time_range.start, earliest)))
         return outcome
 
     @property
@@ -109,31 +109,31 @@ class CatchUp:
     def _earliest(self) -> datetime:
         return self.cycle.now() - timedelta(days=self.limit_days)
 
-    def _announce(self, wanted: TimeRange) -> None:
+    def _announce(self, time_range: TimeRange) -> None:
         here = self.cycle.clock.here
         log.info(
             "Syncing %s from %s to %s%s.",
             ", ".join(self.cycle.features),
-            here(wanted.start).isoformat(" ", "minutes"),
-            here(wanted.end).isoformat(" ", "minutes"),
+            here(time_range.start).isoformat(" ", "minutes"),
+            here(time_range.end).isoformat(" ", "minutes"),
             " (pretend)" if self.cycle.pretend else "",
         )
 
-    def _pumps(self, wanted: TimeRange) -> tuple[Outcome, Sequence[PumpSpan]]:
+    def _pumps(self, time_range: TimeRange) -> tuple[Outcome, Sequence[PumpSpan]]:
         """Return the pumps of the account; the outcome is empty unless that fails."""
         outcome = Outcome()
         try:
-            return outcome, self.cycle.source.pumps(wanted)
+            return outcome, self.cycle.source.pumps(time_range)
         except PumpChoiceError:
             raise
         except TconnectsyncError as error:
-            outcome.failed(wanted, self.cycle.features, error)
+            outcome.failed(time_range, self.cycle.features, error)
         self.backlog.add(outcome.missing)
         return outcome, ()
 
     def _run(
         self,
-        wanted: TimeRange,
+        time_range: TimeRange,
         spans: Sequence[PumpSpan],
         *,
         in_order: bool = False,
@@ -142,18 +142,18 @@ class CatchUp:
         """Run the cycle over a range and keep the backlog by what becomes of it."""
         cycle, backlog = self.cycle, self.backlog
         # Should this run break off, the next one knows.
-        backlog.add({name: [wanted] for name in cycle.windowed})
+        backlog.add({name: [time_range] for name in cycle.windowed})
         outcome = cycle.run(
-            wanted,
+            time_range,
             self.progress,
             in_order=in_order,
-            earliest=min(wanted.start, self._earliest()),
+            earliest=min(time_range.start, self._earliest()),
             ask_how_far=ask_how_far,
             is_known=any(backlog.newest().values()),
         )
-        backlog.resolve(wanted, cycle.windowed, outcome.missing)
+        backlog.resolve(time_range, cycle.windowed, outcome.missing)
         backlog.remember_newest(outcome.newest)
-        outcome.remark(coverage(spans, wanted, cycle.clock))
+        outcome.remark(coverage(spans, time_range, cycle.clock))
         if outcome.moved_before:
             outcome.remark([self._still_moved(outcome.moved_before)])
         return outcome
@@ -170,27 +170,27 @@ class CatchUp:
         reaches back, unless it was ``announced`` from as early on.
         """
         cycle, backlog = self.cycle, self.backlog
-        wanted, earliest = last_days(days, cycle.now()), self._earliest()
+        time_range, earliest = last_days(days, cycle.now()), self._earliest()
         newest = [self._newest(kinds, known, remember=True) for kinds in self._regular]
         missing = [each for found in backlog.missing(cycle.features).values() for each in found]
         since = min((each.start for each in missing if each.end > earliest), default=None)
-        extended, cut_off = caught_up(wanted, newest, self.limit_days, since)
+        extended, cut_off = caught_up(time_range, newest, self.limit_days, since)
         if cut_off:
             beyond = TimeRange(max(filter(None, newest)), extended.start)
             backlog.add({name: [beyond] for name in cycle.windowed})
-        if extended.start < (announced or wanted.start):
+        if extended.start < (announced or time_range.start):
             day = cycle.clock.day(extended.start)
             log.info("Reaching back to %s, for what earlier runs have not brought.", day)
         return extended
 
-    def _missing_before(self, wanted: TimeRange) -> dict[str, list[TimeRange]]:
+    def _missing_before(self, time_range: TimeRange) -> dict[str, list[TimeRange]]:
         """Return what is missing before a range, by feature, as far back as a run reaches.
 
         Raises:
             NightscoutLoginError: Nightscout does not accept the secret.
         """
         earliest, known = self._earliest(), self.backlog.newest()
-        if wanted.start <= earliest:
+        if time_range.start <= earliest:
             return {}
         reached: dict[Kinds, datetime | None] = {}
         for kinds in self._regular:
@@ -203,9 +203,9 @@ class CatchUp:
                 # A day later than that, so that the next run can still bring all of it.
                 reached[kinds] = earliest + DAY
         return {
-            name: [TimeRange(at, wanted.start)]
+            name: [TimeRange(at, time_range.start)]
             for name in self.cycle.features
-            if (at := reached.get(FEATURES[name].regular)) and at < wanted.start
+            if (at := reached.get(FEATURES[name].regular)) and at < time_range.start
         }
 
     def _newest(
@@ -283,7 +283,7 @@ def regular_kinds(features: Iterable[str]) -> list[Kinds]:
 
 
 def caught_up(
-    wanted: TimeRange,
+    time_range: TimeRange,
     newest: Iterable[datetime | None],
     limit_days: float,
     unfinished_since: datetime | None = None,
@@ -291,7 +291,7 @@ def caught_up(
     """Extend a range back to where earlier runs left off.
 
     Args:
-        wanted: the range asked for.
+        time_range: the range asked for.
         newest: the newest document of ours per regular kind; ``None`` for a kind without any.
         limit_days: how far before its end the range may begin at the most.
         unfinished_since: from when on earlier runs could not bring everything.
@@ -300,19 +300,22 @@ def caught_up(
         The range, and whether the limit kept it from reaching back to the newest document.
     """
     known = [instant for instant in newest if instant]
-    earliest = min(wanted.start, wanted.end - timedelta(days=limit_days))
+    earliest = min(time_range.start, time_range.end - timedelta(days=limit_days))
     if known and max(known) < earliest:
-        return TimeRange(earliest, wanted.end), True
+        return TimeRange(earliest, time_range.end), True
     # A kind that stopped before the limit while others went on has not happened since, as site
     # changes may. A day of grace: the limit moves on, and what keeps failing was within it lately.
     left_off = [instant for instant in known if instant >= earliest - DAY]
     if unfinished_since:
         left_off.append(unfinished_since)
-    return TimeRange(max(min([wanted.start, *left_off]), earliest), wanted.end), False
+    return TimeRange(max(min([time_range.start, *left_off]), earliest), time_range.end), False
 
 
 def late_since(
-    spans: Sequence[PumpSpan], known: Mapping[str, datetime], wanted: TimeRange, earliest: datetime
+    spans: Sequence[PumpSpan],
+    known: Mapping[str, datetime],
+    time_range: TimeRange,
+    earliest: datetime,
 ) -> datetime:
     """Return from when on the logs of several pumps may hold what earlier runs have not seen.
 
@@ -323,18 +326,18 @@ def late_since(
     Args:
         spans: the pumps of the account.
         known: up to when the log of each was known at the last run, by its mark.
-        wanted: the range of this run.
+        time_range: the range of this run.
         earliest: how far back it may go.
     """
     read = [span for span in spans if span.is_read and span.last and span.last > earliest]
     if len(read) < 2:
-        return wanted.start
+        return time_range.start
     new = (
         _news(span, known.get(span.mark), earliest)
         for span in read
         if span.mark in known or not span.in_use
     )
-    return max(min([wanted.start, *filter(None, new)]), earliest)
+    return max(min([time_range.start, *filter(None, new)]), earliest)
 
 
 def newest_entries(spans: Iterable[PumpSpan]) -> dict[str, datetime]:

@@ -16,7 +16,7 @@ MOST_NAMED = 5
 """So many ranges of days are named; the others are counted."""
 
 
-def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> list[Remark]:
+def coverage(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock) -> list[Remark]:
     """Return remarks on days that no pump covers, or only one that is left out.
 
     There is none on the time after the newest entry: the pump has not uploaded it yet.
@@ -30,8 +30,8 @@ def coverage(spans: Sequence[PumpSpan], wanted: TimeRange, clock: PumpClock) -> 
     before: list[date] = []
     uncovered: list[date] = []
     others: dict[str, list[date]] = {}
-    for day, whole in _days(wanted, clock):
-        part = TimeRange(max(whole.start, wanted.start), min(whole.end, wanted.end))
+    for day, whole in _days(time_range, clock):
+        part = TimeRange(max(whole.start, time_range.start), min(whole.end, time_range.end))
         left_out = [span for span in known if not span.is_read and _touches(span, whole)]
         if any(gap.start < part.end and part.start < gap.end for gap in gaps) and not left_out:
             uncovered.append(day)
@@ -65,9 +65,9 @@ def _touches(span: PumpSpan, day: TimeRange) -> bool:
     return not begins_later and span.last is not None and span.last >= day.start
 
 
-def _days(wanted: TimeRange, clock: PumpClock) -> Iterator[tuple[date, TimeRange]]:
-    day = clock.day(wanted.start)
-    while (start := clock.midnight(day)) < wanted.end:
+def _days(time_range: TimeRange, clock: PumpClock) -> Iterator[tuple[date, TimeRange]]:
+    day = clock.day(time_range.start)
+    while (start := clock.midnight(day)) < time_range.end:
         yield day, TimeRange(start, clock.midnight(day + DAY))
         day += DAY
 

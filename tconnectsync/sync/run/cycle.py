@@ -58,7 +58,7 @@ class Cycle:
 
     def run(
         self,
-        wanted: TimeRange,
+        time_range: TimeRange,
         progress: Progress = lambda windows: windows,
         *,
         in_order: bool = False,
@@ -72,7 +72,7 @@ class Cycle:
         on makes no sense; then all of the rest is noted as not done.
 
         Args:
-            wanted: the range.
+            time_range: the range.
             progress: is given the windows and hands them on one by one.
             in_order: whether the range goes on where earlier runs stopped. A feature that failed
                 throughout a window then waits in the later ones too, so that the newest document
@@ -88,12 +88,12 @@ class Cycle:
         self.nightscout.new_run()
         outcome, features = Outcome(), self.windowed
         planner = replace(
-            self._planner(wanted),
+            self._planner(time_range),
             look_back=LONGEST_DEFERRAL if in_order else timedelta(0),
             is_known=is_known,
         )
         chunks, planned = first_window(
-            planner, wanted, features, earliest=earliest, ask_how_far=ask_how_far
+            planner, time_range, features, earliest=earliest, ask_how_far=ask_how_far
         )
         for window in progress(chunks):
             if not features:
@@ -108,7 +108,7 @@ class Cycle:
             if outcome.ended_by:
                 return outcome
             if in_order:
-                features = _tried_further(features, window, wanted.end, result, outcome)
+                features = _tried_further(features, window, time_range.end, result, outcome)
         last = chunks[-1]
         reader = planned.reader if planned.range == last else self.source.read(last)
         self._sync_once(reader, last, outcome)
@@ -123,7 +123,7 @@ class Cycle:
         self._carry_out(plan, within, self.features, outcome, work)
         return outcome
 
-    def _planner(self, wanted: TimeRange) -> Planner:
+    def _planner(self, time_range: TimeRange) -> Planner:
         return Planner(
             self.source,
             self.nightscout,
@@ -132,7 +132,7 @@ class Cycle:
             pretend=self.pretend,
             fill_gaps=self.fill_gaps,
             alarm_safe=self.alarm_safe,
-            end=wanted.end,
+            end=time_range.end,
             at_the_end=list(self.at_the_end),
         )
 

@@ -23,7 +23,7 @@ LONGEST_WINDOW = timedelta(days=28)
 
 def first_window(
     planner: Planner,
-    wanted: TimeRange,
+    time_range: TimeRange,
     features: Sequence[str],
     *,
     earliest: datetime | None,
@@ -38,17 +38,17 @@ def first_window(
 
     Args:
         planner: plans the first window.
-        wanted: the range of the run.
+        time_range: the range of the run.
         features: what is planned.
         earliest: how far back the run may begin; ``None`` if it must not begin earlier.
         ask_how_far: asks Nightscout where to begin, if nothing of the first window stands there
             although it was expected to.
     """
     days, clock = planner.source.window_days, planner.clock
-    found = list(windows(wanted, days, clock))
+    found = list(windows(time_range, days, clock))
     first = planner.plan(found[0], features)
-    if ask_how_far and first.is_all_new and (start := ask_how_far()) < wanted.start:
-        found = list(windows(TimeRange(start, wanted.end), days, clock))
+    if ask_how_far and first.is_all_new and (start := ask_how_far()) < time_range.start:
+        found = list(windows(TimeRange(start, time_range.end), days, clock))
         first = planner.plan(found[0], features)
     begin = found[0].start
     while _is_moving_at_its_beginning(first):

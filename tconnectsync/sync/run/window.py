@@ -41,11 +41,11 @@ def days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
     return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
 
 
-def windows(wanted: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRange]:
+def windows(time_range: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRange]:
     """Cut a range into windows of at most ``days`` calendar days, in time order."""
-    start = wanted.start
-    while start < wanted.end:
-        end = min(clock.midnight(clock.day(start) + days * DAY), wanted.end)
+    start = time_range.start
+    while start < time_range.end:
+        end = min(clock.midnight(clock.day(start) + days * DAY), time_range.end)
         yield TimeRange(start, end)
         start = end
 

@@ -197,8 +197,8 @@ class Planner:
         self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
     ) -> Plan:
         """Add the entries that are missing; if they cannot be compared, treatments go on alone."""
-        wanted = entries(readings, window)
-        times = [at for entry in wanted if (at := entry_time(entry))]
+        desired = entries(readings, window)
+        times = [at for entry in desired if (at := entry_time(entry))]
         if not times:
             return plan
         try:
@@ -208,10 +208,10 @@ class Planner:
                 raise
             outcome.failed(window, ["CGM"], error)
             return plan
-        for entry in wanted:
+        for entry in desired:
             if at := entry_time(entry):
                 outcome.note_newest(entry["type"], at)
-        return with_entries(plan, wanted, stored, fill_gaps=self.fill_gaps)
+        return with_entries(plan, desired, stored, fill_gaps=self.fill_gaps)
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:

@@ -136,13 +136,13 @@ class LogClock:
         """How long before its upload the newest entry was written, if that is known."""
         return self._evidence.lag(self._intervals[-1].end) if self._intervals else None
 
-    def wall_days(self, wanted: TimeRange, around: timedelta = timedelta(0)) -> Days:
+    def wall_days(self, time_range: TimeRange, around: timedelta = timedelta(0)) -> Days:
         """Return which days the clock showed in a range: first and last ones, both inclusive.
 
         What counts ``around`` the range, too, is the time in which the clock showed a wrong date.
         """
         start, end = (
-            each.astimezone(UTC).replace(tzinfo=None) for each in (wanted.start, wanted.end)
+            each.astimezone(UTC).replace(tzinfo=None) for each in (time_range.start, time_range.end)
         )
         return wall_days((start, end), around, self._intervals, self._rules)
 

@@ -28,27 +28,27 @@ Days = list[tuple[date, date]]
 
 
 def wall_days(
-    wanted: Span, around: timedelta, intervals: Iterable[OffsetInterval], rules: ZoneRules
+    time_range: Span, around: timedelta, intervals: Iterable[OffsetInterval], rules: ZoneRules
 ) -> Days:
-    """Return the days that the clock showed from the start of ``wanted`` until just before its end.
+    """Return the days that the clock showed from the start of a range until just before its end.
 
     Args:
-        wanted: the range.
+        time_range: the range.
         around: how much more, on both sides, counts where the clock showed a wrong date.
         intervals: the clock's offset intervals, as far as they are known.
         rules: what the zone does.
     """
-    spans = list(_shown(*wanted, [rules.at(each) for each in wanted]))
+    spans = list(_shown(*time_range, [rules.at(each) for each in time_range]))
     for interval in intervals:
         change, following, offset = interval.begun_by, interval.ended_by, interval.exact_end
         begin = earlier(change.after, interval.begin + BLUR) if change else datetime.min
         end = earlier(following.before, offset - BLUR) if following else datetime.max
         right = [each for each in (interval.begin, offset) if not is_wrong_date(each)]
-        spans += _shown(max(wanted[0], begin), min(wanted[1], end), right)
+        spans += _shown(max(time_range[0], begin), min(time_range[1], end), right)
         if not is_wrong_date(offset):
             continue
-        first = max(earlier(wanted[0], around), begin)
-        last = min(earlier(wanted[1], -around), end)
+        first = max(earlier(time_range[0], around), begin)
+        last = min(earlier(time_range[1], -around), end)
         spans += _shown(first, last, [offset])
         if first < last and following and interval.may_have_lost_its_date:
             # From when on the date was wrong is seen by what else was written on that last day.

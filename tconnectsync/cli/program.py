@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 GC_THRESHOLD = 50_000
 """Payloads are trees of very many small objects, in which the collector would look in vain."""
 PATIENCE = 120.0
-"""Seconds that a run which a person asked for waits for another to end; cycles are shorter."""
+"""Seconds that a run with days or dates waits for another run to end; cycles are shorter."""
 
 
 def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
@@ -92,7 +92,7 @@ def sync(options: Options, host: Host) -> int:
     """Run one cycle as the options and the configuration say; return the exit code.
 
     While another run writes to the site, one without dates leaves all to it: the next one catches
-    up. What a person asked for waits, and fails if that does not help.
+    up. A run with days, dates or a file waits, and fails if the other one does not end.
     """
     from tconnectsync.app import write_lock
     from tconnectsync.state.lock import TakenError
