@@ -80,12 +80,13 @@ class Computer:
 
     ``folder`` is the working directory and the home; ``variables`` are all that is set besides
     where programs are found. Its time zone is that of the tester's computer unless ``E2E_HOST_TZ``
-    names another. ``moment`` and ``patch`` are those of :func:`run_forked`.
+    names another. ``moment``, ``haste`` and ``patch`` are those of :func:`run_forked`.
     """
 
     folder: Path
     variables: Mapping[str, str]
     moment: datetime | None = None
+    haste: float = 0
     patch: str = ""
 
     @property
@@ -111,7 +112,12 @@ class Computer:
         if not command:
             return Finished(
                 *run_forked(
-                    self.folder, environment, arguments, moment=self.moment, patch=self.patch
+                    self.folder,
+                    environment,
+                    arguments,
+                    moment=self.moment,
+                    haste=self.haste,
+                    patch=self.patch,
                 )
             )
         run = subprocess.run(
