@@ -112,8 +112,8 @@ def fault_of(
         )
     if 520 <= status <= 530:
         return SiteDownError(
-            "Cloudflare, which stands in front of the site, does not reach it: the site is stopped "
-            f"or cut off. {_WAIT}.{words(answer)}",
+            "Cloudflare, which stands in front of the site, cannot reach it: the site is "
+            f"stopped or cut off. {_WAIT}.{words(answer)}",
             status,
         )
     if status == 400 and answer.url.startswith("http:") and _WANTS_HTTPS.search(text):
@@ -189,7 +189,7 @@ def _asks_for_login(answer: requests.Response) -> bool:
 def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
     if login:
         return ProxyLoginError(
-            "What stands in front of Nightscout does not accept the user and password in NS_URL. "
+            "The server in front of Nightscout does not accept the user and password in NS_URL. "
             "This says nothing about NS_SECRET. Write special letters as in %40 for @",
             401,
         )

@@ -118,7 +118,7 @@ def keys_of(settings: PumpSettings, style: ProfileStyle) -> dict[str, Profile]:
 def left_out(settings: PumpSettings, style: ProfileStyle) -> list[BrokenProfile]:
     """Return the profiles that cannot be shown: broken ones, and those of impossible names."""
     shown = set(map(id, keys_of(settings, style).values()))
-    why = "Nightscout does not keep a profile of this name: give it another one on the pump"
+    why = "Nightscout cannot store a profile of this name: rename it on the pump"
     return [
         profile
         if isinstance(profile, BrokenProfile)

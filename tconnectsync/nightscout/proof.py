@@ -94,8 +94,8 @@ def unproven(
     if len(missing) < len(sent):
         said += f" (of {len(sent)} documents sent at once)"
     return UnprovenWriteError(
-        f"{said}. The next run tries again; if this stays so, something between this computer and "
-        "Nightscout may answer in its place, such as a login page.",
+        f"{said}. The next run tries again; if this continues, something between this computer "
+        "and Nightscout may answer in its place, such as a login page.",
         missing,
         failure.status if failure else None,
     )

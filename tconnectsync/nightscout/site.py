@@ -111,8 +111,8 @@ class Site:
             if url != self._url:
                 more, self._url = self._url.removeprefix(url), url
                 self.remark = (
-                    "NS_URL is not the address of a Nightscout site as it is written. Without "
-                    f"{more} at its end it is one, so that is used. Take {more} off in NS_URL."
+                    f"With {more} at its end, NS_URL is not the address of a Nightscout site. "
+                    f"Without it, it is one, and that address is used. Remove {more} from NS_URL."
                 )
                 log.warning(self.remark)
             return status

@@ -40,9 +40,9 @@ NUMBERS = re.compile(r"\d+(?:,\d+)*")
 class Writer(Enum):
     """Which program wrote a treatment."""
 
-    THIS_VERSION = "this version: it bears an identifier and a checksum"
+    THIS_VERSION = "this version: it has an identifier and a checksum"
     VERSION_2_OR_3 = "version 2.x or 3.x: it names entries of the pump's log"
-    VERSION_1 = "version 1.0: it bears our name and nothing else"
+    VERSION_1 = "version 1.0: it has our name and nothing else"
     OTHER = "another program, or a person"
 
 

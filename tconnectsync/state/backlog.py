@@ -147,7 +147,7 @@ class Backlog:
             except OSError:
                 continue
             return
-        log.debug("The backlog cannot be kept for the next start.")
+        log.debug("The backlog cannot be saved for the next run.")
 
 
 def _without(part: TimeRange, covered: TimeRange) -> list[TimeRange]:

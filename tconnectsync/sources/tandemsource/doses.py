@@ -139,9 +139,9 @@ def _is_another(dose: Dose, entry: Entry) -> bool:
 
 
 def given(dose: Dose) -> list[Given]:
-    """Return how much of both parts had been given by when, in time order; it never gets less.
+    """Return how much of both parts had been given by when, in time order; it never decreases.
 
-    It begins with nothing at the start.
+    It begins with 0 at the start.
     """
     now, later = dose.ended(BOLUS_ENDED), dose.ended(LATER_PART_ENDED)
     points = dose.progress(RUNNING)
@@ -180,7 +180,7 @@ def _growing(points: Sequence[Given]) -> Iterator[Given]:
 
 
 def given_by(points: Sequence[Given], at: datetime) -> float:
-    """Return how much had been given by an instant (mU), evenly between what is points."""
+    """Return how much had been given by an instant (mU), evenly between the points."""
     before = None
     for each in points:
         if each.at > at:

@@ -22,7 +22,7 @@ MOST_BYTES = 500_000_000
 """Years of log are less; anything bigger is not one."""
 
 EXPECTED = (
-    "Expected is a pump log: a saved pump-logs answer (JSON with events), or the older records of "
+    "A pump log is needed: a saved pump-logs answer (JSON with events), or the older records of "
     "26 bytes each, as they are or in base64."
 )
 _LISTS = ("events", "clockChanges")

@@ -67,7 +67,7 @@ class Overlaps:
                 self._path, json.dumps({pair: _as_json(each) for pair, each in known.items()})
             )
         except OSError:
-            log.debug("Which pumps are in use cannot be kept for the next start.")
+            log.debug("The list of pumps in use cannot be saved for the next run.")
 
     def _all(self) -> dict[str, Overlap]:
         if self._known is None:

@@ -77,8 +77,8 @@ def choose_pumps(
     if account.is_guardian:
         if len({pump.serial for pump in meant}) > 1:
             raise PumpChoiceError(
-                "This is a guardian's account, in which Tandem Source does not say which pump is "
-                f"in use. Set PUMP_SERIAL_NUMBER to the one of these: {endings(meant)}."
+                "This is a guardian's account, in which Tandem Source does not say which pump "
+                f"is in use. Set PUMP_SERIAL_NUMBER to one of these: {endings(meant)}."
             )
         return PumpChoice(meant, meant)
     read = [pump for pump in meant if has_data(pump)]

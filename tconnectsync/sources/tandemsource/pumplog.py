@@ -145,7 +145,7 @@ class PumpLog:
             # What is only asked to judge the clock must not hold back what is known.
             if error.fatal:
                 raise
-            self.say(f"Whether the pump's date is right is not known. {error}")
+            self.say(f"The pump's date could not be checked. {error}")
             return []
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
@@ -200,7 +200,8 @@ def _asked_once(
 
 def _gap(day: date, error: TconnectsyncError) -> str:
     return (
-        f"What the pump did on {day} cannot be had. {str(error).removesuffix('.')}. A suspension, "
-        "sleep or exercise that began then or earlier and lasted for more than a day is left out. "
-        f"When it works again, get it with --start-date {day} and --end-date of its last day."
+        f"The pump's log of {day} cannot be read. {str(error).removesuffix('.')}. A suspension, "
+        "sleep or exercise that began then or earlier and lasted for more than a day is left "
+        f"out. When it works again, get it with --start-date {day} and --end-date of its last "
+        "day."
     )

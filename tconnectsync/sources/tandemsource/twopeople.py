@@ -167,7 +167,7 @@ def _undecided(used: Pump, left: Pump) -> str:
 def _not_compared(used: Pump, left: Pump, error: TconnectsyncError) -> str:
     return (
         f"It is not clear whether the pumps {named(used)} and {named(left)} of this account are "
-        f"worn by two people, because a log cannot be had: {str(error).removesuffix('.')}. Only "
+        f"worn by two people, because a log cannot be read: {str(error).removesuffix('.')}. Only "
         f"{ending(used)} is synced: insulin of {ending(left)} may be missing in Nightscout. The "
         "next run asks again."
     )

@@ -30,8 +30,9 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
     codes = Counter(entry.code for entry in entries)
     found = [
         Remark(
-            f"The pump notes that {what} ({_times(codes[code])}). What it did then may be missing "
-            "in Nightscout, and cannot be brought. Compare the totals with the pump's own.",
+            f"The pump reports that {what} ({_times(codes[code])}). Insulin of that time may be "
+            "missing in Nightscout, and cannot be recovered. Compare the totals with the pump's "
+            "own.",
             missing=False,
         )
         for code, what in LOST.items()
@@ -69,9 +70,9 @@ def glucose_remarks(entries: Iterable[Entry]) -> list[Remark]:
         return []
     return [
         Remark(
-            f"The pump's log has glucose values of a sensor in a form that this version of "
-            f"tconnectsync cannot show ({_times(unread)}). No insulin is missing by that. Look for "
-            "a newer version.",
+            "The pump's log has glucose values of a sensor in a form that this version of "
+            f"tconnectsync cannot show ({_times(unread)}). No insulin is missing because of "
+            "that. Look for a newer version.",
             missing=False,
         )
     ]

@@ -47,11 +47,11 @@ def defer_recent(
 
 
 def log_deferred(number: int, until: datetime, clock: PumpClock) -> None:
-    """Say how many treatments wait, and until when."""
+    """Log how many treatments are held back, and until when."""
     log.info(
-        "%d %s by the pump itself %s until %s, so that alarms stay loud (ALARM_SAFE_MINUTES).",
+        "%d automatic %s held back until %s so that Nightscout's alarms are not snoozed "
+        "(ALARM_SAFE_MINUTES).",
         number,
-        "treatment" if number == 1 else "treatments",
-        "waits" if number == 1 else "wait",
+        "treatment is" if number == 1 else "treatments are",
         f"{clock.here(until):%H:%M}",
     )

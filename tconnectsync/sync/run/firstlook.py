@@ -75,7 +75,7 @@ def look_once(
             outcome.remark([remark] if remark else [])
             backlog.remember_done(chosen)
     except TconnectsyncError as error:
-        log.warning("What is looked for once is left to the next run. %s", error)
+        log.warning("The search that is made once is left to the next run. %s", error)
 
 
 def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
@@ -136,8 +136,8 @@ def features_left_off(
     if not off:
         return None
     return Remark(
-        f"Earlier runs also brought what {' and '.join(off)} brings; this run does not. To go on "
-        f"with it, add --features {' '.join([*features, *off])}.",
+        f"Earlier runs also synced {', '.join(off)}; this run does not. To continue with that, "
+        f"add --features {' '.join([*features, *off])}.",
         missing=False,
     )
 

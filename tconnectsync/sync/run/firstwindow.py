@@ -1,4 +1,4 @@
-"""Where a run begins: a window earlier while treatments stand at another time than they should."""
+"""Where a run begins: a window earlier, as long as stored treatments have wrong times."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def first_window(
     """Return the windows of a run, and the plan of the first one.
 
     The run begins earlier as long as treatments move at its beginning. Two windows become one, so
-    that no treatment moves to where another one still stands that is to move as well. The earliest
-    is written first: a run that breaks off then leaves what shows the next one that it has to go
-    back as far.
+    that no treatment moves to the instant of another one that is still to be moved. The earliest
+    window is written first, so that after an interrupted run the next one still sees that it must
+    go back as far.
 
     Args:
         planner: plans the first window.
@@ -64,15 +64,15 @@ def first_window(
         first = planner.plan(found[0], features)
     if found[0].start < begin:
         log.info(
-            "Reaching back to %s, for treatments that stand at another time than the pump's "
-            "clock shows by what is known now.",
+            "Going back to %s, because treatments are stored at times that no longer agree with "
+            "the pump's clock.",
             clock.day(found[0].start),
         )
     return found, first
 
 
 def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
-    """Tell whether treatments of its first day stand where the pump's clock no longer puts them."""
+    """Return whether treatments of its first day no longer have the times of the pump's clock."""
     first_day = TimeRange(window.range.start, window.range.start + DAY)
     return any(
         abs(after - before) >= MOVED and first_day.overlaps(min(before, after), after)
@@ -84,7 +84,7 @@ def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
 
 
 def _says_the_same(update: Update) -> bool:
-    """Tell whether a treatment only moves: one that has ended meanwhile moves for that reason."""
+    """Return whether a treatment only moves; one that has ended meanwhile moves because of that."""
     return all(
         update.after.get(name) == update.before.get(name) for name in ("insulin", "notes", "reason")
     )
