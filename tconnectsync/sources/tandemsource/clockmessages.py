@@ -1,4 +1,4 @@
-"""What people read about the pump's clock: all sentences in one place.
+"""All messages about the pump's clock.
 
 Times are those of the pump's zone, as people read them on a screen.
 """
@@ -65,7 +65,7 @@ def lost_its_date(year: int, since: datetime) -> str:
 
 
 def nothing_new(newest: datetime, uploaded: datetime, since: datetime, *, is_sure: bool) -> str:
-    """Say that an upload brought nothing new, by which the date is wrong or may be."""
+    """Say that an upload brought nothing new, so that the date is wrong or may be wrong."""
     said = f"The pump uploaded on {_time(uploaded)}, but its newest entry is of {_time(newest)}"
     if not is_sure:
         return (

@@ -35,10 +35,10 @@ CODES = (
     BOLUS_PROGRESS,
 )
 STARTS = (*REQUESTS, BOLUS_STARTED, LATER_PART_STARTED, BOLUS_ENDED)
-"""The codes of which one at least is there if the log has the beginning of a bolus."""
+"""At least one of these codes is present if the log has the beginning of a bolus."""
 
 SAME_BOLUS = timedelta(days=1)
-"""The pump counts its boluses round and round; a request further back is another bolus's."""
+"""Bolus numbers start again after the highest one; an older request is of another bolus."""
 OVER, RUNNING = 0, 1
 """What the progress says of a bolus."""
 
@@ -69,7 +69,7 @@ class Dose:
 
     @property
     def name(self) -> str:
-        """A name that does not depend on how much of the bolus is known already."""
+        """A key that stays the same however much of the bolus is known."""
         return (self.first(BOLUS_STARTED) or self.entries[0]).key
 
     def progress(self, status: int) -> list[Given]:

@@ -1,4 +1,4 @@
-"""What the pump's log means by numbers of alarms and alerts, and names spelled in one way.
+"""The names of alarms and alerts in the pump's log, and property names in one spelling.
 
 See docs/protocol/tandem-event-log.md §4, §6 and §11. A number without a name is shown as a number.
 """
@@ -94,7 +94,7 @@ ALERTS = {
 }
 """The alerts (code 4) that matter to people, by their number (tandem-event-log §11.1)."""
 SERVICE_ALERTS = frozenset(range(64)).difference(ALERTS)
-"""Alerts that have a meaning, but only for those who repair the pump or set it up."""
+"""Alerts that matter only when the pump is repaired or set up."""
 CGM_ALERTS = {
     1: "Urgent low glucose",
     2: "High glucose",

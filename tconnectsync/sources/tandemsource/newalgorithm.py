@@ -15,7 +15,7 @@ from tconnectsync.sources.tandemsource.records import number
 
 
 def remarks(entries: Iterable[Entry]) -> list[Remark]:
-    """Return what people must know about such entries: how much insulin is not shown by them."""
+    """Return remarks about such entries: how much insulin is not shown."""
     found = [entry for entry in entries if entry.code in NEW_ALGORITHM]
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Which pumps of an account are asked for their logs, decided before anything is written.
+"""Chooses the pumps of an account whose logs are read, before anything is written.
 
 See tandem-source-api §4.5 and tandem-source-processing §10 and §15. All pumps of one person are
 read, or the one that PUMP_SERIAL_NUMBER names.
@@ -44,11 +44,11 @@ class PumpChoice:
     undecided: dict[str, str] = field(default_factory=dict)
     """Why a pump is not read although it may be the person's, by its assignment."""
     warning: str = ""
-    """What the configuration seems to have wrong; empty if nothing."""
+    """A likely mistake in the configuration; empty if there is none."""
 
     @property
     def never_uploaded(self) -> str:
-        """What to do where no pump is read, in words; empty if one is."""
+        """Advice if no pump is read; empty otherwise."""
         if self.read:
             return ""
         return (

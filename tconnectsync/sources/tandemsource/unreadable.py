@@ -26,7 +26,7 @@ WITH_READING = (1, 2)
 
 
 def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
-    """Return what people have to know of a log: what it has lost, and what may be insulin."""
+    """Return remarks about a log: lost parts, and unreadable entries that may be insulin."""
     codes = Counter(entry.code for entry in entries)
     found = [
         Remark(
@@ -56,8 +56,7 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
 def glucose_remarks(entries: Iterable[Entry]) -> list[Remark]:
     """Return what people have to know of glucose values that are not shown as readings.
 
-    Basal-IQ notes each reading of the sensor a second time, which matters only where there is no
-    first time.
+    Basal-IQ logs each sensor reading a second time, which matters only if the first is missing.
     """
     codes: Counter[int] = Counter()
     for entry in entries:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
 LONGEST_MOVED = timedelta(days=31)
-"""So long before the last treatment that moved, others probably have to move as well."""
+"""Within this time before the last moved treatment, others probably have to move as well."""
 Kinds = tuple[str, ...]
 """Types of treatments or entries that show together how far earlier runs got."""
 ENTRIES: Kinds = FEATURES["CGM"].regular
@@ -43,7 +43,7 @@ ENTRIES: Kinds = FEATURES["CGM"].regular
 
 @dataclass(frozen=True)
 class CatchUp:
-    """A cycle, and what runs against its site leave to the next one."""
+    """A cycle and the backlog of its site."""
 
     cycle: Cycle
     backlog: Backlog
@@ -54,7 +54,7 @@ class CatchUp:
     def sync_range(self, time_range: TimeRange) -> Outcome:
         """Sync a range. What is missing before it goes into the backlog.
 
-        For after it, its own documents are the newest ones, and hide what lies before.
+        After this run its own documents are the newest, and would hide a gap before them.
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
@@ -258,7 +258,7 @@ class CatchUp:
         return remarks
 
     def _still_moved(self, before: datetime) -> Remark:
-        """Return a remark on treatments that may stand at the time of a clock put right since.
+        """Return a remark on treatments that may have the time of a clock that is corrected now.
 
         They lie before an instant up to which the run was allowed to go back.
         """

@@ -19,7 +19,8 @@ from tconnectsync.sync.run.window import halves
 log = logging.getLogger(__name__)
 
 Events = dict[str, list[Any]]
-"""What a reader found, by the method of :class:`tconnectsync.sources.base.Reader` that gave it."""
+"""The events that a reader found, by the method of :class:`tconnectsync.sources.base.Reader` that
+gave it."""
 
 
 def collect(
@@ -32,10 +33,10 @@ def collect(
     now: datetime,
     outcome: Outcome,
 ) -> Events:
-    """Return the events that ``reader`` finds for some features, as far as they can be true.
+    """Return the valid events that ``reader`` finds for some features.
 
-    What is answered badly is asked for day by day at last. What fails all the same, and what is
-    left out, is noted in ``outcome``.
+    If the answer for a range cannot be used, shorter ranges are requested, down to a day. What
+    still fails, and what is left out, is noted in ``outcome``.
 
     Raises:
         TconnectsyncError: going on makes no sense.

@@ -1,4 +1,4 @@
-"""One cycle over a range: window by window, read, plan, write, and go on after failures."""
+"""One cycle over a range: for each window read, plan and write; failures do not stop the rest."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Cycle:
 
     @property
     def windowed(self) -> list[str]:
-        """The features that are synced window by window."""
+        """The features that are synced in each window."""
         return [name for name in self.features if name not in self.at_the_end]
 
     def run(

@@ -1,4 +1,4 @@
-"""What is looked for once per site: ages of site, cartridge and sensor, and features left off.
+"""Searches made once per site: ages of site, cartridge and sensor, and features left out now.
 
 See nightscout-api §7.12: Nightscout shows these ages by the newest treatment of their types,
 and nothing at all where an uploader began with one day of history.
@@ -54,7 +54,7 @@ LATELY = timedelta(days=14)
 def look_once(
     cycle: Cycle, backlog: Backlog, done: TimeRange, earliest: datetime, outcome: Outcome
 ) -> None:
-    """Look for all of this unless it was done on this site; where it fails, the next run does it.
+    """Make the searches unless they were made for this site; the next run repeats failed ones.
 
     Args:
         cycle: reads and writes.
@@ -123,7 +123,7 @@ def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
 def features_left_off(
     nightscout: NightscoutApi, features: Sequence[str], now: datetime
 ) -> Remark | None:
-    """Return a line about features that brought something lately and are not switched on now."""
+    """Return a remark about features that synced something lately and are not chosen now."""
     off = [
         name
         for name, types in KINDS_OF_FEATURES.items()
