@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
+from tconnectsync.clouds import cloud_named
 from tconnectsync.config.settings import (
     Configuration,
     NightscoutSettings,
@@ -33,7 +34,6 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.sources.base import Reader, Source
-from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import TypeVar
 
 from tconnectsync.check.results import CheckRequest, Step, age_in_words, in_words
+from tconnectsync.clouds import cloud_named
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Event, Reading
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Reader, Source
-from tconnectsync.sources.registry import cloud_named
 from tconnectsync.sync.run.window import windows
 
 ALL_THE_TIME = ("basals", "readings")

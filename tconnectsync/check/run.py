@@ -27,6 +27,7 @@ from tconnectsync.check.results import (
     carry_out,
 )
 from tconnectsync.clock import Clock
+from tconnectsync.clouds import cloud_named
 from tconnectsync.config.settings import (
     Configuration,
     NightscoutSettings,
@@ -37,7 +38,6 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import ConfigError, TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.redact import Redactor
-from tconnectsync.sources.registry import cloud_named
 from tconnectsync.state.files import write_atomically
 
 __all__ = ["Check", "Result", "State"]

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.app import assemble, this_computer
+from tconnectsync.clouds import TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
-from tconnectsync.sources.registry import TANDEM_SOURCE, cloud_named
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
+from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import UsageError
-from tconnectsync.sources.registry import CLOUDS, TANDEM_SOURCE, cloud_named
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
 if TYPE_CHECKING:

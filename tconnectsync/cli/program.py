@@ -24,8 +24,8 @@ from tconnectsync.cli.report import (
     say,
     say_what_was_done,
 )
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.errors import ConfigError, TconnectsyncError
-from tconnectsync.sources.registry import TANDEM_SOURCE
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host

@@ -12,9 +12,9 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from tconnectsync.clouds import cloud_named
 from tconnectsync.config.variables import RETIRED, VARIABLES, Variable
 from tconnectsync.errors import ConfigError
-from tconnectsync.sources.registry import cloud_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ class SourceSettings:
     """Which cloud and pump to read, and what of it."""
 
     name: str
-    """The name of a cloud in :mod:`tconnectsync.sources.registry`."""
+    """The name of a cloud in :mod:`tconnectsync.clouds`."""
     serial_number: str = field(repr=False)
     """With its leading zeros; empty: all pumps of the account."""
     fetch_all_event_types: bool

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tconnectsync.clouds import CLOUDS
 from tconnectsync.config.values import (
     address,
     alarm_safe_minutes,
@@ -23,7 +24,6 @@ from tconnectsync.config.values import (
     text,
     zone,
 )
-from tconnectsync.sources.registry import CLOUDS
 
 REQUIRED = "Required"
 OPTIONAL = "Optional"

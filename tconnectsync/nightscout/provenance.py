@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from tconnectsync.clouds import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.numbers import as_number
-from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 
 ENTERED_BY = "Pump (tconnectsync)"
 """Marks a document as ours; older versions of tconnectsync wrote the same."""

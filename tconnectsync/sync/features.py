@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from tconnectsync.clouds import CLOUDS
 from tconnectsync.nightscout.eventtypes import (
     BASAL_SUSPENSION,
     CGM_ALERT,
@@ -17,7 +18,6 @@ from tconnectsync.nightscout.eventtypes import (
     SITE_CHANGE,
     TEMP_BASAL,
 )
-from tconnectsync.sources.registry import CLOUDS
 
 
 @dataclass(frozen=True, slots=True)

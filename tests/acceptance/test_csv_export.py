@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tconnectsync.api.tconnect.ws2csv import UNLABELLED, parse_timeline
+from tconnectsync.clouds import TCONNECT
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.nightscout.treatments import documents
-from tconnectsync.sources.registry import TCONNECT
 from tconnectsync.sources.tconnect.basals import csv_basals
 from tests.acceptance.cases import exception, expected, files, load, text
 from tests.support.event_builders import NEW_YORK

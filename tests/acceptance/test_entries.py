@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.clouds import TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Basal, Bolus, PumpEvent, ReadingKind, UserMode
 from tconnectsync.nightscout.treatments import documents
-from tconnectsync.sources.registry import TCONNECT
 from tconnectsync.sources.tconnect.basals import read_suspensions, timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board, csv_readings

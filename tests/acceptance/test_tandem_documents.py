@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Event
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, instant
 from tconnectsync.nightscout.treatments import Treatment, documents
-from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.binarylog import decode
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock

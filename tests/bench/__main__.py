@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 
-from tconnectsync.sources.registry import CLOUDS
+from tconnectsync.clouds import CLOUDS
 from tests.bench.event_log import Rates, measure
 from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports
 from tests.bench.servers import FIRST_DAY, Counts, Servers, serving

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tconnectsync.clouds import TANDEM_SOURCE, TCONNECT
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
-from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 from tests.support.forked_command import CHECKOUT, TIME_LIMIT, run_forked
 
 EMAIL = "robin.sample@example.org"

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tconnectsync.clouds import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import (
     Basal,
@@ -18,7 +19,6 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.treatments import Treatment, documents
-from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tconnectsync.sync.plan import Plan
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.nightscout.treatments import Treatment
-from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
 from tests.support.event_builders import NEW_YORK, at, wanted

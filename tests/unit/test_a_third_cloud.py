@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tconnectsync.clouds import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.events import CarbEntry, PumpEvent, PumpEventKind
 from tconnectsync.nightscout.provenance import CLOUD, Document, checksum, cloud_of, edited
 from tconnectsync.nightscout.treatments import Treatment
-from tconnectsync.sources.registry import TANDEM_SOURCE, TCONNECT
 from tconnectsync.sync.plan import make_plan
 from tests.support.event_builders import (
     Site,

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.options import Options
 from tconnectsync.cli.report import say_what_was_done
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.events import Bolus, Event, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.base import Source
-from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.records import unknown_event
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome

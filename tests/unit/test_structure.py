@@ -5,15 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from tconnectsync.nightscout import eventtypes
 
 PACKAGE = Path(__file__).parents[2] / "tconnectsync"
-ANYWHERE = {"clock", "errors", "redact", "config", "registry", ""}
+ANYWHERE = {"clock", "errors", "redact", "config", "clouds", ""}
 """What every room may use; the empty name is the package itself, for its version."""
-REGISTRY = PACKAGE / "sources" / "registry.py"
-"""The table of clouds: a room of its own, which knows the others by name only."""
 MAY_KNOW = {
     "clock": set(),
     "domain": set(),
@@ -25,7 +24,7 @@ MAY_KNOW = {
     "stop": set(),
     "state": {"domain"},
     "api": {"http", "state"},
-    "registry": {"api", "check", "domain", "simulators", "sources"},
+    "clouds": set(),
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state"},
@@ -60,8 +59,6 @@ RUNS_AT_IMPORT = (ast.For, ast.While, ast.With, ast.Try)
 
 
 def room(path: Path) -> str:
-    if path == REGISTRY:
-        return "registry"
     first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
 
@@ -70,10 +67,7 @@ def imported_rooms(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tconnectsync"):
             parts = (node.module or "").split(".")
-            if parts[1:] == ["sources", "registry"]:
-                yield "registry"
-            else:
-                yield from [parts[1]] if len(parts) > 1 else _names_in_package(node)
+            yield from [parts[1]] if len(parts) > 1 else _names_in_package(node)
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.startswith("tconnectsync"):
@@ -93,6 +87,10 @@ def name(path: Path) -> str:
     return str(path.relative_to(PACKAGE.parent))
 
 
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+
+
 def test_imports_point_one_way() -> None:
     against = {
         name(path): wrong
@@ -107,11 +105,19 @@ def test_imports_point_one_way() -> None:
     assert against == {}
 
 
-def test_the_registry_imports_no_room_before_it_is_used() -> None:
-    outside_of_types = ast.Module(
-        [it for it in tree(REGISTRY).body if not isinstance(it, ast.If)], type_ignores=[]
-    )
-    assert set(imported_rooms(outside_of_types)) == {"errors"}
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {module_name(path): path for path in MODULES if path.stem != "__init__"}
+    graph = {
+        module: {
+            found
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and node.module
+            for found in (node.module, *(f"{node.module}.{it.name}" for it in node.names))
+            if found in modules
+        }
+        for module, path in modules.items()
+    }
+    assert list(TopologicalSorter(graph).static_order())
 
 
 def test_no_cloud_is_built_on_another() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, ReadingKind
 from tconnectsync.nightscout.provenance import edited
 from tconnectsync.nightscout.treatments import documents
-from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.carbs import carbs
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal
 from tconnectsync.nightscout.treatments import documents
@@ -22,7 +23,6 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
-from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.basals import is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock

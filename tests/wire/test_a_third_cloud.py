@@ -18,6 +18,7 @@ from tconnectsync.check.run import State
 from tconnectsync.cli.demo import demo
 from tconnectsync.cli.options import check_available, parse
 from tconnectsync.clock import Clock
+from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, TCONNECT, Cloud, cloud_named
 from tconnectsync.config import Configuration, load
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal, Bolus, Reading, ReadingKind
@@ -26,7 +27,6 @@ from tconnectsync.simulators.history import BasalSegment, BolusRecord, PumpHisto
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.sources.base import Reader, Source
-from tconnectsync.sources.registry import CLOUDS, TANDEM_SOURCE, TCONNECT, Cloud, cloud_named
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL

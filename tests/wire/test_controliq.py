@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -58,12 +57,12 @@ def test_requests_carry_the_token_and_come_from_the_web_site(bench: Bench) -> No
     assert request.headers["user-agent"].startswith("Mozilla/5.0 ")
 
 
-def test_today_is_the_day_of_the_clock_that_was_passed_in(bench: Bench) -> None:
-    bench.now = datetime(2021, 5, 5, 0, 30, tzinfo=ZoneInfo("Asia/Tokyo"))
+def test_today_is_the_day_in_the_pump_s_zone(bench: Bench) -> None:
+    bench.now = datetime(2021, 5, 5, 3, 30, tzinfo=UTC)
     bench.api.controliq.therapy_timeline()
     assert bench.requests("/tconnect")[0].query == {
-        "startDate": "05-05-2021",
-        "endDate": "05-05-2021",
+        "startDate": "05-04-2021",
+        "endDate": "05-04-2021",
     }
 
 

@@ -7,11 +7,11 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
 from tconnectsync.sources.base import PumpSpan, Remark
-from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clockmessages import disagreement, left_undated, set_wrong

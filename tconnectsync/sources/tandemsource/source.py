@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
+from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
-from tconnectsync.sources.registry import TANDEM_SOURCE
 from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
 from tconnectsync.sources.tandemsource.codes import SENSORS
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
@@ -56,7 +56,7 @@ def open_source(
     clock: Clock,
     readings: bool,
 ) -> TandemSource:
-    """Return the Tandem Source that the settings name; see ``tconnectsync.sources.registry``."""
+    """Return the Tandem Source that the settings name; see ``tconnectsync.clouds``."""
     return TandemSource(
         api,
         pump_clock,

@@ -14,6 +14,7 @@ from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
+from tconnectsync.clouds import TCONNECT
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.events import (
@@ -29,7 +30,6 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sources.cachedcall import CachedCall
-from tconnectsync.sources.registry import TCONNECT
 from tconnectsync.sources.tconnect.basals import (
     DELIVERIES,
     begins_suspended,
@@ -60,7 +60,7 @@ def open_source(
     clock: Clock,
     readings: bool,
 ) -> TConnectSource:
-    """Return the t:connect that the settings name; see ``tconnectsync.sources.registry``."""
+    """Return the t:connect that the settings name; see ``tconnectsync.clouds``."""
     return TConnectSource(api, pump_clock, settings.source.serial_number)
 
 

@@ -42,7 +42,8 @@ def make_plan(
     treatments = stored_treatments(stored)
     reported, wholes = resolve_later_parts(_each_once(desired), treatments)
     gone = {treatment.identifier for treatment in reported if treatment.is_gone}
-    open_ones = [each for each in treatments if each not in set(wholes)]
+    settled = set(wholes)
+    open_ones = [each for each in treatments if each not in settled]
 
     found = match([it for it in reported if not it.is_gone], open_ones)
     revisions = list(_revisions(found.pairs, open_ones))

@@ -1,7 +1,8 @@
 """The clouds: one row for each, with all that differs between them.
 
-A row names what belongs to its cloud in other rooms and imports it when it is first used, so that
-the table costs nothing where only names are needed, as in the help.
+A row names what belongs to its cloud in other rooms, and imports it when it is first called. So
+every room may know the table: it imports none of them, and costs nothing where only names are
+needed, as in the help.
 """
 
 from __future__ import annotations
@@ -9,22 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tconnectsync.errors import ConfigError
-
-if TYPE_CHECKING:
-    from tconnectsync.api.clients import TConnectApi
-    from tconnectsync.check.results import CheckRequest, Step
-    from tconnectsync.clock import Clock
-    from tconnectsync.config.settings import Settings
-    from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.simulators.loopback import SimulatedCloud
-    from tconnectsync.sources.base import Source
-
-    OpenSource = Callable[[TConnectApi, Settings, PumpClock, Clock, bool], Source]
-    """Takes Tandem's clients, the settings, the pump's clock and this computer's, and whether
-    glucose readings are needed; sends nothing yet."""
 
 
 def _imported_when_called(function: str) -> Callable[..., Any]:
@@ -40,18 +28,22 @@ class Cloud:
     """The value of ``TCONNECT_SOURCE`` and of ``--source``."""
     title: str
     """Its name for people."""
-    open_source: OpenSource
-    """Returns its adapter."""
+    open_source: Callable[..., Any]
+    """Returns its :class:`~tconnectsync.sources.base.Source`; sends nothing yet. Takes Tandem's
+    clients, the settings, the pump's clock and this computer's, and whether glucose readings are
+    needed."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """The variables that only this cloud requires, each with the reason, as a sentence."""
     lacks: frozenset[str] = frozenset()
     """The features that it has no data for."""
     tests: frozenset[str] = frozenset()
     """The features that can be chosen with ``ENABLE_TESTING_MODES`` only."""
-    check_steps: Callable[[CheckRequest], list[Step]] | None = None
-    """Returns the steps of ``--check-login`` that ask it. ``None``: those that suit every cloud."""
-    simulator: Callable[..., SimulatedCloud] | None = None
-    """Serves a history: takes it, and ``email``, ``password`` and ``zone``. ``None``: no demo."""
+    check_steps: Callable[..., Any] | None = None
+    """Takes a :class:`~tconnectsync.check.results.CheckRequest` and returns the steps of
+    ``--check-login`` that ask it. ``None``: those that suit every cloud."""
+    simulator: Callable[..., Any] | None = None
+    """Returns a :class:`~tconnectsync.simulators.loopback.SimulatedCloud` that serves a history:
+    takes it, and ``email``, ``password`` and ``zone``. ``None``: no demo."""
 
 
 TANDEM_SOURCE = Cloud(
