@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.nightscout.provenance import instant
 from tconnectsync.sync.plan import Update
 from tconnectsync.sync.run.window import windows
 from tconnectsync.sync.run.windowplan import Planner, WindowPlan
@@ -77,14 +76,15 @@ def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
     return any(
         abs(after - before) >= MOVED and first_day.overlaps(min(before, after), after)
         for update in window.plan.update
-        if _says_the_same(update)
-        and (before := instant(update.before))
-        and (after := instant(update.after))
+        if _says_the_same(update) and (before := update.stored.at) and (after := update.after.at)
     )
 
 
 def _says_the_same(update: Update) -> bool:
     """Tell whether a treatment only moves: one that has ended meanwhile moves for that reason."""
-    return all(
-        update.after.get(name) == update.before.get(name) for name in ("insulin", "notes", "reason")
+    before, after = update.stored, update.after
+    return (before.insulin, before.notes, before.reason) == (
+        after.insulin,
+        after.notes,
+        after.reason,
     )
