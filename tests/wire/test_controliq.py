@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pytest
 
-from tests.wire.fake_tconnect import CONTROLIQ, GUID, LOGIN, Bench, ok, serve
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with serve() as bench:
-        yield bench
+from tests.wire.fake_tconnect import CONTROLIQ, GUID, LOGIN, Bench, ok
 
 
 def test_the_timeline_is_asked_for_with_start_before_end(bench: Bench) -> None:
