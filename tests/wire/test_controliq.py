@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.clock import Clock
 from tests.wire.fake_tconnect import CONTROLIQ, GUID, LOGIN, Bench, ok
 
 
@@ -51,11 +55,12 @@ def test_requests_carry_the_token_and_come_from_the_web_site(bench: Bench) -> No
 
 
 def test_today_is_the_day_in_the_pump_s_zone(bench: Bench) -> None:
-    bench.now = datetime(2021, 5, 5, 3, 30, tzinfo=UTC)
-    bench.api.controliq.therapy_timeline()
+    account = replace(bench.api.account, zone=ZoneInfo("Asia/Tokyo"))
+    bench.now = datetime(2021, 5, 4, 15, 30, tzinfo=UTC)
+    TConnectApi(account, Clock(now=lambda: bench.now)).controliq.therapy_timeline()
     assert bench.requests("/tconnect")[0].query == {
-        "startDate": "05-04-2021",
-        "endDate": "05-04-2021",
+        "startDate": "05-05-2021",
+        "endDate": "05-05-2021",
     }
 
 
