@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -20,12 +19,6 @@ from tests.support.command import SECRET
 from tests.support.event_builders import at, basal, bolus, wanted
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
-def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
-    with SmallNightscout(SECRET, keyed_by_identifier=request.param) as server:
-        yield server
 
 
 def api(site: SmallNightscout) -> NightscoutApi:
