@@ -136,7 +136,7 @@ class Failures:
         if outcome.ended_by:
             raise outcome.ended_by
         done = outcome.created + outcome.updated + outcome.kept
-        if outcome.failures and not (done or outcome.others or outcome.waiting):
+        if outcome.failures and not (done or outcome.others or outcome.deferred):
             raise outcome.failures[0].error
         self._was_accepted = True
         if not outcome.failures:

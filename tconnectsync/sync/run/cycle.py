@@ -52,7 +52,7 @@ class Cycle(CycleParts):
             time_range: the range.
             progress: is given the windows and hands them on one by one.
             in_order: whether the range goes on where earlier runs stopped. A feature that failed
-                throughout a window then waits in the later ones too, so that the newest document
+                throughout a window is then left out of the later ones, so that the newest document
                 still shows the next run where to catch up; and what was deferred, while newer
                 documents were written, is looked for also somewhat before the range.
             earliest: how far back the run may begin while treatments of its earliest day stand at

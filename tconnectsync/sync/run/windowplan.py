@@ -102,7 +102,7 @@ class WindowPlanner:
         is_all_new = bool(plan.entries) and not plan.kept
         if planned != Plan():
             begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
-            new = {each["identifier"] for each in planned.create} | outcome.waiting.keys()
+            new = {each["identifier"] for each in planned.create} | outcome.deferred.keys()
             is_all_new = bool(planned.create) and begun <= new
         return WindowPlan(window, reader, plan, outcome, is_all_new)
 
@@ -151,7 +151,7 @@ class WindowPlanner:
             outcome.remark([Remark(text, missing=False)])
         if deferred:
             log_deferred(len(deferred), max(deferred.values()) + wait, cycle.clock)
-            outcome.waiting |= {name: at + wait - now for name, at in deferred.items()}
+            outcome.deferred |= {name: at + wait - now for name, at in deferred.items()}
         for each in treatments:
             if each.identifier not in deferred:
                 outcome.note_newest(each.event_type, each.at)
