@@ -195,7 +195,14 @@ class Configuration:
         return self._completed(kind)
 
     def completed(self) -> Settings:
-        """Return all settings; what cannot be used has its default, or is empty."""
+        """Return all settings for what only reads from the cloud.
+
+        What else cannot be used has its default, or is empty.
+
+        Raises:
+            ConfigError: with the problems of the Tandem account.
+        """
+        self.group(TandemSettings)
         return Settings(**{name: self._completed(kind) for kind, name in GROUPS.items()})
 
     def _completed(self, kind: type[Group]) -> Group:
@@ -205,6 +212,25 @@ class Configuration:
             name = variable.field.partition(".")[2]
             found[name] = self.values.get(variable.name, default)
         return kind(**found)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the pump's clock; UTC while ``TIMEZONE_NAME`` cannot be used."""
+        from zoneinfo import ZoneInfo
+
+        return self.values.get("TIMEZONE_NAME") or ZoneInfo("UTC")
+
+    @property
+    def site_address(self) -> str:
+        """The address of the Nightscout site; empty while it cannot be used."""
+        return str(self.values.get("NS_URL", ""))
+
+    def shown(self) -> Iterator[tuple[str, Any]]:
+        """Yield every variable and what may be shown of its value."""
+        for variable in VARIABLES:
+            value = self.values.get(variable.name)
+            hidden = "(hidden)" if variable.secret and value else value
+            yield variable.name, "(not usable)" if value is None else hidden
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -238,7 +264,7 @@ class Configuration:
 
     def _risks(self) -> Iterator[str]:
         """Yield what makes the connection to Nightscout less safe than it could be."""
-        url = self.values.get("NS_URL", "")
+        url = self.site_address
         if url.lower().startswith("http:") and not _is_private(url):
             yield (
                 "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
