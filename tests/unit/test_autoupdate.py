@@ -303,7 +303,7 @@ def test_without_a_counter_every_poll_syncs_and_never_more_often_than_usual(
 ) -> None:
     world = World(every(HOUR, until=DAY))
     world.index_at = lambda now: None
-    with lines(caplog, "Tandem does not say") as found:
+    with lines(caplog, "The cloud does not say") as found:
         world.run(until=DAY)
     assert world.cycles == world.polls
     assert max(world.delays()) <= 25

@@ -32,12 +32,12 @@ from tconnectsync.sync.run.outcome import Outcome
 log = logging.getLogger(__name__)
 
 NO_COUNTER = (
-    "Tandem does not say whether this pump has uploaded, so every poll syncs. For a guardian's "
+    "The cloud does not say whether this pump has uploaded, so every poll syncs. For a guardian's "
     "account that is normal; otherwise check PUMP_SERIAL_NUMBER."
 )
 SILENT = (
     "AutoupdateNoEventIndexesDetectedError: The pump has uploaded nothing for %.0f minutes. Check "
-    "that the phone has a connection and Tandem's app runs. With a new pump, PUMP_SERIAL_NUMBER "
+    "that the phone has a connection and the pump's app runs. With a new pump, PUMP_SERIAL_NUMBER "
     "has to be changed."
 )
 OVERDUE = (

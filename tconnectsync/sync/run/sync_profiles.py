@@ -161,8 +161,8 @@ def _require_active(missing: Sequence[BrokenProfile], done: Sequence[str]) -> No
             others = "".join(f" {line}." for line in done)
             raise ApiError(
                 f"Nightscout does not show the profile that the pump follows. {_called(profile)} "
-                f"cannot be used: {profile.why}. Look at it on the pump and on Tandem's site: if "
-                f"all is right there, a newer tconnectsync is needed.{others}"
+                f"cannot be used: {profile.why}. Look at it on the pump and on the cloud's site: "
+                f"if all is right there, a newer tconnectsync is needed.{others}"
             )
 
 
