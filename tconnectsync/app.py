@@ -190,18 +190,7 @@ def assemble(
         api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
         source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
-    style, mode = _profile_style(settings), settings.profiles.upload_mode
-    once: dict[str, Callable[[Reader], list[str]]] = {
-        "PROFILES": lambda reader: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
-        ),
-        "IOB": lambda reader: sync_iob(
-            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
-        ),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader, nightscout, backlog, pretend=pretend
-        ),
-    }
+    once = _once_features(settings, source, nightscout, clock, backlog, pretend=pretend)
     return Cycle(
         source=source,
         nightscout=nightscout,
@@ -214,6 +203,30 @@ def assemble(
         at_the_end={name: sync for name, sync in once.items() if name in features},
         alarm_safe=timedelta(minutes=settings.sync.alarm_safe_minutes),
     )
+
+
+def _once_features(
+    settings: Settings,
+    source: Source,
+    nightscout: NightscoutApi,
+    clock: Clock,
+    backlog: Backlog | None,
+    *,
+    pretend: bool,
+) -> dict[str, Callable[[Reader], list[str]]]:
+    """Return what syncs the features that are synced once, after all windows."""
+    style, mode = _profile_style(settings), settings.profiles.upload_mode
+    return {
+        "PROFILES": lambda reader: sync_profiles(
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
+        ),
+        "IOB": lambda reader: sync_iob(
+            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
+        ),
+        "DEVICE_STATUS": lambda reader: sync_device_status(
+            reader, nightscout, backlog, pretend=pretend
+        ),
+    }
 
 
 def _profile_style(settings: Settings) -> Callable[..., ProfileStyle]:
