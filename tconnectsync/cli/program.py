@@ -202,8 +202,8 @@ def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
     from tconnectsync.app import open_check
     from tconnectsync.check.run import State
+    from tconnectsync.logoutput import enable_logging
     from tconnectsync.sync.run.window import date_range, last_days
-    from tconnectsync.util.cli import enable_logging
 
     check = open_check(_configuration(options, host), options.features, host)
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
@@ -232,8 +232,8 @@ def check_login(options: Options, host: Host) -> int:
 
 def _settings(options: Options, host: Host) -> Settings:
     from tconnectsync.app import find_site
+    from tconnectsync.logoutput import enable_logging
     from tconnectsync.redact import Redactor
-    from tconnectsync.util.cli import enable_logging
 
     configuration = _configuration(options, host)
     settings = configuration.settings()
