@@ -29,17 +29,18 @@ from tconnectsync.config.settings import (
     read_env_files,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
-from tconnectsync.sources.base import Reader, Source
+from tconnectsync.sources.base import Reader, SavedLog, Source
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
-from tconnectsync.sync.run.cycle import Cycle
+from tconnectsync.sync.run.catchup import CatchUp
+from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.sync_device_status import sync_device_status
 from tconnectsync.sync.run.sync_iob import sync_iob
 from tconnectsync.sync.run.sync_profiles import sync_profiles
@@ -162,9 +163,44 @@ def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
     return SiteLock(settings.nightscout.url, host.caches, host.clock).held
 
 
-def open_backlog(settings: Settings, host: Host, *, pretend: bool) -> Backlog:
-    """Return what is missing on the site; a run that only looks changes nothing of it."""
-    return Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:
+    """Return a saved pump log of the cloud that the settings choose, to be read instead of it.
+
+    Raises:
+        UsageError: logs of that cloud cannot be read.
+        LogFileError: the file cannot be read, or holds no log.
+    """
+    cloud = cloud_named(settings.source.name)
+    if cloud.open_file is None:
+        raise UsageError(f"Logs of {cloud.title} cannot be read from a file.")
+    log: SavedLog = cloud.open_file(path, settings, PumpClock(settings.tandem.zone), host.clock)
+    return log
+
+
+def open_catch_up(
+    settings: Settings,
+    features: Sequence[str],
+    host: Host,
+    *,
+    source: Source | None = None,
+    pretend: bool,
+    on_plan: Callable[[TimeRange, Plan], None],
+    progress: Progress,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> CatchUp:
+    """Return the cycle of :func:`assemble` with its site's backlog, kept unless it pretends."""
+    backlog = Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+    cycle = assemble(
+        settings,
+        features,
+        host,
+        source=source,
+        backlog=backlog,
+        pretend=pretend,
+        on_plan=on_plan,
+        writing=writing,
+    )
+    return CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
 
 
 def assemble(
