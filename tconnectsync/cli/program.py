@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLD = 50_000
 """JSON payloads create many small acyclic objects: collect less often."""
-PATIENCE = 120.0
+LONGEST_LOCK_WAIT = 120.0
 """Seconds that a run with days or dates waits for another run to end; cycles are shorter."""
 
 
@@ -100,7 +100,7 @@ def sync(options: Options, host: Host) -> int:
     by_a_person = any(each is not None for each in asked_for)
     try:
         lock = write_lock(settings, host, pretend=options.pretend)
-        with lock(PATIENCE if by_a_person else 0.0):
+        with lock(LONGEST_LOCK_WAIT if by_a_person else 0.0):
             return _sync(options, settings, host)
     except TakenError as other:
         if by_a_person:

@@ -26,7 +26,7 @@ from tconnectsync.sync.loop.failures import (
     ThrottledLog,
     give_up_if_set,
 )
-from tconnectsync.sync.loop.rhythm import MINUTE, UploadRhythm
+from tconnectsync.sync.loop.rhythm import MINUTE_IN_SECONDS, UploadRhythm
 from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def _look_again(state: LoopState, actions: Actions, polled: float, clock: Clock)
 def _report_silence(state: LoopState, polled: float, *, has_counter: bool) -> None:
     """Take note of a poll without an upload, and warn if there has been none for long."""
     state.rhythm.not_uploaded(polled)
-    minutes = state.rhythm.silence(polled) / MINUTE
+    minutes = state.rhythm.silence(polled) / MINUTE_IN_SECONDS
     if state.rhythm.is_silent(polled):
         state.lines.log(logging.ERROR, SILENT, minutes)
         give_up_if_set(state.settings)

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import NightscoutError, PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.state.backlog import Backlog
@@ -42,7 +42,6 @@ from tconnectsync.sync.run.window import days_of, last_days
 
 log = logging.getLogger(__name__)
 
-DAY = timedelta(days=1)
 LONGEST_MOVED = timedelta(days=31)
 """How far before it the remark tells people to sync again."""
 Kinds = tuple[str, ...]

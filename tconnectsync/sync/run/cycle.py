@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.entries import entry_time
 from tconnectsync.nightscout.proof import kind
@@ -24,7 +24,6 @@ from tconnectsync.sync.run.parts import CycleParts
 from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
-DAY = timedelta(days=1)
 NOT_TRIED = "Not tried, because all of the days before failed."
 LONGEST_BOLUS = timedelta(hours=1)
 """How long before its treatment a bolus may have begun; an extended part is looked for anyway."""

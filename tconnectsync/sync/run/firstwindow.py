@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.sync.plan import Update
 from tconnectsync.sync.run.window import windows
@@ -16,7 +16,6 @@ log = logging.getLogger(__name__)
 
 SMALLEST_MOVE = timedelta(minutes=1)
 """By how much a treatment moves at least where the pump's clock is known better now."""
-DAY = timedelta(days=1)
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
 
