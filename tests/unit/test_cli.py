@@ -154,7 +154,12 @@ def test_a_plan_says_what_it_removes_and_counts_it_as_changed() -> None:
     assert shown[1].startswith("  - 2024-03-05T12:05:00+00:00  Temp Basal  removed, because")
 
 
-SETTINGS = Configuration({"NS_URL": "https://my-site.example.org"}, {}).completed()
+ACCOUNT = {
+    "TCONNECT_EMAIL": "someone@example.org",
+    "TCONNECT_PASSWORD": "correct horse",
+    "TIMEZONE_NAME": "Europe/Berlin",
+}
+SETTINGS = Configuration({**ACCOUNT, "NS_URL": "https://my-site.example.org"}, {}).completed()
 
 
 @pytest.fixture
