@@ -29,17 +29,18 @@ from tconnectsync.config.settings import (
     read_env_files,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
-from tconnectsync.sources.base import Reader, Source
+from tconnectsync.sources.base import Reader, SavedLog, Source
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
-from tconnectsync.sync.run.cycle import Cycle
+from tconnectsync.sync.run.catchup import CatchUp
+from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.sync_device_status import sync_device_status
 from tconnectsync.sync.run.sync_iob import sync_iob
 from tconnectsync.sync.run.sync_profiles import sync_profiles
@@ -162,9 +163,44 @@ def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
     return SiteLock(settings.nightscout.url, host.caches, host.clock).held
 
 
-def open_backlog(settings: Settings, host: Host, *, pretend: bool) -> Backlog:
-    """Return the backlog of the site; a run that only looks does not change it."""
-    return Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:
+    """Return a saved pump log of the cloud that the settings choose, to be read instead of it.
+
+    Raises:
+        UsageError: logs of that cloud cannot be read.
+        LogFileError: the file cannot be read, or holds no log.
+    """
+    cloud = cloud_named(settings.source.name)
+    if cloud.open_file is None:
+        raise UsageError(f"Logs of {cloud.title} cannot be read from a file.")
+    log: SavedLog = cloud.open_file(path, settings, PumpClock(settings.tandem.zone), host.clock)
+    return log
+
+
+def open_catch_up(
+    settings: Settings,
+    features: Sequence[str],
+    host: Host,
+    *,
+    source: Source | None = None,
+    pretend: bool,
+    on_plan: Callable[[TimeRange, Plan], None],
+    progress: Progress,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> CatchUp:
+    """Return the cycle of :func:`assemble` with its site's backlog, kept unless it pretends."""
+    backlog = Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+    cycle = assemble(
+        settings,
+        features,
+        host,
+        source=source,
+        backlog=backlog,
+        pretend=pretend,
+        on_plan=on_plan,
+        writing=writing,
+    )
+    return CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
 
 
 def assemble(
@@ -190,18 +226,7 @@ def assemble(
         api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
         source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
-    style, mode = _profile_style(settings), settings.profiles.upload_mode
-    once: dict[str, Callable[[Reader], list[str]]] = {
-        "PROFILES": lambda reader: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
-        ),
-        "IOB": lambda reader: sync_iob(
-            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
-        ),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader, nightscout, backlog, pretend=pretend
-        ),
-    }
+    once = _once_features(settings, source, nightscout, clock, backlog, pretend=pretend)
     return Cycle(
         source=source,
         nightscout=nightscout,
@@ -214,6 +239,30 @@ def assemble(
         at_the_end={name: sync for name, sync in once.items() if name in features},
         alarm_safe=timedelta(minutes=settings.sync.alarm_safe_minutes),
     )
+
+
+def _once_features(
+    settings: Settings,
+    source: Source,
+    nightscout: NightscoutApi,
+    clock: Clock,
+    backlog: Backlog | None,
+    *,
+    pretend: bool,
+) -> dict[str, Callable[[Reader], list[str]]]:
+    """Return what syncs the features that are synced once, after all windows."""
+    style, mode = _profile_style(settings), settings.profiles.upload_mode
+    return {
+        "PROFILES": lambda reader: sync_profiles(
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
+        ),
+        "IOB": lambda reader: sync_iob(
+            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
+        ),
+        "DEVICE_STATUS": lambda reader: sync_device_status(
+            reader, nightscout, backlog, pretend=pretend
+        ),
+    }
 
 
 def _profile_style(settings: Settings) -> Callable[..., ProfileStyle]:

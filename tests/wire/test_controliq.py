@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -11,13 +10,7 @@ import pytest
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
-from tests.wire.fake_tconnect import CONTROLIQ, GUID, LOGIN, Bench, ok, serve
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with serve() as bench:
-        yield bench
+from tests.wire.fake_tconnect import CONTROLIQ, GUID, LOGIN, Bench, ok
 
 
 def test_the_timeline_is_asked_for_with_start_before_end(bench: Bench) -> None:

@@ -105,16 +105,11 @@ def store_profiles(
         ) from None
     done = []
     if record is not None:
-        only_names = current and record == with_our_names_safe(current, settings, style)
-        done = _store(
-            sendable(record, style),
-            current,
-            nightscout,
-            mode="replace" if only_names else mode,
-            now=now,
-            what=_shown(settings, style, record),
-            pretend=pretend,
-        )
+        only_names = bool(current) and record == with_our_names_safe(current, settings, style)
+        replace, what = mode == "replace" or only_names, _shown(settings, style, record)
+        sent = sendable(record, style)
+        how = _store(sent, current, nightscout, replace=replace, now=now, pretend=pretend)
+        done = [f"Profile record {how}: {what}"]
     _require_active(missing, done)
     return done
 
@@ -124,22 +119,22 @@ def _store(
     current: Document | None,
     nightscout: NightscoutApi,
     *,
-    mode: str,
+    replace: bool,
     now: datetime,
-    what: str,
     pretend: bool,
-) -> list[str]:
+) -> str:
+    """Add a record or replace the one in force; return which."""
     new = stamped(record, now)
     is_ahead = bool(current) and str(record.get("startDate") or "") > new["startDate"]
-    if current and current.get("_id") and (mode == "replace" or is_ahead):
+    if current and current.get("_id") and (replace or is_ahead):
         if not pretend:
             times = {"startDate": new["startDate"]} if is_ahead else {}
             nightscout.replace({**record, **times}, "profile")
-        return [f"Profile record replaced: {what}"]
+        return "replaced"
     if not pretend:
         nightscout.add(new, "profile")
         _repair(new, nightscout)
-    return [f"Profile record added: {what}"]
+    return "added"
 
 
 def _shown(settings: PumpSettings, style: ProfileStyle, record: Document) -> str:
@@ -161,8 +156,8 @@ def _require_active(missing: Sequence[BrokenProfile], done: Sequence[str]) -> No
             others = "".join(f" {line}." for line in done)
             raise ApiError(
                 f"Nightscout does not show the profile that the pump follows. {_called(profile)} "
-                f"cannot be used: {profile.why}. Look at it on the pump and on Tandem's site: if "
-                f"all is right there, a newer tconnectsync is needed.{others}"
+                f"cannot be used: {profile.why}. Look at it on the pump and on the cloud's site: "
+                f"if all is right there, a newer tconnectsync is needed.{others}"
             )
 
 
