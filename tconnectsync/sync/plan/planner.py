@@ -1,8 +1,8 @@
 """Desired treatments and stored ones: what to create, update, remove, or leave alone.
 
-Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored
-one that no person has edited is revised if the pump knows better now. What moves or is new is set
-apart from what stands at its instant. Everything else that is stored stays as it is.
+Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored one
+that no person has edited is revised if the pump knows better now. A moved or new treatment gets an
+instant of its own. Everything else that is stored stays as it is.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def make_plan(
 
 
 def _each_once(desired: Iterable[Treatment]) -> list[Treatment]:
-    """Drop repeated reports of one event, keeping the most advanced, and sort by time."""
+    """Drop repeated reports of one event, keep the most complete one, and sort by time."""
     best: dict[str, Treatment] = {}
     for treatment in desired:
         known = best.setdefault(treatment.identifier, treatment)
@@ -132,9 +132,9 @@ def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Rev
 
 
 def _with_glucose_of(old: StoredTreatment, treatment: Treatment) -> Treatment:
-    """Let a treatment that says nothing about glucose have what the stored one says.
+    """Keep the stored glucose where the new treatment has none.
 
-    Then it makes no difference that BOLUS_BG is switched off, or knows nothing for once.
+    So nothing changes when BOLUS_BG is switched off, or finds no glucose this time.
     """
     is_to_stay = "glucose" in old.glucose and "glucose" not in treatment.glucose
     return treatment.with_fields(**old.glucose) if is_to_stay else treatment
