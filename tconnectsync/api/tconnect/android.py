@@ -55,20 +55,16 @@ def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
         auth=(b64decode(_CLIENT_ID).decode(), b64decode(_CLIENT_SECRET).decode()),
     )
     if answer.status_code != 200:
-        raise LoginError(_refusal(answer.status_code), answer.status_code)
+        text = "The login of the t:connect app failed"
+        if answer.status_code in (400, 401, 403):
+            text = "The login of the t:connect app was refused. Check TCONNECT_EMAIL and "
+            text += "TCONNECT_PASSWORD"
+        raise LoginError(text, answer.status_code)
     try:
         payload = json_of(answer, "login of the t:connect app", dict)
     except ApiError as error:
         raise LoginError(str(error), can_retry=error.can_retry) from None
     return _login_from(payload)
-
-
-def _refusal(status: int) -> str:
-    if status in (400, 401, 403):
-        return (
-            "The login of the t:connect app was refused. Check TCONNECT_EMAIL and TCONNECT_PASSWORD"
-        )
-    return "The login of the t:connect app failed"
 
 
 def _login_from(payload: dict[str, Any]) -> AndroidLogin:
