@@ -192,15 +192,11 @@ def assemble(
         source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
     style, mode = _profile_style(settings), settings.profiles.upload_mode
     once: dict[str, Callable[[Reader], list[str]]] = {
-        "PROFILES": lambda reader: sync_profiles(
+        "PROFILES": lambda _: sync_profiles(
             source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
         ),
-        "IOB": lambda reader: sync_iob(
-            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
-        ),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader, nightscout, backlog, pretend=pretend
-        ),
+        "IOB": lambda it: sync_iob(it.insulin_on_board(), nightscout, backlog, pretend=pretend),
+        "DEVICE_STATUS": lambda it: sync_device_status(it, nightscout, backlog, pretend=pretend),
     }
     return Cycle(
         source=source,

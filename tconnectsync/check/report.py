@@ -30,7 +30,10 @@ def report(
     """Return the text of the report, with nothing in it that the redactor knows."""
     lines = [*_head(time_range, now), "", *map(str, results), "", *_settings(values)]
     for what, payload in findings.answers:
-        lines += ["", f"=== {what} ===", _pretty(findings.redactor.clean(payload))]
+        clean = findings.redactor.clean(payload)
+        if not isinstance(clean, str):
+            clean = json.dumps(clean, indent=2, ensure_ascii=False, default=str)
+        lines += ["", f"=== {what} ===", clean]
     text = "\n".join(lines) + "\n"
     # Payloads repeat many lines thousands of times.
     redact = cache(findings.redactor.__call__)
@@ -58,9 +61,3 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
         value = values.get(variable.name)
         shown = "(hidden)" if variable.secret and value else value
         yield f"  {variable.name}={'(not usable)' if value is None else shown}"
-
-
-def _pretty(payload: object) -> str:
-    if isinstance(payload, str):
-        return payload
-    return json.dumps(payload, indent=2, ensure_ascii=False, default=str)

@@ -70,8 +70,10 @@ class Check:
         self._configuration = configuration
         self._tandem = tandem
         self._nightscout = nightscout
-        self.redactor = _redactor(configuration)
+        self.redactor = Redactor(configuration.secrets)
         """Knows what must not be shown; it learns more while the check runs."""
+        if address := configuration.values.get("NS_URL"):
+            self.redactor.learn_address("NS_URL", address)
         self.clock = PumpClock(configuration.values.get("TIMEZONE_NAME", ZoneInfo("UTC")))
         """The pump's clock."""
         self._findings = Findings(self.redactor)
@@ -163,10 +165,3 @@ class Check:
 
 def _settings_are_wrong() -> str:
     raise NotTriedError("Its settings have to be put right first.")
-
-
-def _redactor(configuration: Configuration) -> Redactor:
-    redactor = Redactor(configuration.secrets)
-    if address := configuration.values.get("NS_URL"):
-        redactor.learn_address("NS_URL", address)
-    return redactor

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan.glucose import with_glucose_kind, without_glucose_kind
@@ -35,10 +35,7 @@ def collect(
     """Return the events that ``reader`` finds for some features, as far as they can be true.
 
     What is answered badly is asked for day by day at last. What fails all the same, and what is
-    left out, is noted in ``outcome``.
-
-    Raises:
-        TconnectsyncError: going on makes no sense.
+    left out, is noted in ``outcome``; an error that makes going on pointless is raised.
     """
     failed_before = len(outcome.failures)
 
@@ -48,8 +45,7 @@ def collect(
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            is_divisible = isinstance(error, ApiError) and error.shorter_may_help
-            pieces = list(halves(window, clock)) if is_divisible else [window]
+            pieces = list(halves(window, clock)) if error.shorter_may_help else [window]
             if len(pieces) < 2:
                 outcome.failed(window, names, error)
                 return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -21,7 +21,7 @@ from tconnectsync.sync.run.apply import apply
 from tconnectsync.sync.run.collect import Events
 from tconnectsync.sync.run.firstwindow import first_window
 from tconnectsync.sync.run.outcome import Outcome, Work, failed_throughout
-from tconnectsync.sync.run.windowplan import Planner
+from tconnectsync.sync.run.windowplan import Planner, WindowPlan
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
 DAY = timedelta(days=1)
@@ -68,33 +68,22 @@ class Cycle:
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
-        What fails is noted in the outcome and the rest goes on, unless the error says that going
-        on makes no sense; then all of the rest is noted as not done.
+        What fails is noted and the rest goes on, unless going on makes no sense.
 
         Args:
-            time_range: the range.
+            time_range: what to sync.
             progress: is given the windows and hands them on one by one.
-            in_order: whether the range goes on where earlier runs stopped. A feature that failed
-                throughout a window then waits in the later ones too, so that the newest document
-                still shows the next run where to catch up; and what waited, while newer documents
-                were written, is looked for also somewhat before the range.
-            earliest: how far back the run may begin while treatments of its earliest day stand at
-                another instant than the pump's clock, as it is known now, puts them.
-            ask_how_far: asks Nightscout where to begin; it is called if nothing of the first window
-                stands there, although it was expected to.
-            is_known: whether earlier runs may have written to the site: then what seems missing
-                where nothing of ours stands is looked for elsewhere, too.
+            in_order: whether the range goes on where earlier runs stopped. What failed throughout a
+                window then waits in later ones, so that the newest document shows where to catch
+                up; what was held back is looked for also before the range.
+            earliest: how far back it may begin; see ``firstwindow.py``.
+            ask_how_far: asks Nightscout where to begin; see there.
+            is_known: see :class:`~tconnectsync.sync.run.windowplan.Planner`.
         """
         self.nightscout.new_run()
         outcome, features = Outcome(), self.windowed
-        planner = replace(
-            self._planner(time_range),
-            look_back=LONGEST_DEFERRAL if in_order else timedelta(0),
-            is_known=is_known,
-        )
-        chunks, planned = first_window(
-            planner, time_range, features, earliest=earliest, ask_how_far=ask_how_far
-        )
+        planner = self._planner(time_range, in_order=in_order, is_known=is_known)
+        chunks, planned = first_window(planner, time_range, features, earliest, ask_how_far)
         for window in progress(chunks):
             if not features:
                 break
@@ -109,9 +98,7 @@ class Cycle:
                 return outcome
             if in_order:
                 features = _tried_further(features, window, time_range.end, result, outcome)
-        last = chunks[-1]
-        reader = planned.reader if planned.range == last else self.source.read(last)
-        self._sync_once(reader, last, outcome)
+        self._sync_once(chunks[-1], planned, outcome)
         return outcome
 
     def bring(self, events: Events, within: TimeRange) -> Outcome:
@@ -123,7 +110,9 @@ class Cycle:
         self._carry_out(plan, within, self.features, outcome, work)
         return outcome
 
-    def _planner(self, time_range: TimeRange) -> Planner:
+    def _planner(
+        self, time_range: TimeRange, *, in_order: bool = False, is_known: bool = True
+    ) -> Planner:
         return Planner(
             self.source,
             self.nightscout,
@@ -134,6 +123,8 @@ class Cycle:
             alarm_safe=self.alarm_safe,
             end=time_range.end,
             at_the_end=list(self.at_the_end),
+            look_back=LONGEST_DEFERRAL if in_order else timedelta(0),
+            is_known=is_known,
         )
 
     def _carry_out(
@@ -174,8 +165,9 @@ class Cycle:
         first, last = (self.clock.day(at) for at in (min(times) - LONGEST_BOLUS, max(times)))
         return TimeRange(self.clock.midnight(first), self.clock.midnight(last + DAY))
 
-    def _sync_once(self, reader: Reader, window: TimeRange, outcome: Outcome) -> None:
-        """Sync what is synced once, after all windows."""
+    def _sync_once(self, window: TimeRange, planned: WindowPlan, outcome: Outcome) -> None:
+        """Sync what is synced once, after the last window; it may have been planned already."""
+        reader = planned.reader if planned.range == window else self.source.read(window)
         counted = Counter(reader.skipped)
         left = list(self.at_the_end)
         for feature, sync in self.at_the_end.items():

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.nightscout.provenance import instant
-from tconnectsync.sync.plan import Update
 from tconnectsync.sync.run.window import windows
 from tconnectsync.sync.run.windowplan import Planner, WindowPlan
 
@@ -19,13 +18,18 @@ MOVED = timedelta(minutes=1)
 DAY = timedelta(days=1)
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
+WORDS_OF_THE_END = ("insulin", "notes", "reason")
+"""Fields that change when what a treatment shows ends."""
+REACHING_BACK = (
+    "Reaching back to %s, for treatments that stand at another time than the pump's clock shows by "
+    "what is known now."
+)
 
 
 def first_window(
     planner: Planner,
     time_range: TimeRange,
     features: Sequence[str],
-    *,
     earliest: datetime | None,
     ask_how_far: Callable[[], datetime] | None,
 ) -> tuple[list[TimeRange], WindowPlan]:
@@ -63,28 +67,18 @@ def first_window(
             found.insert(0, TimeRange(earlier, start))
         first = planner.plan(found[0], features)
     if found[0].start < begin:
-        log.info(
-            "Reaching back to %s, for treatments that stand at another time than the pump's "
-            "clock shows by what is known now.",
-            clock.day(found[0].start),
-        )
+        log.info(REACHING_BACK, clock.day(found[0].start))
     return found, first
 
 
 def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
     """Tell whether treatments of its first day stand where the pump's clock no longer puts them."""
     first_day = TimeRange(window.range.start, window.range.start + DAY)
-    return any(
-        abs(after - before) >= MOVED and first_day.overlaps(min(before, after), after)
-        for update in window.plan.update
-        if _says_the_same(update)
-        and (before := instant(update.before))
-        and (after := instant(update.after))
-    )
-
-
-def _says_the_same(update: Update) -> bool:
-    """Tell whether a treatment only moves: one that has ended meanwhile moves for that reason."""
-    return all(
-        update.after.get(name) == update.before.get(name) for name in ("insulin", "notes", "reason")
-    )
+    for update in window.plan.update:
+        before, after = instant(update.before), instant(update.after)
+        # One that has ended meanwhile moves for that reason.
+        ended = any(update.after.get(it) != update.before.get(it) for it in WORDS_OF_THE_END)
+        has_moved = before and after and abs(after - before) >= MOVED and not ended
+        if before and after and has_moved and first_day.overlaps(min(before, after), after):
+            return True
+    return False

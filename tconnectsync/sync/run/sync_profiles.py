@@ -50,24 +50,21 @@ def sync_profiles(
         shown = style(mmol=_is_mmol(units_in_force(current)), any_key=takes_any_key(None))
         if shows_all(current, pump, shown):
             return []
-    site = _site(nightscout)
+    site: Mapping[str, Any]
+    try:
+        site = nightscout.status()
+    except MissingRightError:
+        # Without the right to ask for the status, its profile may say the units.
+        units = units_in_force(nightscout.profile())
+        if not units:
+            raise
+        site = {"settings": {"units": units}}
     whole = style(mmol=_is_mmol(units_of(site)), any_key=takes_any_key(site.get("version")))
     return store_profiles(pump, nightscout, whole, mode=mode, now=now, pretend=pretend)
 
 
 def _is_mmol(units: str) -> bool:
     return units.lower().startswith("mmol")
-
-
-def _site(nightscout: NightscoutApi) -> Mapping[str, Any]:
-    """Return the site's status; without the right to ask for it, what its profile says of it."""
-    try:
-        return nightscout.status()
-    except MissingRightError:
-        units = units_in_force(nightscout.profile())
-        if not units:
-            raise
-        return {"settings": {"units": units}}
 
 
 def store_profiles(
@@ -105,16 +102,10 @@ def store_profiles(
         ) from None
     done = []
     if record is not None:
-        only_names = current and record == with_our_names_safe(current, settings, style)
-        done = _store(
-            sendable(record, style),
-            current,
-            nightscout,
-            mode="replace" if only_names else mode,
-            now=now,
-            what=_shown(settings, style, record),
-            pretend=pretend,
-        )
+        if current and record == with_our_names_safe(current, settings, style):
+            mode = "replace"
+        what, new = _shown(settings, style, record), sendable(record, style)
+        done = [_store(new, current, nightscout, mode, now, pretend=pretend) + what]
     _require_active(missing, done)
     return done
 
@@ -123,23 +114,22 @@ def _store(
     record: Document,
     current: Document | None,
     nightscout: NightscoutApi,
-    *,
     mode: str,
     now: datetime,
-    what: str,
+    *,
     pretend: bool,
-) -> list[str]:
+) -> str:
     new = stamped(record, now)
     is_ahead = bool(current) and str(record.get("startDate") or "") > new["startDate"]
     if current and current.get("_id") and (mode == "replace" or is_ahead):
         if not pretend:
             times = {"startDate": new["startDate"]} if is_ahead else {}
             nightscout.replace({**record, **times}, "profile")
-        return [f"Profile record replaced: {what}"]
+        return "Profile record replaced: "
     if not pretend:
         nightscout.add(new, "profile")
         _repair(new, nightscout)
-    return [f"Profile record added: {what}"]
+    return "Profile record added: "
 
 
 def _shown(settings: PumpSettings, style: ProfileStyle, record: Document) -> str:

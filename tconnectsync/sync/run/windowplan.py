@@ -189,9 +189,12 @@ class Planner:
     ) -> list[StoredTreatment]:
         times = [at for each in treatments for at in (each.at, each.noted_at) if at]
         found = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
-        return stored_treatments(
-            _as_if_carried_out(before, found) if self.pretend and before else found
-        )
+        if self.pretend and before:
+            # As if that had been written, so that what begins in one window and ends in the next
+            # is not shown as new in both.
+            added = [update.after for update in before.update if "_id" not in update.after]
+            found = _as_if_changed(before, found) + added + before.create
+        return stored_treatments(found)
 
     def _with_entries(
         self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
@@ -212,15 +215,6 @@ class Planner:
             if at := entry_time(entry):
                 outcome.note_newest(entry["type"], at)
         return with_entries(plan, desired, stored, fill_gaps=self.fill_gaps)
-
-
-def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
-    """Return what Nightscout would hold if a plan had been carried out.
-
-    What begins in one window and ends in the next is then not shown as new in both.
-    """
-    added = [update.after for update in plan.update if "_id" not in update.after]
-    return _as_if_changed(plan, stored) + added + plan.create
 
 
 def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:
