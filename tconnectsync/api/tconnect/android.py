@@ -81,15 +81,6 @@ def _login_from(payload: dict[str, Any]) -> AndroidLogin:
     )
 
 
-def _require_user(login: AndroidLogin, what: str) -> str:
-    if login.user_id is None:
-        raise ApiError(
-            f"Tandem's login did not say which user it is, so the {what} cannot be asked for. "
-            "Nothing that is synced depends on it."
-        )
-    return quote(login.user_id, safe="")
-
-
 class AndroidApi:
     """Reads from the app's API; logs in at the first call and again when the token runs out.
 
@@ -125,8 +116,13 @@ class AndroidApi:
     def _get(self, path: str, what: str, *, add_user: bool = False) -> dict[str, Any]:
         def send(login: AndroidLogin) -> requests.Response:
             url = endpoint(self._account.services_url, path)
+            if add_user and login.user_id is None:
+                raise ApiError(
+                    f"Tandem's login did not say which user it is, so the {what} cannot be asked "
+                    "for. Nothing that is synced depends on it."
+                )
             if add_user:
-                url += _require_user(login, what)
+                url += quote(str(login.user_id), safe="")
             return self._http.get(url, headers=_HEADERS | login.token.header)
 
         return json_of(self.logins.ask(send), what, dict)
