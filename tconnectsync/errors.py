@@ -10,13 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 
-def _with_status(message: str, status: int | None) -> str:
-    if status is None:
-        return message
-    stop = "." if message.endswith(".") else ""
-    return f"{message.removesuffix('.')} (HTTP {status}){stop}"
-
-
 class TconnectsyncError(Exception):
     """The root: anything we raise on purpose."""
 
@@ -31,6 +24,9 @@ class TconnectsyncError(Exception):
 
     needs_a_person: bool = False
     """Whether the same command fails until a person has changed a setting."""
+
+    shorter_may_help: bool = False
+    """Whether one bad day may be the reason: the cloud answered, but with nothing usable."""
 
     def reworded(self, text: str) -> Self:
         """Return an error of the same kind with another text."""
@@ -95,7 +91,10 @@ class _AnswerError(TconnectsyncError):
         if can_retry is None:
             can_retry = status is not None and (status == 429 or status >= 500)
         self.can_retry = can_retry
-        super().__init__(_with_status(message, status))
+        if status is not None:
+            stop = "." if message.endswith(".") else ""
+            message = f"{message.removesuffix('.')} (HTTP {status}){stop}"
+        super().__init__(message)
 
 
 class ApiError(_AnswerError):
@@ -113,12 +112,8 @@ class ApiError(_AnswerError):
         divisible: bool = True,
     ) -> None:
         self.divisible = divisible
+        self.shorter_may_help = divisible and status in (None, 500)
         super().__init__(message, status, can_retry=can_retry)
-
-    @property
-    def shorter_may_help(self) -> bool:
-        """Whether one bad day may be the reason: the cloud answered, but with nothing usable."""
-        return self.divisible and self.status in (None, 500)
 
 
 class LoginError(ApiError):

@@ -32,7 +32,9 @@ def raise_if_blocked(answer: requests.Response) -> None:
     Raises:
         FirewallError: this address is blocked for a while.
     """
-    if not _is_html(answer):
+    declared = answer.headers.get("Content-Type", "").lower()
+    is_markup = answer.content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    if not ("html" in declared or is_markup):
         return
     page = text_of(answer)
     if "__VIEWSTATE" not in page and any(mark in page for mark in _FIREWALL_MARKS):
@@ -139,8 +141,3 @@ def parsed_page(page: str) -> BeautifulSoup | None:
             return BeautifulSoup(page[: page.rfind(">") + 1], "html.parser")
         except ParserRejectedMarkup:
             return None
-
-
-def _is_html(answer: requests.Response) -> bool:
-    declared = answer.headers.get("Content-Type", "").lower()
-    return "html" in declared or answer.content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

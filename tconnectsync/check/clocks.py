@@ -139,10 +139,7 @@ def _fitting(newest: datetime, age: timedelta, zone: ZoneInfo, delay: timedelta)
         return ""
     zones = [it for it in ZONES.split() if wall.replace(tzinfo=ZoneInfo(it)).utcoffset() == offset]
     examples = f", for example {' or '.join(zones[:2])}" if zones else ""
-    return f" {_written(offset)} would fit{examples}."
-
-
-def _written(offset: timedelta) -> str:
     minutes = round(offset.total_seconds() / 60)
     hours, rest = divmod(abs(minutes), 60)
-    return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+    written = f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+    return f" {written} would fit{examples}."

@@ -60,7 +60,12 @@ def parse(arguments: Sequence[str] | None) -> Options:
         name for group in given["features"] for name in group.split(",") if name
     )
     options = Options(dates=_dates(given), **given)
-    _check_features(options.features)
+    unknown = [name for name in options.features if name not in FEATURES]
+    if unknown or not options.features:
+        raise UsageError(
+            f"{', '.join(unknown) or 'nothing'} is not a feature. Choose from: "
+            f"{', '.join(FEATURES)}."
+        )
     if options.import_log is not None:
         _check_import(options)
     if options.check_login and options.auto_update:
@@ -189,12 +194,3 @@ def _date(text: str) -> date:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a date; write it like 2024-01-31"
         ) from None
-
-
-def _check_features(names: Sequence[str]) -> None:
-    unknown = [name for name in names if name not in FEATURES]
-    if unknown or not names:
-        raise UsageError(
-            f"{', '.join(unknown) or 'nothing'} is not a feature. Choose from: "
-            f"{', '.join(FEATURES)}."
-        )

@@ -156,7 +156,9 @@ class Configuration:
             given = self._given(variable)
             text = variable.default if given is None else given[1]
             if text is None:
-                self._problems.append((variable.name, _missing(variable)))
+                alternative = f" (or {variable.instead})" if variable.instead else ""
+                problem = f"{variable.name}{alternative} is not set. {variable.meaning}"
+                self._problems.append((variable.name, problem))
                 continue
             try:
                 self.values[variable.name] = variable.parse(text)
@@ -341,8 +343,3 @@ def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
         return value[1:-1]
     return value
-
-
-def _missing(variable: Variable) -> str:
-    alternative = f" (or {variable.instead})" if variable.instead else ""
-    return f"{variable.name}{alternative} is not set. {variable.meaning}"

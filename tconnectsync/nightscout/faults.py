@@ -53,6 +53,11 @@ ADDRESS = (
     "a page behind it"
 )
 _WAIT = "Start it where it is hosted, or wait: the next run tries again"
+_ROBOT = (
+    "Cloudflare, which stands in front of the site, takes tconnectsync for a robot and lets "
+    "nothing through. In Cloudflare's settings, let it skip its checks for addresses that begin "
+    "with /api/, or for the address of this computer."
+)
 
 
 def is_json(answer: requests.Response) -> bool:
@@ -104,12 +109,7 @@ def fault_of(
     if status == 401:
         return _of_proxy(answer, login) if is_page(answer) or _asks_for_login(answer) else None
     if _is_cloudflare(answer, text):
-        return SiteDownError(
-            "Cloudflare, which stands in front of the site, takes tconnectsync for a robot and "
-            "lets nothing through. In Cloudflare's settings, let it skip its checks for addresses "
-            f"that begin with /api/, or for the address of this computer.{words(answer)}",
-            status,
-        )
+        return SiteDownError(f"{_ROBOT}{words(answer)}", status)
     if 520 <= status <= 530:
         return SiteDownError(
             "Cloudflare, which stands in front of the site, cannot reach it: the site is "
@@ -127,7 +127,9 @@ def fault_of(
             f"{words(answer)}",
             status,
         )
-    if _is_hosts(status, text):
+    # Nightscout itself never sends a page with such a status.
+    is_hosts_page = status in (502, 503, 504) and text.lstrip()[:1] == "<"
+    if is_hosts_page or (status in (403, 404, 502, 503, 504) and _STOPPED.search(text)):
         return SiteDownError(
             "The site is stopped, just starting, or gone: its host answers in its place. "
             f"{_WAIT}.{words(answer)}",
@@ -214,13 +216,3 @@ def _is_cloudflare(answer: requests.Response, text: str) -> bool:
     is_its = "cf-ray" in answer.headers or "cloudflare" in answer.headers.get("Server", "").lower()
     is_named = is_its or "cloudflare" in text.lower()
     return answer.status_code in (403, 429, 503) and is_named and bool(_CHALLENGE.search(text))
-
-
-def _is_hosts(status: int, text: str) -> bool:
-    """Return whether a host or proxy says that it does not reach the site.
-
-    Nightscout itself never sends a page with such a status.
-    """
-    if status in (502, 503, 504) and text.lstrip()[:1] == "<":
-        return True
-    return status in (403, 404, 502, 503, 504) and bool(_STOPPED.search(text))

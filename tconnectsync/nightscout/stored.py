@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
@@ -143,6 +144,9 @@ def stored_treatments(
 
 def _parsed(body: Document) -> StoredTreatment:
     writer, at = _writer(body), instant(body)
+    minutes: Any = body.get("duration")
+    # Of the numbers of a treatment, Nightscout keeps only this one a number.
+    lasts = isinstance(minutes, int | float) and 0 < minutes < MOST_MINUTES
     return StoredTreatment(
         body=body,
         at=at,
@@ -152,7 +156,7 @@ def _parsed(body: Document) -> StoredTreatment:
         cloud=cloud_of(body),
         edited=writer is Writer.OTHER or _is_edited(body, writer, at),
         log_number=log_number(body) if writer is not Writer.OTHER else "",
-        minutes=_minutes(body.get("duration")),
+        minutes=float(minutes) if lasts else 0.0,
         insulin=as_number(body.get("insulin")),
         rate=as_number(body.get("absolute")),
         is_basal=body.get("eventType") == TEMP_BASAL or body.get("rate") is not None,
@@ -186,9 +190,3 @@ def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
         other_rate = rate is not None and as_number(rate) != as_number(body.get("absolute"))
         return other_rate or edited(body)
     return at is not None and at.microsecond != 0
-
-
-def _minutes(value: object) -> float:
-    """Read a duration; of the numbers of a treatment, Nightscout keeps this one a number."""
-    is_one = isinstance(value, int | float) and 0 < value < MOST_MINUTES
-    return float(value) if is_one else 0.0  # type: ignore[arg-type]

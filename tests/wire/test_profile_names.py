@@ -203,7 +203,7 @@ def test_a_broken_profile_is_named_and_the_others_go_on(
     assert world.record["defaultProfile"] == before["defaultProfile"]
     assert [failure.features for failure in outcome.failures] == [("PROFILES",)] * active
     if active:
-        assert "does not show the profile that the pump follows" in outcome.failures[0].reason
+        assert "does not show the profile that the pump follows" in str(outcome.failures[0].error)
     records = len(world.site.profiles)
     world.sync_profiles()
     assert len(world.site.profiles) == records

@@ -119,20 +119,16 @@ class TandemSourceApi:
             )
 
         answer = self.logins.ask(send)
-        _require_valid_query(answer, what)
+        text = text_of(answer)
+        if answer.status_code == 400 and "ZodError" in text:
+            # The server has other ideas of a query than we have (tandem-source-api §4.2).
+            raise ApiError(
+                f"Tandem's cloud now expects a different request for the {what}. A newer "
+                f"tconnectsync is needed. It says: {words_of(text)}",
+                400,
+                divisible=False,
+            )
         payload = json_of(answer, what, dict)
         if payload and not payload.keys() & set(keys):
-            raise unusable(text_of(answer), what)  # An error report must not pass for an empty day.
+            raise unusable(text, what)  # An error report must not pass for an empty day.
         return payload
-
-
-def _require_valid_query(answer: requests.Response, what: str) -> None:
-    """Recognise a server that does not accept our query (tandem-source-api §4.2)."""
-    text = text_of(answer)
-    if answer.status_code == 400 and "ZodError" in text:
-        raise ApiError(
-            f"Tandem's cloud now expects a different request for the {what}. A newer "
-            f"tconnectsync is needed. It says: {words_of(text)}",
-            400,
-            divisible=False,
-        )

@@ -91,19 +91,16 @@ def _verified(id_token: str, keys: object) -> dict[str, Any]:
     from joserfc.jwk import RSAKey
 
     def key_of(token: GuestProtocol) -> RSAKey:
-        return RSAKey.import_key(_named(keys, token.headers().get("kid")))
+        name = token.headers().get("kid")
+        for key in keys if isinstance(keys, list) else ():
+            if isinstance(key, dict) and key.get("kid") == name:
+                return RSAKey.import_key(key)
+        raise LookupError
 
     try:
         return jwt.decode(id_token, key_of, algorithms=["RS256"]).claims
     except (JoseError, ValueError, TypeError, LookupError):
         raise _unverifiable("its signature does not fit the keys of the login service") from None
-
-
-def _named(keys: object, name: object) -> dict[str, Any]:
-    for key in keys if isinstance(keys, list) else ():
-        if isinstance(key, dict) and key.get("kid") == name:
-            return key
-    raise LookupError
 
 
 def _validate(claims: dict[str, Any], cloud: Cloud, now: datetime) -> None:
@@ -123,7 +120,11 @@ def _validate(claims: dict[str, Any], cloud: Cloud, now: datetime) -> None:
         registry.validate(claims)
     except ClaimError as error:
         if error.claim in _TIMES and error.claim in claims:
-            raise _wrong_clock() from None
+            raise LoginError(
+                "The new login is not valid yet, or not any more. Check the clock of this "
+                "computer: it must be right to the minute.",
+                can_retry=True,
+            ) from None
         raise _unverifiable(f"its claim {error.claim!r} is missing or wrong") from None
     audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if not all(isinstance(each, str) for each in audience):
@@ -133,14 +134,6 @@ def _validate(claims: dict[str, Any], cloud: Cloud, now: datetime) -> None:
             "Tandem's login sent a proof of identity that was made for another program of "
             "Tandem. It is genuine and is used; a newer tconnectsync may be needed soon."
         )
-
-
-def _wrong_clock() -> LoginError:
-    return LoginError(
-        "The new login is not valid yet, or not any more. Check the clock of this computer: it "
-        "must be right to the minute.",
-        can_retry=True,
-    )
 
 
 def _unverifiable(why: str) -> LoginError:

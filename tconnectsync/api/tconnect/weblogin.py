@@ -77,10 +77,12 @@ def log_in(account: TandemSettings, http: HttpClient, app_token: Callable[[], To
             "cookie). If this lasts, the site has changed and a newer tconnectsync is needed."
         )
     _confirm_cookies(http, url, answer)
+    value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
+    version = soup.find(id="footer_version")
     return WebLogin(
         user_guid=user_guid,
-        token=_token(answer) or app_token(),
-        software_version=_software_version(soup),
+        token=Token(value, parse_expiry(expiry)) if value and expiry else app_token(),
+        software_version=(version.get_text(strip=True) or None) if version else None,
         http=http,
     )
 
@@ -161,18 +163,8 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
         )
 
 
-def _token(answer: requests.Response) -> Token | None:
-    value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
-    return Token(value, parse_expiry(expiry)) if value and expiry else None
-
-
 def _cookie(answer: requests.Response, name: str) -> str | None:
     return next((cookie.value for cookie in answer.cookies if cookie.name == name), None)
-
-
-def _software_version(page: BeautifulSoup) -> str | None:
-    element = page.find(id="footer_version")
-    return element.get_text(strip=True) or None if element else None
 
 
 def _soup(answer: requests.Response) -> BeautifulSoup:

@@ -50,7 +50,8 @@ def parse_timeline(text: str) -> Timeline:
     tables = _tables(text)
     if not tables:
         return timeline
-    if not any(map(_belongs, tables)) or _is_cut(text, tables[-1]):
+    is_export = any("EventDateTime" in table[0] or _is_head(table) for table in tables)
+    if not is_export or _is_cut(text, tables[-1]):
         raise unusable(text, "CSV export", divisible=False)
     damaged = 0
     for header, *rows in tables:
@@ -74,7 +75,7 @@ def _tables(text: str) -> list[_Table]:
             tables[-1].append(record)
         elif tables[-1]:
             tables.append([])
-    return [[_clean(table[0]), *table[1:]] for table in tables if table]
+    return [[[name.strip() for name in header], *rows] for header, *rows in filter(None, tables)]
 
 
 def _records(text: str) -> Iterator[list[str]]:
@@ -88,14 +89,6 @@ def _records(text: str) -> Iterator[list[str]]:
         if record is None:
             return
         yield record
-
-
-def _clean(header: list[str]) -> list[str]:
-    return [name.strip() for name in header]
-
-
-def _belongs(table: _Table) -> bool:
-    return "EventDateTime" in table[0] or _is_head(table)
 
 
 def _is_head(table: _Table) -> bool:

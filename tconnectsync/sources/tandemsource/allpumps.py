@@ -25,7 +25,7 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import basals as basals_of_log
@@ -266,7 +266,7 @@ class AllPumpsReader:
     def _is_divisible(self, error: TconnectsyncError) -> bool:
         last = self._clock.day(self.time_range.end - timedelta(microseconds=1))
         is_one_day = self._clock.day(self.time_range.start) == last
-        return isinstance(error, ApiError) and error.shorter_may_help and not is_one_day
+        return error.shorter_may_help and not is_one_day
 
     def _note_unknown(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
         """Note that the signs of a pump cannot be read.

@@ -32,8 +32,8 @@ from tconnectsync.sync.run.outcome import Outcome
 log = logging.getLogger(__name__)
 
 NO_COUNTER = (
-    "The cloud does not say whether this pump has uploaded, so every round syncs. For a "
-    "guardian's account that is normal; otherwise check PUMP_SERIAL_NUMBER."
+    "The cloud does not say whether this pump has uploaded, so every round syncs. For a guardian's "
+    "account that is normal; otherwise check PUMP_SERIAL_NUMBER."
 )
 SILENT = (
     "AutoupdateNoEventIndexesDetectedError: The pump has uploaded nothing for %.0f minutes. Check "

@@ -122,22 +122,15 @@ def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Rev
     for treatment, old in pairs:
         if old.edited:
             continue
-        treatment = _with_glucose_of(old, treatment)
+        if "glucose" in old.glucose and "glucose" not in treatment.glucose:
+            # It stays where BOLUS_BG is switched off, or knows nothing for once.
+            treatment = treatment.with_fields(**old.glucose)
         if old.writer is not Writer.THIS_VERSION:
             fields = finished_by(treatment, old, old.at == newest.get(old.event_type))
         else:
             fields = treatment.body if _knows_better(treatment, old) else {}
         if fields:
             yield _Revision(treatment, old, fields)
-
-
-def _with_glucose_of(old: StoredTreatment, treatment: Treatment) -> Treatment:
-    """Keep the stored glucose where the new treatment has none.
-
-    So nothing changes when BOLUS_BG is switched off, or finds no glucose this time.
-    """
-    is_to_stay = "glucose" in old.glucose and "glucose" not in treatment.glucose
-    return treatment.with_fields(**old.glucose) if is_to_stay else treatment
 
 
 def _knows_better(treatment: Treatment, old: StoredTreatment) -> bool:

@@ -28,8 +28,8 @@ def collect(
 ) -> Events:
     """Return the valid events that ``reader`` finds for some features.
 
-    What is answered badly is asked for again day by day. What still fails, and what is left out,
-    is noted in ``outcome``.
+    If the answer for a range cannot be used, shorter ranges are requested, down to a day. What
+    still fails, and what is left out, is noted in ``outcome``.
 
     Raises:
         TconnectsyncError: going on makes no sense.

@@ -88,10 +88,6 @@ def _said(
 ) -> list[Remark]:
     if not days:
         return []
-    return [Remark(sentence.format(days=_in_words(days), name=name), missing=missing)]
-
-
-def _in_words(days: Sequence[date]) -> str:
     ranges: list[tuple[date, date]] = []
     for day in days:
         if ranges and day - ranges[-1][1] == DAY:
@@ -100,4 +96,5 @@ def _in_words(days: Sequence[date]) -> str:
             ranges.append((day, day))
     words = [f"{one}" if one == last else f"{one} to {last}" for one, last in ranges]
     more = len(words) - MOST_NAMED
-    return ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")
+    text = ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")
+    return [Remark(sentence.format(days=text, name=name), missing=missing)]

@@ -92,7 +92,8 @@ def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Out
         for ours, types in AGES.items()
         if not any(cycle.nightscout.newest_of_anyone(event_type) for event_type in types)
     }
-    for window in reversed(list(_searched(cycle, done, earliest))):
+    searched = TimeRange(earliest, done.end if cycle.pretend else done.start)
+    for window in reversed(list(windows(searched, cycle.source.window_days, cycle.clock))):
         if not lacking:
             break
         reader = cycle.source.read(window)
@@ -132,11 +133,6 @@ def features_left_off(
         f"add --features {' '.join([*features, *off])}.",
         missing=False,
     )
-
-
-def _searched(cycle: Cycle, done: TimeRange, earliest: datetime) -> Iterable[TimeRange]:
-    end = done.end if cycle.pretend else done.start
-    return windows(TimeRange(earliest, end), cycle.source.window_days, cycle.clock)
 
 
 def _newest_of_each(

@@ -17,12 +17,13 @@ SMALLEST_MOVE = timedelta(minutes=1)
 """By how much a treatment moves at least where the pump's clock is known better now."""
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
+WORDS_OF_THE_END = ("insulin", "notes", "reason")
+"""Fields that change when what a treatment shows ends."""
 
 
 def first_window(
     planner: WindowPlanner,
     features: Sequence[str],
-    *,
     earliest: datetime | None,
     ask_how_far: Callable[[], datetime] | None,
 ) -> tuple[list[TimeRange], WindowPlan]:
@@ -82,7 +83,7 @@ def _reaching_back(
 
 
 def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
-    """Return whether treatments of its first day stand where its clock does not put them now."""
+    """Return whether treatments of its first day no longer have the times of the pump's clock."""
     first_day = TimeRange(window.range.start, window.range.start + DAY)
     return any(
         abs(after - before) >= SMALLEST_MOVE and first_day.overlaps(min(before, after), after)

@@ -25,11 +25,6 @@ class Failure:
     features: tuple[str, ...]
     error: TconnectsyncError
 
-    @property
-    def reason(self) -> str:
-        """The error in words."""
-        return str(self.error)
-
 
 def failed_throughout(window: TimeRange, failures: Sequence[Failure]) -> set[str]:
     """Return the features of which nothing of a window could be synced, not even a day."""
