@@ -1,5 +1,6 @@
 # make demo   try tconnectsync with a simulated pump; needs Python 3.11+ only
 # make test   everything: unit, wire, end-to-end with a real Nightscout (needs npm), acceptance
+# make test-fast  unit and acceptance tests only: no npm, under a minute
 # make lint   style and types
 # make law    more random weeks than the suite has: make law SEEDS=20, or FROM=100 SEEDS=20
 # make docs   rewrite what the README and .env.example take from the tables in the code
@@ -7,17 +8,23 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
+# Three, because tests also wait. Files that take long come first (tests/conftest.py).
+WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
+
 SEEDS ?= 10
 FROM ?= 100
 
-.PHONY: demo test law lint docs bench clean
+.PHONY: demo test test-fast law lint docs bench clean
 
 demo: .venv/installed
 	@$(BIN)/tconnectsync --demo
 
 test: .venv/installed-for-tests
 	@$(BIN)/python -m tests.support.provision
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(WORKERS)
+
+test-fast: .venv/installed-for-tests
+	$(BIN)/python -m pytest $(WORKERS) tests/unit tests/acceptance
 
 law: .venv/installed-for-tests
 	LAW_FROM=$(FROM) LAW_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/wire/test_law.py -k seed

@@ -29,17 +29,18 @@ from tconnectsync.config.settings import (
     read_env_files,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
-from tconnectsync.sources.base import Reader, Source
+from tconnectsync.sources.base import Reader, SavedLog, Source
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
-from tconnectsync.sync.run.cycle import Cycle
+from tconnectsync.sync.run.catchup import CatchUp
+from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.sync_device_status import sync_device_status
 from tconnectsync.sync.run.sync_iob import sync_iob
 from tconnectsync.sync.run.sync_profiles import sync_profiles
@@ -162,9 +163,44 @@ def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
     return SiteLock(settings.nightscout.url, host.caches, host.clock).held
 
 
-def open_backlog(settings: Settings, host: Host, *, pretend: bool) -> Backlog:
-    """Return what is missing on the site; a run that only looks changes nothing of it."""
-    return Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:
+    """Return a saved pump log of the cloud that the settings choose, to be read instead of it.
+
+    Raises:
+        UsageError: logs of that cloud cannot be read.
+        LogFileError: the file cannot be read, or holds no log.
+    """
+    cloud = cloud_named(settings.source.name)
+    if cloud.open_file is None:
+        raise UsageError(f"Logs of {cloud.title} cannot be read from a file.")
+    log: SavedLog = cloud.open_file(path, settings, PumpClock(settings.tandem.zone), host.clock)
+    return log
+
+
+def open_catch_up(
+    settings: Settings,
+    features: Sequence[str],
+    host: Host,
+    *,
+    source: Source | None = None,
+    pretend: bool,
+    on_plan: Callable[[TimeRange, Plan], None],
+    progress: Progress,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> CatchUp:
+    """Return the cycle of :func:`assemble` with its site's backlog, kept unless it pretends."""
+    backlog = Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+    cycle = assemble(
+        settings,
+        features,
+        host,
+        source=source,
+        backlog=backlog,
+        pretend=pretend,
+        on_plan=on_plan,
+        writing=writing,
+    )
+    return CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
 
 
 def assemble(
@@ -190,14 +226,7 @@ def assemble(
         api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
         source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
-    style, mode = _profile_style(settings), settings.profiles.upload_mode
-    once: dict[str, Callable[[Reader], list[str]]] = {
-        "PROFILES": lambda _: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
-        ),
-        "IOB": lambda it: sync_iob(it.insulin_on_board(), nightscout, backlog, pretend=pretend),
-        "DEVICE_STATUS": lambda it: sync_device_status(it, nightscout, backlog, pretend=pretend),
-    }
+    once = _once_features(settings, source, nightscout, clock, backlog, pretend=pretend)
     return Cycle(
         source=source,
         nightscout=nightscout,
@@ -212,12 +241,30 @@ def assemble(
     )
 
 
-def _profile_style(settings: Settings) -> Callable[..., ProfileStyle]:
-    """Return what makes a style; what remains to be given depends on the site."""
-    return partial(
+def _once_features(
+    settings: Settings,
+    source: Source,
+    nightscout: NightscoutApi,
+    clock: Clock,
+    backlog: Backlog | None,
+    *,
+    pretend: bool,
+) -> dict[str, Callable[[Reader], list[str]]]:
+    """Return what syncs the features that are synced once, after all windows."""
+    chosen = settings.profiles
+    # What remains to be given depends on the site.
+    style = partial(
         ProfileStyle,
         timezone=settings.tandem.zone.key,
-        targets=settings.profiles.targets,
-        carbs_hr=settings.profiles.carbs_hr,
-        delay=settings.profiles.delay,
+        targets=chosen.targets,
+        carbs_hr=chosen.carbs_hr,
+        delay=chosen.delay,
     )
+    mode = chosen.upload_mode
+    return {
+        "PROFILES": lambda _: sync_profiles(
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
+        ),
+        "IOB": lambda it: sync_iob(it.insulin_on_board(), nightscout, backlog, pretend=pretend),
+        "DEVICE_STATUS": lambda it: sync_device_status(it, nightscout, backlog, pretend=pretend),
+    }

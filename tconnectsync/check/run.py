@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.api.tandemsource.tokens import TokenCache
@@ -72,9 +71,9 @@ class Check:
         self._nightscout = nightscout
         self.redactor = Redactor(configuration.secrets)
         """Knows what must not be shown; it learns more while the check runs."""
-        if address := configuration.values.get("NS_URL"):
-            self.redactor.learn_address("NS_URL", address)
-        self.clock = PumpClock(configuration.values.get("TIMEZONE_NAME", ZoneInfo("UTC")))
+        if configuration.site_address:
+            self.redactor.learn_address("NS_URL", configuration.site_address)
+        self.clock = PumpClock(configuration.zone)
         """The pump's clock."""
         self._findings = Findings(self.redactor)
         self._results: list[Result] = []
@@ -107,8 +106,8 @@ class Check:
             OSError: it cannot be written.
         """
         path = folder / FILE_NAME
-        values = self._configuration.values
-        text = report(self._results, self._findings, values, time_range, self.started)
+        settings = self._configuration.shown()
+        text = report(self._results, self._findings, settings, time_range, self.started)
         write_atomically(path, text)
         return path
 

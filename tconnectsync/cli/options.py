@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
-from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, cloud_named
+from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, cloud_named, clouds_with_files
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
@@ -77,8 +77,10 @@ def _check_import(options: Options) -> None:
     for name in ("auto_update", "check_login", "demo"):
         if getattr(options, name):
             raise UsageError(f"--import-log cannot be combined with --{name.replace('_', '-')}.")
-    if options.source not in (None, TANDEM_SOURCE.name):
-        raise UsageError("--import-log reads the log of Tandem Source; leave out --source.")
+    clouds = clouds_with_files()
+    if options.source not in (None, *(cloud.name for cloud in clouds)):
+        titles = " or ".join(cloud.title for cloud in clouds)
+        raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
     if options.days is not None:
         raise UsageError(
             "--import-log syncs all of the log; for a part of it, give --start-date and --end-date."

@@ -24,22 +24,20 @@ from tconnectsync.cli.report import (
     say,
     say_what_was_done,
 )
-from tconnectsync.clouds import TANDEM_SOURCE
+from tconnectsync.clouds import clouds_with_files
 from tconnectsync.errors import ConfigError, TconnectsyncError
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
-    from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Configuration, Settings
-    from tconnectsync.sources.tandemsource.logfile import LogFile
     from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
 GC_THRESHOLD = 50_000
-"""Payloads are trees of very many small objects, in which the collector would look in vain."""
-PATIENCE = 120.0
+"""JSON payloads create many small acyclic objects: collect less often."""
+LONGEST_LOCK_WAIT = 120.0
 """Seconds that a run with days or dates waits for another run to end; cycles are shorter."""
 
 
@@ -102,7 +100,7 @@ def sync(options: Options, host: Host) -> int:
     by_a_person = any(each is not None for each in asked_for)
     try:
         lock = write_lock(settings, host, pretend=options.pretend)
-        with lock(PATIENCE if by_a_person else 0.0):
+        with lock(LONGEST_LOCK_WAIT if by_a_person else 0.0):
             return _sync(options, settings, host)
     except TakenError as other:
         if by_a_person:
@@ -114,65 +112,45 @@ def sync(options: Options, host: Host) -> int:
 
 
 def _sync(options: Options, settings: Settings, host: Host) -> int:
-    from tconnectsync.app import assemble, open_backlog
-    from tconnectsync.sync.run.catchup import CatchUp
+    from tconnectsync.app import open_catch_up, open_file
     from tconnectsync.sync.run.window import date_range
 
-    file = _log_file(options, settings, host.clock)
-    backlog = open_backlog(settings, host, pretend=options.pretend)
-    cycle = assemble(
+    file = open_file(options.import_log, settings, host) if options.import_log else None
+    catch_up = open_catch_up(
         settings,
         options.features,
         host,
-        backlog=backlog,
         source=file,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
+        progress=progress,
     )
-    chosen = file.covered if file else None
+    cycle, chosen = catch_up.cycle, file.covered if file else None
     if options.dates:
         chosen = date_range(*options.dates, cycle.clock, cycle.now())
-    catch_up = CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
     outcome = catch_up.sync_range(chosen) if chosen else catch_up.sync_up_to_now(options.days or 1)
     return report(outcome, options, cycle.clock)
 
 
-def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | None:
-    """Return the saved log that is to be imported, if any."""
-    if options.import_log is None:
-        return None
-    from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.sources.tandemsource.logfile import LogFile
-
-    return LogFile(
-        options.import_log,
-        PumpClock(settings.tandem.zone),
-        ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
-        now=clock.now(),
-    )
-
-
 def auto_update(options: Options, host: Host) -> int:
     """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
-    from tconnectsync.app import assemble, open_backlog, write_lock
+    from tconnectsync.app import open_catch_up, write_lock
     from tconnectsync.stop import Stop, Stopped
     from tconnectsync.sync.loop.loop import run_loop
     from tconnectsync.sync.loop.step import Actions
-    from tconnectsync.sync.run.catchup import CatchUp
 
     settings = _settings(options, host)
     stop = Stop(host.clock.monotonic)
-    backlog = open_backlog(settings, host, pretend=options.pretend)
-    cycle = assemble(
+    catch_up = open_catch_up(
         settings,
         options.features,
         host,
-        backlog=backlog,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
+        progress=progress,
         writing=stop.writing,
     )
-    catch_up = CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
+    cycle = catch_up.cycle
     lock = write_lock(settings, host, pretend=options.pretend)
 
     def run_cycle() -> Outcome:
@@ -202,8 +180,8 @@ def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
     from tconnectsync.app import open_check
     from tconnectsync.check.run import State
+    from tconnectsync.logoutput import enable_logging
     from tconnectsync.sync.run.window import date_range, last_days
-    from tconnectsync.util.cli import enable_logging
 
     check = open_check(_configuration(options, host), options.features, host)
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
@@ -232,8 +210,8 @@ def check_login(options: Options, host: Host) -> int:
 
 def _settings(options: Options, host: Host) -> Settings:
     from tconnectsync.app import find_site
+    from tconnectsync.logoutput import enable_logging
     from tconnectsync.redact import Redactor
-    from tconnectsync.util.cli import enable_logging
 
     configuration = _configuration(options, host)
     settings = configuration.settings()
@@ -251,5 +229,7 @@ def _settings(options: Options, host: Host) -> Settings:
 
 def _configuration(options: Options, host: Host) -> Configuration:
     """Return what is configured; the options overrule it."""
-    source = TANDEM_SOURCE.name if options.import_log else options.source
+    source = options.source
+    if options.import_log and source is None:
+        source = clouds_with_files()[0].name
     return host.configuration({"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region})

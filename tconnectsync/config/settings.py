@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
 from tconnectsync.clouds import cloud_named
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Group = TypeVar("Group")
 
-NEAR = tuple(
+PRIVATE_NETWORKS = tuple(
     map(
         ip_network,
         (
@@ -135,14 +135,7 @@ class Settings:
     loop: LoopSettings
 
 
-GROUPS: Mapping[type, str] = {
-    TandemSettings: "tandem",
-    SourceSettings: "source",
-    NightscoutSettings: "nightscout",
-    SyncSettings: "sync",
-    ProfileSettings: "profiles",
-    LoopSettings: "loop",
-}
+GROUPS: Mapping[type, str] = {kind: name for name, kind in get_type_hints(Settings).items()}
 """Which field of :class:`Settings` a group is."""
 
 
@@ -204,7 +197,14 @@ class Configuration:
         return self._completed(kind)
 
     def completed(self) -> Settings:
-        """Return all settings; what cannot be used has its default, or is empty."""
+        """Return all settings for what only reads from the cloud.
+
+        What else cannot be used has its default, or is empty.
+
+        Raises:
+            ConfigError: with the problems of the Tandem account.
+        """
+        self.group(TandemSettings)
         return Settings(**{name: self._completed(kind) for kind, name in GROUPS.items()})
 
     def _completed(self, kind: type[Group]) -> Group:
@@ -214,6 +214,25 @@ class Configuration:
             name = variable.field.partition(".")[2]
             found[name] = self.values.get(variable.name, default)
         return kind(**found)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the pump's clock; UTC while ``TIMEZONE_NAME`` cannot be used."""
+        from zoneinfo import ZoneInfo
+
+        return self.values.get("TIMEZONE_NAME") or ZoneInfo("UTC")
+
+    @property
+    def site_address(self) -> str:
+        """The address of the Nightscout site; empty while it cannot be used."""
+        return str(self.values.get("NS_URL", ""))
+
+    def shown(self) -> Iterator[tuple[str, Any]]:
+        """Yield every variable and what may be shown of its value."""
+        for variable in VARIABLES:
+            value = self.values.get(variable.name)
+            hidden = "(hidden)" if variable.secret and value else value
+            yield variable.name, "(not usable)" if value is None else hidden
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -247,8 +266,8 @@ class Configuration:
 
     def _risks(self) -> Iterator[str]:
         """Yield what makes the connection to Nightscout less safe than it could be."""
-        url = self.values.get("NS_URL", "")
-        if url.lower().startswith("http:") and not _is_near(url):
+        url = self.site_address
+        if url.lower().startswith("http:") and not _is_private(url):
             yield (
                 "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
                 "unencrypted, and others on the way can read and use them. Write https:// if your "
@@ -307,14 +326,15 @@ def _variables(kind: type) -> list[Variable]:
     return [it for it in VARIABLES if it.field.partition(".")[0] == GROUPS[kind]]
 
 
-def _is_near(url: str) -> bool:
-    """Tell whether a web address is one of this computer or of the network that it is in."""
+def _is_private(url: str) -> bool:
+    """Return whether a web address is one of this computer or of the network that it is in."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address = ip_address(host)
     except ValueError:
         return "." not in host or host.endswith((".local", ".localhost", ".internal"))
-    return any(address in network for network in NEAR if network.version == address.version)
+    networks = (each for each in PRIVATE_NETWORKS if each.version == address.version)
+    return any(address in network for network in networks)
 
 
 def _unquoted(value: str) -> str:

@@ -51,6 +51,23 @@ class Variable:
     """Under which the documentation lists it."""
 
 
+def _with_serial() -> str:
+    """Return the clouds that have to know which pump."""
+    clouds = [cloud.title for cloud in CLOUDS.values() if "PUMP_SERIAL_NUMBER" in cloud.needs]
+    return " or ".join(clouds)
+
+
+def _tested() -> str:
+    """Return the features that are still being tested, those of all clouds first."""
+    everywhere = frozenset.intersection(*(cloud.tests for cloud in CLOUDS.values()))
+    others = (
+        f"{name} on {cloud.title}"
+        for cloud in CLOUDS.values()
+        for name in sorted(cloud.tests - everywhere)
+    )
+    return ", and ".join([*sorted(everywhere), *others])
+
+
 VARIABLES = (
     Variable(
         "TCONNECT_EMAIL",
@@ -113,7 +130,7 @@ VARIABLES = (
         "PUMP_SERIAL_NUMBER",
         "source.serial_number",
         "The serial number of your pump, with its leading zeros. When it is not set, Tandem Source "
-        "reads all pumps of the account, which must be one person's; t:connect needs it.",
+        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it.",
         parse=optional(serial),
         default="",
         placeholder="11111111",
@@ -268,7 +285,7 @@ VARIABLES = (
     Variable(
         "ENABLE_TESTING_MODES",
         "sync.enable_testing_modes",
-        "true allows the features that are still being tested: BOLUS_BG, and CGM on t:connect.",
+        f"true allows the features that are still being tested: {_tested()}.",
         parse=switch,
         default="false",
     ),

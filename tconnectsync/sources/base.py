@@ -164,3 +164,12 @@ class Source(Protocol):
             ApiError: the account has no such pump, or its settings cannot be read.
         """
         raise ApiError(f"{self.name} does not give out what the pump is set to.")
+
+
+class SavedLog(Source, Protocol):
+    """A saved pump log, read like a cloud."""
+
+    @property
+    def covered(self) -> TimeRange:
+        """What the log covers."""
+        ...

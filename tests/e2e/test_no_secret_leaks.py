@@ -44,7 +44,6 @@ from tests.support.command import (
     Finished,
     computer,
 )
-from tests.support.fast_process import hurried
 
 pytestmark = pytest.mark.slow
 
@@ -240,7 +239,9 @@ class Scene:
     def run(self, *options: str, patch: str = "", **changes: str | None) -> Finished:
         """Run the command, and insist that nothing it produces holds what must not be shown."""
         asked = len(self.tandem.log), len(self.site.log)
-        run = self.home.run("-v", *options, command=hurried(200, patch), **{**LOOP, **changes})
+        home = replace(self.home, haste=200, patch=patch)
+        set_now: dict[str, Any] = {**LOOP, **changes}
+        run = home.run("-v", *options, **set_now)
         assert run.code in (0, 1, 2)
         assert leaks(run.output + run.errors, self.personal) == []
         assert "urllib3" not in run.errors.replace("site-packages/urllib3", "")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from signal import SIGTERM
@@ -36,7 +36,7 @@ from tests.support.command import (
 )
 from tests.support.expected import as_of, expected, shown
 from tests.support.external_nightscout import GivenSite
-from tests.support.fast_process import ends_when_asked, hurried, is_idle, running, said, soon
+from tests.support.fast_process import ends_when_asked, is_idle, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 from tests.support.treatments import by_id, doubled
 
@@ -218,7 +218,7 @@ def test_a_backfill_that_waits_in_vain_fails_and_says_what_to_do(
 ) -> None:
     with desk.writing(*backfill) as other:
         before = desk.requests()
-        run = desk.home.run(*backfill, command=hurried(100))
+        run = replace(desk.home, haste=100).run(*backfill)
         assert desk.requests() == before
         desk.finish(other)
     waiting, failing = run.errors.splitlines()

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -80,12 +81,13 @@ class Computer:
 
     ``folder`` is the working directory and the home; ``variables`` are all that is set besides
     where programs are found. Its time zone is that of the tester's computer unless ``E2E_HOST_TZ``
-    names another. ``moment`` and ``patch`` are those of :func:`run_forked`.
+    names another. ``moment``, ``haste`` and ``patch`` are those of :func:`run_forked`.
     """
 
     folder: Path
     variables: Mapping[str, str]
     moment: datetime | None = None
+    haste: float = 0
     patch: str = ""
 
     @property
@@ -111,7 +113,12 @@ class Computer:
         if not command:
             return Finished(
                 *run_forked(
-                    self.folder, environment, arguments, moment=self.moment, patch=self.patch
+                    self.folder,
+                    environment,
+                    arguments,
+                    moment=self.moment,
+                    haste=self.haste,
+                    patch=self.patch,
                 )
             )
         run = subprocess.run(
@@ -181,3 +188,11 @@ def addresses(tandem: Cloud) -> dict[str, str]:
 def days(first: date, last: date) -> tuple[str, ...]:
     """Return the options for these days, both included."""
     return ("--start-date", str(first), "--end-date", str(last))
+
+
+def free_port() -> int:
+    """Return a port of this computer at which nothing answers."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        return port

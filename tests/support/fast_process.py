@@ -21,7 +21,7 @@ asked_to_end = []
 def refuse_after_signal(what, do):
     def watched(*args, **options):
         if asked_to_end:
-            sys.stderr.write(f"{{what}} after the signal\\n")
+            sys.stderr.write(f"{what} after the signal\\n")
         return do(*args, **options)
     return watched
 
@@ -40,7 +40,6 @@ clock = Clock(
     sleep=refuse_after_signal("A wait", lambda seconds: time.sleep(seconds / haste)),
     monotonic=lambda: time.monotonic() * haste,
 )
-{patch}
 from tconnectsync.cli import main
 sys.exit(main(host=dataclasses.replace(this_computer(), clock=clock)))
 """
@@ -55,14 +54,6 @@ OFTEN = {
 }
 
 
-def hurried(haste: float, patch: str = "") -> tuple[str, ...]:
-    """Return the command with a clock ``haste`` times as fast as ours.
-
-    ``patch`` is Python that is run before the program is imported.
-    """
-    return (sys.executable, "-c", HASTY.format(patch=patch), str(haste))
-
-
 @contextmanager
 def running(
     home: Computer, *options: str, haste: float = HASTE, **changes: str
@@ -70,7 +61,7 @@ def running(
     """Have --auto-update run beside the block, on a hurried clock and polling often."""
     with (home.folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [*hurried(haste), "--auto-update", *options],
+            [sys.executable, "-c", HASTY, str(haste), "--auto-update", *options],
             cwd=home.folder,
             # The serial number with its leading zeros, as users are told to give it.
             env={**home.environment, "PUMP_SERIAL_NUMBER": f"00{SERIAL}", **OFTEN, **changes},

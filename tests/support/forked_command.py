@@ -5,6 +5,7 @@ A copy is a process as any other: it has its own environment and folder, and can
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ TIME_LIMIT = 90.0
 """Longest time (seconds) the command may take."""
 
 LAUNCHER = """
-import dataclasses, datetime, gc, importlib, json, os, pkgutil, sys, time
+import dataclasses, datetime, gc, importlib, json, os, pkgutil, sys, time, zoneinfo
 import arrow, authlib.integrations.requests_client, bs4, dotenv.main, encodings.idna, joserfc.jwt
 import netrc, platformdirs, requests, tzdata
 import tconnectsync
@@ -31,6 +32,7 @@ for module in pkgutil.walk_packages(tconnectsync.__path__, "tconnectsync."):
 from tconnectsync.app import this_computer
 from tconnectsync.cli import main
 from tconnectsync.clock import Clock
+from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
 
 send = requests.Session.request
 
@@ -49,6 +51,7 @@ def clock_of(moment, haste):
     return Clock(**given)
 
 requests.Session.request = send_with_patience
+zone_rules(zoneinfo.ZoneInfo("America/New_York"))
 bs4.BeautifulSoup("&amp;", "html.parser").select("a[href='b'] > i.c, #d:not(e)")
 gc.freeze()
 for line in sys.stdin:
@@ -62,9 +65,9 @@ for line in sys.stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, name in (1, job["output"]), (2, job["errors"]):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        clock = clock_of(job["moment"], job["haste"])
-        exec(job["patch"])
-        code = main(job["arguments"], dataclasses.replace(this_computer(), clock=clock))
+        names = {"Clock": Clock, "clock": clock_of(job["moment"], job["haste"])}
+        exec(job["patch"], names)
+        code = main(job["arguments"], dataclasses.replace(this_computer(), clock=names["clock"]))
         sys.stdout.flush()
         os._exit(code)
     print(process, flush=True)
@@ -84,6 +87,7 @@ class _Launcher:
             stdout=subprocess.PIPE,
             encoding="utf-8",
         )
+        atexit.register(self._process.communicate)
 
     def run(self, job: Mapping[str, object], started: Callable[[int], None]) -> int:
         assert self._process.stdin

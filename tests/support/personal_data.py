@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
-from tests.support.check_bench import CHECK_FIRST_DAY, Answer, AnyCloud, Bench
+from tests.support.check_steps import CHECK_FIRST_DAY
 from tests.support.command import EMAIL, PASSWORD, SECRET, SERIAL, Cloud, computer
+from tests.support.world import Answer, AnyCloud, World
 
 SET = {"e-mail": EMAIL, "password": PASSWORD, "secret": SECRET, "serial": SERIAL}
 """What the settings hold of a person."""
@@ -87,12 +88,12 @@ def talkative(
     return fault
 
 
-def told(folder: Path, bench: Bench[AnyCloud], broken: str) -> str:
+def told(folder: Path, world: World[AnyCloud], broken: str) -> str:
     """Run --check-login at -v; return all that it shows and reports.
 
     Insist that the step ``broken`` fails, if one is named.
     """
-    home = computer(folder, bench.tandem, bench.site.url, SECRET)
+    home = computer(folder, world.tandem, world.site.url, SECRET)
     run = home.run(*CHECK_FIRST_DAY, "-v")
     report = (folder / "tconnectsync-check-output.log").read_text(encoding="utf-8")
     assert broken in ("", *re.findall(r"(?m)^(.+?): +failed", run.output))

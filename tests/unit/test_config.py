@@ -53,6 +53,12 @@ def test_a_group_can_be_used_while_another_has_problems() -> None:
     assert configuration.completed().sync.fill_gaps
 
 
+def test_without_a_zone_there_are_no_settings_at_all() -> None:
+    configuration = Configuration({**COMPLETE, "TIMEZONE_NAME": "New York"}, {})
+    with pytest.raises(ConfigError, match="TIMEZONE_NAME"):
+        configuration.completed()
+
+
 def test_a_serial_number_keeps_its_leading_zeros() -> None:
     assert load(COMPLETE, {}).source.serial_number == "00123456"
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.http import HttpClient
-from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.simulators.history import (
     BasalSegment,
@@ -24,15 +21,13 @@ from tconnectsync.simulators.history import (
 )
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
-from tconnectsync.sources.tconnect.source import TConnectSource
 from tconnectsync.sync.run.catchup import caught_up
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range, last_days
-from tests.support.clocks import NO_WAITING
-from tests.support.command import EMAIL, PASSWORD, SECRET, cloud
+from tests.support.command import SECRET, cloud
 from tests.support.event_builders import NEW_YORK
-from tests.support.settings import account
+from tests.support.world import TConnectWorld
 
 FIRST = date(2024, 6, 3)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -66,40 +61,13 @@ def lunch() -> PumpHistory:
     )
 
 
-@dataclass
-class World:
-    """A pump's story, its cloud, a site, and a clock that the test moves."""
+class AlarmWorld(TConnectWorld):
+    """A world that looks at what is shown around noon."""
 
-    history: PumpHistory
-    stack: ExitStack
-
-    def __post_init__(self) -> None:
-        self.tconnect = self.stack.enter_context(cloud(self.history))
-        self.site = self.stack.enter_context(SmallNightscout(SECRET))
-
-    def cycle(
-        self,
-        now: datetime,
-        *features: str,
-        alarm_safe: timedelta = TEN,
-        fill_gaps: bool = True,
-        pretend: bool = False,
-    ) -> Cycle:
-        self.tconnect.uploaded_until = now
-        url = self.tconnect.url
-        settings = account(EMAIL, PASSWORD, web_url=url, services_url=url, ws2_url=url)
-        return Cycle(
-            source=TConnectSource(TConnectApi(settings, NO_WAITING), NEW_YORK, "90210042"),
-            nightscout=NightscoutApi(self.site.url, SECRET, HttpClient("Nightscout", NO_WAITING)),
-            clock=NEW_YORK,
-            features=features or EVERYTHING,
-            now=lambda: NEW_YORK.instant(now),
-            pretend=pretend,
-            fill_gaps=fill_gaps,
-            on_plan=lambda window, plan: None,
-            at_the_end={},
-            alarm_safe=alarm_safe,
-        )
+    def cycle_at(self, now: datetime, *features: str, **changes: Any) -> Cycle:
+        """Return a cycle as soon as the pump has uploaded; the rest is as for `cycle`."""
+        self.tandem.uploaded_until = now
+        return self.cycle(*features, now=NEW_YORK.instant(now), **changes)
 
     def run(self, cycle: Cycle, *kinds: str, catch_up: float = 14) -> Outcome:
         """Run as a command without dates does, which reaches back to the newest of some kinds."""
@@ -125,51 +93,56 @@ class World:
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[[PumpHistory], World]]:
+def make() -> Iterator[Callable[[PumpHistory], AlarmWorld]]:
     with ExitStack() as stack:
-        yield lambda history: World(history, stack)
+
+        def make(history: PumpHistory) -> AlarmWorld:
+            site = stack.enter_context(SmallNightscout(SECRET))
+            return AlarmWorld(stack.enter_context(cloud(history)), site)
+
+        yield make
 
 
 @pytest.fixture
-def world(make: Callable[[PumpHistory], World]) -> World:
+def world(make: Callable[[PumpHistory], AlarmWorld]) -> AlarmWorld:
     return make(lunch())
 
 
-BOTH = pytest.mark.parametrize("fill_gaps", [True, False], ids=["SYNC_GAPS", "no SYNC_GAPS"])
+BOTH = pytest.mark.parametrize("gaps", ["true", "false"], ids=["SYNC_GAPS", "no SYNC_GAPS"])
 
 
 @BOTH
 def test_what_a_person_did_goes_at_once_and_what_the_pump_did_comes_later(
-    world: World, fill_gaps: bool
+    world: AlarmWorld, gaps: str
 ) -> None:
-    first = world.run(world.cycle(at(6), fill_gaps=fill_gaps))
+    first = world.run(world.cycle_at(at(6), SYNC_GAPS=gaps))
     assert world.since(-30) == [("Temp Basal", -25), ("Site Change", -5), ("Combo Bolus", 5)]
-    assert len(first.waiting) == 2
+    assert len(first.deferred) == 2
     assert first.more_in == 7.5 * MINUTE
 
-    world.run(world.cycle(at(12), fill_gaps=fill_gaps))
+    world.run(world.cycle_at(at(12), SYNC_GAPS=gaps))
     assert ("Temp Basal", -1) in world.since(-5)
     assert ("Combo Bolus", 3) not in world.since(-5)
 
-    last = world.run(world.cycle(at(14), fill_gaps=fill_gaps))
+    last = world.run(world.cycle_at(at(14), SYNC_GAPS=gaps))
     assert world.since(-5) == [
         ("Site Change", -5),
         ("Temp Basal", -1),
         ("Combo Bolus", 3),
         ("Combo Bolus", 5),
     ]
-    assert (last.waiting, last.more_in) == ({}, None)
+    assert (last.deferred, last.more_in) == ({}, None)
 
 
-def test_with_no_minutes_nothing_waits(world: World) -> None:
-    outcome = world.run(world.cycle(at(6), alarm_safe=timedelta(0)))
-    assert outcome.waiting == {}
+def test_with_no_minutes_nothing_waits(world: AlarmWorld) -> None:
+    outcome = world.run(world.cycle_at(at(6), ALARM_SAFE_MINUTES="0"))
+    assert outcome.deferred == {}
     assert [minutes for _, minutes in world.since(-5)] == [-5, -1, 3, 5]
 
 
-def test_a_basal_that_began_long_ago_grows_while_a_new_one_waits(world: World) -> None:
-    world.run(world.cycle(at(-10)))
-    outcome = world.run(world.cycle(at(6)))
+def test_a_basal_that_began_long_ago_grows_while_a_new_one_waits(world: AlarmWorld) -> None:
+    world.run(world.cycle_at(at(-10)))
+    outcome = world.run(world.cycle_at(at(6)))
     assert {d["absolute"] for d in world.site.treatments if "absolute" in d} == {0.5, 0.8}
     (basal,) = (d for d in world.site.treatments if d.get("absolute") == 0.5)
     assert (outcome.updated, basal["duration"]) == (1, 24)
@@ -181,19 +154,19 @@ def test_a_basal_that_began_long_ago_grows_while_a_new_one_waits(world: World) -
     ("days_later", "catch_up"), [(1, 0), (1, 14), (3, 14)], ids=["daily alone", "daily", "outage"]
 )
 def test_what_waited_before_a_pause_of_days_still_comes(
-    world: World, days_later: int, catch_up: float, fill_gaps: bool
+    world: AlarmWorld, days_later: int, catch_up: float, gaps: str
 ) -> None:
-    world.run(world.cycle(at(6), "BOLUS", fill_gaps=fill_gaps), "Combo Bolus")
+    world.run(world.cycle_at(at(6), "BOLUS", SYNC_GAPS=gaps), "Combo Bolus")
     assert world.since(0) == [("Combo Bolus", 5)]
 
     later = at(6) + days_later * DAY
-    cycle = world.cycle(later, "BOLUS", fill_gaps=fill_gaps)
+    cycle = world.cycle_at(later, "BOLUS", SYNC_GAPS=gaps)
     world.run(cycle, "Combo Bolus", catch_up=catch_up)
     assert world.since(0) == [("Combo Bolus", 3), ("Combo Bolus", 5)]
 
 
 def test_days_in_the_past_neither_wait_nor_bring_anything_of_the_day_before(
-    make: Callable[[PumpHistory], World],
+    make: Callable[[PumpHistory], AlarmWorld],
 ) -> None:
     midnights = [midnight(FIRST) + days * DAY - 3 * MINUTE for days in (1, 2)]
     boluses = [
@@ -201,24 +174,24 @@ def test_days_in_the_past_neither_wait_nor_bring_anything_of_the_day_before(
         for number, when in enumerate(midnights, 1)
     ]
     world = make(PumpHistory(FIRST, 4, control_iq=True, boluses=boluses))
-    cycle = world.cycle(midnight(FIRST) + 3 * DAY, "BOLUS")
+    cycle = world.cycle_at(midnight(FIRST) + 3 * DAY, "BOLUS")
     second_day = FIRST + DAY
     outcome = cycle.run(date_range(second_day, second_day, NEW_YORK, cycle.now()))
-    assert (outcome.created, outcome.waiting) == (1, {})
+    assert (outcome.created, outcome.deferred) == (1, {})
 
 
 def test_a_range_that_ends_now_waits_too_and_a_run_without_dates_brings_the_rest(
-    world: World,
+    world: AlarmWorld,
 ) -> None:
-    cycle = world.cycle(at(6))
+    cycle = world.cycle_at(at(6))
     outcome = cycle.run(TimeRange(cycle.now() - DAY, cycle.now()))
-    assert len(outcome.waiting) == 2
-    world.run(world.cycle(at(16)))
+    assert len(outcome.deferred) == 2
+    world.run(world.cycle_at(at(16)))
     assert [minutes for _, minutes in world.since(-5)] == [-5, -1, 3, 5]
 
 
 def test_what_waits_around_midnight_is_counted_once(
-    make: Callable[[PumpHistory], World],
+    make: Callable[[PumpHistory], AlarmWorld],
 ) -> None:
     midnight_of_week = midnight(FIRST) + 7 * DAY
     begins = midnight_of_week - 4 * MINUTE
@@ -227,18 +200,18 @@ def test_what_waits_around_midnight_is_counted_once(
         BasalSegment(begins, 3600, 0.5, "algorithm"),
     ]
     world = make(PumpHistory(FIRST, 9, control_iq=True, basal=basals))
-    cycle = world.cycle(midnight_of_week + 2 * MINUTE, "BASAL")
+    cycle = world.cycle_at(midnight_of_week + 2 * MINUTE, "BASAL")
     outcome = cycle.run(TimeRange(NEW_YORK.midnight(FIRST), cycle.now()))
-    assert len(outcome.waiting) == 1
+    assert len(outcome.deferred) == 1
     assert outcome.created == 1
 
 
 @pytest.mark.parametrize("pretend", [True, False])
 def test_a_run_says_how_much_waits_until_when(
-    world: World, caplog: pytest.LogCaptureFixture, pretend: bool
+    world: AlarmWorld, caplog: pytest.LogCaptureFixture, pretend: bool
 ) -> None:
     with caplog.at_level(logging.INFO, "tconnectsync"):
-        world.run(world.cycle(at(6), pretend=pretend))
+        world.run(world.cycle_at(at(6), pretend=pretend))
     (said,) = (text for text in caplog.messages if "ALARM_SAFE_MINUTES" in text)
     assert said.startswith("2 treatments by the pump itself wait until 12:13,")
     assert bool(world.site.treatments) is not pretend
@@ -248,25 +221,25 @@ def test_a_run_says_how_much_waits_until_when(
 @BOTH
 @pytest.mark.parametrize("every", [4, 25])
 def test_after_a_number_of_runs_the_site_is_as_if_nothing_had_ever_waited(
-    make: Callable[[PumpHistory], World], every: int, fill_gaps: bool
+    make: Callable[[PumpHistory], AlarmWorld], every: int, gaps: str
 ) -> None:
     life = live(FIRST, 3, seed=5)
     waiting, hasty = make(life), make(life)
     moments = [at(minutes) for minutes in range(-30, 5 * every, every)]
     for moment in moments:
-        waiting.run(waiting.cycle(moment, fill_gaps=fill_gaps))
-        hasty.run(hasty.cycle(moment, fill_gaps=fill_gaps, alarm_safe=timedelta(0)))
+        waiting.run(waiting.cycle_at(moment, SYNC_GAPS=gaps))
+        hasty.run(hasty.cycle_at(moment, SYNC_GAPS=gaps, ALARM_SAFE_MINUTES="0"))
         assert_only_a_person_is_heard_at_once(waiting, moment)
     end = moments[-1] + 11 * MINUTE
     for world in (waiting, hasty):
-        world.run(world.cycle(end, fill_gaps=fill_gaps))
+        world.run(world.cycle_at(end, SYNC_GAPS=gaps))
     since, until = -8 * 60, (moments[-1] - NOON) / MINUTE
     as_it_should_be = [each for each in hasty.shown() if since <= each[1] <= until]
     assert len({kind for kind, _, _ in as_it_should_be}) > 1
     assert [each for each in waiting.shown() if since <= each[1] <= until] == as_it_should_be
 
 
-def assert_only_a_person_is_heard_at_once(world: World, moment: datetime) -> None:
+def assert_only_a_person_is_heard_at_once(world: AlarmWorld, moment: datetime) -> None:
     now = NEW_YORK.instant(moment).astimezone(UTC)
     young = [d for d in world.site.treatments if (at := instant(d)) and now - at <= TEN]
     for document in young:

@@ -18,21 +18,18 @@ from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import OLD_SERIAL_NUMBER
-from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
-from tests.support.check_bench import (
+from tests.support.check_steps import (
     CHECK_FIRST_DAY,
     CLOCKS,
-    FIRST,
     NIGHTSCOUT,
     NOW,
     WALL_NOW,
-    Answer,
-    Bench,
     not_tried,
     only_failed,
 )
 from tests.support.command import SECRET, SERIAL, cloud, computer
 from tests.support.personal_data import FAMILY, OWNER, SET, leaked, talkative, told
+from tests.support.world import FIRST, Answer, TConnectWorld, World
 
 TANDEM = (
     "Tandem login",
@@ -45,40 +42,38 @@ TANDEM = (
 )
 EVERY_STEP = ("Settings", *TANDEM, *NIGHTSCOUT, *CLOCKS)
 
-TConnectBench = Bench[SimulatedTConnect]
-
 
 @pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
-def any_bench(request: pytest.FixtureRequest) -> Iterator[TConnectBench]:
+def any_world(request: pytest.FixtureRequest) -> Iterator[TConnectWorld]:
     yield from serve(request.param)
 
 
 @pytest.fixture
-def bench() -> Iterator[TConnectBench]:
+def world() -> Iterator[TConnectWorld]:
     yield from serve(True)
 
 
-def serve(keyed_by_identifier: bool) -> Iterator[TConnectBench]:
+def serve(keyed_by_identifier: bool) -> Iterator[TConnectWorld]:
     with (
         cloud(live(FIRST, 2)) as tconnect,
         SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier, now=lambda: NOW) as site,
     ):
         tconnect.uploaded_until = WALL_NOW - timedelta(minutes=12)
-        yield Bench(tconnect, site)
+        yield World(tconnect, site, now=NOW)
 
 
 # All is well
 
 
 def test_where_all_is_well_every_step_says_so_and_nothing_is_written(
-    any_bench: TConnectBench,
+    any_world: TConnectWorld,
 ) -> None:
-    results = any_bench.check()
+    results = any_world.check()
 
     assert {name: state for name, (state, _) in results.items()} == dict.fromkeys(
         EVERY_STEP, State.OK
     )
-    assert any_bench.site.writes == 0
+    assert any_world.site.writes == 0
     assert "t:connect 7.17.2.3" in results["Tandem login"][1]
     assert re.search(r"\d+ basals, .+ 12 minutes ago", results["Basals and activities"][1])
     assert re.search(r"\d+ boluses, \d+ readings", results["Boluses and readings"][1])
@@ -86,30 +81,30 @@ def test_where_all_is_well_every_step_says_so_and_nothing_is_written(
     assert "12 minutes old" in results["Pump's clock and zone"][1]
 
 
-def test_a_check_logs_in_once_to_each_service(bench: TConnectBench) -> None:
-    bench.check()
-    logins = [e.request.path for e in bench.tandem.log if e.request.method == "POST"]
+def test_a_check_logs_in_once_to_each_service(world: TConnectWorld) -> None:
+    world.check()
+    logins = [e.request.path for e in world.tandem.log if e.request.method == "POST"]
     # The web login takes the app's token, and the app has a login of its own.
     assert logins.count("/login.aspx") == 1
     assert logins.count("/cloud/oauth2/token") == 2
 
 
-def test_the_age_of_our_newest_treatments_is_told(bench: TConnectBench) -> None:
+def test_the_age_of_our_newest_treatments_is_told(world: TConnectWorld) -> None:
     treatment = {"eventType": "Temp Basal", "enteredBy": "Pump (tconnectsync)"}
-    bench.site.insert([treatment | {"created_at": "2024-06-03T19:00:00.000Z"}])
-    text = bench.check()["Nightscout treatments"][1]
+    world.site.insert([treatment | {"created_at": "2024-06-03T19:00:00.000Z"}])
+    text = world.check()["Nightscout treatments"][1]
     assert "our newest Temp Basal is from a day ago, no Combo Bolus of ours yet" in text
 
 
-def test_a_long_range_is_asked_for_in_pieces_as_a_sync_does(bench: TConnectBench) -> None:
-    results = bench.check(days=20, until=NOW - timedelta(hours=1))
-    asked = [e.request.query for e in bench.tandem.log if "therapytimeline/" in e.request.path]
+def test_a_long_range_is_asked_for_in_pieces_as_a_sync_does(world: TConnectWorld) -> None:
+    results = world.check(days=20, until=NOW - timedelta(hours=1))
+    asked = [e.request.query for e in world.tandem.log if "therapytimeline/" in e.request.path]
     assert [query["endDate"] for query in asked] == ["05-22-2024", "05-29-2024", "06-04-2024"]
     assert results["Basals and activities"][0] is State.OK
 
 
-def test_a_range_in_the_past_does_not_judge_the_clock(bench: TConnectBench) -> None:
-    results = bench.check(until=NOW - timedelta(days=300))
+def test_a_range_in_the_past_does_not_judge_the_clock(world: TConnectWorld) -> None:
+    results = world.check(until=NOW - timedelta(days=300))
     assert not_tried(results) == ["Pump's clock and zone"]
     assert "nothing was uploaded for these days" in results["Boluses and readings"][1]
 
@@ -120,7 +115,7 @@ def test_a_pump_without_control_iq_is_no_failure() -> None:
         SmallNightscout(SECRET, now=lambda: NOW) as site,
     ):
         tconnect.uploaded_until = WALL_NOW
-        results = Bench(tconnect, site).check()
+        results = World(tconnect, site, now=NOW).check()
     assert {state for state, _ in results.values()} == {State.OK}
     assert "CSV export" in results["Basals and activities"][1]
 
@@ -129,29 +124,29 @@ def test_a_pump_without_control_iq_is_no_failure() -> None:
 
 
 def test_all_that_is_wrong_with_the_settings_is_told_and_the_rest_is_tried(
-    bench: TConnectBench,
+    world: TConnectWorld,
 ) -> None:
-    bench.changes = {"NS_URL": None, "TCONNECT_PASSWORD": "password", "SYNC_GAPS": "maybe"}
-    results = bench.check()
+    world.changes = {"NS_URL": None, "TCONNECT_PASSWORD": "password", "SYNC_GAPS": "maybe"}
+    results = world.check()
 
     text = only_failed(results, "Settings")
     for name in ("NS_URL is not set", "TCONNECT_PASSWORD is not set", "SYNC_GAPS is not usable"):
         assert name in text
     assert not_tried(results) == ["Tandem", "Nightscout", *CLOCKS]
-    assert bench.tandem.log == bench.site.log == []
+    assert world.tandem.log == world.site.log == []
 
 
-def test_t_connect_is_not_asked_without_a_serial_number(bench: TConnectBench) -> None:
-    bench.changes = {"PUMP_SERIAL_NUMBER": None}
-    results = bench.check()
+def test_t_connect_is_not_asked_without_a_serial_number(world: TConnectWorld) -> None:
+    world.changes = {"PUMP_SERIAL_NUMBER": None}
+    results = world.check()
     assert "PUMP_SERIAL_NUMBER is not set" in only_failed(results, "Settings")
     assert not_tried(results) == ["Tandem", "Pump's clock and zone"]
-    assert bench.tandem.log == []
+    assert world.tandem.log == []
 
 
-def test_nightscout_is_tried_where_only_tandem_s_settings_are_wrong(bench: TConnectBench) -> None:
-    bench.changes = {"TCONNECT_EMAIL": None}
-    results = bench.check()
+def test_nightscout_is_tried_where_only_tandem_s_settings_are_wrong(world: TConnectWorld) -> None:
+    world.changes = {"TCONNECT_EMAIL": None}
+    results = world.check()
     only_failed(results, "Settings")
     assert all(results[step][0] is State.OK for step in NIGHTSCOUT)
 
@@ -163,13 +158,13 @@ def notice(text: str) -> Response:
     return Response(f'<div class="notice_error">{text}</div>'.encode(), 200, "text/html")
 
 
-def test_a_wrong_password_is_tried_once_and_explained(bench: TConnectBench) -> None:
-    bench.changes = {"TCONNECT_PASSWORD": "quite wrong"}
-    results = bench.check()
+def test_a_wrong_password_is_tried_once_and_explained(world: TConnectWorld) -> None:
+    world.changes = {"TCONNECT_PASSWORD": "quite wrong"}
+    results = world.check()
 
     assert "Wrong e-mail address or password" in only_failed(results, "Tandem login")
     assert not_tried(results) == [*TANDEM[1:], "Pump's clock and zone"]
-    posts = [e.request.path for e in bench.tandem.log if e.request.method == "POST"]
+    posts = [e.request.path for e in world.tandem.log if e.request.method == "POST"]
     assert posts == ["/login.aspx"]
 
 
@@ -183,24 +178,24 @@ def test_a_wrong_password_is_tried_once_and_explained(bench: TConnectBench) -> N
     ],
 )
 def test_what_the_login_page_says_leads_to_advice(
-    bench: TConnectBench, said: str, sentence: str
+    world: TConnectWorld, said: str, sentence: str
 ) -> None:
-    bench.fail("/login.aspx", notice(said), "POST")
-    text = only_failed(bench.check(), "Tandem login")
+    world.fail("/login.aspx", notice(said), "POST")
+    text = only_failed(world.check(), "Tandem login")
     assert said in text
     assert sentence in text
 
 
-def test_trouble_of_the_login_page_is_not_blamed_on_the_password(bench: TConnectBench) -> None:
-    bench.fail("/login.aspx", Response(b"", 503))
-    text = only_failed(bench.check(), "Tandem login")
+def test_trouble_of_the_login_page_is_not_blamed_on_the_password(world: TConnectWorld) -> None:
+    world.fail("/login.aspx", Response(b"", 503))
+    text = only_failed(world.check(), "Tandem login")
     assert "t:connect itself is in trouble" in text
     assert "Wrong" not in text
 
 
-def test_no_way_to_tandem_is_a_matter_of_the_network(bench: TConnectBench) -> None:
-    bench.fail("/login.aspx", Fault.DROP)
-    text = only_failed(bench.check(), "Tandem login")
+def test_no_way_to_tandem_is_a_matter_of_the_network(world: TConnectWorld) -> None:
+    world.fail("/login.aspx", Fault.DROP)
+    text = only_failed(world.check(), "Tandem login")
     assert "REQUESTS_PROXY" in text
     assert "firewall of its network" in text
 
@@ -221,22 +216,22 @@ BLOCKED = Response(b"<html><h3>Web Page Blocked!</h3> Attack ID: 2</html>", 403,
     ],
 )
 def test_a_firewall_block_ends_all_steps_of_tandem(
-    bench: TConnectBench, path: str, step: int
+    world: TConnectWorld, path: str, step: int
 ) -> None:
-    bench.fail(path, BLOCKED)
-    results = bench.check()
+    world.fail(path, BLOCKED)
+    results = world.check()
     assert "firewall blocks this address" in only_failed(results, TANDEM[step])
     assert [name for name in not_tried(results) if name in TANDEM] == list(TANDEM[step + 1 :])
-    assert bench.tandem.log[-1].status == 403
+    assert world.tandem.log[-1].status == 403
 
 
-def test_trouble_of_ws2_says_what_it_matters_to(bench: TConnectBench) -> None:
-    bench.fail("/basalsuspension", Response(b"", 404))
-    text = only_failed(bench.check(), "Suspensions (ws2)")
+def test_trouble_of_ws2_says_what_it_matters_to(world: TConnectWorld) -> None:
+    world.fail("/basalsuspension", Response(b"", 404))
+    text = only_failed(world.check(), "Suspensions (ws2)")
     assert "matters only to PUMP_EVENTS" in text
 
-    bench.fail("/therapytimeline2csv", Response(b"", 404))
-    assert "matters only to IOB, CGM" in only_failed(bench.check(), "CSV export (ws2)")
+    world.fail("/therapytimeline2csv", Response(b"", 404))
+    assert "matters only to IOB, CGM" in only_failed(world.check(), "CSV export (ws2)")
 
 
 @pytest.mark.parametrize(
@@ -249,31 +244,31 @@ def test_trouble_of_ws2_says_what_it_matters_to(bench: TConnectBench) -> None:
     ],
 )
 def test_one_service_in_trouble_does_not_stop_the_others(
-    bench: TConnectBench, path: str, step: str
+    world: TConnectWorld, path: str, step: str
 ) -> None:
-    bench.fail(path, Response(b"", 500))
-    results = bench.check()
+    world.fail(path, Response(b"", 500))
+    results = world.check()
     assert "HTTP 500" in only_failed(results, step)
     assert set(not_tried(results)) <= {"Pump's clock and zone"}
 
 
-def test_an_unknown_serial_number_comes_with_the_known_ones(bench: TConnectBench) -> None:
-    bench.changes = {"PUMP_SERIAL_NUMBER": "12345678"}
-    results = bench.check()
+def test_an_unknown_serial_number_comes_with_the_known_ones(world: TConnectWorld) -> None:
+    world.changes = {"PUMP_SERIAL_NUMBER": "12345678"}
+    results = world.check()
     only_failed(results, "Pump's serial number", "Upload counter")
     for step in ("Pump's serial number", "Upload counter"):
         assert f"…{SERIAL[-4:]}, …{str(OLD_SERIAL_NUMBER)[-4:]}" in results[step][1]
         assert SERIAL not in results[step][1]
 
 
-def test_leading_zeros_of_the_serial_number_do_not_matter(bench: TConnectBench) -> None:
-    bench.changes = {"PUMP_SERIAL_NUMBER": f"00{SERIAL}"}
-    assert {state for state, _ in bench.check().values()} == {State.OK}
+def test_leading_zeros_of_the_serial_number_do_not_matter(world: TConnectWorld) -> None:
+    world.changes = {"PUMP_SERIAL_NUMBER": f"00{SERIAL}"}
+    assert {state for state, _ in world.check().values()} == {State.OK}
 
 
-def test_an_answer_of_an_unexpected_form_is_one_failed_step(bench: TConnectBench) -> None:
-    bench.fail("/tconnect/therapyevents", Response(b'{"event": ["odd"]}'))
-    text = only_failed(bench.check(), "Boluses and readings")
+def test_an_answer_of_an_unexpected_form_is_one_failed_step(world: TConnectWorld) -> None:
+    world.fail("/tconnect/therapyevents", Response(b'{"event": ["odd"]}'))
+    text = only_failed(world.check(), "Boluses and readings")
     assert text.startswith("Nothing in it can be used. Not understood: unreadable bolus")
 
 
@@ -302,31 +297,31 @@ READABLE_BY_ALL = Response(
 )
 
 
-def test_a_wrong_secret_is_tried_once_where_nothing_is_public(any_bench: TConnectBench) -> None:
-    any_bench.changes = {"NS_SECRET": "quite another secret"}
-    results = any_bench.check()
+def test_a_wrong_secret_is_tried_once_where_nothing_is_public(any_world: TConnectWorld) -> None:
+    any_world.changes = {"NS_SECRET": "quite another secret"}
+    results = any_world.check()
     assert only_failed(results, "Nightscout").startswith("NS_SECRET is wrong.")
     assert not_tried(results) == [*NIGHTSCOUT[1:], "This computer's clock"]
     # What is right and yet may not ask for the status would be known to verifyauth.
-    asked = [(entry.request.path, entry.status) for entry in any_bench.site.log]
+    asked = [(entry.request.path, entry.status) for entry in any_world.site.log]
     assert asked == [("/api/v1/status.json", 401), ("/api/v1/verifyauth", 200)]
 
 
-def test_a_wrong_secret_is_noticed_also_where_everybody_may_read(any_bench: TConnectBench) -> None:
-    any_bench.changes = {"NS_SECRET": "quite another secret"}
-    any_bench.fail_nightscout("status", READABLE_BY_ALL)
-    results = any_bench.check()
+def test_a_wrong_secret_is_noticed_also_where_everybody_may_read(any_world: TConnectWorld) -> None:
+    any_world.changes = {"NS_SECRET": "quite another secret"}
+    any_world.fail_nightscout("status", READABLE_BY_ALL)
+    results = any_world.check()
     assert only_failed(results, "Nightscout secret").startswith("NS_SECRET is wrong.")
     assert not_tried(results) == ["Nightscout treatments"]
 
 
 def test_on_a_new_site_a_wrong_secret_is_not_sent_once_more_than_needed(
-    bench: TConnectBench,
+    world: TConnectWorld,
 ) -> None:
-    bench.changes = {"NS_SECRET": "quite another secret"}
-    bench.fail_nightscout("status", READABLE_BY_ALL)
-    bench.check()
-    asked = [entry.request.path for entry in bench.site.log]
+    world.changes = {"NS_SECRET": "quite another secret"}
+    world.fail_nightscout("status", READABLE_BY_ALL)
+    world.check()
+    asked = [entry.request.path for entry in world.site.log]
     assert asked == ["/api/v1/status.json", "/api/v1/verifyauth"]
 
 
@@ -336,38 +331,38 @@ def rights(**said: object) -> Response:
     return Response(json.dumps({"status": 200, "message": message}).encode())
 
 
-def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(bench: TConnectBench) -> None:
+def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(world: TConnectWorld) -> None:
     def fault(request: Request) -> Response | None:
         if request.path.endswith("verifyauth"):
             return rights()
         return Response(b"{}", 401) if request.method == "POST" else None
 
-    bench.site.fault = fault
-    text = only_failed(bench.check(), "Nightscout secret")
+    world.site.fault = fault
+    text = only_failed(world.check(), "Nightscout secret")
     assert "access token that may only read" in text
     assert "api:treatments:update" in text
 
 
-def test_a_token_that_may_create_is_told_what_else_its_role_needs(bench: TConnectBench) -> None:
-    bench.fail_nightscout("verifyauth", rights())
-    state, text = bench.check()["Nightscout secret"]
+def test_a_token_that_may_create_is_told_what_else_its_role_needs(world: TConnectWorld) -> None:
+    world.fail_nightscout("verifyauth", rights())
+    state, text = world.check()["Nightscout secret"]
     assert state is State.OK
     assert "api:treatments:update, api:treatments:delete" in text
 
 
-def test_a_site_without_verifyauth_is_judged_by_the_trial_write(bench: TConnectBench) -> None:
-    bench.fail_nightscout("verifyauth", Response(b"", 404))
-    state, text = bench.check()["Nightscout secret"]
+def test_a_site_without_verifyauth_is_judged_by_the_trial_write(world: TConnectWorld) -> None:
+    world.fail_nightscout("verifyauth", Response(b"", 404))
+    state, text = world.check()["Nightscout secret"]
     assert state is State.OK
     assert "It may create treatments." in text
 
 
-def test_careportal_that_is_off_is_named(bench: TConnectBench) -> None:
+def test_careportal_that_is_off_is_named(world: TConnectWorld) -> None:
     off = {"status": "ok", "version": "15.0.7", "careportalEnabled": False}
-    bench.fail_nightscout("status", Response(json.dumps(off).encode()))
-    results = bench.check()
+    world.fail_nightscout("status", Response(json.dumps(off).encode()))
+    results = world.check()
     assert "Add careportal to ENABLE" in only_failed(results, "Nightscout careportal")
-    assert not [entry for entry in bench.site.log if entry.request.method == "POST"]
+    assert not [entry for entry in world.site.log if entry.request.method == "POST"]
 
 
 @pytest.mark.parametrize(
@@ -381,10 +376,10 @@ def test_careportal_that_is_off_is_named(bench: TConnectBench) -> None:
     ],
 )
 def test_what_is_wrong_with_the_address_is_told(
-    bench: TConnectBench, answer: Response | Fault, sentence: str
+    world: TConnectWorld, answer: Response | Fault, sentence: str
 ) -> None:
-    bench.fail_nightscout("status", answer)
-    results = bench.check()
+    world.fail_nightscout("status", answer)
+    results = world.check()
     assert sentence in only_failed(results, "Nightscout")
     assert [name for name in not_tried(results) if name in NIGHTSCOUT] == list(NIGHTSCOUT[1:])
 
@@ -393,43 +388,43 @@ def test_what_is_wrong_with_the_address_is_told(
 
 
 def test_a_computer_whose_clock_is_wrong_is_told_so_and_the_pump_is_not_blamed(
-    bench: TConnectBench,
+    world: TConnectWorld,
 ) -> None:
-    bench.now = NOW + timedelta(minutes=9)
-    results = bench.check()
+    world.now = NOW + timedelta(minutes=9)
+    results = world.check()
     text = only_failed(results, "This computer's clock")
     assert "9 minutes ahead of Nightscout's" in text
     assert "12 minutes old" in results["Pump's clock and zone"][1]
 
 
-def test_a_pump_whose_clock_is_fast_is_noticed(bench: TConnectBench) -> None:
-    bench.tandem.uploaded_until = WALL_NOW + timedelta(minutes=11)
-    text = only_failed(bench.check(), "Pump's clock and zone")
+def test_a_pump_whose_clock_is_fast_is_noticed(world: TConnectWorld) -> None:
+    world.tandem.uploaded_until = WALL_NOW + timedelta(minutes=11)
+    text = only_failed(world.check(), "Pump's clock and zone")
     assert re.search(r"lie (9|10|11) minutes in the future", text)
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Europe/Berlin"])
 def test_a_zone_that_does_not_fit_is_noticed_and_the_fitting_one_named(
-    bench: TConnectBench, zone: str
+    world: TConnectWorld, zone: str
 ) -> None:
-    bench.changes = {"TIMEZONE_NAME": zone}
-    text = only_failed(bench.check(), "Pump's clock and zone")
+    world.changes = {"TIMEZONE_NAME": zone}
+    text = only_failed(world.check(), "Pump's clock and zone")
     assert f"TIMEZONE_NAME ({zone}) is not the zone of the pump's clock" in text
     assert "UTC-4 would fit, for example America/New_York" in text
 
 
-def test_in_the_evening_a_zone_far_in_the_west_is_noticed_too(bench: TConnectBench) -> None:
+def test_in_the_evening_a_zone_far_in_the_west_is_noticed_too(world: TConnectWorld) -> None:
     # On the pump, it is already tomorrow.
-    bench.changes = {"TIMEZONE_NAME": "Pacific/Honolulu"}
-    bench.now = NOW - timedelta(hours=13)
-    bench.tandem.uploaded_until = WALL_NOW - timedelta(hours=13, minutes=12)
-    text = only_failed(bench.check(), "This computer's clock", "Pump's clock and zone")
+    world.changes = {"TIMEZONE_NAME": "Pacific/Honolulu"}
+    world.now = NOW - timedelta(hours=13)
+    world.tandem.uploaded_until = WALL_NOW - timedelta(hours=13, minutes=12)
+    text = only_failed(world.check(), "This computer's clock", "Pump's clock and zone")
     assert "behind Nightscout's" in text
 
 
-def test_a_pump_that_has_not_uploaded_for_hours_is_noticed(bench: TConnectBench) -> None:
-    bench.tandem.uploaded_until = WALL_NOW - timedelta(hours=5)
-    text = only_failed(bench.check(), "Pump's clock and zone")
+def test_a_pump_that_has_not_uploaded_for_hours_is_noticed(world: TConnectWorld) -> None:
+    world.tandem.uploaded_until = WALL_NOW - timedelta(hours=5)
+    text = only_failed(world.check(), "Pump's clock and zone")
     assert "has not uploaded since: open Tandem's app" in text
 
 
@@ -456,30 +451,30 @@ PATHS = {
 
 @pytest.mark.parametrize("broken", PATHS)
 def test_nothing_personal_reaches_screen_log_or_report(
-    tmp_path: Path, bench: TConnectBench, broken: str
+    tmp_path: Path, world: TConnectWorld, broken: str
 ) -> None:
     # Under harmless keys, only that can be recognised which the program has been told of.
-    personal = {**SET, "guid": bench.tandem.user_guid, "host": bench.site.url[7:]}
+    personal = {**SET, "guid": world.tandem.user_guid, "host": world.site.url[7:]}
     personal |= OWNER if broken != "Tandem login" else {}
     personal |= DEVICES if broken not in ("Tandem login", "Pump's serial number") else {}
-    for server in (bench.tandem, bench.site):
+    for server in (world.tandem, world.site):
         server.fault = talkative(server, PATHS[broken], personal)
-    text = told(tmp_path, bench, broken)
+    text = told(tmp_path, world, broken)
 
     personal |= {"family": FAMILY}
-    personal |= {f"token {n}": token for n, token in enumerate(bench.tandem.tokens)}
+    personal |= {f"token {n}": token for n, token in enumerate(world.tandem.tokens)}
     assert leaked(text, personal) == []
 
 
 def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
-    tmp_path: Path, bench: TConnectBench
+    tmp_path: Path, world: TConnectWorld
 ) -> None:
     file = tmp_path / "tconnectsync-check-output.log"
     file.write_text("from before")
     file.chmod(0o666)
     old = file.open(encoding="utf-8")
 
-    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
+    home = computer(tmp_path, world.tandem, world.site.url, SECRET)
     home.run(*CHECK_FIRST_DAY)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -490,9 +485,9 @@ def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
 
 
 def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
-    tmp_path: Path, bench: TConnectBench
+    tmp_path: Path, world: TConnectWorld
 ) -> None:
-    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
+    home = computer(tmp_path, world.tandem, world.site.url, SECRET)
     run = home.run("--check-login")
     assert "Tandem did not send the names" not in run.output
 
@@ -500,14 +495,14 @@ def test_it_is_said_when_the_names_to_hide_could_not_be_learned(
         private = ("/cloud/account", "/cloud/usersettings")
         return Response(b"{}", 403) if request.path.startswith(private) else None
 
-    bench.tandem.fault = refused
+    world.tandem.fault = refused
     run = home.run("--check-login")
     assert "Tandem did not send the names" in run.output
     assert re.search("Upload counter: +ok", run.output)
 
 
-def test_the_report_holds_lines_versions_and_answers(tmp_path: Path, bench: TConnectBench) -> None:
-    home = computer(tmp_path, bench.tandem, bench.site.url, SECRET)
+def test_the_report_holds_lines_versions_and_answers(tmp_path: Path, world: TConnectWorld) -> None:
+    home = computer(tmp_path, world.tandem, world.site.url, SECRET)
     run = home.run(*CHECK_FIRST_DAY)
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
 

@@ -22,20 +22,18 @@ from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
-from tests.support.check_bench import (
+from tests.support.check_steps import (
     CHECK_FIRST_DAY,
     CLOCKS,
-    FIRST,
     NIGHTSCOUT,
     NOW,
     WALL_NOW,
-    Answer,
-    Bench,
     not_tried,
     only_failed,
 )
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, computer
 from tests.support.personal_data import OWNER, SET, leaked, talkative, told
+from tests.support.world import FIRST, Answer, TandemWorld, World
 
 LIFE = live(FIRST, 2)
 TANDEM = ("Tandem login", "Account and pumps", "Pump's log", "Profiles")
@@ -47,17 +45,15 @@ PUMPER = "/api/reports/bff/pumper"
 ACCOUNT = "/api/pumpers"
 LOGS = "/api/reports/bff/pump-logs"
 
-TandemBench = Bench[SimulatedTandemSource]
-
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[TandemBench]:
+def world(tmp_path: Path) -> Iterator[TandemWorld]:
     with serve(tmp_path) as served:
         yield served
 
 
 @contextmanager
-def serve(folder: Path, clock_set_by: timedelta = timedelta(0)) -> Iterator[TandemBench]:
+def serve(folder: Path, clock_set_by: timedelta = timedelta(0)) -> Iterator[TandemWorld]:
     """Serve both sides; the pump's clock was set on the first evening."""
     evening = midnight(FIRST) + timedelta(hours=20)
     tandem = SimulatedTandemSource(
@@ -69,7 +65,7 @@ def serve(folder: Path, clock_set_by: timedelta = timedelta(0)) -> Iterator[Tand
         clock_changes=[(evening, evening + clock_set_by)] if clock_set_by else [],
     )
     with tandem, SmallNightscout(SECRET, now=lambda: NOW) as site:
-        yield Bench(tandem, site, cache=folder / "cache")
+        yield World(tandem, site, folder, now=NOW)
 
 
 def page(text: str, status: int = 200) -> Response:
@@ -94,13 +90,13 @@ def another_pump(newest: str | None = None) -> dict[str, Any]:
 # All is well
 
 
-def test_where_all_is_well_every_step_says_so_and_nothing_is_written(bench: TandemBench) -> None:
-    results = bench.check()
+def test_where_all_is_well_every_step_says_so_and_nothing_is_written(world: TandemWorld) -> None:
+    results = world.check()
 
     assert {name: state for name, (state, _) in results.items()} == dict.fromkeys(
         EVERY_STEP, State.OK
     )
-    assert bench.site.writes == 0
+    assert world.site.writes == 0
     assert "US region" in results["Tandem login"][1]
     pump = results["Account and pumps"][1]
     assert pump.startswith("It is t:slim X2 Insulin Pump …0042, as PUMP")
@@ -113,17 +109,17 @@ def test_where_all_is_well_every_step_says_so_and_nothing_is_written(bench: Tand
     assert re.search(r"were \d minutes? old when .+, 12 minutes ago", results[CLOCK][1])
 
 
-def test_without_a_serial_number_the_pump_in_use_is_named(bench: TandemBench) -> None:
-    bench.changes = {"PUMP_SERIAL_NUMBER": None}
-    bench.tandem.pumps = [another_pump("2024-05-01T10:00:00")]
-    state, text = bench.check()["Account and pumps"]
+def test_without_a_serial_number_the_pump_in_use_is_named(world: TandemWorld) -> None:
+    world.changes = {"PUMP_SERIAL_NUMBER": None}
+    world.tandem.pumps = [another_pump("2024-05-01T10:00:00")]
+    state, text = world.check()["Account and pumps"]
     assert state is State.OK
     assert "…0042" in text
     assert "the one in use; the account also has …0317." in text
 
 
-def test_a_range_in_the_past_does_not_judge_the_clock(bench: TandemBench) -> None:
-    results = bench.check(until=NOW - timedelta(days=300))
+def test_a_range_in_the_past_does_not_judge_the_clock(world: TandemWorld) -> None:
+    results = world.check(until=NOW - timedelta(days=300))
     assert not_tried(results) == [CLOCK]
     state, text = results["Pump's log"]
     assert state is State.OK
@@ -134,60 +130,63 @@ def test_a_range_in_the_past_does_not_judge_the_clock(bench: TandemBench) -> Non
 # Settings
 
 
-def test_a_region_that_does_not_exist_is_told_and_nothing_is_asked(bench: TandemBench) -> None:
-    bench.changes = {"TCONNECT_REGION": "Mars"}
-    results = bench.check()
+def test_a_region_that_does_not_exist_is_told_and_nothing_is_asked(world: TandemWorld) -> None:
+    world.changes = {"TCONNECT_REGION": "Mars"}
+    results = world.check()
     assert "TCONNECT_REGION is not usable" in only_failed(results, "Settings")
     assert not_tried(results) == ["Tandem", CLOCK]
-    assert bench.tandem.log == []
+    assert world.tandem.log == []
 
 
 # Login
 
 
-def logins_tried(bench: TandemBench) -> int:
-    return [entry.request.path for entry in bench.tandem.log].count(LOGIN)
+def logins_tried(world: TandemWorld) -> int:
+    return [entry.request.path for entry in world.tandem.log].count(LOGIN)
 
 
-def test_a_saved_login_is_no_proof_of_the_password(bench: TandemBench) -> None:
-    bench.check()
-    bench.changes = {"TCONNECT_PASSWORD": "quite wrong"}
-    results = bench.check()
+def test_a_saved_login_is_no_proof_of_the_password(world: TandemWorld) -> None:
+    world.check()
+    world.changes = {"TCONNECT_PASSWORD": "quite wrong"}
+    results = world.check()
 
     text = only_failed(results, "Tandem login")
     assert "Tandem's US cloud does not accept the e-mail address and password" in text
     assert "The region tried is US. Do not just try again" in text
     assert not_tried(results) == [*TANDEM[1:], CLOCK]
-    assert logins_tried(bench) == 2
+    assert logins_tried(world) == 2
 
 
 def test_the_login_of_a_check_serves_the_next_sync_and_a_failed_one_spoils_nothing(
-    tmp_path: Path, bench: TandemBench
+    tmp_path: Path, world: TandemWorld
 ) -> None:
     def saved() -> list[dict[str, Any]]:
-        return [json.loads(file.read_text()) for file in (tmp_path / "cache").iterdir()]
+        return [
+            json.loads(file.read_text())
+            for file in (tmp_path / ".cache" / "tconnectsync").iterdir()
+        ]
 
-    bench.check()
+    world.check()
     (first,) = saved()
-    bench.check()
+    world.check()
     (second,) = saved()
-    assert {first["access_token"], second["access_token"]} == bench.tandem.login.tokens
-    assert logins_tried(bench) == bench.tandem.login.logins == 2
+    assert {first["access_token"], second["access_token"]} == world.tandem.login.tokens
+    assert logins_tried(world) == world.tandem.login.logins == 2
 
-    bench.fail(LOGIN, Response(b"", 503))
-    bench.check()
+    world.fail(LOGIN, Response(b"", 503))
+    world.check()
     assert saved() == [second]
 
 
-def test_no_login_is_saved_where_none_shall_be(tmp_path: Path, bench: TandemBench) -> None:
-    bench.changes = {"CACHE_CREDENTIALS": "false"}
-    bench.check()
-    assert not (tmp_path / "cache").exists()
+def test_no_login_is_saved_where_none_shall_be(tmp_path: Path, world: TandemWorld) -> None:
+    world.changes = {"CACHE_CREDENTIALS": "false"}
+    world.check()
+    assert not (tmp_path / ".cache" / "tconnectsync").exists()
 
 
-def test_the_wrong_region_is_told_from_a_wrong_password(bench: TandemBench) -> None:
-    bench.changes = {"TCONNECT_REGION": "EU"}
-    text = only_failed(bench.check(), "Tandem login")
+def test_the_wrong_region_is_told_from_a_wrong_password(world: TandemWorld) -> None:
+    world.changes = {"TCONNECT_REGION": "EU"}
+    text = only_failed(world.check(), "Tandem login")
     assert "set TCONNECT_REGION or --region to US" in text
     assert "The region tried is EU." in text
 
@@ -204,19 +203,19 @@ def test_the_wrong_region_is_told_from_a_wrong_password(bench: TandemBench) -> N
     ],
 )
 def test_what_goes_wrong_with_the_login_is_told_apart(
-    bench: TandemBench, answer: Response | Fault, sentence: str
+    world: TandemWorld, answer: Response | Fault, sentence: str
 ) -> None:
-    bench.fail(LOGIN, answer)
-    results = bench.check()
+    world.fail(LOGIN, answer)
+    results = world.check()
     text = only_failed(results, "Tandem login")
     assert sentence in text
     assert ("too many wrong tries" in text, "locked" in text) == (False, "locked" in sentence)
     assert not_tried(results) == [*TANDEM[1:], CLOCK]
 
 
-def test_a_login_from_another_time_is_blamed_on_the_clock_and_no_lock(bench: TandemBench) -> None:
-    bench.tandem.login.claims = {"exp": 1}
-    text = only_failed(bench.check(), "Tandem login")
+def test_a_login_from_another_time_is_blamed_on_the_clock_and_no_lock(world: TandemWorld) -> None:
+    world.tandem.login.claims = {"exp": 1}
+    text = only_failed(world.check(), "Tandem login")
     assert "Check the clock of this computer" in text
     assert "locked" not in text
 
@@ -234,51 +233,51 @@ def test_a_login_from_another_time_is_blamed_on_the_clock_and_no_lock(bench: Tan
     ],
 )
 def test_without_pumps_there_is_nothing_to_read(
-    bench: TandemBench, answer: Response, sentence: str
+    world: TandemWorld, answer: Response, sentence: str
 ) -> None:
-    bench.fail(PUMPER, answer)
-    results = bench.check()
+    world.fail(PUMPER, answer)
+    results = world.check()
     assert sentence in only_failed(results, "Account and pumps")
     assert not_tried(results) == [*TANDEM[2:], CLOCK]
 
 
-def test_an_unknown_serial_number_comes_with_the_known_ones(bench: TandemBench) -> None:
-    bench.changes = {"PUMP_SERIAL_NUMBER": "12345678"}
-    bench.tandem.pumps = [another_pump()]
-    results = bench.check()
+def test_an_unknown_serial_number_comes_with_the_known_ones(world: TandemWorld) -> None:
+    world.changes = {"PUMP_SERIAL_NUMBER": "12345678"}
+    world.tandem.pumps = [another_pump()]
+    results = world.check()
     text = only_failed(results, "Account and pumps")
     assert "…0042, …0317" in text
     assert "12345678" not in text
     assert not_tried(results) == [*TANDEM[2:], CLOCK]
 
 
-def test_an_account_without_any_pump_is_told(bench: TandemBench) -> None:
-    bench.fail("/api/", payload({"firstName": "Robin", "pumps": []}))
-    assert "shows no pump for this account" in only_failed(bench.check(), "Account and pumps")
+def test_an_account_without_any_pump_is_told(world: TandemWorld) -> None:
+    world.fail("/api/", payload({"firstName": "Robin", "pumps": []}))
+    assert "shows no pump for this account" in only_failed(world.check(), "Account and pumps")
 
 
-def test_a_pump_that_was_replaced_is_noticed_and_read_all_the_same(bench: TandemBench) -> None:
-    bench.changes = {"PUMP_SERIAL_NUMBER": "1000317"}
-    bench.tandem.pumps = [another_pump("2024-05-01T10:00:00")]
-    results = bench.check()
+def test_a_pump_that_was_replaced_is_noticed_and_read_all_the_same(world: TandemWorld) -> None:
+    world.changes = {"PUMP_SERIAL_NUMBER": "1000317"}
+    world.tandem.pumps = [another_pump("2024-05-01T10:00:00")]
+    results = world.check()
     text = only_failed(results, "Account and pumps", "Profiles", CLOCK)
     assert "(…0317) has sent nothing since 2024-05-01" in text
     assert "(…0042) is in use" in text
     assert results["Pump's log"][1].startswith("No entries for these days")
 
 
-def test_a_pump_that_has_never_uploaded_is_told(bench: TandemBench) -> None:
-    bench.tandem.uploaded_until = midnight(FIRST) - timedelta(days=1)
-    results = bench.check()
+def test_a_pump_that_has_never_uploaded_is_told(world: TandemWorld) -> None:
+    world.tandem.uploaded_until = midnight(FIRST) - timedelta(days=1)
+    results = world.check()
     text = only_failed(results, "Account and pumps")
     assert text.startswith("The pump t:slim X2 Insulin Pump …0042 has")
     assert "has never uploaded. Connect it to Tandem's app" in text
     assert not_tried(results) == [*TANDEM[2:], CLOCK]
 
 
-def test_a_guardian_s_account_works_but_for_profiles(bench: TandemBench) -> None:
-    bench.tandem.guardian = True
-    results = bench.check()
+def test_a_guardian_s_account_works_but_for_profiles(world: TandemWorld) -> None:
+    world.tandem.guardian = True
+    results = world.check()
     assert not_tried(results) == ["Profiles"]
     assert results["Profiles"][1] == NOT_FOR_GUARDIANS
     assert {state for state, _ in results.values()} == {State.OK, State.NOT_TRIED}
@@ -288,30 +287,30 @@ def test_a_guardian_s_account_works_but_for_profiles(bench: TandemBench) -> None
 
 @pytest.mark.parametrize("in_use", [True, False])
 def test_a_broken_profile_is_named_and_fails_the_step_only_if_it_is_in_use(
-    bench: TandemBench, in_use: bool
+    world: TandemWorld, in_use: bool
 ) -> None:
     def spoilt(request: Request) -> Response | None:
         if PUMPER not in request.path:
             return None
-        payload = json.loads(bench.tandem.carry_out(request).body)
+        payload = json.loads(world.tandem.carry_out(request).body)
         told = payload["pumps"][0]["settings"]["details"]["profiles"]
         for profile in told["profile"]:
             if (profile["idp"] == told["activeIdp"]) is in_use:
                 profile["timeDependentSegments"][0]["basalRate"] = 99_000
         return Response(json.dumps(payload).encode())
 
-    bench.tandem.fault = spoilt
-    results = bench.check()
+    world.tandem.fault = spoilt
+    results = world.check()
     state, text = results["Profiles"]
     assert "cannot be used: a basal rate is not a number that can be true" in text
     assert state is (State.FAILED if in_use else State.OK)
 
 
-def test_a_guardian_has_to_say_which_of_several_pumps(bench: TandemBench) -> None:
-    bench.tandem.guardian = True
-    bench.tandem.pumps = [another_pump()]
-    bench.changes = {"PUMP_SERIAL_NUMBER": None}
-    text = only_failed(bench.check(), "Account and pumps")
+def test_a_guardian_has_to_say_which_of_several_pumps(world: TandemWorld) -> None:
+    world.tandem.guardian = True
+    world.tandem.pumps = [another_pump()]
+    world.changes = {"PUMP_SERIAL_NUMBER": None}
+    text = only_failed(world.check(), "Account and pumps")
     assert "Set PUMP_SERIAL_NUMBER to the one of these: …0042, …0317." in text
 
 
@@ -327,23 +326,23 @@ def test_a_guardian_has_to_say_which_of_several_pumps(bench: TandemBench) -> Non
     ],
 )
 def test_a_log_that_cannot_be_had_does_not_stop_the_other_steps(
-    bench: TandemBench, answer: Response, sentence: str
+    world: TandemWorld, answer: Response, sentence: str
 ) -> None:
-    bench.fail(LOGS, answer)
-    results = bench.check()
+    world.fail(LOGS, answer)
+    results = world.check()
     assert sentence in only_failed(results, "Pump's log")
     assert not_tried(results) == [CLOCK]
 
 
-def test_kinds_that_nobody_knows_are_named_with_how_often_they_came(bench: TandemBench) -> None:
+def test_kinds_that_nobody_knows_are_named_with_how_often_they_came(world: TandemWorld) -> None:
     def event(code: int, number: int) -> dict[str, Any]:
         time = (WALL_NOW - timedelta(minutes=13)).isoformat()
         head = {"eventCode": code, "sequenceNumber": number, "pumpDateTime": time}
         return {**head, "sequenceGroup": 0, "eventProperties": {}}
 
     events = [event(279, 1), event(256, 2), *(event(3000, n) for n in (3, 4)), event(2, 5)]
-    bench.fail(LOGS, payload({"events": events}))
-    results = bench.check()
+    world.fail(LOGS, payload({"events": events}))
+    results = world.check()
     state, text = results["Pump's log"]
     assert state is State.OK
     assert text.startswith("3 entries from 2024-06-04 14:47")
@@ -354,11 +353,11 @@ def test_kinds_that_nobody_knows_are_named_with_how_often_they_came(bench: Tande
 
 @pytest.mark.parametrize(("everything", "named"), [("false", True), ("true", False)])
 def test_the_log_is_asked_for_as_a_sync_does(
-    bench: TandemBench, everything: str, named: bool
+    world: TandemWorld, everything: str, named: bool
 ) -> None:
-    bench.changes = {"FETCH_ALL_EVENT_TYPES": everything}
-    bench.check()
-    (asked,) = [e.request.query for e in bench.tandem.log if e.request.path.startswith(LOGS)]
+    world.changes = {"FETCH_ALL_EVENT_TYPES": everything}
+    world.check()
+    (asked,) = [e.request.query for e in world.tandem.log if e.request.path.startswith(LOGS)]
     assert ("eventCodes" in asked) is named
     assert (asked["startDate"][:10], asked["endDate"][:10]) == ("2024-06-02", "2024-06-05")
 
@@ -379,9 +378,9 @@ def doses(*units: float) -> Response:
     return payload({"events": events})
 
 
-def test_insulin_that_cannot_be_shown_is_not_well(bench: TandemBench) -> None:
-    bench.fail(LOGS, doses(0.25, 1.5))
-    sentence = only_failed(bench.check(), "Pump's log")
+def test_insulin_that_cannot_be_shown_is_not_well(world: TandemWorld) -> None:
+    world.fail(LOGS, doses(0.25, 1.5))
+    sentence = only_failed(world.check(), "Pump's log")
     assert "1.75 U of insulin" in sentence
     assert "newer version" in sentence
 
@@ -389,14 +388,14 @@ def test_insulin_that_cannot_be_shown_is_not_well(bench: TandemBench) -> None:
 # Profiles
 
 
-def test_a_pump_without_uploaded_settings_is_told(bench: TandemBench) -> None:
-    bench.tandem.settings = PumpSettings(())
-    assert "they show no profile" in only_failed(bench.check(), "Profiles")
+def test_a_pump_without_uploaded_settings_is_told(world: TandemWorld) -> None:
+    world.tandem.settings = PumpSettings(())
+    assert "they show no profile" in only_failed(world.check(), "Profiles")
 
 
-def test_profiles_of_which_none_is_in_use_are_told(bench: TandemBench) -> None:
-    bench.tandem.settings = PumpSettings(bench.tandem.settings.profiles[1:])
-    text = only_failed(bench.check(), "Profiles")
+def test_profiles_of_which_none_is_in_use_are_told(world: TandemWorld) -> None:
+    world.tandem.settings = PumpSettings(world.tandem.settings.profiles[1:])
+    text = only_failed(world.check(), "Profiles")
     assert text.startswith("1 profile, but which one is in use is not known.")
 
 
@@ -413,34 +412,34 @@ def test_profiles_of_which_none_is_in_use_are_told(bench: TandemBench) -> None:
     ],
 )
 def test_a_zone_that_does_not_fit_is_noticed_and_the_fitting_one_named(
-    bench: TandemBench, zone: str, sentence: str
+    world: TandemWorld, zone: str, sentence: str
 ) -> None:
-    bench.changes = {"TIMEZONE_NAME": zone}
-    text = only_failed(bench.check(), CLOCK)
+    world.changes = {"TIMEZONE_NAME": zone}
+    text = only_failed(world.check(), CLOCK)
     assert sentence in text
     assert f"TIMEZONE_NAME ({zone}) is not the zone of the pump's clock" in text
     assert "UTC-4 would fit, for example America/New_York" in text
 
 
 def test_a_pump_whose_clock_was_set_to_another_hour_is_noticed(tmp_path: Path) -> None:
-    with serve(tmp_path, timedelta(hours=1)) as bench:
-        text = only_failed(bench.check(), CLOCK)
+    with serve(tmp_path, timedelta(hours=1)) as world:
+        text = only_failed(world.check(), CLOCK)
     assert f"the pump's clock is 1 hour ahead of TIMEZONE_NAME ({NEW_YORK})" in text
     assert "Set the pump's clock" in text
 
 
 def test_a_pump_whose_clock_is_fast_by_minutes_is_noticed(tmp_path: Path) -> None:
-    with serve(tmp_path, timedelta(minutes=9)) as bench:
-        text = only_failed(bench.check(), CLOCK)
+    with serve(tmp_path, timedelta(minutes=9)) as world:
+        text = only_failed(world.check(), CLOCK)
     assert re.search(r"lie [4-9] minutes after their own upload", text)
     assert "compare it with a watch" in text
 
 
 def test_a_pump_that_has_not_uploaded_for_hours_is_noticed_and_the_zone_is_not_blamed(
-    bench: TandemBench,
+    world: TandemWorld,
 ) -> None:
-    bench.tandem.uploaded_until = WALL_NOW - timedelta(hours=5)
-    text = only_failed(bench.check(), CLOCK)
+    world.tandem.uploaded_until = WALL_NOW - timedelta(hours=5)
+    text = only_failed(world.check(), CLOCK)
     assert text.startswith("The pump last uploaded 5 hours ago. Open Tandem's app")
     assert "TIMEZONE_NAME" not in text
 
@@ -495,9 +494,9 @@ def with_whole_name(tell: Callable[[Request], Answer]) -> Callable[[Request], An
     ],
 )
 def test_nothing_personal_reaches_screen_log_or_report(
-    tmp_path: Path, bench: TandemBench, broken: str, path: str
+    tmp_path: Path, world: TandemWorld, broken: str, path: str
 ) -> None:
-    tandem, site = bench.tandem, bench.site
+    tandem, site = world.tandem, world.site
     private(tandem)
     tandem.guardian = path == ACCOUNT
     # Under harmless keys, only that can be recognised which the program has been told of.
@@ -506,7 +505,7 @@ def test_nothing_personal_reaches_screen_log_or_report(
     personal |= PRIVATE if broken in ("", "Pump's log") else {}
     tandem.fault = with_whole_name(talkative(tandem, path, personal))
     site.fault = talkative(site, path, personal)
-    text = told(tmp_path, bench, broken)
+    text = told(tmp_path, world, broken)
 
     personal |= {f"token {n}": token for n, token in enumerate(tandem.login.tokens)}
     personal |= {"profile": PROFILE}
@@ -514,9 +513,9 @@ def test_nothing_personal_reaches_screen_log_or_report(
 
 
 def test_the_report_holds_the_answers_without_names_and_ids(
-    tmp_path: Path, bench: TandemBench
+    tmp_path: Path, world: TandemWorld
 ) -> None:
-    run = computer(tmp_path, bench.tandem, bench.site.url, SECRET).run(*CHECK_FIRST_DAY)
+    run = computer(tmp_path, world.tandem, world.site.url, SECRET).run(*CHECK_FIRST_DAY)
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
 
     assert "Tandem did not send the names" not in run.output

@@ -17,7 +17,8 @@ from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tests.support.command import days
 from tests.support.nightscout_client import NOON, Waits, client, treatment
-from tests.support.virtual_home import DAY, FIRST, Make, at, check, held, undisturbed
+from tests.support.virtual_home import DAY, Make, at, check, held, undisturbed
+from tests.support.world import FIRST
 
 Spoil = Callable[[SmallNightscout, Request], Response | Fault]
 HTML = Response(b"<html><h1>Please log in</h1></html>", 200, "text/html")
@@ -234,7 +235,7 @@ def test_what_is_lost_during_a_catch_up_is_there_after_the_next_run(
     home.site.fault = None
     home.go_to(10.6)
     assert home.run().code == 0
-    check(home)
+    check(home, like="lost during a catch-up")
 
 
 @pytest.mark.parametrize("how", SILENCE)
@@ -249,7 +250,7 @@ def test_what_is_stored_without_proof_fails_nothing_and_is_written_once(
         spoil_writes(home.site, SILENCE[how], "treatments")
     assert home.run(*days(FIRST, FIRST + DAY)).code == 0
     home.site.fault = None
-    check(home)
+    check(home, like="a day and a half")
 
 
 def added(site: SmallNightscout, collection: str) -> int:
@@ -277,7 +278,7 @@ def test_what_is_only_ever_added_is_read_before_it_is_written_again(
     home.site.fault = None
     assert home.run(*days(FIRST, FIRST + DAY)).code == 0
     assert added(home.site, collection) == 1
-    check(home)
+    check(home, like="a day and a half")
 
 
 def test_a_site_that_answers_every_write_with_nothing_is_complete_as_soon_as_it_does_not(

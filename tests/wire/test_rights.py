@@ -21,12 +21,12 @@ from tconnectsync.simulators.history import ActivityRecord, BasalSegment, BolusR
 from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
-from tests.support.check_bench import FIRST as CHECKED
-from tests.support.check_bench import NOW, WALL_NOW, Bench
+from tests.support.check_steps import NOW as CHECKED_AT
+from tests.support.check_steps import WALL_NOW
 from tests.support.command import SECRET, cloud, days
-from tests.support.in_process_cycles import FIRST, World, at
 from tests.support.nightscout_client import NOON, client, treatment
 from tests.support.virtual_home import DAY, Home, Make, check
+from tests.support.world import FIRST, TConnectWorld, World, at
 
 TOKEN = "uploader-0123456789abcdef"
 OWN_ROLE = (
@@ -216,10 +216,10 @@ def night() -> PumpHistory:
 
 
 @pytest.fixture
-def worlds() -> Iterator[Callable[..., World]]:
+def worlds() -> Iterator[Callable[..., TConnectWorld]]:
     with ExitStack() as stack:
 
-        def make(roles: str, *, default: str = "denied") -> World:
+        def make(roles: str, *, default: str = "denied") -> TConnectWorld:
             site = SmallNightscout(SECRET, tokens={TOKEN: roles}, default_roles=default)
             stack.enter_context(site)
             return World(stack.enter_context(cloud(night())), site)
@@ -232,16 +232,16 @@ def failed(outcome: Any) -> set[str]:
 
 
 def test_a_growing_sleep_that_may_not_be_updated_stops_nothing_else(
-    worlds: Callable[..., World],
+    worlds: Callable[..., TConnectWorld],
 ) -> None:
     world = worlds("careportal", default="readable")
-    world.tconnect.uploaded_until = at(1, 0)
+    world.tandem.uploaded_until = at(1, 0)
     until = datetime(2024, 6, 4, 4, tzinfo=UTC)
-    first = world.sync(0, 0, secret=TOKEN, now=until)
+    first = world.sync(0, 0, NS_SECRET=TOKEN, now=until)
     assert not first.failures
-    world.tconnect.uploaded_until = None
-    second = world.sync(0, 1, secret=TOKEN)
-    kinds = [document["eventType"] for document in world.nightscout.treatments]
+    world.tandem.uploaded_until = None
+    second = world.sync(0, 1, NS_SECRET=TOKEN)
+    kinds = [document["eventType"] for document in world.site.treatments]
     assert failed(second) <= {"PUMP_EVENTS", "BASAL"}
     assert "PUMP_EVENTS" in failed(second)
     assert kinds.count("Combo Bolus") == 6
@@ -258,7 +258,7 @@ def test_the_run_of_a_wrong_secret_on_a_readable_old_site_ends_at_the_first_writ
         SmallNightscout(SECRET, keyed_by_identifier=False, default_roles="readable") as site,
         cloud(night()) as tconnect,
     ):
-        outcome = World(tconnect, site).sync(0, 1, secret="another secret")
+        outcome = World(tconnect, site).sync(0, 1, NS_SECRET="another secret")
         assert isinstance(outcome.ended_by, NightscoutLoginError)
         assert [e.status for e in site.log if e.request.method != "GET"] == [401]
         assert site.treatments == []
@@ -300,7 +300,7 @@ def test_what_one_feature_lacks_takes_no_other_down(
         "BOLUS": site.treatments,
     }
     assert {name for name, documents in held.items() if not documents} == {feature}
-    home.variables["NS_SECRET"] = SECRET
+    home.changes["NS_SECRET"] = SECRET
     home.go_to(1.6)
     assert home.run().code == 0
     check(home)
@@ -331,7 +331,7 @@ def token_home(make_home: Make, lacking: str) -> Home:
     every = {f"{collection}:{verb}" for collection in collections for verb in verbs}
     roles = " ".join(sorted(f"api:{each}" for each in every - {lacking}))
     home.site.give_token(TOKEN, roles)
-    home.variables["NS_SECRET"] = TOKEN
+    home.changes["NS_SECRET"] = TOKEN
     return home
 
 
@@ -351,30 +351,31 @@ def test_without_the_status_the_units_are_those_of_the_profile_in_force(make_hom
 
 
 @pytest.fixture
-def benches() -> Iterator[Callable[..., Bench[Any]]]:
+def checked_worlds() -> Iterator[Callable[..., World[Any]]]:
     with ExitStack() as stack:
 
-        def make(roles: str, *features: str, default: str = "denied") -> Bench[Any]:
+        def make(roles: str, *features: str, default: str = "denied") -> World[Any]:
             site = SmallNightscout(
-                SECRET, tokens={TOKEN: roles}, default_roles=default, now=lambda: NOW
+                SECRET, tokens={TOKEN: roles}, default_roles=default, now=lambda: CHECKED_AT
             )
-            tconnect = stack.enter_context(cloud(live(CHECKED, 2)))
+            tconnect = stack.enter_context(cloud(live(FIRST, 2)))
             tconnect.uploaded_until = WALL_NOW - timedelta(minutes=12)
             changes: dict[str, str | None] = {"NS_SECRET": TOKEN}
-            return Bench(tconnect, stack.enter_context(site), changes, features=features)
+            stack.enter_context(site)
+            return World(tconnect, site, None, features, CHECKED_AT, changes)
 
         yield make
 
 
 def test_a_token_that_may_not_read_the_status_is_not_called_wrong(
-    benches: Callable[..., Bench[Any]],
+    checked_worlds: Callable[..., World[Any]],
 ) -> None:
-    bench = benches("api:treatments:*")
-    results = bench.check()
+    world = checked_worlds("api:treatments:*")
+    results = world.check()
     assert "api:status:read" in results["Nightscout"][1]
     assert results["Nightscout secret"][0] is State.OK
     assert results["Nightscout treatments"][0] is State.OK
-    assert bench.site.writes == 0
+    assert world.site.writes == 0
 
 
 @pytest.mark.parametrize(
@@ -386,25 +387,25 @@ def test_a_token_that_may_not_read_the_status_is_not_called_wrong(
     ],
 )
 def test_a_token_that_may_not_write_is_told_what_its_role_needs(
-    benches: Callable[..., Bench[Any]], roles: str, default: str, said: str
+    checked_worlds: Callable[..., World[Any]], roles: str, default: str, said: str
 ) -> None:
-    bench = benches(roles, default=default)
-    state, text = bench.check()["Nightscout secret"]
+    world = checked_worlds(roles, default=default)
+    state, text = world.check()["Nightscout secret"]
     assert (state, said in text) == (State.FAILED, True)
     assert "api:treatments:create" in text
-    assert bench.site.writes == 0
+    assert world.site.writes == 0
 
 
 def test_what_the_features_chosen_may_not_do_is_told_without_writing(
-    benches: Callable[..., Bench[Any]],
+    checked_worlds: Callable[..., World[Any]],
 ) -> None:
-    bench = benches(OWN_ROLE, "BASAL", "CGM", "IOB", "PROFILES")
-    state, text = bench.check()["Nightscout secret"]
+    world = checked_worlds(OWN_ROLE, "BASAL", "CGM", "IOB", "PROFILES")
+    state, text = world.check()["Nightscout secret"]
     assert state is State.FAILED
     assert "lacks api:activity:read." in text
     for untried in ("treatments:update", "entries:create", "activity:delete", "profile:update"):
         assert f"api:{untried}" in text
-    writes = [e.request for e in bench.site.log if e.request.method != "GET"]
+    writes = [e.request for e in world.site.log if e.request.method != "GET"]
     assert [(w.method, w.path, w.body) for w in writes] == [("POST", "/api/v1/treatments", b"[]")]
-    assert bench.site.writes == 0
-    assert benches(OWN_ROLE, "BASAL", "CGM").check()["Nightscout secret"][0] is State.OK
+    assert world.site.writes == 0
+    assert checked_worlds(OWN_ROLE, "BASAL", "CGM").check()["Nightscout secret"][0] is State.OK

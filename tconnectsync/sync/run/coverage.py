@@ -6,12 +6,11 @@ Pure. Days are days of the pump's calendar.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
-from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.sources.base import PumpSpan, Remark
 
-DAY = timedelta(days=1)
 MOST_NAMED = 5
 """So many ranges of days are named; the others are counted."""
 

@@ -66,7 +66,7 @@ def look_once(
     chosen = f"features besides {' '.join(sorted(cycle.features))}"
     try:
         if FEATURE in cycle.features and not backlog.is_done("ages"):
-            found = bring_ages(cycle, done, earliest)
+            found = write_last_changes(cycle, done, earliest)
             outcome.absorb(found)
             if not found.failures:
                 backlog.remember_done("ages")
@@ -78,8 +78,8 @@ def look_once(
         log.warning("What is looked for once is left to the next run. %s", error)
 
 
-def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
-    """Bring the last site, cartridge and sensor change if Nightscout holds none by anyone.
+def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
+    """Write the last site, cartridge and sensor change if Nightscout holds none by anyone.
 
     Args:
         cycle: reads and writes.
@@ -97,15 +97,7 @@ def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
         if not lacking:
             break
         reader = cycle.source.read(window)
-        events = collect(
-            cycle.source,
-            reader,
-            window,
-            [FEATURE],
-            clock=cycle.clock,
-            now=cycle.now(),
-            outcome=outcome,
-        )
+        events = collect(cycle, reader, window, [FEATURE], outcome)
         newest = _newest_of_each(events, lacking, cycle.now(), cycle.source.name)
         lacking -= newest.keys()
         # Where nothing is written, what the run itself would bring is not there to be found. It
@@ -117,7 +109,7 @@ def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
         ]
         if found:
             chosen = {part: [event for p, event in found if p == part] for part, _ in found}
-            outcome.absorb(cycle.bring(chosen, window))
+            outcome.absorb(cycle.write_events(chosen, window))
     return outcome
 
 

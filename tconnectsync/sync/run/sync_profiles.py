@@ -102,10 +102,11 @@ def store_profiles(
         ) from None
     done = []
     if record is not None:
-        if current and record == with_our_names_safe(current, settings, style):
-            mode = "replace"
-        what, new = _shown(settings, style, record), sendable(record, style)
-        done = [_store(new, current, nightscout, mode, now, pretend=pretend) + what]
+        only_names = bool(current) and record == with_our_names_safe(current, settings, style)
+        replace, what = mode == "replace" or only_names, _shown(settings, style, record)
+        sent = sendable(record, style)
+        how = _store(sent, current, nightscout, replace=replace, now=now, pretend=pretend)
+        done = [f"Profile record {how}: {what}"]
     _require_active(missing, done)
     return done
 
@@ -114,22 +115,23 @@ def _store(
     record: Document,
     current: Document | None,
     nightscout: NightscoutApi,
-    mode: str,
-    now: datetime,
     *,
+    replace: bool,
+    now: datetime,
     pretend: bool,
 ) -> str:
+    """Add a record or replace the one in force; return which."""
     new = stamped(record, now)
     is_ahead = bool(current) and str(record.get("startDate") or "") > new["startDate"]
-    if current and current.get("_id") and (mode == "replace" or is_ahead):
+    if current and current.get("_id") and (replace or is_ahead):
         if not pretend:
             times = {"startDate": new["startDate"]} if is_ahead else {}
             nightscout.replace({**record, **times}, "profile")
-        return "Profile record replaced: "
+        return "replaced"
     if not pretend:
         nightscout.add(new, "profile")
         _repair(new, nightscout)
-    return "Profile record added: "
+    return "added"
 
 
 def _shown(settings: PumpSettings, style: ProfileStyle, record: Document) -> str:
@@ -151,8 +153,8 @@ def _require_active(missing: Sequence[BrokenProfile], done: Sequence[str]) -> No
             others = "".join(f" {line}." for line in done)
             raise ApiError(
                 f"Nightscout does not show the profile that the pump follows. {_called(profile)} "
-                f"cannot be used: {profile.why}. Look at it on the pump and on Tandem's site: if "
-                f"all is right there, a newer tconnectsync is needed.{others}"
+                f"cannot be used: {profile.why}. Look at it on the pump and on the cloud's site: "
+                f"if all is right there, a newer tconnectsync is needed.{others}"
             )
 
 
