@@ -1,4 +1,4 @@
-"""Time, waiting and chance: the only module that asks the computer for them.
+"""Time, waiting and randomness: the only module that takes them from the computer.
 
 One clock is made in ``tconnectsync.app`` and passed to everything that needs it.
 """

@@ -17,13 +17,13 @@ class TconnectsyncError(Exception):
     """What the program exits with when this error ends it."""
 
     can_retry: bool = False
-    """Whether the same call may succeed later without anybody changing anything."""
+    """Whether the same call may succeed later although nothing is changed."""
 
     fatal: bool = False
-    """Whether going on with the next feature or window is pointless or harmful."""
+    """Whether continuing with the next feature or window is pointless or harmful."""
 
     needs_a_person: bool = False
-    """Whether somebody has to change a setting first, so that the same command fails again."""
+    """Whether the same command fails until a person has changed a setting."""
 
     shorter_may_help: bool = False
     """Whether one bad day may be the reason: the cloud answered, but with nothing usable."""
@@ -67,7 +67,7 @@ class NetworkError(TconnectsyncError):
 
 
 class UnreachableError(NetworkError):
-    """Nothing of the kind can be reached at the address that a person has given.
+    """The service cannot be reached at the address that a person has given.
 
     It ends a run at once. A loop waits: names are not found while a computer starts.
     """
@@ -169,7 +169,7 @@ class NightscoutAddressError(NightscoutError):
 
 
 class SiteDownError(NightscoutError):
-    """Somebody else answers in the place of the site: its host, or what stands in front of it."""
+    """Another server answers instead of the site: its host, or a proxy in front of it."""
 
     fatal = True
 

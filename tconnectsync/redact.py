@@ -1,4 +1,4 @@
-"""What must not be shown: one redactor for logs, errors and reports."""
+"""Hides secrets and personal data: one redactor for logs, errors and reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORTH_LEARNING = 3
 """A shorter value found on the way is hidden in its place but not looked for elsewhere."""
 
 OUR_OWN_WORDS = ("nightscout", "tandem", "tconnect", "tconnectsync")
-"""A user of such a name is no secret, and without these words nothing that we say is understood."""
+"""A user of such a name is no secret, and without these words our messages are unreadable."""
 
 MOST_BACKSLASHES = 15
 """More than a JSON text in a repr of a repr has before a quotation mark."""
@@ -33,7 +33,7 @@ _SHAPES = {
     "TOKEN": r"(?<!\w)eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/=-]{16,}",
     "LOGIN": r"(?<=://)[^\s/?#@]+(?=@)",
 }
-"""What is personal whatever it says, by its looks."""
+"""Patterns of values that are always personal."""
 
 # Keys under which something personal stands, written small and without punctuation.
 _BIRTH = re.compile(r"birth|dob$")

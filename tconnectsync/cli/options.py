@@ -155,17 +155,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--source", help=f"the cloud to sync from: {default} (default) or {others}")
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
-    add("--region", help="where your account is: US (default) or EU")
+    add("--region", help="the region of your account: US (default) or EU")
     add(
         "--import-log",
         type=Path,
         metavar="FILE",
-        help="sync a saved pump log instead of asking a cloud",
+        help="sync a saved pump log instead of the data of a cloud",
     )
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
-    add("--check-login", action="store_true", help="try every login and service, say what is wrong")
-    add("-v", "--verbose", action="store_true", help="say more about what is done")
+    add(
+        "--check-login",
+        action="store_true",
+        help="test every login and service, and say what is wrong",
+    )
+    add("-v", "--verbose", action="store_true", help="log more details")
     return parser
 
 

@@ -248,7 +248,7 @@ class Configuration:
         }
 
     def notices(self) -> list[str]:
-        """Return what the user should know about how the settings were understood."""
+        """Return notices for the user about the meaning of their settings."""
         sentences = []
         for variable in VARIABLES:
             given = self._given(variable)
@@ -256,8 +256,8 @@ class Configuration:
                 sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
             if given and variable.name == "NS_URL" and "#" in given[1]:
                 sentences.append(
-                    "What follows # in NS_URL is only for a browser and is left out. Write NS_URL "
-                    "without it."
+                    "The part of NS_URL after # is meant for browsers and is ignored. Write "
+                    "NS_URL without it."
                 )
         for name, reason in RETIRED.items():
             if any(name in place for place in self._places):
@@ -275,8 +275,8 @@ class Configuration:
             )
         if self.values.get("NS_SKIP_TLS_VERIFY"):
             yield (
-                "NS_SKIP_TLS_VERIFY is on: nothing proves that what answers at NS_URL is your "
-                "site, and it gets NS_SECRET all the same. Only for a site in your own network."
+                "NS_SKIP_TLS_VERIFY is on: another server could pose as your site and would "
+                "receive NS_SECRET. Use this only for a site in your own network."
             )
 
     def _given(self, variable: Variable) -> tuple[str, str] | None:

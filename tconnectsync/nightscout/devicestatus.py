@@ -42,8 +42,8 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
 
     Voltage has millivolts, insulin on board hundredths of a unit, and what is left in the reservoir
     whole units, rounded down. Nightscout believes insulin on board for half an hour from the time
-    of the document: so that is its own. What the newest ``stored`` document could have said is not
-    said again, so that each document is later than the one before.
+    of the document: so that is its own. Values that the newest ``stored`` document could have shown
+    are not repeated, so that each document is later than the one before.
     """
     at, newest = created_at(status.at), instant(stored) if stored else None
     iob_at = status.iob_at or status.at
@@ -73,9 +73,9 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
 
 
 def stored_status(document: Document) -> DeviceStatus | None:
-    """Return what a stored document of ours says, as far as a new one goes on from it.
+    """Return the state in a stored document of ours, as far as a new one builds on it.
 
-    ``None`` if it does not say when it was.
+    ``None`` if the document has no time.
     """
     at = _clock(document)
     if at is None:
@@ -101,10 +101,10 @@ def _clock(document: Document) -> datetime | None:
 
 
 def is_worth_storing(document: Document, stored: Document | None) -> bool:
-    """Say whether a document is worth storing beside the newest one of ours.
+    """Return whether a document is worth storing after our newest one.
 
-    It is if it knows a value that the other does not have, or has otherwise, or is a good deal
-    later. A value that is not known any more is no news.
+    It is if it has a new or another value, or is a good deal later. A value that is missing now is
+    no reason.
     """
     if all(_value(document, path) is None for path in VALUES):
         return False

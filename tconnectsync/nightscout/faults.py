@@ -1,4 +1,4 @@
-"""Answers that are not Nightscout's own: whose they are and what to do, in words.
+"""Answers that do not come from Nightscout: their origin and advice, in words.
 
 See nightscout-api §1.1 and §7.14. Everything that stands between us and the site may answer in
 its place: its host, a proxy, Cloudflare, or another web server altogether.
@@ -22,9 +22,9 @@ from tconnectsync.errors import (
 )
 
 LONGEST = 200
-"""Letters of the site's own words that are worth repeating."""
+"""How many letters of the site's own text are repeated."""
 _LOOKED_AT = 8_000
-"""Letters of an answer that are looked at: what a page has to say stands at its beginning."""
+"""How many letters of an answer are read: the message of a page is at its beginning."""
 
 _CHALLENGE = re.compile(
     r"just a moment|attention required|challenge-platform|cf-(chl|error|challenge)|"
@@ -95,7 +95,7 @@ def is_nightscout(status: requests.Response) -> bool:
 def fault_of(
     answer: requests.Response, login: object, words: Callable[[requests.Response], str]
 ) -> NightscoutError | None:
-    """Return the error that an answer in the place of the site's means, ``None`` for the site's.
+    """Return the error for an answer of another server; ``None`` for the site's own answer.
 
     Args:
         answer: any answer.
@@ -112,8 +112,8 @@ def fault_of(
         return SiteDownError(f"{_ROBOT}{words(answer)}", status)
     if 520 <= status <= 530:
         return SiteDownError(
-            "Cloudflare, which stands in front of the site, does not reach it: the site is stopped "
-            f"or cut off. {_WAIT}.{words(answer)}",
+            "Cloudflare, which stands in front of the site, cannot reach it: the site is "
+            f"stopped or cut off. {_WAIT}.{words(answer)}",
             status,
         )
     if status == 400 and answer.url.startswith("http:") and _WANTS_HTTPS.search(text):
@@ -139,7 +139,7 @@ def fault_of(
 
 
 def no_nightscout(answer: requests.Response, words: str) -> NightscoutError:
-    """Return the error for an answer of which it is sure that it is another web server's."""
+    """Return the error for an answer that surely comes from another web server."""
     status = answer.status_code
     if status == 404:
         # Its words are no more than the path that was asked for.
@@ -171,7 +171,7 @@ def own_words(answer: requests.Response, redact: Callable[[str], str]) -> str:
 
 
 def _texts(payload: Any) -> list[str]:
-    """Return the texts of an error as JSON, in the order in which they say more and more."""
+    """Return the texts of an error in JSON, the least informative first."""
     if isinstance(payload, str):
         return [payload]
     if not isinstance(payload, dict):
@@ -191,7 +191,7 @@ def _asks_for_login(answer: requests.Response) -> bool:
 def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
     if login:
         return ProxyLoginError(
-            "What stands in front of Nightscout does not accept the user and password in NS_URL. "
+            "The server in front of Nightscout does not accept the user and password in NS_URL. "
             "This says nothing about NS_SECRET. Write special letters as in %40 for @",
             401,
         )

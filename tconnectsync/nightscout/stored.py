@@ -33,7 +33,7 @@ from tconnectsync.nightscout.treatments import PIECE
 MOST_MINUTES = 1_000_000
 """No basal, sleep or exercise lasts for years."""
 ONLY_IN_THE_DIALOG = ("protein", "fat", "profile", "percent")
-"""What we never write and Nightscout's edit dialog always sends, as empty texts if need be."""
+"""Fields that we never write and that Nightscout's edit dialog always sends, even if empty."""
 CHECKSUM = re.compile(r"[0-9a-f]{12}")
 NUMBERS = re.compile(r"\d+(?:,\d+)*")
 
@@ -41,9 +41,9 @@ NUMBERS = re.compile(r"\d+(?:,\d+)*")
 class Writer(Enum):
     """Which program wrote a treatment."""
 
-    THIS_VERSION = "this version: it bears an identifier and a checksum"
+    THIS_VERSION = "this version: it has an identifier and a checksum"
     VERSION_2_OR_3 = "version 2.x or 3.x: it names entries of the pump's log"
-    VERSION_1 = "version 1.0: it bears our name and nothing else"
+    VERSION_1 = "version 1.0: it has our name and nothing else"
     OTHER = "another program, or a person"
 
 
@@ -57,11 +57,11 @@ class StoredTreatment:
     event_type: str
     writer: Writer
     identifier: str
-    """The name that some program gave it; empty without one. A copy bears the same."""
+    """The identifier that a program gave it; empty without one. A copy has the same."""
     cloud: str
     """The name of the cloud that its event came from; known of ours only."""
     edited: bool
-    """Whether it is not as its writer left it, or stands there twice: it is never written."""
+    """Whether it was edited or copied: such a treatment is never changed."""
     log_number: str
     """The entry of the pump's log that gives it its time; empty without one."""
     minutes: float
@@ -131,8 +131,8 @@ def stored_treatments(
 ) -> list[StoredTreatment]:
     """Parse what Nightscout holds, and add it to what is parsed already.
 
-    An identifier that stands twice was copied by a person, by dragging insulin on the chart for
-    example: none of the copies is as its writer left it.
+    An identifier that occurs twice was copied by a person, for example by dragging insulin on the
+    chart: all its copies count as edited.
     """
     found = [*besides, *map(_parsed, documents)]
     times = Counter(treatment.identifier for treatment in found if treatment.identifier)
@@ -176,7 +176,7 @@ def _writer(body: Document) -> Writer:
 
 
 def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
-    """Return whether a document of ours is not as we left it, as far as that leaves a trace.
+    """Return whether a document of ours was edited, as far as that leaves a trace.
 
     A document that was saved in the dialog is edited even if nothing was changed. Older versions
     wrote whole seconds and no checksum: what was dragged on the chart has milliseconds.

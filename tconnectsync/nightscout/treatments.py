@@ -99,9 +99,9 @@ class Treatment:
     cloud: str = ""
     """The name of the cloud that its event came from."""
     noted_at: datetime | None = None
-    """When the pump noted it, where that is later; older versions took that for its time."""
+    """When the pump wrote the entry, if later; older versions used that as its time."""
     automatic: bool = False
-    """It shows what the pump did without the person; while young, it would silence alarms."""
+    """It shows what the pump did automatically; while young, it would snooze alarms."""
     cut: bool = False
     """Another pump claims the rest of its time: what is stored longer is shortened, and removed
     where no duration is left."""
@@ -110,7 +110,7 @@ class Treatment:
     whole_since: datetime | None = None
     """When the later part of a bolus began of which it shows the whole."""
     other_identifier: str = ""
-    """Under which it may stand if it was written before its end was known; may be empty."""
+    """The identifier that it has if it was written before its end was known; may be empty."""
 
     @property
     def slot(self) -> tuple[str, datetime]:
@@ -154,7 +154,7 @@ class Treatment:
 
     @property
     def checksum(self) -> str:
-        """A text that changes with what it says."""
+        """A text that changes with its content."""
         return str(self.body["checksum"])
 
     @property

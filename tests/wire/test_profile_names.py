@@ -175,7 +175,7 @@ def test_a_name_that_the_site_loses_is_named_each_time_and_sent_once(
     for run in (1, 2):
         outcome = world.sync_profiles()
         assert (len(outcome.others), outcome.failures) == (run == 1, [])
-        assert "“@@@@@ mine” is left out: Nightscout does not keep" in caplog.text
+        assert "“@@@@@ mine” is left out: Nightscout cannot store" in caplog.text
         is_named = "“__proto__” is left out" in caplog.text
         assert is_named is not world.site._keyed_by_identifier
         caplog.clear()

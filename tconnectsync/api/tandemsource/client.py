@@ -73,8 +73,8 @@ class TandemSourceApi:
             last: another one, inclusive; a long range is asked for in pieces.
             codes: the kinds of event to ask for, all of them if there are none; the server may send
                 others as well.
-            extra: kinds to ask for as well, for as long as the server takes them (§4.4); that it
-                does not is remembered.
+            extra: kinds to ask for as well, for as long as the server accepts them; a refusal is
+                remembered (tandem-source-api §4.4).
         """
         codes, extra = list(codes or ()), sorted(extra)
         if not codes or not extra or self._refusals.holds(extra):
@@ -123,7 +123,7 @@ class TandemSourceApi:
         if answer.status_code == 400 and "ZodError" in text:
             # The server has other ideas of a query than we have (tandem-source-api §4.2).
             raise ApiError(
-                f"Tandem's cloud expects another kind of request for the {what} now. A newer "
+                f"Tandem's cloud now expects a different request for the {what}. A newer "
                 f"tconnectsync is needed. It says: {words_of(text)}",
                 400,
                 divisible=False,

@@ -23,7 +23,7 @@ from tconnectsync.config.settings import TandemSettings
 from tconnectsync.http import HttpClient, Retries, endpoint
 
 RETRIES = Retries(server_error=())
-"""What was answered with HTTP 500 is not sent again: too many logins lock people out."""
+"""A request that got HTTP 500 is not sent again: too many logins lock the account."""
 
 _SCOPE = "openid profile email"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
@@ -170,7 +170,7 @@ def _fetch_code(http: HttpClient, cloud: Cloud, url: str) -> str:
 def _walk(
     http: HttpClient, cloud: Cloud, url: str, headers: dict[str, str]
 ) -> tuple[requests.Response, str]:
-    """Go where the login service sends us, but not to the redirect URI and not to other hosts.
+    """Follow redirects of the login service, but not to the redirect URI or to other hosts.
 
     Returns:
         The last answer, and where it points to; empty if it points nowhere.

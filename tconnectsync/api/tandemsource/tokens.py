@@ -36,8 +36,8 @@ _FIT_FOR_A_REQUEST = re.compile(r"[!-~]*")
 class TokenCache:
     """One login in one file, readable by its owner only.
 
-    Whatever is wrong with the file, there is no login in it then. If it cannot be written, that is
-    said once, and it is not used any more.
+    A file with any fault counts as having no login. If the file cannot be written, one warning says
+    so, and it is not used any more.
 
     Args:
         folder: where the file is; made when the first login is saved.
@@ -93,10 +93,10 @@ class TokenCache:
 
 @dataclass
 class SavedLogins:
-    """Logs in for a :class:`~tconnectsync.api.session.LoginKeeper`, but first looks at home.
+    """Logs in for a :class:`~tconnectsync.api.session.LoginKeeper`, or takes the saved login.
 
-    Only the first login asked for may come from the cache; a further one is asked for because the
-    one before has expired or was refused.
+    Only the first login may come from the file; a further one is needed because the one before has
+    expired or was refused.
     """
 
     cache: TokenCache

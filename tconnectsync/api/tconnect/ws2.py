@@ -57,7 +57,7 @@ class Ws2Api:
     ) -> Timeline:
         """Return the rows of the CSV export, by list; long ranges are asked for in pieces.
 
-        Without ``patient`` an export in trouble is not waited for as long as it often needs.
+        With ``patient``, a failing export is retried for as long as it often needs.
         """
         timeline: Timeline = {name: [] for name in LISTS}
         http = self._csv_http if patient else self._http

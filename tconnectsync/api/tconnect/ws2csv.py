@@ -1,7 +1,7 @@
 """Reads the text of the CSV export of tconnectws2 (docs/protocol/tconnect-api.md §4.1).
 
-The export is several tables in one text, separated by blank lines and preceded by a report head.
-A text that was cut on its way must not pass for a quiet day, so its end is looked at closely.
+The export is several tables in one text, separated by blank lines and preceded by a report head. A
+text that was cut short must not be taken for a day without events, so its end is checked closely.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _list_name(header: list[str], rows: _Table) -> str | None:
 
 
 def _is_cut(text: str, table: _Table) -> bool:
-    """Tell from the last table whether the text ends too early."""
+    """Return whether the text ends too early, judged by its last table."""
     if _is_head(table):
         _, last_line, rest = text.partition(_LAST_HEAD_LINE)
         return not last_line or not ("\n" in rest or rest.endswith(("AM", "PM")))

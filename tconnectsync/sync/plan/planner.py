@@ -1,8 +1,8 @@
 """Desired treatments and stored ones: what to create, update, remove, or leave alone.
 
-Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored
-one that no person has edited is revised if the pump knows better now. What moves or is new is set
-apart from what stands at its instant. Everything else that is stored stays as it is.
+Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored one
+that no person has edited is revised if the pump knows better now. A moved or new treatment gets an
+instant of its own. Everything else that is stored stays as it is.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def make_plan(
 
 
 def _each_once(desired: Iterable[Treatment]) -> list[Treatment]:
-    """Drop repeated reports of one event, keeping the most advanced, and sort by time."""
+    """Drop repeated reports of one event, keep the most complete one, and sort by time."""
     best: dict[str, Treatment] = {}
     for treatment in desired:
         known = best.setdefault(treatment.identifier, treatment)

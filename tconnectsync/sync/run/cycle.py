@@ -1,4 +1,4 @@
-"""One cycle over a range: window by window, read, plan, write, and go on after failures."""
+"""One cycle over a range: for each window read, plan and write; failures do not stop the rest."""
 
 from __future__ import annotations
 

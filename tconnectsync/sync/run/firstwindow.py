@@ -1,4 +1,4 @@
-"""Where a run begins: a window earlier while treatments stand at another time than they should."""
+"""Where a run begins: a window earlier, as long as stored treatments have wrong times."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def first_window(
     found, first = _reaching_back(planner, features, found, first, earliest)
     if found[0].start < begin:
         log.info(
-            "Reaching back to %s, for treatments that stand at another time than the pump's "
-            "clock shows by what is known now.",
+            "Going back to %s, because treatments are stored at times that no longer agree with "
+            "the pump's clock.",
             clock.day(found[0].start),
         )
     return found, first
@@ -82,7 +82,7 @@ def _reaching_back(
 
 
 def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
-    """Return whether treatments of its first day stand where its clock does not put them now."""
+    """Return whether treatments of its first day no longer have the times of the pump's clock."""
     first_day = TimeRange(window.range.start, window.range.start + DAY)
     return any(
         abs(after - before) >= SMALLEST_MOVE and first_day.overlaps(min(before, after), after)
