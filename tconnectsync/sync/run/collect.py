@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Reader
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan.glucose import with_glucose_kind, without_glucose_kind
@@ -64,8 +64,7 @@ def _read(
     except TconnectsyncError as error:
         if error.fatal:
             raise
-        is_divisible = isinstance(error, ApiError) and error.shorter_may_help
-        shorter = list(halves(window, cycle.clock)) if is_divisible else [window]
+        shorter = list(halves(window, cycle.clock)) if error.shorter_may_help else [window]
         if len(shorter) < 2:
             outcome.failed(window, names, error)
             return []

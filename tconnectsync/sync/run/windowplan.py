@@ -176,7 +176,10 @@ class WindowPlanner:
         since, until = min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER
         found = self.cycle.nightscout.treatments(since, until)
         if self.cycle.pretend and before:
-            found = _as_if_carried_out(before, found)
+            # As if that had been written, so that what begins in one window and ends in the next
+            # is not shown as new in both.
+            added = [it.after.body for it in before.update if "_id" not in it.after.body]
+            found = _as_if_changed(before, found) + added + [it.body for it in before.create]
         return stored_treatments(found)
 
     def _with_entries(
@@ -199,15 +202,6 @@ class WindowPlanner:
             if at := entry_time(entry):
                 outcome.note_newest(entry["type"], at)
         return with_entries(plan, desired, stored, fill_gaps=self.cycle.fill_gaps)
-
-
-def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
-    """Return what Nightscout would hold if a plan had been carried out.
-
-    What begins in one window and ends in the next is then not shown as new in both.
-    """
-    added = [it.after.body for it in plan.update if "_id" not in it.after.body]
-    return _as_if_changed(plan, stored) + added + [it.body for it in plan.create]
 
 
 def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:
