@@ -123,7 +123,7 @@ def test_a_treatment_is_removed_by_its_name_and_may_be_gone_already(site: SmallN
     filled(site, basals(0, 2))
     stored = site.treatments
     for _ in range(2):
-        apply(Plan(remove=[stored[0]]), api(site))
+        apply(Plan(remove=stored_treatments(stored[:1])), api(site))
         assert site.treatments == stored[1:]
 
 

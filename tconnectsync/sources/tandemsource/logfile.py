@@ -7,7 +7,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tconnectsync.clock import Clock
 from tconnectsync.clouds import TANDEM_SOURCE
+from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
@@ -24,8 +26,18 @@ log = logging.getLogger(__name__)
 MARGIN = timedelta(days=1)
 
 
+def open_file(path: Path, settings: Settings, pump_clock: PumpClock, clock: Clock) -> LogFile:
+    """Return the log in a file; see ``tconnectsync.clouds``."""
+    return LogFile(
+        path,
+        pump_clock,
+        ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
+        now=clock.now(),
+    )
+
+
 class LogFile:
-    """The log in a file; see :class:`tconnectsync.sources.base.Source`.
+    """The log in a file; see :class:`tconnectsync.sources.base.SavedLog`.
 
     Args:
         path: the file, in any of the forms of ``logfileformats.py``.

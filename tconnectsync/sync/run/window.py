@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import UsageError
-
-DAY = timedelta(days=1)
 
 
 def last_days(days: int, now: datetime) -> TimeRange:
