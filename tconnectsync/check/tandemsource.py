@@ -49,7 +49,6 @@ from tconnectsync.sources.tandemsource.codes import (
 )
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
-from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.pumpchoice import PumpChoice
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
@@ -63,6 +62,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     touches,
 )
 from tconnectsync.sources.tandemsource.rates import RATE_CODES
+from tconnectsync.sources.tandemsource.records import plainly_named
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
 

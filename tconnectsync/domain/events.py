@@ -13,6 +13,8 @@ gives it its time first; they are empty where the cloud does not hand the log ou
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -91,6 +93,16 @@ class Reading(_Instant):
     """mg/dL."""
     kind: ReadingKind
     log_ids: tuple[int, ...] = ()
+
+
+def newest_reading(readings: Sequence[Reading], at: datetime, max_age: timedelta) -> Reading | None:
+    """Return the newest of some readings, given in time order, that is not later than ``at``.
+
+    ``None`` if there is none, or if it is older than ``max_age``.
+    """
+    later = bisect_right(readings, at, key=lambda reading: reading.at)
+    newest = readings[later - 1] if later else None
+    return newest if newest and at - newest.at <= max_age else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,13 +125,15 @@ class StoredTreatment:
         return after
 
 
-def stored_treatments(documents: Iterable[Document | StoredTreatment]) -> list[StoredTreatment]:
-    """Parse what Nightscout holds; what is parsed already stays so.
+def stored_treatments(
+    documents: Iterable[Document], besides: Iterable[StoredTreatment] = ()
+) -> list[StoredTreatment]:
+    """Parse what Nightscout holds, and add it to what is parsed already.
 
     An identifier that stands twice was copied by a person, by dragging insulin on the chart for
     example: none of the copies is as its writer left it.
     """
-    found = [it if isinstance(it, StoredTreatment) else _parsed(it) for it in documents]
+    found = [*besides, *map(_parsed, documents)]
     times = Counter(treatment.identifier for treatment in found if treatment.identifier)
     return [
         replace(it, edited=True) if not it.edited and times[it.identifier] > 1 else it

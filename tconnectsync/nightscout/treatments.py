@@ -89,6 +89,10 @@ class Treatment:
     """A treatment as it should stand in Nightscout."""
 
     at: datetime
+    event_type: str
+    """Nightscout's name for what it shows."""
+    identifier: str
+    """The name under which Nightscout knows it; what an older version wrote has none."""
     body: Document
     growing: bool
     """What it describes may still go on; Nightscout may already know it to be longer."""
@@ -109,14 +113,9 @@ class Treatment:
     """Under which it may stand if it was written before its end was known; may be empty."""
 
     @property
-    def identifier(self) -> str:
-        """The name under which Nightscout knows the document."""
-        return str(self.body["identifier"])
-
-    @property
-    def event_type(self) -> str:
-        """Nightscout's name for what it shows."""
-        return str(self.body["eventType"])
+    def slot(self) -> tuple[str, datetime]:
+        """The type and the instant, which no other treatment may have."""
+        return self.event_type, self.at
 
     @property
     def minutes(self) -> float:
@@ -137,6 +136,11 @@ class Treatment:
     def reason(self) -> str:
         """What it gives as its reason; may be empty."""
         return str(self.body.get("reason") or "")
+
+    @property
+    def notes(self) -> str:
+        """What it says besides; may be empty."""
+        return str(self.body.get("notes") or "")
 
     @property
     def glucose(self) -> Document:
@@ -176,7 +180,12 @@ class Treatment:
 
     def named(self, identifier: str) -> Treatment:
         """Return it under another identifier."""
-        return self.with_fields(identifier=identifier, syncIdentifier=identifier)
+        named = self.with_fields(identifier=identifier, syncIdentifier=identifier)
+        return replace(named, identifier=identifier)
+
+    def moved_to(self, at: datetime) -> Treatment:
+        """Return it at an instant less than a second away, which its checksum does not cover."""
+        return replace(self, at=at, body={**self.body, "created_at": created_at(at)})
 
     def between(self, start: datetime, end: datetime) -> Treatment:
         """Return it as it is from ``start`` to ``end`` alone."""
@@ -344,4 +353,4 @@ def _treatment(
         "syncIdentifier": identifier,
     }
     body["checksum"] = checksum(body)
-    return Treatment(at, body, growing)
+    return Treatment(at, event_type, identifier, body, growing)

@@ -12,13 +12,14 @@ import pytest
 
 from tconnectsync.api.tconnect.ws2csv import parse_timeline
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_reading
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import GLUCOSE_TYPES
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
-from tconnectsync.sync.plan.glucose import in_force, with_glucose_kind
+from tconnectsync.sync.plan import glucose as plan_glucose
+from tconnectsync.sync.plan.glucose import with_glucose_kind
 from tests.acceptance.cases import cases, exception, expected, load
 from tests.support.event_builders import NEW_YORK, wanted
 
@@ -104,7 +105,7 @@ def test_the_reading_recorded_is_in_force_for_a_quarter_of_an_hour() -> None:
         if right and at - right.at > timedelta(minutes=15):
             expired.append(case["case"])
             right = None
-        assert in_force(readings, at) == right
+        assert newest_reading(readings, at, plan_glucose.IN_FORCE) == right
     assert expired == ["find_event_at_large_gap", "find_event_at_most_recent"]
 
 

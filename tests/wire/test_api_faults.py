@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,6 @@ from tests.wire.fake_tconnect import (
     Bench,
     html,
     ok,
-    serve,
 )
 
 
@@ -40,12 +39,6 @@ CONTROLIQ = Service(lambda api: api.controliq.therapy_timeline(), "/tconnect", L
 ANDROID = Service(lambda api: api.android.last_event_uploaded(123), COUNTER, TOKEN)
 
 both = pytest.mark.parametrize("service", [CONTROLIQ, ANDROID], ids=["controliq", "android"])
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with serve() as bench:
-        yield bench
 
 
 @both

@@ -17,7 +17,8 @@ from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
 from tests.support.event_builders import NEW_YORK as CLOCK
-from tests.support.virtual_home import DAY, FIRST, Home, Make, at, check
+from tests.support.virtual_home import DAY, Home, Make, at, check
+from tests.support.world import FIRST
 
 Answer = Callable[[Request], Response | Fault | None]
 
@@ -209,7 +210,7 @@ def test_catching_up_ends_at_the_limit_and_says_how_to_get_the_rest(
     home = make_home(source, life)
     begin(home)
     home.go_to(6.5)
-    home.variables["CATCH_UP_DAYS"] = "3"
+    home.changes["CATCH_UP_DAYS"] = "3"
     ran = home.run()
     assert ran.code == 1
     assert "more than CATCH_UP_DAYS ago" in ran.errors
@@ -242,7 +243,7 @@ def test_what_auto_update_could_not_do_for_longer_than_the_limit_is_caught_up_to
 ) -> None:
     home = make_home("tandem-source", life)
     home.features = ("BOLUS", "CGM")
-    home.variables["CATCH_UP_DAYS"] = "2"
+    home.changes["CATCH_UP_DAYS"] = "2"
     begin(home)
     home.site.fault = between(home, 1.5, 4.5, refused("POST /api/v1/entries"))
     home.auto_update(4.8)

@@ -23,7 +23,8 @@ from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, FIRST, Home, Make, boluses_of, check, wall
+from tests.support.virtual_home import DAY, Home, Make, boluses_of, check, wall
+from tests.support.world import FIRST
 
 HOUR = timedelta(hours=1)
 CANNOT = "cannot be had"

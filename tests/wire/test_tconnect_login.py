@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -23,16 +22,9 @@ from tests.wire.fake_tconnect import (
     Bench,
     html,
     ok,
-    serve,
 )
 
 CONTROL = "ctl00$ContentBody$LoginControl$"
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with serve() as bench:
-        yield bench
 
 
 def log_in(bench: Bench) -> None:

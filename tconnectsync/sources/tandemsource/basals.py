@@ -55,10 +55,23 @@ def basals(
     story = list(entries_of(log, *CODES))
     stops = sorted([*story, *resumed], key=attrgetter("position"))
     suspensions = list(_suspensions(stops if resumed else story, known_until))
-    spans = [span for _, span, _ in suspensions]
-    found = [_suspended(*suspension) for suspension in suspensions]
+    found = [
+        Basal(
+            key=f"{entry.key} basal",
+            start=span.start,
+            duration=span.end - span.start,
+            rate=0.0,
+            reason=REASONS[NOTHING],
+            running=running,
+            log_ids=(entry.sequence,),
+        )
+        for entry, span, running in suspensions
+    ]
     for entry, after in zip_longest(story, story[1:]):
-        if entry.code == BASAL_RATE and not _is_within(entry, spans):
+        # Suspensions follow one another.
+        index = bisect_right(suspensions, entry.at, key=lambda it: it[1].start)
+        is_suspended = index > 0 and entry.at < suspensions[index - 1][1].end
+        if entry.code == BASAL_RATE and not is_suspended:
             end, running = _end(entry, after, known_until)
             basal = _delivered(entry, end - entry.at, running, skipped)
             if basal:
@@ -92,24 +105,17 @@ def _suspensions(
     """Yield when the pump was suspended, by which entry, and whether it still is."""
     begun: Entry | None = None
     for entry in story:
-        if begun and (entry.code != BASAL_RATE or _delivers(entry, begun)):
+        if begun and (
+            entry.code != BASAL_RATE
+            # It may deliver again although its log has no word of being resumed.
+            or (entry.at > begun.at and _source(entry) not in (NOTHING, None))
+        ):
             yield begun, TimeRange(begun.at, entry.at), False
             begun = None
         if entry.code == SUSPENDED:
             begun = entry
     if begun:
         yield begun, TimeRange(begun.at, max(begun.at, known_until)), True
-
-
-def _delivers(entry: Entry, suspended: Entry) -> bool:
-    """Return whether the pump delivers again, although its log has no word of being resumed."""
-    return entry.at > suspended.at and _source(entry) not in (NOTHING, None)
-
-
-def _is_within(entry: Entry, spans: Sequence[TimeRange]) -> bool:
-    """Return whether an entry lies in one of some spans that follow one another."""
-    index = bisect_right(spans, entry.at, key=lambda span: span.start)
-    return index > 0 and entry.at < spans[index - 1].end
 
 
 def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[datetime, bool]:
@@ -120,18 +126,6 @@ def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[date
     if after:
         return supported, False
     return max(entry.at, min(known_until, supported)), known_until - entry.at <= LATE
-
-
-def _suspended(entry: Entry, span: TimeRange, running: bool) -> Basal:
-    return Basal(
-        key=f"{entry.key} basal",
-        start=span.start,
-        duration=span.end - span.start,
-        rate=0.0,
-        reason=REASONS[NOTHING],
-        running=running,
-        log_ids=(entry.sequence,),
-    )
 
 
 def _delivered(

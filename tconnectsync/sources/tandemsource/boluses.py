@@ -188,7 +188,10 @@ def _as_requested(
 ) -> dict[str, Any]:
     """Return what the three messages of a request say; a missing one says nothing."""
     kind = whole(second, "options")
-    is_extended = kind in EXTENDED_KINDS or (kind == MAYBE_EXTENDED and _lasts(second))
+    is_extended = kind in EXTENDED_KINDS
+    if kind == MAYBE_EXTENDED and whole(second, "duration"):
+        now_percent = number(second, "standardpercent")
+        is_extended = now_percent is not None and now_percent < 100
     planned = _split(second, third) if is_extended else None
     return {
         "carbs": whole(first, "carbamount") or 0,
@@ -203,11 +206,6 @@ def _as_requested(
     }
 
 
-def _lasts(second: dict[str, Any]) -> bool:
-    now_percent = number(second, "standardpercent")
-    return bool(whole(second, "duration")) and now_percent is not None and now_percent < 100
-
-
 def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
     now_percent, minutes = number(second, "standardpercent"), whole(second, "duration")
     total = number(third, "totalbolussize")
@@ -218,9 +216,7 @@ def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
     return Split(
         total=None if total is None else round(total, 3),
         now_percent=now_percent,
-        duration=timedelta(minutes=minutes)
-        if minutes and 0 < minutes <= MOST_BOLUS_MINUTES
-        else None,
+        duration=timedelta(minutes=minutes) if minutes else None,
     )
 
 
@@ -283,15 +279,27 @@ def _end_of_later(
     return last._replace(milliunits=amount), COMPLETED if is_all else INCOMPLETE if over else NO_END
 
 
+def _plan_of_later(dose: Dose) -> tuple[int | None, int | None]:
+    """Return how much of a later part was asked for (mU), and over how many minutes."""
+    size = dose.most("requestedlater")
+    begun, request = dose.first(LATER_PART_STARTED), dose.first(BOLUS_OPTIONS)
+    units = number(begun.values, "bolexsize") if begun else None
+    if units and 0 < units <= MOST_INSULIN:
+        size = round(units * 1000)
+    for minutes in (
+        whole(request.values, "duration") if request else None,
+        dose.most("extendeddurationrequested"),
+    ):
+        if minutes is not None and 0 < minutes <= MOST_BOLUS_MINUTES:
+            return size, minutes
+    return size, None
+
+
 def _in_pieces(
     dose: Dose, start: Entry, progress: Sequence[Given], end: Given | None, status: str
 ) -> Iterator[Bolus]:
-    size = dose.most("requestedlater")
-    later = dose.first(LATER_PART_STARTED)
-    units = number(later.values, "bolexsize") if later else None
-    if units and 0 < units <= MOST_INSULIN:
-        size = round(units * 1000)
-    planned = extended.plan(_planned_minutes(dose), size)
+    size, minutes = _plan_of_later(dose)
+    planned = extended.plan(minutes, size)
     ended = dose.first(LATER_PART_ENDED)
     for cut in extended.cuts(start.at, planned.step, progress, end):
         if not cut.milliunits:
@@ -301,6 +309,8 @@ def _in_pieces(
             (each for each in progress if each.at <= middle), default=Given(start.at, 0, 0)
         ).at
         middle = middle.replace(microsecond=0).astimezone(zone.tzinfo)
+        is_planned = planned.pieces and cut.number <= planned.pieces
+        of = f" of {planned.pieces}" if is_planned else ""
         yield Bolus(
             key=f"{start.key} part {cut.number}",
             requested_at=middle,
@@ -308,7 +318,7 @@ def _in_pieces(
             insulin=cut.milliunits / 1000,
             requested=size / 1000 if size else None,
             carbs=0,
-            description=_name_of(cut, planned.pieces),
+            description=f"{KINDS[1]} (part {cut.number}{of}{', the last' if cut.is_last else ''})",
             incomplete=status if cut.is_last else COMPLETED,
             override=False,
             log_ids=(cut.sequence,),
@@ -322,16 +332,3 @@ def _in_pieces(
                 whole_log_ids=(ended.sequence,) if ended else (),
             ),
         )
-
-
-def _planned_minutes(dose: Dose) -> int | None:
-    request = dose.first(BOLUS_OPTIONS)
-    asked = (whole(request.values, "duration") if request else None) or None
-    minutes = (asked, dose.most("extendeddurationrequested"))
-    return next((it for it in minutes if it is not None and 0 < it <= MOST_BOLUS_MINUTES), None)
-
-
-def _name_of(cut: extended.Cut, planned: int | None) -> str:
-    of = f" of {planned}" if planned and cut.number <= planned else ""
-    last = ", the last" if cut.is_last else ""
-    return f"{KINDS[1]} (part {cut.number}{of}{last})"

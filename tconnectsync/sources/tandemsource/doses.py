@@ -6,7 +6,7 @@ pump counts in, so that sums are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -153,7 +153,10 @@ def given(dose: Dose) -> list[Given]:
     else:
         points += dose.progress(OVER)
     start = dose.first(BOLUS_STARTED) or dose.entries[0]
-    return list(_growing([Given(start.at, 0, start.sequence), *sorted(points)]))
+    growing = [Given(start.at, 0, start.sequence)]
+    for each in sorted(points):
+        growing.append(each._replace(milliunits=max(growing[-1].milliunits, each.milliunits)))
+    return growing
 
 
 def now_part(dose: Dose) -> int:
@@ -170,13 +173,6 @@ def now_part(dose: Dose) -> int:
     asked_for = dose.most("requestednow")
     given_so_far = max((total for _, total, _ in totals), default=0)
     return given_so_far if asked_for is None else min(asked_for, given_so_far)
-
-
-def _growing(points: Sequence[Given]) -> Iterator[Given]:
-    most = 0
-    for each in points:
-        most = max(most, each.milliunits)
-        yield each._replace(milliunits=most)
 
 
 def given_by(points: Sequence[Given], at: datetime) -> float:

@@ -29,12 +29,14 @@ class Layout(NamedTuple):
 
 def _event(name: str, fields: str) -> Layout:
     """Read fields written as "H2 bolusid": type, offset, ``*`` if it is a bit mask, name."""
-    return Layout(f"LID_{name}", tuple(map(_field, fields.split(", "))))
-
-
-def _field(text: str) -> Field:
-    place, name = text.split()
-    return Field(name, int(place[1:].removesuffix("*")), place[0], place.endswith("*"))
+    places = (text.split() for text in fields.split(", "))
+    return Layout(
+        f"LID_{name}",
+        tuple(
+            Field(field, int(place[1:].removesuffix("*")), place[0], place.endswith("*"))
+            for place, field in places
+        ),
+    )
 
 
 _FAULT = "I4 faultlocatordata, I8 param1, f12 param2"

@@ -5,9 +5,6 @@ See docs/protocol/tandem-event-log.md §4, §6 and §11. A number without a name
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 ALARMS = {
     0: "Delivery did not stop",
     1: "Unexpected movement of the pump's motor",
@@ -149,13 +146,3 @@ def alert_name(number: int | None) -> str:
 def cgm_alert_name(number: int) -> str:
     """Return what an alert about glucose or its sensor says."""
     return CGM_ALERTS.get(number, f"Alert {number}")
-
-
-def plainly_named(item: object) -> dict[str, Any]:
-    """Return an object of a payload under plain names: lower case, only letters and digits.
-
-    What is no object counts as an empty one.
-    """
-    if not isinstance(item, Mapping):
-        return {}
-    return {"".join(filter(str.isalnum, str(name).lower())): item[name] for name in item}

@@ -16,7 +16,7 @@ from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
-from tconnectsync.sources.tandemsource.names import plainly_named
+from tconnectsync.sources.tandemsource.records import plainly_named
 
 AUTOMATIC = "11111111"
 """The serial number that stands for the pump in use."""
@@ -233,11 +233,14 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
     covered = plainly_named(item.get("availabledatarange"))
     newest = _time(item.get("maxdateofevents")) or _time(covered.get("end"))
     uploaded = _time(item.get("lastuploaddate"))
+    if uploaded:
+        zone = uploaded.tzinfo or UTC
+        uploaded = uploaded.replace(tzinfo=zone).astimezone(UTC)
     return Pump(
         assignment_id=_text(item.get("assignmentid")),
         serial=_text(item.get("serialnumber")),
         newest=_without_zone(newest, clock),
-        uploaded=_in_utc(uploaded),
+        uploaded=uploaded,
         settings=plainly_named(item.get("settings")).get("details"),
         model=_text(item.get("modelname")) or _text(item.get("modelnumber")),
         oldest=_without_zone(_time(covered.get("start")), clock),
@@ -269,12 +272,6 @@ def _without_zone(moment: datetime | None, clock: PumpClock) -> datetime | None:
     if moment is None or moment.tzinfo is None:
         return moment
     return clock.here(moment).replace(tzinfo=None)
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(value: object) -> str:

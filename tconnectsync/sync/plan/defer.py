@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from tconnectsync.config.values import LONGEST_YOUTH as MOST_MINUTES
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.nightscout.provenance import instant
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan
 
@@ -39,9 +38,9 @@ def defer_recent(
     automatic = {treatment.identifier for treatment in desired if treatment.automatic}
     planned = [*plan.create, *(update.after for update in plan.update)]
     young = {
-        document["identifier"]: at
-        for document in planned
-        if document.get("identifier") in automatic and (at := instant(document)) and at > since
+        each.identifier: each.at
+        for each in planned
+        if each.identifier in automatic and each.at > since
     }
     return plan.without(young) if young else plan, young
 

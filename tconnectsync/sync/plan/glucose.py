@@ -6,14 +6,14 @@ by any author, and is never written again.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from tconnectsync.domain.events import Bolus, CarbEntry, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus, CarbEntry, Reading, ReadingKind, newest_reading
 from tconnectsync.nightscout.entries import entry_time, slot
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
 from tconnectsync.sync.plan import Plan
@@ -96,12 +96,16 @@ def with_glucose_kind(
     """
     of_sensor = [reading for reading in readings if reading.kind is ReadingKind.SENSOR]
     sensor = sorted(of_sensor, key=lambda reading: (reading.at, reading.glucose))
-    return [
-        replace(bolus, glucose_kind=bolus.glucose_kind or _kind(bolus, sensor))
-        if isinstance(bolus, Bolus) and bolus.glucose is not None
-        else bolus
-        for bolus in boluses
-    ]
+    found: list[BolusOrCarbs] = []
+    for bolus in boluses:
+        if isinstance(bolus, Bolus) and bolus.glucose is not None and not bolus.glucose_kind:
+            shown = newest_reading(sensor, bolus.requested_at, IN_FORCE)
+            is_same = shown is not None and shown.glucose == bolus.glucose
+            kind = ReadingKind.SENSOR if is_same else ReadingKind.FINGER
+            found.append(replace(bolus, glucose_kind=kind))
+        else:
+            found.append(bolus)
+    return found
 
 
 def without_glucose_kind(boluses: Iterable[BolusOrCarbs]) -> list[BolusOrCarbs]:
@@ -110,19 +114,3 @@ def without_glucose_kind(boluses: Iterable[BolusOrCarbs]) -> list[BolusOrCarbs]:
         replace(bolus, glucose_kind=None) if isinstance(bolus, Bolus) else bolus
         for bolus in boluses
     ]
-
-
-def _kind(bolus: Bolus, sensor: Sequence[Reading]) -> ReadingKind:
-    shown = in_force(sensor, bolus.requested_at)
-    is_same = shown is not None and shown.glucose == bolus.glucose
-    return ReadingKind.SENSOR if is_same else ReadingKind.FINGER
-
-
-def in_force(readings: Sequence[Reading], at: datetime) -> Reading | None:
-    """Return the newest of some readings, given in time order, that is not later than ``at``.
-
-    ``None`` if there is none, or if it is older than :data:`IN_FORCE`.
-    """
-    later = bisect_right(readings, at, key=lambda reading: reading.at)
-    newest = readings[later - 1] if later else None
-    return newest if newest and at - newest.at <= IN_FORCE else None

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
-from tconnectsync.nightscout.provenance import Document, instant
+from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -41,23 +42,22 @@ def moved_elsewhere(plan: Plan, stored: Sequence[StoredTreatment], ask: Ask) -> 
         stored: what Nightscout holds around the same time.
         ask: asks Nightscout for treatments by identifier.
     """
-    dated = [(at, new) for new in plan.create if (at := instant(new))]
     ours = [it.at for it in stored if it.writer is Writer.THIS_VERSION and it.at]
     newest = max(ours, default=None)
-    found = _find([new for at, new in dated if newest and at <= newest], ask)
-    later = [(at, new) for at, new in dated if newest is None or at > newest]
-    if newest and any(at <= newest + GOES_ON for at, _ in later):
+    found = _find([new for new in plan.create if newest and new.at <= newest], ask)
+    later = [new for new in plan.create if newest is None or new.at > newest]
+    if newest and any(new.at <= newest + GOES_ON for new in later):
         return found
-    few = [new for _, new in later[:: max(1, -(-len(later) // AT_ONCE))]]
-    if moved := _find(few, ask):
-        found += moved + _find([new for _, new in later if new not in few], ask)
+    step = max(1, -(-len(later) // AT_ONCE))
+    if moved := _find(later[::step], ask):
+        found += moved + _find([new for place, new in enumerate(later) if place % step], ask)
     return found
 
 
-def _find(documents: Sequence[Document], ask: Ask) -> list[Document]:
-    """Ask for documents by identifier; for basals, which people do not move, at the end."""
-    ranked = sorted(documents, key=lambda new: new["eventType"] == TEMP_BASAL)
+def _find(treatments: Sequence[Treatment], ask: Ask) -> list[Document]:
+    """Ask for treatments by identifier; for basals, which people do not move, at the end."""
+    ranked = sorted(treatments, key=lambda new: new.event_type == TEMP_BASAL)
     if len(ranked) > MOST:
         log.debug("Of %d missing treatments, %d are looked for elsewhere.", len(ranked), MOST)
-    names = [str(new["identifier"]) for new in ranked[:MOST]]
+    names = [new.identifier for new in ranked[:MOST]]
     return ask(names) if names else []

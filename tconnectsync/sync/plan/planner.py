@@ -8,11 +8,11 @@ apart from what stands at its instant. Everything else that is stored stays as i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tconnectsync.nightscout.provenance import Document, created_at
-from tconnectsync.nightscout.stored import StoredTreatment, Writer, stored_treatments
+from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.laterparts import LATE, resolve_later_parts
 from tconnectsync.sync.plan.legacy import finished_by
@@ -29,7 +29,7 @@ ROUNDING = 0.005
 
 def make_plan(
     desired: Iterable[Treatment],
-    stored: Sequence[Document | StoredTreatment],
+    stored: Sequence[StoredTreatment],
     newer_than: Mapping[str, datetime | None] | None = None,
 ) -> Plan:
     """Compare what should be in Nightscout with what is.
@@ -39,11 +39,10 @@ def make_plan(
         stored: every treatment that Nightscout holds around the same time, ours and others'.
         newer_than: per type, create only what is newer than this; ``None`` fills every gap.
     """
-    treatments = stored_treatments(stored)
-    reported, wholes = resolve_later_parts(_each_once(desired), treatments)
+    reported, wholes = resolve_later_parts(_each_once(desired), stored)
     gone = {treatment.identifier for treatment in reported if treatment.is_gone}
     settled = set(wholes)
-    open_ones = [each for each in treatments if each not in settled]
+    open_ones = [each for each in stored if each not in settled]
 
     found = match([it for it in reported if not it.is_gone], open_ones)
     revisions = list(_revisions(found.pairs, open_ones))
@@ -51,16 +50,16 @@ def make_plan(
 
     # Freed first: after a correction of the zone, many move to where another one of ours stood.
     moving = {revision.stored for revision in revisions if revision.moves}
-    staying = frozenset(it.slot for it in treatments if it.slot and it not in moving)
+    staying = frozenset(it.slot for it in stored if it.slot and it not in moving)
     taken = set(staying)
-    update = [Update(revision.stored.body, revision.set_apart(taken)) for revision in revisions]
-    create = [set_apart(treatment.body, treatment.at, taken) for treatment in new]
+    update = [Update(revision.stored, revision.set_apart(taken)) for revision in revisions]
+    create = [set_apart(treatment, taken) for treatment in new]
     right = len(found.pairs) - len(update) + len(found.doubtful) + found.shown + len(wholes)
     return Plan(
         create,
         update,
         kept=right,
-        remove=[it.body for it in treatments if it.identifier in gone and it.is_removable],
+        remove=[it for it in stored if it.identifier in gone and it.is_removable],
         doubts=[_in_words(treatment, older) for treatment, older in found.doubtful],
         taken=staying,
     )
@@ -93,18 +92,25 @@ class _Revision:
         at = self.stored.at
         return at is None or at.replace(microsecond=0) != self.treatment.at
 
-    def set_apart(self, taken: set[Slot]) -> Document:
-        """Return the document as it is to be; if it moves, it takes a free instant.
+    def set_apart(self, taken: set[Slot]) -> Treatment:
+        """Return the treatment as it is to be; if it moves, it takes a free instant.
 
         Else it keeps the milliseconds that it has to itself. Its time carries the pump's offset:
         Nightscout computes ``utcOffset`` from it again.
         """
         at = self.treatment.at
         if self.moves or not self.stored.at:
-            time = set_apart(self.treatment.body, at, taken)["created_at"]
+            at = set_apart(self.treatment, taken).at
         else:
-            time = created_at(self.stored.at.astimezone(at.tzinfo))
-        return self.stored.changed({**self.fields, "created_at": time})
+            at = self.stored.at.astimezone(at.tzinfo)
+        body = self.stored.changed({**self.fields, "created_at": created_at(at)})
+        return replace(
+            self.treatment,
+            at=at,
+            event_type=str(body.get("eventType") or ""),
+            identifier=str(body.get("identifier") or ""),
+            body=body,
+        )
 
 
 def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Revision]:

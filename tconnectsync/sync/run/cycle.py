@@ -9,14 +9,11 @@ from functools import partial
 
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.nightscout.entries import entry_time
-from tconnectsync.nightscout.proof import kind
-from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.sources.base import Reader
 from tconnectsync.sync.features import features_showing
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.defer import LONGEST_DEFERRAL
-from tconnectsync.sync.run.apply import apply
+from tconnectsync.sync.run.apply import Record, apply
 from tconnectsync.sync.run.collect import Events
 from tconnectsync.sync.run.firstwindow import first_window
 from tconnectsync.sync.run.outcome import Outcome, Work, failed_throughout
@@ -133,15 +130,15 @@ class Cycle(CycleParts):
         outcome.created += applied.created
         outcome.updated += applied.updated
         for refused in applied.refused():
-            names = features_showing({kind(each) for each in refused.documents}, features)
-            days = window if refused.throughout else self._days_of(refused.documents, window)
+            names = features_showing({each.kind for each in refused.records}, features)
+            days = window if refused.throughout else self._days_of(refused.records, window)
             outcome.failed(days, names, refused.error)
         if applied.ended_by:
             outcome.failed(*rest, applied.ended_by)
 
-    def _days_of(self, written: Sequence[Document], window: TimeRange) -> TimeRange:
-        """Return the days of some documents, from which they are read again."""
-        times = [at for each in written if (at := instant(each) or entry_time(each))]
+    def _days_of(self, written: Sequence[Record], window: TimeRange) -> TimeRange:
+        """Return the days of some treatments or entries, from which they are read again."""
+        times = [each.at for each in written if each.at]
         if not times:
             return window
         first, last = (self.clock.day(at) for at in (min(times) - LONGEST_BOLUS, max(times)))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import DAY, TimeRange
-from tconnectsync.nightscout.provenance import instant
 from tconnectsync.sync.plan import Update
 from tconnectsync.sync.run.window import windows
 from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
@@ -88,9 +87,7 @@ def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
     return any(
         abs(after - before) >= SMALLEST_MOVE and first_day.overlaps(min(before, after), after)
         for update in window.plan.update
-        if _only_moves(update)
-        and (before := instant(update.before))
-        and (after := instant(update.after))
+        if _only_moves(update) and (before := update.stored.at) and (after := update.after.at)
     )
 
 
@@ -99,6 +96,9 @@ def _only_moves(update: Update) -> bool:
 
     A bolus that has ended since does not: it moves because its time is its end.
     """
-    return all(
-        update.after.get(name) == update.before.get(name) for name in ("insulin", "notes", "reason")
+    before, after = update.stored, update.after
+    return (before.insulin, before.notes, before.reason) == (
+        after.insulin,
+        after.notes,
+        after.reason,
     )

@@ -103,7 +103,7 @@ class WindowPlanner:
         is_all_new = bool(plan.entries) and not plan.kept
         if planned != Plan():
             begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
-            new = {each["identifier"] for each in planned.create} | outcome.deferred.keys()
+            new = {each.identifier for each in planned.create} | outcome.deferred.keys()
             is_all_new = bool(planned.create) and begun <= new
         return WindowPlan(window, reader, plan, outcome, is_all_new)
 
@@ -145,7 +145,7 @@ class WindowPlanner:
             moved = moved_elsewhere(plan, stored, cycle.nightscout.by_identifier)
             if moved:
                 moved = _as_if_changed(before, moved) if cycle.pretend and before else moved
-                stored = stored_treatments([*stored, *moved])
+                stored = stored_treatments(moved, besides=stored)
                 plan, deferred = compared(stored)
         if plan.doubts:
             text = IN_DOUBT.format(len(plan.doubts), "; ".join(plan.doubts[:MOST_NAMED]))
@@ -212,13 +212,14 @@ def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]
 
     What begins in one window and ends in the next is then not shown as new in both.
     """
-    added = [update.after for update in plan.update if "_id" not in update.after]
-    return _as_if_changed(plan, stored) + added + plan.create
+    added = [it.after.body for it in plan.update if "_id" not in it.after.body]
+    return _as_if_changed(plan, stored) + added + [it.body for it in plan.create]
 
 
 def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:
     """Return stored documents as a plan would leave them, without what it would create."""
-    changed = {it.after["_id"]: it.after for it in plan.update if "_id" in it.after}
-    removed = {document["_id"] for document in plan.remove}
+    afters = [update.after.body for update in plan.update]
+    changed = {after["_id"]: after for after in afters if "_id" in after}
+    removed = {each.body["_id"] for each in plan.remove}
     left = [document for document in stored if document["_id"] not in removed]
     return [changed.get(document["_id"], document) for document in left]

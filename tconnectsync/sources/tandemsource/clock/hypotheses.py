@@ -73,7 +73,12 @@ def best_hypothesis(
 
     ``changes`` are those that shift the clock, in the order of the log.
     """
-    found = _hypotheses(changes, rules, evidence)
+    # The cheapest hypothesis for each offset that the newest interval can end with, in order.
+    costs = _costs_before_changes(changes, rules, evidence)
+    found = _cheapest(Hypothesis(cost, offset, offset, None) for offset, cost in costs.items())
+    for index, change in enumerate(changes):
+        following = changes[index + 1] if index + 1 < len(changes) else None
+        found = _cheapest(_after_change(found, change, following, rules, evidence))
     if evidence.now is None:
         return found[0] if found else None
     by_rules = rules.at(evidence.now)
@@ -91,18 +96,6 @@ def home_offsets(change: ClockChange, rules: ZoneRules) -> dict[timedelta, int]:
 
 
 # -- which there are, and what they cost -----------------------------------------------------------
-
-
-def _hypotheses(
-    changes: Sequence[ClockChange], rules: ZoneRules, evidence: Evidence
-) -> list[Hypothesis]:
-    """Return the cheapest hypothesis for each offset the newest interval can end with, in order."""
-    costs = _costs_before_changes(changes, rules, evidence)
-    found = _cheapest(Hypothesis(cost, offset, offset, None) for offset, cost in costs.items())
-    for index, change in enumerate(changes):
-        following = changes[index + 1] if index + 1 < len(changes) else None
-        found = _cheapest(_after_change(found, change, following, rules, evidence))
-    return found
 
 
 def _cheapest(candidates: Iterable[Hypothesis]) -> list[Hypothesis]:

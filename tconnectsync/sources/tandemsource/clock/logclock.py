@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
@@ -181,7 +181,10 @@ class LogClock:
                 # Much faster than wall.replace().
                 append(combine(wall, wall.time(), zone))
             else:
-                append(_converted(wall, conversion_offset, zone))
+                try:
+                    append((wall - conversion_offset).replace(tzinfo=zone))
+                except OverflowError:
+                    append(wall.replace(tzinfo=zone))
         return found
 
     def undated(self, entries: Entries) -> set[int]:
@@ -270,10 +273,3 @@ def _stepped_back(
     if previous is None or previous[0] < start:
         return False
     return previous[1] - wall > JITTER and previous[1] - until < DAY
-
-
-def _converted(wall: datetime, conversion_offset: timedelta, zone: timezone) -> datetime:
-    try:
-        return (wall - conversion_offset).replace(tzinfo=zone)
-    except OverflowError:
-        return wall.replace(tzinfo=zone)
