@@ -100,11 +100,10 @@ class WindowPlanner:
             plan = planned = self.compare(treatments, outcome, before)
             if names := features_of_entries(features):
                 plan = self._with_entries(planned, names, events["readings"], window, outcome)
-        is_all_new = bool(plan.entries) and not plan.kept
-        if planned != Plan():
-            begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
-            new = {each.identifier for each in planned.create} | outcome.deferred.keys()
-            is_all_new = bool(planned.create) and begun <= new
+        if planned == Plan():
+            is_all_new = bool(plan.entries) and not plan.kept
+        else:
+            is_all_new = _are_all_new(treatments, planned, window, outcome)
         return WindowPlan(window, reader, plan, outcome, is_all_new)
 
     def treatments(self, events: Events, shown: TimeRange) -> list[Treatment]:
@@ -205,6 +204,15 @@ class WindowPlanner:
             if at := entry_time(entry):
                 outcome.note_newest(entry["type"], at)
         return with_entries(plan, desired, stored, fill_gaps=self.cycle.fill_gaps)
+
+
+def _are_all_new(
+    treatments: Sequence[Treatment], plan: Plan, window: TimeRange, outcome: Outcome
+) -> bool:
+    """Return whether Nightscout holds none of the treatments that begin in a window."""
+    begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
+    new = {each.identifier for each in plan.create} | outcome.deferred.keys()
+    return bool(plan.create) and begun <= new
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
