@@ -1,7 +1,7 @@
 """The one place that puts the program together from the settings and the computer it runs on.
 
-The command line, the demo, the Python shell and the tests take the parts from here. None of the
-functions sends anything, unless it says so.
+The command line, the demo, the Python shell and the tests take the parts from here. No function
+sends anything, unless its description says so.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
     from tconnectsync.check.run import Check
 
 NIGHTSCOUT_TIMEOUT = 60.0
-"""Seconds; after a wrong login Nightscout holds every answer back for a while."""
+"""Seconds; after a wrong login Nightscout delays every answer for a while."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """The computer that the program runs on, as far as the program asks it for anything."""
+    """The computer that the program runs on: its variables, folders and clock."""
 
     clock: Clock
     environment: Mapping[str, str]
@@ -85,9 +85,9 @@ class Host:
 def this_computer() -> Host:
     """Return the computer that this process runs on.
 
-    The folders for files are the same for a user's cron, services and shells; hence not the folder
-    that a login gives and takes away again. The second one is for containers of which nothing else
-    can be written to; others may have theirs beside it.
+    The folders for files are the same in a user's cron jobs, services and shells; so the runtime
+    folder of a login session is not used. The second folder is for containers in which nothing else
+    can be written; other users may have theirs beside it.
     """
     caches = [cache_folder()]
     with suppress(OSError):
@@ -119,7 +119,7 @@ def open_nightscout(
 
 
 def open_check(configuration: Configuration, features: Sequence[str], host: Host) -> Check:
-    """Return what tries the parts one by one, as far as the configuration can be used."""
+    """Return the check of all parts, as far as the configuration can be used."""
     from tconnectsync.check.run import Check
 
     return Check(
@@ -157,7 +157,7 @@ def find_site(settings: Settings, clock: Clock, *, patient: bool) -> Settings:
 
 
 def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
-    """Return what a run waits for before it writes to the site; one that only looks never waits."""
+    """Return the lock that a run waits for before it writes; a run that only looks never waits."""
     if pretend:
         return nullcontext
     return SiteLock(settings.nightscout.url, host.caches, host.clock).held

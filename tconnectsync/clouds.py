@@ -1,8 +1,7 @@
 """The clouds: one row for each, with all that differs between them.
 
-A row names what belongs to its cloud in other rooms, and imports it when it is first called. So
-every room may know the table: it imports none of them, and costs nothing where only names are
-needed, as in the help.
+A row names the parts of its cloud in other packages, and imports them at the first call. So every
+package may import this table, and it is cheap where only names are needed, as in the help.
 """
 
 from __future__ import annotations

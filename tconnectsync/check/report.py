@@ -30,7 +30,10 @@ def report(
     lines = [*_head(time_range, now), "", *map(str, results), "", "Settings:"]
     lines += [f"  {name}={value}" for name, value in settings]
     for what, payload in findings.answers:
-        lines += ["", f"=== {what} ===", _pretty(findings.redactor.clean(payload))]
+        clean = findings.redactor.clean(payload)
+        if not isinstance(clean, str):
+            clean = json.dumps(clean, indent=2, ensure_ascii=False, default=str)
+        lines += ["", f"=== {what} ===", clean]
     text = "\n".join(lines) + "\n"
     # Payloads repeat many lines thousands of times.
     redact = cache(findings.redactor.__call__)
@@ -50,9 +53,3 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _pretty(payload: object) -> str:
-    if isinstance(payload, str):
-        return payload
-    return json.dumps(payload, indent=2, ensure_ascii=False, default=str)

@@ -154,13 +154,13 @@ class Check:
 
     def _pumps_clock(self, time_range: TimeRange) -> str:
         if not self._findings.asked_for_events:
-            raise NotTriedError("It is judged by the pump's newest data, which did not come.")
+            raise NotTriedError("It needs the pump's newest data, which could not be read.")
         if time_range.end < self.started:
             raise NotTriedError(
-                "It is judged by the pump's newest data: leave out --start-date and --end-date."
+                "It needs the pump's newest data: leave out --start-date and --end-date."
             )
         return pumps_clock(self._findings, self.started, self.clock.zone)
 
 
 def _settings_are_wrong() -> str:
-    raise NotTriedError("Its settings have to be put right first.")
+    raise NotTriedError("Correct its settings first.")

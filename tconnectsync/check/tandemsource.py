@@ -132,7 +132,7 @@ class TandemSourceCheck:
             return tried
         if is_locked(error):
             return f"{tried} {WAIT}"
-        return f"{tried} Do not just try again: too many wrong tries lock the account."
+        return f"{tried} Do not simply try again: too many failed logins lock the account."
 
     def choose_pumps(self) -> str:
         """Ask for the pumps of the account, and choose those that a sync reads."""
@@ -192,7 +192,7 @@ class TandemSourceCheck:
 
     def _last_upload(self, pump: Pump) -> str:
         if not pump.uploaded:
-            return "When it last uploaded is not known."
+            return "The time of its last upload is unknown."
         age = age_in_words(pump.uploaded, self._now)
         return f"It last uploaded {age} ({self._clock.here(pump.uploaded):%Y-%m-%d %H:%M})."
 

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         say(f"tconnectsync: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        say("Stopped. Nothing is lost: the next run goes on from here.")
+        say("Stopped. Nothing is lost: the next run continues from here.")
         return 1
     except Exception:
         log.exception("This should not have happened. Please report it with the lines below.")
@@ -89,8 +89,8 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
 def sync(options: Options, host: Host) -> int:
     """Run one cycle as the options and the configuration say; return the exit code.
 
-    While another run writes to the site, one without dates leaves all to it: the next one catches
-    up. A run with days, dates or a file waits, and fails if the other one does not end.
+    While another run writes to the site, a run without dates ends at once: the next one catches up.
+    A run with days, dates or a file waits, and fails if the other one does not end.
     """
     from tconnectsync.app import write_lock
     from tconnectsync.state.lock import TakenError
@@ -105,9 +105,9 @@ def sync(options: Options, host: Host) -> int:
     except TakenError as other:
         if by_a_person:
             raise TconnectsyncError(
-                f"{other}. Nothing was done; start this again when that one has ended."
+                f"{other}. Nothing was done; start this run again when the other one has ended."
             ) from None
-        log.info("%s; this run leaves it to that one.", other)
+        log.info("%s; that run does the work, so this one ends.", other)
         return 0
 
 
@@ -172,7 +172,7 @@ def auto_update(options: Options, host: Host) -> int:
     except Stopped as stopped:
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
-        log.info("Stopped. Nothing is lost: the next run goes on from here.")
+        log.info("Stopped. Nothing is lost: the next run continues from here.")
         return 0
 
 
@@ -180,6 +180,7 @@ def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
     from tconnectsync.app import open_check
     from tconnectsync.check.run import State
+    from tconnectsync.domain.words import number_of
     from tconnectsync.logoutput import enable_logging
     from tconnectsync.sync.run.window import date_range, last_days
 
@@ -194,16 +195,16 @@ def check_login(options: Options, host: Host) -> int:
         print_result(str(result))
         if result.state is State.FAILED:
             failed.append(result.exit_code)
-    print_result(f"{len(failed) or 'None'} of the steps failed.")
+    print_result(f"{number_of(len(failed), 'step')} failed." if failed else "No step failed.")
     try:
         path = check.save_report(chosen, host.folder)
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
         return 1
     print_result(
-        f"When you ask for help, {path.name} holds the answers in full, without personal data as "
-        "far as we know them. Read through it before you share it"
-        + ("." if check.owner_known else "; Tandem did not send the names to hide.")
+        f"{path.name} holds all answers, for those who help you. Known personal data are "
+        "replaced in it. Read it before you share it"
+        + ("." if check.owner_known else ": Tandem did not send the names to hide.")
     )
     return max(failed, default=0)
 

@@ -156,7 +156,9 @@ class Configuration:
             given = self._given(variable)
             text = variable.default if given is None else given[1]
             if text is None:
-                self._problems.append((variable.name, _missing(variable)))
+                alternative = f" (or {variable.instead})" if variable.instead else ""
+                problem = f"{variable.name}{alternative} is not set. {variable.meaning}"
+                self._problems.append((variable.name, problem))
                 continue
             try:
                 self.values[variable.name] = variable.parse(text)
@@ -246,7 +248,7 @@ class Configuration:
         }
 
     def notices(self) -> list[str]:
-        """Return what the user should know about how the settings were understood."""
+        """Return notices for the user about the meaning of their settings."""
         sentences = []
         for variable in VARIABLES:
             given = self._given(variable)
@@ -254,8 +256,8 @@ class Configuration:
                 sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
             if given and variable.name == "NS_URL" and "#" in given[1]:
                 sentences.append(
-                    "What follows # in NS_URL is only for a browser and is left out. Write NS_URL "
-                    "without it."
+                    "The part of NS_URL after # is meant for browsers and is ignored. Write "
+                    "NS_URL without it."
                 )
         for name, reason in RETIRED.items():
             if any(name in place for place in self._places):
@@ -273,8 +275,8 @@ class Configuration:
             )
         if self.values.get("NS_SKIP_TLS_VERIFY"):
             yield (
-                "NS_SKIP_TLS_VERIFY is on: nothing proves that what answers at NS_URL is your "
-                "site, and it gets NS_SECRET all the same. Only for a site in your own network."
+                "NS_SKIP_TLS_VERIFY is on: another server could pose as your site and would "
+                "receive NS_SECRET. Use this only for a site in your own network."
             )
 
     def _given(self, variable: Variable) -> tuple[str, str] | None:
@@ -341,8 +343,3 @@ def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
         return value[1:-1]
     return value
-
-
-def _missing(variable: Variable) -> str:
-    alternative = f" (or {variable.instead})" if variable.instead else ""
-    return f"{variable.name}{alternative} is not set. {variable.meaning}"

@@ -1,4 +1,7 @@
-"""What no pump and no body can exceed. They are no medical judgement: they show damaged data."""
+"""Limits that no pump and no body can exceed.
+
+They are no medical advice; they detect damaged data.
+"""
 
 from __future__ import annotations
 

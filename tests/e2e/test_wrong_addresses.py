@@ -58,7 +58,7 @@ def test_the_address_of_a_page_leads_to_the_real_site_and_to_the_same_files(
     assert again.counts[:2] == (0, 0)
     assert files_about_sites(home) == files
     is_of_a_page = not end.startswith("/#")
-    assert again.errors.count("at its end it is one, so that is used. Take") == is_of_a_page
+    assert again.errors.count("Without it, it is one, and that address") == is_of_a_page
     assert again.errors.count("Write NS_URL without it") == ("#" in end)
     checked = home.run("--check-login", *RANGE[:4], NS_URL=nightscout.url + end)
     assert "Nightscout treatments:   ok" in checked.output
@@ -113,7 +113,7 @@ def test_a_wrong_address_ends_a_run_at_once(
     assert run.errors.count(sentence) == 1
     assert "Trying again" not in run.errors
     assert "Traceback" not in run.errors
-    assert "Reaching back" not in run.errors
+    assert "Going back" not in run.errors
     assert len(site.log) <= 3
 
 

@@ -148,7 +148,7 @@ def test_what_only_a_browser_needs_of_an_address_is_left_out_and_mentioned(end: 
     given = {**COMPLETE, "NS_URL": f"https://ns.example.org{end}"}
     assert load(given, {}).nightscout.url == f"https://ns.example.org{end.partition('#')[0]}"
     (notice,) = Configuration(given, {}).notices()
-    assert "What follows # in NS_URL" in notice
+    assert "The part of NS_URL after #" in notice
 
 
 def test_a_login_in_the_address_of_the_site_is_a_secret() -> None:

@@ -162,7 +162,7 @@ def test_what_waited_behind_days_that_failed_is_brought_or_said(
     home.tandem.fault = None
     later = home.run()
     assert later.code == 1
-    assert f"BASAL BOLUS from {FIRST} to {FIRST + 12 * DAY} are not all in" in later.errors
+    assert f"Some data of BASAL BOLUS from {FIRST} to {FIRST + 12 * DAY} are not in" in later.errors
     assert home.run(*dates(FIRST, FIRST + 12 * DAY)).code == 0
     assert home.run().code == 0
     days = {str(document["created_at"])[:10] for document in home.site.treatments}

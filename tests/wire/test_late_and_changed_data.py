@@ -322,7 +322,7 @@ def test_a_clock_put_forward_days_late_moves_all_that_it_concerns(make_home: Mak
         start = datetime(2024, 3, 9, 12, tzinfo=UTC)
         runs = [upload_and_run(home, start + hours * HOUR) for hours in range(0, 140, 5)]
         assert {ran.code for ran in runs} == {0}
-        back = [ran for ran in runs if "for treatments that stand at another time" in ran.errors]
+        back = [ran for ran in runs if "because treatments are stored at times" in ran.errors]
         assert len(back) == 1
         found, wanted = held(home.site), undisturbed(home, SPRING)
         assert (wanted - found, found - wanted) == ({}, {})

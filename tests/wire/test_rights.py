@@ -245,8 +245,8 @@ def test_a_growing_sleep_that_may_not_be_updated_stops_nothing_else(
     assert failed(second) <= {"PUMP_EVENTS", "BASAL"}
     assert "PUMP_EVENTS" in failed(second)
     assert kinds.count("Combo Bolus") == 6
-    assert all("api:treatments:update" in failure.reason for failure in second.failures)
-    assert any("1 Sleep" in failure.reason for failure in second.failures)
+    assert all("api:treatments:update" in str(failure.error) for failure in second.failures)
+    assert any("1 Sleep" in str(failure.error) for failure in second.failures)
     assert second.ended_by is None
     repaired = world.sync(0, 1)
     assert (repaired.failures, repaired.created) == ([], 0)

@@ -100,7 +100,7 @@ def test_what_belongs_to_a_page_is_taken_off_where_the_site_is_at_the_shorter_ad
         said = [each.getMessage() for each in caplog.records if "NS_URL" in each.getMessage()]
         assert len(said) == 1
         more = re.escape(end.rstrip("/"))
-        assert re.search(f"Take {more}/? off in NS_URL", said[0])
+        assert re.search(f"Remove {more}/? from NS_URL", said[0])
 
 
 @pytest.mark.parametrize("path", ["/report", "/api/v1", "/x/admin", "/clock", "/api"])
@@ -323,7 +323,7 @@ OTHERS: dict[str, tuple[Response, type[NightscoutError], str]] = {
         f"Cloudflare, {status}": (
             page(f"example.org | {status}", status, Server="cloudflare"),
             SiteDownError,
-            "does not reach it",
+            "cannot reach it",
         )
         for status in (520, 521, 522, 523, 525, 526, 530)
     },

@@ -185,7 +185,7 @@ def test_a_login_without_user_guid_is_told_not_crashed_on(bench: Bench) -> None:
 
 def test_a_login_that_leads_nowhere_is_told(bench: Bench) -> None:
     bench.fake.location = None
-    with pytest.raises(LoginError, match="did not say where to go on"):
+    with pytest.raises(LoginError, match="did not say which page comes next"):
         log_in(bench)
 
 

@@ -24,9 +24,9 @@ CODES = (SUSPENDED, RESUMED, BASAL_RATE)
 SUSPENSIONS = (SUSPENDED, RESUMED)
 
 SUPPORTED = timedelta(minutes=5)
-"""How long an entry vouches for its rate."""
+"""How long the rate of an entry is valid."""
 LATE = timedelta(minutes=6)
-"""When the next entry comes no later than that, nothing is missing in between."""
+"""If the next entry comes within this time, no entry is missing in between."""
 
 NOTHING = 0
 """The source of a rate when the pump is suspended."""
@@ -48,8 +48,8 @@ def basals(
 
     No segment is longer than the log supports: until the next entry, or five minutes where that is
     missing. A suspension lasts until the pump says that it delivers again. What goes on at
-    ``known_until``, the newest instant of the log, is marked as running. What has lasted no time
-    yet is left out: to Nightscout it would be the end of the basal before it. ``resumed`` are
+    ``known_until``, the newest instant of the log, is marked as running. A segment without duration
+    yet is left out: Nightscout would take it as the end of the basal before it. ``resumed`` are
     further entries that end a suspension.
     """
     story = list(entries_of(log, *CODES))

@@ -39,7 +39,7 @@ from tconnectsync.sources.tandemsource.records import flag, number, whole
 NO_END_FOR = timedelta(hours=4)
 """When the log has gone on for this long without the end of a bolus, it will not come."""
 NO_ENTRY_FOR = timedelta(minutes=15)
-"""The same where the progress of the bolus says that it is over."""
+"""The same, where the progress of the bolus shows that it is over."""
 SOON = timedelta(minutes=1)
 
 KINDS = {
@@ -73,8 +73,8 @@ INCOMPLETE, NO_END = "Incomplete", "End not reported"
 def boluses(log: Log, skipped: Counter[str]) -> list[Bolus]:
     """Return what was delivered, in time order; amounts to the thousandth of a unit.
 
-    A part whose end is missing has the amount of its last progress, once the log has gone on long
-    enough to know that no end will come. One of unknown amount is counted in ``skipped``.
+    A part without an end gets the amount of its last progress report, once the log has gone on so
+    long that no end will come. A part of unknown amount is counted in ``skipped``.
     """
     known_until = max((entries[-1].at for entries in log.values() if entries), default=None)
     if known_until is None:
@@ -121,9 +121,9 @@ def _now(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[B
 
 
 def _last_word(dose: Dose, known_until: datetime) -> tuple[bool, Given | None, bool]:
-    """Return whether a bolus is over by its progress, the last of that, and whether that is all.
+    """Return whether the progress says that a bolus is over, the last progress, and if it is final.
 
-    It is all when the log has gone on for so long that nothing more will come.
+    It is final when the log has gone on for so long that nothing more will come.
     """
     over, running = dose.progress(OVER), dose.progress(RUNNING)
     last = max([*over[-1:], *running[-1:]], default=None)
@@ -265,7 +265,7 @@ def _end_of_later(
 ) -> tuple[Given | None, str]:
     """Return the end of a later part, and how it ended; ``None`` while it is running.
 
-    Where no end will come, it is the last that is progress.
+    Where no end will come, the last progress report counts as the end.
     """
     ended, end = dose.first(LATER_PART_ENDED), dose.ended(LATER_PART_ENDED)
     if ended and end:

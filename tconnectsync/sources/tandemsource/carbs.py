@@ -16,7 +16,7 @@ from tconnectsync.sources.tandemsource.records import number
 
 CODES = (CARBS_ENTERED, BOLUS_REQUESTED)
 SAME_MEAL = timedelta(minutes=2)
-"""Within that, carbs of a bolus are the same ones, reported twice."""
+"""Within this time, the carbs of a bolus are the same carbs, reported twice."""
 
 
 def carbs(log: Log, skipped: Counter[str]) -> list[CarbEntry]:

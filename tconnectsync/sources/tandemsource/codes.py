@@ -1,4 +1,4 @@
-"""The numbers of the entries of the pump's log that mean something to us, by what they report.
+"""The codes of the log entries that we use, grouped by what they report.
 
 See tandem-event-log §7 and §10 to §13; `fields.py` has their names and fields.
 """

@@ -35,10 +35,10 @@ CODES = (
     BOLUS_PROGRESS,
 )
 STARTS = (*REQUESTS, BOLUS_STARTED, LATER_PART_STARTED, BOLUS_ENDED)
-"""The codes of which one at least is there if the log has the beginning of a bolus."""
+"""At least one of these codes is present if the log has the beginning of a bolus."""
 
 SAME_BOLUS = timedelta(days=1)
-"""The pump counts its boluses round and round; a request further back is another bolus's."""
+"""Bolus numbers start again after the highest one; an older request is of another bolus."""
 OVER, RUNNING = 0, 1
 """What the progress says of a bolus."""
 
@@ -69,7 +69,7 @@ class Dose:
 
     @property
     def name(self) -> str:
-        """A name that does not depend on how much of the bolus is known already."""
+        """A key that stays the same however much of the bolus is known."""
         return (self.first(BOLUS_STARTED) or self.entries[0]).key
 
     def progress(self, status: int) -> list[Given]:
@@ -139,9 +139,9 @@ def _is_another(dose: Dose, entry: Entry) -> bool:
 
 
 def given(dose: Dose) -> list[Given]:
-    """Return how much of both parts had been given by when, in time order; it never gets less.
+    """Return how much of both parts had been given by when, in time order; it never decreases.
 
-    It begins with nothing at the start.
+    It begins with 0 at the start.
     """
     now, later = dose.ended(BOLUS_ENDED), dose.ended(LATER_PART_ENDED)
     points = dose.progress(RUNNING)
@@ -176,7 +176,7 @@ def now_part(dose: Dose) -> int:
 
 
 def given_by(points: Sequence[Given], at: datetime) -> float:
-    """Return how much had been given by an instant (mU), evenly between what is points."""
+    """Return how much had been given by an instant (mU), evenly between the points."""
     before = None
     for each in points:
         if each.at > at:

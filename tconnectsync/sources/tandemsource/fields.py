@@ -267,7 +267,7 @@ _WITHOUT_LAYOUT = (
 )
 
 KNOWN_CODES = frozenset({*LAYOUTS, *_WITHOUT_LAYOUT})
-"""Every event number that means something to somebody; others are worth a word in the log."""
+"""Every event number that is known to anyone; other numbers are logged."""
 
 REPORTED_ELSEWHERE = frozenset(
     (
@@ -275,7 +275,7 @@ REPORTED_ELSEWHERE = frozenset(
         *(298, 300, 309, 327, 330, 334, 338, 343, 359, 434, 473, *range(488, 498)),
     )
 )
-"""What a Mobi writes over Bluetooth, without a certain meaning: none of it is insulin, carbs or
+"""Entries that a Mobi writes over Bluetooth, of uncertain meaning: none of it is insulin, carbs or
 glucose that other entries do not report (docs/protocol/tandem-event-log.md §15)."""
 
 WEB_APP_CODES = (
@@ -284,9 +284,9 @@ WEB_APP_CODES = (
     *(405, 486, 447, 313, 60, 14, 69, 57, 6, 90, 230, 140, 12, 11, 53, 559, 558, 565, 564, 13),
     *(63, 203, 307, 191),
 )
-"""What Tandem's own web app asks for, in its order (tandem-source-api §4.2): the only list
-that the service is sure to take."""
+"""The codes that Tandem's own web app asks for, in its order (tandem-source-api §4.2): the only
+list that the service surely accepts."""
 
 EXTRA_CODES = (2, 9, 15, 34, 35, 48, 81)
-"""What is worth asking for besides, if the service lets one: temporary rates, the battery, carbs
+"""Further codes that are useful, if the service accepts them: temporary rates, the battery, carbs
 without a bolus (docs/protocol/tandem-source-api.md §4.4)."""

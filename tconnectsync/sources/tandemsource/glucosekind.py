@@ -40,7 +40,7 @@ SHORTLY_BEFORE = timedelta(minutes=2)
 ON_THE_SCREEN = timedelta(minutes=10)
 """How old the value of a sensor may be that a bolus was calculated with."""
 SAME_BOLUS = timedelta(days=1)
-"""The pump counts its boluses round and round."""
+"""Bolus numbers start again after the highest one."""
 
 
 def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:

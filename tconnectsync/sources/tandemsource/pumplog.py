@@ -27,17 +27,17 @@ from tconnectsync.sources.tandemsource.records import EVERY_CODE
 
 DAY = timedelta(days=1)
 LONGEST_STEP = 28 * DAY
-"""The cloud gives out no more at once."""
+"""The longest range that the cloud returns at once."""
 DAYS_FOR_STATUS = 3
-"""With the day before a range, that makes four days in which the pump may have noted the insulin
-that is left: a cartridge seldom lasts longer."""
+"""With the day before a range, these are four days in which the pump may have reported the insulin
+left: a cartridge seldom lasts longer."""
 STATUS_CODES = frozenset((*reservoir.CODES, *doses.CODES, *basals.CODES)).intersection(
     WEB_APP_CODES
 )
 REFUSED = 400
 """The status with which the cloud refuses a question."""
 SOMEWHAT = timedelta(hours=6)
-"""How long before a range something must have ended to be of no interest."""
+"""Events that ended this long before a range are ignored."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,14 @@ class PumpLog:
             # What is only asked to judge the clock must not hold back what is known.
             if error.fatal:
                 raise
-            self.say(f"Whether the pump's date is right is not known. {error}")
+            self.say(f"The pump's date could not be checked. {error}")
             return []
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
-        """Return the last entry of some codes before a day; ``None`` if it cannot be had.
+        """Return the last entry of some codes before a day; ``None`` if it cannot be read.
 
-        The steps back grow, because the beginning is seldom far. A day that cannot be had makes
-        them small again: the entry may lie after it.
+        The steps back grow, because the entry is usually near. A day that cannot be read makes them
+        small again: the entry may be after it.
         """
         earliest, step = day - LONGEST_LOOK_BACK, DAY
         while day > earliest:
@@ -200,7 +200,8 @@ def _asked_once(
 
 def _gap(day: date, error: TconnectsyncError) -> str:
     return (
-        f"What the pump did on {day} cannot be had. {str(error).removesuffix('.')}. A suspension, "
-        "sleep or exercise that began then or earlier and lasted for more than a day is left out. "
-        f"When it works again, get it with --start-date {day} and --end-date of its last day."
+        f"The pump's log of {day} cannot be read. {str(error).removesuffix('.')}. A suspension, "
+        "sleep or exercise that began then or earlier and lasted for more than a day is left "
+        f"out. When it works again, get it with --start-date {day} and --end-date of its last "
+        "day."
     )

@@ -23,9 +23,9 @@ AUTOMATIC = "11111111"
 AHEAD = timedelta(days=1)
 """How far a pump's clock may be ahead; a later date is none."""
 SILENT = timedelta(days=3)
-"""A pump that has sent nothing for so long may not be in use any more."""
+"""A pump that has sent nothing for this long may no longer be in use."""
 MARGIN = timedelta(days=1)
-"""By how much a pump's clock may be wrong without being read for another range."""
+"""How far a pump's clock may be wrong before its log counts for another range."""
 SECOND = timedelta(seconds=1)
 PLACES = 10**12
 """More than there are seconds up to the year 9999."""
@@ -75,7 +75,7 @@ def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
 def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
     """Return the pumps that may be read: all, or only the one that the configuration names.
 
-    That one may stand there several times, as it does when it was assigned again.
+    It may be listed several times if it was assigned again.
 
     Args:
         pumps: those of the account.
@@ -188,8 +188,8 @@ def last_instant(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None
 def touches(pump: Pump, time_range: TimeRange, clock: PumpClock, now: datetime) -> bool:
     """Return whether a pump's log may hold something of a range or of the day around it.
 
-    What is not known does not keep it from being read. An upload after the newest event counts as
-    if it had brought something: the clock, of which alone the newest event is known, may be behind.
+    A pump of unknown times is read. An upload after the newest event counts as new data, because
+    the pump's clock, which dates that event, may be behind.
     """
     first, last = first_instant(pump, clock), last_instant(pump, clock, now)
     last = max(filter(None, (last, pump.uploaded)), default=None)

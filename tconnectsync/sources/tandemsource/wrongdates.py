@@ -1,4 +1,4 @@
-"""Whether a pump's clock shows a wrong date now, and what people have to know of it.
+"""Whether a pump's clock shows a wrong date now, and the remarks about it.
 
 See tandem-source-api §4.6, tandem-event-log §10.8, tandem-source-processing §16.
 """

@@ -144,7 +144,7 @@ class Failures:
             return inf
         self._partial += 1
         wait = _back_off(self._partial, self._settings.max_sleep_seconds, jitter)
-        reasons = [(" ".join(each.features), each.reason) for each in outcome.failures]
+        reasons = [(" ".join(each.features), str(each.error)) for each in outcome.failures]
         for names, reason in dict.fromkeys(reasons):
             log.warning("%s failed. %s", names, reason)
         log.warning("The rest is done. Trying again in %.0f s at the latest.", wait)

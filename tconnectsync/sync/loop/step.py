@@ -32,7 +32,7 @@ from tconnectsync.sync.run.outcome import Outcome
 log = logging.getLogger(__name__)
 
 NO_COUNTER = (
-    "The cloud does not say whether this pump has uploaded, so every poll syncs. For a guardian's "
+    "The cloud does not say whether this pump has uploaded, so every round syncs. For a guardian's "
     "account that is normal; otherwise check PUMP_SERIAL_NUMBER."
 )
 SILENT = (

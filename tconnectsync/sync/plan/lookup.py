@@ -1,9 +1,9 @@
-"""Looking for treatments that seem missing, but were moved out of the time that was read.
+"""Finds treatments that seem missing but were moved out of the range that was read.
 
-A person may give a treatment another day, and a clock that was wrong by days is put right. Its
+A person may give a treatment another day, and a clock that was wrong by days may be corrected. Its
 identifier finds it there (nightscout-api §7.8); created again it would stand there twice, or, from
 Nightscout 15.0.7 on, lose what the person did. A look costs a request for every :data:`AT_ONCE`
-treatments, so what is plainly new is not looked for.
+treatments, so treatments that are surely new are not looked for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AT_ONCE = 40
 MOST = 10 * AT_ONCE
 """Treatments of a window looked for at the most. More are no edits, but a gap that is filled."""
 GOES_ON = timedelta(hours=2)
-"""What begins no later than that after our newest treatment goes on where the last run ended."""
+"""A treatment that begins within this time after our newest one continues the last run."""
 
 Ask = Callable[[Sequence[str]], list[Document]]
 

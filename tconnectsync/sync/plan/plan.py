@@ -1,7 +1,7 @@
-"""What is to be written to Nightscout, and what is left of it when some has to wait.
+"""A plan: the writes to Nightscout, and the rest of them when some have to wait.
 
-Pure. A stored treatment that stays where it is keeps its instant, and what was to take its place
-has to go elsewhere: up to Nightscout 15.0.6 it would replace it.
+Pure. A stored treatment that does not move keeps its instant, and a treatment planned for that
+instant needs another one: up to Nightscout 15.0.6 it would replace the stored one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Plan:
         return len(self.update) + len(self.remove)
 
     def without(self, identifiers: Collection[str]) -> Plan:
-        """Return it without what it says of the treatments with these identifiers."""
+        """Return the plan without the treatments with these identifiers."""
         create = [each for each in self.create if each.identifier not in identifiers]
         stay = [each for each in self.update if each.after.identifier in identifiers]
         update = [each for each in self.update if each.after.identifier not in identifiers]
@@ -60,7 +60,7 @@ class Plan:
 def around(
     updates: Sequence[Update], taken: Collection[Slot], uncertain: Collection[Slot] = ()
 ) -> list[Update]:
-    """Return updates; those that move to where another treatment stays move beside it.
+    """Return updates; those that would move to a taken instant move beside it.
 
     ``uncertain`` are instants that may not become free.
     """

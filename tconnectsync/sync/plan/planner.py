@@ -1,8 +1,8 @@
 """Desired treatments and stored ones: what to create, update, remove, or leave alone.
 
-Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored
-one that no person has edited is revised if the pump knows better now. What moves or is new is set
-apart from what stands at its instant. Everything else that is stored stays as it is.
+Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored one
+that no person has edited is revised if the pump knows better now. A moved or new treatment gets an
+instant of its own. Everything else that is stored stays as it is.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def make_plan(
 
 
 def _each_once(desired: Iterable[Treatment]) -> list[Treatment]:
-    """Drop repeated reports of one event, keeping the most advanced, and sort by time."""
+    """Drop repeated reports of one event, keep the most complete one, and sort by time."""
     best: dict[str, Treatment] = {}
     for treatment in desired:
         known = best.setdefault(treatment.identifier, treatment)
@@ -122,22 +122,15 @@ def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Rev
     for treatment, old in pairs:
         if old.edited:
             continue
-        treatment = _with_glucose_of(old, treatment)
+        if "glucose" in old.glucose and "glucose" not in treatment.glucose:
+            # It stays where BOLUS_BG is switched off, or knows nothing for once.
+            treatment = treatment.with_fields(**old.glucose)
         if old.writer is not Writer.THIS_VERSION:
             fields = finished_by(treatment, old, old.at == newest.get(old.event_type))
         else:
             fields = treatment.body if _knows_better(treatment, old) else {}
         if fields:
             yield _Revision(treatment, old, fields)
-
-
-def _with_glucose_of(old: StoredTreatment, treatment: Treatment) -> Treatment:
-    """Let a treatment that says nothing about glucose have what the stored one says.
-
-    Then it makes no difference that BOLUS_BG is switched off, or knows nothing for once.
-    """
-    is_to_stay = "glucose" in old.glucose and "glucose" not in treatment.glucose
-    return treatment.with_fields(**old.glucose) if is_to_stay else treatment
 
 
 def _knows_better(treatment: Treatment, old: StoredTreatment) -> bool:

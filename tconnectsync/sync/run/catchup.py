@@ -52,7 +52,7 @@ ENTRIES: Kinds = (SGV,)
 
 @dataclass(frozen=True)
 class CatchUp:
-    """A cycle, and what runs against its site leave to the next one."""
+    """A cycle and the backlog of its site."""
 
     cycle: Cycle
     backlog: Backlog
@@ -92,7 +92,7 @@ class CatchUp:
         if not outcome.failures:
             late = late_since(spans, backlog.log_ends(), time_range, earliest)
             if late < time_range.start:
-                log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(late))
+                log.info("Going back to %s for data that was uploaded late.", cycle.clock.day(late))
             time_range = TimeRange(late, time_range.end)
             self._announce(time_range)
             nothing_to_ask = set().union(*self._regular) <= known.keys()
@@ -192,7 +192,7 @@ class CatchUp:
             backlog.add({name: [beyond] for name in cycle.windowed})
         if extended.start < (announced or time_range.start):
             day = cycle.clock.day(extended.start)
-            log.info("Reaching back to %s, for what earlier runs have not brought.", day)
+            log.info("Going back to %s for data that earlier runs could not sync.", day)
         return extended
 
     def _missing_before(self, time_range: TimeRange) -> dict[str, list[TimeRange]]:
@@ -211,7 +211,7 @@ class CatchUp:
             except TconnectsyncError as error:
                 if error.fatal:
                     raise
-                log.debug("How far the last sync got is not known. %s", error)
+                log.debug("It is not known how far the last sync got. %s", error)
                 # A day later than that, so that the next run can still bring all of it.
                 reached[kinds] = earliest + DAY
         return {
@@ -241,7 +241,7 @@ class CatchUp:
             if is_refused or error.can_retry or error.status is None:
                 raise
             why = "" if error.fatal else f" {error}"
-            log.warning("How far the last sync got is not known for %s.%s", " ".join(kinds), why)
+            log.warning("It is not known how far the last sync got for %s.%s", " ".join(kinds), why)
             return None
         if remember:
             self.backlog.remember_newest({kind: at for kind, at in asked.items() if at}, of=asked)
@@ -262,24 +262,24 @@ class CatchUp:
         for part, names in sorted(by_range.items(), key=lambda item: item[0].start):
             first, last = days_of(part, self.cycle.clock)
             text = (
-                f"{' '.join(names)} from {first} to {last} {'is' if len(names) == 1 else 'are'} "
-                "not all in Nightscout; that is more than CATCH_UP_DAYS ago, further than a run "
-                "without dates reaches back. To bring it, run:"
+                f"Some data of {' '.join(names)} from {first} to {last} are not in Nightscout. "
+                "They are older than CATCH_UP_DAYS, so a run without dates does not look for them. "
+                "To sync them, run:"
             )
             remarks.append(Remark(text, repeat=(part, tuple(names))))
         return remarks
 
     def _still_moved(self, before: datetime) -> Remark:
-        """Return a remark on treatments that may stand at the time of a clock put right since.
+        """Return a remark on treatments that may have the time of a clock that is corrected now.
 
         They lie before an instant up to which the run was allowed to go back.
         """
         affected = TimeRange(before - LONGEST_MOVED, before)
         self.backlog.add({name: [affected] for name in self.cycle.windowed})
         return Remark(
-            f"Treatments before {self.cycle.clock.day(before)} may still stand at the time that "
-            "the pump's clock was believed to show before it was put right; that is longer ago "
-            "than this run may reach back. To move them, run:",
+            f"Treatments before {self.cycle.clock.day(before)} may still be at a wrong time, "
+            "which followed from the pump's clock before it was corrected. This run may not go "
+            "back that far. To move them, run:",
             repeat=(affected, tuple(self.cycle.features)),
         )
 

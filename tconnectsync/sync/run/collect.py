@@ -19,16 +19,17 @@ from tconnectsync.sync.run.window import halves
 log = logging.getLogger(__name__)
 
 Events = dict[str, list[Any]]
-"""What a reader found, by the method of :class:`tconnectsync.sources.base.Reader` that gave it."""
+"""The events that a reader found, by the method of :class:`tconnectsync.sources.base.Reader` that
+gave it."""
 
 
 def collect(
     cycle: CycleParts, reader: Reader, window: TimeRange, features: Sequence[str], outcome: Outcome
 ) -> Events:
-    """Return the events that ``reader`` finds for some features, as far as they can be true.
+    """Return the valid events that ``reader`` finds for some features.
 
-    What is answered badly is asked for again day by day. What still fails, and what is left out,
-    is noted in ``outcome``.
+    If the answer for a range cannot be used, shorter ranges are requested, down to a day. What
+    still fails, and what is left out, is noted in ``outcome``.
 
     Raises:
         TconnectsyncError: going on makes no sense.

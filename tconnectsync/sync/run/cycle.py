@@ -1,4 +1,4 @@
-"""One cycle over a range: window by window, read, plan, write, and go on after failures."""
+"""One cycle over a range: for each window read, plan and write; failures do not stop the rest."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ class Cycle(CycleParts):
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
-        What fails is noted in the outcome and the rest goes on, unless the error says that going
-        on makes no sense; then all of the rest is noted as not done.
+        What fails is noted and the rest goes on, unless going on makes no sense.
 
         Args:
-            time_range: the range.
+            time_range: what to sync.
             progress: is given the windows and hands them on one by one.
             in_order: whether the range goes on where earlier runs stopped. A feature that failed
                 throughout a window is then left out of the later ones, so that the newest document

@@ -1,4 +1,4 @@
-"""What is looked for once per site: ages of site, cartridge and sensor, and features left off.
+"""Searches made once per site: ages of site, cartridge and sensor, and features left out now.
 
 See nightscout-api §7.12: Nightscout shows these ages by the newest treatment of their types,
 and nothing at all where an uploader began with one day of history.
@@ -45,7 +45,7 @@ LATELY = timedelta(days=14)
 def look_once(
     cycle: Cycle, backlog: Backlog, done: TimeRange, earliest: datetime, outcome: Outcome
 ) -> None:
-    """Look for all of this unless it was done on this site; where it fails, the next run does it.
+    """Make the searches unless they were made for this site; the next run repeats failed ones.
 
     Args:
         cycle: reads and writes.
@@ -66,7 +66,7 @@ def look_once(
             outcome.remark([remark] if remark else [])
             backlog.remember_done(chosen)
     except TconnectsyncError as error:
-        log.warning("What is looked for once is left to the next run. %s", error)
+        log.warning("The search that is made once is left to the next run. %s", error)
 
 
 def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
@@ -83,7 +83,8 @@ def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Out
         for ours, types in AGES.items()
         if not any(cycle.nightscout.newest_of_anyone(event_type) for event_type in types)
     }
-    for window in reversed(list(_searched(cycle, done, earliest))):
+    searched = TimeRange(earliest, done.end if cycle.pretend else done.start)
+    for window in reversed(list(windows(searched, cycle.source.window_days, cycle.clock))):
         if not lacking:
             break
         reader = cycle.source.read(window)
@@ -106,7 +107,7 @@ def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Out
 def features_left_off(
     nightscout: NightscoutApi, features: Sequence[str], now: datetime
 ) -> Remark | None:
-    """Return a line about features that brought something lately and are not switched on now."""
+    """Return a remark about features that synced something lately and are not chosen now."""
     off = [
         name
         for name, feature in FEATURES.items()
@@ -119,15 +120,10 @@ def features_left_off(
     if not off:
         return None
     return Remark(
-        f"Earlier runs also brought what {' and '.join(off)} brings; this run does not. To go on "
-        f"with it, add --features {' '.join([*features, *off])}.",
+        f"Earlier runs also synced {', '.join(off)}; this run does not. To continue with that, "
+        f"add --features {' '.join([*features, *off])}.",
         missing=False,
     )
-
-
-def _searched(cycle: Cycle, done: TimeRange, earliest: datetime) -> Iterable[TimeRange]:
-    end = done.end if cycle.pretend else done.start
-    return windows(TimeRange(earliest, end), cycle.source.window_days, cycle.clock)
 
 
 def _newest_of_each(

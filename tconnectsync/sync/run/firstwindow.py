@@ -1,4 +1,4 @@
-"""Where a run begins: a window earlier while treatments stand at another time than they should."""
+"""Where a run begins: a window earlier, as long as stored treatments have wrong times."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ SMALLEST_MOVE = timedelta(minutes=1)
 """By how much a treatment moves at least where the pump's clock is known better now."""
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
+WORDS_OF_THE_END = ("insulin", "notes", "reason")
+"""Fields that change when what a treatment shows ends."""
+REACHING_BACK = (
+    "Reaching back to %s, for treatments that stand at another time than the pump's clock shows by "
+    "what is known now."
+)
 
 
 def first_window(
     planner: WindowPlanner,
     features: Sequence[str],
-    *,
     earliest: datetime | None,
     ask_how_far: Callable[[], datetime] | None,
 ) -> tuple[list[TimeRange], WindowPlan]:
@@ -46,8 +51,8 @@ def first_window(
     found, first = _reaching_back(planner, features, found, first, earliest)
     if found[0].start < begin:
         log.info(
-            "Reaching back to %s, for treatments that stand at another time than the pump's "
-            "clock shows by what is known now.",
+            "Going back to %s, because treatments are stored at times that no longer agree with "
+            "the pump's clock.",
             clock.day(found[0].start),
         )
     return found, first
@@ -82,7 +87,7 @@ def _reaching_back(
 
 
 def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
-    """Return whether treatments of its first day stand where its clock does not put them now."""
+    """Return whether treatments of its first day no longer have the times of the pump's clock."""
     first_day = TimeRange(window.range.start, window.range.start + DAY)
     return any(
         abs(after - before) >= SMALLEST_MOVE and first_day.overlaps(min(before, after), after)

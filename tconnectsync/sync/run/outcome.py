@@ -1,4 +1,4 @@
-"""What a cycle did and what it could not do."""
+"""The result of a cycle: what it did and what failed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ class Failure:
     window: TimeRange
     features: tuple[str, ...]
     error: TconnectsyncError
-
-    @property
-    def reason(self) -> str:
-        """The error in words."""
-        return str(self.error)
 
 
 def failed_throughout(window: TimeRange, failures: Sequence[Failure]) -> set[str]:
@@ -70,7 +65,7 @@ class Outcome:
 
     @property
     def ended_by(self) -> TconnectsyncError | None:
-        """What made going on pointless, if anything did; its failure says what was left undone."""
+        """The error that stopped the rest, if any; its failure lists what was left undone."""
         return next((each.error for each in self.failures if each.error.fatal), None)
 
     @property

@@ -44,9 +44,9 @@ def sync_device_status(
     done = store_device_status(read, nightscout, pretend=pretend)
     if not is_complete:
         raise ApiError(
-            "What is left in the reservoir is not known, because the cloud did not give the log of "
-            "the days before. The rest of the pump's state is shown; the reservoir is asked for "
-            "again when the pump has uploaded more."
+            "The insulin left in the reservoir is unknown, because the cloud did not send the log "
+            "of the days before. The rest of the pump's state is shown; the reservoir is asked "
+            "for again when the pump has uploaded more."
         )
     if backlog:
         backlog.remember_sent("DEVICE_STATUS", newest)

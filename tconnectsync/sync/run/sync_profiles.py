@@ -50,24 +50,21 @@ def sync_profiles(
         shown = style(mmol=_is_mmol(units_in_force(current)), any_key=takes_any_key(None))
         if shows_all(current, pump, shown):
             return []
-    site = _site(nightscout)
+    site: Mapping[str, Any]
+    try:
+        site = nightscout.status()
+    except MissingRightError:
+        # Without the right to ask for the status, its profile may say the units.
+        units = units_in_force(nightscout.profile())
+        if not units:
+            raise
+        site = {"settings": {"units": units}}
     whole = style(mmol=_is_mmol(units_of(site)), any_key=takes_any_key(site.get("version")))
     return store_profiles(pump, nightscout, whole, mode=mode, now=now, pretend=pretend)
 
 
 def _is_mmol(units: str) -> bool:
     return units.lower().startswith("mmol")
-
-
-def _site(nightscout: NightscoutApi) -> Mapping[str, Any]:
-    """Return the site's status; without the right to ask for it, what its profile says of it."""
-    try:
-        return nightscout.status()
-    except MissingRightError:
-        units = units_in_force(nightscout.profile())
-        if not units:
-            raise
-        return {"settings": {"units": units}}
 
 
 def store_profiles(

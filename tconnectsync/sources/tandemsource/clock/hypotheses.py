@@ -35,11 +35,11 @@ from tconnectsync.sources.tandemsource.clock.zonerules import (
 )
 
 EARLY = 1.5 * DAY
-"""So long before the zone does it, people put their clocks over."""
+"""How early, before the zone, people set their clocks for daylight saving."""
 PATIENCE = 45 * DAY
-"""So long a person may be late with daylight saving, or away, before that is thought unlikely."""
+"""How long a person may be late with daylight saving, or away, before that is unlikely."""
 SET_UP = DAY
-"""A new pump that is used for longer does not show a date that is still to come."""
+"""A new pump in use for longer does not show a future date."""
 YEAR = 366 * DAY
 FRESH = 15 * MINUTE
 """An upload brings entries up to its own time; a clock that is a bit fast brings later ones."""
@@ -50,7 +50,7 @@ SLOW = 1.25 * DAY
 LATE, AWAY, MISSING, LONG_AWAY, IMPOSSIBLE = 1, 4, 6, 8, 100
 """The costs."""
 MOST_HYPOTHESES = 64
-"""More are never sensible; it keeps the work small whatever the log says."""
+"""More are never needed; the limit bounds the work for any log."""
 
 
 class Hypothesis(NamedTuple):

@@ -50,7 +50,7 @@ from tconnectsync.sources.tandemsource.clock.zonerules import (
 JITTER = 5 * MINUTE
 """A larger step back between two entries is a clock put back."""
 LONGEST_SHIFT = 100 * YEAR
-"""Beyond it, a change of the clock is nonsense."""
+"""A larger change of the clock is impossible."""
 SUMMER_TIME = 70 * MINUTE
 """A step back by less may be the hour that an autumn night repeats."""
 BEFORE_ALL, BEYOND_ALL = (0, 0), (1 << 64, 0)
@@ -128,7 +128,7 @@ class LogClock:
 
     @property
     def lacks_a_change(self) -> bool:
-        """Whether the clock was changed at least once without a note in the log."""
+        """Whether the clock was changed at least once without an entry in the log."""
         return any(interval.lacks_a_change for interval in self._intervals)
 
     @property
