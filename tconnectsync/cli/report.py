@@ -71,10 +71,11 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
 
 def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> None:
     """Say what was written, or would be, and what was left out."""
+    from tconnectsync.sync.features import features_of_entries
     from tconnectsync.sync.run.window import days_of
 
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
-    documents = "Treatments and entries" if "CGM" in options.features else "Treatments"
+    documents = "Treatments and entries" if features_of_entries(options.features) else "Treatments"
     if options.pretend:
         print_result(f"Nothing was written (--pretend). {documents} in a real run: {done}.")
     else:

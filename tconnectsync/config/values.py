@@ -58,7 +58,7 @@ def amount(value: str) -> float:
 
 
 def alarm_safe_minutes(value: str) -> float:
-    """Read the minutes for which automatic treatments are held back."""
+    """Read the minutes for which automatic treatments are deferred."""
     try:
         minutes = float(value)
     except ValueError:
@@ -122,7 +122,7 @@ def site(value: str) -> str:
 
 
 def _web_address(value: str) -> SplitResult:
-    """Take a web address to pieces; the text of an error must not repeat what may be a password."""
+    """Split a web address; the text of an error must not repeat what may be a password."""
     try:
         parts = urlsplit(value)
         host, _ = (parts.hostname or "").encode("idna").decode(), parts.port

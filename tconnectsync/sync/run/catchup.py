@@ -31,6 +31,7 @@ from functools import partial
 
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import NightscoutError, PumpChoiceError, TconnectsyncError
+from tconnectsync.nightscout.eventtypes import SGV
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.sync.features import FEATURES
@@ -46,7 +47,7 @@ LONGEST_MOVED = timedelta(days=31)
 """How far before it the remark tells people to sync again."""
 Kinds = tuple[str, ...]
 """Types of treatments or entries that show together how far earlier runs got."""
-ENTRIES: Kinds = FEATURES["CGM"].regular
+ENTRIES: Kinds = (SGV,)
 
 
 @dataclass(frozen=True)

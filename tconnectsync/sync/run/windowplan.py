@@ -16,6 +16,7 @@ from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
 from tconnectsync.nightscout.treatments import Treatment, documents
 from tconnectsync.sources.base import Reader, Remark
+from tconnectsync.sync.features import features_of_entries
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
 from tconnectsync.sync.plan.defer import defer_recent, log_deferred, minimum_age
 from tconnectsync.sync.plan.glucose import SAME_READING, with_entries
@@ -97,13 +98,12 @@ class WindowPlanner:
             if window.end < self.time_range.end:
                 treatments = [each for each in treatments if each.at < window.end]
             plan = planned = self.compare(treatments, outcome, before)
-            if "CGM" in features:
-                plan = self._with_entries(planned, events["readings"], window, outcome)
-        is_all_new = bool(plan.entries) and not plan.kept
-        if planned != Plan():
-            begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
-            new = {each.identifier for each in planned.create} | outcome.deferred.keys()
-            is_all_new = bool(planned.create) and begun <= new
+            if names := features_of_entries(features):
+                plan = self._with_entries(planned, names, events["readings"], window, outcome)
+        if planned == Plan():
+            is_all_new = bool(plan.entries) and not plan.kept
+        else:
+            is_all_new = _are_all_new(treatments, planned, window, outcome)
         return WindowPlan(window, reader, plan, outcome, is_all_new)
 
     def treatments(self, events: Events, shown: TimeRange) -> list[Treatment]:
@@ -183,7 +183,12 @@ class WindowPlanner:
         return stored_treatments(found)
 
     def _with_entries(
-        self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
+        self,
+        plan: Plan,
+        features: Sequence[str],
+        readings: list[Any],
+        window: TimeRange,
+        outcome: Outcome,
     ) -> Plan:
         """Add the entries that are missing; if they cannot be compared, treatments go on alone."""
         desired = entries(readings, window)
@@ -196,12 +201,21 @@ class WindowPlanner:
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            outcome.failed(window, ["CGM"], error)
+            outcome.failed(window, features, error)
             return plan
         for entry in desired:
             if at := entry_time(entry):
                 outcome.note_newest(entry["type"], at)
         return with_entries(plan, desired, stored, fill_gaps=self.cycle.fill_gaps)
+
+
+def _are_all_new(
+    treatments: Sequence[Treatment], plan: Plan, window: TimeRange, outcome: Outcome
+) -> bool:
+    """Return whether Nightscout holds none of the treatments that begin in a window."""
+    begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
+    new = {each.identifier for each in plan.create} | outcome.deferred.keys()
+    return bool(plan.create) and begun <= new
 
 
 def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:
