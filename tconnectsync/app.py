@@ -254,7 +254,7 @@ def _once_features(
     style, mode = _profile_style(settings), settings.profiles.upload_mode
     return {
         "PROFILES": lambda reader: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now, pretend=pretend
         ),
         "IOB": lambda reader: sync_iob(
             reader.insulin_on_board(), nightscout, backlog, pretend=pretend
