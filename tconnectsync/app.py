@@ -263,7 +263,7 @@ def _once_features(
     mode = chosen.upload_mode
     return {
         "PROFILES": lambda _: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now, pretend=pretend
         ),
         "IOB": lambda it: sync_iob(it.insulin_on_board(), nightscout, backlog, pretend=pretend),
         "DEVICE_STATUS": lambda it: sync_device_status(it, nightscout, backlog, pretend=pretend),
