@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
 from zoneinfo import ZoneInfo
 
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """An instant before all others."""
 

@@ -25,7 +25,7 @@ SUSPENSIONS = (SUSPENDED, RESUMED)
 
 SUPPORTED = timedelta(minutes=5)
 """How long an entry vouches for its rate."""
-LATE = timedelta(minutes=6)
+NO_GAP = timedelta(minutes=6)
 """When the next entry comes no later than that, nothing is missing in between."""
 
 NOTHING = 0
@@ -114,12 +114,12 @@ def _is_within(entry: Entry, spans: Sequence[TimeRange]) -> bool:
 
 def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[datetime, bool]:
     """Return until when an entry's rate is known to hold, and whether it may go on."""
-    if after and after.at - entry.at <= LATE:
+    if after and after.at - entry.at <= NO_GAP:
         return after.at, False
     supported = entry.at + SUPPORTED
     if after:
         return supported, False
-    return max(entry.at, min(known_until, supported)), known_until - entry.at <= LATE
+    return max(entry.at, min(known_until, supported)), known_until - entry.at <= NO_GAP
 
 
 def _suspended(entry: Entry, span: TimeRange, running: bool) -> Basal:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.events import Bolus, Piece, Split
 from tconnectsync.domain.limits import MOST_BOLUS_MINUTES, MOST_INSULIN
 from tconnectsync.sources.tandemsource import extended
@@ -40,7 +41,7 @@ NO_END_FOR = timedelta(hours=4)
 """When the log has gone on for this long without the end of a bolus, it will not come."""
 NO_ENTRY_FOR = timedelta(minutes=15)
 """The same where the progress of the bolus says that it is over."""
-SOON = timedelta(minutes=1)
+SOON = MINUTE
 
 KINDS = {
     0: "Standard Bolus",

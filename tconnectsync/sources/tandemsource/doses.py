@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.limits import MOST_INSULIN
 from tconnectsync.sources.tandemsource.codes import (
     BOLUS_ENDED,
@@ -37,7 +38,7 @@ CODES = (
 STARTS = (*REQUESTS, BOLUS_STARTED, LATER_PART_STARTED, BOLUS_ENDED)
 """The codes of which one at least is there if the log has the beginning of a bolus."""
 
-SAME_BOLUS = timedelta(days=1)
+SAME_BOLUS = DAY
 """The pump counts its boluses round and round; a request further back is another bolus's."""
 OVER, RUNNING = 0, 1
 """What the progress says of a bolus."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource.codes import (
@@ -38,7 +39,7 @@ KINDS: dict[int | None, ReadingKind] = {0: ReadingKind.FINGER, 1: ReadingKind.SE
 SHORTLY_BEFORE = timedelta(minutes=2)
 ON_THE_SCREEN = timedelta(minutes=10)
 """How old the value of a sensor may be that a bolus was calculated with."""
-SAME_BOLUS = timedelta(days=1)
+SAME_BOLUS = DAY
 """The pump counts its boluses round and round."""
 
 

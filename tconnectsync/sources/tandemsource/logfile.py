@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tconnectsync.clouds import TANDEM_SOURCE
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
 from tconnectsync.sources.base import PumpSpan, Remark
@@ -21,7 +21,7 @@ from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_
 
 log = logging.getLogger(__name__)
 
-MARGIN = timedelta(days=1)
+MARGIN = DAY
 
 
 class LogFile:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tconnectsync.api.clients import TConnectApi
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import basals, doses, reservoir, wrongdates
@@ -25,7 +25,6 @@ from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.records import EVERY_CODE
 
-DAY = timedelta(days=1)
 LONGEST_STEP = 28 * DAY
 """The cloud gives out no more at once."""
 DAYS_FOR_STATUS = 3

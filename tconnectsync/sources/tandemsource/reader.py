@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 
-from tconnectsync.domain.clock import LONG_AGO, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -70,7 +70,6 @@ LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
 """Basal rates of a profile below that (U/h) count as none."""
-DAY = timedelta(days=1)
 
 
 class LogReader:

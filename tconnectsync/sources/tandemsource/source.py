@@ -15,7 +15,7 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.config.settings import Settings
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
@@ -23,7 +23,7 @@ from tconnectsync.sources.tandemsource.codes import SENSORS
 from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
 from tconnectsync.sources.tandemsource.pumpchoice import Account, PumpChoice, choose_pumps
-from tconnectsync.sources.tandemsource.pumplog import DAY, PumpLog
+from tconnectsync.sources.tandemsource.pumplog import PumpLog
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
     configured,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple, Protocol
 
-from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource.basalowner import Owner, owners
-from tconnectsync.sources.tandemsource.pumplog import DAY, LONGEST_STEP, PumpLog
+from tconnectsync.sources.tandemsource.pumplog import LONGEST_STEP, PumpLog
 from tconnectsync.sources.tandemsource.pumps import Pump, first_instant, last_instant, mark, touches
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.wornsigns import CODES, Sign, signs

@@ -16,7 +16,7 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import TCONNECT
 from tconnectsync.config.settings import Settings
-from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -48,7 +48,6 @@ from tconnectsync.sources.tconnect.values import objects, readable_wall_time
 
 log = logging.getLogger(__name__)
 
-DAY = timedelta(days=1)
 LONGEST_LOOK_BACK = 15 * DAY
 """How far before a range the beginning of a suspension is looked for."""
 

@@ -41,7 +41,7 @@ NAMES = {
     PumpEvent: "pump event",
     Reading: "reading",
 }
-LONGEST = timedelta(days=31)
+LONGEST_EVENT = timedelta(days=31)
 """A pump in a drawer is suspended for weeks; nothing that it does lasts longer."""
 
 
@@ -77,7 +77,7 @@ def _reason_to_reject(event: Event | Reading, now: datetime) -> str:
     if begins < EARLIEST or ends > now + AHEAD:
         return "an impossible time"
     match event:
-        case Basal() | UserMode() if not timedelta() <= event.duration <= LONGEST:
+        case Basal() | UserMode() if not timedelta() <= event.duration <= LONGEST_EVENT:
             return "an impossible duration"
         case Basal() if not 0 <= event.rate <= MOST_RATE:
             return "an impossible rate"
@@ -112,7 +112,7 @@ def _is_plan(split: Split) -> bool:
     return (
         0 <= split.now_percent <= 100
         and (split.total is None or _is_dose(split.total))
-        and (split.duration is None or timedelta() <= split.duration <= LONGEST)
+        and (split.duration is None or timedelta() <= split.duration <= LONGEST_EVENT)
     )
 
 

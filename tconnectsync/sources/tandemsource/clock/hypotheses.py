@@ -24,7 +24,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tconnectsync.sources.tandemsource.clock.changes import DAY, MINUTE, MOST_DRIFT, ClockChange
+from tconnectsync.domain.clock import DAY, MINUTE
+from tconnectsync.sources.tandemsource.clock.changes import MOST_DRIFT, ClockChange
 from tconnectsync.sources.tandemsource.clock.evidence import Evidence
 from tconnectsync.sources.tandemsource.clock.zonerules import (
     WIDEST_OFFSET,

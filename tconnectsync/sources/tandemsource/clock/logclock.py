@@ -23,14 +23,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.sources.tandemsource.clock.changes import (
-    DAY,
-    FIRST_SOLD,
-    MINUTE,
-    ClockChange,
-    LogPosition,
-)
+from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange
+from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD, ClockChange, LogPosition
 from tconnectsync.sources.tandemsource.clock.evidence import evidence_of
 from tconnectsync.sources.tandemsource.clock.hypotheses import YEAR, best_hypothesis
 from tconnectsync.sources.tandemsource.clock.intervals import OffsetInterval, offset_intervals

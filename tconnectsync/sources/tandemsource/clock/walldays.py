@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.limits import PUMP_EPOCH
-from tconnectsync.sources.tandemsource.clock.changes import DAY
 from tconnectsync.sources.tandemsource.clock.intervals import OffsetInterval
 from tconnectsync.sources.tandemsource.clock.zonerules import (
     ZoneRules,
