@@ -14,7 +14,7 @@ from typing import Any
 
 from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.events import Bolus, Piece, Split
-from tconnectsync.domain.limits import MOST_BOLUS_MINUTES, MOST_INSULIN
+from tconnectsync.domain.limits import MOST_BOLUS_MINUTES, MOST_INSULIN, ROUNDING
 from tconnectsync.sources.tandemsource import extended
 from tconnectsync.sources.tandemsource.codes import (
     BOLUS_ENDED,
@@ -229,7 +229,7 @@ def _status(entry: Entry, insulin: float, requested: float | None) -> str:
     end = whole(entry.values, "completionstatus")
     if end in ENDS:
         return ENDS[end]
-    complete = requested is None or insulin >= requested - 0.005
+    complete = requested is None or insulin >= requested - ROUNDING
     return COMPLETED if complete else INCOMPLETE
 
 

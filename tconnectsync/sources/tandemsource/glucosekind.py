@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource.codes import (
@@ -22,6 +21,7 @@ from tconnectsync.sources.tandemsource.codes import (
     GLUCOSE_ENTERED,
     SENSORS,
 )
+from tconnectsync.sources.tandemsource.doses import SAME_BOLUS
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, whole
 from tconnectsync.sources.tandemsource.sensor import readings
@@ -39,8 +39,6 @@ KINDS: dict[int | None, ReadingKind] = {0: ReadingKind.FINGER, 1: ReadingKind.SE
 SHORTLY_BEFORE = timedelta(minutes=2)
 ON_THE_SCREEN = timedelta(minutes=10)
 """How old the value of a sensor may be that a bolus was calculated with."""
-SAME_BOLUS = DAY
-"""The pump counts its boluses round and round."""
 
 
 def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:

@@ -25,8 +25,6 @@ from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.records import EVERY_CODE
 
-LONGEST_STEP = 28 * DAY
-"""The cloud gives out no more at once."""
 DAYS_FOR_STATUS = 3
 """With the day before a range, that makes four days in which the pump may have noted the insulin
 that is left: a cartridge seldom lasts longer."""

@@ -13,15 +13,13 @@ from typing import Any
 
 from tconnectsync.domain import words
 from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
-from tconnectsync.domain.limits import PUMP_EPOCH
+from tconnectsync.domain.limits import AHEAD, PUMP_EPOCH
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
 from tconnectsync.sources.tandemsource.names import plainly_named
 
 AUTOMATIC = "11111111"
 """The serial number that stands for the pump in use."""
-AHEAD = DAY
-"""How far a pump's clock may be ahead; a later date is none."""
 SILENT = timedelta(days=3)
 """A pump that has sent nothing for so long may not be in use any more."""
 MARGIN = DAY

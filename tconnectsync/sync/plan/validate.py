@@ -23,6 +23,7 @@ from tconnectsync.domain.events import (
     UserMode,
 )
 from tconnectsync.domain.limits import (
+    AHEAD,
     EARLIEST,
     HIGHEST_GLUCOSE,
     LOWEST_GLUCOSE,
@@ -31,8 +32,6 @@ from tconnectsync.domain.limits import (
     MOST_RATE,
 )
 
-AHEAD = timedelta(days=1)
-"""How far a clock may be ahead."""
 NAMES = {
     Basal: "basal",
     Bolus: "bolus",
