@@ -18,7 +18,7 @@ from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import basals, doses, reservoir, wrongdates
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
-from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.codes import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.logdays import Ask, LogDays
 from tconnectsync.sources.tandemsource.logentries import Log, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump

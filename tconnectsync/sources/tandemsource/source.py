@@ -19,8 +19,7 @@ from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
-from tconnectsync.sources.tandemsource.codes import SENSORS
-from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
+from tconnectsync.sources.tandemsource.codes import EXTRA_CODES, SENSORS, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
 from tconnectsync.sources.tandemsource.pumpchoice import Account, PumpChoice, choose_pumps
 from tconnectsync.sources.tandemsource.pumplog import PumpLog
