@@ -219,9 +219,7 @@ def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
     return Split(
         total=None if total is None else round(total, 3),
         now_percent=now_percent,
-        duration=timedelta(minutes=minutes)
-        if minutes and 0 < minutes <= MOST_BOLUS_MINUTES
-        else None,
+        duration=timedelta(minutes=minutes) if minutes else None,
     )
 
 
