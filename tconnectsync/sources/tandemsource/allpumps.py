@@ -27,7 +27,7 @@ from tconnectsync.domain.events import (
     UserMode,
 )
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources.base import Remark
+from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import basals as basals_of_log
 from tconnectsync.sources.tandemsource import rates
@@ -44,7 +44,7 @@ from tconnectsync.sources.tandemsource.wornsearch import (
 )
 
 
-class AllPumpsReader:
+class AllPumpsReader(Reader):
     """Reads one range of the logs of all pumps; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
@@ -66,8 +66,8 @@ class AllPumpsReader:
         remarks: Callable[[], list[Remark]],
     ) -> None:
         self.time_range = time_range
-        self.skipped: Counter[str] = Counter()
-        self.remarks: list[Remark] = []
+        self.skipped = Counter()
+        self.remarks = []
         self._clock = clock
         self._now = now
         self._open_log = open_log

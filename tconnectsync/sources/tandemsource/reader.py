@@ -17,7 +17,7 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.sources.base import Remark
+from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import (
     basals,
@@ -72,7 +72,7 @@ ZERO_RATE = 0.01
 """Basal rates of a profile below that (U/h) count as none."""
 
 
-class LogReader:
+class LogReader(Reader):
     """Reads one range of the log; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
@@ -100,9 +100,8 @@ class LogReader:
         ignore_zero_basals: bool = False,
         remarks: list[Remark] | None = None,
     ) -> None:
-        skipped: Counter[str] = Counter()
-        self.skipped = skipped
-        self.remarks: list[Remark] = [] if remarks is None else remarks
+        self.skipped = Counter()
+        self.remarks = [] if remarks is None else remarks
         self._fetch = fetch
         self._log = CachedCall(self._fetched)
         self._before = before

@@ -17,7 +17,7 @@ from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
-from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.base import PumpSpan, Remark, Source
 from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
 from tconnectsync.sources.tandemsource.codes import EXTRA_CODES, SENSORS, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.overlaps import Overlaps
@@ -69,7 +69,7 @@ def open_source(
     )
 
 
-class TandemSource:
+class TandemSource(Source):
     """The Tandem Source cloud; see :class:`tconnectsync.sources.base.Source`.
 
     Args:
