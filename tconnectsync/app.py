@@ -189,7 +189,7 @@ def assemble(
     if source is None:
         api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
-        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
+        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings=needs_readings)
     style, mode = _profile_style(settings), settings.profiles.upload_mode
     once: dict[str, Callable[[Reader], list[str]]] = {
         "PROFILES": lambda reader: sync_profiles(

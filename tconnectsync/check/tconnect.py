@@ -49,7 +49,9 @@ class TConnectCheck:
         self._api = asked.api
         self._findings = asked.findings
         self._serial = asked.settings.source.serial_number
-        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
+        self._source = open_source(
+            asked.api, asked.settings, asked.pump_clock, asked.clock, needs_readings=True
+        )
         self._readers = [(it, self._source.read(it)) for it in windows_of(asked, self._source)]
         self._pumps = "unknown"
 

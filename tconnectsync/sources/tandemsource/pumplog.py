@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, timedelta
 
 from tconnectsync.api.clients import TConnectApi
@@ -60,6 +60,7 @@ class PumpLog:
     api: TConnectApi
     clock: PumpClock
     pump: Pump
+    _: KW_ONLY
     used: frozenset[int]
     codes: Sequence[int] | None
     ignore_zero_basals: bool

@@ -53,7 +53,8 @@ def open_source(
     settings: Settings,
     pump_clock: PumpClock,
     clock: Clock,
-    readings: bool,
+    *,
+    needs_readings: bool,
 ) -> TandemSource:
     """Return the Tandem Source that the settings name; see ``tconnectsync.clouds``."""
     return TandemSource(
@@ -61,7 +62,7 @@ def open_source(
         pump_clock,
         settings.source.serial_number,
         everything=settings.source.fetch_all_event_types,
-        readings=readings,
+        readings=needs_readings,
         ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
         now=clock.now,
         catch_up_days=settings.sync.catch_up_days,
@@ -229,13 +230,13 @@ class TandemSource(Source):
             self._api,
             self._clock,
             pump,
-            self._used,
-            self._codes,
-            self._ignore_zero_basals,
-            self._now,
-            say,
-            self._extra,
-            may_be_in_use(pump, pumps, self._clock, self._now()),
+            used=self._used,
+            codes=self._codes,
+            ignore_zero_basals=self._ignore_zero_basals,
+            now=self._now,
+            say=say,
+            extra=self._extra,
+            may_be_in_use=may_be_in_use(pump, pumps, self._clock, self._now()),
         )
 
     def choose(self, time_range: TimeRange) -> PumpChoice:

@@ -57,7 +57,8 @@ def open_source(
     settings: Settings,
     pump_clock: PumpClock,
     clock: Clock,
-    readings: bool,
+    *,
+    needs_readings: bool,
 ) -> TConnectSource:
     """Return the t:connect that the settings name; see ``tconnectsync.clouds``."""
     return TConnectSource(api, pump_clock, settings.source.serial_number)
