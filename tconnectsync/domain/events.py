@@ -13,6 +13,8 @@ gives it its time first; they are empty where the cloud does not hand the log ou
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -287,3 +289,13 @@ class InsulinOnBoard:
 
 
 Event = Basal | Bolus | CarbEntry | UserMode | PumpEvent
+
+
+def newest_before(readings: Sequence[Reading], at: datetime, limit: timedelta) -> Reading | None:
+    """Return the newest of some readings, given in time order, that is not later than ``at``.
+
+    ``None`` if there is none, or if it is older than ``limit``.
+    """
+    later = bisect_right(readings, at, key=lambda reading: reading.at)
+    newest = readings[later - 1] if later else None
+    return newest if newest and at - newest.at <= limit else None

@@ -12,19 +12,23 @@ import pytest
 
 from tconnectsync.api.tconnect.ws2csv import parse_timeline
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_before
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import GLUCOSE_TYPES
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
-from tconnectsync.sync.plan.glucose import in_force, with_glucose_kind
+from tconnectsync.sources.tconnect.glucose import (
+    IN_FORCE,
+    csv_readings,
+    therapy_readings,
+    with_glucose_kind,
+)
 from tests.acceptance.cases import cases, exception, expected, load
 from tests.support.event_builders import NEW_YORK, wanted
 
 BUILT = "nightscout_documents.cases.json"
 BOLUSES = "bolus_processing.cases.json"
-IN_FORCE = "reading_at_time.cases.json"
+READING_AT_TIME = "reading_at_time.cases.json"
 ALWAYS = TimeRange(datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
 
 
@@ -95,7 +99,7 @@ def test_a_basal_event_is_no_reading() -> None:
 
 
 def test_the_reading_recorded_is_in_force_for_a_quarter_of_an_hour() -> None:
-    table = exception(IN_FORCE)
+    table = exception(READING_AT_TIME)
     readings = [recorded(record) for record in table["readings"]]
     expired = []
     for case in table["cases"]:
@@ -104,7 +108,7 @@ def test_the_reading_recorded_is_in_force_for_a_quarter_of_an_hour() -> None:
         if right and at - right.at > timedelta(minutes=15):
             expired.append(case["case"])
             right = None
-        assert in_force(readings, at) == right
+        assert newest_before(readings, at, IN_FORCE) == right
     assert expired == ["find_event_at_large_gap", "find_event_at_most_recent"]
 
 

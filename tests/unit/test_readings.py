@@ -13,13 +13,18 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.planview import lines
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_before
 from tconnectsync.nightscout.entries import entries, entry_time, slot
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
+from tconnectsync.sources.tconnect.glucose import (
+    IN_FORCE,
+    csv_readings,
+    therapy_readings,
+    with_glucose_kind,
+)
 from tconnectsync.sync.plan import Plan, make_plan
-from tconnectsync.sync.plan.glucose import in_force, with_entries, with_glucose_kind
+from tconnectsync.sync.plan.glucose import with_entries
 from tests.support.event_builders import NEW_YORK, NOON, Site, at, bolus, both_parts, wanted
 
 ALL_DAY = TimeRange(at(-720), at(720))
@@ -291,14 +296,16 @@ def test_the_time_of_an_entry_is_its_date() -> None:
 def test_a_reading_is_in_force_for_a_quarter_of_an_hour() -> None:
     sensor = [reading(0, 100), reading(5, 110)]
     moments = (-0.1, 0, 4.9, 5, 20, 20.1)
-    values = [found and found.glucose for found in (in_force(sensor, at(m)) for m in moments)]
+    shown = (newest_before(sensor, at(m), IN_FORCE) for m in moments)
+    values = [found and found.glucose for found in shown]
     assert values == [None, 100, 100, 110, 110, None]
-    assert in_force([], at(0)) is None
+    assert newest_before([], at(0), IN_FORCE) is None
 
 
 def with_glucose(glucose: float | None, *readings: Reading, **fields: Any) -> Bolus:
     given = replace(bolus(10, 2, **fields), glucose=glucose)
     (known,) = with_glucose_kind([given], readings)
+    assert isinstance(known, Bolus)
     return known
 
 

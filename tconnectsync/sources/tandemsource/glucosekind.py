@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_before
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource.codes import (
     BOLUS_OPTIONS,
@@ -59,9 +59,11 @@ def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
             # No person was there to prick a finger.
             return ReadingKind.SENSOR
         noted_as = _noted_kind(noted, request, bolus.glucose)
-        if noted_as is None and _shown(sensor(), request) == bolus.glucose:
-            return ReadingKind.SENSOR
-        return noted_as or ReadingKind.UNKNOWN
+        if noted_as:
+            return noted_as
+        shown = newest_before(sensor(), request.at, ON_THE_SCREEN)
+        is_same = shown is not None and shown.glucose == bolus.glucose
+        return ReadingKind.SENSOR if is_same else ReadingKind.UNKNOWN
 
     return [
         bolus if bolus.glucose is None else replace(bolus, glucose_kind=kind(bolus))
@@ -90,13 +92,6 @@ def _noted_kind(
 def _of_sensor(log: Log) -> list[Reading]:
     found = readings({code: log.get(code, ()) for code in SENSORS}, Counter())
     return sorted(found, key=lambda reading: reading.at)
-
-
-def _shown(sensor: Sequence[Reading], request: Entry) -> int | None:
-    """Return the newest value of the sensor (mg/dL) that is not too old; ``None`` without one."""
-    later = bisect_right(sensor, request.at, key=lambda reading: reading.at)
-    newest = sensor[later - 1] if later else None
-    return newest.glucose if newest and request.at - newest.at <= ON_THE_SCREEN else None
 
 
 def _automatic(log: Log) -> Mapping[int, Sequence[Entry]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
+    CarbEntry,
     InsulinOnBoard,
     PumpEvent,
     Reading,
@@ -41,6 +42,7 @@ from tconnectsync.sources.tconnect.glucose import (
     csv_insulin_on_board,
     csv_readings,
     therapy_readings,
+    with_glucose_kind,
 )
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_modes
@@ -190,6 +192,12 @@ class TConnectReader(Reader):
             return found
         log.info("TherapyEvents has no sensor reading in this range; asking the CSV export.")
         return found + csv_readings(csv()["readingData"], self._clock, self.skipped)
+
+    def with_glucose_kind(
+        self, boluses: Sequence[Bolus | CarbEntry], readings: Sequence[Reading]
+    ) -> Sequence[Bolus | CarbEntry]:
+        """Return the boluses with where their glucose came from, which t:connect does not say."""
+        return with_glucose_kind(boluses, readings)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board, as the CSV export has it."""

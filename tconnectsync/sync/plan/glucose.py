@@ -1,4 +1,4 @@
-"""What becomes of glucose readings: missing entries, and where the glucose of a bolus came from.
+"""What becomes of glucose readings: missing entries, and boluses without their glucose.
 
 Pure, as the rest of the planning. An entry is created when there is none of its type and second,
 by any author, and is never written again.
@@ -6,14 +6,14 @@ by any author, and is never written again.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from tconnectsync.domain.events import Bolus, CarbEntry, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus, CarbEntry
 from tconnectsync.nightscout.entries import entry_time, slot
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
 from tconnectsync.sync.plan import Plan
@@ -22,8 +22,6 @@ BolusOrCarbs = TypeVar("BolusOrCarbs", bound=Bolus | CarbEntry)
 
 SAME_READING = timedelta(seconds=30)
 """One cloud says when the sensor measured a value, another when the pump noted it."""
-IN_FORCE = timedelta(minutes=15)
-"""How long the pump shows a reading as long as none follows it."""
 
 
 def with_entries(
@@ -86,43 +84,9 @@ def _newer_than_stored(missing: Iterable[Document], stored: Iterable[Document]) 
     ]
 
 
-def with_glucose_kind(
-    boluses: Iterable[BolusOrCarbs], readings: Iterable[Reading]
-) -> list[BolusOrCarbs]:
-    """Return the boluses with where their glucose came from (tconnect-processing §6.1).
-
-    Where the source does not say so itself, it came from the sensor if that is what the sensor
-    showed when the bolus was requested, else from the person.
-    """
-    of_sensor = [reading for reading in readings if reading.kind is ReadingKind.SENSOR]
-    sensor = sorted(of_sensor, key=lambda reading: (reading.at, reading.glucose))
-    return [
-        replace(bolus, glucose_kind=bolus.glucose_kind or _kind(bolus, sensor))
-        if isinstance(bolus, Bolus) and bolus.glucose is not None
-        else bolus
-        for bolus in boluses
-    ]
-
-
 def without_glucose_kind(boluses: Iterable[BolusOrCarbs]) -> list[BolusOrCarbs]:
     """Return the boluses without where their glucose came from, so that it is not shown."""
     return [
         replace(bolus, glucose_kind=None) if isinstance(bolus, Bolus) else bolus
         for bolus in boluses
     ]
-
-
-def _kind(bolus: Bolus, sensor: Sequence[Reading]) -> ReadingKind:
-    shown = in_force(sensor, bolus.requested_at)
-    is_same = shown is not None and shown.glucose == bolus.glucose
-    return ReadingKind.SENSOR if is_same else ReadingKind.FINGER
-
-
-def in_force(readings: Sequence[Reading], at: datetime) -> Reading | None:
-    """Return the newest of some readings, given in time order, that is not later than ``at``.
-
-    ``None`` if there is none, or if it is older than :data:`IN_FORCE`.
-    """
-    later = bisect_right(readings, at, key=lambda reading: reading.at)
-    newest = readings[later - 1] if later else None
-    return newest if newest and at - newest.at <= IN_FORCE else None
