@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_before
 from tconnectsync.sources.cachedcall import CachedCall
+from tconnectsync.sources.tandemsource.boluses import AUTOMATIC_KINDS
 from tconnectsync.sources.tandemsource.codes import (
     BOLUS_OPTIONS,
     BOLUS_PROGRESS,
@@ -24,16 +25,19 @@ from tconnectsync.sources.tandemsource.codes import (
 from tconnectsync.sources.tandemsource.doses import SAME_BOLUS
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, whole
-from tconnectsync.sources.tandemsource.sensor import readings
+from tconnectsync.sources.tandemsource.sensor import TAKEN_FROM_SENSOR, TYPED_IN, readings
 
 AUTOMATIC = {
     BOLUS_REQUESTED: ("bolustype", (2,)),
-    BOLUS_OPTIONS: ("options", (3, 6)),
+    BOLUS_OPTIONS: ("options", AUTOMATIC_KINDS),
     BOLUS_PROGRESS: ("bolussource", (7, 9)),
 }
 """Which values of entries say that a bolus was automatic."""
 CODES = (GLUCOSE_ENTERED, *AUTOMATIC)
-KINDS: dict[int | None, ReadingKind] = {0: ReadingKind.FINGER, 1: ReadingKind.SENSOR}
+KINDS: dict[int | None, ReadingKind] = {
+    TYPED_IN: ReadingKind.FINGER,
+    TAKEN_FROM_SENSOR: ReadingKind.SENSOR,
+}
 """How the glucose came into the pump: typed in, or taken over from the sensor."""
 
 SHORTLY_BEFORE = timedelta(minutes=2)
