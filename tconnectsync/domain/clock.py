@@ -42,6 +42,10 @@ class PumpClock:
         """Return the day of the pump's calendar in which ``instant`` lies."""
         return instant.astimezone(self.zone).date()
 
+    def days(self, time_range: TimeRange) -> tuple[date, date]:
+        """Return the first and the last day of the pump's calendar that a range touches."""
+        return self.day(time_range.start), self.day(time_range.end - timedelta(microseconds=1))
+
     def midnight(self, day: date) -> datetime:
         """Return the instant at which ``day`` begins on the pump."""
         return self.instant(datetime(day.year, day.month, day.day))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -265,9 +265,8 @@ class AllPumpsReader(Reader):
         return found
 
     def _is_divisible(self, error: TconnectsyncError) -> bool:
-        last = self._clock.day(self.time_range.end - timedelta(microseconds=1))
-        is_one_day = self._clock.day(self.time_range.start) == last
-        return isinstance(error, ApiError) and error.shorter_may_help and not is_one_day
+        first, last = self._clock.days(self.time_range)
+        return isinstance(error, ApiError) and error.shorter_may_help and first != last
 
     def _note_unknown(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
         """Note that the signs of a pump cannot be had.
@@ -278,11 +277,7 @@ class AllPumpsReader(Reader):
             self._note_hole(pump, error)
 
     def _note_hole(self, pump: Pump, error: TconnectsyncError) -> None:
-        day = self._clock.day
-        first, last = (
-            day(self.time_range.start),
-            day(self.time_range.end - timedelta(microseconds=1)),
-        )
+        first, last = self._clock.days(self.time_range)
         self._holes[pump.assignment_id] = Remark(
             f"What the pump {named(pump)} did from {first} to {last} cannot be had: "
             f"{str(error).removesuffix('.')}. Its insulin is missing in Nightscout, and basal of "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
@@ -107,8 +107,8 @@ class TConnectReader(Reader):
     """
 
     def __init__(self, api: TConnectApi, clock: PumpClock, time_range: TimeRange) -> None:
-        first = clock.day(time_range.start) - DAY
-        last = clock.day(time_range.end - timedelta(microseconds=1))
+        first, last = clock.days(time_range)
+        first -= DAY
         beyond = clock.day(time_range.end)
         self.skipped = Counter()
         self.remarks = []
