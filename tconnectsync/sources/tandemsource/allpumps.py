@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import TypeVar
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
@@ -21,6 +21,7 @@ from tconnectsync.domain.events import (
     Bolus,
     CarbEntry,
     DeviceStatus,
+    Event,
     InsulinOnBoard,
     PumpEvent,
     Reading,
@@ -34,6 +35,7 @@ from tconnectsync.sources.tandemsource import rates
 from tconnectsync.sources.tandemsource.basalowner import owned_parts, owns_since
 from tconnectsync.sources.tandemsource.pumplog import SOMEWHAT, PumpLog
 from tconnectsync.sources.tandemsource.pumps import Pump, mark, named, newest_first, touches
+from tconnectsync.sources.tandemsource.reader import LogReader
 from tconnectsync.sources.tandemsource.sensor import SESSION
 from tconnectsync.sources.tandemsource.wornsearch import (
     BasalOwners,
@@ -42,6 +44,8 @@ from tconnectsync.sources.tandemsource.wornsearch import (
     in_order,
     numbers_of,
 )
+
+Found = TypeVar("Found", bound=Event | Reading)
 
 
 class AllPumpsReader(Reader):
@@ -81,7 +85,7 @@ class AllPumpsReader(Reader):
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, each as far as its pump owns its time."""
-        found = self._distinct("basals")
+        found = self._distinct(LogReader.basals)
         if self._is_alone():
             return sorted((it for _, events in found for it in events), key=attrgetter("start"))
         of_interest = [
@@ -104,27 +108,27 @@ class AllPumpsReader(Reader):
 
     def boluses(self) -> list[Bolus | CarbEntry]:
         """Return the boluses of all pumps, and carbs that were entered without one."""
-        return self._all("boluses", "begins")
+        return self._all(LogReader.boluses)
 
     def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
-        return self._all("user_modes", "begins")
+        return self._all(LogReader.user_modes)
 
     def suspensions(self) -> list[PumpEvent]:
         """Return when and why a pump was suspended."""
-        return self._all("suspensions", "begins")
+        return self._all(LogReader.suspensions)
 
     def pump_events(self) -> list[PumpEvent]:
         """Return the other events of the pumps."""
-        return self._all("pump_events", "begins")
+        return self._all(LogReader.pump_events)
 
     def cgm_alerts(self) -> list[PumpEvent]:
         """Return the alerts about glucose and its sensor."""
-        return self._all("cgm_alerts", "begins")
+        return self._all(LogReader.cgm_alerts)
 
     def readings(self) -> list[Reading]:
         """Return the glucose readings."""
-        return self._all("readings", "at")
+        return self._all(LogReader.readings)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board, as the pump in use knows it."""
@@ -146,7 +150,10 @@ class AllPumpsReader(Reader):
         return max(found, key=attrgetter("at"), default=None)
 
     def worn(self) -> Pump:
-        """Return the pump in use: the one with the newest sign of being worn, else event.
+        """Return the pump in use.
+
+        It is the one with the newest sign of being worn, or without any sign the one with the
+        newest data.
 
         Raises:
             TconnectsyncError: the pumps cannot be asked for.
@@ -214,22 +221,24 @@ class AllPumpsReader(Reader):
 
     # -- events --------------------------------------------------------------------------------
 
-    def _all(self, method: str, when: str) -> list[Any]:
-        found = self._distinct(method)
+    def _all(self, events_of: Callable[[LogReader], Sequence[Found]]) -> list[Found]:
+        found = self._distinct(events_of)
         if len(found) == 1:
             return found[0][1]
-        return sorted((it for _, events in found for it in events), key=attrgetter(when))
+        return sorted((it for _, events in found for it in events), key=attrgetter("begins"))
 
-    def _distinct(self, method: str) -> list[tuple[ReadPump, list[Any]]]:
+    def _distinct(
+        self, events_of: Callable[[LogReader], Sequence[Found]]
+    ) -> list[tuple[ReadPump, list[Found]]]:
         """Return the events of each pump, each under a key of its own.
 
         Two pumps may give one number at one time by their clocks. A pump that stands twice in the
         account may have the same event twice, and so may two pumps that begin one sensor session.
         """
         first_with: dict[str, ReadPump] = {}
-        found = []
-        for read, events in self._of_each(method):
-            own = []
+        found: list[tuple[ReadPump, list[Found]]] = []
+        for read, events in self._of_each(events_of):
+            own: list[Found] = []
             for event in events:
                 other = first_with.setdefault(event.key, read)
                 if other is read:
@@ -239,19 +248,21 @@ class AllPumpsReader(Reader):
             found.append((read, own))
         return found
 
-    def _of_each(self, method: str) -> list[tuple[ReadPump, list[Any]]]:
+    def _of_each(
+        self, events_of: Callable[[LogReader], Sequence[Found]]
+    ) -> list[tuple[ReadPump, Sequence[Found]]]:
         """Return the events of each pump; of those that answer, if one fails and others do not.
 
         Raises:
             TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
                 ranges may bring more.
         """
-        found: list[tuple[ReadPump, list[Any]]] = []
+        found: list[tuple[ReadPump, Sequence[Found]]] = []
         failed: list[tuple[ReadPump, TconnectsyncError]] = []
         try:
             for read in self._read():
                 try:
-                    found.append((read, getattr(read.reader, method)()))
+                    found.append((read, events_of(read.reader)))
                 except TconnectsyncError as error:
                     if error.fatal:
                         raise

@@ -138,7 +138,7 @@ class LogReader(Reader):
         return sorted(found, key=lambda basal: basal.start)
 
     def boluses(self) -> list[Bolus | CarbEntry]:
-        """Return the boluses, the immediate and the extended part of one as two boluses.
+        """Return the boluses, the immediate and the later part of one as two boluses.
 
         Carbs that were entered without one are among them.
         """

@@ -121,7 +121,7 @@ def _costs_before_changes(
 ) -> dict[timedelta, int]:
     """Return which offsets the first interval can have, and their cost; it has no known beginning.
 
-    Each offset counts from which some later interval begins with the zone's.
+    A candidate is any offset that makes some later interval begin with the zone's own offset.
     """
     costs: dict[timedelta, int] = {}
     end, possibly_late = evidence.now, YEAR

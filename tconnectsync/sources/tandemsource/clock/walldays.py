@@ -51,7 +51,7 @@ def wall_days(
         last = min(earlier(time_range[1], -around), end)
         spans += _shown(first, last, [offset])
         if first < last and following and interval.may_have_lost_its_date:
-            # From when on the date was wrong is seen by what else was written on that last day.
+            # Also read that last day: its other entries show when the date became wrong.
             shown_rightly = wall_of(first, rules.at(first)) <= following.before < end
             spans += [(following.before, following.before)] if shown_rightly else []
     return merged((first.date(), last.date()) for first, last in spans if last >= PUMP_EPOCH)
