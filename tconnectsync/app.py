@@ -1,7 +1,7 @@
 """The one place that puts the program together from the settings and the computer it runs on.
 
-The command line, the demo, the Python shell and the tests take the parts from here. None of the
-functions sends anything, unless it says so.
+The command line, the demo, the Python shell and the tests take the parts from here. No function
+sends anything, unless its description says so.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from tconnectsync.config.settings import (
     read_env_files,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
-from tconnectsync.sources.base import Reader, Source
+from tconnectsync.sources.base import Reader, SavedLog, Source
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
-from tconnectsync.sync.run.cycle import Cycle
+from tconnectsync.sync.run.catchup import CatchUp
+from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.sync_device_status import sync_device_status
 from tconnectsync.sync.run.sync_iob import sync_iob
 from tconnectsync.sync.run.sync_profiles import sync_profiles
@@ -48,12 +49,12 @@ if TYPE_CHECKING:
     from tconnectsync.check.run import Check
 
 NIGHTSCOUT_TIMEOUT = 60.0
-"""Seconds; after a wrong login Nightscout holds every answer back for a while."""
+"""Seconds; after a wrong login Nightscout delays every answer for a while."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """The computer that the program runs on, as far as the program asks it for anything."""
+    """The computer that the program runs on: its variables, folders and clock."""
 
     clock: Clock
     environment: Mapping[str, str]
@@ -84,9 +85,9 @@ class Host:
 def this_computer() -> Host:
     """Return the computer that this process runs on.
 
-    The folders for files are the same for a user's cron, services and shells; hence not the folder
-    that a login gives and takes away again. The second one is for containers of which nothing else
-    can be written to; others may have theirs beside it.
+    The folders for files are the same in a user's cron jobs, services and shells; so the runtime
+    folder of a login session is not used. The second folder is for containers in which nothing else
+    can be written; other users may have theirs beside it.
     """
     caches = [cache_folder()]
     with suppress(OSError):
@@ -118,7 +119,7 @@ def open_nightscout(
 
 
 def open_check(configuration: Configuration, features: Sequence[str], host: Host) -> Check:
-    """Return what tries the parts one by one, as far as the configuration can be used."""
+    """Return the check of all parts, as far as the configuration can be used."""
     from tconnectsync.check.run import Check
 
     return Check(
@@ -156,15 +157,50 @@ def find_site(settings: Settings, clock: Clock, *, patient: bool) -> Settings:
 
 
 def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
-    """Return what a run waits for before it writes to the site; one that only looks never waits."""
+    """Return the lock that a run waits for before it writes; a run that only looks never waits."""
     if pretend:
         return nullcontext
     return SiteLock(settings.nightscout.url, host.caches, host.clock).held
 
 
-def open_backlog(settings: Settings, host: Host, *, pretend: bool) -> Backlog:
-    """Return what is missing on the site; a run that only looks changes nothing of it."""
-    return Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:
+    """Return a saved pump log of the cloud that the settings choose, to be read instead of it.
+
+    Raises:
+        UsageError: logs of that cloud cannot be read.
+        LogFileError: the file cannot be read, or holds no log.
+    """
+    cloud = cloud_named(settings.source.name)
+    if cloud.open_file is None:
+        raise UsageError(f"Logs of {cloud.title} cannot be read from a file.")
+    log: SavedLog = cloud.open_file(path, settings, PumpClock(settings.tandem.zone), host.clock)
+    return log
+
+
+def open_catch_up(
+    settings: Settings,
+    features: Sequence[str],
+    host: Host,
+    *,
+    source: Source | None = None,
+    pretend: bool,
+    on_plan: Callable[[TimeRange, Plan], None],
+    progress: Progress,
+    writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> CatchUp:
+    """Return the cycle of :func:`assemble` with its site's backlog, kept unless it pretends."""
+    backlog = Backlog(settings.nightscout.url, host.caches, keep=not pretend)
+    cycle = assemble(
+        settings,
+        features,
+        host,
+        source=source,
+        backlog=backlog,
+        pretend=pretend,
+        on_plan=on_plan,
+        writing=writing,
+    )
+    return CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
 
 
 def assemble(
@@ -190,18 +226,7 @@ def assemble(
         api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
         source = cloud.open_source(api, settings, pump_clock, clock, needs_readings=needs_readings)
-    style, mode = _profile_style(settings), settings.profiles.upload_mode
-    once: dict[str, Callable[[Reader], list[str]]] = {
-        "PROFILES": lambda reader: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
-        ),
-        "IOB": lambda reader: sync_iob(
-            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
-        ),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader, nightscout, backlog, pretend=pretend
-        ),
-    }
+    once = _once_features(settings, source, nightscout, clock, backlog, pretend=pretend)
     return Cycle(
         source=source,
         nightscout=nightscout,
@@ -214,6 +239,30 @@ def assemble(
         at_the_end={name: sync for name, sync in once.items() if name in features},
         alarm_safe=timedelta(minutes=settings.sync.alarm_safe_minutes),
     )
+
+
+def _once_features(
+    settings: Settings,
+    source: Source,
+    nightscout: NightscoutApi,
+    clock: Clock,
+    backlog: Backlog | None,
+    *,
+    pretend: bool,
+) -> dict[str, Callable[[Reader], list[str]]]:
+    """Return what syncs the features that are synced once, after all windows."""
+    style, mode = _profile_style(settings), settings.profiles.upload_mode
+    return {
+        "PROFILES": lambda reader: sync_profiles(
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
+        ),
+        "IOB": lambda reader: sync_iob(
+            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
+        ),
+        "DEVICE_STATUS": lambda reader: sync_device_status(
+            reader, nightscout, backlog, pretend=pretend
+        ),
+    }
 
 
 def _profile_style(settings: Settings) -> Callable[..., ProfileStyle]:

@@ -1,4 +1,4 @@
-"""Time, waiting and chance: the only module that asks the computer for them.
+"""Time, waiting and randomness: the only module that takes them from the computer.
 
 One clock is made in ``tconnectsync.app`` and passed to everything that needs it.
 """
@@ -11,10 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _jitter() -> float:
     from random import random  # Imported here, because --help needs none of it.
 
@@ -25,7 +21,7 @@ def _jitter() -> float:
 class Clock:
     """This computer's clock; a test replaces one of its functions, or all of them."""
 
-    now: Callable[[], datetime] = _now
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Returns the current instant in UTC: hours can be added to it on any night of the year."""
     monotonic: Callable[[], float] = time.monotonic
     """Returns seconds that only grow, also when the clock is set; for measuring."""

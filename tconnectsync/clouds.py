@@ -1,8 +1,7 @@
 """The clouds: one row for each, with all that differs between them.
 
-A row names what belongs to its cloud in other rooms, and imports it when it is first called. So
-every room may know the table: it imports none of them, and costs nothing where only names are
-needed, as in the help.
+A row names the parts of its cloud in other packages, and imports them at the first call. So every
+package may import this table, and it is cheap where only names are needed, as in the help.
 """
 
 from __future__ import annotations
@@ -38,6 +37,9 @@ class Cloud:
     """The features that it has no data for."""
     tests: frozenset[str] = frozenset()
     """The features that can be chosen with ``ENABLE_TESTING_MODES`` only."""
+    open_file: Callable[..., Any] | None = None
+    """Returns a :class:`~tconnectsync.sources.base.SavedLog`: takes the path of a saved pump log,
+    the settings, the pump's clock and this computer's. ``None``: it has no logs in files."""
     check_steps: Callable[..., Any] | None = None
     """Takes a :class:`~tconnectsync.check.results.CheckRequest` and returns the steps of
     ``--check-login`` that ask it. ``None``: those that suit every cloud."""
@@ -51,6 +53,7 @@ TANDEM_SOURCE = Cloud(
     "Tandem Source",
     _imported_when_called("tconnectsync.sources.tandemsource.source:open_source"),
     tests=frozenset({"BOLUS_BG"}),
+    open_file=_imported_when_called("tconnectsync.sources.tandemsource.logfile:open_file"),
     check_steps=_imported_when_called("tconnectsync.check.tandemsource:steps"),
     simulator=_imported_when_called(
         "tconnectsync.simulators.tandemsource.cloud:SimulatedTandemSource"
@@ -69,6 +72,11 @@ TCONNECT = Cloud(
 
 CLOUDS = {cloud.name: cloud for cloud in (TANDEM_SOURCE, TCONNECT)}
 """Every cloud by its name; the first is the one that is used unless another is chosen."""
+
+
+def clouds_with_files() -> list[Cloud]:
+    """Return the clouds of which saved pump logs can be read."""
+    return [cloud for cloud in CLOUDS.values() if cloud.open_file]
 
 
 def cloud_named(name: str) -> Cloud:

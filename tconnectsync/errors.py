@@ -10,13 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 
-def _with_status(message: str, status: int | None) -> str:
-    if status is None:
-        return message
-    stop = "." if message.endswith(".") else ""
-    return f"{message.removesuffix('.')} (HTTP {status}){stop}"
-
-
 class TconnectsyncError(Exception):
     """The root: anything we raise on purpose."""
 
@@ -24,13 +17,16 @@ class TconnectsyncError(Exception):
     """What the program exits with when this error ends it."""
 
     can_retry: bool = False
-    """Whether the same call may succeed later without anybody changing anything."""
+    """Whether the same call may succeed later although nothing is changed."""
 
     fatal: bool = False
-    """Whether going on with the next feature or window is pointless or harmful."""
+    """Whether continuing with the next feature or window is pointless or harmful."""
 
     needs_a_person: bool = False
-    """Whether somebody has to change a setting first, so that the same command fails again."""
+    """Whether the same command fails until a person has changed a setting."""
+
+    shorter_may_help: bool = False
+    """Whether one bad day may be the reason: the cloud answered, but with nothing usable."""
 
     def reworded(self, text: str) -> Self:
         """Return an error of the same kind with another text."""
@@ -71,7 +67,7 @@ class NetworkError(TconnectsyncError):
 
 
 class UnreachableError(NetworkError):
-    """Nothing of the kind can be reached at the address that a person has given.
+    """The service cannot be reached at the address that a person has given.
 
     It ends a run at once. A loop waits: names are not found while a computer starts.
     """
@@ -95,7 +91,10 @@ class _AnswerError(TconnectsyncError):
         if can_retry is None:
             can_retry = status is not None and (status == 429 or status >= 500)
         self.can_retry = can_retry
-        super().__init__(_with_status(message, status))
+        if status is not None:
+            stop = "." if message.endswith(".") else ""
+            message = f"{message.removesuffix('.')} (HTTP {status}){stop}"
+        super().__init__(message)
 
 
 class ApiError(_AnswerError):
@@ -113,12 +112,8 @@ class ApiError(_AnswerError):
         divisible: bool = True,
     ) -> None:
         self.divisible = divisible
+        self.shorter_may_help = divisible and status in (None, 500)
         super().__init__(message, status, can_retry=can_retry)
-
-    @property
-    def shorter_may_help(self) -> bool:
-        """Whether one bad day may be the reason: the cloud answered, but with nothing usable."""
-        return self.divisible and self.status in (None, 500)
 
 
 class LoginError(ApiError):
@@ -174,7 +169,7 @@ class NightscoutAddressError(NightscoutError):
 
 
 class SiteDownError(NightscoutError):
-    """Somebody else answers in the place of the site: its host, or what stands in front of it."""
+    """Another server answers instead of the site: its host, or a proxy in front of it."""
 
     fatal = True
 

@@ -1,9 +1,9 @@
 """The one place that talks HTTP: time limits, retries with back-off, proxy, TLS, connection reuse.
 
-Nothing here knows what is being asked for. An answer with any status is returned to the caller;
-only the absence of a usable answer becomes an error of ours: none came, it was far too big, or it
-sent us to another host, where nothing of ours belongs. URLs never appear in texts, because paths
-and queries can hold a person's identifiers.
+Nothing here knows what is being asked for. An answer with any status is returned to the caller. An
+error is raised only without a usable answer: none came, it was far too big, or it redirected to
+another host, to which nothing of ours may be sent. URLs never appear in texts, because paths and
+queries can hold a person's identifiers.
 """
 
 from __future__ import annotations
@@ -142,10 +142,10 @@ class HttpClient:
     ) -> requests.Response:
         """Send a request and return the answer, whatever its status, body fully read.
 
-        ``options`` are those of :meth:`requests.Session.request`. Failures that may pass are
-        tried again as ``retries`` says; the last answer is returned even if it is an error. What is
-        not ``repeatable``, because twice would be once too often, is sent once. Redirects are
-        followed, unless ``allow_redirects`` is false, but only as :func:`same_origin` allows.
+        ``options`` are those of :meth:`requests.Session.request`. Failures that may pass are tried
+        again as ``retries`` says; the last answer is returned even if it is an error. A request
+        that is not ``repeatable`` is sent once, because sending it twice could do harm. Redirects
+        are followed, unless ``allow_redirects`` is false, but only as :func:`same_origin` allows.
 
         Raises:
             NetworkError: no usable answer came, also not after the retries.
@@ -217,10 +217,10 @@ class HttpClient:
     def _follow(
         self, method: str, url: str, *, allow_redirects: bool = True, **options: Any
     ) -> requests.Response:
-        """Send a request, and again where it is redirected to.
+        """Send a request, and send it again to where it is redirected.
 
-        Not left to the library, which takes our headers, cookies and bodies to any host, and puts
-        what it finds in ~/.netrc in the place of our login.
+        The library is not used for redirects: it would send our headers, cookies and bodies to any
+        host, and replace our login by one from ~/.netrc.
         """
         for _ in range(MAX_REDIRECTS):
             answer = self.session.request(
@@ -238,21 +238,22 @@ class HttpClient:
             target = urljoin(answer.url, location)
             if not same_origin(url, target):
                 raise _UnwantedError(
-                    "it sends us to another address, where our login has no business. Something "
-                    "may stand between this computer and it, such as the login page of a hotel's "
-                    "network, or it has moved; in that case a newer tconnectsync is needed."
+                    "it sends us to another address, to which the login must not go. Something "
+                    "may be between this computer and it, such as the login page of a hotel's "
+                    "network. Or it has moved; in that case a newer tconnectsync is needed."
                 )
             if answer.status_code == 303 or (method == "POST" and answer.status_code in (301, 302)):
                 method = "GET"
                 options = {k: v for k, v in options.items() if k not in ("data", "json")}
             options = {name: value for name, value in options.items() if name != "params"}
             url = target
-        raise _UnwantedError("it sends us around in circles.", can_retry=True)
+        raise _UnwantedError("it redirects in circles.", can_retry=True)
 
     def _read(self, answer: requests.Response, **_: object) -> None:
-        """Read the body of an answer into it, as long as it has a sensible size.
+        """Read the body of an answer, up to a sensible size.
 
-        Asked by the library before anything else is done with an answer, redirects included.
+        The library calls this for every answer, redirects included, before it does anything else
+        with it.
 
         Raises:
             _UnwantedError: it is too big, too slow, or packed in a way that was not asked for.
@@ -261,7 +262,7 @@ class HttpClient:
         until = self.clock.monotonic() + LONGEST_ANSWER
         try:
             if answer.headers.get("Content-Encoding", "").strip().lower() not in _PACKINGS:
-                raise _UnwantedError("its answer is packed in a way that was not asked for.")
+                raise _UnwantedError("its answer is compressed in an unexpected way.")
             announced = answer.raw.length_remaining or 0
             # Parts as they come: a whole one might be waited for without end.
             while max(announced, len(body)) <= self.most_bytes:
@@ -273,8 +274,8 @@ class HttpClient:
                     raise _UnwantedError("it did not answer in time.", can_retry=True)
             if max(announced, len(body)) > self.most_bytes:
                 raise _UnwantedError(
-                    f"its answer is bigger than {self.most_bytes // 10**6} MB, which no sensible "
-                    "one is, and was not read to its end."
+                    f"its answer is bigger than {self.most_bytes // 10**6} MB, far more than "
+                    "expected, and was not read to its end."
                 )
         except BaseException:
             # What is left of it would be taken for the next answer.
@@ -289,7 +290,7 @@ def endpoint(base_url: str, path: str) -> str:
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Tell whether two addresses have the same scheme, host and port.
+    """Return whether two addresses have the same scheme, host and port.
 
     Only then may what is sent to one of them, logins above all, go to the other as well.
     """

@@ -1,4 +1,4 @@
-"""What must not be shown: one redactor for logs, errors and reports."""
+"""Hides secrets and personal data: one redactor for logs, errors and reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORTH_LEARNING = 3
 """A shorter value found on the way is hidden in its place but not looked for elsewhere."""
 
 OUR_OWN_WORDS = ("nightscout", "tandem", "tconnect", "tconnectsync")
-"""A user of such a name is no secret, and without these words nothing that we say is understood."""
+"""A user of such a name is no secret, and without these words our messages are unreadable."""
 
 MOST_BACKSLASHES = 15
 """More than a JSON text in a repr of a repr has before a quotation mark."""
@@ -33,7 +33,7 @@ _SHAPES = {
     "TOKEN": r"(?<!\w)eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/=-]{16,}",
     "LOGIN": r"(?<=://)[^\s/?#@]+(?=@)",
 }
-"""What is personal whatever it says, by its looks."""
+"""Patterns of values that are always personal."""
 
 # Keys under which something personal stands, written small and without punctuation.
 _BIRTH = re.compile(r"birth|dob$")
@@ -144,7 +144,8 @@ class Redactor:
         value = quoted.strip("\\\"'")
         if value.startswith("[") and value.endswith("]"):
             return found[0]  # It is hidden already.
-        if not (_is_personal(key, value) or _is_of_a_login(found)):
+        is_of_a_login = found.re is _QUERY and _OF_A_LOGIN.search(_plain(key))
+        if not (_is_personal(key, value) or is_of_a_login):
             return before + found.re.sub(self._without_value, quoted)
         self.learn_from({key: value})
         mark = quoted[: len(quoted) - len(quoted.lstrip("\\\"'"))]
@@ -254,10 +255,6 @@ def _is_personal(key: object, value: object) -> bool:
     return any(pattern.search(plain) for pattern in (_BIRTH, _PERSON, _OWN, _OTHERS))
 
 
-def _is_of_a_login(found: re.Match[str]) -> bool:
-    return found.re is _QUERY and bool(_OF_A_LOGIN.search(_plain(found["key"])))
-
-
 def _plain(key: str) -> str:
     return re.sub(r"[\W_]", "", key).lower()
 
@@ -280,14 +277,10 @@ def _dates(text: str) -> list[str]:
         return [text]
     if year < 1900:
         return []
-    numbers = [f"{a}{mark}{b}{mark}{year}" for mark in "/-." for a, b in _pairs(month, day)]
+    plain, padded = (f"{month}", f"{day}"), (f"{month:02}", f"{day:02}")
+    pairs = (plain, plain[::-1], padded, padded[::-1])
+    numbers = [f"{a}{mark}{b}{mark}{year}" for mark in "/-." for a, b in pairs]
     words = [f"{born:{form}} {day}, {year}" for form in ("%b", "%B")]
     words += [f"{born:{form}} {day:02}, {year}" for form in ("%b", "%B")]
     words += [f"{day} {born:{form}} {year}" for form in ("%b", "%B")]
     return [text, f"{born}", f"{born:%Y%m%d}", f"{born:%Y/%m/%d}", *numbers, *words]
-
-
-def _pairs(month: int, day: int) -> list[tuple[str, str]]:
-    """Return month and day in either order, with and without leading zeros."""
-    plain, padded = (f"{month}", f"{day}"), (f"{month:02}", f"{day:02}")
-    return [plain, plain[::-1], padded, padded[::-1]]

@@ -1,4 +1,4 @@
-"""Ending when asked to, by SIGTERM or Ctrl-C: at once, but not in the middle of a write."""
+"""Stopping on SIGTERM or Ctrl-C: at once, but not in the middle of a write."""
 
 from __future__ import annotations
 

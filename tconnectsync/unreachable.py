@@ -102,7 +102,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def other_scheme(url: str) -> Cause | None:
-    """Tell whether the other one of http and https is spoken at an address that gave no answer.
+    """Return whether an address that gave no answer speaks the other one of http and https.
 
     Nothing is sent that belongs to anybody. ``None`` also where a proxy would be asked.
     """

@@ -1,6 +1,7 @@
-"""What an answer of Tandem's cloud must be before its payload may be used.
+"""Checks on answers of Tandem's cloud before their payload is used.
 
-Everything else becomes an error in words: a status, a web page, nothing at all, or the firewall.
+Everything else becomes an error in words: another status, a web page, an empty answer, or the
+firewall.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def raise_if_blocked(answer: requests.Response) -> None:
     Raises:
         FirewallError: this address is blocked for a while.
     """
-    if not _is_html(answer):
+    declared = answer.headers.get("Content-Type", "").lower()
+    is_markup = answer.content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    if not ("html" in declared or is_markup):
         return
     page = text_of(answer)
     if "__VIEWSTATE" not in page and any(mark in page for mark in _FIREWALL_MARKS):
@@ -96,8 +99,8 @@ def shaped(payload: Any, what: str, shape: type[Shape]) -> Shape:
     if isinstance(payload, shape):
         return payload
     raise ApiError(
-        f"Tandem's cloud answered the request for the {what} with something of another form. "
-        "It may have changed; if this lasts, a newer tconnectsync is needed."
+        f"Tandem's cloud answered the request for the {what} in an unknown form. It may have "
+        "changed; if this lasts, a newer tconnectsync is needed."
     )
 
 
@@ -126,8 +129,8 @@ def text_of(answer: requests.Response) -> str:
 def parsed_page(page: str) -> BeautifulSoup | None:
     """Take a web page apart; ``None`` if it is too damaged or too long for that.
 
-    What stands after its last tag is left out: of unfinished tags, the library would look for the
-    end of each one in all the rest, for hours if there are many.
+    Text after its last tag is left out: for each unfinished tag, the library would search all the
+    rest for its end, which takes hours if there are many.
     """
     if len(page) > BIGGEST_PAGE:
         return None
@@ -138,8 +141,3 @@ def parsed_page(page: str) -> BeautifulSoup | None:
             return BeautifulSoup(page[: page.rfind(">") + 1], "html.parser")
         except ParserRejectedMarkup:
             return None
-
-
-def _is_html(answer: requests.Response) -> bool:
-    declared = answer.headers.get("Content-Type", "").lower()
-    return "html" in declared or answer.content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

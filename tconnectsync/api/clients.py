@@ -30,7 +30,7 @@ USER_AGENTS = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
     "Version/17.6 Safari/605.1.15",
 )
-"""Browsers we may look like; one is chosen per :class:`TConnectApi` and kept."""
+"""Browsers that requests can look like; one is chosen per :class:`TConnectApi` and kept."""
 
 
 class TConnectApi:
@@ -83,7 +83,7 @@ class TConnectApi:
 
     @cached_property
     def ws2(self) -> Ws2Api:
-        """The CSV export and basal suspensions; logs in to controliq to learn who the user is."""
+        """The CSV export and basal suspensions; logs in to controliq for the user's GUID."""
         user_guid = self.controliq.user_guid
         client = partial(
             self._browser, "tconnectws2", read_timeout=min(self._read_timeout, TIMEOUT)

@@ -63,8 +63,8 @@ AnyLogin = TypeVar("AnyLogin", bound=Login)
 class LoginKeeper(Generic[AnyLogin]):
     """The current login to one service, made at first use and renewed when needed.
 
-    A token that looks expired the moment it is given shows that this computer's clock is wrong, not
-    when the token expires: it is used until it is refused.
+    A token that seems expired when it is new shows that this computer's clock is wrong; it is used
+    until it is refused.
 
     Args:
         log_in: makes a new login; what it raises passes through, and nothing is kept then. That its
@@ -91,8 +91,8 @@ class LoginKeeper(Generic[AnyLogin]):
         redirected to the login page counts as HTTP 401.
 
         Raises:
-            LoginError: status 401, the fresh login is not accepted either. It may be later, but
-                asking for something else would only log in once more for nothing.
+            LoginError: status 401, the fresh login is not accepted either. It may be accepted
+                later, but another request now would only log in again without success.
         """
         answer = send(self.current())
         if not _asks_for_login(answer):
@@ -101,8 +101,8 @@ class LoginKeeper(Generic[AnyLogin]):
         answer = send(self._renew())
         if _asks_for_login(answer):
             raise LoginError(
-                "Tandem's cloud does not accept a login that it has only just given. Its login "
-                "service may be disturbed, which passes, or the account may lack the permission",
+                "Tandem's cloud refuses the login that it gave a moment ago. Either its login "
+                "service has a fault, which will pass, or the account lacks the permission",
                 401,
                 can_retry=True,
             )
@@ -118,8 +118,8 @@ class LoginKeeper(Generic[AnyLogin]):
         is_fresh = self._is_fresh(self._login)
         if self._trust_expiry and not is_fresh:
             log.warning(
-                "The token that Tandem's cloud has just given seems to have expired already, so it "
-                "is used until it is refused. Check the clock of this computer."
+                "The new token from Tandem's cloud seems to have expired already. It is used "
+                "until Tandem refuses it. Check the clock of this computer."
             )
         self._trust_expiry = is_fresh
         return self._login

@@ -16,10 +16,10 @@ LONGEST_SILENCE = timedelta(hours=3)
 """A longer time without an upload is worth mentioning; the app uploads at least every hour."""
 
 USUAL_DELAY = timedelta(minutes=65)
-"""How old the newest data are at the most where all goes well."""
+"""The greatest age of the newest data when everything works."""
 
 SHORT_DELAY = timedelta(minutes=15)
-"""How old they are at the most when they are uploaded; the pump notes something every 5 minutes."""
+"""Their greatest age when they are uploaded; the pump writes an entry every 5 minutes."""
 
 HOUR = timedelta(hours=1)
 
@@ -55,8 +55,8 @@ def this_computers_clock(findings: Findings) -> str:
 def pumps_clock(findings: Findings, now: datetime, zone: ZoneInfo) -> str:
     """Judge by the newest data whether the pump's clock and zone can be right.
 
-    They are compared with the time of the upload that brought them, if that is known, else with
-    the present. ``now`` is this computer's time; Nightscout's is trusted more where the two differ.
+    The data are compared with the time of their upload if that is known, else with the present.
+    ``now`` is this computer's time; Nightscout's is trusted more where the two differ.
 
     Raises:
         TconnectsyncError: the data lie in the future, are older than an upload explains, or the
@@ -139,10 +139,7 @@ def _fitting(newest: datetime, age: timedelta, zone: ZoneInfo, delay: timedelta)
         return ""
     zones = [it for it in ZONES.split() if wall.replace(tzinfo=ZoneInfo(it)).utcoffset() == offset]
     examples = f", for example {' or '.join(zones[:2])}" if zones else ""
-    return f" {_written(offset)} would fit{examples}."
-
-
-def _written(offset: timedelta) -> str:
     minutes = round(offset.total_seconds() / 60)
     hours, rest = divmod(abs(minutes), 60)
-    return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+    written = f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+    return f" {written} would fit{examples}."

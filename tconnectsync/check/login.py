@@ -10,7 +10,7 @@ from tconnectsync.check.results import Findings, StopError
 from tconnectsync.errors import LoginError, NetworkError, TconnectsyncError
 
 LOCKED = re.compile("(?<![bc])lock|disabled|suspended|attempts")
-"""What is said of a locked account; a clock and a block are something else."""
+"""Words of an answer about a locked account, but not about a clock or a block."""
 
 WAIT = (
     "The account is locked. Do not try again for half an hour; if it stays locked, use “Forgot "
@@ -38,7 +38,7 @@ def log_in(
     except NetworkError as error:
         raise StopError(
             f"{error} Check the connection of this computer and REQUESTS_PROXY, and that no "
-            "firewall of its network keeps it from Tandem."
+            "firewall of its network blocks Tandem."
         ) from error
     except TconnectsyncError as error:
         raise StopError(str(error)) from error

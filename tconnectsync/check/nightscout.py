@@ -23,7 +23,7 @@ from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.rights import NEEDED, has_role, is_admin, is_known, right
 
 REGULAR = (TEMP_BASAL, COMBO_BOLUS)
-"""What comes every day, by which one sees how far the last sync got."""
+"""Treatments of every day; the newest ones show how far the last sync got."""
 
 REFUSED = (
     "NS_SECRET is wrong. It must be the API_SECRET of the site, or an access token whose role may "
@@ -34,13 +34,13 @@ READ_ONLY = (
     "token's role api:treatments:create and api:treatments:update."
 )
 NO_READ = (
-    "NS_SECRET is an access token that may not even read treatments, without which nothing can be "
-    "written either. Use the site's API_SECRET, or give the token's role api:treatments:read, "
-    "api:treatments:create and api:treatments:update."
+    "NS_SECRET is an access token that may not even read treatments. Without reading them, "
+    "nothing can be written. Use the site's API_SECRET, or give the token's role "
+    "api:treatments:read, api:treatments:create and api:treatments:update."
 )
 NO_STATUS = (
-    "It is there and knows the access token. Its role lacks api:status:read, so that the version, "
-    "the clock and the units of the site are not known; add it."
+    "It answers and knows the access token. The token's role lacks api:status:read, so the "
+    "version, the clock and the units of the site are unknown: add that right."
 )
 ALSO_WRITTEN = {
     "CGM": "entries",
@@ -56,7 +56,7 @@ NO_CAREPORTAL = (
 
 
 class NightscoutSteps:
-    """Asks a Nightscout site whether it takes what we write.
+    """Asks a Nightscout site whether it accepts what a sync writes.
 
     Args:
         site: the client.
@@ -114,13 +114,13 @@ class NightscoutSteps:
 
     def _careportal(self) -> str:
         if self._has_careportal is None:
-            raise NotTriedError("The site does not say so without api:status:read.")
+            raise NotTriedError("The site shows it only with the right api:status:read.")
         if not self._has_careportal:
             raise TconnectsyncError(NO_CAREPORTAL)
         return "It is on."
 
     def _secret(self) -> str:
-        """Find out what NS_SECRET may do; that it can read proves nothing on a public site."""
+        """Find out the rights of NS_SECRET; on a public site, being able to read proves nothing."""
         rights = self._rights()
         self._findings.keep("Nightscout verifyauth", rights)
         if is_known(rights) is False:
@@ -139,7 +139,7 @@ class NightscoutSteps:
         return self._rights_of_a_role()
 
     def _rights_of_a_role(self) -> str:
-        """Say what of the features a role allows, as far as reading shows it.
+        """Say which features a role allows, as far as reading shows it.
 
         Raises:
             TconnectsyncError: it lacks a right.
@@ -153,8 +153,8 @@ class NightscoutSteps:
             if verb != "read" and (name, verb) != ("treatments", "create")
         ]
         said = (
-            "It may create treatments. Whether it may do all else cannot be tried without writing: "
-            f"its role needs {', '.join(untried)} as well."
+            "It may create treatments. Its other rights cannot be tested without writing: its "
+            f"role also needs {', '.join(untried)}."
         )
         if lacking:
             raise TconnectsyncError(

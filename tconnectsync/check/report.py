@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +13,6 @@ from typing import Any
 
 from tconnectsync import __version__
 from tconnectsync.check.results import Findings, Result
-from tconnectsync.config import VARIABLES
 from tconnectsync.domain.clock import TimeRange
 
 FILE_NAME = "tconnectsync-check-output.log"
@@ -23,14 +22,18 @@ LIBRARIES = ("requests", "urllib3", "beautifulsoup4", "arrow", "tzdata")
 def report(
     results: Sequence[Result],
     findings: Findings,
-    values: Mapping[str, Any],
+    settings: Iterable[tuple[str, Any]],
     time_range: TimeRange,
     now: datetime,
 ) -> str:
     """Return the text of the report, with nothing in it that the redactor knows."""
-    lines = [*_head(time_range, now), "", *map(str, results), "", *_settings(values)]
+    lines = [*_head(time_range, now), "", *map(str, results), "", "Settings:"]
+    lines += [f"  {name}={value}" for name, value in settings]
     for what, payload in findings.answers:
-        lines += ["", f"=== {what} ===", _pretty(findings.redactor.clean(payload))]
+        clean = findings.redactor.clean(payload)
+        if not isinstance(clean, str):
+            clean = json.dumps(clean, indent=2, ensure_ascii=False, default=str)
+        lines += ["", f"=== {what} ===", clean]
     text = "\n".join(lines) + "\n"
     # Payloads repeat many lines thousands of times.
     redact = cache(findings.redactor.__call__)
@@ -50,17 +53,3 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _settings(values: Mapping[str, Any]) -> Iterator[str]:
-    yield "Settings:"
-    for variable in VARIABLES:
-        value = values.get(variable.name)
-        shown = "(hidden)" if variable.secret and value else value
-        yield f"  {variable.name}={'(not usable)' if value is None else shown}"
-
-
-def _pretty(payload: object) -> str:
-    if isinstance(payload, str):
-        return payload
-    return json.dumps(payload, indent=2, ensure_ascii=False, default=str)

@@ -22,11 +22,11 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.redact import Redactor
 
 Step = tuple[str, Callable[[], str]]
-"""What a step is called, and what carries it out and says what is well; it may raise."""
+"""The name of a step and its function, which returns a sentence about its success or raises."""
 
 
 MOST_NAMED = 5
-"""So many kinds of what is not understood are named."""
+"""How many kinds of unknown data are named."""
 
 
 class State(Enum):
@@ -45,7 +45,7 @@ class Result:
     state: State
     text: str
     exit_code: int = 1
-    """What the check exits with because of it, if it failed."""
+    """The exit code of the check if this step failed."""
 
     def __str__(self) -> str:
         return f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
@@ -144,7 +144,7 @@ def age_in_words(instant: datetime, now: datetime) -> str:
 
 
 def in_words(skipped: Counter[str], *, nothing_found: bool) -> str:
-    """Return what was not understood as a sentence that follows others; empty if that is nothing.
+    """Return a sentence about data that was not understood; empty if there is none.
 
     Raises:
         TconnectsyncError: there is nothing else.
@@ -164,7 +164,7 @@ def carry_out(steps: Iterable[Step], findings: Findings) -> Iterator[Result]:
     stopped_by = ""
     for name, action in steps:
         if stopped_by:
-            yield Result(name, State.NOT_TRIED, f"It needs what failed before: {stopped_by}.")
+            yield Result(name, State.NOT_TRIED, f"This step needs one that failed: {stopped_by}.")
             continue
         try:
             yield Result(name, State.OK, action())

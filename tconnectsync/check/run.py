@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.api.tandemsource.tokens import TokenCache
@@ -70,9 +69,11 @@ class Check:
         self._configuration = configuration
         self._tandem = tandem
         self._nightscout = nightscout
-        self.redactor = _redactor(configuration)
+        self.redactor = Redactor(configuration.secrets)
         """Knows what must not be shown; it learns more while the check runs."""
-        self.clock = PumpClock(configuration.values.get("TIMEZONE_NAME", ZoneInfo("UTC")))
+        if configuration.site_address:
+            self.redactor.learn_address("NS_URL", configuration.site_address)
+        self.clock = PumpClock(configuration.zone)
         """The pump's clock."""
         self._findings = Findings(self.redactor)
         self._results: list[Result] = []
@@ -105,8 +106,8 @@ class Check:
             OSError: it cannot be written.
         """
         path = folder / FILE_NAME
-        values = self._configuration.values
-        text = report(self._results, self._findings, values, time_range, self.started)
+        settings = self._configuration.shown()
+        text = report(self._results, self._findings, settings, time_range, self.started)
         write_atomically(path, text)
         return path
 
@@ -153,20 +154,13 @@ class Check:
 
     def _pumps_clock(self, time_range: TimeRange) -> str:
         if not self._findings.asked_for_events:
-            raise NotTriedError("It is judged by the pump's newest data, which did not come.")
+            raise NotTriedError("It needs the pump's newest data, which could not be read.")
         if time_range.end < self.started:
             raise NotTriedError(
-                "It is judged by the pump's newest data: leave out --start-date and --end-date."
+                "It needs the pump's newest data: leave out --start-date and --end-date."
             )
         return pumps_clock(self._findings, self.started, self.clock.zone)
 
 
 def _settings_are_wrong() -> str:
-    raise NotTriedError("Its settings have to be put right first.")
-
-
-def _redactor(configuration: Configuration) -> Redactor:
-    redactor = Redactor(configuration.secrets)
-    if address := configuration.values.get("NS_URL"):
-        redactor.learn_address("NS_URL", address)
-    return redactor
+    raise NotTriedError("Correct its settings first.")

@@ -49,7 +49,6 @@ from tconnectsync.sources.tandemsource.codes import (
 )
 from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
 from tconnectsync.sources.tandemsource.logentries import Entry, in_order
-from tconnectsync.sources.tandemsource.names import plainly_named
 from tconnectsync.sources.tandemsource.pumpchoice import PumpChoice
 from tconnectsync.sources.tandemsource.pumps import (
     Pump,
@@ -63,6 +62,7 @@ from tconnectsync.sources.tandemsource.pumps import (
     touches,
 )
 from tconnectsync.sources.tandemsource.rates import RATE_CODES
+from tconnectsync.sources.tandemsource.records import plainly_named
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
 
@@ -134,7 +134,7 @@ class TandemSourceCheck:
             return tried
         if is_locked(error):
             return f"{tried} {WAIT}"
-        return f"{tried} Do not just try again: too many wrong tries lock the account."
+        return f"{tried} Do not simply try again: too many failed logins lock the account."
 
     def choose_pumps(self) -> str:
         """Ask for the pumps of the account, and choose those that a sync reads."""
@@ -194,7 +194,7 @@ class TandemSourceCheck:
 
     def _last_upload(self, pump: Pump) -> str:
         if not pump.uploaded:
-            return "When it last uploaded is not known."
+            return "The time of its last upload is unknown."
         age = age_in_words(pump.uploaded, self._now)
         return f"It last uploaded {age} ({self._clock.here(pump.uploaded):%Y-%m-%d %H:%M})."
 

@@ -173,7 +173,7 @@ def login_advice(error: LoginError) -> str:
     """Return what to do about a failed login to the web site."""
     text = str(error).lower()
     if error.can_retry or (error.status or 0) >= 500:
-        return "t:connect itself is in trouble; try again later."
+        return "t:connect has a fault; try again later."
     if is_locked(error):
         return WAIT
     if any(word in text for word in ELSEWHERE):
@@ -182,10 +182,10 @@ def login_advice(error: LoginError) -> str:
             "with a browser to see which site knows the account."
         )
     return (
-        "Wrong e-mail address or password: log in to t:connect with a browser and put what works "
-        "there into TCONNECT_EMAIL and TCONNECT_PASSWORD. If it works on the site of another "
-        "region only, TCONNECT_WEB_URL is wrong. Do not just try again: too many wrong tries lock "
-        "the account."
+        "Wrong e-mail address or password: log in to t:connect with a browser and put what "
+        "works there into TCONNECT_EMAIL and TCONNECT_PASSWORD. If it works on the site of "
+        "another region only, TCONNECT_WEB_URL is wrong. Do not simply try again: too many "
+        "failed logins lock the account."
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
-from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, cloud_named
+from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, cloud_named, clouds_with_files
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
@@ -60,7 +60,12 @@ def parse(arguments: Sequence[str] | None) -> Options:
         name for group in given["features"] for name in group.split(",") if name
     )
     options = Options(dates=_dates(given), **given)
-    _check_features(options.features)
+    unknown = [name for name in options.features if name not in FEATURES]
+    if unknown or not options.features:
+        raise UsageError(
+            f"{', '.join(unknown) or 'nothing'} is not a feature. Choose from: "
+            f"{', '.join(FEATURES)}."
+        )
     if options.import_log is not None:
         _check_import(options)
     if options.check_login and options.auto_update:
@@ -72,8 +77,10 @@ def _check_import(options: Options) -> None:
     for name in ("auto_update", "check_login", "demo"):
         if getattr(options, name):
             raise UsageError(f"--import-log cannot be combined with --{name.replace('_', '-')}.")
-    if options.source not in (None, TANDEM_SOURCE.name):
-        raise UsageError("--import-log reads the log of Tandem Source; leave out --source.")
+    clouds = clouds_with_files()
+    if options.source not in (None, *(cloud.name for cloud in clouds)):
+        titles = " or ".join(cloud.title for cloud in clouds)
+        raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
     if options.days is not None:
         raise UsageError(
             "--import-log syncs all of the log; for a part of it, give --start-date and --end-date."
@@ -148,17 +155,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--source", help=f"the cloud to sync from: {default} (default) or {others}")
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
-    add("--region", help="where your account is: US (default) or EU")
+    add("--region", help="the region of your account: US (default) or EU")
     add(
         "--import-log",
         type=Path,
         metavar="FILE",
-        help="sync a saved pump log instead of asking a cloud",
+        help="sync a saved pump log instead of the data of a cloud",
     )
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
-    add("--check-login", action="store_true", help="try every login and service, say what is wrong")
-    add("-v", "--verbose", action="store_true", help="say more about what is done")
+    add(
+        "--check-login",
+        action="store_true",
+        help="test every login and service, and say what is wrong",
+    )
+    add("-v", "--verbose", action="store_true", help="log more details")
     return parser
 
 
@@ -183,12 +194,3 @@ def _date(text: str) -> date:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a date; write it like 2024-01-31"
         ) from None
-
-
-def _check_features(names: Sequence[str]) -> None:
-    unknown = [name for name in names if name not in FEATURES]
-    if unknown or not names:
-        raise UsageError(
-            f"{', '.join(unknown) or 'nothing'} is not a feature. Choose from: "
-            f"{', '.join(FEATURES)}."
-        )

@@ -24,22 +24,20 @@ from tconnectsync.cli.report import (
     say,
     say_what_was_done,
 )
-from tconnectsync.clouds import TANDEM_SOURCE
+from tconnectsync.clouds import clouds_with_files
 from tconnectsync.errors import ConfigError, TconnectsyncError
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
-    from tconnectsync.clock import Clock
     from tconnectsync.config.settings import Configuration, Settings
-    from tconnectsync.sources.tandemsource.logfile import LogFile
     from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
 GC_THRESHOLD = 50_000
-"""Payloads are trees of very many small objects, in which the collector would look in vain."""
-PATIENCE = 120.0
+"""JSON payloads create many small acyclic objects: collect less often."""
+LONGEST_LOCK_WAIT = 120.0
 """Seconds that a run with days or dates waits for another run to end; cycles are shorter."""
 
 
@@ -81,7 +79,7 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         say(f"tconnectsync: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        say("Stopped. Nothing is lost: the next run goes on from here.")
+        say("Stopped. Nothing is lost: the next run continues from here.")
         return 1
     except Exception:
         log.exception("This should not have happened. Please report it with the lines below.")
@@ -91,8 +89,8 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
 def sync(options: Options, host: Host) -> int:
     """Run one cycle as the options and the configuration say; return the exit code.
 
-    While another run writes to the site, one without dates leaves all to it: the next one catches
-    up. A run with days, dates or a file waits, and fails if the other one does not end.
+    While another run writes to the site, a run without dates ends at once: the next one catches up.
+    A run with days, dates or a file waits, and fails if the other one does not end.
     """
     from tconnectsync.app import write_lock
     from tconnectsync.state.lock import TakenError
@@ -102,77 +100,57 @@ def sync(options: Options, host: Host) -> int:
     by_a_person = any(each is not None for each in asked_for)
     try:
         lock = write_lock(settings, host, pretend=options.pretend)
-        with lock(PATIENCE if by_a_person else 0.0):
+        with lock(LONGEST_LOCK_WAIT if by_a_person else 0.0):
             return _sync(options, settings, host)
     except TakenError as other:
         if by_a_person:
             raise TconnectsyncError(
-                f"{other}. Nothing was done; start this again when that one has ended."
+                f"{other}. Nothing was done; start this run again when the other one has ended."
             ) from None
-        log.info("%s; this run leaves it to that one.", other)
+        log.info("%s; that run does the work, so this one ends.", other)
         return 0
 
 
 def _sync(options: Options, settings: Settings, host: Host) -> int:
-    from tconnectsync.app import assemble, open_backlog
-    from tconnectsync.sync.run.catchup import CatchUp
+    from tconnectsync.app import open_catch_up, open_file
     from tconnectsync.sync.run.window import date_range
 
-    file = _log_file(options, settings, host.clock)
-    backlog = open_backlog(settings, host, pretend=options.pretend)
-    cycle = assemble(
+    file = open_file(options.import_log, settings, host) if options.import_log else None
+    catch_up = open_catch_up(
         settings,
         options.features,
         host,
-        backlog=backlog,
         source=file,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
+        progress=progress,
     )
-    chosen = file.covered if file else None
+    cycle, chosen = catch_up.cycle, file.covered if file else None
     if options.dates:
         chosen = date_range(*options.dates, cycle.clock, cycle.now())
-    catch_up = CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
     outcome = catch_up.sync_range(chosen) if chosen else catch_up.sync_up_to_now(options.days or 1)
     return report(outcome, options, cycle.clock)
 
 
-def _log_file(options: Options, settings: Settings, clock: Clock) -> LogFile | None:
-    """Return the saved log that is to be imported, if any."""
-    if options.import_log is None:
-        return None
-    from tconnectsync.domain.clock import PumpClock
-    from tconnectsync.sources.tandemsource.logfile import LogFile
-
-    return LogFile(
-        options.import_log,
-        PumpClock(settings.tandem.zone),
-        ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
-        now=clock.now(),
-    )
-
-
 def auto_update(options: Options, host: Host) -> int:
     """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
-    from tconnectsync.app import assemble, open_backlog, write_lock
+    from tconnectsync.app import open_catch_up, write_lock
     from tconnectsync.stop import Stop, Stopped
     from tconnectsync.sync.loop.loop import run_loop
     from tconnectsync.sync.loop.step import Actions
-    from tconnectsync.sync.run.catchup import CatchUp
 
     settings = _settings(options, host)
     stop = Stop(host.clock.monotonic)
-    backlog = open_backlog(settings, host, pretend=options.pretend)
-    cycle = assemble(
+    catch_up = open_catch_up(
         settings,
         options.features,
         host,
-        backlog=backlog,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,
+        progress=progress,
         writing=stop.writing,
     )
-    catch_up = CatchUp(cycle, backlog, settings.sync.catch_up_days, progress)
+    cycle = catch_up.cycle
     lock = write_lock(settings, host, pretend=options.pretend)
 
     def run_cycle() -> Outcome:
@@ -194,7 +172,7 @@ def auto_update(options: Options, host: Host) -> int:
     except Stopped as stopped:
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
-        log.info("Stopped. Nothing is lost: the next run goes on from here.")
+        log.info("Stopped. Nothing is lost: the next run continues from here.")
         return 0
 
 
@@ -202,8 +180,9 @@ def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
     from tconnectsync.app import open_check
     from tconnectsync.check.run import State
+    from tconnectsync.domain.words import number_of
+    from tconnectsync.logoutput import enable_logging
     from tconnectsync.sync.run.window import date_range, last_days
-    from tconnectsync.util.cli import enable_logging
 
     check = open_check(_configuration(options, host), options.features, host)
     enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
@@ -216,24 +195,24 @@ def check_login(options: Options, host: Host) -> int:
         print_result(str(result))
         if result.state is State.FAILED:
             failed.append(result.exit_code)
-    print_result(f"{len(failed) or 'None'} of the steps failed.")
+    print_result(f"{number_of(len(failed), 'step')} failed." if failed else "No step failed.")
     try:
         path = check.save_report(chosen, host.folder)
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
         return 1
     print_result(
-        f"When you ask for help, {path.name} holds the answers in full, without personal data as "
-        "far as we know them. Read through it before you share it"
-        + ("." if check.owner_known else "; Tandem did not send the names to hide.")
+        f"{path.name} holds all answers, for those who help you. Known personal data are "
+        "replaced in it. Read it before you share it"
+        + ("." if check.owner_known else ": Tandem did not send the names to hide.")
     )
     return max(failed, default=0)
 
 
 def _settings(options: Options, host: Host) -> Settings:
     from tconnectsync.app import find_site
+    from tconnectsync.logoutput import enable_logging
     from tconnectsync.redact import Redactor
-    from tconnectsync.util.cli import enable_logging
 
     configuration = _configuration(options, host)
     settings = configuration.settings()
@@ -251,5 +230,7 @@ def _settings(options: Options, host: Host) -> Settings:
 
 def _configuration(options: Options, host: Host) -> Configuration:
     """Return what is configured; the options overrule it."""
-    source = TANDEM_SOURCE.name if options.import_log else options.source
+    source = options.source
+    if options.import_log and source is None:
+        source = clouds_with_files()[0].name
     return host.configuration({"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region})

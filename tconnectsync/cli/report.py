@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print a result at once, so that in a file too it stands where it belongs in the log."""
+    """Print a result at once, so that its place among the log lines is right in a file, too."""
     print(text, flush=True)
 
 
@@ -50,7 +50,7 @@ def print_plan(window: TimeRange, plan: Plan) -> None:
 
 
 def ignore(window: TimeRange, plan: Plan) -> None:
-    """Show nothing of a plan that is carried out anyway."""
+    """Show nothing: the plan is carried out anyway."""
 
 
 def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
@@ -72,7 +72,7 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
     documents = "Treatments and entries" if "CGM" in options.features else "Treatments"
     if options.pretend:
-        print_result(f"Nothing was written (--pretend). {documents} that would be: {done}.")
+        print_result(f"Nothing was written (--pretend). {documents} in a real run: {done}.")
     else:
         print_result(f"{documents}: {done}.")
     for line in outcome.others:
@@ -88,7 +88,7 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
 
 
 def commands(failures: Sequence[Failure], options: Options, clock: PumpClock) -> list[str]:
-    """Return the commands that repeat what failed, one for windows that follow each other."""
+    """Return the commands that repeat failed windows; windows in a row share one command."""
     by_window: dict[tuple[date, date], list[str]] = {}
     for failure in failures:
         names = by_window.setdefault(clock.days(failure.window), [])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
 from tconnectsync.clouds import cloud_named
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Group = TypeVar("Group")
 
-NEAR = tuple(
+PRIVATE_NETWORKS = tuple(
     map(
         ip_network,
         (
@@ -135,14 +135,7 @@ class Settings:
     loop: LoopSettings
 
 
-GROUPS: Mapping[type, str] = {
-    TandemSettings: "tandem",
-    SourceSettings: "source",
-    NightscoutSettings: "nightscout",
-    SyncSettings: "sync",
-    ProfileSettings: "profiles",
-    LoopSettings: "loop",
-}
+GROUPS: Mapping[type, str] = {kind: name for name, kind in get_type_hints(Settings).items()}
 """Which field of :class:`Settings` a group is."""
 
 
@@ -163,7 +156,9 @@ class Configuration:
             given = self._given(variable)
             text = variable.default if given is None else given[1]
             if text is None:
-                self._problems.append((variable.name, _missing(variable)))
+                alternative = f" (or {variable.instead})" if variable.instead else ""
+                problem = f"{variable.name}{alternative} is not set. {variable.meaning}"
+                self._problems.append((variable.name, problem))
                 continue
             try:
                 self.values[variable.name] = variable.parse(text)
@@ -202,7 +197,14 @@ class Configuration:
         return self._completed(kind)
 
     def completed(self) -> Settings:
-        """Return all settings; what cannot be used has its default, or is empty."""
+        """Return all settings for what only reads from the cloud.
+
+        What else cannot be used has its default, or is empty.
+
+        Raises:
+            ConfigError: with the problems of the Tandem account.
+        """
+        self.group(TandemSettings)
         return Settings(**{name: self._completed(kind) for kind, name in GROUPS.items()})
 
     def _completed(self, kind: type[Group]) -> Group:
@@ -212,6 +214,25 @@ class Configuration:
             name = variable.field.partition(".")[2]
             found[name] = self.values.get(variable.name, default)
         return kind(**found)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the pump's clock; UTC while ``TIMEZONE_NAME`` cannot be used."""
+        from zoneinfo import ZoneInfo
+
+        return self.values.get("TIMEZONE_NAME") or ZoneInfo("UTC")
+
+    @property
+    def site_address(self) -> str:
+        """The address of the Nightscout site; empty while it cannot be used."""
+        return str(self.values.get("NS_URL", ""))
+
+    def shown(self) -> Iterator[tuple[str, Any]]:
+        """Yield every variable and what may be shown of its value."""
+        for variable in VARIABLES:
+            value = self.values.get(variable.name)
+            hidden = "(hidden)" if variable.secret and value else value
+            yield variable.name, "(not usable)" if value is None else hidden
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -227,7 +248,7 @@ class Configuration:
         }
 
     def notices(self) -> list[str]:
-        """Return what the user should know about how the settings were understood."""
+        """Return notices for the user about the meaning of their settings."""
         sentences = []
         for variable in VARIABLES:
             given = self._given(variable)
@@ -235,8 +256,8 @@ class Configuration:
                 sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
             if given and variable.name == "NS_URL" and "#" in given[1]:
                 sentences.append(
-                    "What follows # in NS_URL is only for a browser and is left out. Write NS_URL "
-                    "without it."
+                    "The part of NS_URL after # is meant for browsers and is ignored. Write "
+                    "NS_URL without it."
                 )
         for name, reason in RETIRED.items():
             if any(name in place for place in self._places):
@@ -245,8 +266,8 @@ class Configuration:
 
     def _risks(self) -> Iterator[str]:
         """Yield what makes the connection to Nightscout less safe than it could be."""
-        url = self.values.get("NS_URL", "")
-        if url.lower().startswith("http:") and not _is_near(url):
+        url = self.site_address
+        if url.lower().startswith("http:") and not _is_private(url):
             yield (
                 "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
                 "unencrypted, and others on the way can read and use them. Write https:// if your "
@@ -254,8 +275,8 @@ class Configuration:
             )
         if self.values.get("NS_SKIP_TLS_VERIFY"):
             yield (
-                "NS_SKIP_TLS_VERIFY is on: nothing proves that what answers at NS_URL is your "
-                "site, and it gets NS_SECRET all the same. Only for a site in your own network."
+                "NS_SKIP_TLS_VERIFY is on: another server could pose as your site and would "
+                "receive NS_SECRET. Use this only for a site in your own network."
             )
 
     def _given(self, variable: Variable) -> tuple[str, str] | None:
@@ -305,14 +326,15 @@ def _variables(kind: type) -> list[Variable]:
     return [it for it in VARIABLES if it.field.partition(".")[0] == GROUPS[kind]]
 
 
-def _is_near(url: str) -> bool:
-    """Tell whether a web address is one of this computer or of the network that it is in."""
+def _is_private(url: str) -> bool:
+    """Return whether a web address is one of this computer or of the network that it is in."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address = ip_address(host)
     except ValueError:
         return "." not in host or host.endswith((".local", ".localhost", ".internal"))
-    return any(address in network for network in NEAR if network.version == address.version)
+    networks = (each for each in PRIVATE_NETWORKS if each.version == address.version)
+    return any(address in network for network in networks)
 
 
 def _unquoted(value: str) -> str:
@@ -321,8 +343,3 @@ def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
         return value[1:-1]
     return value
-
-
-def _missing(variable: Variable) -> str:
-    alternative = f" (or {variable.instead})" if variable.instead else ""
-    return f"{variable.name}{alternative} is not set. {variable.meaning}"

@@ -53,22 +53,30 @@ def amount(value: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 1_000_000:
-        raise ValueError("write a number that is not negative, for example 300")
+        raise ValueError("write a number, 0 or more")
     return number
 
 
 def alarm_safe_minutes(value: str) -> float:
     """Read the minutes for which automatic treatments are held back."""
-    if amount(value) > LONGEST_YOUTH:
+    try:
+        minutes = float(value)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes <= LONGEST_YOUTH:
         raise ValueError(f"write a number of minutes from 0 to {LONGEST_YOUTH}")
-    return float(value)
+    return minutes
 
 
 def pause(value: str) -> float:
     """Read a number of seconds that is long enough for a wait."""
-    if amount(value) < SHORTEST_PAUSE:
+    try:
+        seconds = amount(value)
+    except ValueError:
+        seconds = -1.0
+    if seconds < SHORTEST_PAUSE:
         raise ValueError(f"write a number of seconds, {SHORTEST_PAUSE} or more")
-    return float(value)
+    return seconds
 
 
 def limit(value: str) -> int:
@@ -92,7 +100,7 @@ def address(value: str) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(
             "write the address alone, without name, password or anything after a question mark "
-            "(a token belongs into NS_SECRET)"
+            "(a token belongs in NS_SECRET)"
         )
     return value
 
@@ -107,8 +115,8 @@ def site(value: str) -> str:
     is_cut_login = ":" in parts.netloc and "@" in behind.removeprefix("/@")
     if parts.query or is_cut_login:
         raise ValueError(
-            "write the address alone, without anything after a question mark (a token belongs into "
-            "NS_SECRET), and / ? # @ in a user or password as %2F %3F %23 %40"
+            "write the address alone, without anything after a question mark (a token belongs "
+            "in NS_SECRET), and / ? # @ in a user or password as %2F %3F %23 %40"
         )
     return value.partition("#")[0]
 

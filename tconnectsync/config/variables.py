@@ -48,7 +48,24 @@ class Variable:
     instead: str = ""
     secret: bool = False
     heading: str = OPTIONAL
-    """Under which the documentation lists it."""
+    """The heading in the documentation."""
+
+
+def _with_serial() -> str:
+    """Return the clouds that have to know which pump."""
+    clouds = [cloud.title for cloud in CLOUDS.values() if "PUMP_SERIAL_NUMBER" in cloud.needs]
+    return " or ".join(clouds)
+
+
+def _tested() -> str:
+    """Return the features that are still being tested, those of all clouds first."""
+    everywhere = frozenset.intersection(*(cloud.tests for cloud in CLOUDS.values()))
+    others = (
+        f"{name} on {cloud.title}"
+        for cloud in CLOUDS.values()
+        for name in sorted(cloud.tests - everywhere)
+    )
+    return ", and ".join([*sorted(everywhere), *others])
 
 
 VARIABLES = (
@@ -71,8 +88,9 @@ VARIABLES = (
     Variable(
         "NS_URL",
         "nightscout.url",
-        "The address of your Nightscout site; it may have a path, and for a proxy in front of it "
-        "a user and password (https://user:password@my-site.example.com).",
+        "The address of your Nightscout site, for example https://my-site.example.com. It may "
+        "have a path. If a proxy in front of it asks for a user and password, write them before "
+        "the name of the site, as user:password@.",
         parse=site,
         placeholder="https://yournightscouturl/",
         heading=REQUIRED,
@@ -105,7 +123,7 @@ VARIABLES = (
     Variable(
         "TCONNECT_REGION",
         "tandem.region",
-        "Where your account is: US (with Canada and Mexico) or EU (everywhere else).",
+        "The region of your account: US (with Canada and Mexico) or EU (everywhere else).",
         parse=region,
         default="US",
     ),
@@ -113,7 +131,7 @@ VARIABLES = (
         "PUMP_SERIAL_NUMBER",
         "source.serial_number",
         "The serial number of your pump, with its leading zeros. When it is not set, Tandem Source "
-        "reads all pumps of the account, which must be one person's; t:connect needs it.",
+        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it.",
         parse=optional(serial),
         default="",
         placeholder="11111111",
@@ -145,24 +163,25 @@ VARIABLES = (
     Variable(
         "CATCH_UP_DAYS",
         "sync.catch_up_days",
-        "How many days a run without dates reaches back at the most to fill in what an outage "
-        "left out; 0 never reaches back further than --days.",
+        "How many days a run without dates may go back to fill in what an outage left out; with "
+        "0 it never goes back further than --days.",
         parse=days,
         default="14",
     ),
     Variable(
         "SYNC_GAPS",
         "sync.fill_gaps",
-        "false creates only what is newer than the newest treatment of its kind, and so leaves "
-        "older gaps as they are.",
+        "false creates only treatments that are newer than the newest one of their kind, and "
+        "leaves older gaps as they are.",
         parse=switch,
         default="true",
     ),
     Variable(
         "ALARM_SAFE_MINUTES",
         "sync.alarm_safe_minutes",
-        "How many minutes old an automatic treatment must be before it is written: treatments "
-        "younger than 10 minutes snooze Nightscout's glucose alarms. 0 writes everything at once.",
+        "How old automatic treatments must be before they are written, in minutes: treatments "
+        "younger than 10 minutes snooze Nightscout's glucose alarms. 0 writes everything at "
+        "once.",
         parse=alarm_safe_minutes,
         default="10",
     ),
@@ -185,29 +204,29 @@ VARIABLES = (
     Variable(
         "NIGHTSCOUT_PROFILE_CARBS_HR_VALUE",
         "profiles.carbs_hr",
-        "The carbs absorbed per hour (g/h) in profiles; the pump does not know it.",
+        "The carbs absorbed per hour (g/h) in profiles; the pump has no such setting.",
         parse=number_as_written,
         default="20",
     ),
     Variable(
         "NIGHTSCOUT_PROFILE_DELAY_VALUE",
         "profiles.delay",
-        "The delay (minutes) in profiles; the pump does not know it.",
+        "The delay (minutes) in profiles; the pump has no such setting.",
         parse=number_as_written,
         default="20",
     ),
     Variable(
         "AUTOUPDATE_DEFAULT_SLEEP_SECONDS",
         "loop.default_sleep_seconds",
-        "How long --auto-update waits before it asks again whether the pump has uploaded, until it "
-        "knows the rhythm of the uploads.",
+        "How long --auto-update waits between two checks for an upload, until it knows the "
+        "rhythm of the uploads.",
         parse=pause,
         default="300",
     ),
     Variable(
         "AUTOUPDATE_MAX_SLEEP_SECONDS",
         "loop.max_sleep_seconds",
-        "The longest that --auto-update waits before it asks again, whatever the rhythm.",
+        "The longest wait of --auto-update between two checks for an upload.",
         parse=pause,
         default="1500",
     ),
@@ -221,54 +240,54 @@ VARIABLES = (
     Variable(
         "AUTOUPDATE_USE_FIXED_SLEEP",
         "loop.use_fixed_sleep",
-        "true takes no notice of the rhythm of the uploads and always waits for the default time, "
-        "as long as nothing is overdue.",
+        "true ignores the rhythm of the uploads: --auto-update always waits for the default "
+        "time, unless an upload is overdue.",
         parse=switch,
         default="false",
     ),
     Variable(
         "AUTOUPDATE_NO_DATA_FAILURE_MINUTES",
         "loop.no_data_failure_minutes",
-        "After so long without an upload, --auto-update reports an error: usually the phone is off "
-        "or without connection.",
+        "After this many minutes without an upload, --auto-update reports an error: usually the "
+        "phone is off or without connection.",
         parse=amount,
         default="180",
     ),
     Variable(
         "AUTOUPDATE_FAILURE_MINUTES",
         "loop.failure_minutes",
-        "After so long with uploads that bring nothing new to Nightscout, --auto-update reports an "
-        "error.",
+        "After this many minutes with uploads that contain nothing new for Nightscout, "
+        "--auto-update reports an error.",
         parse=amount,
         default="75",
     ),
     Variable(
         "AUTOUPDATE_API_FAILURE_MINUTES",
         "loop.api_failure_minutes",
-        "After so long without any success, because Tandem or Nightscout cannot be reached, "
-        "--auto-update ends with exit code 1; 0 never gives up.",
+        "After this many minutes without any success, because Tandem or Nightscout cannot be "
+        "reached, --auto-update ends with exit code 1; 0 never gives up.",
         parse=amount,
         default="45",
     ),
     Variable(
         "AUTOUPDATE_RESTART_ON_FAILURE",
         "loop.restart_on_failure",
-        "true ends --auto-update with exit code 1 when it reports one of the errors about uploads, "
-        "so that whatever started it can start it again.",
+        "true ends --auto-update with exit code 1 when it reports one of the errors about "
+        "uploads, so that systemd, Docker or supervisord can start it again.",
         parse=switch,
         default="false",
     ),
     Variable(
         "AUTOUPDATE_MAX_LOOP_INVOCATIONS",
         "loop.max_loop_invocations",
-        "--auto-update ends with exit code 0 after so many rounds; 0 or less means no limit.",
+        "--auto-update ends with exit code 0 after this many rounds; 0 or less means no limit.",
         parse=limit,
         default="-1",
     ),
     Variable(
         "ENABLE_TESTING_MODES",
         "sync.enable_testing_modes",
-        "true allows the features that are still being tested: BOLUS_BG, and CGM on t:connect.",
+        f"true allows the features that are still being tested: {_tested()}.",
         parse=switch,
         default="false",
     ),
@@ -290,7 +309,7 @@ VARIABLES = (
     Variable(
         "TANDEM_SSO_URL",
         "tandem.sso_url",
-        "Where Tandem Source's login page is. Empty: the region's own.",
+        "The address of Tandem Source's login page. Empty: that of the region.",
         parse=optional(address),
         default="",
         heading=ADVANCED,
@@ -298,7 +317,7 @@ VARIABLES = (
     Variable(
         "TANDEM_ACCOUNTS_URL",
         "tandem.accounts_url",
-        "Where Tandem Source's accounts are, with /accounts/api. Empty: the region's own.",
+        "The address of Tandem Source's accounts, with /accounts/api. Empty: that of the region.",
         parse=optional(address),
         default="",
         heading=ADVANCED,
@@ -306,7 +325,7 @@ VARIABLES = (
     Variable(
         "TANDEM_SOURCE_URL",
         "tandem.source_url",
-        "Where Tandem Source's data are. Empty: the region's own.",
+        "The address of Tandem Source's data. Empty: that of the region.",
         parse=optional(address),
         default="",
         heading=ADVANCED,
@@ -314,7 +333,7 @@ VARIABLES = (
     Variable(
         "TCONNECT_WEB_URL",
         "tandem.web_url",
-        "Where t:connect's login and pages are.",
+        "The address of t:connect's login and pages.",
         parse=address,
         default="https://tconnect.tandemdiabetes.com",
         heading=ADVANCED,
@@ -322,7 +341,7 @@ VARIABLES = (
     Variable(
         "TCONNECT_SERVICES_URL",
         "tandem.services_url",
-        "Where t:connect's controliq and android services are.",
+        "The address of t:connect's controliq and android services.",
         parse=address,
         default="https://tdcservices.tandemdiabetes.com",
         heading=ADVANCED,
@@ -330,7 +349,7 @@ VARIABLES = (
     Variable(
         "TCONNECT_WS2_URL",
         "tandem.ws2_url",
-        "Where t:connect's ws2 service is.",
+        "The address of t:connect's ws2 service.",
         parse=address,
         default="https://tconnectws2.tandemdiabetes.com",
         heading=ADVANCED,
@@ -341,4 +360,4 @@ RETIRED = {
     "SKIP_NS_LAST_UPLOADED_CHECK": "every run compares everything with what Nightscout holds",
     "NS_IGNORE_CONN_ERRORS": "a failed look-up never counts as an empty site",
 }
-"""Variables of older versions that have nothing left to do, and why."""
+"""Variables of older versions that have no effect any more, and why."""

@@ -36,8 +36,8 @@ class PumpClock:
     def instant(self, wall: datetime) -> datetime:
         """Return the instant at which the pump's clock showed ``wall`` (naive).
 
-        In the hour that an autumn night repeats, ``wall.fold`` says which of the two is meant.
-        A time that a spring night leaves out is taken as not yet set forward.
+        In the hour that an autumn night repeats, ``wall.fold`` says which of the two is meant. A
+        time that a spring night skips is read as if the clock had not been set forward yet.
         """
         return _fixed(wall.replace(tzinfo=self.zone))
 

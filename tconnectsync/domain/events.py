@@ -3,12 +3,11 @@
 Every event is a frozen value. Times are aware instants, insulin is in units (U), rates in U/h,
 carbohydrates in g, glucose in mg/dL. ``key`` names the event as the pump or its cloud does; it
 stays the same each time the event is reported, also when the event has grown or its zone was
-corrected meanwhile.
-``begins`` and ``ends`` are the first and the last instant that the event has to do with.
-``automatic`` is false for what the person did or asked for. What came about without the person, or
-of which that is not known, is automatic.
-``log_ids`` are the numbers of the entries of the pump's log that report the event, the one that
-gives it its time first; they are empty where the cloud does not hand the log out.
+corrected meanwhile. ``begins`` and ``ends`` are the first and the last instant of the event.
+``automatic`` is false for what the person did or asked for; everything else, also of unknown
+origin, is automatic. ``log_ids`` are the numbers of the entries of the pump's log that report the
+event, the one that gives it its time first; they are empty where the cloud does not hand the log
+out.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from enum import Enum
 
 
 class _Period:
-    """What goes on for a while from its start."""
+    """Something with a duration from its start."""
 
     __slots__ = ()
     start: datetime
@@ -39,7 +38,7 @@ class _Period:
 
 
 class _Instant:
-    """What happens at once."""
+    """Something without a duration."""
 
     __slots__ = ()
     at: datetime
@@ -95,11 +94,21 @@ class Reading(_Instant):
     log_ids: tuple[int, ...] = ()
 
 
+def newest_reading(readings: Sequence[Reading], at: datetime, max_age: timedelta) -> Reading | None:
+    """Return the newest of some readings, given in time order, that is not later than ``at``.
+
+    ``None`` if there is none, or if it is older than ``max_age``.
+    """
+    later = bisect_right(readings, at, key=lambda reading: reading.at)
+    newest = readings[later - 1] if later else None
+    return newest if newest and at - newest.at <= max_age else None
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Which piece of the later part of an extended bolus is meant, and how the whole is known.
+    """One piece of the later part of an extended bolus, and the key of the whole.
 
-    Where a document shows the whole later part already, no piece of it is written.
+    Where a document already shows the whole later part, no piece of it is written.
     """
 
     number: int
@@ -128,10 +137,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Bolus:
-    """What is given at once of a bolus, or of an extended one the later part.
+    """A bolus, or one part of an extended bolus: the immediate part or the later part.
 
-    The later part is a bolus of its own: a whole that has ``whole_since``, or in pieces that each
-    have their ``piece`` where the cloud reports how it goes on.
+    The later part is a bolus of its own: as a whole it has ``whole_since``; in pieces, where the
+    cloud reports its progress, each has its ``piece``.
     """
 
     key: str
@@ -152,13 +161,13 @@ class Bolus:
     """Whether the person chose another amount than the pump had calculated."""
     automatic: bool = False
     label: str = ""
-    """What is shown of an extended bolus behind its description; empty if that says enough."""
+    """Text to show after the description of an extended bolus; may be empty."""
     planned: Split | None = None
     """How an extended bolus was to be divided; ``None`` for any other, and for a later part."""
     glucose: float | None = None
-    """mg/dL that the amount was calculated with, if any were entered or taken from the sensor."""
+    """The glucose (mg/dL) that the amount was calculated with, from the person or the sensor."""
     glucose_kind: ReadingKind | None = None
-    """Where ``glucose`` comes from; ``None`` as long as that is not needed: it is not shown."""
+    """Where ``glucose`` comes from; with ``None`` the glucose is not shown."""
     declined_correction: bool = False
     """Whether the person refused the correction that the pump recommended."""
     log_ids: tuple[int, ...] = ()
@@ -275,8 +284,7 @@ class DeviceStatus:
     reservoir_is_reported: bool = True
     """Whether the pump reported that amount, and nothing was delivered since."""
     reservoir_is_searched: bool = True
-    """Whether every way to find out how much is left was tried, so that a later status can go on
-    from there."""
+    """Whether every source of the amount left was tried, so that a later status can build on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,13 +297,3 @@ class InsulinOnBoard:
 
 
 Event = Basal | Bolus | CarbEntry | UserMode | PumpEvent
-
-
-def newest_before(readings: Sequence[Reading], at: datetime, limit: timedelta) -> Reading | None:
-    """Return the newest of some readings, given in time order, that is not later than ``at``.
-
-    ``None`` if there is none, or if it is older than ``limit``.
-    """
-    later = bisect_right(readings, at, key=lambda reading: reading.at)
-    newest = readings[later - 1] if later else None
-    return newest if newest and at - newest.at <= limit else None

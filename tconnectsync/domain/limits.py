@@ -1,6 +1,6 @@
-"""What no pump and no body can exceed, and how exactly amounts are known.
+"""Limits that no pump and no body can exceed, and how exactly amounts are known.
 
-The limits are no medical judgement: they show damaged data.
+The limits are no medical advice; they detect damaged data.
 """
 
 from __future__ import annotations

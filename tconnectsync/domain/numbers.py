@@ -1,4 +1,4 @@
-"""Numbers as clouds and sites give them: as such, or as text."""
+"""Numbers as clouds and sites give them: as numbers or as text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from math import isfinite
 
 
 def as_number(value: object) -> float | None:
-    """Return a number given as such or as text; ``None`` when it is absent or none.
+    """Return a number given as a number or as text; ``None`` if it is absent or not a number.
 
-    One side turns numbers into texts when a person edits them, the other sends some as such.
+    A site turns numbers into texts when a person edits them; a cloud sends some as text.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

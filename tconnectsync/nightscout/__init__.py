@@ -1,1 +1,1 @@
-"""Nightscout: its REST API, and how what the pump did is written down there."""
+"""Nightscout: its REST API, and the documents that show the pump's events there."""

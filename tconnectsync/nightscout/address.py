@@ -1,4 +1,4 @@
-"""What people write as the address of their site, and what of it is the site's."""
+"""Which part of an address given by a person is the address of the site."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PART = (
     r"api3-docs(/.*)?|swagger-ui-dist(/.*)?)"
 )
 _OWN = re.compile(rf"{_PART}(/{_PART})*", re.IGNORECASE)
-"""What Nightscout itself has below its address: its interface and its pages."""
+"""The paths of Nightscout's own interface and pages."""
 
 
 def shorter(url: str) -> Iterator[str]:

@@ -27,15 +27,15 @@ from tconnectsync.nightscout.wire import ENTRIES, TREATMENTS, batches, bounds, p
 PAGE = 1000
 """Documents asked for at once."""
 CERTAINLY_COMPLETE = 100
-"""A shorter page is no page cut short: no server is known to have a lower limit."""
+"""A shorter page is complete: no server is known to have a lower limit."""
 ROUND_NUMBER = 50
-"""Limits are multiples of it: a page of another length is not cut short either."""
+"""Server limits are multiples of it, so a page of another length is complete, too."""
 IDENTIFIERS = 40
 """Documents looked up by identifier at once: 8 KB of address are too long (nightscout-api §7.8)."""
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""Between which a person may have moved a treatment."""
+"""The bounds within which a person may have moved a treatment."""
 AMONG_THE_NEWEST = 10
-"""So many are looked at for the newest that no person has edited, perhaps to another time."""
+"""How many are searched for the newest one that no person has edited, perhaps moved."""
 Records = Literal["activity", "devicestatus", "profile"]
 """The collections in which a document that is sent twice would be stored twice."""
 
@@ -82,8 +82,8 @@ class NightscoutApi(Connection):
     def newest(self, event_type: str) -> datetime | None:
         """Return when our newest treatment or entry of this type happened, ``None`` if never.
 
-        What is dated further ahead than a day does not count, and of treatments what a person has
-        edited only if all of the last ones are: it may have been moved, and would hide a gap.
+        Dates more than a day ahead do not count. An edited treatment counts only if all of the last
+        ones are edited: it may have been moved, and would hide a gap.
         """
         if event_type in TYPES.values():
             found = self._last(ENTRIES, 1, device=ENTERED_BY, type=event_type)
@@ -148,12 +148,12 @@ class NightscoutApi(Connection):
                 raise unproven(missing, batch, failure)
 
     def try_create(self) -> None:
-        """Store no treatment at all, which only those may do who may create some."""
+        """Store an empty list of treatments, which needs the right to create treatments."""
         # The only collection that takes an empty list in every version (nightscout-api §7.2).
         self._send("POST", TREATMENTS, "[]")
 
     def add(self, record: Document, collection: Records) -> None:
-        """Store a record, which is sent once; what the answer does not show is looked for once."""
+        """Store a record with one request; if the answer does not show it, look for it once."""
         # Alone, not in an array: old servers do not read the time of what is in one.
         answer = self._write("POST", collection, record, repeatable=False)
         if not shows_addition(record, answer):
@@ -208,7 +208,7 @@ class NightscoutApi(Connection):
         raise unproven([document if collection == TREATMENTS else record], [document])
 
     def _stored_as(self, document: Document, collection: str) -> list[Document]:
-        """Return what is found where a document must stand after it was written."""
+        """Return the documents at the place of a document that was just written."""
         if collection == "activity":
             return self.activities(str(document["activityType"]))
         if collection != TREATMENTS:
@@ -217,7 +217,7 @@ class NightscoutApi(Connection):
         return self._last(TREATMENTS, PAGE, **{name: str(document.get(name))})
 
     def _look(self, read: Callable[[], list[Document]]) -> list[Document]:
-        """Return what is stored after an answer that proved nothing; nothing if that fails too."""
+        """Return what is stored after an answer that proved nothing; empty if reading fails too."""
         try:
             return read()
         except TconnectsyncError as error:

@@ -45,11 +45,11 @@ class Connection:
         self._now = http.clock.now
 
     def new_run(self) -> None:
-        """Forget whether the site knows the secret: until another run it may be another one."""
+        """Forget whether the site accepts the secret: it may have changed by the next run."""
         self._known = None
 
     def find_site(self) -> None:
-        """Find out where the site is if its address may be that of a page. Raises as `status`."""
+        """Find the site if its address may be that of a page. Raises as `status`."""
         self.site.find(self._headers)
 
     def status(self) -> Document:
@@ -142,9 +142,9 @@ class Connection:
 
 
 def _refusal(answer: requests.Response, method: str, collection: str) -> NightscoutError:
-    """Say what an answer of Nightscout that is no success means and what to do about it.
+    """Return the error for an answer that is no success, with advice.
 
-    What it says itself may quote what was sent.
+    Nightscout's own text may quote what was sent.
     """
     status = answer.status_code
     if status == 401:

@@ -42,20 +42,30 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
 
     Voltage has millivolts, insulin on board hundredths of a unit, and what is left in the reservoir
     whole units, rounded down. Nightscout believes insulin on board for half an hour from the time
-    of the document: so that is its own. What the newest ``stored`` document could have said is not
-    said again, so that each document is later than the one before.
+    of the document: so that is its own. Values that the newest ``stored`` document could have shown
+    are not repeated, so that each document is later than the one before.
     """
     at, newest = created_at(status.at), instant(stored) if stored else None
     iob_at = status.iob_at or status.at
-    iob = None if newest and iob_at <= newest else status.iob
-    pump = {
+    dated, volts = at, status.battery_volts
+    pump: Document = {
         "clock": at,
-        "battery": known(percent=status.battery_percent, voltage=_rounded(status.battery_volts, 3)),
-        **_reservoir(status),
-        "iob": _iob(created_at(iob_at), iob),
-        "status": _delivery(at, status.suspended),
+        "battery": known(
+            percent=status.battery_percent, voltage=None if volts is None else round(volts, 3)
+        ),
     }
-    dated = at if iob is None else created_at(iob_at)
+    if status.reservoir is not None:
+        # What is a rounding error below a whole unit is that unit.
+        pump["reservoir"] = units = int(status.reservoir + 0.0005)
+        if not status.reservoir_is_reported:
+            pump["reservoir_display_override"] = f"~{units}U"
+    if status.iob is not None and not (newest and iob_at <= newest):
+        iob, dated = round(status.iob, 2), created_at(iob_at)
+        # Nightscout reads bolusiob where iob is 0, and shows no value at all if that is missing.
+        pump["iob"] = {"timestamp": dated, "iob": iob, "bolusiob": iob}
+    if status.suspended is not None:
+        name = "suspended" if status.suspended else "normal"
+        pump["status"] = {"status": name, "suspended": status.suspended, "timestamp": at}
     document: Document = {"device": ENTERED_BY, "created_at": dated, "pump": known(**pump)}
     if status.reservoir_is_searched:
         document[LEFT] = NOT_KNOWN if status.reservoir is None else round(status.reservoir, 3)
@@ -63,9 +73,9 @@ def device_status(status: DeviceStatus, stored: Document | None = None) -> Docum
 
 
 def stored_status(document: Document) -> DeviceStatus | None:
-    """Return what a stored document of ours says, as far as a new one goes on from it.
+    """Return the state in a stored document of ours, as far as a new one builds on it.
 
-    ``None`` if it does not say when it was.
+    ``None`` if the document has no time.
     """
     at = _clock(document)
     if at is None:
@@ -91,10 +101,10 @@ def _clock(document: Document) -> datetime | None:
 
 
 def is_worth_storing(document: Document, stored: Document | None) -> bool:
-    """Say whether a document is worth storing beside the newest one of ours.
+    """Return whether a document is worth storing after our newest one.
 
-    It is if it knows a value that the other does not have, or has otherwise, or is a good deal
-    later. A value that is not known any more is no news.
+    It is if it has a new or another value, or is a good deal later. A value that is missing now is
+    no reason.
     """
     if all(_value(document, path) is None for path in VALUES):
         return False
@@ -106,36 +116,6 @@ def is_worth_storing(document: Document, stored: Document | None) -> bool:
         return True
     values = {path: _value(document, path) for path in VALUES}
     return any(v is not None and v != _value(stored, path) for path, v in values.items())
-
-
-def _reservoir(status: DeviceStatus) -> Document:
-    if status.reservoir is None:
-        return {}
-    # What is a rounding error below a whole unit is that unit.
-    units = int(status.reservoir + 0.0005)
-    shown: Document = {"reservoir": units}
-    if not status.reservoir_is_reported:
-        shown["reservoir_display_override"] = f"~{units}U"
-    return shown
-
-
-def _iob(at: str, units: float | None) -> Document | None:
-    if units is None:
-        return None
-    units = _rounded(units, 2)
-    # Nightscout reads bolusiob where iob is 0, and shows no value at all if that is missing.
-    return {"timestamp": at, "iob": units, "bolusiob": units}
-
-
-def _delivery(at: str, suspended: bool | None) -> Document | None:
-    if suspended is None:
-        return None
-    name = "suspended" if suspended else "normal"
-    return {"status": name, "suspended": suspended, "timestamp": at}
-
-
-def _rounded(number: float | None, digits: int) -> float | None:
-    return None if number is None else round(number, digits)
 
 
 def _value(document: Document | None, path: tuple[str, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""Answers that are not Nightscout's own: whose they are and what to do, in words.
+"""Answers that do not come from Nightscout: their origin and advice, in words.
 
 See nightscout-api §1.1 and §7.14. Everything that stands between us and the site may answer in
 its place: its host, a proxy, Cloudflare, or another web server altogether.
@@ -22,9 +22,9 @@ from tconnectsync.errors import (
 )
 
 LONGEST = 200
-"""Letters of the site's own words that are worth repeating."""
+"""How many letters of the site's own text are repeated."""
 _LOOKED_AT = 8_000
-"""Letters of an answer that are looked at: what a page has to say stands at its beginning."""
+"""How many letters of an answer are read: the message of a page is at its beginning."""
 
 _CHALLENGE = re.compile(
     r"just a moment|attention required|challenge-platform|cf-(chl|error|challenge)|"
@@ -53,6 +53,11 @@ ADDRESS = (
     "a page behind it"
 )
 _WAIT = "Start it where it is hosted, or wait: the next run tries again"
+_ROBOT = (
+    "Cloudflare, which stands in front of the site, takes tconnectsync for a robot and lets "
+    "nothing through. In Cloudflare's settings, let it skip its checks for addresses that begin "
+    "with /api/, or for the address of this computer."
+)
 
 
 def is_json(answer: requests.Response) -> bool:
@@ -90,7 +95,7 @@ def is_nightscout(status: requests.Response) -> bool:
 def fault_of(
     answer: requests.Response, login: object, words: Callable[[requests.Response], str]
 ) -> NightscoutError | None:
-    """Return the error that an answer in the place of the site's means, ``None`` for the site's.
+    """Return the error for an answer of another server; ``None`` for the site's own answer.
 
     Args:
         answer: any answer.
@@ -104,16 +109,11 @@ def fault_of(
     if status == 401:
         return _of_proxy(answer, login) if is_page(answer) or _asks_for_login(answer) else None
     if _is_cloudflare(answer, text):
-        return SiteDownError(
-            "Cloudflare, which stands in front of the site, takes tconnectsync for a robot and "
-            "lets nothing through. In Cloudflare's settings, let it skip its checks for addresses "
-            f"that begin with /api/, or for the address of this computer.{words(answer)}",
-            status,
-        )
+        return SiteDownError(f"{_ROBOT}{words(answer)}", status)
     if 520 <= status <= 530:
         return SiteDownError(
-            "Cloudflare, which stands in front of the site, does not reach it: the site is stopped "
-            f"or cut off. {_WAIT}.{words(answer)}",
+            "Cloudflare, which stands in front of the site, cannot reach it: the site is "
+            f"stopped or cut off. {_WAIT}.{words(answer)}",
             status,
         )
     if status == 400 and answer.url.startswith("http:") and _WANTS_HTTPS.search(text):
@@ -127,7 +127,9 @@ def fault_of(
             f"{words(answer)}",
             status,
         )
-    if _is_hosts(status, text):
+    # Nightscout itself never sends a page with such a status.
+    is_hosts_page = status in (502, 503, 504) and text.lstrip()[:1] == "<"
+    if is_hosts_page or (status in (403, 404, 502, 503, 504) and _STOPPED.search(text)):
         return SiteDownError(
             "The site is stopped, just starting, or gone: its host answers in its place. "
             f"{_WAIT}.{words(answer)}",
@@ -137,7 +139,7 @@ def fault_of(
 
 
 def no_nightscout(answer: requests.Response, words: str) -> NightscoutError:
-    """Return the error for an answer of which it is sure that it is another web server's."""
+    """Return the error for an answer that surely comes from another web server."""
     status = answer.status_code
     if status == 404:
         # Its words are no more than the path that was asked for.
@@ -169,7 +171,7 @@ def own_words(answer: requests.Response, redact: Callable[[str], str]) -> str:
 
 
 def _texts(payload: Any) -> list[str]:
-    """Return the texts of an error as JSON, in the order in which they say more and more."""
+    """Return the texts of an error in JSON, the least informative first."""
     if isinstance(payload, str):
         return [payload]
     if not isinstance(payload, dict):
@@ -189,7 +191,7 @@ def _asks_for_login(answer: requests.Response) -> bool:
 def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
     if login:
         return ProxyLoginError(
-            "What stands in front of Nightscout does not accept the user and password in NS_URL. "
+            "The server in front of Nightscout does not accept the user and password in NS_URL. "
             "This says nothing about NS_SECRET. Write special letters as in %40 for @",
             401,
         )
@@ -214,13 +216,3 @@ def _is_cloudflare(answer: requests.Response, text: str) -> bool:
     is_its = "cf-ray" in answer.headers or "cloudflare" in answer.headers.get("Server", "").lower()
     is_named = is_its or "cloudflare" in text.lower()
     return answer.status_code in (403, 429, 503) and is_named and bool(_CHALLENGE.search(text))
-
-
-def _is_hosts(status: int, text: str) -> bool:
-    """Return whether a host or proxy says that it does not reach the site.
-
-    Nightscout itself never sends a page with such a status.
-    """
-    if status in (502, 503, 504) and text.lstrip()[:1] == "<":
-        return True
-    return status in (403, 404, 502, 503, 504) and bool(_STOPPED.search(text))

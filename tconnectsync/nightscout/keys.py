@@ -33,7 +33,7 @@ def takes_any_key(version: object) -> bool:
 
 
 def safe_key(name: str) -> str:
-    """Return a name with look-alikes for what Nightscout stumbles over."""
+    """Return a name with look-alikes for letters that Nightscout cannot store."""
     shown = name.translate(LOOK_ALIKES)
     return f"＄{shown[1:]}" if shown.startswith("$") else shown
 
@@ -50,11 +50,11 @@ def is_kept(name: str, *, any_key: bool) -> bool:
 
 
 def safe_keys(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:
-    """Return safe names, each another one: what is equal to an earlier one gets a number.
+    """Return safe names without repeats: a name equal to an earlier one gets a number.
 
     Args:
-        names: in the order in which they have a right to their name.
-        taken: what none of them may be called.
+        names: in the order of their right to their name.
+        taken: names that may not be used.
     """
     used = set(taken)
     keys = []

@@ -1,8 +1,8 @@
 """From the pump's profiles to a Nightscout profile record, compared by value.
 
 See tconnect-processing §11, nightscout-api §1.5, §4.6 and §7.5. Profiles that only Nightscout
-knows, and fields that we do not know, stay as they are. What a pump has not set, it reports as 0;
-Nightscout divides by some of that, and takes for unset only what is not there.
+knows, and fields that we do not know, stay as they are. The pump reports unset values as 0.
+Nightscout divides by some of them, and treats only missing values as unset.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def keys_of(settings: PumpSettings, style: ProfileStyle) -> dict[str, Profile]:
 def left_out(settings: PumpSettings, style: ProfileStyle) -> list[BrokenProfile]:
     """Return the profiles that cannot be shown: broken ones, and those of impossible names."""
     shown = set(map(id, keys_of(settings, style).values()))
-    why = "Nightscout does not keep a profile of this name: give it another one on the pump"
+    why = "Nightscout cannot store a profile of this name: rename it on the pump"
     return [
         profile
         if isinstance(profile, BrokenProfile)
@@ -156,7 +156,7 @@ def with_our_names_safe(
 
 
 def sendable(record: Mapping[str, Any], style: ProfileStyle) -> Document:
-    """Return a record that the site can store: an old one ends at keys that others have chosen."""
+    """Return a record that the site can store: an old Nightscout crashes on some keys of others."""
     if style.any_key:
         return dict(record)
     safe: Document = with_safe_keys(record)
@@ -167,7 +167,7 @@ def sendable(record: Mapping[str, Any], style: ProfileStyle) -> Document:
 
 
 def stamped(record: Mapping[str, Any], now: datetime) -> Document:
-    """Return a record to be added: valid from ``now`` on, without what names the old one."""
+    """Return a record to be added: valid from ``now`` on, without the id of the old one."""
     moment = utc_text(now)
     fields = {name: value for name, value in record.items() if name not in NAMES_OF_ONE_RECORD}
     return {**fields, "startDate": moment, "created_at": moment}

@@ -1,8 +1,8 @@
-"""What the answer to a write, or what is read afterwards, shows to have been stored.
+"""Which documents an answer to a write, or a look afterwards, proves to be stored.
 
-Pure. See nightscout-api §0, §5 and §7.1: a site answers a POST with the list of what it
-stored, a PUT with the document or with what its database says; some look-alikes answer with less,
-and a login page with HTTP 200 proves nothing at all.
+Pure. See nightscout-api §0, §5 and §7.1: a site answers a POST with the list of what it stored, a
+PUT with the document or with what its database says; some look-alikes answer with less, and a login
+page with HTTP 200 proves nothing at all.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def shows_update(document: Document, answer: Any) -> bool:
 
 
 def is_stored(sent: Mapping[str, Any], stored: Iterable[Document]) -> bool:
-    """Return whether one of some stored documents says all that was sent."""
+    """Return whether one of some stored documents has all that was sent."""
     return any(
         all(_same(name, value, each) for name, value in sent.items() if name not in OF_THE_SERVER)
         for each in stored
@@ -94,8 +94,8 @@ def unproven(
     if len(missing) < len(sent):
         said += f" (of {len(sent)} documents sent at once)"
     return UnprovenWriteError(
-        f"{said}. The next run tries again; if this stays so, something between this computer and "
-        "Nightscout may answer in its place, such as a login page.",
+        f"{said}. The next run tries again; if this continues, something between this computer "
+        "and Nightscout may answer in its place, such as a login page.",
         missing,
         failure.status if failure else None,
     )

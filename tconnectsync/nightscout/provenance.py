@@ -1,6 +1,7 @@
-"""What every document of ours bears in Nightscout: author, time, log entries, checksum.
+"""The fields that mark our documents in Nightscout: author, time, log entries, checksum.
 
-Written and read back by the same hand, so that a run knows what is ours and who has touched it.
+One module writes and reads them, so that a run knows which documents are ours and which were
+edited.
 """
 
 from __future__ import annotations
@@ -99,10 +100,10 @@ def _instant(created_at: str) -> datetime | None:
 def checksum(document: Mapping[str, Any]) -> str:
     """Return a short text that changes when a person edits what we wrote.
 
-    It is stored with the document. As long as it fits, no person has edited the document. It
-    does not cover what a server changes: zones, rounding, dropped zeros, escaped characters; nor
-    the milliseconds by which we set two documents apart. A document without glucose
-    has the same checksum as before glucose was written at all.
+    It is stored with the document. As long as it fits, no person has edited the document. It does
+    not cover what a server changes: zones, rounding, dropped zeros, escaped characters; nor the
+    milliseconds that separate two documents. A document without glucose has the same checksum as
+    before glucose was written at all.
     """
     at = instant(document)
     parts = [

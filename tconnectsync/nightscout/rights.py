@@ -1,4 +1,7 @@
-"""What an access token may do, as far as a site says it. See nightscout-api §2, §7.3, §7.4."""
+"""The rights of an access token, as far as a site reports them.
+
+See nightscout-api §2, §7.3, §7.4.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ NAMES = {
     "status.json": "status",
     "verifyauth": "rights",
 }
-"""What is asked for, in words, where its path says it in another way."""
+"""The words for a collection whose path has another name."""
 NEEDED = {
     "treatments": ("read", "create", "update", "delete"),
     "entries": ("read", "create"),
@@ -23,7 +26,7 @@ NEEDED = {
     "devicestatus": ("read", "create"),
     "status": ("read",),
 }
-"""What of each collection we need, by the part of a right's name in the middle.
+"""The rights that we need for each collection, by the middle part of a right's name.
 
 Basals are deleted whose time another pump of the person turned out to claim.
 """

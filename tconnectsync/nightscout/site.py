@@ -26,10 +26,10 @@ STATUS = "status.json"
 
 
 class Site:
-    """Sends requests to a Nightscout site, and answers of others come back as errors.
+    """Sends requests to a Nightscout site; answers of other servers become errors.
 
-    Until Nightscout has answered once, an answer that may not be its own is looked into: the site
-    may be at a shorter address, of which a page or the interface was given.
+    Until Nightscout has answered once, a doubtful answer is examined: the given address may be that
+    of a page or of the interface, and the site at a shorter one.
 
     Args:
         url: the site's address as it was given; it may have a path, a user and a password.
@@ -40,7 +40,7 @@ class Site:
     def __init__(self, url: str, secret: str, http: HttpClient) -> None:
         self.given = url.rstrip("/")
         self.remark = ""
-        """What to say of an address that was given in another way; empty if it was right."""
+        """The notice about an address that was not quite right; empty if it was right."""
         self._url, self._login = split_login(self.given)
         self._secret = secret
         self._http = http
@@ -111,8 +111,8 @@ class Site:
             if url != self._url:
                 more, self._url = self._url.removeprefix(url), url
                 self.remark = (
-                    "NS_URL is not the address of a Nightscout site as it is written. Without "
-                    f"{more} at its end it is one, so that is used. Take {more} off in NS_URL."
+                    f"With {more} at its end, NS_URL is not the address of a Nightscout site. "
+                    f"Without it, it is one, and that address is used. Remove {more} from NS_URL."
                 )
                 log.warning(self.remark)
             return status

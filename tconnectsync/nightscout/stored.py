@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
@@ -32,7 +33,7 @@ from tconnectsync.nightscout.treatments import PIECE
 MOST_MINUTES = 1_000_000
 """No basal, sleep or exercise lasts for years."""
 ONLY_IN_THE_DIALOG = ("protein", "fat", "profile", "percent")
-"""What we never write and Nightscout's edit dialog always sends, as empty texts if need be."""
+"""Fields that we never write and that Nightscout's edit dialog always sends, even if empty."""
 CHECKSUM = re.compile(r"[0-9a-f]{12}")
 NUMBERS = re.compile(r"\d+(?:,\d+)*")
 
@@ -40,9 +41,9 @@ NUMBERS = re.compile(r"\d+(?:,\d+)*")
 class Writer(Enum):
     """Which program wrote a treatment."""
 
-    THIS_VERSION = "this version: it bears an identifier and a checksum"
+    THIS_VERSION = "this version: it has an identifier and a checksum"
     VERSION_2_OR_3 = "version 2.x or 3.x: it names entries of the pump's log"
-    VERSION_1 = "version 1.0: it bears our name and nothing else"
+    VERSION_1 = "version 1.0: it has our name and nothing else"
     OTHER = "another program, or a person"
 
 
@@ -56,11 +57,11 @@ class StoredTreatment:
     event_type: str
     writer: Writer
     identifier: str
-    """The name that some program gave it; empty without one. A copy bears the same."""
+    """The identifier that a program gave it; empty without one. A copy has the same."""
     cloud: str
     """The name of the cloud that its event came from; known of ours only."""
     edited: bool
-    """Whether it is not as its writer left it, or stands there twice: it is never written."""
+    """Whether it was edited or copied: such a treatment is never changed."""
     log_number: str
     """The entry of the pump's log that gives it its time; empty without one."""
     minutes: float
@@ -125,13 +126,15 @@ class StoredTreatment:
         return after
 
 
-def stored_treatments(documents: Iterable[Document | StoredTreatment]) -> list[StoredTreatment]:
-    """Parse what Nightscout holds; what is parsed already stays so.
+def stored_treatments(
+    documents: Iterable[Document], besides: Iterable[StoredTreatment] = ()
+) -> list[StoredTreatment]:
+    """Parse what Nightscout holds, and add it to what is parsed already.
 
-    An identifier that stands twice was copied by a person, by dragging insulin on the chart for
-    example: none of the copies is as its writer left it.
+    An identifier that occurs twice was copied by a person, for example by dragging insulin on the
+    chart: all its copies count as edited.
     """
-    found = [it if isinstance(it, StoredTreatment) else _parsed(it) for it in documents]
+    found = [*besides, *map(_parsed, documents)]
     times = Counter(treatment.identifier for treatment in found if treatment.identifier)
     return [
         replace(it, edited=True) if not it.edited and times[it.identifier] > 1 else it
@@ -141,6 +144,9 @@ def stored_treatments(documents: Iterable[Document | StoredTreatment]) -> list[S
 
 def _parsed(body: Document) -> StoredTreatment:
     writer, at = _writer(body), instant(body)
+    minutes: Any = body.get("duration")
+    # Of the numbers of a treatment, Nightscout keeps only this one a number.
+    lasts = isinstance(minutes, int | float) and 0 < minutes < MOST_MINUTES
     return StoredTreatment(
         body=body,
         at=at,
@@ -150,7 +156,7 @@ def _parsed(body: Document) -> StoredTreatment:
         cloud=cloud_of(body),
         edited=writer is Writer.OTHER or _is_edited(body, writer, at),
         log_number=log_number(body) if writer is not Writer.OTHER else "",
-        minutes=_minutes(body.get("duration")),
+        minutes=float(minutes) if lasts else 0.0,
         insulin=as_number(body.get("insulin")),
         rate=as_number(body.get("absolute")),
         is_basal=body.get("eventType") == TEMP_BASAL or body.get("rate") is not None,
@@ -170,7 +176,7 @@ def _writer(body: Document) -> Writer:
 
 
 def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
-    """Return whether a document of ours is not as we left it, as far as that leaves a trace.
+    """Return whether a document of ours was edited, as far as that leaves a trace.
 
     A document that was saved in the dialog is edited even if nothing was changed. Older versions
     wrote whole seconds and no checksum: what was dragged on the chart has milliseconds.
@@ -184,9 +190,3 @@ def _is_edited(body: Document, writer: Writer, at: datetime | None) -> bool:
         other_rate = rate is not None and as_number(rate) != as_number(body.get("absolute"))
         return other_rate or edited(body)
     return at is not None and at.microsecond != 0
-
-
-def _minutes(value: object) -> float:
-    """Read a duration; of the numbers of a treatment, Nightscout keeps this one a number."""
-    is_one = isinstance(value, int | float) and 0 < value < MOST_MINUTES
-    return float(value) if is_one else 0.0  # type: ignore[arg-type]

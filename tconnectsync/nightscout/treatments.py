@@ -89,15 +89,19 @@ class Treatment:
     """A treatment as it should stand in Nightscout."""
 
     at: datetime
+    event_type: str
+    """Nightscout's name for what it shows."""
+    identifier: str
+    """The name under which Nightscout knows it; what an older version wrote has none."""
     body: Document
     growing: bool
     """What it describes may still go on; Nightscout may already know it to be longer."""
     cloud: str = ""
     """The name of the cloud that its event came from."""
     noted_at: datetime | None = None
-    """When the pump noted it, where that is later; older versions took that for its time."""
+    """When the pump wrote the entry, if later; older versions used that as its time."""
     automatic: bool = False
-    """It shows what the pump did without the person; while young, it would silence alarms."""
+    """It shows what the pump did automatically; while young, it would snooze alarms."""
     cut: bool = False
     """Another pump claims the rest of its time: what is stored longer is shortened, and removed
     where no duration is left."""
@@ -106,17 +110,12 @@ class Treatment:
     whole_since: datetime | None = None
     """When the later part of a bolus began of which it shows the whole."""
     other_identifier: str = ""
-    """Under which it may stand if it was written before its end was known; may be empty."""
+    """The identifier that it has if it was written before its end was known; may be empty."""
 
     @property
-    def identifier(self) -> str:
-        """The name under which Nightscout knows the document."""
-        return str(self.body["identifier"])
-
-    @property
-    def event_type(self) -> str:
-        """Nightscout's name for what it shows."""
-        return str(self.body["eventType"])
+    def slot(self) -> tuple[str, datetime]:
+        """The type and the instant, which no other treatment may have."""
+        return self.event_type, self.at
 
     @property
     def minutes(self) -> float:
@@ -139,6 +138,11 @@ class Treatment:
         return str(self.body.get("reason") or "")
 
     @property
+    def notes(self) -> str:
+        """What it says besides; may be empty."""
+        return str(self.body.get("notes") or "")
+
+    @property
     def glucose(self) -> Document:
         """The fields of the glucose that a bolus was calculated with, if any are known."""
         return glucose_of(self.body)
@@ -150,7 +154,7 @@ class Treatment:
 
     @property
     def checksum(self) -> str:
-        """A text that changes with what it says."""
+        """A text that changes with its content."""
         return str(self.body["checksum"])
 
     @property
@@ -176,7 +180,12 @@ class Treatment:
 
     def named(self, identifier: str) -> Treatment:
         """Return it under another identifier."""
-        return self.with_fields(identifier=identifier, syncIdentifier=identifier)
+        named = self.with_fields(identifier=identifier, syncIdentifier=identifier)
+        return replace(named, identifier=identifier)
+
+    def moved_to(self, at: datetime) -> Treatment:
+        """Return it at an instant less than a second away, which its checksum does not cover."""
+        return replace(self, at=at, body={**self.body, "created_at": created_at(at)})
 
     def between(self, start: datetime, end: datetime) -> Treatment:
         """Return it as it is from ``start`` to ``end`` alone."""
@@ -207,61 +216,66 @@ def documents(event: Event, cloud: str) -> Iterator[Treatment]:
     """
     for treatment in _shown(event):
         treatment = replace(treatment, cloud=cloud, automatic=event.automatic)
-        yield treatment if cloud in UNNAMED_CLOUDS else _naming_its_cloud(treatment)
-
-
-def _naming_its_cloud(treatment: Treatment) -> Treatment:
-    own, other = (
-        identifier_within(treatment.cloud, identifier)
-        for identifier in (treatment.identifier, treatment.other_identifier)
-    )
-    named = treatment.named(own).with_fields(**{CLOUD: treatment.cloud})
-    return replace(named, other_identifier=other)
+        if cloud not in UNNAMED_CLOUDS:
+            other = identifier_within(cloud, treatment.other_identifier)
+            treatment = treatment.named(identifier_within(cloud, treatment.identifier))
+            treatment = replace(treatment.with_fields(**{CLOUD: cloud}), other_identifier=other)
+        yield treatment
 
 
 def _shown(event: Event) -> Iterator[Treatment]:
+    numbers = log_ids(event.log_ids)
     match event:
         case Basal():
-            yield _basal(event)
+            fields = {
+                "duration": _minutes(event.duration),
+                "absolute": event.rate,
+                "rate": event.rate,
+                "reason": event.reason,
+                **numbers,
+            }
+            shown = _treatment(TEMP_BASAL, event.start, event.key, fields, growing=event.running)
+            yield replace(shown, cut=event.cut)
         case Bolus():
             yield from _bolus(event)
         case CarbEntry():
-            fields = {"carbs": _whole(event.carbs), **log_ids(event.log_ids)}
+            fields = {"carbs": _whole(event.carbs), **numbers}
             yield _treatment(CARB_CORRECTION, event.at, event.key, fields)
         case UserMode():
-            yield _user_mode(event)
+            minutes, kind = _minutes(event.duration), USER_MODE_TYPES[event.kind]
+            fields = {"duration": minutes, "reason": event.text, "notes": event.text, **numbers}
+            yield _treatment(kind, event.start, event.key, fields, growing=event.running)
         case PumpEvent():
-            yield _pump_event(event)
-
-
-def _basal(basal: Basal) -> Treatment:
-    fields = {
-        "duration": _minutes(basal.duration),
-        "absolute": basal.rate,
-        "rate": basal.rate,
-        "reason": basal.reason,
-        **log_ids(basal.log_ids),
-    }
-    shown = _treatment(TEMP_BASAL, basal.start, basal.key, fields, growing=basal.running)
-    return replace(shown, cut=basal.cut)
+            fields = {"reason": event.text, "notes": event.text, **numbers}
+            shown = _treatment(PUMP_EVENT_TYPES[event.kind], event.at, event.key, fields)
+            yield replace(shown, noted_at=event.noted_at)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
     if bolus.incomplete and not bolus.insulin > 0:
         return
-    fields = known(
-        insulin=bolus.insulin or None,
-        carbs=_whole(bolus.carbs) or None,
-        notes=_bolus_notes(bolus),
+    fields = {
+        "insulin": bolus.insulin or None,
+        "carbs": _whole(bolus.carbs) or None,
+        "notes": _bolus_notes(bolus),
         **log_ids(bolus.log_ids),
-        **_split_fields(bolus),
-        **_glucose_fields(bolus),
-    )
+    }
+    if planned := bolus.planned:
+        fields |= {
+            "enteredinsulin": planned.total,
+            "splitNow": planned.now_percent,
+            "splitExt": 100 - planned.now_percent,
+            "duration": _minutes(planned.duration) if planned.duration else None,
+        }
+    if bolus.glucose is not None and bolus.glucose_kind is not None:
+        # The type is left out where the pump does not say where the glucose came from.
+        values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
+        fields |= dict(zip(GLUCOSE_FIELDS, values, strict=True))
     if bolus.piece:
         fields[PIECE] = bolus.piece.number
     at, growing = bolus.completed or bolus.requested_at, bolus.completed is None
     yield replace(
-        _treatment(COMBO_BOLUS, at, bolus.key, fields, growing=growing),
+        _treatment(COMBO_BOLUS, at, bolus.key, known(**fields), growing=growing),
         piece=bolus.piece,
         whole_since=bolus.whole_since,
         other_identifier=identifier_of(bolus.other_key) if bolus.other_key else "",
@@ -281,46 +295,6 @@ def _bolus_notes(bolus: Bolus) -> str:
     if bolus.label:
         notes += f" ({bolus.label})"
     return notes.strip()
-
-
-def _split_fields(bolus: Bolus) -> Document:
-    if not bolus.planned:
-        return {}
-    planned = bolus.planned
-    return {
-        "enteredinsulin": planned.total,
-        "splitNow": planned.now_percent,
-        "splitExt": 100 - planned.now_percent,
-        "duration": _minutes(planned.duration) if planned.duration else None,
-    }
-
-
-def _glucose_fields(bolus: Bolus) -> Document:
-    """Return the glucose that a bolus was calculated with, if it is known where that came from.
-
-    Its type is left out where the pump does not say.
-    """
-    if bolus.glucose is None or bolus.glucose_kind is None:
-        return {}
-    values = (_whole(bolus.glucose), GLUCOSE_TYPES.get(bolus.glucose_kind), "mg/dl")
-    return known(**dict(zip(GLUCOSE_FIELDS, values, strict=True)))
-
-
-def _user_mode(mode: UserMode) -> Treatment:
-    fields = {
-        "duration": _minutes(mode.duration),
-        "reason": mode.text,
-        "notes": mode.text,
-        **log_ids(mode.log_ids),
-    }
-    event_type = USER_MODE_TYPES[mode.kind]
-    return _treatment(event_type, mode.start, mode.key, fields, growing=mode.running)
-
-
-def _pump_event(event: PumpEvent) -> Treatment:
-    fields = {"reason": event.text, "notes": event.text, **log_ids(event.log_ids)}
-    shown = _treatment(PUMP_EVENT_TYPES[event.kind], event.at, event.key, fields)
-    return replace(shown, noted_at=event.noted_at)
 
 
 def _minutes(duration: timedelta) -> float:
@@ -344,4 +318,4 @@ def _treatment(
         "syncIdentifier": identifier,
     }
     body["checksum"] = checksum(body)
-    return Treatment(at, body, growing)
+    return Treatment(at, event_type, identifier, body, growing)

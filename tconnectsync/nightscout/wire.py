@@ -26,7 +26,7 @@ TEXTS = frozenset(
 )
 """The fields that we read as texts."""
 MAX_NUMBER = 1e18
-"""No number of any use is that big."""
+"""Larger numbers are never valid."""
 
 
 def batches(documents: Sequence[Document]) -> Iterator[list[Document]]:
@@ -60,7 +60,7 @@ def _epoch(at: datetime) -> str:
 def readable(document: Document) -> Document:
     """Return a document whose texts are texts, and whose numbers are numbers that can be.
 
-    Anybody may have stored anything, and what is stored is compared with what we know.
+    Any program may have stored anything, and stored values are compared with ours.
     """
     changed: Document = {}
     at = instant(document)

@@ -1,6 +1,6 @@
-"""Where the pump's story comes from: one small interface, one adapter per cloud.
+"""Where the pump's events come from: one small interface, one adapter per cloud.
 
-An adapter is a subclass of both classes. What its cloud does not give out, it leaves as it is here.
+An adapter subclasses both classes and keeps these defaults for what its cloud lacks.
 """
 
 from __future__ import annotations
@@ -172,4 +172,13 @@ class Source(Protocol):
         Raises:
             ApiError: the account has no such pump, or its settings cannot be read.
         """
-        raise ApiError(f"{self.name} does not give out what the pump is set to.")
+        raise ApiError(f"{self.name} does not provide the pump's settings.")
+
+
+class SavedLog(Source, Protocol):
+    """A saved pump log, read like a cloud."""
+
+    @property
+    def covered(self) -> TimeRange:
+        """What the log covers."""
+        ...

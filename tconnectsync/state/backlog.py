@@ -1,8 +1,8 @@
-"""What runs against one site leave to the next: what is still missing, and what is done once.
+"""State shared by runs against one site: missing ranges, and tasks that are done once.
 
-The newest document in Nightscout shows how far earlier runs got, but not what they had to leave out
-on the way: a day that Tandem could not serve, a range that was broken off, the days beyond
-``CATCH_UP_DAYS``, the last hours of a replaced pump that have not been uploaded yet.
+The newest document in Nightscout shows how far earlier runs got, but not what they had to skip: a
+day that Tandem could not serve, a range that was broken off, the days beyond ``CATCH_UP_DAYS``, the
+last hours of a replaced pump that have not been uploaded yet.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Backlog:
             except OSError:
                 continue
             return
-        log.debug("The backlog cannot be kept for the next start.")
+        log.debug("The backlog cannot be saved for the next run.")
 
 
 def _joined(one: Missing, other: Missing) -> dict[str, tuple[TimeRange, ...]]:

@@ -144,8 +144,8 @@ class SiteLock:
         if not self._has_warned:
             self._has_warned = True
             log.warning(
-                "No lock file can be made (%s), so nothing keeps two tconnectsync from writing to "
-                "this site at once. Make the cache folder writable, or run only one.",
+                "No lock file can be made (%s), so two runs could write to this site at the "
+                "same time. Make the cache folder writable, or start only one run at a time.",
                 "; ".join(problems),
             )
         return None

@@ -1,1 +1,1 @@
-"""Bringing the pump's story and Nightscout together: which range, what differs, writing it."""
+"""Compares the pump's events with Nightscout over a range and writes the difference."""

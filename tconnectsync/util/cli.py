@@ -6,31 +6,14 @@ The recipe of the README: ``tconnectsync.util.cli.enable_logging()``, then
 
 from __future__ import annotations
 
-import logging
-import sys
-import warnings
 from typing import TYPE_CHECKING
 
-from tconnectsync.redact import RedactingFormatter, Redactor
+from tconnectsync.logoutput import enable_logging
 
 if TYPE_CHECKING:
     from tconnectsync.api.clients import TConnectApi
 
-
-def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) -> None:
-    """Show what the program does on the standard error output.
-
-    What the redactor knows is not shown. Calling it again changes the level and the redactor.
-    Other libraries stay silent: their warnings name whole addresses, with what is in them.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter(redactor or Redactor()))
-    logger = logging.getLogger("tconnectsync")
-    logger.handlers = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
-    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+__all__ = ["enable_logging", "get_api"]
 
 
 def get_api() -> TConnectApi:

@@ -25,10 +25,14 @@ from tconnectsync.sources.tconnect.periods import (
     basal_suspensions,
     timeline_modes,
 )
-from tconnectsync.sync.plan import make_plan
 from tests.acceptance.cases import cases, comparable, exception, expected, files, load, text
 from tests.acceptance.exceptions import both_parts
-from tests.support.event_builders import NEW_YORK, Site, wanted
+from tests.support.event_builders import (
+    NEW_YORK,
+    Site,
+    planned,
+    wanted,
+)
 
 BUILT = "nightscout_documents.cases.json"
 WRITES = "pump_events_write.cases.json"
@@ -157,9 +161,9 @@ def test_an_extended_bolus_of_the_export_shows_both_parts() -> None:
 
 def sync(site: Site, found: list[Event]) -> tuple[int, int]:
     """Bring a site up to date; return how many documents were created and updated."""
-    plan = make_plan(wanted(*found), site.stored)
+    plan = planned(wanted(*found), site.stored)
     site.carry_out(plan)
-    assert make_plan(wanted(*found), site.stored).create == []
+    assert planned(wanted(*found), site.stored).create == []
     return len(plan.create), len(plan.update)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tconnectsync.api.tconnect.ws2csv import parse_timeline
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_before
+from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_reading
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import GLUCOSE_TYPES
@@ -108,7 +108,7 @@ def test_the_reading_recorded_is_in_force_for_a_quarter_of_an_hour() -> None:
         if right and at - right.at > timedelta(minutes=15):
             expired.append(case["case"])
             right = None
-        assert newest_before(readings, at, IN_FORCE) == right
+        assert newest_reading(readings, at, IN_FORCE) == right
     assert expired == ["find_event_at_large_gap", "find_event_at_most_recent"]
 
 

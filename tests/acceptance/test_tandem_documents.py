@@ -25,9 +25,9 @@ from tconnectsync.sources.tandemsource.logentries import Log, by_code
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sync.features import parts_of
-from tconnectsync.sync.plan import make_plan
 from tests.acceptance.cases import FOLDER as TCONNECT
 from tests.acceptance.tandem_exceptions import EXCEPTIONS, GLUCOSE, HUNDREDTHS, IN_GENERAL
+from tests.support.event_builders import bodies, planned
 
 FOLDER = TCONNECT.parent / "tandem-source" / "pump-logs" / "cases"
 if not FOLDER.is_dir():
@@ -90,7 +90,7 @@ def written(case: str) -> list[Document]:
         {"eventType": kind, "enteredBy": ENTERED_BY, **document}
         for kind, document in expected["nightscout_last"]["treatments"].items()
     ]
-    return make_plan(wanted, stored).create + found
+    return bodies(planned(wanted, stored).create) + found
 
 
 def expected(case: str) -> list[Document]:
@@ -198,11 +198,11 @@ def test_what_2_x_left_open_is_ended_in_place_instead_of_deleted(kind: str) -> N
     case = binary_case(f"{tests}.test_stop_with_partial_last_uploaded")
     (stored,) = case["last_uploaded"]["byEventType"].values()
     assert case["expected_deletes"] == [f"treatments/{stored['_id']}"]
-    plan = make_plan(wanted_of(binary_case(f"test_start_and_stop_{kind}")), [stored])
+    plan = planned(wanted_of(binary_case(f"test_start_and_stop_{kind}")), [stored])
     assert plan.create == []
-    assert [update.after["_id"] for update in plan.update] == [stored["_id"]]
+    assert [update.after.body["_id"] for update in plan.update] == [stored["_id"]]
     theirs = [each["doc"] for each in case["expected"]]
-    assert_alike([update.after for update in plan.update], theirs)
+    assert_alike([update.after.body for update in plan.update], theirs)
 
 
 def test_a_basal_of_which_nothing_is_known_yet_is_not_sent() -> None:

@@ -63,7 +63,7 @@ def test_all_is_well_and_nothing_is_written(
 
     assert run.code == 0, run.output
     assert f"the source is {source}" in state(run, "Settings")
-    assert "None of the steps failed." in run.output
+    assert "No step failed." in run.output
     assert state(run, "Nightscout secret") == "ok. It may create and update treatments."
     assert nightscout.treatments() == []
     report = (tmp_path / "tconnectsync-check-output.log").read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def test_a_wrong_secret_is_named(tmp_path: Path, tandem: Cloud, nightscout: Nigh
 
     assert run.code == 1
     assert "failed. NS_SECRET is wrong." in run.output
-    assert "1 of the steps failed." in run.output
+    assert "1 step failed." in run.output
 
 
 @pytest.mark.usefixtures("real_nightscout_installed")

@@ -272,7 +272,7 @@ def test_a_cloud_that_refuses_its_own_login_is_not_logged_in_to_for_each_window(
     logins = [entry for entry in desk.tconnect.log if "txtLoginPassword" in str(entry.request.body)]
     assert (run.code, len(logins)) == (1, 2)
     (problem,) = problems(run)
-    assert "does not accept a login that it has only just given" in problem
+    assert "refuses the login that it gave a moment ago" in problem
     assert run.repeats == [[*THREE_WINDOWS, "--features", "BASAL", "BOLUS"]]
 
 

@@ -156,7 +156,7 @@ def test_a_guardian_of_several_pumps_has_to_name_one_in_a_sync_as_in_a_check(
         home = at_home(tmp_path, tandem, site.url, SECRET)
         run, check = home.run(*WHOLE), home.run("--check-login")
         assert site.writes == 0
-    sentence = "Set PUMP_SERIAL_NUMBER to the one of these: …0042, …1717."
+    sentence = "Set PUMP_SERIAL_NUMBER to one of these: …0042, …1717."
     assert (run.code, check.code) == (2, 2)
     assert sentence in run.errors
     assert sentence in check.output

@@ -50,7 +50,7 @@ LIMIT = 30.0
 """Longest time (seconds) that one waits for the other."""
 LEFT = re.compile(
     r"INFO +Another tconnectsync \(process (\d+)\) has been syncing this site since \d\d:\d\d; "
-    r"this run leaves it to that one\.\n$"
+    r"that run does the work, so this one ends\.\n$"
 )
 
 
@@ -225,7 +225,7 @@ def test_a_backfill_that_waits_in_vain_fails_and_says_what_to_do(
     assert (run.code, run.output) == (1, "")
     assert waiting.endswith("Waiting until it has ended.")
     assert failing.startswith(f"tconnectsync: Another tconnectsync (process {other.pid}) has been ")
-    assert failing.endswith("Nothing was done; start this again when that one has ended.")
+    assert failing.endswith("Nothing was done; start this run again when the other one has ended.")
 
 
 def test_a_backfill_by_hand_waits_for_a_cycle_of_the_loop(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -17,7 +16,7 @@ from tconnectsync.simulators.loopback import LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
-from tests.support.command import SECRET, Computer, computer, days, tandem_source
+from tests.support.command import SECRET, Computer, computer, days, free_port, tandem_source
 from tests.support.fast_process import ends_when_asked, running, said, soon
 from tests.support.real_nightscout import NightscoutSite
 
@@ -59,7 +58,7 @@ def test_the_address_of_a_page_leads_to_the_real_site_and_to_the_same_files(
     assert again.counts[:2] == (0, 0)
     assert files_about_sites(home) == files
     is_of_a_page = not end.startswith("/#")
-    assert again.errors.count("at its end it is one, so that is used. Take") == is_of_a_page
+    assert again.errors.count("Without it, it is one, and that address") == is_of_a_page
     assert again.errors.count("Write NS_URL without it") == ("#" in end)
     checked = home.run("--check-login", *RANGE[:4], NS_URL=nightscout.url + end)
     assert "Nightscout treatments:   ok" in checked.output
@@ -85,18 +84,11 @@ def test_a_site_under_a_path_that_is_named_like_a_page_keeps_its_files(
         assert files_about_sites(home) == files
 
 
-def closed_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
-
-
 def wrong(case: str, site: SmallNightscout) -> tuple[str, str]:
     """Return an address and what is said of it."""
     return {
         "name": ("http://no-such-site.invalid", "no computer of this name is found"),
-        "port": (f"http://127.0.0.1:{closed_port()}", "nothing answers at port"),
+        "port": (f"http://127.0.0.1:{free_port()}", "nothing answers at port"),
         "https": (site.url.replace("http:", "https:"), "does not speak https there"),
         "path": (f"{site.url}/elsewhere", "There is no Nightscout at NS_URL"),
         "below a page": (f"{site.url}/elsewhere/report", "There is no Nightscout at NS_URL"),
@@ -121,7 +113,7 @@ def test_a_wrong_address_ends_a_run_at_once(
     assert run.errors.count(sentence) == 1
     assert "Trying again" not in run.errors
     assert "Traceback" not in run.errors
-    assert "Reaching back" not in run.errors
+    assert "Going back" not in run.errors
     assert len(site.log) <= 3
 
 

@@ -19,8 +19,8 @@ from tconnectsync.simulators.tandemsource.log import pump_log
 from tests.support.binary_log import binary_log
 from tests.support.command import ALL_FEATURES, EMAIL, NEW_YORK, PASSWORD, SECRET, computer, days
 from tests.support.expected import delivered, insulin_shown, logged, shown
-from tests.support.virtual_home import FIRST as LIVED
 from tests.support.virtual_home import Home, Make, boluses_of, check, homes, wall
+from tests.support.world import FIRST as LIVED
 
 FIRST = date(2024, 5, 6)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""An hour of a pump that takes a hurried --auto-update ten seconds (see `hurried`)."""
+"""An hour of a pump that takes --auto-update ten seconds on a fast clock."""
 
 from __future__ import annotations
 

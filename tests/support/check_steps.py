@@ -1,4 +1,4 @@
-"""The steps of a check, when its tests let it take place, and what came of it."""
+"""What tests of a check share: its moment, the names of its steps, and what came of each."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -187,3 +188,11 @@ def addresses(tandem: Cloud) -> dict[str, str]:
 def days(first: date, last: date) -> tuple[str, ...]:
     """Return the options for these days, both included."""
     return ("--start-date", str(first), "--end-date", str(last))
+
+
+def free_port() -> int:
+    """Return a port of this computer at which nothing answers."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        return port

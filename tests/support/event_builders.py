@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -18,9 +19,10 @@ from tconnectsync.domain.events import (
     UserModeKind,
 )
 from tconnectsync.nightscout.provenance import Document, instant
+from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
 from tconnectsync.nightscout.treatments import Treatment, documents
 from tconnectsync.sources.tconnect.periods import SUSPENSIONS
-from tconnectsync.sync.plan import Plan
+from tconnectsync.sync.plan import Plan, Update, make_plan
 
 NEW_YORK = PumpClock(ZoneInfo("America/New_York"))
 NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
@@ -117,6 +119,35 @@ def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:
     return [want for event in events for want in documents(event, cloud)]
 
 
+def planned(
+    treatments: Iterable[Treatment],
+    stored: Iterable[Document],
+    newer_than: Mapping[str, datetime | None] | None = None,
+) -> Plan:
+    """Return the plan for some treatments on a site that holds some documents."""
+    return make_plan(treatments, stored_treatments(stored), newer_than)
+
+
+def bodies(treatments: Iterable[Treatment | StoredTreatment]) -> list[Document]:
+    """Return what is sent or stored of some treatments."""
+    return [treatment.body for treatment in treatments]
+
+
+def desired(document: Document) -> Treatment:
+    """Return a treatment of which this is the document."""
+    moment = instant(document)
+    assert moment
+    return Treatment(
+        moment, document["eventType"], document["identifier"], body=document, growing=False
+    )
+
+
+def updating(before: Document, after: Document) -> Update:
+    """Return an update from one document to another."""
+    (stored,) = stored_treatments([before])
+    return Update(stored, desired(after))
+
+
 class Site:
     """What a Nightscout site holds, for plans carried out in memory."""
 
@@ -134,10 +165,10 @@ class Site:
     def carry_out(self, plan: Plan) -> None:
         """Do what a plan says."""
         for update in plan.update:
-            self.documents[update.after["_id"]] = _normalised(update.after)
-        self.store(*plan.create)
-        for document in plan.remove:
-            del self.documents[document["_id"]]
+            self.documents[update.after.body["_id"]] = _normalised(update.after.body)
+        self.store(*bodies(plan.create))
+        for removed in plan.remove:
+            del self.documents[removed.body["_id"]]
 
     @property
     def stored(self) -> list[Document]:

@@ -1,4 +1,4 @@
-"""How the work of a function grows with what it is given, measured so that a busy computer can."""
+"""How the processor time of a function grows with its input, whatever else the computer does."""
 
 from __future__ import annotations
 

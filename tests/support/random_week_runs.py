@@ -19,7 +19,7 @@ from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Res
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.careportal import Pages
-from tests.support.command import EMAIL, PASSWORD, SECRET, Finished, computer
+from tests.support.command import EMAIL, PASSWORD, SECRET, Finished
 from tests.support.command import days as dates
 from tests.support.expected import insulin_shown
 from tests.support.random_weeks import DAY, HOUR, Week
@@ -63,15 +63,18 @@ def law_home(week: Week, folder: Path, capture: pytest.CaptureFixture[str]) -> I
         ) as site,
     ):
         tandem.pumps = [*week.pumps[1:]]
-        home = LawHome(tandem, site, folder, capture, EVERY_FEATURE["tandem-source"])
+        home = LawHome(
+            tandem,
+            site,
+            folder=folder,
+            capture=capture,
+            features=EVERY_FEATURE["tandem-source"],
+            changes={"ENABLE_TESTING_MODES": "true", "TIMEZONE_NAME": str(week.zone)},
+        )
         home.week = week
         home.now = week.instant(week.begin)
-        home.variables = {
-            "ENABLE_TESTING_MODES": "true",
-            **computer(folder, tandem, site.url, SECRET, str(week.zone)).variables,
-        }
         if len(week.pumps) > 1:
-            del home.variables["PUMP_SERIAL_NUMBER"]
+            home.changes["PUMP_SERIAL_NUMBER"] = None
         yield home
 
 

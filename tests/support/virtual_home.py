@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.app import Host
 from tconnectsync.cli import main
 from tconnectsync.clock import Clock
 from tconnectsync.nightscout.provenance import instant
@@ -24,12 +23,11 @@ from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.stop import Stopped
-from tests.support.command import CLOUDS, SECRET, Cloud, Finished, computer
+from tests.support.command import CLOUDS, SECRET, Cloud, Finished
 from tests.support.command import days as dates
 from tests.support.event_builders import NEW_YORK as CLOCK
-from tests.support.settings import host
+from tests.support.world import FIRST, World
 
-FIRST = date(2024, 6, 3)
 NEVER = datetime.max.replace(tzinfo=UTC)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 EVERY_FEATURE = {
@@ -48,23 +46,19 @@ UNHURRIED = {
 """Polls every four hours, and never gives up: a test cannot live through days of usual polls."""
 
 
-@dataclass
-class Home:
-    """A computer with the command, the two services, and the clock of all three.
+@dataclass(kw_only=True)
+class Home(World[Cloud]):
+    """A world whose clock goes on, and the command in it.
 
     The phone uploads every hour, ten minutes past, unless it is ``phone_off``.
     """
 
-    tandem: Cloud
-    site: SmallNightscout
     folder: Path
     capture: pytest.CaptureFixture[str]
-    features: tuple[str, ...]
     now: datetime = field(default_factory=lambda: CLOCK.midnight(FIRST))
     until: datetime = NEVER
     phone_off: tuple[datetime, datetime] | None = None
     last_upload: datetime = NEVER
-    variables: dict[str, str] = field(default_factory=dict)
 
     def go_to(self, day: float) -> None:
         """Let time pass until so many days of the pump's life are over."""
@@ -87,14 +81,13 @@ class Home:
             self.tandem.uploaded_until = hour + 10 * MINUTE
 
     @property
-    def host(self) -> Host:
-        """This computer."""
-        clock = Clock(
+    def clock(self) -> Clock:
+        """The clock of the computer, which all waiting sets forward."""
+        return Clock(
             now=lambda: self.now,
             monotonic=lambda: (self.now - at(0)).total_seconds(),
             sleep=self.wait,
         )
-        return host(self.folder, clock, self.variables)
 
     def run(self, *arguments: str, **changes: str) -> Finished:
         """Run the command; ``changes`` are variables set otherwise this time."""
@@ -111,13 +104,6 @@ class Home:
         ran = self.run("--auto-update", **UNHURRIED)
         self.until = NEVER
         return ran
-
-    def requests(self) -> int:
-        """Return how many requests there have been since the last call."""
-        number = len(self.tandem.log) + len(self.site.log)
-        self.tandem.log.clear()
-        self.site.log.clear()
-        return number
 
 
 @contextmanager
@@ -162,11 +148,14 @@ def homes(folder: Path, capture: pytest.CaptureFixture[str]) -> Iterator[Make]:
                 SECRET, keyed_by_identifier=keyed_by_identifier, now=lambda: home.now
             )
             stack.enter_context(site)
-            home = Home(tandem, site, folder, capture, EVERY_FEATURE[source])
-            home.variables = {
-                "ENABLE_TESTING_MODES": "true",
-                **computer(folder, tandem, site.url, SECRET).variables,
-            }
+            home = Home(
+                tandem,
+                site,
+                folder=folder,
+                capture=capture,
+                features=EVERY_FEATURE[source],
+                changes={"ENABLE_TESTING_MODES": "true"},
+            )
             return home
 
         yield make

@@ -12,13 +12,14 @@ from tconnectsync.clouds import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.events import CarbEntry, PumpEvent, PumpEventKind
 from tconnectsync.nightscout.provenance import CLOUD, Document, checksum, cloud_of, edited
 from tconnectsync.nightscout.treatments import Treatment
-from tconnectsync.sync.plan import make_plan
 from tests.support.event_builders import (
     Site,
     at,
     basal,
+    bodies,
     bolus,
     both_parts,
+    planned,
     sleep,
     suspension,
     wanted,
@@ -68,12 +69,12 @@ def day(cloud: str, late: float = 0) -> list[Treatment]:
 
 def synced(site: Site, treatments: list[Treatment]) -> list[Document]:
     """Sync once, check that a second time changes nothing, and return what is new."""
-    plan = make_plan(treatments, site.stored)
+    plan = planned(treatments, site.stored)
     assert not plan.doubts
     site.carry_out(plan)
-    again = make_plan(treatments, site.stored)
+    again = planned(treatments, site.stored)
     assert (again.create, again.update, again.remove) == ([], [], [])
-    return plan.create
+    return bodies(plan.create)
 
 
 def insulin(documents: list[Document]) -> float:

@@ -303,7 +303,7 @@ def test_without_a_counter_every_poll_syncs_and_never_more_often_than_usual(
 ) -> None:
     world = World(every(HOUR, until=DAY))
     world.index_at = lambda now: None
-    with lines(caplog, "Tandem does not say") as found:
+    with lines(caplog, "The cloud does not say") as found:
         world.run(until=DAY)
     assert world.cycles == world.polls
     assert max(world.delays()) <= 25
@@ -427,10 +427,10 @@ def test_pretending_plans_every_cycle_and_expects_nothing_new(
 # What waits until it silences no alarm
 
 
-def leaving(*waiting: float, created: int = 0) -> Outcome:
+def leaving(*deferred: float, created: int = 0) -> Outcome:
     """Return what comes of a cycle after which treatments wait for so many minutes."""
-    minutes = {str(number): timedelta(minutes=each) for number, each in enumerate(waiting)}
-    return Outcome(created=created, kept=9, waiting=minutes)
+    minutes = {str(number): timedelta(minutes=each) for number, each in enumerate(deferred)}
+    return Outcome(created=created, kept=9, deferred=minutes)
 
 
 def test_a_cycle_follows_when_all_that_waits_is_old_enough_and_none_after_it() -> None:

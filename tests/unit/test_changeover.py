@@ -19,9 +19,19 @@ from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, instant
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
-from tconnectsync.sync.plan import Plan, make_plan
+from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.glucose import with_entries
-from tests.support.event_builders import Site, at, basal, bolus, sleep, suspension, wanted
+from tests.support.event_builders import (
+    Site,
+    at,
+    basal,
+    bodies,
+    bolus,
+    planned,
+    sleep,
+    suspension,
+    wanted,
+)
 from tests.support.growth import grows_no_faster_than_its_input
 from tests.support.log_builders import (
     EXERCISING,
@@ -120,11 +130,11 @@ def by_1_0(documents: Iterable[Treatment]) -> list[Document]:
 
 def by_tconnect(*events: Event) -> list[Document]:
     """Return documents as this version wrote them when it read t:connect."""
-    return make_plan(wanted(*events), []).create
+    return bodies(planned(wanted(*events), []).create)
 
 
 def plan_of(story: Log, site: Site) -> Plan:
-    return make_plan(wanted_of(story), site.stored)
+    return planned(wanted_of(story), site.stored)
 
 
 def synced(story: Log, site: Site) -> Plan:
@@ -149,7 +159,7 @@ def spans(documents: Iterable[Document], kind: str = "Temp Basal") -> list[tuple
 
 
 def kinds(plan: Plan) -> list[str]:
-    return [document["eventType"] for document in plan.create]
+    return [document["eventType"] for document in bodies(plan.create)]
 
 
 def a_day() -> Log:
@@ -196,7 +206,7 @@ def test_a_suspension_of_3_x_is_not_taken_for_the_basal_of_the_same_entry(minute
     story = log(suspended(minutes), resumed(minutes + 30))
     plan = synced(story, Site(*by_3x(story, until=minutes + 30)))
     assert kinds(plan) == ["Temp Basal"]
-    assert spans(plan.create) == [(minutes, minutes + 30)]
+    assert spans(bodies(plan.create)) == [(minutes, minutes + 30)]
     assert plan.update == []
 
 
@@ -209,8 +219,8 @@ def test_a_person_s_other_type_for_an_old_document_does_not_double_it() -> None:
 def test_a_suspension_that_3_x_shows_entry_by_entry_is_not_shown_twice() -> None:
     story = log(rate(0, 800), suspended(3), *rates(6, 36, 0, NOTHING), resumed(36))
     plan = synced(story, Site(*by_3x(story, until=36)))
-    assert spans(plan.create) == [(3, 6)]
-    assert plan.create[0]["absolute"] == 0
+    assert spans(bodies(plan.create)) == [(3, 6)]
+    assert plan.create[0].body["absolute"] == 0
 
 
 def test_a_basal_that_3_x_left_short_at_the_end_is_finished() -> None:
@@ -249,7 +259,7 @@ def test_a_bolus_of_which_2_x_lost_the_extended_part_is_completed() -> None:
     story = log(*asked, delivered(2, 7, 2), slowly_delivered(62, 7, 6))
     now, _ = by_3x(story, until=62)
     plan = synced(story, Site(now))
-    assert [document["insulin"] for document in plan.create] == [6]
+    assert [document["insulin"] for document in bodies(plan.create)] == [6]
 
 
 def sleeping() -> list[Entry]:
@@ -330,13 +340,13 @@ def test_one_long_basal_of_1_0_covers_all_entries_that_tell_of_it() -> None:
     plan = synced(log(*rates(0, 60), nothing_new(60)), site)
     assert (plan.create, plan.update) == ([], [])
     plan = synced(log(*rates(0, 90), nothing_new(90)), site)
-    assert spans(plan.create) == [(minute, minute + 5) for minute in range(60, 90, 5)]
+    assert spans(bodies(plan.create)) == [(minute, minute + 5) for minute in range(60, 90, 5)]
 
 
 def test_only_what_t_connect_does_not_show_is_added() -> None:
     site = Site(*by_tconnect(basal(0, 12), basal(20.5, 20)))
     plan = synced(log(*rates(0, 50), nothing_new(50)), site)
-    assert spans(plan.create) == [(12, 15), (15, 20), (40.5, 45), (45, 50)]
+    assert spans(bodies(plan.create)) == [(12, 15), (15, 20), (40.5, 45), (45, 50)]
     before = [dict(document) for document in site.stored]
     synced(log(*rates(0, 50), nothing_new(50)), site)
     assert site.stored == before
@@ -345,14 +355,14 @@ def test_only_what_t_connect_does_not_show_is_added() -> None:
 def test_a_piece_cut_out_keeps_its_rate_and_its_numbers() -> None:
     story = log(*rates(0, 10, 1234), nothing_new(10))
     plan = synced(story, Site(*by_tconnect(basal(0, 7))))
-    (piece,) = plan.create
+    (piece,) = bodies(plan.create)
     assert (piece["absolute"], piece["rate"], piece["pump_event_id"]) == (1.234, 1.234, "1001")
     assert piece["identifier"] == wanted_of(story)[1].identifier
 
 
 def test_a_piece_begins_with_a_whole_second() -> None:
     site = Site(*by_tconnect(basal(0, 6.999_99)))
-    (piece,) = synced(log(*rates(0, 10), nothing_new(10)), site).create
+    (piece,) = bodies(synced(log(*rates(0, 10), nothing_new(10)), site).create)
     assert (piece["created_at"], piece["duration"]) == (created_at(at(7)), 3)
 
 
@@ -421,7 +431,7 @@ def test_one_bolus_of_t_connect_stands_for_one() -> None:
     story = log(delivered(2, 7, 1), delivered(3, 8, 1))
     for older in (by_tconnect(bolus(1, 1)), by_1_0(wanted(bolus(1, 1)))):
         plan = synced(story, Site(*older))
-        assert [document["created_at"] for document in plan.create] == [created_at(at(2))]
+        assert [document["created_at"] for document in bodies(plan.create)] == [created_at(at(2))]
 
 
 def test_a_bolus_that_a_person_corrected_is_not_shown_again_beside_the_correction() -> None:
@@ -437,7 +447,7 @@ def test_a_correction_does_not_swallow_the_bolus_beside_it() -> None:
     corrected = {**by_tconnect(bolus(0, 5))[0], "insulin": 4.5}
     site = Site(corrected, *by_tconnect(bolus(1, 1)))
     assert synced(story, site).create == []
-    assert [it["insulin"] for it in synced(story, Site(corrected)).create] == [1]
+    assert [it["insulin"] for it in bodies(synced(story, Site(corrected)).create)] == [1]
     at_once = log(delivered(2, 8, 1), delivered(2, 7, 5))
     site = Site(corrected, *by_tconnect(bolus(0.05, 1)))
     assert synced(at_once, site).create == []
@@ -460,7 +470,7 @@ def test_the_cannula_belongs_to_the_site_change_that_t_connect_told_of() -> None
 def test_the_next_site_change_is_a_new_one() -> None:
     story = log(entry(35, 61), entry(600, 61))
     site = Site(*by_tconnect(suspension(0, "site-cart")))
-    assert [it["created_at"] for it in synced(story, site).create] == [created_at(at(600))]
+    assert [it["created_at"] for it in bodies(synced(story, site).create)] == [created_at(at(600))]
 
 
 def test_a_duration_that_is_far_too_long_hides_no_more_than_nightscout_shows_of_it() -> None:
@@ -477,7 +487,7 @@ def test_a_duration_that_is_far_too_long_hides_no_more_than_nightscout_shows_of_
 def test_a_document_that_does_not_say_how_long_it_lasts_hides_nothing(duration: Any) -> None:
     site = Site({**by_tconnect(basal(2, 30))[0], "duration": duration})
     plan = plan_of(log(*rates(0, 30), nothing_new(30)), site)
-    assert spans(plan.create) == [(minute, minute + 5) for minute in range(0, 30, 5)]
+    assert spans(bodies(plan.create)) == [(minute, minute + 5) for minute in range(0, 30, 5)]
 
 
 def test_the_other_way_round_nothing_is_shown_twice_either() -> None:
@@ -492,12 +502,12 @@ def test_the_other_way_round_nothing_is_shown_twice_either() -> None:
         bolus(61, 3.2),
         suspension(101.5),
     )
-    plan = make_plan(shown, site.stored)
+    plan = planned(shown, site.stored)
     assert (plan.create, plan.update) == ([], [])
     longer = [*shown, *wanted(basal(182, 60), bolus(200, 1))]
-    site.carry_out(make_plan(longer, site.stored))
+    site.carry_out(planned(longer, site.stored))
     assert len(site.stored) == before + 2
-    plan = make_plan(longer, site.stored)
+    plan = planned(longer, site.stored)
     assert (plan.create, plan.update) == ([], [])
     assert synced(a_day(), site).create == []
 
@@ -554,7 +564,7 @@ def test_four_times_as_many_documents_are_compared_in_four_times_the_time() -> N
         want = wanted_of(story)
 
         def compare() -> None:
-            assert kinds(make_plan(want, site.stored)) == ["Temp Basal"] * count
+            assert kinds(planned(want, site.stored)) == ["Temp Basal"] * count
 
         return compare
 

@@ -19,9 +19,15 @@ from tconnectsync.cli.report import commands
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, UsageError
-from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.run.outcome import Failure
-from tests.support.event_builders import NEW_YORK, Site, basal, bolus, wanted
+from tests.support.event_builders import (
+    NEW_YORK,
+    Site,
+    basal,
+    bolus,
+    planned,
+    wanted,
+)
 
 
 def test_basals_and_boluses_are_synced_unless_told_otherwise() -> None:
@@ -127,8 +133,8 @@ def test_the_commands_are_in_order_and_leave_no_day_out() -> None:
 
 def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
     site = Site()
-    site.carry_out(make_plan(wanted(basal(0, 5, running=True)), []))
-    plan = make_plan(wanted(basal(0, 65), bolus(30, 2.5, carbs=40)), site.stored)
+    site.carry_out(planned(wanted(basal(0, 5, running=True)), []))
+    plan = planned(wanted(basal(0, 65), bolus(30, 2.5, carbs=40)), site.stored)
     shown = list(lines(plan))
     assert [line.split() for line in shown[:2]] == [
         ["Combo", "Bolus", "1", "new", "0", "changed"],
@@ -141,14 +147,19 @@ def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
 
 def test_a_plan_says_what_it_removes_and_counts_it_as_changed() -> None:
     site = Site()
-    site.carry_out(make_plan(wanted(basal(0, 5), basal(5, 5)), []))
+    site.carry_out(planned(wanted(basal(0, 5), basal(5, 5)), []))
     gone = [replace(want, cut=True) for want in wanted(basal(5, 0))]
-    shown = list(lines(make_plan(gone, site.stored)))
+    shown = list(lines(planned(gone, site.stored)))
     assert shown[0].split() == ["Temp", "Basal", "0", "new", "1", "changed"]
     assert shown[1].startswith("  - 2024-03-05T12:05:00+00:00  Temp Basal  removed, because")
 
 
-SETTINGS = Configuration({"NS_URL": "https://my-site.example.org"}, {}).completed()
+ACCOUNT = {
+    "TCONNECT_EMAIL": "someone@example.org",
+    "TCONNECT_PASSWORD": "correct horse",
+    "TIMEZONE_NAME": "Europe/Berlin",
+}
+SETTINGS = Configuration({**ACCOUNT, "NS_URL": "https://my-site.example.org"}, {}).completed()
 
 
 @pytest.fixture

@@ -53,6 +53,12 @@ def test_a_group_can_be_used_while_another_has_problems() -> None:
     assert configuration.completed().sync.fill_gaps
 
 
+def test_without_a_zone_there_are_no_settings_at_all() -> None:
+    configuration = Configuration({**COMPLETE, "TIMEZONE_NAME": "New York"}, {})
+    with pytest.raises(ConfigError, match="TIMEZONE_NAME"):
+        configuration.completed()
+
+
 def test_a_serial_number_keeps_its_leading_zeros() -> None:
     assert load(COMPLETE, {}).source.serial_number == "00123456"
 
@@ -142,7 +148,7 @@ def test_what_only_a_browser_needs_of_an_address_is_left_out_and_mentioned(end: 
     given = {**COMPLETE, "NS_URL": f"https://ns.example.org{end}"}
     assert load(given, {}).nightscout.url == f"https://ns.example.org{end.partition('#')[0]}"
     (notice,) = Configuration(given, {}).notices()
-    assert "What follows # in NS_URL" in notice
+    assert "The part of NS_URL after #" in notice
 
 
 def test_a_login_in_the_address_of_the_site_is_a_secret() -> None:

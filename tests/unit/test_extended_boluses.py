@@ -24,9 +24,15 @@ from tconnectsync.simulators.history import (
 from tconnectsync.sources.tandemsource import extended as extended_pieces
 from tconnectsync.sources.tandemsource.boluses import boluses
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
-from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.plan.defer import defer_recent
-from tests.support.event_builders import Site, at, both_parts, wanted
+from tests.support.event_builders import (
+    Site,
+    at,
+    bodies,
+    both_parts,
+    planned,
+    wanted,
+)
 from tests.support.event_builders import bolus as story_bolus
 from tests.support.log_builders import delivered, entry, log, nothing_new, request, slowly_delivered
 from tests.support.simulated_log import as_log, entries_of_history
@@ -122,7 +128,7 @@ def later_part(found: list[Treatment]) -> list[Treatment]:
 
 
 def synced(site: Site, found: list[Treatment], now: datetime, safe: timedelta = ALARM_SAFE) -> Any:
-    plan = make_plan([want for want in found if want.at <= now], site.stored)
+    plan = planned([want for want in found if want.at <= now], site.stored)
     plan, _ = defer_recent(plan, found, now - safe)
     site.carry_out(plan)
     return plan
@@ -158,7 +164,7 @@ def test_whenever_the_pump_uploads_nightscout_comes_to_the_same(
     once = Site()
     synced(once, whole, end)
     assert _held(site) == _held(once)
-    again = make_plan(whole, site.stored)
+    again = planned(whole, site.stored)
     assert (again.create, again.update) == ([], [])
 
 
@@ -397,18 +403,18 @@ def test_a_treatment_that_shows_the_whole_stands_for_all_pieces(stored: Document
     found = wanted(*read(log(*whole_story())))
     site = Site(stored)
     before = site.stored
-    plan = make_plan(found, site.stored)
-    assert [each.get("insulin") for each in plan.create] == [2.0]
+    plan = planned(found, site.stored)
+    assert [each.get("insulin") for each in bodies(plan.create)] == [2.0]
     assert (plan.update, plan.kept) == ([], 1)
     site.carry_out(plan)
-    again = make_plan(found, site.stored)
+    again = planned(found, site.stored)
     assert (again.create, again.update, again.kept) == ([], [], 2)
     assert before[0] in site.stored
 
 
 def test_a_bolus_of_the_same_size_by_somebody_else_stands_for_nothing() -> None:
     theirs = {k: v for k, v in older(enteredBy="Loop").items() if k != "pump_event_id"}
-    plan = make_plan(wanted(*read(log(*whole_story()))), Site(theirs).stored)
+    plan = planned(wanted(*read(log(*whole_story()))), Site(theirs).stored)
     assert len(plan.create) > 20
 
 
@@ -431,7 +437,7 @@ def test_a_window_that_was_read_in_parts_shows_nothing_twice() -> None:
     site = Site()
     synced(site, [want for part in parts for want in part], at(500))
     assert insulin_by(site.stored, at(500)) == pytest.approx(8.0)
-    again = make_plan([want for part in reversed(parts) for want in part], site.stored)
+    again = planned([want for part in reversed(parts) for want in part], site.stored)
     assert (again.create, again.update) == ([], [])
     filled = Site(as_a_whole())
     synced(filled, [want for part in parts for want in part], at(500))
@@ -453,7 +459,7 @@ def test_a_piece_that_somebody_edited_stays_and_the_others_with_it() -> None:
     mine = next(each for each in site.stored if each.get("extendedPart") == 3)
     mine["insulin"] = 0.1
     assert edited(mine)
-    plan = make_plan(found, site.stored)
+    plan = planned(found, site.stored)
     assert (plan.create, plan.update) == ([], [])
 
 

@@ -366,7 +366,7 @@ def test_without_any_usable_folder_the_block_runs_and_the_log_says_so_once(
             pass
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "nothing keeps two tconnectsync from writing" in record.message
+    assert "two runs could write to this site at the same time" in record.message
 
 
 @ON_POSIX

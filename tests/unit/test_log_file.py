@@ -143,7 +143,7 @@ def test_anything_else_is_an_error_that_says_what_it_is(
 
 def test_what_would_do_is_said_along_with_what_does_not(path: Path) -> None:
     path.write_bytes(b"<html></html>")
-    with pytest.raises(LogFileError, match="Expected is a pump log: a saved pump-logs answer"):
+    with pytest.raises(LogFileError, match="A pump log is needed: a saved pump-logs answer"):
         read_log(path, Counter())
 
 

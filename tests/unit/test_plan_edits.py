@@ -11,8 +11,16 @@ from tconnectsync.domain.events import Event
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, checksum, created_at, instant
 from tconnectsync.nightscout.stored import Writer, stored_treatments
 from tconnectsync.nightscout.treatments import Treatment
-from tconnectsync.sync.plan import make_plan
-from tests.support.event_builders import Site, at, basal, bolus, sleep, wanted
+from tests.support.event_builders import (
+    Site,
+    at,
+    basal,
+    bodies,
+    bolus,
+    planned,
+    sleep,
+    wanted,
+)
 
 ODD = 31 / 60
 """Minutes that are no whole ones: the seconds are what the dialog takes away."""
@@ -20,7 +28,7 @@ ODD = 31 / 60
 
 def site_with(*events: Event) -> Site:
     site = Site()
-    site.carry_out(make_plan(wanted(*events), []))
+    site.carry_out(planned(wanted(*events), []))
     return site
 
 
@@ -62,9 +70,9 @@ def cut(event: Event) -> list[Treatment]:
 def test_what_was_saved_in_the_dialog_never_changes_again(start: float, change: Document) -> None:
     site = site_with(basal(start, 5, running=True), bolus(start, 0.5, requested=3, running=True))
     documents = [saved(document, **change) for document in site.stored]
-    plan = make_plan(wanted(basal(start, 65), bolus(start, 3)), documents)
+    plan = planned(wanted(basal(start, 65), bolus(start, 3)), documents)
     assert (plan.create, plan.update, plan.kept) == ([], [], 2)
-    gone = make_plan(cut(basal(start, 0)), documents)
+    gone = planned(cut(basal(start, 0)), documents)
     assert (gone.create, gone.update, gone.remove) == ([], [], [])
 
 
@@ -73,35 +81,35 @@ def test_what_was_saved_in_the_dialog_never_changes_again(start: float, change: 
 )
 def test_an_edit_counts_that_leaves_the_checksum_as_it_was(change: Document) -> None:
     site = site_with(basal(0, 5, running=True))
-    assert make_plan(wanted(basal(0, 65)), [{**site.stored[0], **change}]).update == []
+    assert planned(wanted(basal(0, 65)), [{**site.stored[0], **change}]).update == []
 
 
 def test_what_programs_do_by_themselves_is_no_edit() -> None:
     site = site_with(basal(0, 5, running=True))
     added = {"protein": None, "profile": None, "carbs": None, "utcOffset": -300, "reviewed": "yes"}
-    assert len(make_plan(wanted(basal(0, 65)), [{**site.stored[0], **added}]).update) == 1
+    assert len(planned(wanted(basal(0, 65)), [{**site.stored[0], **added}]).update) == 1
 
 
 def test_an_identifier_that_stands_twice_is_never_written() -> None:
     site = site_with(basal(0, 5, running=True), bolus(0, 2))
     copies = [{**document, "_id": f"{n:024x}"} for n, document in enumerate(site.stored, 100)]
-    plan = make_plan(wanted(basal(0, 65), bolus(0, 2)), [*site.stored, *copies])
+    plan = planned(wanted(basal(0, 65), bolus(0, 2)), [*site.stored, *copies])
     assert (plan.create, plan.update, plan.kept) == ([], [], 2)
-    assert make_plan(cut(basal(0, 0)), [*site.stored, *copies]).remove == []
+    assert planned(cut(basal(0, 0)), [*site.stored, *copies]).remove == []
 
 
 def test_a_copy_by_another_program_that_lost_the_checksum_stands_for_the_event() -> None:
     (document,) = site_with(basal(0, 5, running=True)).stored
     copy = {name: it for name, it in document.items() if name != "checksum"}
     for author in ("xDrip", None):
-        plan = make_plan(wanted(basal(0, 65)), [{**copy, "enteredBy": author}])
+        plan = planned(wanted(basal(0, 65)), [{**copy, "enteredBy": author}])
         assert (plan.create, plan.update, plan.kept) == ([], [], 1)
 
 
 def test_what_has_moved_is_known_by_its_identifier_wherever_it_stands() -> None:
     (document,) = site_with(bolus(0, 2)).stored
     elsewhere = {**document, "created_at": created_at(at(-60 * 24 * 300))}
-    assert make_plan(wanted(bolus(0, 2)), [elsewhere]).kept == 1
+    assert planned(wanted(bolus(0, 2)), [elsewhere]).kept == 1
 
 
 def test_each_writer_is_recognised_by_what_it_leaves() -> None:
@@ -131,25 +139,25 @@ def test_a_basal_that_loses_its_end_is_shortened_even_while_it_is_running() -> N
     site = site_with(basal(0, 300))
     for running in (False, True):
         shorter = cut(basal(0, 60, running=running))
-        plan = make_plan(shorter, site.stored)
-        assert [update.after["duration"] for update in plan.update] == [60]
+        plan = planned(shorter, site.stored)
+        assert [update.after.body["duration"] for update in plan.update] == [60]
         assert (plan.create, plan.remove, plan.changed) == ([], [], 1)
-    site.carry_out(make_plan(cut(basal(0, 60)), site.stored))
-    assert make_plan(cut(basal(0, 60)), site.stored).changed == 0
+    site.carry_out(planned(cut(basal(0, 60)), site.stored))
+    assert planned(cut(basal(0, 60)), site.stored).changed == 0
 
 
 def test_a_basal_that_loses_all_its_time_is_removed_and_does_not_come_back() -> None:
     site = site_with(basal(0, 300), basal(300, 5))
-    plan = make_plan([*cut(basal(0, 0)), *wanted(basal(300, 5))], site.stored)
-    assert [it["created_at"] for it in plan.remove] == ["2024-03-05T12:00:00.000Z"]
+    plan = planned([*cut(basal(0, 0)), *wanted(basal(300, 5))], site.stored)
+    assert [it["created_at"] for it in bodies(plan.remove)] == ["2024-03-05T12:00:00.000Z"]
     assert (plan.create, plan.update, plan.kept, plan.changed) == ([], [], 1, 1)
     site.carry_out(plan)
-    assert make_plan(cut(basal(0, 0)), site.stored) == make_plan([], [])
+    assert planned(cut(basal(0, 0)), site.stored) == planned([], [])
 
 
 def test_a_claimed_basal_that_is_not_there_is_created_with_what_is_left_of_it() -> None:
-    plan = make_plan([*cut(basal(0, 0)), *cut(basal(5, 3))], [])
-    assert [it["duration"] for it in plan.create] == [3]
+    plan = planned([*cut(basal(0, 0)), *cut(basal(5, 3))], [])
+    assert [it["duration"] for it in bodies(plan.create)] == [3]
 
 
 @pytest.mark.parametrize("change", [{"duration": 20}, {"absolute": 1.0}, {"enteredBy": "Mum"}])
@@ -157,7 +165,7 @@ def test_an_edited_basal_is_neither_shortened_nor_removed(change: Document) -> N
     site = site_with(basal(0, 300))
     site.stored[0].update(change)
     for want in (cut(basal(0, 0)), cut(basal(0, 10))):
-        plan = make_plan(want, site.stored)
+        plan = planned(want, site.stored)
         assert (plan.create, plan.update, plan.remove) == ([], [], [])
 
 
@@ -166,14 +174,14 @@ def test_a_basal_of_others_or_of_an_older_version_is_never_removed() -> None:
     marks = ("identifier", "syncIdentifier", "checksum")
     bare = {name: it for name, it in site.stored[0].items() if name not in marks}
     for document in (bare, {**bare, "enteredBy": "Mum"}, {**bare, "pump_event_id": "7"}):
-        plan = make_plan(cut(basal(0, 0)), [document])
+        plan = planned(cut(basal(0, 0)), [document])
         assert (plan.update, plan.remove) == ([], [])
 
 
 @pytest.mark.parametrize("name", ["*", "", None, "0" * 23, "id/../*", 7])
 def test_what_has_no_name_of_the_database_is_not_removed(name: Any) -> None:
     site = site_with(basal(0, 300))
-    assert make_plan(cut(basal(0, 0)), [{**site.stored[0], "_id": name}]).remove == []
+    assert planned(cut(basal(0, 0)), [{**site.stored[0], "_id": name}]).remove == []
 
 
 # Words
@@ -192,14 +200,14 @@ def test_a_document_that_differs_in_words_alone_is_kept() -> None:
     site = site_with(basal(0, 5), bolus(0, 2), sleep(0, 30))
     other = {"reason": "Other words", "notes": "Other words"}
     new = [want for it in (basal(0, 5), bolus(0, 2), sleep(0, 30)) for want in renamed(it, **other)]
-    plan = make_plan(new, site.stored)
+    plan = planned(new, site.stored)
     assert (plan.create, plan.update, plan.kept) == ([], [], 3)
 
 
 def test_words_change_together_with_numbers() -> None:
     site = site_with(sleep(0, 30))
-    plan = make_plan(renamed(sleep(0, 40), notes="Other words"), site.stored)
-    assert [update.after["notes"] for update in plan.update] == ["Other words"]
+    plan = planned(renamed(sleep(0, 40), notes="Other words"), site.stored)
+    assert [update.after.body["notes"] for update in plan.update] == ["Other words"]
 
 
 @pytest.mark.parametrize("status", ["", "User Aborted"])
@@ -207,16 +215,16 @@ def test_a_bolus_in_progress_whose_amount_and_time_are_right_is_finished(status:
     running = bolus(0, 2, requested=3, running=True)
     site = site_with(running)
     done = replace(running, completed=running.requested_at, incomplete=status)
-    site.carry_out(make_plan(wanted(done), site.stored))
+    site.carry_out(planned(wanted(done), site.stored))
     assert "in progress" not in site.stored[0]["notes"]
-    assert make_plan(wanted(done), site.stored).update == []
+    assert planned(wanted(done), site.stored).update == []
 
 
 def test_an_update_does_not_give_a_document_an_identifier_that_it_lacked() -> None:
     """Nightscout 15.0.7 would take it for another document, and store a second one."""
     (document,) = site_with(basal(0, 5, running=True)).stored
     nameless = {name: it for name, it in document.items() if name != "identifier"}
-    (update,) = make_plan(wanted(basal(0, 65)), [nameless]).update
-    assert "identifier" not in update.after
-    assert update.after["duration"] == 65
-    assert instant(update.after) == at(0)
+    (update,) = planned(wanted(basal(0, 65)), [nameless]).update
+    assert "identifier" not in update.after.body
+    assert update.after.body["duration"] == 65
+    assert instant(update.after.body) == at(0)

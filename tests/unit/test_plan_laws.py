@@ -14,12 +14,12 @@ from tconnectsync.domain.events import Basal, Bolus, Event
 from tconnectsync.nightscout.provenance import instant
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tconnect.periods import SUSPENSIONS
-from tconnectsync.sync.plan import make_plan
 from tests.support.event_builders import (
     Site,
     basal,
     bolus,
     both_parts,
+    planned,
     sleep,
     suspension,
     wanted,
@@ -106,14 +106,14 @@ def facts(site: Site) -> Counter[tuple[object, ...]]:
 def synced(*looks: list[Event]) -> Site:
     site = Site()
     for events in looks:
-        site.carry_out(make_plan(wanted(*events), site.stored))
+        site.carry_out(planned(wanted(*events), site.stored))
     return site
 
 
 @given(stories())
 def test_planning_twice_changes_nothing(story: list[Event]) -> None:
     site = synced(story)
-    plan = make_plan(wanted(*story), site.stored)
+    plan = planned(wanted(*story), site.stored)
     assert (plan.create, plan.update) == ([], [])
     assert plan.kept == len(site.stored)
 
@@ -216,14 +216,14 @@ def _change_of_mode(minute: float, state: int) -> Entry:
 def looked_at(*looks: Log) -> Site:
     site = Site()
     for each in looks:
-        site.carry_out(make_plan(wanted_of(each), site.stored))
+        site.carry_out(planned(wanted_of(each), site.stored))
     return site
 
 
 @given(logs())
 def test_planning_a_log_twice_changes_nothing(story: Log) -> None:
     site = looked_at(story)
-    plan = make_plan(wanted_of(story), site.stored)
+    plan = planned(wanted_of(story), site.stored)
     assert (plan.create, plan.update) == ([], [])
     assert plan.kept == len(site.stored)
 

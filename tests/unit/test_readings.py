@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.cli.planview import lines
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_before
+from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_reading
 from tconnectsync.nightscout.entries import entries, entry_time, slot
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
@@ -23,9 +23,18 @@ from tconnectsync.sources.tconnect.glucose import (
     therapy_readings,
     with_glucose_kind,
 )
-from tconnectsync.sync.plan import Plan, make_plan
+from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.glucose import with_entries
-from tests.support.event_builders import NEW_YORK, NOON, Site, at, bolus, both_parts, wanted
+from tests.support.event_builders import (
+    NEW_YORK,
+    NOON,
+    Site,
+    at,
+    bolus,
+    both_parts,
+    planned,
+    wanted,
+)
 
 ALL_DAY = TimeRange(at(-720), at(720))
 SENSOR, FINGER = ReadingKind.SENSOR, ReadingKind.FINGER
@@ -266,7 +275,7 @@ def test_an_entry_of_another_second_or_type_takes_no_place(other: Document) -> N
 
 
 def test_entries_join_what_else_is_planned() -> None:
-    treatments = make_plan(wanted(bolus(0, 2)), [])
+    treatments = planned(wanted(bolus(0, 2)), [])
     plan = with_entries(replace(treatments, kept=3), entries([reading(0, 100)], ALL_DAY), [])
     assert (plan.create, len(plan.entries), plan.kept) == (treatments.create, 1, 3)
 
@@ -296,10 +305,10 @@ def test_the_time_of_an_entry_is_its_date() -> None:
 def test_a_reading_is_in_force_for_a_quarter_of_an_hour() -> None:
     sensor = [reading(0, 100), reading(5, 110)]
     moments = (-0.1, 0, 4.9, 5, 20, 20.1)
-    shown = (newest_before(sensor, at(m), IN_FORCE) for m in moments)
+    shown = (newest_reading(sensor, at(m), IN_FORCE) for m in moments)
     values = [found and found.glucose for found in shown]
     assert values == [None, 100, 100, 110, 110, None]
-    assert newest_before([], at(0), IN_FORCE) is None
+    assert newest_reading([], at(0), IN_FORCE) is None
 
 
 def with_glucose(glucose: float | None, *readings: Reading, **fields: Any) -> Bolus:
@@ -358,38 +367,38 @@ PLAIN, KNOWN = bolus(10, 2), with_glucose(141, reading(8, 141))
 
 def site_with(*boluses: Bolus) -> Site:
     site = Site()
-    site.carry_out(make_plan(wanted(*boluses), []))
+    site.carry_out(planned(wanted(*boluses), []))
     return site
 
 
 def test_switching_the_glucose_of_boluses_on_updates_what_is_stored_once() -> None:
     site = site_with(PLAIN)
-    first = make_plan(wanted(KNOWN), site.stored)
-    assert [update.after["glucose"] for update in first.update] == [141]
+    first = planned(wanted(KNOWN), site.stored)
+    assert [update.after.body["glucose"] for update in first.update] == [141]
     site.carry_out(first)
-    assert make_plan(wanted(KNOWN), site.stored) == Plan(kept=1)
+    assert planned(wanted(KNOWN), site.stored) == Plan(kept=1)
 
 
 def test_switching_it_off_again_touches_nothing() -> None:
     site = site_with(KNOWN)
-    assert make_plan(wanted(PLAIN), site.stored) == Plan(kept=1)
-    assert make_plan(wanted(KNOWN), site.stored) == Plan(kept=1)
+    assert planned(wanted(PLAIN), site.stored) == Plan(kept=1)
+    assert planned(wanted(KNOWN), site.stored) == Plan(kept=1)
 
 
 def test_a_bolus_that_finishes_after_it_was_switched_off_keeps_its_glucose() -> None:
     begun = with_glucose(141, reading(8, 141), running=True, requested=3)
     site = site_with(begun)
-    site.carry_out(make_plan(wanted(bolus(10, 3)), site.stored))
+    site.carry_out(planned(wanted(bolus(10, 3)), site.stored))
     (document,) = site.stored
     assert (document["insulin"], document["glucose"]) == (3, 141)
     finished = with_glucose(141, reading(8, 141))
     grown = replace(finished, insulin=3.5, requested=3.5)
-    assert [u.after["insulin"] for u in make_plan(wanted(grown), site.stored).update] == [3.5]
+    assert [u.after.body["insulin"] for u in planned(wanted(grown), site.stored).update] == [3.5]
 
 
 def test_glucose_follows_readings_that_arrive_late() -> None:
     site = site_with(with_glucose(141))
-    site.carry_out(make_plan(wanted(KNOWN), site.stored))
+    site.carry_out(planned(wanted(KNOWN), site.stored))
     assert site.stored[0]["glucoseType"] == "Sensor"
 
 
@@ -401,21 +410,21 @@ def test_what_a_person_made_of_the_glucose_is_never_written_again(change: Docume
     for document in site.documents.values():
         document.update(change)
     grown = replace(KNOWN, insulin=2.5)
-    assert make_plan(wanted(grown), site.stored) == Plan(kept=1)
+    assert planned(wanted(grown), site.stored) == Plan(kept=1)
 
 
 def test_glucose_that_a_person_added_is_never_overwritten() -> None:
     site = site_with(PLAIN)
     for document in site.documents.values():
         document.update(glucose=99, glucoseType="Finger", units="mg/dl")
-    assert make_plan(wanted(KNOWN), site.stored) == Plan(kept=1)
+    assert planned(wanted(KNOWN), site.stored) == Plan(kept=1)
 
 
 def test_a_bolus_of_an_older_version_is_left_without_glucose() -> None:
     ours = ("identifier", "syncIdentifier", "checksum")
     (want,) = wanted(PLAIN)
     old = {name: value for name, value in want.body.items() if name not in ours} | {"_id": "a"}
-    assert make_plan(wanted(KNOWN), [old]) == Plan(kept=1)
+    assert planned(wanted(KNOWN), [old]) == Plan(kept=1)
 
 
 def test_readings_of_an_hour_that_the_clock_repeats_do_no_harm() -> None:

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.nightscout.provenance import Document, created_at, instant
+from tconnectsync.nightscout.provenance import created_at
+from tconnectsync.nightscout.stored import StoredTreatment
+from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.plan.plan import around, freeing_first
-from tconnectsync.sync.plan.slots import set_apart_anew, slot, slots
+from tconnectsync.sync.plan.slots import set_apart_anew, slots
+from tests.support.event_builders import desired, updating
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 
 
-def basal(minutes: float, name: str, **fields: Any) -> Document:
+def basal(minutes: float, name: str) -> Treatment:
     at = NOON + timedelta(minutes=minutes)
-    return {
+    document = {
         "eventType": "Temp Basal",
         "created_at": created_at(at),
         "identifier": name,
         "_id": name,
-        **fields,
     }
+    return desired(document)
 
 
 def moved(name: str, start: float, end: float) -> Update:
-    return Update(basal(start, name), basal(end, name))
+    return updating(basal(start, name).body, basal(end, name).body)
 
 
-def minutes(document: Document) -> float:
-    at = instant(document)
-    assert at
-    return (at - NOON) / timedelta(minutes=1)
+def minutes(treatment: Treatment | StoredTreatment) -> float:
+    assert treatment.at
+    return (treatment.at - NOON) / timedelta(minutes=1)
 
 
 def test_what_stays_keeps_its_instant_and_what_was_to_take_it_goes_beside_it() -> None:
@@ -50,7 +51,7 @@ def test_what_goes_beside_lands_on_nothing_else_that_is_stored_or_planned() -> N
     taken = frozenset(slots([basal(step, "a person's")]))
     plan = Plan([basal(0, "new"), basal(2 * step, "twin")], [moved("old", 0, 60)], taken=taken)
     left = plan.without(["old"])
-    assert len(slots(left.create) | taken | slots([plan.update[0].before])) == 4
+    assert len(slots(left.create) | taken | slots([plan.update[0].stored])) == 4
     assert left.create[1] == plan.create[1]
 
 
@@ -81,7 +82,7 @@ def test_an_update_follows_the_one_that_frees_its_instant() -> None:
 
 def test_two_that_change_places_are_both_carried_out() -> None:
     swap = [moved("a", 0, 60), moved("b", 60, 0)]
-    assert sorted(each.after["_id"] for each in freeing_first(swap)) == ["a", "b"]
+    assert sorted(each.after.identifier for each in freeing_first(swap)) == ["a", "b"]
 
 
 PLACES = st.integers(0, 6)
@@ -103,24 +104,24 @@ def test_whatever_is_left_out_no_instant_is_ever_shared(
         if end not in targets:
             targets.add(end)
             updates.append(moved(str(number), start * step, end * step))
-    stay = {start for start, _ in moves} - {round(minutes(u.before) / step) for u in updates}
+    stay = {start for start, _ in moves} - {round(minutes(u.stored) / step) for u in updates}
     fixed = [basal(place * step, f"stays {place}") for place in stay]
     creations = [basal(p * step, f"new {p}") for p in new - targets - stay]
     updates = [u for u in updates if round(minutes(u.after) / step) not in stay]
-    kept_out = {u.before["_id"] for u in updates}
+    kept_out = {u.stored.identifier for u in updates}
     fixed += [basal(s * step, str(n)) for n, (s, _) in enumerate(moves) if str(n) not in kept_out]
-    standing = [u.before for u in updates if slot(u.before) == slot(u.after)]
+    standing = [u.stored for u in updates if u.stored.slot == u.after.slot]
     plan = Plan(creations, updates, taken=frozenset(slots([*fixed, *standing])))
     left = plan.without({str(number) for number in left_out})
-    stayed = [u.before for u in updates if u.before["_id"] in {str(n) for n in left_out}]
-    final = [slot(d) for d in (*stayed, *(u.after for u in left.update), *left.create)]
+    stayed = [u.stored for u in updates if u.stored.identifier in {str(n) for n in left_out}]
+    written = [*(update.after for update in left.update), *left.create]
+    final = [*(it.slot for it in stayed), *(it.slot for it in written)]
     assert len(set(final)) == len(final)
     assert not set(final) & set(slots(fixed))
 
 
 def test_a_time_keeps_the_offset_of_the_pump() -> None:
-    document = {"eventType": "Sleep", "created_at": "2024-05-06T22:00:00+02:00"}
-    own = slot(document)
-    assert own
-    (placed,) = set_apart_anew([document], {own})
-    assert placed["created_at"] == "2024-05-06T22:00:00.001+02:00"
+    time = "2024-05-06T22:00:00+02:00"
+    sleep = desired({"eventType": "Sleep", "created_at": time, "identifier": "sleep"})
+    (placed,) = set_apart_anew([sleep], {sleep.slot})
+    assert placed.body["created_at"] == "2024-05-06T22:00:00.001+02:00"

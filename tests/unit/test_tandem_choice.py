@@ -156,7 +156,7 @@ def test_a_log_that_cannot_be_compared_leaves_only_the_pump_in_use() -> None:
     assert [it.is_read for it in spans].count(True) == 1
     reader = source.read(LAST_DAY)
     reader_remarks = _remarks(reader)
-    assert "because a log cannot be had: No answer" in reader_remarks
+    assert "because a log cannot be read: No answer" in reader_remarks
 
 
 def _remarks(reader: object) -> str:

@@ -16,9 +16,12 @@ from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.tandemsource.carbs import carbs
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
-from tconnectsync.sync.plan import make_plan
 from tconnectsync.sync.plan.glucose import without_glucose_kind
-from tests.support.event_builders import at, wanted
+from tests.support.event_builders import (
+    at,
+    planned,
+    wanted,
+)
 from tests.support.log_builders import delivered, entry, log, reader, request
 
 SENSOR, FINGER, NOT_TOLD = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.UNKNOWN
@@ -127,7 +130,7 @@ def test_carbs_without_a_bolus_are_a_carb_correction_by_the_person() -> None:
     assert not want.automatic
     assert "insulin" not in want.body
     (again,) = wanted(*story.boluses())
-    assert make_plan([again], [{**want.body, "_id": "1"}]).create == []
+    assert planned([again], [{**want.body, "_id": "1"}]).create == []
 
 
 def test_carbs_that_a_bolus_tells_of_are_not_told_twice() -> None:
@@ -211,8 +214,8 @@ def test_a_finger_stick_that_was_none_is_corrected_once() -> None:
     (before,) = documents(replace(bolus, glucose_kind=FINGER), TANDEM_SOURCE.name)
     (after,) = documents(bolus, TANDEM_SOURCE.name)
     stored = {**before.body, "_id": "1"}
-    (update,) = make_plan([after], [stored]).update
-    assert "glucoseType" not in update.after
-    assert not edited(update.after)
-    again = make_plan([after], [update.after])
+    (update,) = planned([after], [stored]).update
+    assert "glucoseType" not in update.after.body
+    assert not edited(update.after.body)
+    again = planned([after], [update.after.body])
     assert (again.create, again.update) == ([], [])

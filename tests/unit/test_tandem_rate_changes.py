@@ -261,7 +261,7 @@ def test_what_a_change_says_in_another_form_is_named_and_not_written() -> None:
     reader = reader_of(numbered(story))
     assert told(reader.basals()) == [(0, 3, 1, "Profile"), (6, 8, 1, "Profile")]
     (remark,) = reader.remarks
-    assert "They say: rate, why." in remark.text
+    assert "They report: rate, why." in remark.text
 
 
 @pytest.mark.parametrize("rate", [-1, 15.001, 900])
@@ -364,7 +364,7 @@ def test_a_cloud_that_does_not_give_out_the_whole_log_is_named() -> None:
     reader = LogReader(lambda skipped: log_of(numbered(THREE_DAYS)), whole=lambda skipped: None)
     assert reader.basals() == []
     (remark,) = reader.remarks
-    assert "Tandem's cloud does not hand out the whole log" in remark.text
+    assert "Tandem's cloud does not provide the whole log" in remark.text
     assert remark.missing
 
 

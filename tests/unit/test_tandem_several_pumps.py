@@ -403,7 +403,7 @@ def test_each_pump_has_its_own_clock() -> None:
     assert {it.requested_at for it in boluses} == begins
 
 
-# A log that cannot be had
+# A log that cannot be read
 
 
 def test_boluses_of_the_pump_that_answers_are_not_lost_with_the_other_one_s() -> None:
@@ -417,7 +417,7 @@ def test_boluses_of_the_pump_that_answers_are_not_lost_with_the_other_one_s() ->
     )
     (remark,) = reader.remarks
     assert (remark.missing, remark.heals) == (True, True)
-    assert "…0042 did from 2024-05-08 to 2024-05-09 cannot be had: No answer." in remark.text
+    assert "…0042 from 2024-05-08 to 2024-05-09 cannot be read: No answer." in remark.text
 
 
 def test_no_basal_is_shown_that_may_be_that_of_a_drawer() -> None:

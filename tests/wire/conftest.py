@@ -10,6 +10,7 @@ import pytest
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.command import SECRET
 from tests.support.virtual_home import Make, homes
+from tests.wire.fake_tconnect import Bench, serve
 
 
 @pytest.fixture
@@ -24,3 +25,10 @@ def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
     """Give an empty small Nightscout of each generation."""
     with SmallNightscout(SECRET, keyed_by_identifier=request.param) as server:
         yield server
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Give a t:connect whose answers the test decides, and a client of it."""
+    with serve() as bench:
+        yield bench

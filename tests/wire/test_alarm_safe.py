@@ -117,7 +117,7 @@ def test_what_a_person_did_goes_at_once_and_what_the_pump_did_comes_later(
 ) -> None:
     first = world.run(world.cycle_at(at(6), SYNC_GAPS=gaps))
     assert world.since(-30) == [("Temp Basal", -25), ("Site Change", -5), ("Combo Bolus", 5)]
-    assert len(first.waiting) == 2
+    assert len(first.deferred) == 2
     assert first.more_in == 7.5 * MINUTE
 
     world.run(world.cycle_at(at(12), SYNC_GAPS=gaps))
@@ -131,12 +131,12 @@ def test_what_a_person_did_goes_at_once_and_what_the_pump_did_comes_later(
         ("Combo Bolus", 3),
         ("Combo Bolus", 5),
     ]
-    assert (last.waiting, last.more_in) == ({}, None)
+    assert (last.deferred, last.more_in) == ({}, None)
 
 
 def test_with_no_minutes_nothing_waits(world: AlarmWorld) -> None:
     outcome = world.run(world.cycle_at(at(6), ALARM_SAFE_MINUTES="0"))
-    assert outcome.waiting == {}
+    assert outcome.deferred == {}
     assert [minutes for _, minutes in world.since(-5)] == [-5, -1, 3, 5]
 
 
@@ -177,7 +177,7 @@ def test_days_in_the_past_neither_wait_nor_bring_anything_of_the_day_before(
     cycle = world.cycle_at(midnight(FIRST) + 3 * DAY, "BOLUS")
     second_day = FIRST + DAY
     outcome = cycle.run(date_range(second_day, second_day, NEW_YORK, cycle.now()))
-    assert (outcome.created, outcome.waiting) == (1, {})
+    assert (outcome.created, outcome.deferred) == (1, {})
 
 
 def test_a_range_that_ends_now_waits_too_and_a_run_without_dates_brings_the_rest(
@@ -185,7 +185,7 @@ def test_a_range_that_ends_now_waits_too_and_a_run_without_dates_brings_the_rest
 ) -> None:
     cycle = world.cycle_at(at(6))
     outcome = cycle.run(TimeRange(cycle.now() - DAY, cycle.now()))
-    assert len(outcome.waiting) == 2
+    assert len(outcome.deferred) == 2
     world.run(world.cycle_at(at(16)))
     assert [minutes for _, minutes in world.since(-5)] == [-5, -1, 3, 5]
 
@@ -202,7 +202,7 @@ def test_what_waits_around_midnight_is_counted_once(
     world = make(PumpHistory(FIRST, 9, control_iq=True, basal=basals))
     cycle = world.cycle_at(midnight_of_week + 2 * MINUTE, "BASAL")
     outcome = cycle.run(TimeRange(NEW_YORK.midnight(FIRST), cycle.now()))
-    assert len(outcome.waiting) == 1
+    assert len(outcome.deferred) == 1
     assert outcome.created == 1
 
 
@@ -213,7 +213,7 @@ def test_a_run_says_how_much_waits_until_when(
     with caplog.at_level(logging.INFO, "tconnectsync"):
         world.run(world.cycle_at(at(6), pretend=pretend))
     (said,) = (text for text in caplog.messages if "ALARM_SAFE_MINUTES" in text)
-    assert said.startswith("2 treatments by the pump itself wait until 12:13,")
+    assert said.startswith("2 automatic treatments are held back until 12:13 ")
     assert bool(world.site.treatments) is not pretend
 
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tconnectsync.api.clients import TConnectApi
-from tests.wire.fake_tconnect import COUNTER, TOKEN, Bench, ok, serve
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with serve() as bench:
-        yield bench
+from tests.wire.fake_tconnect import COUNTER, TOKEN, Bench, ok
 
 
 @pytest.mark.parametrize(

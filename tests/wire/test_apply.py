@@ -10,18 +10,26 @@ import pytest
 
 from tconnectsync.errors import MissingRightError, NightscoutLoginError
 from tconnectsync.nightscout.provenance import Document, created_at
+from tconnectsync.nightscout.stored import stored_treatments
+from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.plan.slots import slots
 from tconnectsync.sync.run.apply import Applied, apply
+from tests.support.event_builders import desired, updating
 from tests.support.nightscout_client import NOON, client, treatment
 
 REFUSED = Response(b'{"status": 403, "message": "Forbidden"}', 403)
 
 
-def of(kind: str, minute: int, **fields: Any) -> Document:
-    return treatment(minute, eventType=kind, identifier=f"{kind} {minute}", **fields)
+def document(kind: str, minute: int, **fields: Any) -> Document:
+    named = {"identifier": f"{kind} {minute}", **fields}
+    return treatment(minute, eventType=kind, **named)
+
+
+def of(kind: str, minute: int, **fields: Any) -> Treatment:
+    return desired(document(kind, minute, **fields))
 
 
 def reading(minute: int) -> Document:
@@ -31,9 +39,9 @@ def reading(minute: int) -> Document:
 
 def moving(site: SmallNightscout, kind: str, start: int, end: int) -> Update:
     """Store a treatment and return an update that moves it."""
-    site.insert([of(kind, start)])
+    site.insert([document(kind, start)])
     (stored,) = [d for d in site.treatments if d["identifier"] == f"{kind} {start}"]
-    return Update(stored, {**stored, "created_at": of(kind, end)["created_at"]})
+    return updating(stored, {**stored, "created_at": document(kind, end)["created_at"]})
 
 
 def writes(site: SmallNightscout) -> list[tuple[str, list[str]]]:
@@ -59,10 +67,7 @@ def refuse(site: SmallNightscout, method: str, kind: str, answer: Response | Fau
 
 
 def refused(applied: Applied) -> list[tuple[set[str], bool]]:
-    return [
-        ({str(d.get("eventType") or d["type"]) for d in each.documents}, each.throughout)
-        for each in applied.refused()
-    ]
+    return [({it.kind for it in each.records}, each.throughout) for each in applied.refused()]
 
 
 def test_basals_and_boluses_come_first_and_what_is_new_after_the_updates(
@@ -96,7 +101,7 @@ def test_a_refused_update_fails_alone_and_its_instant_counts_as_taken(
     site: SmallNightscout, answer: Response | Fault
 ) -> None:
     update = [moving(site, "Temp Basal", 0, 60), moving(site, "Sleep", 1, 61)]
-    new = {**of("Temp Basal", 0), "identifier": "new"}
+    new = of("Temp Basal", 0, identifier="new")
     refuse(site, "PUT", "Temp Basal", answer)
     applied = apply(Plan([new, of("Combo Bolus", 3)], update), client(site))
     assert refused(applied) == [({"Temp Basal"}, False)]
@@ -112,7 +117,7 @@ def test_an_update_that_relied_on_a_refused_one_goes_beside_it(site: SmallNights
     refuse(site, "PUT", "Temp Basal 60", REFUSED)
     applied = apply(Plan([], [second, first], taken=frozenset()), client(site))
     assert applied.updated == 1
-    assert len(slots(site.treatments)) == 2
+    assert len(slots(stored_treatments(site.treatments))) == 2
     assert "2024-03-05T13:00:00.001Z" in {d["created_at"] for d in site.treatments}
 
 
@@ -121,7 +126,7 @@ def test_a_right_that_lacks_is_not_tried_for_hundreds_of_updates(site: SmallNigh
     refuse(site, "PUT", "Temp Basal", Response(b'{"message": "Unauthorized"}', 401))
     applied = apply(Plan([of("Temp Basal", 500)], update), client(site))
     (failure,) = applied.refused()
-    assert len(failure.documents) == 50
+    assert len(failure.records) == 50
     assert isinstance(failure.error, MissingRightError)
     assert "Add api:treatments:update to the role" in str(failure.error)
     assert str(failure.error).endswith("Not written: 50 Temp Basal.")
@@ -151,7 +156,7 @@ def test_what_came_before_a_refusal_is_counted(site: SmallNightscout) -> None:
     assert applied.created == len(site.treatments) == 100
     assert len(seen) == 2
     assert refused(applied) == [({"Temp Basal"}, False)]
-    assert sum(len(each.documents) for each in applied.refused()) == 250
+    assert sum(len(each.records) for each in applied.refused()) == 250
 
 
 def test_an_unproven_batch_does_not_stop_the_next_one(site: SmallNightscout) -> None:
@@ -177,9 +182,8 @@ def test_a_wrong_secret_ends_it_all(site: SmallNightscout) -> None:
 
 
 def test_a_time_that_nobody_asked_to_change_stays(site: SmallNightscout) -> None:
-    kept = of("Temp Basal", 0, duration=5)
-    site.insert([kept])
+    site.insert([document("Temp Basal", 0, duration=5)])
     (stored,) = site.treatments
-    plan = Plan([], [Update(stored, {**stored, "duration": 10})])
-    apply(Plan([], plan.update, taken=frozenset(slots([stored]))), client(site))
+    update = updating(stored, {**stored, "duration": 10})
+    apply(Plan([], [update], taken=frozenset(slots([update.stored]))), client(site))
     assert [d["created_at"] for d in site.treatments] == [created_at(NOON)[:19] + ".000Z"]

@@ -189,7 +189,7 @@ def test_what_the_login_page_says_leads_to_advice(
 def test_trouble_of_the_login_page_is_not_blamed_on_the_password(world: TConnectWorld) -> None:
     world.fail("/login.aspx", Response(b"", 503))
     text = only_failed(world.check(), "Tandem login")
-    assert "t:connect itself is in trouble" in text
+    assert "t:connect has a fault" in text
     assert "Wrong" not in text
 
 

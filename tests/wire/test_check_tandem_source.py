@@ -152,7 +152,7 @@ def test_a_saved_login_is_no_proof_of_the_password(world: TandemWorld) -> None:
 
     text = only_failed(results, "Tandem login")
     assert "Tandem's US cloud does not accept the e-mail address and password" in text
-    assert "The region tried is US. Do not just try again" in text
+    assert "The region tried is US. Do not simply try again" in text
     assert not_tried(results) == [*TANDEM[1:], CLOCK]
     assert logins_tried(world) == 2
 
@@ -197,7 +197,7 @@ def test_the_wrong_region_is_told_from_a_wrong_password(world: TandemWorld) -> N
         (payload({"error": "account/locked_out"}, 401), "The account is locked. Do not try again"),
         (payload({"status": "TERMS"}), "Log in at Tandem Source with a browser and do what it"),
         (page("Bad gateway", 502), "out of order or under maintenance. The account is not the"),
-        (page("Welcome to our new site"), "Another page may stand in its place for a while"),
+        (page("Welcome to our new site"), "It may show another page for a while"),
         (page("The request is blocked", 403), "firewall blocks this address for a while"),
         (Fault.DROP, "REQUESTS_PROXY, and that no firewall of its network"),
     ],
@@ -209,7 +209,7 @@ def test_what_goes_wrong_with_the_login_is_told_apart(
     results = world.check()
     text = only_failed(results, "Tandem login")
     assert sentence in text
-    assert ("too many wrong tries" in text, "locked" in text) == (False, "locked" in sentence)
+    assert ("too many failed logins" in text, "locked" in text) == (False, "locked" in sentence)
     assert not_tried(results) == [*TANDEM[1:], CLOCK]
 
 
@@ -229,7 +229,7 @@ def test_a_login_from_another_time_is_blamed_on_the_clock_and_no_lock(world: Tan
         (Response(b"", 500), "could not give the list of pumps"),
         (page("Hello"), "sent a web page instead of the list of pumps"),
         (page("The request is blocked", 403), "firewall blocks this address"),
-        (Response(b"{}", 401), "does not accept a login that it has only just given"),
+        (Response(b"{}", 401), "refuses the login that it gave a moment ago"),
     ],
 )
 def test_without_pumps_there_is_nothing_to_read(
@@ -281,7 +281,7 @@ def test_a_guardian_s_account_works_but_for_profiles(world: TandemWorld) -> None
     assert not_tried(results) == ["Profiles"]
     assert results["Profiles"][1] == NOT_FOR_GUARDIANS
     assert {state for state, _ in results.values()} == {State.OK, State.NOT_TRIED}
-    assert "When it last uploaded is not known" in results["Account and pumps"][1]
+    assert "The time of its last upload is unknown" in results["Account and pumps"][1]
     assert re.search(r"newest data are 1\d minutes old", results[CLOCK][1])
 
 
@@ -311,7 +311,7 @@ def test_a_guardian_has_to_say_which_of_several_pumps(world: TandemWorld) -> Non
     world.tandem.pumps = [another_pump()]
     world.changes = {"PUMP_SERIAL_NUMBER": None}
     text = only_failed(world.check(), "Account and pumps")
-    assert "Set PUMP_SERIAL_NUMBER to the one of these: …0042, …0317." in text
+    assert "Set PUMP_SERIAL_NUMBER to one of these: …0042, …0317." in text
 
 
 # The pump's log

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.wire.fake_tconnect import CONTROLIQ, GUID, LOGIN, Bench, ok, serve
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with serve() as bench:
-        yield bench
+from tconnectsync.api.clients import TConnectApi
+from tconnectsync.clock import Clock
+from tests.wire.fake_tconnect import CONTROLIQ, GUID, LOGIN, Bench, ok
 
 
 def test_the_timeline_is_asked_for_with_start_before_end(bench: Bench) -> None:
@@ -58,9 +54,10 @@ def test_requests_carry_the_token_and_come_from_the_web_site(bench: Bench) -> No
     assert request.headers["user-agent"].startswith("Mozilla/5.0 ")
 
 
-def test_today_is_the_day_of_the_clock_that_was_passed_in(bench: Bench) -> None:
-    bench.now = datetime(2021, 5, 5, 0, 30, tzinfo=ZoneInfo("Asia/Tokyo"))
-    bench.api.controliq.therapy_timeline()
+def test_today_is_the_day_in_the_pump_s_zone(bench: Bench) -> None:
+    account = replace(bench.api.account, zone=ZoneInfo("Asia/Tokyo"))
+    bench.now = datetime(2021, 5, 4, 15, 30, tzinfo=UTC)
+    TConnectApi(account, Clock(now=lambda: bench.now)).controliq.therapy_timeline()
     assert bench.requests("/tconnect")[0].query == {
         "startDate": "05-05-2021",
         "endDate": "05-05-2021",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -24,12 +23,6 @@ SECRET = "a secret of good length"
 NOON = datetime(2024, 6, 3, 12, tzinfo=timezone(timedelta(hours=-4)))
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 STATUS = DeviceStatus(NOON, 55, 3.83, 120.5, 1.25, False, (17, 4))
-
-
-@pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
-def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
-    with SmallNightscout(SECRET, keyed_by_identifier=request.param) as server:
-        yield server
 
 
 def sync(site: SmallNightscout, status: DeviceStatus | None, *, pretend: bool = False) -> list[str]:

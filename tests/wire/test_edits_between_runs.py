@@ -14,7 +14,8 @@ from tests.support.careportal import Pages
 from tests.support.command import CLOUDS, SECRET
 from tests.support.real_nightscout import Document
 from tests.support.treatments import by_id, doubled
-from tests.support.virtual_home import DAY, FIRST, Home, Make, at, undisturbed
+from tests.support.virtual_home import DAY, Home, Make, at, undisturbed
+from tests.support.world import FIRST
 
 CHANGES: list[dict[str, Any]] = [
     {},

@@ -17,7 +17,8 @@ from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS, SECRET
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, EVERY_FEATURE, FIRST, Home, Make, at, check
+from tests.support.virtual_home import DAY, EVERY_FEATURE, Home, Make, at, check
+from tests.support.world import FIRST
 
 AGES = ("Site Change", "Insulin Change", "Sensor Start")
 
@@ -147,7 +148,7 @@ def test_what_waited_behind_days_that_failed_is_brought_or_said(
     make_home: Make, life: PumpHistory
 ) -> None:
     home = moved_on(make_home("tandem-source", life), 15.5, "BASAL", "BOLUS")
-    home.variables["CATCH_UP_DAYS"] = "3"
+    home.changes["CATCH_UP_DAYS"] = "3"
 
     def fault(request: Request) -> Response | None:
         is_early = request.query.get("startDate", "")[:10] < str(FIRST + 9 * DAY)
@@ -161,7 +162,7 @@ def test_what_waited_behind_days_that_failed_is_brought_or_said(
     home.tandem.fault = None
     later = home.run()
     assert later.code == 1
-    assert f"BASAL BOLUS from {FIRST} to {FIRST + 12 * DAY} are not all in" in later.errors
+    assert f"Some data of BASAL BOLUS from {FIRST} to {FIRST + 12 * DAY} are not in" in later.errors
     assert home.run(*dates(FIRST, FIRST + 12 * DAY)).code == 0
     assert home.run().code == 0
     days = {str(document["created_at"])[:10] for document in home.site.treatments}

@@ -201,7 +201,7 @@ def test_an_answer_packed_in_a_way_that_nobody_asked_for_is_refused(packing: str
     answer = Response(b"anything", headers=[("Content-Encoding", packing)])
     with (
         LoopbackServer(lambda request: answer) as server,
-        pytest.raises(NetworkError, match="packed in a way"),
+        pytest.raises(NetworkError, match="compressed in an unexpected way"),
     ):
         client().get(server.url)
     assert server.log[0].request.headers["accept-encoding"] == "gzip, deflate"
@@ -366,7 +366,7 @@ def test_a_form_that_leads_on_to_a_page_is_not_sent_to_that_page(status: int) ->
 
 
 def test_redirects_in_a_circle_end() -> None:
-    with redirecting("/again") as server, pytest.raises(NetworkError, match="around in circles"):
+    with redirecting("/again") as server, pytest.raises(NetworkError, match="in circles"):
         client(retries=NO_RETRIES).get(server.url)
     assert len(server.log) == MAX_REDIRECTS
 

@@ -34,7 +34,8 @@ from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tandemsource.log import PumpLog
 from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD, Finished
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, FIRST, MINUTE, Home, check, held, homes, undisturbed
+from tests.support.virtual_home import DAY, MINUTE, Home, check, held, homes, undisturbed
+from tests.support.world import FIRST
 
 HOUR = timedelta(hours=1)
 START = midnight(FIRST)
@@ -203,11 +204,11 @@ def test_a_corrected_time_zone_moves_every_treatment(make_home: Make) -> None:
     # Without a sensor: a reading is never moved, nor is what the pump reckons of its sensor.
     home = make_home(replace(a_day(), readings=()))
     home.features = ("BASAL", "BOLUS", "PUMP_EVENTS")
-    home.variables["TIMEZONE_NAME"] = "America/Chicago"
+    home.changes["TIMEZONE_NAME"] = "America/Chicago"
     home.go_to(1)
     assert home.run(*dates(FIRST - DAY, FIRST)).code == 0
     before = len(home.site.treatments)
-    home.variables["TIMEZONE_NAME"] = NEW_YORK
+    home.changes["TIMEZONE_NAME"] = NEW_YORK
     assert home.run(*dates(FIRST - DAY, FIRST)).counts[:2] == (0, before)
     check(home)
 
@@ -230,7 +231,7 @@ def clock_home(
         clock_changes=changes,
     )
     home.tandem = stack.enter_context(tandem)
-    home.variables |= {
+    home.changes |= {
         "TANDEM_SSO_URL": tandem.sso_url,
         "TANDEM_ACCOUNTS_URL": tandem.accounts_url,
         "TANDEM_SOURCE_URL": tandem.source_url,
@@ -321,7 +322,7 @@ def test_a_clock_put_forward_days_late_moves_all_that_it_concerns(make_home: Mak
         start = datetime(2024, 3, 9, 12, tzinfo=UTC)
         runs = [upload_and_run(home, start + hours * HOUR) for hours in range(0, 140, 5)]
         assert {ran.code for ran in runs} == {0}
-        back = [ran for ran in runs if "for treatments that stand at another time" in ran.errors]
+        back = [ran for ran in runs if "because treatments are stored at times" in ran.errors]
         assert len(back) == 1
         found, wanted = held(home.site), undisturbed(home, SPRING)
         assert (wanted - found, found - wanted) == ({}, {})
@@ -362,7 +363,7 @@ def test_what_lies_beyond_the_limit_of_a_clock_put_right_is_said_with_the_comman
 ) -> None:
     with ExitStack() as stack:
         home = set_late(stack, make_home)
-        home.variables["CATCH_UP_DAYS"] = "2"
+        home.changes["CATCH_UP_DAYS"] = "2"
         for hours in (0, 20, 44, 68, 92, 110):
             upload_and_run(home, datetime(2024, 3, 9, 12, tzinfo=UTC) + hours * HOUR)
         ran = upload_and_run(home, AWARE + 2 * HOUR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -20,12 +19,6 @@ from tests.support.command import SECRET
 from tests.support.event_builders import at, basal, bolus, wanted
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
-def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
-    with SmallNightscout(SECRET, keyed_by_identifier=request.param) as server:
-        yield server
 
 
 def api(site: SmallNightscout) -> NightscoutApi:
@@ -130,7 +123,7 @@ def test_a_treatment_is_removed_by_its_name_and_may_be_gone_already(site: SmallN
     filled(site, basals(0, 2))
     stored = site.treatments
     for _ in range(2):
-        apply(Plan(remove=[stored[0]]), api(site))
+        apply(Plan(remove=stored_treatments(stored[:1])), api(site))
         assert site.treatments == stored[1:]
 
 

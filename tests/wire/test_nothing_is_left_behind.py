@@ -15,7 +15,8 @@ from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.binary_log import binary_log
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, FIRST, MINUTE, Home, Make, boluses_of, check, wall
+from tests.support.virtual_home import DAY, MINUTE, Home, Make, boluses_of, check, wall
+from tests.support.world import FIRST
 
 BOTH = pytest.mark.parametrize("source", CLOUDS)
 HOUR = timedelta(hours=1)
@@ -77,7 +78,7 @@ def test_a_bolus_that_ends_in_the_next_window_hides_none_before_it(
 ) -> None:
     home = make_home(source, pump(across_midnight(), 10))
     home.features = FEW
-    home.variables["SYNC_GAPS"] = gaps
+    home.changes["SYNC_GAPS"] = gaps
     home.go_to(9)
     assert home.run(*dates(FIRST, FIRST + 8 * DAY)).code == 0
     assert len(boluses_of(home)) == 4 + LATER[source]
@@ -178,12 +179,12 @@ def test_what_waited_comes_though_the_wait_was_made_shorter(make_home: Make) -> 
     story = [bolus(1, noon - 2 * HOUR), bolus(2, noon - 30 * MINUTE, "automatic"), bolus(3, noon)]
     home = make_home("tandem-source", pump(story, 5))
     home.features = ("BOLUS",)
-    home.variables["ALARM_SAFE_MINUTES"] = "60"
+    home.changes["ALARM_SAFE_MINUTES"] = "60"
     home.go_to(1.5 + 5 / 1440)
     home.tandem.uploaded_until = noon + 5 * MINUTE
     assert home.run().code == 0
     assert len(boluses_of(home)) == 2
-    home.variables["ALARM_SAFE_MINUTES"] = "0"
+    home.changes["ALARM_SAFE_MINUTES"] = "0"
     home.go_to(3.5)
     assert home.run().code == 0
     assert len(boluses_of(home)) == 3
@@ -195,7 +196,7 @@ def test_a_loop_whose_first_cycle_fails_on_an_empty_site_goes_on(
 ) -> None:
     home = make_home("tandem-source", live(FIRST, 3, seed=2))
     home.features = FEW
-    home.variables["CATCH_UP_DAYS"] = limit
+    home.changes["CATCH_UP_DAYS"] = limit
     home.go_to(1.5)
     until = home.now + 8 * HOUR
 

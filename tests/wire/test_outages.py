@@ -17,7 +17,8 @@ from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
 from tests.support.event_builders import NEW_YORK as CLOCK
-from tests.support.virtual_home import DAY, FIRST, Home, Make, at, check
+from tests.support.virtual_home import DAY, Home, Make, at, check
+from tests.support.world import FIRST
 
 Answer = Callable[[Request], Response | Fault | None]
 
@@ -122,7 +123,7 @@ def test_a_host_that_has_slept_for_a_week_catches_up(
     home.go_to(8.5)
     ran = home.run()
     assert ran.code == 0
-    assert "Reaching back to 2024-06-03" in ran.errors
+    assert "Going back to 2024-06-03" in ran.errors
     check(home)
 
 
@@ -209,16 +210,16 @@ def test_catching_up_ends_at_the_limit_and_says_how_to_get_the_rest(
     home = make_home(source, life)
     begin(home)
     home.go_to(6.5)
-    home.variables["CATCH_UP_DAYS"] = "3"
+    home.changes["CATCH_UP_DAYS"] = "3"
     ran = home.run()
     assert ran.code == 1
-    assert "more than CATCH_UP_DAYS ago" in ran.errors
+    assert "older than CATCH_UP_DAYS" in ran.errors
     shown = {document["created_at"][:10] for document in home.site.treatments}
     assert "2024-06-05" not in shown
     assert {"2024-06-07", "2024-06-08", "2024-06-09"} <= shown
     again = home.run("--pretend")
     assert again.code == 1
-    assert "more than CATCH_UP_DAYS ago" in again.errors
+    assert "older than CATCH_UP_DAYS" in again.errors
     said = re.search(r"run: tconnectsync (--start-date \S+ --end-date [-0-9]+)", again.errors)
     assert said
     assert home.run(*said[1].split()).code == 0
@@ -242,7 +243,7 @@ def test_what_auto_update_could_not_do_for_longer_than_the_limit_is_caught_up_to
 ) -> None:
     home = make_home("tandem-source", life)
     home.features = ("BOLUS", "CGM")
-    home.variables["CATCH_UP_DAYS"] = "2"
+    home.changes["CATCH_UP_DAYS"] = "2"
     begin(home)
     home.site.fault = between(home, 1.5, 4.5, refused("POST /api/v1/entries"))
     home.auto_update(4.8)

@@ -175,7 +175,7 @@ def test_a_name_that_the_site_loses_is_named_each_time_and_sent_once(
     for run in (1, 2):
         outcome = world.sync_profiles()
         assert (len(outcome.others), outcome.failures) == (run == 1, [])
-        assert "“@@@@@ mine” is left out: Nightscout does not keep" in caplog.text
+        assert "“@@@@@ mine” is left out: Nightscout cannot store" in caplog.text
         is_named = "“__proto__” is left out" in caplog.text
         assert is_named is not world.site._keyed_by_identifier
         caplog.clear()
@@ -203,7 +203,7 @@ def test_a_broken_profile_is_named_and_the_others_go_on(
     assert world.record["defaultProfile"] == before["defaultProfile"]
     assert [failure.features for failure in outcome.failures] == [("PROFILES",)] * active
     if active:
-        assert "does not show the profile that the pump follows" in outcome.failures[0].reason
+        assert "does not show the profile that the pump follows" in str(outcome.failures[0].error)
     records = len(world.site.profiles)
     world.sync_profiles()
     assert len(world.site.profiles) == records

@@ -17,7 +17,8 @@ from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tests.support.command import days
 from tests.support.nightscout_client import NOON, Waits, client, treatment
-from tests.support.virtual_home import DAY, FIRST, Make, at, check, held, undisturbed
+from tests.support.virtual_home import DAY, Make, at, check, held, undisturbed
+from tests.support.world import FIRST
 
 Spoil = Callable[[SmallNightscout, Request], Response | Fault]
 HTML = Response(b"<html><h1>Please log in</h1></html>", 200, "text/html")

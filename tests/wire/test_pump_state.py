@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from tconnectsync.simulators.history import BasalSegment, PumpHistory, SuspensionRecord, midnight
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.delivery import BasalMeter, insulin_left
-from tests.support.virtual_home import FIRST, Home, Make
+from tests.support.virtual_home import Home, Make
+from tests.support.world import FIRST
 
 HOUR = timedelta(hours=1)
 BEFORE_THE_RUN = timedelta(minutes=20)

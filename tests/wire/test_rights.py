@@ -245,8 +245,8 @@ def test_a_growing_sleep_that_may_not_be_updated_stops_nothing_else(
     assert failed(second) <= {"PUMP_EVENTS", "BASAL"}
     assert "PUMP_EVENTS" in failed(second)
     assert kinds.count("Combo Bolus") == 6
-    assert all("api:treatments:update" in failure.reason for failure in second.failures)
-    assert any("1 Sleep" in failure.reason for failure in second.failures)
+    assert all("api:treatments:update" in str(failure.error) for failure in second.failures)
+    assert any("1 Sleep" in str(failure.error) for failure in second.failures)
     assert second.ended_by is None
     repaired = world.sync(0, 1)
     assert (repaired.failures, repaired.created) == ([], 0)
@@ -300,7 +300,7 @@ def test_what_one_feature_lacks_takes_no_other_down(
         "BOLUS": site.treatments,
     }
     assert {name for name, documents in held.items() if not documents} == {feature}
-    home.variables["NS_SECRET"] = SECRET
+    home.changes["NS_SECRET"] = SECRET
     home.go_to(1.6)
     assert home.run().code == 0
     check(home)
@@ -331,7 +331,7 @@ def token_home(make_home: Make, lacking: str) -> Home:
     every = {f"{collection}:{verb}" for collection in collections for verb in verbs}
     roles = " ".join(sorted(f"api:{each}" for each in every - {lacking}))
     home.site.give_token(TOKEN, roles)
-    home.variables["NS_SECRET"] = TOKEN
+    home.changes["NS_SECRET"] = TOKEN
     return home
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.clocks import NO_WAITING
+from tests.support.command import free_port
 from tests.support.tls import new_certificate, over_tls
 
 SECRET = "a secret of some length"
@@ -54,12 +55,6 @@ def page(text: str, status: int = 200, **headers: str) -> Response:
     body = f"<!doctype html><html><head><title>{text}</title></head><body></body></html>"
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
     return Response(body.encode(), status, "text/html", named)
-
-
-@pytest.fixture(params=[True, False], ids=["15.0.7", "0.12.8"])
-def site(request: pytest.FixtureRequest) -> Iterator[SmallNightscout]:
-    with SmallNightscout(SECRET, keyed_by_identifier=request.param) as server:
-        yield server
 
 
 class Below(LoopbackServer):
@@ -105,7 +100,7 @@ def test_what_belongs_to_a_page_is_taken_off_where_the_site_is_at_the_shorter_ad
         said = [each.getMessage() for each in caplog.records if "NS_URL" in each.getMessage()]
         assert len(said) == 1
         more = re.escape(end.rstrip("/"))
-        assert re.search(f"Take {more}/? off in NS_URL", said[0])
+        assert re.search(f"Remove {more}/? from NS_URL", said[0])
 
 
 @pytest.mark.parametrize("path", ["/report", "/api/v1", "/x/admin", "/clock", "/api"])
@@ -166,13 +161,6 @@ def require_at_once(api: NightscoutApi, waits: Waits, sentence: str) -> None:
     assert error.needs_a_person
     assert waits == []
     assert str(error).endswith("Check NS_URL.")
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
 
 
 def test_a_name_that_does_not_exist_is_told_at_once() -> None:
@@ -335,7 +323,7 @@ OTHERS: dict[str, tuple[Response, type[NightscoutError], str]] = {
         f"Cloudflare, {status}": (
             page(f"example.org | {status}", status, Server="cloudflare"),
             SiteDownError,
-            "does not reach it",
+            "cannot reach it",
         )
         for status in (520, 521, 522, 523, 525, 526, 530)
     },

@@ -23,10 +23,11 @@ from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, FIRST, Home, Make, boluses_of, check, wall
+from tests.support.virtual_home import DAY, Home, Make, boluses_of, check, wall
+from tests.support.world import FIRST
 
 HOUR = timedelta(hours=1)
-CANNOT = "cannot be had"
+CANNOT = "cannot be read"
 
 
 def asked_for(request: Request) -> tuple[date, date] | None:
@@ -192,7 +193,7 @@ def test_what_goes_on_is_added_by_the_first_run_that_can_see_its_beginning(
     home.go_to(6.5)
     ran = home.run(*dates(FIRST + 5 * DAY, FIRST + 6 * DAY))
     assert (ran.code, ran.errors.count(CANNOT)) == (1, 1)
-    assert "left in the reservoir is not known" in ran.errors
+    assert "left in the reservoir is unknown" in ran.errors
     assert home.site.device_statuses[-1]["pump"]["status"]["suspended"] is True
     assert [t for t in home.site.treatments if t.get("rate") == 0] == []
     home.tandem.fault = None

@@ -54,7 +54,7 @@ US_CALLBACK = "https://sso.tandemdiabetes.com/auth/callback"
 EU_CALLBACK = "https://source.eu.tandemdiabetes.com/authorize/callback"
 STEPS = [SSO, LOGIN, AUTHORIZE, TOKEN, JWKS]
 CREDENTIALS = "does not accept the e-mail address and password"
-REGION = "not the one of the US region, or the account belongs to another one"
+REGION = "does not belong to the US region, or the account belongs to the other region"
 OUT = "out of order or under maintenance"
 UNEXPECTED = "in a way that tconnectsync does not know"
 FORGED = "cannot be trusted"
@@ -688,7 +688,7 @@ def test_a_refused_login_is_dropped_and_made_anew_once(bench: Bench, is_new_proc
 def test_a_login_that_is_never_accepted_ends(bench: Bench) -> None:
     log_in(bench)
     bench.data = lambda _: ok({}, 401)
-    with pytest.raises(LoginError, match="does not accept a login") as raised:
+    with pytest.raises(LoginError, match="refuses the login") as raised:
         bench.client().tandemsource.pumper()
     assert raised.value.can_retry
     assert bench.logins.logins == 2

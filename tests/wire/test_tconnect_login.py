@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -23,16 +22,9 @@ from tests.wire.fake_tconnect import (
     Bench,
     html,
     ok,
-    serve,
 )
 
 CONTROL = "ctl00$ContentBody$LoginControl$"
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with serve() as bench:
-        yield bench
 
 
 def log_in(bench: Bench) -> None:
@@ -193,7 +185,7 @@ def test_a_login_without_user_guid_is_told_not_crashed_on(bench: Bench) -> None:
 
 def test_a_login_that_leads_nowhere_is_told(bench: Bench) -> None:
     bench.fake.location = None
-    with pytest.raises(LoginError, match="did not say where to go on"):
+    with pytest.raises(LoginError, match="did not say which page comes next"):
         log_in(bench)
 
 

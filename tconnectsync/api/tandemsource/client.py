@@ -73,8 +73,8 @@ class TandemSourceApi:
             last: another one, inclusive; a long range is asked for in pieces.
             codes: the kinds of event to ask for, all of them if there are none; the server may send
                 others as well.
-            extra: kinds to ask for as well, for as long as the server takes them (§4.4); that it
-                does not is remembered.
+            extra: kinds to ask for as well, for as long as the server accepts them; a refusal is
+                remembered (tandem-source-api §4.4).
         """
         codes, extra = list(codes or ()), sorted(extra)
         if not codes or not extra or self._refusals.holds(extra):
@@ -119,20 +119,16 @@ class TandemSourceApi:
             )
 
         answer = self.logins.ask(send)
-        _require_valid_query(answer, what)
+        text = text_of(answer)
+        if answer.status_code == 400 and "ZodError" in text:
+            # The server has other ideas of a query than we have (tandem-source-api §4.2).
+            raise ApiError(
+                f"Tandem's cloud now expects a different request for the {what}. A newer "
+                f"tconnectsync is needed. It says: {words_of(text)}",
+                400,
+                divisible=False,
+            )
         payload = json_of(answer, what, dict)
         if payload and not payload.keys() & set(keys):
-            raise unusable(text_of(answer), what)  # An error report must not pass for an empty day.
+            raise unusable(text, what)  # An error report must not pass for an empty day.
         return payload
-
-
-def _require_valid_query(answer: requests.Response, what: str) -> None:
-    """Recognise a server that has other ideas of a query than we have (tandem-source-api §4.2)."""
-    text = text_of(answer)
-    if answer.status_code == 400 and "ZodError" in text:
-        raise ApiError(
-            f"Tandem's cloud expects another kind of request for the {what} now. A newer "
-            f"tconnectsync is needed. It says: {words_of(text)}",
-            400,
-            divisible=False,
-        )

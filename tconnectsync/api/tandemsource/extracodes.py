@@ -1,7 +1,7 @@
 """Kinds of log entries that Tandem's web app does not ask for, and whether the cloud gives them.
 
-See tandem-source-api §4.4: a strict service may refuse a list that holds them. That it did is
-kept for a month, so that not every run begins with a refused request.
+See tandem-source-api §4.4: a strict service may refuse a list that contains them. A refusal is
+remembered for a month, so that not every run begins with a refused request.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Refusals:
         self._refused: set[int] | None = None
 
     def holds(self, extra: Sequence[int]) -> bool:
-        """Tell whether all of these kinds have been refused lately."""
+        """Return whether all of these kinds have been refused lately."""
         if self._refused is None:
             self._refused = self._read()
         return self._refused.issuperset(extra)
@@ -62,7 +62,7 @@ class Refusals:
 
 
 def refuses_codes(error: ApiError) -> bool:
-    """Tell whether the cloud refused a request because of the kinds that it asked for."""
+    """Return whether the cloud refused a request because of the kinds that it asked for."""
     return error.status == 400 and PARAMETER.lower() in str(error).lower()
 
 

@@ -1,6 +1,7 @@
-"""Who has logged in to Tandem Source: the id_token, its signature and its claims (§2, §2b).
+"""Who has logged in to Tandem Source: the id_token, its signature and its claims.
 
-What verifies them is imported at the first login only, because it takes long to load.
+See tandem-source-api §2 and §2b. The library that verifies them is imported at the first login
+only, because it takes long to load.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def identify(id_token: str, keys: object, cloud: Cloud, now: datetime) -> Identi
 
 
 def ids_of(access_token: str) -> tuple[str, ...]:
-    """Return what may be the pumper id by an access token, which has not been verified."""
+    """Return possible pumper ids from an access token, which has not been verified."""
     try:
         part = access_token.split(".")[1]
         claims = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
@@ -90,19 +91,16 @@ def _verified(id_token: str, keys: object) -> dict[str, Any]:
     from joserfc.jwk import RSAKey
 
     def key_of(token: GuestProtocol) -> RSAKey:
-        return RSAKey.import_key(_named(keys, token.headers().get("kid")))
+        name = token.headers().get("kid")
+        for key in keys if isinstance(keys, list) else ():
+            if isinstance(key, dict) and key.get("kid") == name:
+                return RSAKey.import_key(key)
+        raise LookupError
 
     try:
         return jwt.decode(id_token, key_of, algorithms=["RS256"]).claims
     except (JoseError, ValueError, TypeError, LookupError):
         raise _unverifiable("its signature does not fit the keys of the login service") from None
-
-
-def _named(keys: object, name: object) -> dict[str, Any]:
-    for key in keys if isinstance(keys, list) else ():
-        if isinstance(key, dict) and key.get("kid") == name:
-            return key
-    raise LookupError
 
 
 def _validate(claims: dict[str, Any], cloud: Cloud, now: datetime) -> None:
@@ -122,24 +120,20 @@ def _validate(claims: dict[str, Any], cloud: Cloud, now: datetime) -> None:
         registry.validate(claims)
     except ClaimError as error:
         if error.claim in _TIMES and error.claim in claims:
-            raise _wrong_clock() from None
-        raise _unverifiable(f"its claim {error.claim!r} is missing or another") from None
+            raise LoginError(
+                "The new login is not valid yet, or not any more. Check the clock of this "
+                "computer: it must be right to the minute.",
+                can_retry=True,
+            ) from None
+        raise _unverifiable(f"its claim {error.claim!r} is missing or wrong") from None
     audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
     if not all(isinstance(each, str) for each in audience):
-        raise _unverifiable("its claim 'aud' is missing or another")
+        raise _unverifiable("its claim 'aud' is missing or wrong")
     if cloud.client_id not in audience:
         log.warning(
-            "The proof of identity that came with Tandem's login was made for another program of "
-            "Tandem's. It is genuine and is used; a newer tconnectsync may be needed soon."
+            "Tandem's login sent a proof of identity that was made for another program of "
+            "Tandem. It is genuine and is used; a newer tconnectsync may be needed soon."
         )
-
-
-def _wrong_clock() -> LoginError:
-    return LoginError(
-        "Tandem has just made a login that is not valid at this time. Check the clock of this "
-        "computer: it has to be right to the minute.",
-        can_retry=True,
-    )
 
 
 def _unverifiable(why: str) -> LoginError:

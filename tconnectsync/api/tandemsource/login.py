@@ -6,12 +6,11 @@ See docs/protocol/tandem-source-api.md §2 and §2b.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
@@ -24,7 +23,7 @@ from tconnectsync.config.settings import TandemSettings
 from tconnectsync.http import HttpClient, Retries, endpoint
 
 RETRIES = Retries(server_error=())
-"""What was answered with HTTP 500 is not sent again: too many logins lock people out."""
+"""A request that got HTTP 500 is not sent again: too many logins lock the account."""
 
 _SCOPE = "openid profile email"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
@@ -68,7 +67,10 @@ def log_in(account: TandemSettings, http: HttpClient, now: Callable[[], datetime
     _walk(http, cloud, f"{cloud.sso_url}/", {})  # For its cookies, whatever it shows.
     _send_credentials(account, http, cloud)
     tokens = _fetch_tokens(http, cloud, now)
-    identity = identify(tokens.id_token, _fetch_keys(http, cloud), cloud, now())
+    url = endpoint(cloud.accounts_url, ".well-known/openid-configuration/jwks")
+    answer = http.get(url, allow_redirects=False)
+    keys = refusals.payload_of(answer, cloud.region, "the request for its keys").get("keys")
+    identity = identify(tokens.id_token, keys, cloud, now())
     pumper_id = identity.pumper_id or _tried_out(
         (*identity.candidates, *ids_of(tokens.access.value)), tokens.access, http, cloud
     )
@@ -143,7 +145,9 @@ def _fetch_tokens(http: HttpClient, cloud: Cloud, now: Callable[[], datetime]) -
             headers=_FORM,
             auth=OAuth2ClientAuth(cloud.client_id, None, "none"),
         )
-        return _Tokens(Token(payload["access_token"], _expiry(payload, now())), payload["id_token"])
+        life = payload.get("expires_in")
+        expiry = None if life is None else now() + timedelta(seconds=int(life))
+        return _Tokens(Token(payload["access_token"], expiry), payload["id_token"])
     except (ValueError, TypeError, OverflowError):
         raise refusals.unexpected(_EXCHANGE) from None
 
@@ -157,7 +161,8 @@ def _fetch_code(http: HttpClient, cloud: Cloud, url: str) -> str:
     refusals.raise_if_client_unknown(cloud.region, query.get("error", [error])[0])
     if "code" in query:
         return query["code"][0]
-    if origin(target) in _origins_elsewhere(cloud):
+    own, other = CLOUDS[cloud.region], CLOUDS[other_region(cloud.region)]
+    if origin(target) in other.origins - own.origins - cloud.origins:
         raise refusals.wrong_region(cloud.region)
     raise refusals.unexpected(step)
 
@@ -165,7 +170,7 @@ def _fetch_code(http: HttpClient, cloud: Cloud, url: str) -> str:
 def _walk(
     http: HttpClient, cloud: Cloud, url: str, headers: dict[str, str]
 ) -> tuple[requests.Response, str]:
-    """Go where the login service sends us, but not to the redirect URI and not to other hosts.
+    """Follow redirects of the login service, but not to the redirect URI or to other hosts.
 
     Returns:
         The last answer, and where it points to; empty if it points nowhere.
@@ -184,29 +189,12 @@ def _is_callback(target: str, cloud: Cloud) -> bool:
     return target.partition("?")[0] == cloud.redirect_uri
 
 
-def _origins_elsewhere(cloud: Cloud) -> set[str]:
-    """The origins that only the other region has."""
-    own, other = CLOUDS[cloud.region], CLOUDS[other_region(cloud.region)]
-    return other.origins - own.origins - cloud.origins
-
-
 def _require_tokens(cloud: Cloud, answer: requests.Response) -> requests.Response:
     payload = refusals.payload_of(answer, cloud.region, _EXCHANGE)
     tokens = (payload.get("access_token"), payload.get("id_token"))
     if "error" in payload or not all(isinstance(token, str) and token for token in tokens):
         raise refusals.unexpected(_EXCHANGE)
     return answer
-
-
-def _expiry(payload: Mapping[str, Any], now: datetime) -> datetime | None:
-    life = payload.get("expires_in")
-    return None if life is None else now + timedelta(seconds=int(life))
-
-
-def _fetch_keys(http: HttpClient, cloud: Cloud) -> object:
-    url = endpoint(cloud.accounts_url, ".well-known/openid-configuration/jwks")
-    answer = http.get(url, allow_redirects=False)
-    return refusals.payload_of(answer, cloud.region, "the request for its keys").get("keys")
 
 
 def _from_login_page(cloud: Cloud) -> dict[str, str]:

@@ -50,7 +50,7 @@ class MergedAnswers:
 
 
 def _identity(record: Any) -> Hashable:
-    """What two copies of a record have in common; a record without it is like no other."""
+    """The key that two copies of a record share; a record without one has no copies."""
     if isinstance(record, dict) and isinstance(number := record.get("sequenceNumber"), int):
         return str(record.get("deviceAssignmentId")), str(record.get("sequenceGroup")), number
     return object()

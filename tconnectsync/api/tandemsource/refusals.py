@@ -1,4 +1,4 @@
-"""Why a login to Tandem Source did not come about, in words: four causes, four sentences."""
+"""Why a login to Tandem Source failed, in words: four causes, each with its sentence."""
 
 from __future__ import annotations
 
@@ -37,46 +37,47 @@ def wrong_credentials(region: str, answer: requests.Response) -> LoginError:
 def wrong_region(region: str) -> LoginError:
     """The service that answered is that of another region; trying again cannot help."""
     return LoginError(
-        f"Tandem's login service is not the one of the {region} region, or the account belongs to "
-        f"another one. If it was made outside of it, set TCONNECT_REGION or --region to "
-        f"{other_region(region)}; if TANDEM_ACCOUNTS_URL is set, check it."
+        f"The login service that answered does not belong to the {region} region, or the account "
+        "belongs to the other region. If the account was opened in the other region, set "
+        f"TCONNECT_REGION or --region to {other_region(region)}. If TANDEM_ACCOUNTS_URL is set, "
+        "check it."
     )
 
 
 def action_required() -> LoginError:
     """The credentials are right, but the service asks something of the person first."""
     return LoginError(
-        "Tandem knows the e-mail address and password but wants something more before it lets "
-        "anybody in. Log in at Tandem Source with a browser and do what it asks there, such as "
-        "accepting new terms. If it asks for nothing, a newer tconnectsync is needed."
+        "Tandem accepts the e-mail address and password, but asks for something more before it "
+        "gives access. Log in at Tandem Source with a browser and do what it asks there, such "
+        "as accepting new terms. If it asks for nothing, a newer tconnectsync is needed."
     )
 
 
 def unknown_person() -> LoginError:
-    """The login is good, but nothing names the person whose pumps are to be read."""
+    """The login is accepted, but nothing names the person whose pumps are to be read."""
     return LoginError(
-        "Tandem's login was accepted, but this account has no pump data of its own (no pumper "
+        "Tandem accepted the login, but this account has no pump data of its own (no pumper "
         "id). Log in at Tandem Source with a browser: if no pump shows there either, it is the "
         "wrong account; if one does, a newer tconnectsync is needed."
     )
 
 
 def unexpected(step: str, status: int | None = None) -> LoginError:
-    """Something came that is not part of the login as we know it; ``step`` says in reply to what.
+    """An answer came that is not part of the known login; ``step`` names the request.
 
-    It may pass: a notice can stand in the place of any page.
+    It may pass: a notice can replace any page.
     """
     return LoginError(
-        f"Tandem's login service answered {step} in a way that tconnectsync does not know. Another "
-        "page may stand in its place for a while, or the service has changed. Try again later; if "
-        "it lasts, a newer tconnectsync is needed",
+        f"Tandem's login service answered {step} in a way that tconnectsync does not know. It "
+        "may show another page for a while, or it has changed. Try again later; if it lasts, a "
+        "newer tconnectsync is needed",
         status,
         can_retry=True,
     )
 
 
 def raise_if_out(answer: requests.Response) -> None:
-    """Recognise a login service that is out of order, whatever the status of its page (§6).
+    """Recognise a login service out of order, at any HTTP status (tandem-source-api §6).
 
     Raises:
         LoginError: it is; it can be tried again.

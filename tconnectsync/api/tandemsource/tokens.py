@@ -36,8 +36,8 @@ _FIT_FOR_A_REQUEST = re.compile(r"[!-~]*")
 class TokenCache:
     """One login in one file, readable by its owner only.
 
-    Whatever is wrong with the file, there is no login in it then. If it cannot be written, that is
-    said once, and it is not used any more.
+    A file with any fault counts as having no login. If the file cannot be written, one warning says
+    so, and it is not used any more.
 
     Args:
         folder: where the file is; made when the first login is saved.
@@ -45,7 +45,9 @@ class TokenCache:
     """
 
     def __init__(self, folder: Path, account: TandemSettings) -> None:
-        self._path = folder / _file_name(account)
+        cloud = cloud_of(account)
+        who = "\n".join([account.email.strip().lower(), cloud.region, cloud.accounts_url])
+        self._path = folder / f"tandem-source-{sha256(who.encode()).hexdigest()[:32]}.json"
         self._is_usable = True
 
     def load(self) -> TandemLogin | None:
@@ -54,7 +56,9 @@ class TokenCache:
             return None
         try:
             with self._path.open("rb") as file:
-                _require_private(file.fileno())
+                # Others could have read or written it; not all systems have such modes.
+                if os.name == "posix" and S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                    raise PermissionError
                 return _read(json.load(file))
         except FileNotFoundError:
             return None
@@ -89,10 +93,10 @@ class TokenCache:
 
 @dataclass
 class SavedLogins:
-    """Logs in for a :class:`~tconnectsync.api.session.LoginKeeper`, but first looks at home.
+    """Logs in for a :class:`~tconnectsync.api.session.LoginKeeper`, or takes the saved login.
 
-    Only the first login asked for may come from the cache; a further one is asked for because the
-    one before has expired or was refused.
+    Only the first login may come from the file; a further one is needed because the one before has
+    expired or was refused.
     """
 
     cache: TokenCache
@@ -114,18 +118,6 @@ class SavedLogins:
         login = self.log_in()
         self.cache.save(login)
         return login
-
-
-def _file_name(account: TandemSettings) -> str:
-    cloud = cloud_of(account)
-    who = "\n".join([account.email.strip().lower(), cloud.region, cloud.accounts_url])
-    return f"tandem-source-{sha256(who.encode()).hexdigest()[:32]}.json"
-
-
-def _require_private(file: int) -> None:
-    """Refuse a file that others could have read or written (where a file has such a mode)."""
-    if os.name == "posix" and S_IMODE(os.fstat(file).st_mode) & 0o077:
-        raise PermissionError
 
 
 def _read(saved: Any) -> TandemLogin:

@@ -55,20 +55,16 @@ def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
         auth=(b64decode(_CLIENT_ID).decode(), b64decode(_CLIENT_SECRET).decode()),
     )
     if answer.status_code != 200:
-        raise LoginError(_refusal(answer.status_code), answer.status_code)
+        text = "The login of the t:connect app failed"
+        if answer.status_code in (400, 401, 403):
+            text = "The login of the t:connect app was refused. Check TCONNECT_EMAIL and "
+            text += "TCONNECT_PASSWORD"
+        raise LoginError(text, answer.status_code)
     try:
         payload = json_of(answer, "login of the t:connect app", dict)
     except ApiError as error:
         raise LoginError(str(error), can_retry=error.can_retry) from None
     return _login_from(payload)
-
-
-def _refusal(status: int) -> str:
-    if status in (400, 401, 403):
-        return (
-            "The login of the t:connect app was refused. Check TCONNECT_EMAIL and TCONNECT_PASSWORD"
-        )
-    return "The login of the t:connect app failed"
 
 
 def _login_from(payload: dict[str, Any]) -> AndroidLogin:
@@ -83,15 +79,6 @@ def _login_from(payload: dict[str, Any]) -> AndroidLogin:
         token=Token(value, parse_expiry(str(payload.get("accessTokenExpiresAt")))),
         user_id=str(user_id) if user_id else None,
     )
-
-
-def _require_user(login: AndroidLogin, what: str) -> str:
-    if login.user_id is None:
-        raise ApiError(
-            f"Tandem's login did not say which user it is, so the {what} cannot be asked for. "
-            "Nothing that is synced depends on it."
-        )
-    return quote(login.user_id, safe="")
 
 
 class AndroidApi:
@@ -129,8 +116,13 @@ class AndroidApi:
     def _get(self, path: str, what: str, *, add_user: bool = False) -> dict[str, Any]:
         def send(login: AndroidLogin) -> requests.Response:
             url = endpoint(self._account.services_url, path)
+            if add_user and login.user_id is None:
+                raise ApiError(
+                    f"Tandem's login did not say which user it is, so the {what} cannot be asked "
+                    "for. Nothing that is synced depends on it."
+                )
             if add_user:
-                url += _require_user(login, what)
+                url += quote(str(login.user_id), safe="")
             return self._http.get(url, headers=_HEADERS | login.token.header)
 
         return json_of(self.logins.ask(send), what, dict)

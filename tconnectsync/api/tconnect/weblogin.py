@@ -21,7 +21,7 @@ from tconnectsync.http import HttpClient, Retries, endpoint, same_origin
 from tconnectsync.redact import Redactor
 
 RETRIES = Retries(server_error=())
-"""A form that was answered with HTTP 500 is not sent again: too many tries lock people out."""
+"""A form that got HTTP 500 is not sent again: too many tries lock the account."""
 
 _LOGIN_PATH = "login.aspx?ReturnUrl=%2f"
 _CONTROL = "ctl00$ContentBody$LoginControl$"
@@ -77,10 +77,12 @@ def log_in(account: TandemSettings, http: HttpClient, app_token: Callable[[], To
             "cookie). If this lasts, the site has changed and a newer tconnectsync is needed."
         )
     _confirm_cookies(http, url, answer)
+    value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
+    version = soup.find(id="footer_version")
     return WebLogin(
         user_guid=user_guid,
-        token=_token(answer) or app_token(),
-        software_version=_software_version(soup),
+        token=Token(value, parse_expiry(expiry)) if value and expiry else app_token(),
+        software_version=(version.get_text(strip=True) or None) if version else None,
         http=http,
     )
 
@@ -104,9 +106,9 @@ def _hidden(page: BeautifulSoup, name: str) -> str:
     element = page.find(id=name)
     if element is None:
         raise LoginError(
-            f"{_FAILED}: the login page lacks the field {name}. Either another page was sent in "
-            "its place, for example because of maintenance, or the site has changed. Try again "
-            "later; if it lasts, a newer tconnectsync is needed.",
+            f"{_FAILED}: the login page lacks the field {name}. Either the site shows another "
+            "page, for example during maintenance, or it has changed. Try again later; if it "
+            "lasts, a newer tconnectsync is needed.",
             can_retry=True,
         )
     return str(element.get("value") or "")
@@ -137,17 +139,19 @@ def _require_accepted(answer: requests.Response, account: TandemSettings) -> Non
 
 
 def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) -> None:
-    """Go where the site sends us after the login; only then do its pages know the cookies."""
+    """Follow the redirects after the login; only then do the site's pages accept the cookies."""
     location = accepted.headers.get("Location")
     if not location:
-        raise LoginError(f"{_FAILED}: the site accepted the login but did not say where to go on.")
+        raise LoginError(
+            f"{_FAILED}: the site accepted the login but did not say which page comes next."
+        )
     target = urljoin(url, location)
     if not same_origin(url, target):
         # Its cookies may be valid for other hosts too, or for a connection that others can read.
         raise LoginError(
-            f"{_FAILED}: after the login, it sends us to another address. It may have moved, or "
-            "something between this computer and it changes its answers. Try again later; if it "
-            "lasts, a newer tconnectsync is needed.",
+            f"{_FAILED}: after the login, the site sends us to another address. It may have "
+            "moved, or something between this computer and the site changes its answers. Try "
+            "again later; if it lasts, a newer tconnectsync is needed.",
             can_retry=True,
         )
     answer = http.post(target)
@@ -159,18 +163,8 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
         )
 
 
-def _token(answer: requests.Response) -> Token | None:
-    value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
-    return Token(value, parse_expiry(expiry)) if value and expiry else None
-
-
 def _cookie(answer: requests.Response, name: str) -> str | None:
     return next((cookie.value for cookie in answer.cookies if cookie.name == name), None)
-
-
-def _software_version(page: BeautifulSoup) -> str | None:
-    element = page.find(id="footer_version")
-    return element.get_text(strip=True) or None if element else None
 
 
 def _soup(answer: requests.Response) -> BeautifulSoup:

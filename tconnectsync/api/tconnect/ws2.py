@@ -57,7 +57,7 @@ class Ws2Api:
     ) -> Timeline:
         """Return the rows of the CSV export, by list; long ranges are asked for in pieces.
 
-        Without ``patient`` an export in trouble is not waited for as long as it often needs.
+        With ``patient``, a failing export is retried for as long as it often needs.
         """
         timeline: Timeline = {name: [] for name in LISTS}
         http = self._csv_http if patient else self._http
@@ -84,7 +84,11 @@ class Ws2Api:
         first, last = day_range(start, end, self._today())
         answer = self._http.get(self._url(name, first, last, rest))
         require_ok(answer, f"{name} data")
-        return parse_json(_unwrapped(text_of(answer)), f"{name} data")
+        text = text_of(answer)
+        call = text.strip().removesuffix(";").rstrip()
+        if call.startswith("cb(") and call.endswith(")"):
+            text = call[3:-1]
+        return parse_json(text, f"{name} data")
 
     def _url(self, name: str, first: date, last: date, rest: str) -> str:
         path = f"{name}/{self._user}/{on_wire(first)}/{on_wire(last)}{rest}"
@@ -103,9 +107,3 @@ def export_windows(first: date, last: date) -> Iterator[tuple[date, date]]:
     while first <= last:
         yield first, min(first + timedelta(days=1), last)
         first += timedelta(days=2)
-
-
-def _unwrapped(text: str) -> str:
-    """Return the JSON within ``cb(…)``; any other text as it is."""
-    call = text.strip().removesuffix(";").rstrip()
-    return call[3:-1] if call.startswith("cb(") and call.endswith(")") else text

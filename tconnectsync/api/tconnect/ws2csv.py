@@ -1,7 +1,7 @@
 """Reads the text of the CSV export of tconnectws2 (docs/protocol/tconnect-api.md §4.1).
 
-The export is several tables in one text, separated by blank lines and preceded by a report head.
-A text that was cut on its way must not pass for a quiet day, so its end is looked at closely.
+The export is several tables in one text, separated by blank lines and preceded by a report head. A
+text that was cut short must not be taken for a day without events, so its end is checked closely.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def parse_timeline(text: str) -> Timeline:
     tables = _tables(text)
     if not tables:
         return timeline
-    if not any(map(_belongs, tables)) or _is_cut(text, tables[-1]):
+    is_export = any("EventDateTime" in table[0] or _is_head(table) for table in tables)
+    if not is_export or _is_cut(text, tables[-1]):
         raise unusable(text, "CSV export", divisible=False)
     damaged = 0
     for header, *rows in tables:
@@ -74,7 +75,7 @@ def _tables(text: str) -> list[_Table]:
             tables[-1].append(record)
         elif tables[-1]:
             tables.append([])
-    return [[_clean(table[0]), *table[1:]] for table in tables if table]
+    return [[[name.strip() for name in header], *rows] for header, *rows in filter(None, tables)]
 
 
 def _records(text: str) -> Iterator[list[str]]:
@@ -90,14 +91,6 @@ def _records(text: str) -> Iterator[list[str]]:
         yield record
 
 
-def _clean(header: list[str]) -> list[str]:
-    return [name.strip() for name in header]
-
-
-def _belongs(table: _Table) -> bool:
-    return "EventDateTime" in table[0] or _is_head(table)
-
-
 def _is_head(table: _Table) -> bool:
     return any(row[0].startswith(_HEAD_LINES) for row in table)
 
@@ -111,7 +104,7 @@ def _list_name(header: list[str], rows: _Table) -> str | None:
 
 
 def _is_cut(text: str, table: _Table) -> bool:
-    """Tell from the last table whether the text ends too early."""
+    """Return whether the text ends too early, judged by its last table."""
     if _is_head(table):
         _, last_line, rest = text.partition(_LAST_HEAD_LINE)
         return not last_line or not ("\n" in rest or rest.endswith(("AM", "PM")))

@@ -33,7 +33,7 @@ class Condition:
     operand: Any
 
     def holds(self, document: Document) -> bool:
-        """Say whether the document fulfils it."""
+        """Return whether the document fulfils it."""
         return _OPERATORS[self.operator](document.get(self.field), self.operand)
 
 

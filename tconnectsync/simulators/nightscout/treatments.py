@@ -215,7 +215,7 @@ def _normalised(document: Document, now: datetime) -> Document:
 
 
 def _changes_id(found: Document, treatment: Document) -> bool:
-    """Say whether a POST would change the ``_id``; 0.12.8 takes any that is sent for a text."""
+    """Return whether a POST would change the ``_id``; 0.12.8 takes any that is sent for a text."""
     if "_id" not in treatment:
         return False
     return is_object_id(treatment["_id"]) or bool(treatment["_id"] != found["_id"])

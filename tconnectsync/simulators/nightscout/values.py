@@ -54,5 +54,5 @@ def to_number(value: Any) -> float | None:
 
 
 def is_object_id(value: Any) -> bool:
-    """Say whether it is an id of the database: 24 hexadecimal digits."""
+    """Return whether it is an id of the database: 24 hexadecimal digits."""
     return isinstance(value, str) and _OBJECT_ID.fullmatch(value) is not None

@@ -88,7 +88,7 @@ def _escaped(text: str) -> str:
 
 
 def wants_json(request: Request) -> bool:
-    """Say whether the client has asked for JSON in one of the two ways."""
+    """Return whether the client has asked for JSON in one of the two ways."""
     return request.path.endswith(".json") or "json" in request.headers.get("accept", "")
 
 

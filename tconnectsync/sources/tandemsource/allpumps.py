@@ -1,8 +1,7 @@
 """Reads one range of the logs of all pumps of a person.
 
-See tandem-source-api §4.5 and tandem-source-processing §15. Each pump has its own log, clock
-and order of log numbers; everything of all of them is kept, but for basal at a time that another
-pump owns.
+See tandem-source-api §4.5 and tandem-source-processing §15. Each pump has its own log, clock and
+order of log numbers; everything in them is kept except basal at times that belong to another pump.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import basals as basals_of_log
@@ -81,7 +80,7 @@ class AllPumpsReader(Reader):
         self._owners = CachedCall(lambda: self._owners_since(self._since))
         self._notes = CachedCall(remarks)
         self._holes: dict[str, Remark] = {}
-        """What cannot be had, by the pump."""
+        """The failures, by pump."""
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, each as far as its pump owns its time."""
@@ -187,9 +186,9 @@ class AllPumpsReader(Reader):
         return found
 
     def _looks_back(self, number: int) -> Callable[[Sequence[int]], bool]:
-        """Return a function that says whether the last entry of some codes is worth a search.
+        """Return a function that says whether to search for the last entry of some codes.
 
-        It is not for a suspension of a pump that lies in a drawer, as it may for weeks.
+        A suspension of a pump that lies in a drawer, perhaps for weeks, is not worth a search.
         """
 
         def is_worth_it(codes: Sequence[int]) -> bool:
@@ -251,7 +250,7 @@ class AllPumpsReader(Reader):
     def _of_each(
         self, events_of: Callable[[LogReader], Sequence[Found]]
     ) -> list[tuple[ReadPump, Sequence[Found]]]:
-        """Return the events of each pump; of those that answer, if one fails and others do not.
+        """Return the events of each pump, or of those that can be read if another one fails.
 
         Raises:
             TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
@@ -277,10 +276,10 @@ class AllPumpsReader(Reader):
 
     def _is_divisible(self, error: TconnectsyncError) -> bool:
         first, last = self._clock.days(self.time_range)
-        return isinstance(error, ApiError) and error.shorter_may_help and first != last
+        return error.shorter_may_help and first != last
 
     def _note_unknown(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
-        """Note that the signs of a pump cannot be had.
+        """Note that the signs of a pump cannot be read.
 
         Where its log of the range fails, asking for shorter ranges may come first.
         """
@@ -290,9 +289,10 @@ class AllPumpsReader(Reader):
     def _note_hole(self, pump: Pump, error: TconnectsyncError) -> None:
         first, last = self._clock.days(self.time_range)
         self._holes[pump.assignment_id] = Remark(
-            f"What the pump {named(pump)} did from {first} to {last} cannot be had: "
-            f"{str(error).removesuffix('.')}. Its insulin is missing in Nightscout, and basal of "
-            "other pumps where it may be the one that was worn. The next run asks again.",
+            f"The log of the pump {named(pump)} from {first} to {last} cannot be read: "
+            f"{str(error).removesuffix('.')}. Its insulin is missing in Nightscout, and so is "
+            "the basal of other pumps for times at which this pump may have been worn. The next "
+            "run asks again.",
             heals=True,
         )
 

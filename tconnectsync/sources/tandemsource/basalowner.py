@@ -1,9 +1,9 @@
-"""Which pump of a person a time's basal insulin is of, where several deliver.
+"""Which pump's basal insulin counts at a time, where several pumps of a person deliver.
 
-See tandem-source-api §4.5 and tandem-source-processing §15. From a sign of being worn on basal is
-that pump's, until another one shows a sign; what another pump delivers meanwhile goes nowhere. A
-suspended pump in a drawer shows nothing. Boluses have no owner: each reaches the person who asked
-for it.
+See tandem-source-api §4.5 and tandem-source-processing §15. From a pump's sign of being worn, its
+basal counts until another pump shows a sign; what other pumps deliver meanwhile does not reach the
+body. A suspended pump in a drawer shows nothing. Boluses have no owner: each reaches the person who
+asked for it.
 
 An example: pump A gives a bolus at 8:00, B is filled at 9:10 and A at 11:00. A basal of A from 8:55
 to 9:15 then ends at 9:10, and one of B from 10:58 to 11:03 ends at 11:00.
@@ -23,7 +23,7 @@ from tconnectsync.sources.tandemsource.wornsigns import Sign
 
 
 class Owner(NamedTuple):
-    """From when on basal is that of a pump, given by its number, and by which sign."""
+    """From when on a pump's basal counts, the number of the pump, and the sign that shows it."""
 
     since: datetime
     pump: int
@@ -32,7 +32,7 @@ class Owner(NamedTuple):
 
 
 def owners(signs_of_pumps: Sequence[Iterable[Sign]], first: int) -> list[Owner]:
-    """Return whose basal counts from when on; the first owner has no beginning.
+    """Return the owners of basal in time order; the first one has no beginning.
 
     Args:
         signs_of_pumps: the signs of each pump; of two at one instant, the later pump's counts.
@@ -63,9 +63,9 @@ def owned_parts(
 ) -> list[Basal]:
     """Return the basals of a pump without the time that others own, in time order.
 
-    A basal that loses its end is cut, one that loses its beginning is left without duration, so
-    that what is stored of it goes, and what is left of it is one with a name of its own: that of
-    the pump's sign with which it begins.
+    A basal that loses its end is cut. One that loses its beginning keeps no duration, so that its
+    stored treatment is removed; the rest becomes a basal of its own, named after the pump's sign
+    with which it begins.
     """
     found = [part for basal in basals for part in _parts(basal, own_signs, pump, owners)]
     return sorted(found, key=lambda basal: basal.start)
@@ -93,7 +93,7 @@ def _parts(
 def _owned_times(
     basal: Basal, pump: int, owners: Sequence[Owner]
 ) -> Iterator[tuple[datetime, datetime, str]]:
-    """Yield from when until when a basal counts, and the sign with which that begins."""
+    """Yield the spans in which a basal counts, each with the sign that begins it."""
     number = _index_at(owners, basal.start)
     while number < len(owners) and owners[number].since < basal.ends:
         owner = owners[number]

@@ -24,9 +24,9 @@ CODES = (SUSPENDED, RESUMED, BASAL_RATE)
 SUSPENSIONS = (SUSPENDED, RESUMED)
 
 SUPPORTED = timedelta(minutes=5)
-"""How long an entry vouches for its rate."""
+"""How long the rate of an entry is valid."""
 NO_GAP = timedelta(minutes=6)
-"""When the next entry comes no later than that, nothing is missing in between."""
+"""If the next entry comes within this time, no entry is missing in between."""
 
 NOTHING = 0
 """The source of a rate when the pump is suspended."""
@@ -48,17 +48,30 @@ def basals(
 
     No segment is longer than the log supports: until the next entry, or five minutes where that is
     missing. A suspension lasts until the pump says that it delivers again. What goes on at
-    ``known_until``, the newest instant of the log, is marked as running. What has lasted no time
-    yet is left out: to Nightscout it would be the end of the basal before it. ``resumed`` are
+    ``known_until``, the newest instant of the log, is marked as running. A segment without duration
+    yet is left out: Nightscout would take it as the end of the basal before it. ``resumed`` are
     further entries that end a suspension.
     """
     story = list(entries_of(log, *CODES))
     stops = sorted([*story, *resumed], key=attrgetter("position"))
     suspensions = list(_suspensions(stops if resumed else story, known_until))
-    spans = [span for _, span, _ in suspensions]
-    found = [_suspended(*suspension) for suspension in suspensions]
+    found = [
+        Basal(
+            key=f"{entry.key} basal",
+            start=span.start,
+            duration=span.end - span.start,
+            rate=0.0,
+            reason=REASONS[NOTHING],
+            running=running,
+            log_ids=(entry.sequence,),
+        )
+        for entry, span, running in suspensions
+    ]
     for entry, after in zip_longest(story, story[1:]):
-        if entry.code == BASAL_RATE and not _is_within(entry, spans):
+        # Suspensions follow one another.
+        index = bisect_right(suspensions, entry.at, key=lambda it: it[1].start)
+        is_suspended = index > 0 and entry.at < suspensions[index - 1][1].end
+        if entry.code == BASAL_RATE and not is_suspended:
             end, running = _end(entry, after, known_until)
             basal = _delivered(entry, end - entry.at, running, skipped)
             if basal:
@@ -92,24 +105,17 @@ def _suspensions(
     """Yield when the pump was suspended, by which entry, and whether it still is."""
     begun: Entry | None = None
     for entry in story:
-        if begun and (entry.code != BASAL_RATE or _delivers(entry, begun)):
+        if begun and (
+            entry.code != BASAL_RATE
+            # It may deliver again although its log has no word of being resumed.
+            or (entry.at > begun.at and _source(entry) not in (NOTHING, None))
+        ):
             yield begun, TimeRange(begun.at, entry.at), False
             begun = None
         if entry.code == SUSPENDED:
             begun = entry
     if begun:
         yield begun, TimeRange(begun.at, max(begun.at, known_until)), True
-
-
-def _delivers(entry: Entry, suspended: Entry) -> bool:
-    """Return whether the pump delivers again, although its log has no word of being resumed."""
-    return entry.at > suspended.at and _source(entry) not in (NOTHING, None)
-
-
-def _is_within(entry: Entry, spans: Sequence[TimeRange]) -> bool:
-    """Return whether an entry lies in one of some spans that follow one another."""
-    index = bisect_right(spans, entry.at, key=lambda span: span.start)
-    return index > 0 and entry.at < spans[index - 1].end
 
 
 def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[datetime, bool]:
@@ -120,18 +126,6 @@ def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[date
     if after:
         return supported, False
     return max(entry.at, min(known_until, supported)), known_until - entry.at <= NO_GAP
-
-
-def _suspended(entry: Entry, span: TimeRange, running: bool) -> Basal:
-    return Basal(
-        key=f"{entry.key} basal",
-        start=span.start,
-        duration=span.end - span.start,
-        rate=0.0,
-        reason=REASONS[NOTHING],
-        running=running,
-        log_ids=(entry.sequence,),
-    )
 
 
 def _delivered(

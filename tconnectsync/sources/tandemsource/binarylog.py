@@ -27,9 +27,9 @@ RECORD_BYTES = 26
 PAYLOAD_BYTES = 16
 
 CODE_BITS = 0xFFF
-"""Of the first two bytes; the other four bits name a source that means nothing to us."""
+"""The code's bits in the first two bytes; the other four name a source that we do not need."""
 LOOKED_AT = 1000
-"""Records; enough to know a log from something else."""
+"""How many records are checked; enough to distinguish a log from other data."""
 
 _MOST_SECONDS = (datetime(LAST_YEAR + 1, 1, 1) - PUMP_EPOCH) // timedelta(seconds=1) - 1
 _RECORD = Struct(f">HII{PAYLOAD_BYTES}s")

@@ -40,7 +40,7 @@ from tconnectsync.sources.tandemsource.records import flag, number, whole
 NO_END_FOR = timedelta(hours=4)
 """When the log has gone on for this long without the end of a bolus, it will not come."""
 NO_ENTRY_FOR = timedelta(minutes=15)
-"""The same where the progress of the bolus says that it is over."""
+"""The same, where the progress of the bolus shows that it is over."""
 SOON = MINUTE
 
 KINDS = {
@@ -74,8 +74,8 @@ INCOMPLETE, NO_END = "Incomplete", "End not reported"
 def boluses(log: Log, skipped: Counter[str]) -> list[Bolus]:
     """Return what was delivered, in time order; amounts to the thousandth of a unit.
 
-    A part whose end is missing has the amount of its last progress, once the log has gone on long
-    enough to know that no end will come. One of unknown amount is counted in ``skipped``.
+    A part without an end gets the amount of its last progress report, once the log has gone on so
+    long that no end will come. A part of unknown amount is counted in ``skipped``.
     """
     known_until = max((entries[-1].at for entries in log.values() if entries), default=None)
     if known_until is None:
@@ -122,9 +122,9 @@ def _now(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[B
 
 
 def _last_word(dose: Dose, known_until: datetime) -> tuple[bool, Given | None, bool]:
-    """Return whether a bolus is over by its progress, the last of that, and whether that is all.
+    """Return whether the progress says that a bolus is over, the last progress, and if it is final.
 
-    It is all when the log has gone on for so long that nothing more will come.
+    It is final when the log has gone on for so long that nothing more will come.
     """
     over, running = dose.progress(OVER), dose.progress(RUNNING)
     last = max([*over[-1:], *running[-1:]], default=None)
@@ -189,7 +189,10 @@ def _as_requested(
 ) -> dict[str, Any]:
     """Return what the three messages of a request say; a missing one says nothing."""
     kind = whole(options, "options")
-    is_extended = kind in EXTENDED_KINDS or (kind == MAYBE_EXTENDED and _lasts(options))
+    is_extended = kind in EXTENDED_KINDS
+    if kind == MAYBE_EXTENDED and whole(options, "duration"):
+        now_percent = number(options, "standardpercent")
+        is_extended = now_percent is not None and now_percent < 100
     planned = _split(options, sizes) if is_extended else None
     return {
         "carbs": whole(request, "carbamount") or 0,
@@ -202,11 +205,6 @@ def _as_requested(
         # Unknown counts as automatic.
         "automatic": kind not in KINDS or kind in AUTOMATIC_KINDS,
     }
-
-
-def _lasts(options: dict[str, Any]) -> bool:
-    now_percent = number(options, "standardpercent")
-    return bool(whole(options, "duration")) and now_percent is not None and now_percent < 100
 
 
 def _split(options: dict[str, Any], sizes: dict[str, Any]) -> Split | None:
@@ -268,7 +266,7 @@ def _end_of_later(
 ) -> tuple[Given | None, str]:
     """Return the end of a later part, and how it ended; ``None`` while it is running.
 
-    Where no end will come, it is the last that is progress.
+    Where no end will come, the last progress report counts as the end.
     """
     ended, end = dose.first(LATER_PART_ENDED), dose.ended(LATER_PART_ENDED)
     if ended and end:
@@ -282,15 +280,27 @@ def _end_of_later(
     return last._replace(milliunits=amount), COMPLETED if is_all else INCOMPLETE if over else NO_END
 
 
+def _plan_of_later(dose: Dose) -> tuple[int | None, int | None]:
+    """Return how much of a later part was asked for (mU), and over how many minutes."""
+    size = dose.most("requestedlater")
+    begun, request = dose.first(LATER_PART_STARTED), dose.first(BOLUS_OPTIONS)
+    units = number(begun.values, "bolexsize") if begun else None
+    if units and 0 < units <= MOST_INSULIN:
+        size = round(units * 1000)
+    for minutes in (
+        whole(request.values, "duration") if request else None,
+        dose.most("extendeddurationrequested"),
+    ):
+        if minutes is not None and 0 < minutes <= MOST_BOLUS_MINUTES:
+            return size, minutes
+    return size, None
+
+
 def _in_pieces(
     dose: Dose, start: Entry, progress: Sequence[Given], end: Given | None, status: str
 ) -> Iterator[Bolus]:
-    size = dose.most("requestedlater")
-    later = dose.first(LATER_PART_STARTED)
-    units = number(later.values, "bolexsize") if later else None
-    if units and 0 < units <= MOST_INSULIN:
-        size = round(units * 1000)
-    planned = extended.plan(_planned_minutes(dose), size)
+    size, minutes = _plan_of_later(dose)
+    planned = extended.plan(minutes, size)
     ended = dose.first(LATER_PART_ENDED)
     for cut in extended.cuts(start.at, planned.step, progress, end):
         if not cut.milliunits:
@@ -300,6 +310,8 @@ def _in_pieces(
             (each for each in progress if each.at <= middle), default=Given(start.at, 0, 0)
         )
         middle = middle.replace(microsecond=0).astimezone(last_known.at.tzinfo)
+        is_planned = planned.pieces and cut.number <= planned.pieces
+        of = f" of {planned.pieces}" if is_planned else ""
         yield Bolus(
             key=f"{start.key} part {cut.number}",
             requested_at=middle,
@@ -307,7 +319,7 @@ def _in_pieces(
             insulin=cut.milliunits / 1000,
             requested=size / 1000 if size else None,
             carbs=0,
-            description=_name_of(cut, planned.pieces),
+            description=f"{KINDS[1]} (part {cut.number}{of}{', the last' if cut.is_last else ''})",
             incomplete=status if cut.is_last else COMPLETED,
             override=False,
             log_ids=(cut.sequence,),
@@ -321,16 +333,3 @@ def _in_pieces(
                 whole_log_ids=(ended.sequence,) if ended else (),
             ),
         )
-
-
-def _planned_minutes(dose: Dose) -> int | None:
-    request = dose.first(BOLUS_OPTIONS)
-    asked = (whole(request.values, "duration") if request else None) or None
-    minutes = (asked, dose.most("extendeddurationrequested"))
-    return next((it for it in minutes if it is not None and 0 < it <= MOST_BOLUS_MINUTES), None)
-
-
-def _name_of(cut: extended.Cut, planned: int | None) -> str:
-    of = f" of {planned}" if planned and cut.number <= planned else ""
-    last = ", the last" if cut.is_last else ""
-    return f"{KINDS[1]} (part {cut.number}{of}{last})"

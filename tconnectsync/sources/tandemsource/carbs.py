@@ -11,30 +11,28 @@ from datetime import timedelta
 from tconnectsync.domain.events import CarbEntry
 from tconnectsync.domain.limits import MOST_CARBS
 from tconnectsync.sources.tandemsource.codes import BOLUS_REQUESTED, CARBS_ENTERED
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.logentries import Log, entries_of
 from tconnectsync.sources.tandemsource.records import number
 
 CODES = (CARBS_ENTERED, BOLUS_REQUESTED)
 SAME_MEAL = timedelta(minutes=2)
-"""Within that, carbs of a bolus are the same ones, reported twice."""
+"""Within this time, the carbs of a bolus are the same carbs, reported twice."""
 
 
 def carbs(log: Log, skipped: Counter[str]) -> list[CarbEntry]:
     """Return the carbs (g) that no bolus reports, in time order."""
     requests = [
-        entry for entry in entries_of(log, BOLUS_REQUESTED) if number(entry.values, "carbamount")
+        (entry.at, grams)
+        for entry in entries_of(log, BOLUS_REQUESTED)
+        if (grams := number(entry.values, "carbamount"))
     ]
     found = []
     for entry in entries_of(log, CARBS_ENTERED):
         amount = number(entry.values, "carbs")
         if amount is None or not 0 <= amount <= MOST_CARBS:
             skipped["carb entry without a plausible amount"] += 1
-        elif amount and not any(_is_same(entry, amount, each) for each in requests):
+        elif amount and not any(
+            abs(grams - amount) < 1 and abs(entry.at - at) <= SAME_MEAL for at, grams in requests
+        ):
             found.append(CarbEntry(entry.key, entry.at, round(amount, 1), (entry.sequence,)))
     return found
-
-
-def _is_same(entry: Entry, amount: float, request: Entry) -> bool:
-    requested = number(request.values, "carbamount")
-    is_same = requested is not None and abs(requested - amount) < 1
-    return is_same and abs(entry.at - request.at) <= SAME_MEAL

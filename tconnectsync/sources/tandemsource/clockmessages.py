@@ -1,4 +1,4 @@
-"""What people read about the pump's clock: all sentences in one place.
+"""All messages about the pump's clock.
 
 Times are those of the pump's zone, as people read them on a screen.
 """
@@ -21,14 +21,14 @@ def disagreement(clock: LogClock) -> str:
     if clock.ahead and not clock.shows_wrong_date:
         side = "ahead of" if clock.ahead > timedelta(0) else "behind"
         said.append(
-            "By its own log and the last upload, the pump's clock is "
-            f"{days_in_words(clock.ahead)} {side} {name}. The times written follow the log. Set "
-            "the pump's clock, or TIMEZONE_NAME if you have moved."
+            "According to its log and its last upload, the pump's clock is "
+            f"{days_in_words(clock.ahead)} {side} {name}. Treatments are written at the times of "
+            "the log. Set the pump's clock, or TIMEZONE_NAME if you have moved."
         )
     if clock.lacks_a_change:
         said.append(
-            "The pump's clock was changed at least once without a note in its log. For those days "
-            f"the times of {name} are used; compare them with what you remember."
+            "The pump's clock was changed at least once without an entry in its log. For those "
+            f"days the times of {name} are used; compare them with what you remember."
         )
     if clock.lag is not None and -DAY < clock.lag < -FRESH:
         said.append(
@@ -43,9 +43,10 @@ def set_wrong(ahead: timedelta, change: ClockChange | None) -> str:
     side = "ahead" if ahead > timedelta(0) else "behind"
     when = f": it was set to {change.after:%Y-%m-%d %H:%M} by mistake" if change else ""
     return (
-        f"The pump's clock is {days_in_words(ahead)} {side}{when}. What the pump does is shown at "
-        "its true time as far as its log shows, but only to some minutes. Set the date and the "
-        "time on the pump; the next sync after its upload then brings these days exactly."
+        f"The pump's clock is {days_in_words(ahead)} {side}{when}. Treatments are shown at their "
+        "true time as far as the log shows it, but only to within some minutes. Set the date "
+        "and the time on the pump; the next sync after its upload then brings these days "
+        "exactly."
     )
 
 
@@ -65,7 +66,7 @@ def lost_its_date(year: int, since: datetime) -> str:
 
 
 def nothing_new(newest: datetime, uploaded: datetime, since: datetime, *, is_sure: bool) -> str:
-    """Say that an upload brought nothing new, by which the date is wrong or may be."""
+    """Say that an upload brought nothing new, so that the date is wrong or may be wrong."""
     said = f"The pump uploaded on {_time(uploaded)}, but its newest entry is of {_time(newest)}"
     if not is_sure:
         return (
@@ -78,18 +79,18 @@ def nothing_new(newest: datetime, uploaded: datetime, since: datetime, *, is_sur
 def left_undated(count: int) -> str:
     """Say that the last entries of a saved log cannot be placed in time."""
     return (
-        "The pump lost its date before the end of this log, so it is not known when its last "
-        f"{count} entries were, and they are left out. Set the date and the time on the pump, then "
+        f"The pump lost its date before the end of this log. The times of its last {count} "
+        "entries are unknown, so they are left out. Set the date and the time on the pump, then "
         "save its log once more and import that."
     )
 
 
 def _until_set(since: datetime) -> str:
     return (
-        "Until it is corrected, insulin given meanwhile is missing in Nightscout or stands under a "
-        "wrong day. Set the date and the time on the pump; the next sync after its upload then "
-        "moves these days to where they belong. For what is older than CATCH_UP_DAYS, sync again "
-        f"with --start-date {since:%Y-%m-%d}."
+        "Until it is corrected, insulin given meanwhile is missing in Nightscout or appears on "
+        "a wrong day. Set the date and the time on the pump; the next sync after its upload "
+        "then moves these days to their true dates. For days older than CATCH_UP_DAYS, sync "
+        f"again with --start-date {since:%Y-%m-%d}."
     )
 
 

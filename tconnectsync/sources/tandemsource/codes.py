@@ -1,4 +1,4 @@
-"""The numbers of the entries of the pump's log that mean something to us, by what they report.
+"""The codes of the log entries that we use, grouped by what they report.
 
 See tandem-event-log §7 and §10 to §13; `fields.py` has their names and fields.
 """
@@ -90,12 +90,12 @@ WEB_APP_CODES = (
     *(ADJUSTMENT_STARTED, ADJUSTMENT_ENDED, TIME_CHANGED, TUBING_FILLED),
     *(UPDATE_STATUS, VERSIONS, VERSION_INFO),
 )
-"""What Tandem's own web app asks for, in its order (tandem-source-api §4.2): the only list
-that the service is sure to take."""
+"""The codes that Tandem's own web app asks for, in its order (tandem-source-api §4.2): the only
+list that the service surely accepts."""
 
 EXTRA_CODES = (
     *(TEMP_RATE_STARTED, PUMP_STATUS, TEMP_RATE_ENDED, BATTERY_DETAIL_1, BATTERY_DETAIL_2),
     *(CARBS_ENTERED, DAILY_BASAL),
 )
-"""What is worth asking for besides, if the service lets one: temporary rates, the battery, carbs
+"""Further codes that are useful, if the service accepts them: temporary rates, the battery, carbs
 without a bolus (docs/protocol/tandem-source-api.md §4.4)."""

@@ -6,7 +6,7 @@ pump counts in, so that sums are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -36,10 +36,10 @@ CODES = (
     BOLUS_PROGRESS,
 )
 STARTS = (*REQUESTS, BOLUS_STARTED, LATER_PART_STARTED, BOLUS_ENDED)
-"""The codes of which one at least is there if the log has the beginning of a bolus."""
+"""At least one of these codes is present if the log has the beginning of a bolus."""
 
 SAME_BOLUS = DAY
-"""The pump counts its boluses round and round; a request further back is another bolus's."""
+"""Bolus numbers start again after the highest one; an older request is of another bolus."""
 OVER, RUNNING = 0, 1
 """What the progress says of a bolus."""
 
@@ -70,7 +70,7 @@ class Dose:
 
     @property
     def name(self) -> str:
-        """A name that does not depend on how much of the bolus is known already."""
+        """A key that stays the same however much of the bolus is known."""
         return (self.first(BOLUS_STARTED) or self.entries[0]).key
 
     def progress(self, status: int) -> list[Given]:
@@ -140,9 +140,9 @@ def _is_another(dose: Dose, entry: Entry) -> bool:
 
 
 def given(dose: Dose) -> list[Given]:
-    """Return how much of both parts had been given by when, in time order; it never gets less.
+    """Return how much of both parts had been given by when, in time order; it never decreases.
 
-    It begins with nothing at the start.
+    It begins with 0 at the start.
     """
     now, later = dose.ended(BOLUS_ENDED), dose.ended(LATER_PART_ENDED)
     points = dose.progress(RUNNING)
@@ -154,7 +154,10 @@ def given(dose: Dose) -> list[Given]:
     else:
         points += dose.progress(OVER)
     start = dose.first(BOLUS_STARTED) or dose.entries[0]
-    return list(_growing([Given(start.at, 0, start.sequence), *sorted(points)]))
+    growing = [Given(start.at, 0, start.sequence)]
+    for each in sorted(points):
+        growing.append(each._replace(milliunits=max(growing[-1].milliunits, each.milliunits)))
+    return growing
 
 
 def now_part(dose: Dose) -> int:
@@ -173,15 +176,8 @@ def now_part(dose: Dose) -> int:
     return given_so_far if asked_for is None else min(asked_for, given_so_far)
 
 
-def _growing(points: Sequence[Given]) -> Iterator[Given]:
-    most = 0
-    for each in points:
-        most = max(most, each.milliunits)
-        yield each._replace(milliunits=most)
-
-
 def given_by(points: Sequence[Given], at: datetime) -> float:
-    """Return how much had been given by an instant (mU), evenly between what is points."""
+    """Return how much had been given by an instant (mU), evenly between the points."""
     before = None
     for each in points:
         if each.at > at:

@@ -1,8 +1,8 @@
-"""The later part of an extended bolus, cut into pieces that are final as soon as they are over.
+"""The later part of an extended bolus, cut into pieces that no longer change once they are over.
 
-See tandem-source-processing §19. Where a piece ends depends on the bolus alone, and how much
-it holds on what the pump had progress when it ended: so every run comes to the same pieces, however
-much of the log it knows beyond them.
+See tandem-source-processing §19. The bolus alone decides where a piece ends, and the progress that
+the pump had reported by then decides its amount. So every run finds the same pieces, however much
+later log it knows.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Plan(NamedTuple):
 
     step: timedelta
     pieces: int | None
-    """How many there are if it goes as planned; ``None`` if the plan is not known."""
+    """The number of pieces if the bolus is delivered as planned; ``None`` without a known plan."""
 
 
 def plan(minutes: int | None, milliunits: int | None) -> Plan:
-    """Return how a later part is cut that is to last for so long and to give so much."""
+    """Return how to cut a later part of this length and amount."""
     if not minutes:
         return Plan(UNPLANNED, None)
     length = timedelta(minutes=minutes)

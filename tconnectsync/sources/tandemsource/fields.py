@@ -29,12 +29,14 @@ class Layout(NamedTuple):
 
 def _event(name: str, fields: str) -> Layout:
     """Read fields written as "H2 bolusid": type, offset, ``*`` if it is a bit mask, name."""
-    return Layout(f"LID_{name}", tuple(map(_field, fields.split(", "))))
-
-
-def _field(text: str) -> Field:
-    place, name = text.split()
-    return Field(name, int(place[1:].removesuffix("*")), place[0], place.endswith("*"))
+    places = (text.split() for text in fields.split(", "))
+    return Layout(
+        f"LID_{name}",
+        tuple(
+            Field(field, int(place[1:].removesuffix("*")), place[0], place.endswith("*"))
+            for place, field in places
+        ),
+    )
 
 
 _FAULT = "I4 faultlocatordata, I8 param1, f12 param2"
@@ -240,7 +242,7 @@ _WITHOUT_LAYOUT = (
 )
 
 KNOWN_CODES = frozenset({*LAYOUTS, *_WITHOUT_LAYOUT})
-"""Every event number that means something to somebody; others are worth a word in the log."""
+"""Every event number that is known to anyone; other numbers are logged."""
 
 REPORTED_ELSEWHERE = frozenset(
     (
@@ -248,5 +250,5 @@ REPORTED_ELSEWHERE = frozenset(
         *(298, 300, 309, 327, 330, 334, 338, 343, 359, 434, 473, *range(488, 498)),
     )
 )
-"""What a Mobi writes over Bluetooth, without a certain meaning: none of it is insulin, carbs or
+"""Entries that a Mobi writes over Bluetooth, of uncertain meaning: none of it is insulin, carbs or
 glucose that other entries do not report (docs/protocol/tandem-event-log.md §15)."""

@@ -11,8 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from operator import attrgetter
 
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_before
+from tconnectsync.domain.events import Bolus, ReadingKind, newest_reading
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource.boluses import AUTOMATIC_KINDS
 from tconnectsync.sources.tandemsource.codes import (
@@ -48,26 +49,28 @@ ON_THE_SCREEN = timedelta(minutes=10)
 def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:
     """Return the boluses of a log with where their glucose came from, if they have any."""
     noted = list(entries_of(log, GLUCOSE_ENTERED))
-    sensor = CachedCall(lambda: _of_sensor(log))
+    sensor = CachedCall(
+        lambda: sorted(
+            readings({code: log.get(code, ()) for code in SENSORS}, Counter()), key=attrgetter("at")
+        )
+    )
     requests = {entry.sequence: entry for entry in log.get(BOLUS_REQUESTED, ())}
     automatic = _automatic(log)
 
     def kind(bolus: Bolus) -> ReadingKind:
-        request = next(
-            (each for number in bolus.log_ids if (each := requests.get(number))),
-            None,
-        )
+        request = next((requests[it] for it in bolus.log_ids if it in requests), None)
         if request is None:
             return ReadingKind.UNKNOWN
-        if _is_one_of(request, automatic):
+        called_automatic = automatic.get(whole(request.values, "bolusid"), ())
+        if any(abs(entry.at - request.at) <= SAME_BOLUS for entry in called_automatic):
             # No person was there to prick a finger.
             return ReadingKind.SENSOR
         noted_as = _noted_kind(noted, request, bolus.glucose)
-        if noted_as:
-            return noted_as
-        shown = newest_before(sensor(), request.at, ON_THE_SCREEN)
-        is_same = shown is not None and shown.glucose == bolus.glucose
-        return ReadingKind.SENSOR if is_same else ReadingKind.UNKNOWN
+        if noted_as is None:
+            shown = newest_reading(sensor(), request.at, ON_THE_SCREEN)
+            if shown and shown.glucose == bolus.glucose:
+                return ReadingKind.SENSOR
+        return noted_as or ReadingKind.UNKNOWN
 
     return [
         bolus if bolus.glucose is None else replace(bolus, glucose_kind=kind(bolus))
@@ -93,24 +96,12 @@ def _noted_kind(
     return None
 
 
-def _of_sensor(log: Log) -> list[Reading]:
-    found = readings({code: log.get(code, ()) for code in SENSORS}, Counter())
-    return sorted(found, key=lambda reading: reading.at)
-
-
-def _automatic(log: Log) -> Mapping[int, Sequence[Entry]]:
+def _automatic(log: Log) -> Mapping[int | None, Sequence[Entry]]:
     """Return the entries that call a bolus automatic, by its number."""
-    found: dict[int, list[Entry]] = defaultdict(list)
+    found: dict[int | None, list[Entry]] = defaultdict(list)
     for entry in entries_of(log, *AUTOMATIC):
         name, values = AUTOMATIC[entry.code]
         bolus = whole(entry.values, "bolusid")
         if bolus is not None and whole(entry.values, name) in values:
             found[bolus].append(entry)
     return found
-
-
-def _is_one_of(request: Entry, automatic: Mapping[int, Sequence[Entry]]) -> bool:
-    bolus = whole(request.values, "bolusid")
-    return bolus is not None and any(
-        abs(entry.at - request.at) <= SAME_BOLUS for entry in automatic.get(bolus, ())
-    )

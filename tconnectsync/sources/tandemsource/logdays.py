@@ -1,8 +1,8 @@
-"""The log of one pump over some days, those included that its clock showed in their stead.
+"""The log of one pump over some days, also under wrong dates that its clock showed then.
 
 Tandem Source keeps the log by the pump's calendar, and lists all changes of its clock with every
-answer. So entries that were written while the pump's date was wrong stand under other days, and
-the changes show which. See tandem-source-api §4.6, tandem-source-processing §16.
+answer. So entries that were written while the pump's date was wrong are under other days; the
+changes show which. See tandem-source-api §4.6, tandem-source-processing §16.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class LogDays:
     events: list[Any] = field(init=False)
     """All that was answered."""
     changes: list[ClockChange] = field(init=False)
-    """Those of the pump's whole life."""
+    """The clock changes of the pump's whole life."""
     lacks_newest: bool = field(init=False, default=False)
-    """Whether there is no entry that was written by the clock as it was last set."""
+    """Whether no entry was written after the clock was last set."""
     _asked: list[tuple[date, date]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class LogDays:
         return {code: [each for each in log[code] if self._is_within(each)] for code in log}
 
     def _is_within(self, entry: Entry) -> bool:
-        """Return whether an entry was written in these days, or as usual stands under them."""
+        """Return whether an entry was written in these days, or is kept under them as usual."""
         offset = entry.wall - entry.at.astimezone(UTC).replace(tzinfo=None)
         if not is_wrong_date(offset) and self.first <= entry.wall.date() <= self.last:
             return True
@@ -127,11 +127,11 @@ class LogDays:
         )
 
     def _newest(self) -> datetime | None:
-        """Return the newest wall time that was written by the clock as it was last set, if known.
+        """Return the newest wall time that was written after the clock was last set, if known.
 
-        After it was set back by days, the latest wall time is for as long an older one. Then the
-        entries about the time of the last upload decide, in days by the zone or by the clock
-        before.
+        After the clock was set back by days, an older entry has the latest wall time for that long.
+        Then the entries about the time of the last upload decide, in days by the zone or by the
+        clock before.
         """
         change, uploaded = self.log_clock.changed_by_days, self.pump.uploaded
         newest = self.pump.newest

@@ -53,7 +53,7 @@ def by_code(
     now: datetime,
     skipped: Counter[str] | None = None,
 ) -> Log:
-    """Return the records as entries by code, without what has not happened yet.
+    """Return the records as entries by code, without entries from the future.
 
     ``records`` are in the order of the log; a pump whose clock is fast can be ahead of ``now``.
     What is days ahead, and what was written after the clock lost its date, is counted in

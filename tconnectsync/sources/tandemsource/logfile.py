@@ -7,11 +7,13 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tconnectsync.clock import Clock
 from tconnectsync.clouds import TANDEM_SOURCE
+from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
-from tconnectsync.sources.base import Remark, Source
+from tconnectsync.sources.base import Remark, SavedLog
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clockmessages import disagreement, left_undated, set_wrong
@@ -24,10 +26,20 @@ log = logging.getLogger(__name__)
 MARGIN = DAY
 
 
-class LogFile(Source):
+def open_file(path: Path, settings: Settings, pump_clock: PumpClock, clock: Clock) -> LogFile:
+    """Return the log in a file; see ``tconnectsync.clouds``."""
+    return LogFile(
+        path,
+        pump_clock,
+        ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
+        now=clock.now(),
+    )
+
+
+class LogFile(SavedLog):
     """The log in a file, which does not say which pump wrote it.
 
-    See :class:`tconnectsync.sources.base.Source`.
+    See :class:`tconnectsync.sources.base.SavedLog`.
 
     Args:
         path: the file, in any of the forms of ``logfileformats.py``.

@@ -1,4 +1,4 @@
-"""Reads a pump log that was saved to a file, in any of the forms in which one can be had.
+"""Reads a pump log that was saved to a file, in any known form.
 
 Either JSON: an answer of pump-logs as it came (tandem-source-api §4.2), a list of such
 answers, or a list of events. Or the old 26-byte records (tandem-event-log §1–2): as they
@@ -19,10 +19,10 @@ from tconnectsync.sources.tandemsource.binarylog import decode, is_plausible
 from tconnectsync.sources.tandemsource.records import EVERY_CODE, Record, records_of
 
 MOST_BYTES = 500_000_000
-"""Years of log are less; anything bigger is not one."""
+"""A log of years is smaller; a bigger file is no log."""
 
 EXPECTED = (
-    "Expected is a pump log: a saved pump-logs answer (JSON with events), or the older records of "
+    "A pump log is needed: a saved pump-logs answer (JSON with events), or the older records of "
     "26 bytes each, as they are or in base64."
 )
 _LISTS = ("events", "clockChanges")
@@ -75,7 +75,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _text_of(data: bytes) -> str | None:
-    """Return the text that the bytes are; ``None`` if they are none."""
+    """Return the bytes as text; ``None`` if they are not text."""
     try:
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError:

@@ -1,12 +1,9 @@
-"""What the pump's log means by numbers of alarms and alerts, and names spelled in one way.
+"""The names of alarms and alerts in the pump's log, and property names in one spelling.
 
 See docs/protocol/tandem-event-log.md §4, §6 and §11. A number without a name is shown as a number.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 ALARMS = {
     0: "Delivery did not stop",
@@ -43,7 +40,7 @@ ALARMS = {
     36: "Pump fault (motor stalled while filling)",
     37: "Pump fault (processor reset)",
 }
-"""The alarms (code 5) by their number; those left out are unused (§11.2)."""
+"""The alarms (code 5) by their number; those left out are unused (tandem-event-log §11.2)."""
 MALFUNCTIONS = {
     0: "software",
     1: "processor",
@@ -73,7 +70,7 @@ MALFUNCTIONS = {
     25: "motor did not start",
     26: "encryption hardware",
 }
-"""The malfunctions (code 6) by their number (§11.3)."""
+"""The malfunctions (code 6) by their number (tandem-event-log §11.3)."""
 ALERTS = {
     0: "Insulin low",
     2: "Battery low",
@@ -92,9 +89,9 @@ ALERTS = {
     61: "Battery extremely low",
     62: "Not enough power",
 }
-"""The alerts (code 4) that matter to people, by their number (§11.1)."""
+"""The alerts (code 4) that matter to people, by their number (tandem-event-log §11.1)."""
 SERVICE_ALERTS = frozenset(range(64)).difference(ALERTS)
-"""Alerts that have a meaning, but only for those who repair the pump or set it up."""
+"""Alerts that matter only when the pump is repaired or set up."""
 CGM_ALERTS = {
     1: "Urgent low glucose",
     2: "High glucose",
@@ -125,7 +122,7 @@ CGM_ALERTS = {
     31: "Grace period started",
     32: "Grace period ends soon",
 }
-"""The alerts about glucose and its sensor by their number (§11.4)."""
+"""The alerts about glucose and its sensor by their number (tandem-event-log §11.4)."""
 
 
 def alarm_name(number: int | None) -> str:
@@ -149,13 +146,3 @@ def alert_name(number: int | None) -> str:
 def cgm_alert_name(number: int) -> str:
     """Return what an alert about glucose or its sensor says."""
     return CGM_ALERTS.get(number, f"Alert {number}")
-
-
-def plainly_named(item: object) -> dict[str, Any]:
-    """Return an object of a payload under plain names: lower case, only letters and digits.
-
-    What is no object counts as an empty one.
-    """
-    if not isinstance(item, Mapping):
-        return {}
-    return {"".join(filter(str.isalnum, str(name).lower())): item[name] for name in item}

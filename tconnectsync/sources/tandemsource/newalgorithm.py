@@ -15,7 +15,7 @@ from tconnectsync.sources.tandemsource.records import number
 
 
 def remarks(entries: Iterable[Entry]) -> list[Remark]:
-    """Return what people must know about such entries: how much insulin is not shown by them."""
+    """Return remarks about such entries: how much insulin is not shown."""
     found = [entry for entry in entries if entry.code in NEW_ALGORITHM]
     if not found:
         return []
@@ -44,9 +44,9 @@ def _consequence(units: float, unread: int, has_insulin: bool) -> str:
             "version of tconnectsync."
         )
     amount = f"{units:.2f} U of insulin" if units else "Insulin"
-    more = f" and the amount of {unread} doses, which cannot be read," if units and unread else ""
+    more = f" (and {unread} doses whose amount cannot be read)" if units and unread else ""
     return (
-        f"{amount}{more} that they report {'is' if not units else 'are'} NOT shown in Nightscout, "
+        f"{amount} that they report{more} {'is' if not units else 'are'} NOT shown in Nightscout, "
         "so its insulin on board is too low. Do not rely on it, and install a newer version of "
         "tconnectsync."
     )

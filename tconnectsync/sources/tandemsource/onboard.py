@@ -32,7 +32,7 @@ CODES = (
 )
 
 LONGEST_DELIVERY = timedelta(minutes=30)
-"""What is given at once has been given by then, also where the log lacks the end of it."""
+"""After this time the immediate part has been delivered, even if the log lacks its end."""
 
 
 def noted(log: Log) -> list[tuple[Entry, float]]:
@@ -44,8 +44,8 @@ def noted(log: Log) -> list[tuple[Entry, float]]:
 def still_true(log: Log) -> list[tuple[Entry, float]]:
     """Return those of the entries that are not from before a bolus, in time order.
 
-    While the immediate part is being given, how much is on board is not known. The value with
-    which a bolus is requested is the one from before it.
+    During delivery of the immediate part, the amount on board is unknown. The value in a bolus
+    request is from before the bolus.
     """
     end = max((entries[-1].at for entries in log.values() if entries), default=None)
     if end is None:

@@ -1,7 +1,7 @@
 """On which days two pumps of an account delivered at the same time, kept from run to run.
 
-Finding out costs the logs of both. So it is done once for each day, and not again before another
-day has passed on which both pumps may have been in use.
+The comparison needs the logs of both. So each day is compared once, and the next comparison waits
+until both pumps may have been in use for another day.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Overlap:
     both: tuple[date, ...]
     """The days on which both delivered at the same time."""
     worn: str = ""
-    """The mark of the pump that was worn last; empty if that was not to be seen."""
+    """The mark of the pump that was worn last; empty if the logs do not show it."""
 
 
 class Overlaps:
@@ -67,7 +67,7 @@ class Overlaps:
                 self._path, json.dumps({pair: _as_json(each) for pair, each in known.items()})
             )
         except OSError:
-            log.debug("Which pumps are in use cannot be kept for the next start.")
+            log.debug("The list of pumps in use cannot be saved for the next run.")
 
     def _all(self) -> dict[str, Overlap]:
         if self._known is None:

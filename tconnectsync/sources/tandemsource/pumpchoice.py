@@ -1,4 +1,4 @@
-"""Which pumps of an account are asked for their logs, decided before anything is written.
+"""Chooses the pumps of an account whose logs are read, before anything is written.
 
 See tandem-source-api §4.5 and tandem-source-processing §10 and §15. All pumps of one person are
 read, or the one that PUMP_SERIAL_NUMBER names.
@@ -44,11 +44,11 @@ class PumpChoice:
     undecided: dict[str, str] = field(default_factory=dict)
     """Why a pump is not read although it may be the person's, by its assignment."""
     warning: str = ""
-    """What the configuration seems to have wrong; empty if nothing."""
+    """A likely mistake in the configuration; empty if there is none."""
 
     @property
     def never_uploaded(self) -> str:
-        """What to do where no pump is read, in words; empty if one is."""
+        """Advice if no pump is read; empty otherwise."""
         if self.read:
             return ""
         return (
@@ -77,8 +77,8 @@ def choose_pumps(
     if account.is_guardian:
         if len({pump.serial for pump in meant}) > 1:
             raise PumpChoiceError(
-                "This is a guardian's account, in which Tandem Source does not say which pump is "
-                f"in use. Set PUMP_SERIAL_NUMBER to the one of these: {endings(meant)}."
+                "This is a guardian's account, in which Tandem Source does not say which pump "
+                f"is in use. Set PUMP_SERIAL_NUMBER to one of these: {endings(meant)}."
             )
         return PumpChoice(meant, meant)
     read = [pump for pump in meant if has_data(pump)]

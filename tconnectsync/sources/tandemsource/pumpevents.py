@@ -54,7 +54,13 @@ FILL_ENDS: dict[int | None, str] = {
 
 def suspensions(log: Log) -> list[PumpEvent]:
     """Return when delivery was suspended, and why."""
-    return [_suspension(entry) for entry in entries_of(log, SUSPENDED)]
+    found = []
+    for entry in entries_of(log, SUSPENDED):
+        reason = whole(entry.values, "suspendreason")
+        why = "" if reason is None else f" ({SUSPEND_REASONS.get(reason, f'reason {reason}')})"
+        kind, automatic = PumpEventKind.SUSPENSION, reason != BY_USER
+        found.append(_event(entry, kind, f"Suspended{why}", automatic=automatic))
+    return found
 
 
 def resumptions(log: Log) -> list[PumpEvent]:
@@ -103,15 +109,6 @@ def fills(log: Log) -> list[PumpEvent]:
         units = _insulin_left(entry)
         left = left if units is None else (entry.at, units)
     return found
-
-
-def _suspension(entry: Entry) -> PumpEvent:
-    reason = whole(entry.values, "suspendreason")
-    if reason is None:
-        text = "Suspended"
-    else:
-        text = f"Suspended ({SUSPEND_REASONS.get(reason, f'reason {reason}')})"
-    return _event(entry, PumpEventKind.SUSPENSION, text, automatic=reason != BY_USER)
 
 
 def _alarm_text(entry: Entry) -> str | None:

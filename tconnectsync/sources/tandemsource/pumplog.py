@@ -26,15 +26,15 @@ from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReade
 from tconnectsync.sources.tandemsource.records import EVERY_CODE
 
 DAYS_FOR_STATUS = 3
-"""With the day before a range, that makes four days in which the pump may have noted the insulin
-that is left: a cartridge seldom lasts longer."""
+"""With the day before a range, these are four days in which the pump may have reported the insulin
+left: a cartridge seldom lasts longer."""
 STATUS_CODES = frozenset((*reservoir.CODES, *doses.CODES, *basals.CODES)).intersection(
     WEB_APP_CODES
 )
 REFUSED = 400
 """The status with which the cloud refuses a question."""
 SOMEWHAT = timedelta(hours=6)
-"""How long before a range something must have ended to be of no interest."""
+"""Events that ended this long before a range are ignored."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +143,14 @@ class PumpLog:
             # What is only asked to judge the clock must not hold back what is known.
             if error.fatal:
                 raise
-            self.say(f"Whether the pump's date is right is not known. {error}")
+            self.say(f"The pump's date could not be checked. {error}")
             return []
 
     def _last_before(self, day: date, codes: Sequence[int]) -> Log | None:
-        """Return the last entry of some codes before a day; ``None`` if it cannot be had.
+        """Return the last entry of some codes before a day; ``None`` if it cannot be read.
 
-        The steps back grow, because the beginning is seldom far. A day that cannot be had makes
-        them small again: the entry may lie after it.
+        The steps back grow, because the entry is usually near. A day that cannot be read makes them
+        small again: the entry may be after it.
         """
         earliest, step = day - LONGEST_LOOK_BACK, DAY
         while day > earliest:
@@ -198,7 +198,8 @@ def _asked_once(
 
 def _gap(day: date, error: TconnectsyncError) -> str:
     return (
-        f"What the pump did on {day} cannot be had. {str(error).removesuffix('.')}. A suspension, "
-        "sleep or exercise that began then or earlier and lasted for more than a day is left out. "
-        f"When it works again, get it with --start-date {day} and --end-date of its last day."
+        f"The pump's log of {day} cannot be read. {str(error).removesuffix('.')}. A suspension, "
+        "sleep or exercise that began then or earlier and lasted for more than a day is left "
+        f"out. When it works again, get it with --start-date {day} and --end-date of its last "
+        "day."
     )

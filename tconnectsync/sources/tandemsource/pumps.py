@@ -16,14 +16,14 @@ from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.limits import AHEAD, PUMP_EPOCH
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
-from tconnectsync.sources.tandemsource.names import plainly_named
+from tconnectsync.sources.tandemsource.records import plainly_named
 
 AUTOMATIC = "11111111"
 """The serial number that stands for the pump in use."""
 SILENT = timedelta(days=3)
-"""A pump that has sent nothing for so long may not be in use any more."""
+"""A pump that has sent nothing for this long may no longer be in use."""
 MARGIN = DAY
-"""By how much a pump's clock may be wrong without being read for another range."""
+"""How far a pump's clock may be wrong before its log counts for another range."""
 SECOND = timedelta(seconds=1)
 PLACES = 10**12
 """More than there are seconds up to the year 9999."""
@@ -73,7 +73,7 @@ def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
 def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
     """Return the pumps that may be read: all, or only the one that the configuration names.
 
-    That one may stand there several times, as it does when it was assigned again.
+    It may be listed several times if it was assigned again.
 
     Args:
         pumps: those of the account.
@@ -186,8 +186,8 @@ def last_instant(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None
 def touches(pump: Pump, time_range: TimeRange, clock: PumpClock, now: datetime) -> bool:
     """Return whether a pump's log may hold something of a range or of the day around it.
 
-    What is not known does not keep it from being read. An upload after the newest event counts as
-    if it had brought something: the clock, of which alone the newest event is known, may be behind.
+    A pump of unknown times is read. An upload after the newest event counts as new data, because
+    the pump's clock, which dates that event, may be behind.
     """
     first, last = first_instant(pump, clock), last_instant(pump, clock, now)
     last = max(filter(None, (last, pump.uploaded)), default=None)
@@ -231,11 +231,14 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
     covered = plainly_named(item.get("availabledatarange"))
     newest = _time(item.get("maxdateofevents")) or _time(covered.get("end"))
     uploaded = _time(item.get("lastuploaddate"))
+    if uploaded:
+        zone = uploaded.tzinfo or UTC
+        uploaded = uploaded.replace(tzinfo=zone).astimezone(UTC)
     return Pump(
         assignment_id=_text(item.get("assignmentid")),
         serial=_text(item.get("serialnumber")),
         newest=_without_zone(newest, clock),
-        uploaded=_in_utc(uploaded),
+        uploaded=uploaded,
         settings=plainly_named(item.get("settings")).get("details"),
         model=_text(item.get("modelname")) or _text(item.get("modelnumber")),
         oldest=_without_zone(_time(covered.get("start")), clock),
@@ -267,12 +270,6 @@ def _without_zone(moment: datetime | None, clock: PumpClock) -> datetime | None:
     if moment is None or moment.tzinfo is None:
         return moment
     return clock.here(moment).replace(tzinfo=None)
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(value: object) -> str:

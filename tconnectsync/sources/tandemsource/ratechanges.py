@@ -119,7 +119,8 @@ def basals(
     rates = Rates(earlier)
     for section in found:
         if section.rejection:
-            rates = Rates(_last_change(section) or rates.newest_change)
+            changes = [entry for entry in section.entries if entry.code == RATE_CHANGE]
+            rates = Rates(changes[-1] if changes else rates.newest_change)
             continue
         if not section.follows:
             rates = Rates(rates.newest_change)
@@ -174,16 +175,13 @@ def _section(whole: Sequence[Entry], first: int, last: int) -> Section:
             end = after.at
     elif after:
         has_gap |= after.wall.date() == max(days) + DAY
-    rejection = _reason_to_reject({entry.code for entry in entries}, has_gap=has_gap)
-    return Section(days, entries, end, after is None, follows, rejection)
-
-
-def _reason_to_reject(codes: set[int], *, has_gap: bool) -> str:
+    codes = {entry.code for entry in entries}
+    rejection = GAPS if has_gap else ""
     if BASAL_RATE in codes:
-        return BOTH_WAYS
-    if codes & NEW_ALGORITHM:
-        return ANOTHER_ALGORITHM
-    return GAPS if has_gap else ""
+        rejection = BOTH_WAYS
+    elif codes & NEW_ALGORITHM:
+        rejection = ANOTHER_ALGORITHM
+    return Section(days, entries, end, after is None, follows, rejection)
 
 
 def _apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -226,10 +224,3 @@ def is_within(entry: Entry, suspension: Basal) -> bool:
     """Return whether an entry was written while the pump is known to have been suspended."""
     after_begin = is_suspension(suspension) and suspension.start < entry.at
     return after_begin and (suspension.running or entry.at < suspension.ends)
-
-
-def _last_change(section: Section) -> Entry | None:
-    return next(
-        (entry for entry in reversed(section.entries) if entry.code == RATE_CHANGE),
-        None,
-    )

@@ -144,14 +144,24 @@ def flag(values: Mapping[str, object], *names: str) -> bool | None:
 
 def known_only(values: Mapping[str, object]) -> dict[str, Any]:
     """Return the values that say something; lists of bits become the masks they stand for."""
-    known = {name: _known(value) for name, value in values.items()}
+    known: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            known[name] = _mask_of(value)
+        else:
+            known[name] = value if isinstance(value, bool) else _finite(value)
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _known(value: object) -> float | None:
-    if isinstance(value, list):
-        return _mask_of(value)
-    return value if isinstance(value, bool) else _finite(value)
+def plainly_named(item: object) -> dict[str, Any]:
+    """Return an object of a payload under plain names: lower case, only letters and digits.
+
+    What is no object counts as an empty one.
+    """
+    if not isinstance(item, dict):
+        return {}
+    # Both come from the same object, so they are equally long.
+    return dict(zip(_plain_names(*item), item.values(), strict=False))
 
 
 def _finite(value: object) -> float | None:
@@ -180,12 +190,15 @@ def _record(event: object, codes: Container[int], skipped: Counter[str]) -> Reco
     try:
         code, group, sequence, time, properties = _usual_head(event)
     except KeyError:
-        code, group, sequence, time, properties = _unusual_head(event)
+        # Spelt differently, or not all there.
+        plain = plainly_named(event)
+        code, group, sequence, time, properties = (plain.get(name.lower()) for name in _HEAD)
     code = _counted(code, MOST_NUMBER)
     if code is None:
         raise _UnusableError(NO_CODE)
     if code not in KNOWN_CODES:
-        skipped[_unknown(code, properties)] += 1
+        names = plainly_named(properties) if isinstance(properties, dict) else None
+        skipped[unknown_event(code, names)] += 1
     if code not in codes:
         return None
     group = _counted(0 if group is None else group, MOST_NUMBER)
@@ -193,21 +206,6 @@ def _record(event: object, codes: Container[int], skipped: Counter[str]) -> Reco
     if group is None or sequence is None:
         raise _UnusableError(NO_SEQUENCE)
     return Record(code, group, sequence, _wall(time), _values(code, properties))
-
-
-def _unknown(code: int, properties: object) -> str:
-    return unknown_event(code, _plain(properties) if isinstance(properties, dict) else None)
-
-
-def _unusual_head(event: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what :data:`_HEAD` names where it is spelt differently or not all there."""
-    plain = _plain(event)
-    return tuple(plain.get(name.lower()) for name in _HEAD)
-
-
-def _plain(item: dict[str, Any]) -> dict[str, Any]:
-    # Both come from the same object, so they are equally long.
-    return dict(zip(_plain_names(*item), item.values(), strict=False))
 
 
 @lru_cache(maxsize=1024)
@@ -242,9 +240,7 @@ def _wall(text: object) -> datetime:
 
 
 def _values(code: int, properties: object) -> dict[str, Any]:
-    if not isinstance(properties, dict):
-        return {}
-    values = _plain(properties)
+    values = plainly_named(properties)
     for name in _MASKS.get(code, ()):
         bits = values.get(name)
         if type(bits) is list:

@@ -1,4 +1,4 @@
-"""How much insulin is left in the pump: what it last reported, minus what it has given since.
+"""The insulin left in the pump: the last reported amount, minus the insulin delivered since.
 
 See tandem-source-processing §18, tandem-event-log §10.1 and §10.4. Low values raise alarms in
 Nightscout, so nothing is reported where anything is missing.
@@ -33,10 +33,10 @@ CODES = (*WORDS, CANNULA_FILLED)
 EMPTY = (8, 9)
 """The alarms of a cartridge without insulin."""
 VERY_LOW = 17
-"""The alert that there is very little insulin; how little it does not say."""
+"""The alert that there is very little insulin, without an amount."""
 
 MISSING = timedelta(minutes=5)
-"""How long nothing may be known of the basal insulin: one entry of its rate may be missing."""
+"""The longest gap in the basal rate: one entry may be missing."""
 
 
 class Left(NamedTuple):

@@ -66,15 +66,23 @@ def readings(log: Log, skipped: Counter[str]) -> list[Reading]:
     """
     found = []
     for entry in entries_of(log, GLUCOSE_ENTERED, *SENSORS):
-        name, hidden, read = _TYPED if entry.code == GLUCOSE_ENTERED else _MEASURED
-        status = whole(entry.values, name)
+        at: datetime | None = entry.at
+        if entry.code == GLUCOSE_ENTERED:
+            status, hidden = whole(entry.values, "bgentrytype"), TAKEN_FROM_SENSOR
+            kind = ReadingKind.FINGER
+            glucose = whole(entry.values, "bg") if status == TYPED_IN else None
+            if glucose is not None and not LOWEST_GLUCOSE <= glucose <= HIGHEST_GLUCOSE:
+                glucose = None
+        else:
+            status, hidden = whole(entry.values, "glucosevaluestatus"), DO_NOT_SHOW
+            kind, at = ReadingKind.SENSOR, _taken(entry)
+            glucose = _glucose(entry, status)
         if status == hidden:
             continue
-        reading = read(entry, status)
-        if reading:
-            found.append(reading)
-        else:
+        if glucose is None or at is None:
             skipped["unreadable glucose reading"] += 1
+        else:
+            found.append(Reading(entry.key, at, glucose, kind, (entry.sequence,)))
     return found
 
 
@@ -105,20 +113,6 @@ def cgm_alerts(log: Log) -> list[PumpEvent]:
     return found
 
 
-def _typed_in(entry: Entry, entry_type: int | None) -> Reading | None:
-    value = whole(entry.values, "bg")
-    if entry_type != TYPED_IN or value is None or not LOWEST_GLUCOSE <= value <= HIGHEST_GLUCOSE:
-        return None
-    return Reading(entry.key, entry.at, value, ReadingKind.FINGER, (entry.sequence,))
-
-
-def _of_sensor(entry: Entry, status: int | None) -> Reading | None:
-    glucose, at = _glucose(entry, status), _taken(entry)
-    if glucose is None or at is None:
-        return None
-    return Reading(entry.key, at, glucose, ReadingKind.SENSOR, (entry.sequence,))
-
-
 def _glucose(entry: Entry, status: int | None) -> int | None:
     """Return what a sensor showed, mg/dL; ``None`` if that is unknown or cannot be true."""
     value = whole(entry.values, "currentglucosedisplayvalue")
@@ -136,11 +130,6 @@ def _taken(entry: Entry) -> datetime | None:
         return entry.at - delay
     came_late = (mask(entry.values, "cgmdatatype") or 0) & BACK_FILLED
     return None if came_late else entry.at
-
-
-_TYPED = "bgentrytype", TAKEN_FROM_SENSOR, _typed_in
-_MEASURED = "glucosevaluestatus", DO_NOT_SHOW, _of_sensor
-"""Where a reading says what it is worth, what makes it nothing to us, and how it is read."""
 
 
 def _session_start(entry: Entry, begun: Sequence[datetime]) -> PumpEvent | None:

@@ -22,8 +22,7 @@ from tconnectsync.domain.profiles import (
     is_possible,
 )
 from tconnectsync.errors import ApiError
-from tconnectsync.sources.tandemsource.names import plainly_named
-from tconnectsync.sources.tandemsource.records import flag, number, whole
+from tconnectsync.sources.tandemsource.records import flag, number, plainly_named, whole
 
 MINUTES_OF_DAY = range(24 * 60)
 MILLI = 1000
@@ -76,7 +75,11 @@ def pump_settings(details: object, *, for_guardian: bool = False) -> PumpSetting
         else:
             profiles += [profile] if profile else []
     if not profiles:
-        raise _unusable(broken[0].why if broken else "they show no profile")
+        raise ApiError(
+            "The pump's settings on Tandem Source cannot be used: "
+            f"{broken[0].why if broken else 'they show no profile'}. Look at them on the site, "
+            "and at the pump's profiles: if all is right there, a newer tconnectsync is needed."
+        )
     alerts = _alert_levels(plainly_named(known.get("cgmsettings")))
     return PumpSettings(tuple(profiles), broken=tuple(broken), **alerts)
 
@@ -92,38 +95,28 @@ def _profile(fields: Mapping[str, Any], *, active: bool) -> Profile | None:
     if items is None:
         raise _BrokenError("a profile has no segments")
     found = [_segment(plainly_named(item)) for item in items]
-    segments = sorted((s for s in found if not _is_blank(s)), key=lambda segment: segment.start)
+    # The pump fills up its table with segments in which nothing is set.
+    used = [s for s in found if any((s.basal_rate, s.correction_factor, s.carb_ratio, s.target))]
+    segments = sorted(used, key=lambda segment: segment.start)
     if not segments and not active:
         return None
     duration = number(fields, "insulinduration") or 0
     if not _is_name(name) or not SHORTEST_MINUTES <= duration <= LONGEST_MINUTES:
         raise _BrokenError("a profile lacks its name or its duration of insulin")
-    _check_order(segments, found, active=active)
+    # A profile that is not in use may lack its first segment because that is blank.
+    starts = [segment.start for segment in segments]
+    covered = starts if active else [segment.start for segment in found]
+    if time.min not in covered or len({*starts}) != len(starts):
+        raise _BrokenError("the segments of a profile do not follow one another from midnight on")
+    # Whether carbs are entered, not units: 0 or 1, or text as ``UnitsAsCarbs``.
+    carbs = str(fields.get("carbentry")).lower()
     return Profile(
         name=name,
         segments=tuple(segments),
         insulin_duration=timedelta(minutes=duration),
-        carbs_enabled=_is_on(fields.get("carbentry")),
+        carbs_enabled=carbs in CARBS_ON or ("carb" in carbs and not carbs.startswith("off")),
         active=active,
     )
-
-
-def _check_order(segments: list[Segment], every: list[Segment], *, active: bool) -> None:
-    """Refuse a profile that does not say what holds at each time of the day.
-
-    Args:
-        segments: those that are left without the blank ones. A profile that is not in use may
-            lack its first one so.
-        every: all of them.
-        active: whether the profile is in use.
-
-    Raises:
-        _BrokenError: it is such a profile.
-    """
-    starts = [segment.start for segment in segments]
-    covered = starts if active else [segment.start for segment in every]
-    if time.min not in covered or len({*starts}) != len(starts):
-        raise _BrokenError("the segments of a profile do not follow one another from midnight on")
 
 
 def _segment(fields: Mapping[str, Any]) -> Segment:
@@ -139,13 +132,6 @@ def _segment(fields: Mapping[str, Any]) -> Segment:
     )
 
 
-def _is_blank(segment: Segment) -> bool:
-    """Return whether nothing is set; the pump fills up its table so."""
-    return not any(
-        (segment.basal_rate, segment.correction_factor, segment.carb_ratio, segment.target)
-    )
-
-
 def _amount(fields: Mapping[str, Any], name: str, what: str, parts: int = 1) -> float:
     """Return an amount that is fields in so many parts of our unit; 0 if it is not set."""
     value = number(fields, name)
@@ -156,12 +142,6 @@ def _amount(fields: Mapping[str, Any], name: str, what: str, parts: int = 1) -> 
 
 def _is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= MOST_LETTERS and value.isprintable()
-
-
-def _is_on(carb_entry: object) -> bool:
-    """Return whether carbohydrates are entered, not units: 0 or 1, or text as ``UnitsAsCarbs``."""
-    text = str(carb_entry).lower()
-    return text in CARBS_ON or ("carb" in text and not text.startswith("off"))
 
 
 def _alert_levels(fields: Mapping[str, Any]) -> dict[str, float]:
@@ -180,10 +160,3 @@ def _alert_levels(fields: Mapping[str, Any]) -> dict[str, float]:
 
 def _list(value: object) -> list[object] | None:
     return value if isinstance(value, list) else None
-
-
-def _unusable(why: str) -> ApiError:
-    return ApiError(
-        f"The pump's settings on Tandem Source cannot be used: {why}. Look at them on the site, "
-        "and at the pump's profiles: if all is right there, a newer tconnectsync is needed."
-    )

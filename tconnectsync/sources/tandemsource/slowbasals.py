@@ -15,7 +15,7 @@ from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.ratechanges import Section
 from tconnectsync.sources.tandemsource.rates import RATE_CODES, rate_of
 
-REFUSED = "Tandem's cloud does not hand out the whole log, and changes of the rate may be missing"
+REFUSED = "Tandem's cloud does not provide the whole log, and changes of the rate may be missing"
 MOST_DAYS = 10
 """So many days are named."""
 
@@ -105,12 +105,13 @@ def unclear(entries: Sequence[Entry]) -> list[Remark]:
         return []
     changes = [entry for entry in entries if entry.code in RATE_CODES]
     names = sorted({name for entry in changes for name in entry.values})
-    said = f" They say: {', '.join(names[:MOST_DAYS]) or 'nothing'}." if changes else ""
+    said = f" They report: {', '.join(names[:MOST_DAYS]) or 'nothing'}." if changes else ""
     return [
         Remark(
-            f"After {len(entries)} entries of the pump's log, the first at {entries[0].wall}, the "
-            f"basal rate is not known until the next change, and is not shown.{said} If this comes "
-            "again, run --check-login and report it with a newer version of tconnectsync.",
+            f"After {len(entries)} entries of the pump's log, the first at {entries[0].wall}, "
+            f"the basal rate is not known until the next change, and is not shown.{said} If this "
+            "happens again with a newer version of tconnectsync, run --check-login and report "
+            "it.",
             missing=True,
         )
     ]

@@ -36,12 +36,12 @@ HOUR = timedelta(hours=1)
 ALLOWED = 2 * DAY
 """For how long the logs of two pumps may overlap without a question: one has replaced the other."""
 MOST_DAYS = 14
-"""So many days of an overlap are looked at, the newest."""
+"""How many days of an overlap are compared: the newest ones."""
 DAYS_OF_TWO_PEOPLE = 3
-"""No person lets two pumps deliver at the same time on so many days."""
+"""One person never has two pumps deliver at the same time on this many days."""
 LEAST = 4 * DAY
-"""So far back two people's pumps are compared, however few days a run may catch up: in fewer days
-two pumps cannot show that they deliver on three."""
+"""The shortest span in which two pumps are compared, also with a small CATCH_UP_DAYS: less
+could not show three days of delivery by both."""
 RECENT = 2 * DAY
 """How long ago the end of a log may be while the pump may still be in use."""
 
@@ -166,7 +166,7 @@ def _undecided(used: Pump, left: Pump) -> str:
 def _not_compared(used: Pump, left: Pump, error: TconnectsyncError) -> str:
     return (
         f"It is not clear whether the pumps {named(used)} and {named(left)} of this account are "
-        f"worn by two people, because a log cannot be had: {str(error).removesuffix('.')}. Only "
+        f"worn by two people, because a log cannot be read: {str(error).removesuffix('.')}. Only "
         f"{ending(used)} is synced: insulin of {ending(left)} may be missing in Nightscout. The "
         "next run asks again."
     )

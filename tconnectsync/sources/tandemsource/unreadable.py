@@ -26,12 +26,13 @@ WITH_READING = (1, 2)
 
 
 def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
-    """Return what people have to know of a log: what it has lost, and what may be insulin."""
+    """Return remarks about a log: lost parts, and unreadable entries that may be insulin."""
     codes = Counter(entry.code for entry in entries)
     found = [
         Remark(
-            f"The pump notes that {what} ({_times(codes[code])}). What it did then may be missing "
-            "in Nightscout, and cannot be brought. Compare the totals with the pump's own.",
+            f"The pump reports that {what} ({_times(codes[code])}). Insulin of that time may be "
+            "missing in Nightscout, and cannot be recovered. Compare the totals with the pump's "
+            "own.",
             missing=False,
         )
         for code, what in LOST.items()
@@ -55,8 +56,7 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
 def glucose_remarks(entries: Iterable[Entry]) -> list[Remark]:
     """Return what people have to know of glucose values that are not shown as readings.
 
-    Basal-IQ notes each reading of the sensor a second time, which matters only where there is no
-    first time.
+    Basal-IQ logs each sensor reading a second time, which matters only if the first is missing.
     """
     codes: Counter[int] = Counter()
     for entry in entries:
@@ -69,9 +69,9 @@ def glucose_remarks(entries: Iterable[Entry]) -> list[Remark]:
         return []
     return [
         Remark(
-            f"The pump's log has glucose values of a sensor in a form that this version of "
-            f"tconnectsync cannot show ({_times(unread)}). No insulin is missing by that. Look for "
-            "a newer version.",
+            "The pump's log has glucose values of a sensor in a form that this version of "
+            f"tconnectsync cannot show ({_times(unread)}). No insulin is missing because of "
+            "that. Look for a newer version.",
             missing=False,
         )
     ]

@@ -76,9 +76,15 @@ def _modes(
 
 
 def _mode(kind: UserModeKind, begun: Entry, ended: Entry | None, until: datetime) -> UserMode:
-    text = _how(kind, begun)
-    if ended and kind is UserModeKind.EXERCISE and flag(ended.values, "exercisestoppedbytimer"):
-        text += " (Stopped by timer)"
+    values = begun.values
+    if kind is UserModeKind.EXERCISE:
+        text = "Exercise (Timed)" if whole(values, "exercisechoice") == 1 else "Exercise"
+        if ended and flag(ended.values, "exercisestoppedbytimer"):
+            text += " (Stopped by timer)"
+    elif flag(values, "sleepstartedbygui"):
+        text = BY_HAND
+    else:
+        text = "Sleep (Scheduled)" if mask(values, "activesleepschedule") else "Sleep"
     return UserMode(
         key=begun.key,
         kind=kind,
@@ -89,13 +95,3 @@ def _mode(kind: UserModeKind, begun: Entry, ended: Entry | None, until: datetime
         running=ended is None,
         log_ids=(begun.sequence, ended.sequence) if ended else (begun.sequence,),
     )
-
-
-def _how(kind: UserModeKind, begun: Entry) -> str:
-    """Return how a period came about, in the words of older versions."""
-    values = begun.values
-    if kind is UserModeKind.EXERCISE:
-        return "Exercise (Timed)" if whole(values, "exercisechoice") == 1 else "Exercise"
-    if flag(values, "sleepstartedbygui"):
-        return BY_HAND
-    return "Sleep (Scheduled)" if mask(values, "activesleepschedule") else "Sleep"

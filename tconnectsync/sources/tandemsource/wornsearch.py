@@ -1,4 +1,4 @@
-"""Looks in the logs of all pumps of a person for the signs that decide whose basal a time is.
+"""Searches the logs of all pumps of a person for the signs that decide which pump's basal counts.
 
 See tandem-source-api §4.5 and tandem-source-processing §15. The logs of a range hold most of them;
 which pump was worn when the range begins is looked for before it, also in the logs of pumps that
@@ -175,7 +175,7 @@ class WornSearch:
     ) -> list[list[Sign]]:
         """Return the signs as if a pump whose log cannot be had owned all of its time.
 
-        So no other pump's basal is shown where it may have gone nowhere.
+        So no basal of another pump is shown that may not have reached the body.
         """
         first = first_instant(pump, self.clock) or LONG_AGO
         last = last_instant(pump, self.clock, self.now) or self.now

@@ -1,4 +1,4 @@
-"""Whether a pump's clock shows a wrong date now, and what people have to know of it.
+"""Whether a pump's clock shows a wrong date now, and the remarks about it.
 
 See tandem-source-api §4.6, tandem-event-log §10.8, tandem-source-processing §16.
 """
@@ -61,9 +61,14 @@ def wrong_date(days: LogDays) -> WrongDate | None:
     if days.lacks_newest or (log_clock.lag and log_clock.lag > SLOW):
         return _nothing_new(days, newest, uploaded)
     ahead = clock.instant(newest) - uploaded
-    if ahead > DAY and not _is_explained(days, newest) and _has_entries_of(days, newest):
-        text = clockmessages.uploaded_ahead(ahead, newest, clock.here(uploaded), uploaded)
-        return WrongDate(text, uploaded - DAY)
+    # By the record, the clock may have shown that date and then been set back.
+    was_set_back = any(it.before + MINUTE >= newest > it.after for it in days.changes)
+    if ahead > DAY and not was_set_back:
+        # A date may stand for no entry.
+        days.ask_for(newest.date(), newest.date())
+        if any(record.wall.date() == newest.date() for record in days.records()):
+            text = clockmessages.uploaded_ahead(ahead, newest, clock.here(uploaded), uploaded)
+            return WrongDate(text, uploaded - DAY)
     if pump.oldest and _has_fallen_back(days, pump.oldest, newest):
         since = clock.instant(newest)
         text = clockmessages.lost_its_date(pump.oldest.year, clock.here(since))
@@ -78,17 +83,6 @@ def _nothing_new(days: LogDays, newest: datetime, uploaded: datetime) -> WrongDa
     here = days.clock.here
     text = clockmessages.nothing_new(newest, here(uploaded), here(since), is_sure=is_sure)
     return WrongDate(text, since, is_sure)
-
-
-def _is_explained(days: LogDays, wall: datetime) -> bool:
-    """Return whether the record says that the clock showed such a time and was then set back."""
-    return any(change.before + MINUTE >= wall > change.after for change in days.changes)
-
-
-def _has_entries_of(days: LogDays, wall: datetime) -> bool:
-    """Return whether the log holds entries of that day; a date may stand for none."""
-    days.ask_for(wall.date(), wall.date())
-    return any(record.wall.date() == wall.date() for record in days.records())
 
 
 def _has_later_entries(days: LogDays, newest: datetime, uploaded: datetime) -> bool:

@@ -18,7 +18,7 @@ from tconnectsync.domain.events import (
     InsulinOnBoard,
     Reading,
     ReadingKind,
-    newest_before,
+    newest_reading,
 )
 from tconnectsync.domain.limits import MOST_IOB
 from tconnectsync.sources.tconnect.values import glucose, objects, read_each, required, wall_time
@@ -90,7 +90,7 @@ def with_glucose_kind(
 
 
 def _kind(bolus: Bolus, sensor: Sequence[Reading]) -> ReadingKind:
-    shown = newest_before(sensor, bolus.requested_at, IN_FORCE)
+    shown = newest_reading(sensor, bolus.requested_at, IN_FORCE)
     is_same = shown is not None and shown.glucose == bolus.glucose
     return ReadingKind.SENSOR if is_same else ReadingKind.FINGER
 

@@ -68,7 +68,8 @@ def read_devices(page: str) -> dict[str, Device]:
     """
     devices = {}
     for box in _parse(page, _DEVICES).select("#content > div.box"):
-        facts = _facts(box)
+        rows = map(_cells, box.find_all("tr"))
+        facts = {_text(cells[0]): _text(cells[1]) for cells in rows if len(cells) == 2}
         if serial := facts.get("Serial #"):
             devices[serial] = Device(
                 name=_text(box.select_one(".subTitle")),
@@ -113,7 +114,9 @@ def read_settings(page: str) -> PumpSettings:
     tables = sheet.find_all("table", recursive=False) if sheet else []
     profiles: list[Profile] = []
     broken: list[BrokenProfile] = []
-    for table in filter(_is_profile, tables):
+    for table in tables:
+        if all(_text(mark) != "Profile" for mark in table.select(".setting_bg")):
+            continue
         try:
             profiles.append(_profile(table))
         except _BrokenError as error:
@@ -141,11 +144,6 @@ def clock_time(text: str) -> time:
     return time(int(found[1]) % 12 + 12 * afternoon, int(found[2]))
 
 
-def _facts(box: Tag) -> dict[str, str]:
-    rows = map(_cells, box.find_all("tr"))
-    return {_text(cells[0]): _text(cells[1]) for cells in rows if len(cells) == 2}
-
-
 def _guid(box: Tag) -> str | None:
     link = box.select_one('a[href*="DeviceSettings.aspx" i]')
     try:
@@ -155,18 +153,20 @@ def _guid(box: Tag) -> str | None:
     return query.get("guid", [None])[0]
 
 
-def _is_profile(table: Tag) -> bool:
-    return any(_text(mark) == "Profile" for mark in table.select(".setting_bg"))
-
-
 def _profile(table: Tag) -> Profile:
     name, text = _name(table), _text(table)
-    duration = _duration(text)
-    if not name or not duration:
+    found = _DURATION.search(text)
+    duration = timedelta(hours=int(found[1]), minutes=int(found[2])) if found else timedelta()
+    if not name or not SHORTEST_DURATION <= duration <= LONGEST_DURATION:
         raise _BrokenError("a profile lacks its name or duration of insulin")
+    rows = [[_text(cell) for cell in _cells(row)] for row in table.find_all("tr")]
+    segments = [_segment(*row) for row in rows if len(row) == 5 and row[0] not in _NOT_SEGMENTS]
+    starts = [segment.start for segment in segments]
+    if starts[:1] != [time.min] or starts != sorted(set(starts)):
+        raise _BrokenError("the segments of a profile do not follow one another")
     return Profile(
         name=name,
-        segments=_segments(table),
+        segments=tuple(segments),
         insulin_duration=duration,
         carbs_enabled=not _CARBS_OFF.search(text),
         active=_is_active(table),
@@ -181,24 +181,6 @@ def _name(table: Tag) -> str:
 
 def _is_active(table: Tag) -> bool:
     return "Active at the time of upload" in _text(table)
-
-
-def _duration(text: str) -> timedelta | None:
-    """Return how long insulin acts by what a profile says; ``None`` if it says nothing true."""
-    found = _DURATION.search(text)
-    duration = timedelta(hours=int(found[1]), minutes=int(found[2])) if found else timedelta()
-    return duration if SHORTEST_DURATION <= duration <= LONGEST_DURATION else None
-
-
-def _segments(table: Tag) -> tuple[Segment, ...]:
-    rows = [[_text(cell) for cell in _cells(row)] for row in table.find_all("tr")]
-    segments = tuple(
-        _segment(*row) for row in rows if len(row) == 5 and row[0] not in _NOT_SEGMENTS
-    )
-    starts = [segment.start for segment in segments]
-    if starts[:1] != [time.min] or starts != sorted(set(starts)):
-        raise _BrokenError("the segments of a profile do not follow one another")
-    return segments
 
 
 def _segment(start: str, rate: str, correction: str, carbs: str, target: str) -> Segment:

@@ -260,12 +260,11 @@ def _with(payload: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     """
     if part in payload:
         return payload
-    error = ApiError(
+    raise ApiError(
         f"Tandem's cloud answered without the part {part!r} that holds the data. It may work again "
-        "later; the next run asks again."
+        "later; the next run asks again.",
+        can_retry=True,
     )
-    error.can_retry = True
-    raise error
 
 
 def _joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,12 +11,12 @@ from math import inf
 
 from tconnectsync.config.settings import LoopSettings
 from tconnectsync.errors import FirewallError, NightscoutLoginError, TconnectsyncError
-from tconnectsync.sync.loop.rhythm import MINUTE
+from tconnectsync.sync.loop.rhythm import MINUTE_IN_SECONDS
 from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
-LONG_WAIT = 30 * MINUTE
+LONG_WAIT = 30 * MINUTE_IN_SECONDS
 """After refusals that further tries would only prolong."""
 FIRST_BACK_OFF = 30.0
 FAILURES_UNTIL_ERROR = 3
@@ -87,7 +87,7 @@ class NothingNew:
         """
         is_first = self._since is None
         self._since = now if self._since is None else self._since
-        minutes = (now - self._since) / MINUTE
+        minutes = (now - self._since) / MINUTE_IN_SECONDS
         if minutes >= self._settings.failure_minutes:
             self._log.log(
                 logging.ERROR,
@@ -136,7 +136,7 @@ class Failures:
         if outcome.ended_by:
             raise outcome.ended_by
         done = outcome.created + outcome.updated + outcome.kept
-        if outcome.failures and not (done or outcome.others or outcome.waiting):
+        if outcome.failures and not (done or outcome.others or outcome.deferred):
             raise outcome.failures[0].error
         self._was_accepted = True
         if not outcome.failures:
@@ -144,7 +144,7 @@ class Failures:
             return inf
         self._partial += 1
         wait = _back_off(self._partial, self._settings.max_sleep_seconds, jitter)
-        reasons = [(" ".join(each.features), each.reason) for each in outcome.failures]
+        reasons = [(" ".join(each.features), str(each.error)) for each in outcome.failures]
         for names, reason in dict.fromkeys(reasons):
             log.warning("%s failed. %s", names, reason)
         log.warning("The rest is done. Trying again in %.0f s at the latest.", wait)
@@ -176,7 +176,7 @@ class Failures:
             return LONG_WAIT
         self._since = self._since if self._rounds else now
         self._rounds += 1
-        minutes, limit = (now - self._since) / MINUTE, self._settings.api_failure_minutes
+        minutes, limit = (now - self._since) / MINUTE_IN_SECONDS, self._settings.api_failure_minutes
         if 0 < limit <= minutes:
             log.error(
                 "%s Ending, because nothing has worked for %.0f minutes "

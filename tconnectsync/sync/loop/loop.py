@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
-from tconnectsync.sync.loop.rhythm import MINUTE
+from tconnectsync.sync.loop.rhythm import MINUTE_IN_SECONDS
 from tconnectsync.sync.loop.step import Actions, LoopState, step
 
 
@@ -25,6 +25,6 @@ def run_loop(settings: LoopSettings, actions: Actions, clock: Clock, *, pretend:
             return 0
         before = clock.monotonic()
         clock.sleep(following.pause)
-        if clock.monotonic() - before > following.pause + MINUTE:
+        if clock.monotonic() - before > following.pause + MINUTE_IN_SECONDS:
             # The computer has slept. What failed before says nothing about now.
             state.failures.forget()

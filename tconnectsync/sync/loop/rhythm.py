@@ -11,10 +11,10 @@ from statistics import median
 
 from tconnectsync.config.settings import LoopSettings
 
-MINUTE = 60.0
-USUAL_GAP = 60 * MINUTE
+MINUTE_IN_SECONDS = 60.0
+USUAL_GAP = 60 * MINUTE_IN_SECONDS
 """How often the phone app uploads, as long as nothing else has been observed."""
-LATE = 1.5
+OVERDUE_AFTER = 1.5
 """An upload is overdue after this many times the usual gap."""
 GAPS_NEEDED = 3
 GAPS_KEPT = 10
@@ -60,11 +60,11 @@ class UploadRhythm:
         """Return whether an upload should have been seen by now."""
         if self._settings.use_fixed_sleep:
             return self._fruitless >= FRUITLESS_POLLS
-        return self.silence(now) >= LATE * (self._usual or USUAL_GAP)
+        return self.silence(now) >= OVERDUE_AFTER * (self._usual or USUAL_GAP)
 
     def is_silent(self, now: float) -> bool:
         """Return whether the time without an upload is an error, no matter what is usual."""
-        return self.silence(now) >= self._settings.no_data_failure_minutes * MINUTE
+        return self.silence(now) >= self._settings.no_data_failure_minutes * MINUTE_IN_SECONDS
 
     def pause(self, now: float) -> float:
         """Return how long to wait for the next poll."""

@@ -26,18 +26,18 @@ from tconnectsync.sync.loop.failures import (
     ThrottledLog,
     give_up_if_set,
 )
-from tconnectsync.sync.loop.rhythm import MINUTE, UploadRhythm
+from tconnectsync.sync.loop.rhythm import MINUTE_IN_SECONDS, UploadRhythm
 from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
 NO_COUNTER = (
-    "Tandem does not say whether this pump has uploaded, so every poll syncs. For a guardian's "
+    "The cloud does not say whether this pump has uploaded, so every round syncs. For a guardian's "
     "account that is normal; otherwise check PUMP_SERIAL_NUMBER."
 )
 SILENT = (
     "AutoupdateNoEventIndexesDetectedError: The pump has uploaded nothing for %.0f minutes. Check "
-    "that the phone has a connection and Tandem's app runs. With a new pump, PUMP_SERIAL_NUMBER "
+    "that the phone has a connection and the pump's app runs. With a new pump, PUMP_SERIAL_NUMBER "
     "has to be changed."
 )
 OVERDUE = (
@@ -53,7 +53,7 @@ class Actions:
     latest_index: Callable[[], int | None]
     """Asks for the pump's upload counter; ``None`` if the cloud does not say."""
     run_cycle: Callable[[], Outcome]
-    """Syncs up to now, including what failed or was held back in earlier cycles."""
+    """Syncs up to now, including what failed or was deferred in earlier cycles."""
     force_login: Callable[[], None]
     """Makes the next request to the cloud begin with a new login."""
 
@@ -125,7 +125,7 @@ def _poll(state: LoopState, actions: Actions, clock: Clock) -> float:
     is_repeat = polled >= state.repeat_at
     index = actions.latest_index()
     if index is None:
-        # Something new shows an upload, unless it is what failed or was held back before.
+        # Something new shows an upload, unless it is what failed or was deferred before.
         state.lines.log(logging.WARNING, NO_COUNTER)
         has_uploaded = _sync(state, actions, clock) and not is_repeat
     else:
@@ -156,7 +156,7 @@ def _sync(state: LoopState, actions: Actions, clock: Clock) -> bool:
     outcome = actions.run_cycle()
     again = state.failures.after_cycle(outcome, clock.jitter())
     if outcome.more_in is not None:
-        # Once for all that is held back: the next upload may be an hour away.
+        # Once for all that is deferred: the next upload may be an hour away.
         again = min(again, outcome.more_in.total_seconds())
     state.repeat_at = clock.monotonic() + again
     found_something = outcome.created + outcome.updated + len(outcome.others) > 0
@@ -168,7 +168,7 @@ def _sync(state: LoopState, actions: Actions, clock: Clock) -> bool:
 def _look_again(state: LoopState, actions: Actions, polled: float, clock: Clock) -> None:
     """Report an upload that brought nothing new, and plan another look at the first of them.
 
-    Not while something failed or is held back: then the data of this upload may still come.
+    Not while something failed or is deferred: then the data of this upload may still come.
     """
     if state.pretend or state.repeat_at < inf:
         return
@@ -181,7 +181,7 @@ def _look_again(state: LoopState, actions: Actions, polled: float, clock: Clock)
 def _report_silence(state: LoopState, polled: float, *, has_counter: bool) -> None:
     """Take note of a poll without an upload, and warn if there has been none for long."""
     state.rhythm.not_uploaded(polled)
-    minutes = state.rhythm.silence(polled) / MINUTE
+    minutes = state.rhythm.silence(polled) / MINUTE_IN_SECONDS
     if state.rhythm.is_silent(polled):
         state.lines.log(logging.ERROR, SILENT, minutes)
         give_up_if_set(state.settings)

@@ -1,4 +1,4 @@
-"""Comparing what should be in Nightscout with what is: pure, nothing is read or written here."""
+"""Compares desired treatments with stored ones. Pure: nothing is read or written here."""
 
 from tconnectsync.sync.plan.lookup import moved_elsewhere
 from tconnectsync.sync.plan.plan import Plan, Update

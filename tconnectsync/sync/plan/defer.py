@@ -1,7 +1,7 @@
 """Automatic treatments wait until they are too old to snooze Nightscout's alarms.
 
-Nightscout takes any treatment younger than ten minutes for a sign that a person is looking after
-things, and snoozes its glucose alarms, urgent lows included (nightscout-api §4.7).
+Nightscout takes any treatment younger than ten minutes as a sign that a person is acting, and
+snoozes its glucose alarms, urgent lows included (nightscout-api §4.7).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from tconnectsync.config.values import LONGEST_YOUTH as MOST_MINUTES
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.nightscout.provenance import instant
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan
 
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 TWO_CLOCKS = timedelta(seconds=30)
 """How far Nightscout's clock, by which it judges what is young, may be behind ours."""
 LONGEST_DEFERRAL = timedelta(minutes=MOST_MINUTES) + TWO_CLOCKS
-"""For how long something may have waited, whatever the setting was then."""
+"""The longest that a treatment may have waited under any setting."""
 
 
 def minimum_age(alarm_safe: timedelta) -> timedelta:
@@ -34,24 +33,25 @@ def defer_recent(
 ) -> tuple[Plan, dict[str, datetime]]:
     """Take the automatic treatments that are later than ``since`` out of a plan.
 
-    Also returns their times, by identifier. What waits keeps the instant where it stands.
+    Also returns their times, by identifier. A stored treatment whose update waits keeps its
+    instant.
     """
     automatic = {treatment.identifier for treatment in desired if treatment.automatic}
     planned = [*plan.create, *(update.after for update in plan.update)]
     young = {
-        document["identifier"]: at
-        for document in planned
-        if document.get("identifier") in automatic and (at := instant(document)) and at > since
+        each.identifier: each.at
+        for each in planned
+        if each.identifier in automatic and each.at > since
     }
     return plan.without(young) if young else plan, young
 
 
 def log_deferred(number: int, until: datetime, clock: PumpClock) -> None:
-    """Say how many treatments wait, and until when."""
+    """Log how many treatments are held back, and until when."""
     log.info(
-        "%d %s by the pump itself %s until %s, so that alarms stay loud (ALARM_SAFE_MINUTES).",
+        "%d automatic %s held back until %s so that Nightscout's alarms are not snoozed "
+        "(ALARM_SAFE_MINUTES).",
         number,
-        "treatment" if number == 1 else "treatments",
-        "waits" if number == 1 else "wait",
+        "treatment is" if number == 1 else "treatments are",
         f"{clock.here(until):%H:%M}",
     )

@@ -1,8 +1,8 @@
-"""What another cloud, or another version, has already shown.
+"""Which treatments another cloud, or another version, has already shown.
 
-Each cloud names its events in its own way, and older versions did not name their documents. So that
-nothing stands in Nightscout twice after a change, a treatment is also compared by what it says:
-with the time that a basal, sleep or exercise covers, and with the instant of everything else.
+Each cloud names its events in its own way, and older versions did not name their documents. To
+avoid duplicates after a change of cloud or version, treatments are also compared by content: a
+basal, sleep or exercise by the time that it covers, everything else by its instant.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.pairing import best_first
 
 SHORTEST_PART = timedelta(minutes=1)
-"""What is left uncovered is not worth a document of its own if it is shorter."""
+"""A shorter uncovered part gets no document of its own."""
 LASTING = (TEMP_BASAL, SLEEP, EXERCISE)
 NEAR = {
     COMBO_BOLUS: timedelta(minutes=2),

@@ -1,4 +1,4 @@
-"""What becomes of glucose readings: missing entries, and boluses without their glucose.
+"""Glucose readings: missing entries, and boluses without their glucose.
 
 Pure, as the rest of the planning. An entry is created when there is none of its type and second,
 by any author, and is never written again.
@@ -21,7 +21,7 @@ from tconnectsync.sync.plan import Plan
 BolusOrCarbs = TypeVar("BolusOrCarbs", bound=Bolus | CarbEntry)
 
 SAME_READING = timedelta(seconds=30)
-"""One cloud says when the sensor measured a value, another when the pump noted it."""
+"""One cloud gives the time of the measurement, another the time of the log entry."""
 
 
 def with_entries(

@@ -1,4 +1,4 @@
-"""What exists only because versions 1.0 to 3.x wrote things in another way.
+"""Rules that exist only because versions 1.0 to 3.x wrote other documents.
 
 See tandem-source-processing §24. Their documents have no identifier and no checksum. Versions
 2.x and 3.x name the entries of the pump's log, whose numbers start again with each pump: an event
@@ -41,7 +41,7 @@ SAME_TIME, ZONE_CORRECTED, MOVED_BY_A_PERSON, SAME_ERROR, IN_DOUBT = range(5)
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A document that bears the number of an event, and how far from it that stands."""
+    """A document with the log number of an event, and its distance in time from it."""
 
     treatment: Treatment
     stored: StoredTreatment
@@ -154,7 +154,7 @@ def _match_by(
     key: Callable[[Treatment], Hashable],
     key_of_stored: Callable[[StoredTreatment], Hashable],
 ) -> tuple[Pairs, list[Treatment]]:
-    """Pair what has the same key; where several share one, the most alike go together."""
+    """Pair treatments with the same key; if several share one, pair the most similar."""
     by_key: dict[Hashable, list[tuple[int, StoredTreatment]]] = defaultdict(list)
     for other, stored in enumerate(older):
         if found := key_of_stored(stored):
@@ -208,7 +208,7 @@ _KEYS: tuple[
         ),
     ),
 )
-"""By what a desired and a stored treatment are the same, the surest first."""
+"""Keys by which a desired and a stored treatment are the same, the surest first."""
 
 
 def last_part(
@@ -235,10 +235,10 @@ def last_part(
 
 
 def finished_by(treatment: Treatment, old: StoredTreatment, is_newest: bool) -> Document:
-    """Return what is to change in a document of an older version that was left unfinished.
+    """Return the changes to an unfinished document of an older version.
 
-    Only the newest of its type can have been left running, and what says so; another one that is
-    shorter than the pump says was edited by a person.
+    Only the newest of its type, or one that is marked as running, can be unfinished; any other that
+    is shorter than the pump's event was edited by a person.
     """
     not_ended = NOT_ENDED in old.notes
     names: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from tconnectsync.sync.plan.pairing import Pairs
 
 @dataclass(frozen=True)
 class Match:
-    """What became of the desired treatments: each is counted in one of four ways."""
+    """The result for the desired treatments: each is counted in one of four ways."""
 
     pairs: Pairs
     """Those that a stored one stands for."""
@@ -32,7 +32,7 @@ class Match:
 
 
 def match(desired: Sequence[Treatment], stored: Sequence[StoredTreatment]) -> Match:
-    """Find what stands for each desired treatment, and what is missing.
+    """Find the stored treatment for each desired one, and the missing ones.
 
     A document with the identifier of an event stands for no other one, even of the same second.
     """

@@ -1,7 +1,7 @@
-"""What is to be written to Nightscout, and what is left of it when some has to wait.
+"""A plan: the writes to Nightscout, and the rest of them when some have to wait.
 
-Pure. A stored treatment that stays where it is keeps its instant, and what was to take its place
-has to go elsewhere: up to Nightscout 15.0.6 it would replace it.
+Pure. A stored treatment that does not move keeps its instant, and a treatment planned for that
+instant needs another one: up to Nightscout 15.0.6 it would replace the stored one.
 """
 
 from __future__ import annotations
@@ -10,37 +10,33 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from tconnectsync.nightscout.provenance import Document
-from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slot, slots
+from tconnectsync.nightscout.stored import StoredTreatment
+from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
 
 
 @dataclass(frozen=True)
 class Update:
-    """A stored document and what it becomes; both carry the same ``_id``."""
+    """A stored treatment and what it becomes; the bodies of both carry the same ``_id``."""
 
-    before: Document
-    after: Document
-
-    @property
-    def identifier(self) -> object:
-        """The identifier; what an older version wrote has none."""
-        return self.after.get("identifier")
+    stored: StoredTreatment
+    after: Treatment
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to write to Nightscout, oldest first, and how many documents are right already.
 
-    ``create`` and ``update`` are treatments, ``entries`` are to be created. ``remove`` are stored
-    basals of ours, untouched, whose time another pump of the person turned out to claim: nothing
-    else is ever removed. ``doubts`` says in sentences what is not created because an older version
-    may have shown it; it counts as kept.
+    ``entries`` are to be created. ``remove`` are stored basals of ours, untouched, whose time
+    another pump of the person turned out to claim: nothing else is ever removed. ``doubts`` says in
+    sentences what is not created because an older version may have shown it; it counts as kept.
     """
 
-    create: list[Document] = field(default_factory=list)
+    create: list[Treatment] = field(default_factory=list)
     update: list[Update] = field(default_factory=list)
     kept: int = 0
     entries: list[Document] = field(default_factory=list)
-    remove: list[Document] = field(default_factory=list)
+    remove: list[StoredTreatment] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     taken: frozenset[Slot] = field(default=frozenset(), compare=False, repr=False)
     """The instants of the stored treatments that this plan does not move."""
@@ -51,11 +47,11 @@ class Plan:
         return len(self.update) + len(self.remove)
 
     def without(self, identifiers: Collection[str]) -> Plan:
-        """Return it without what it says of the treatments with these identifiers."""
-        create = [each for each in self.create if each["identifier"] not in identifiers]
-        stay = [each for each in self.update if each.identifier in identifiers]
-        update = [each for each in self.update if each.identifier not in identifiers]
-        taken = self.taken | slots(each.before for each in stay)
+        """Return the plan without the treatments with these identifiers."""
+        create = [each for each in self.create if each.identifier not in identifiers]
+        stay = [each for each in self.update if each.after.identifier in identifiers]
+        update = [each for each in self.update if each.after.identifier not in identifiers]
+        taken = self.taken | slots(each.stored for each in stay)
         update = around(update, taken)
         create = set_apart_anew(create, taken | slots(each.after for each in update))
         return replace(self, create=create, update=update, taken=taken)
@@ -64,11 +60,11 @@ class Plan:
 def around(
     updates: Sequence[Update], taken: Collection[Slot], uncertain: Collection[Slot] = ()
 ) -> list[Update]:
-    """Return updates; those that move to where another treatment stays move beside it.
+    """Return updates; those that would move to a taken instant move beside it.
 
     ``uncertain`` are instants that may not become free.
     """
-    moving = [each for each in updates if slot(each.before) != slot(each.after)]
+    moving = [each for each in updates if each.stored.slot != each.after.slot]
     placed = set_apart_anew([each.after for each in moving], taken, uncertain)
     elsewhere = {id(each): after for each, after in zip(moving, placed, strict=True)}
     return [replace(each, after=elsewhere.get(id(each), each.after)) for each in updates]
@@ -79,7 +75,7 @@ def freeing_first(updates: Sequence[Update]) -> list[Update]:
 
     Two that change places have no such order.
     """
-    standing = {at: each for each in updates if (at := slot(each.before))}
+    standing = {at: each for each in updates if (at := each.stored.slot)}
     in_order: list[Update] = []
     seen: set[int] = set()
     for update in updates:
@@ -88,7 +84,6 @@ def freeing_first(updates: Sequence[Update]) -> list[Update]:
         while following and id(following) not in seen:
             seen.add(id(following))
             chain.append(following)
-            at = slot(following.after)
-            following = standing.get(at) if at else None
+            following = standing.get(following.after.slot)
         in_order += reversed(chain)
     return in_order

@@ -1,18 +1,18 @@
 """Desired treatments and stored ones: what to create, update, remove, or leave alone.
 
-Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored
-one that no person has edited is revised if the pump knows better now. What moves or is new is set
-apart from what stands at its instant. Everything else that is stored stays as it is.
+Pure: nothing is read or written here. Desired treatments are matched with stored ones. A stored one
+that no person has edited is revised if the pump knows better now. A moved or new treatment gets an
+instant of its own. Everything else that is stored stays as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tconnectsync.nightscout.provenance import Document, created_at
-from tconnectsync.nightscout.stored import StoredTreatment, Writer, stored_treatments
+from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.laterparts import LATE, resolve_later_parts
 from tconnectsync.sync.plan.legacy import finished_by
@@ -29,7 +29,7 @@ ROUNDING = 0.005
 
 def make_plan(
     desired: Iterable[Treatment],
-    stored: Sequence[Document | StoredTreatment],
+    stored: Sequence[StoredTreatment],
     newer_than: Mapping[str, datetime | None] | None = None,
 ) -> Plan:
     """Compare what should be in Nightscout with what is.
@@ -39,11 +39,10 @@ def make_plan(
         stored: every treatment that Nightscout holds around the same time, ours and others'.
         newer_than: per type, create only what is newer than this; ``None`` fills every gap.
     """
-    treatments = stored_treatments(stored)
-    reported, wholes = resolve_later_parts(_each_once(desired), treatments)
+    reported, wholes = resolve_later_parts(_each_once(desired), stored)
     gone = {treatment.identifier for treatment in reported if treatment.is_gone}
     settled = set(wholes)
-    open_ones = [each for each in treatments if each not in settled]
+    open_ones = [each for each in stored if each not in settled]
 
     found = match([it for it in reported if not it.is_gone], open_ones)
     revisions = list(_revisions(found.pairs, open_ones))
@@ -51,23 +50,23 @@ def make_plan(
 
     # Freed first: after a correction of the zone, many move to where another one of ours stood.
     moving = {revision.stored for revision in revisions if revision.moves}
-    staying = frozenset(it.slot for it in treatments if it.slot and it not in moving)
+    staying = frozenset(it.slot for it in stored if it.slot and it not in moving)
     taken = set(staying)
-    update = [Update(revision.stored.body, revision.set_apart(taken)) for revision in revisions]
-    create = [set_apart(treatment.body, treatment.at, taken) for treatment in new]
+    update = [Update(revision.stored, revision.set_apart(taken)) for revision in revisions]
+    create = [set_apart(treatment, taken) for treatment in new]
     right = len(found.pairs) - len(update) + len(found.doubtful) + found.shown + len(wholes)
     return Plan(
         create,
         update,
         kept=right,
-        remove=[it.body for it in treatments if it.identifier in gone and it.is_removable],
+        remove=[it for it in stored if it.identifier in gone and it.is_removable],
         doubts=[_in_words(treatment, older) for treatment, older in found.doubtful],
         taken=staying,
     )
 
 
 def _each_once(desired: Iterable[Treatment]) -> list[Treatment]:
-    """Drop repeated reports of one event, keeping the most advanced, and sort by time."""
+    """Drop repeated reports of one event, keep the most complete one, and sort by time."""
     best: dict[str, Treatment] = {}
     for treatment in desired:
         known = best.setdefault(treatment.identifier, treatment)
@@ -93,18 +92,25 @@ class _Revision:
         at = self.stored.at
         return at is None or at.replace(microsecond=0) != self.treatment.at
 
-    def set_apart(self, taken: set[Slot]) -> Document:
-        """Return the document as it is to be; if it moves, it takes a free instant.
+    def set_apart(self, taken: set[Slot]) -> Treatment:
+        """Return the treatment as it is to be; if it moves, it takes a free instant.
 
         Else it keeps the milliseconds that it has to itself. Its time carries the pump's offset:
         Nightscout computes ``utcOffset`` from it again.
         """
         at = self.treatment.at
         if self.moves or not self.stored.at:
-            time = set_apart(self.treatment.body, at, taken)["created_at"]
+            at = set_apart(self.treatment, taken).at
         else:
-            time = created_at(self.stored.at.astimezone(at.tzinfo))
-        return self.stored.changed({**self.fields, "created_at": time})
+            at = self.stored.at.astimezone(at.tzinfo)
+        body = self.stored.changed({**self.fields, "created_at": created_at(at)})
+        return replace(
+            self.treatment,
+            at=at,
+            event_type=str(body.get("eventType") or ""),
+            identifier=str(body.get("identifier") or ""),
+            body=body,
+        )
 
 
 def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Revision]:
@@ -116,22 +122,15 @@ def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Rev
     for treatment, old in pairs:
         if old.edited:
             continue
-        treatment = _with_glucose_of(old, treatment)
+        if "glucose" in old.glucose and "glucose" not in treatment.glucose:
+            # It stays where BOLUS_BG is switched off, or knows nothing for once.
+            treatment = treatment.with_fields(**old.glucose)
         if old.writer is not Writer.THIS_VERSION:
             fields = finished_by(treatment, old, old.at == newest.get(old.event_type))
         else:
             fields = treatment.body if _knows_better(treatment, old) else {}
         if fields:
             yield _Revision(treatment, old, fields)
-
-
-def _with_glucose_of(old: StoredTreatment, treatment: Treatment) -> Treatment:
-    """Let a treatment that says nothing about glucose have what the stored one says.
-
-    Then it makes no difference that BOLUS_BG is switched off, or knows nothing for once.
-    """
-    is_to_stay = "glucose" in old.glucose and "glucose" not in treatment.glucose
-    return treatment.with_fields(**old.glucose) if is_to_stay else treatment
 
 
 def _knows_better(treatment: Treatment, old: StoredTreatment) -> bool:

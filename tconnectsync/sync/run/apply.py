@@ -6,9 +6,9 @@ the updates come before what is new, since they free instants. What fails, fails
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import datetime
 
 from tconnectsync.errors import (
     MissingRightError,
@@ -17,10 +17,13 @@ from tconnectsync.errors import (
     UnprovenWriteError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.entries import entry_time
 from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
-from tconnectsync.nightscout.proof import kind, kinds, unproven
+from tconnectsync.nightscout.proof import kinds, unproven
 from tconnectsync.nightscout.provenance import Document
-from tconnectsync.nightscout.wire import ENTRIES, batches
+from tconnectsync.nightscout.stored import StoredTreatment
+from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.nightscout.wire import ENTRIES, TREATMENTS, batches
 from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.plan.plan import around, freeing_first
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
@@ -31,14 +34,23 @@ IN_A_ROW = 3
 """After so many updates that fail one after the other, the rest of their kind is not tried."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A treatment or an entry: its type, its instant, and the document that is sent."""
+
+    kind: str
+    at: datetime | None
+    body: Document
+
+
 @dataclass(frozen=True)
 class Refused:
-    """Documents that could not be written, and why: the error names how many of which kind.
+    """What could not be written, and why: the error names how many of which kind.
 
     ``throughout`` is true if nothing new of their kinds could be written at all.
     """
 
-    documents: Sequence[Document]
+    records: Sequence[Record]
     error: TconnectsyncError
     throughout: bool
 
@@ -51,36 +63,37 @@ class Applied:
     updated: int = 0
     ended_by: TconnectsyncError | None = None
     """What made going on pointless, if anything did."""
-    _failures: list[tuple[TconnectsyncError, list[Document], bool]] = field(default_factory=list)
+    _failures: list[tuple[TconnectsyncError, list[Record], bool]] = field(default_factory=list)
     _stored: set[str] = field(default_factory=set)
 
     def refused(self) -> Iterator[Refused]:
         """Yield what could not be written; the same error of several requests is one."""
-        together: dict[tuple[str, bool], tuple[TconnectsyncError, list[Document]]] = {}
-        for error, documents, is_new in self._failures:
+        together: dict[tuple[str, bool], tuple[TconnectsyncError, list[Record]]] = {}
+        for error, records, is_new in self._failures:
             is_open = isinstance(error, UnprovenWriteError)
             key = "" if is_open else str(error), is_new and not is_open
-            together.setdefault(key, (error, []))[1].extend(documents)
-        for (_, may_block), (error, documents) in together.items():
-            blocked = may_block and not self._stored & {kind(each) for each in documents}
+            together.setdefault(key, (error, []))[1].extend(records)
+        for (_, may_block), (error, records) in together.items():
+            blocked = may_block and not self._stored & {each.kind for each in records}
+            documents = [each.body for each in records]
             is_open = isinstance(error, UnprovenWriteError)
             text = (
                 str(unproven(documents, documents))
                 if is_open
                 else f"{error} Not written: {kinds(documents)}."
             )
-            yield Refused(documents, error.reworded(text), blocked)
+            yield Refused(records, error.reworded(text), blocked)
 
     def note_failure(
-        self, error: TconnectsyncError, documents: list[Document], *, is_new: bool
+        self, error: TconnectsyncError, records: Sequence[Record], *, is_new: bool
     ) -> None:
         """Note what was not written; ``is_new`` if it was to be created."""
-        self._failures.append((error, documents, is_new))
+        self._failures.append((error, list(records), is_new))
 
-    def note_created(self, documents: Sequence[Document]) -> None:
+    def note_created(self, records: Sequence[Record]) -> None:
         """Note what was created."""
-        self.created += len(documents)
-        self._stored |= {kind(each) for each in documents}
+        self.created += len(records)
+        self._stored |= {each.kind for each in records}
 
 
 def apply(plan: Plan, nightscout: NightscoutApi) -> Applied:
@@ -93,7 +106,8 @@ def apply(plan: Plan, nightscout: NightscoutApi) -> Applied:
     applied = Applied()
     try:
         _write_treatments(plan, nightscout, applied)
-        _create(plan.entries, partial(nightscout.create, collection=ENTRIES), applied)
+        entries = [Record(each["type"], entry_time(each), each) for each in plan.entries]
+        _create(entries, ENTRIES, nightscout, applied)
     except TconnectsyncError as error:
         applied.ended_by = error
     return applied
@@ -105,21 +119,25 @@ def _write_treatments(plan: Plan, nightscout: NightscoutApi, applied: Applied) -
     What is new travels together as far as no update stands in between.
     """
     taken = set(plan.taken)
-    waiting: list[Document] = []
+    waiting: list[Record] = []
     for rank in range(len(FIRST) + 1):
         updates = [update for update in plan.update if _rank(update.after) == rank]
         if updates:
-            _create(waiting, nightscout.create, applied)
+            _create(waiting, TREATMENTS, nightscout, applied)
             waiting = []
             _update(updates, nightscout, applied, taken)
-        new = [document for document in plan.create if _rank(document) == rank]
-        waiting += set_apart_anew(new, taken)
-    _create(waiting, nightscout.create, applied)
+        new = [treatment for treatment in plan.create if _rank(treatment) == rank]
+        waiting += map(_record, set_apart_anew(new, taken))
+    _create(waiting, TREATMENTS, nightscout, applied)
     _remove(plan.remove, nightscout, applied)
 
 
-def _rank(document: Document) -> int:
-    return FIRST.index(kind(document)) if kind(document) in FIRST else len(FIRST)
+def _rank(treatment: Treatment) -> int:
+    return FIRST.index(treatment.event_type) if treatment.event_type in FIRST else len(FIRST)
+
+
+def _record(treatment: Treatment | StoredTreatment) -> Record:
+    return Record(treatment.event_type, treatment.at, treatment.body)
 
 
 def _update(
@@ -133,21 +151,21 @@ def _update(
     rest = freeing_first(updates)
     in_a_row = 0
     while rest:
-        standing = slots(each.before for each in rest)
+        standing = slots(each.stored for each in rest)
         update, *rest = rest
         (update,) = around([update], taken, standing)
         try:
-            nightscout.replace(update.after)
+            nightscout.replace(update.after.body)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
             in_a_row += 1
             # It may have been carried out nonetheless.
-            taken |= slots((update.before, update.after))
-            applied.note_failure(error, [update.after], is_new=False)
+            taken |= slots((update.stored, update.after))
+            applied.note_failure(error, [_record(update.after)], is_new=False)
             if isinstance(error, NetworkError) or in_a_row == IN_A_ROW:
-                taken |= slots(each.before for each in rest)
-                applied.note_failure(error, [each.after for each in rest], is_new=False)
+                taken |= slots(each.stored for each in rest)
+                applied.note_failure(error, [_record(each.after) for each in rest], is_new=False)
                 return
         else:
             in_a_row = 0
@@ -155,30 +173,32 @@ def _update(
             applied.updated += 1
 
 
-def _remove(documents: Sequence[Document], nightscout: NightscoutApi, applied: Applied) -> None:
+def _remove(
+    treatments: Sequence[StoredTreatment], nightscout: NightscoutApi, applied: Applied
+) -> None:
     """Remove what another pump claims.
 
     Raises:
         TconnectsyncError: going on makes no sense.
     """
-    for place, document in enumerate(documents):
+    for place, treatment in enumerate(treatments):
         try:
-            nightscout.remove_treatment(document)
+            nightscout.remove_treatment(treatment.body)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
             if isinstance(error, NetworkError | MissingRightError):
-                applied.note_failure(error, list(documents[place:]), is_new=False)
+                applied.note_failure(error, list(map(_record, treatments[place:])), is_new=False)
                 return
-            applied.note_failure(error, [document], is_new=False)
+            applied.note_failure(error, [_record(treatment)], is_new=False)
         else:
             applied.updated += 1
 
 
 def _create(
-    documents: Sequence[Document], store: Callable[[Sequence[Document]], None], applied: Applied
+    records: Sequence[Record], collection: str, nightscout: NightscoutApi, applied: Applied
 ) -> None:
-    """Create documents; after a refusal, no more of the kinds that were refused is sent.
+    """Create what is new; after a refusal, no more of the kinds that were refused is sent.
 
     The newest document that is stored then shows the next run where to go on.
 
@@ -186,25 +206,27 @@ def _create(
         TconnectsyncError: going on makes no sense.
     """
     refused: dict[str, TconnectsyncError] = {}
-    for batch in batches(documents):
+    rest = list(records)
+    for documents in batches([each.body for each in records]):
+        batch, rest = rest[: len(documents)], rest[len(documents) :]
         for each in batch:
-            if error := refused.get(kind(each)):
+            if error := refused.get(each.kind):
                 applied.note_failure(error, [each], is_new=True)
-        sent = [each for each in batch if kind(each) not in refused]
+        sent = [each for each in batch if each.kind not in refused]
         if not sent:
             continue
-        missing: list[Document] = []
+        missing: list[Record] = []
         try:
-            store(sent)
+            nightscout.create([each.body for each in sent], collection)
         except UnprovenWriteError as error:
-            missing = [each for each in sent if each in error.missing]
+            missing = [each for each in sent if each.body in error.missing]
             applied.note_failure(error, missing, is_new=True)
             if error.status is not None:
-                refused |= dict.fromkeys(map(kind, missing), error)
+                refused |= dict.fromkeys((each.kind for each in missing), error)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
             missing = sent
             applied.note_failure(error, missing, is_new=True)
-            refused |= dict.fromkeys(map(kind, missing), error)
+            refused |= dict.fromkeys((each.kind for each in missing), error)
         applied.note_created([each for each in sent if each not in missing])

@@ -1,6 +1,6 @@
 """How far back a run reaches: the range asked for, or all that earlier runs have left undone.
 
-A run over a range covers just that. A run up to now begins with the earliest of
+A run over a range covers that range. A run up to now begins with the earliest of
 
 1. the last days that were asked for, one if none were,
 2. our newest treatment of each kind that comes every day, and our newest entry: earlier runs ended
@@ -9,8 +9,16 @@ A run over a range covers just that. A run up to now begins with the earliest of
 4. what replaced pumps have uploaded since the last run,
 
 but not earlier than ``CATCH_UP_DAYS`` ago. What lies before that stays in the backlog, and a remark
-names what brings it. Within the same limit, treatments that stand at the time of a clock put right
-since are reached by :mod:`tconnectsync.sync.run.firstwindow`.
+names what brings it. Three rules elsewhere reach further back than this beginning:
+
+- ``firstwindow.py``: every run begins a window earlier, within the same limit, while treatments of
+  its first day stand at the time of a clock that was put right since. A run up to now begins anew
+  with what Nightscout says if nothing stands in its first window although the backlog remembers
+  earlier runs: it is another site.
+- ``windowplan.py`` (``look_back``): a run up to now also writes what touches the last minutes
+  before its first window, since it may have been deferred.
+- ``firstlook.py``: once per site, the last site, cartridge and sensor changes are looked for
+  before the range, within the same limit, if Nightscout holds none by anyone.
 """
 
 from __future__ import annotations
@@ -19,8 +27,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import NightscoutError, PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.state.backlog import Backlog
@@ -33,9 +42,8 @@ from tconnectsync.sync.run.window import last_days
 
 log = logging.getLogger(__name__)
 
-DAY = timedelta(days=1)
 LONGEST_MOVED = timedelta(days=31)
-"""So long before the last treatment that moved, others probably have to move as well."""
+"""How far before it the remark tells people to sync again."""
 Kinds = tuple[str, ...]
 """Types of treatments or entries that show together how far earlier runs got."""
 ENTRIES: Kinds = FEATURES["CGM"].regular
@@ -43,7 +51,7 @@ ENTRIES: Kinds = FEATURES["CGM"].regular
 
 @dataclass(frozen=True)
 class CatchUp:
-    """A cycle, and what runs against its site leave to the next one."""
+    """A cycle and the backlog of its site."""
 
     cycle: Cycle
     backlog: Backlog
@@ -54,7 +62,7 @@ class CatchUp:
     def sync_range(self, time_range: TimeRange) -> Outcome:
         """Sync a range. What is missing before it goes into the backlog.
 
-        For after it, its own documents are the newest ones, and hide what lies before.
+        Otherwise its own documents, now the newest, would hide the gap before it.
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
@@ -79,28 +87,31 @@ class CatchUp:
         earliest = self._earliest()
         known = backlog.newest()
         time_range = self._reaching_back(days, known)
-
-        def ask_how_far() -> datetime:
-            # The site holds nothing of what earlier runs have left there: it is another one.
-            backlog.forget_site()
-            return self._reaching_back(days, {}, announced=time_range.start).start
-
         outcome, spans = self._pumps(time_range)
         if not outcome.failures:
             late = late_since(spans, backlog.log_ends(), time_range, earliest)
             if late < time_range.start:
-                log.info("Reaching back to %s, for what was uploaded late.", cycle.clock.day(late))
+                log.info("Going back to %s for data that was uploaded late.", cycle.clock.day(late))
             time_range = TimeRange(late, time_range.end)
             self._announce(time_range)
-            is_remembered = set().union(*self._regular) <= known.keys()
+            nothing_to_ask = set().union(*self._regular) <= known.keys()
+            ask_how_far = partial(self._asked_again, days, time_range.start)
             outcome = self._run(
-                time_range, spans, in_order=True, ask_how_far=ask_how_far if is_remembered else None
+                time_range,
+                spans,
+                in_order=True,
+                ask_how_far=ask_how_far if nothing_to_ask else None,
             )
             backlog.remember_log_ends(newest_entries(spans))
             if not outcome.failures:
                 look_once(cycle, backlog, time_range, earliest, outcome)
         outcome.remark(self._out_of_reach(min(time_range.start, earliest)))
         return outcome
+
+    def _asked_again(self, days: int, announced: datetime) -> datetime:
+        """Return where to begin on a site that holds nothing of earlier runs: it is another one."""
+        self.backlog.forget_site()
+        return self._reaching_back(days, {}, announced).start
 
     @property
     def _regular(self) -> list[Kinds]:
@@ -180,7 +191,7 @@ class CatchUp:
             backlog.add({name: [beyond] for name in cycle.windowed})
         if extended.start < (announced or time_range.start):
             day = cycle.clock.day(extended.start)
-            log.info("Reaching back to %s, for what earlier runs have not brought.", day)
+            log.info("Going back to %s for data that earlier runs could not sync.", day)
         return extended
 
     def _missing_before(self, time_range: TimeRange) -> dict[str, list[TimeRange]]:
@@ -199,7 +210,7 @@ class CatchUp:
             except TconnectsyncError as error:
                 if error.fatal:
                     raise
-                log.debug("How far the last sync got is not known. %s", error)
+                log.debug("It is not known how far the last sync got. %s", error)
                 # A day later than that, so that the next run can still bring all of it.
                 reached[kinds] = earliest + DAY
         return {
@@ -229,7 +240,7 @@ class CatchUp:
             if is_refused or error.can_retry or error.status is None:
                 raise
             why = "" if error.fatal else f" {error}"
-            log.warning("How far the last sync got is not known for %s.%s", " ".join(kinds), why)
+            log.warning("It is not known how far the last sync got for %s.%s", " ".join(kinds), why)
             return None
         if remember:
             self.backlog.remember_newest({kind: at for kind, at in asked.items() if at}, of=asked)
@@ -250,24 +261,24 @@ class CatchUp:
         for part, names in sorted(by_range.items(), key=lambda item: item[0].start):
             first, last = self.cycle.clock.days(part)
             text = (
-                f"{' '.join(names)} from {first} to {last} {'is' if len(names) == 1 else 'are'} "
-                "not all in Nightscout; that is more than CATCH_UP_DAYS ago, further than a run "
-                "without dates reaches back. To bring it, run:"
+                f"Some data of {' '.join(names)} from {first} to {last} are not in Nightscout. "
+                "They are older than CATCH_UP_DAYS, so a run without dates does not look for them. "
+                "To sync them, run:"
             )
             remarks.append(Remark(text, repeat=(part, tuple(names))))
         return remarks
 
     def _still_moved(self, before: datetime) -> Remark:
-        """Return a remark on treatments that may stand at the time of a clock put right since.
+        """Return a remark on treatments that may have the time of a clock that is corrected now.
 
         They lie before an instant up to which the run was allowed to go back.
         """
         affected = TimeRange(before - LONGEST_MOVED, before)
         self.backlog.add({name: [affected] for name in self.cycle.windowed})
         return Remark(
-            f"Treatments before {self.cycle.clock.day(before)} may still stand at the time that "
-            "the pump's clock was believed to show before it was put right; that is longer ago "
-            "than this run may reach back. To move them, run:",
+            f"Treatments before {self.cycle.clock.day(before)} may still be at a wrong time, "
+            "which followed from the pump's clock before it was corrected. This run may not go "
+            "back that far. To move them, run:",
             repeat=(affected, tuple(self.cycle.features)),
         )
 
@@ -303,8 +314,9 @@ def caught_up(
     earliest = min(time_range.start, time_range.end - timedelta(days=limit_days))
     if known and max(known) < earliest:
         return TimeRange(earliest, time_range.end), True
-    # A kind that stopped before the limit while others went on has not happened since, as site
-    # changes may. A day of grace: the limit moves on, and what keeps failing was within it lately.
+    # Example, limit 14 days: the last site change 20 days ago, the last basal today. The site
+    # change is ignored, or every run would reach back 14 days. One day past the limit still counts,
+    # because the limit moves on between runs.
     left_off = [instant for instant in known if instant >= earliest - DAY]
     if unfinished_since:
         left_off.append(unfinished_since)

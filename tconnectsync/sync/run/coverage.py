@@ -6,12 +6,11 @@ Pure. Days are days of the pump's calendar.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
-from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.sources.base import PumpSpan, Remark
 
-DAY = timedelta(days=1)
 MOST_NAMED = 5
 """So many ranges of days are named; the others are counted."""
 
@@ -73,15 +72,15 @@ def _days(time_range: TimeRange, clock: PumpClock) -> Iterator[tuple[date, TimeR
 
 
 _UNCOVERED = (
-    "No pump of the account has data for {days}, although there are earlier and later ones: what "
-    "was delivered then is not in Nightscout. Upload the pump that was worn then from a computer; "
-    "if its data never were uploaded, they cannot be brought."
+    "No pump of the account has data for {days}, although there are earlier and later ones: "
+    "insulin delivered then is not in Nightscout. Upload the pump that was worn then from a "
+    "computer; data that were never uploaded cannot be synced."
 )
 _LEFT_OUT = (
     "For {days} only another pump of the account has data ({name}); PUMP_SERIAL_NUMBER leaves it "
     "out. If it was yours, remove PUMP_SERIAL_NUMBER, or set it to that pump's for these days."
 )
-_BEFORE = "Nothing can be brought for {days}: the account's data begin later."
+_BEFORE = "There are no data for {days}: the account's data begin later."
 
 
 def _said(
@@ -89,10 +88,6 @@ def _said(
 ) -> list[Remark]:
     if not days:
         return []
-    return [Remark(sentence.format(days=_in_words(days), name=name), missing=missing)]
-
-
-def _in_words(days: Sequence[date]) -> str:
     ranges: list[tuple[date, date]] = []
     for day in days:
         if ranges and day - ranges[-1][1] == DAY:
@@ -101,4 +96,5 @@ def _in_words(days: Sequence[date]) -> str:
             ranges.append((day, day))
     words = [f"{one}" if one == last else f"{one} to {last}" for one, last in ranges]
     more = len(words) - MOST_NAMED
-    return ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")
+    text = ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")
+    return [Remark(sentence.format(days=text, name=name), missing=missing)]

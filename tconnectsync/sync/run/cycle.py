@@ -1,60 +1,33 @@
-"""One cycle over a range: window by window, read, plan, write, and go on after failures."""
+"""One cycle over a range: for each window read, plan and write; failures do not stop the rest."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.entries import entry_time
-from tconnectsync.nightscout.proof import kind
-from tconnectsync.nightscout.provenance import Document, instant
-from tconnectsync.sources.base import Reader, Source
+from tconnectsync.sources.base import Reader
 from tconnectsync.sync.features import features_showing
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.defer import LONGEST_DEFERRAL
-from tconnectsync.sync.run.apply import apply
+from tconnectsync.sync.run.apply import Record, apply
 from tconnectsync.sync.run.collect import Events
 from tconnectsync.sync.run.firstwindow import first_window
 from tconnectsync.sync.run.outcome import Outcome, Work, failed_throughout
-from tconnectsync.sync.run.windowplan import Planner
+from tconnectsync.sync.run.parts import CycleParts
+from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
-DAY = timedelta(days=1)
 NOT_TRIED = "Not tried, because all of the days before failed."
 LONGEST_BOLUS = timedelta(hours=1)
 """How long before its treatment a bolus may have begun; an extended part is looked for anyway."""
 
 
-@dataclass(frozen=True)
-class Cycle:
-    """What a cycle is made of.
-
-    ``features`` are names of :data:`tconnectsync.sync.features.FEATURES`. With ``pretend`` nothing
-    is written. ``on_plan`` sees the plan of every window before it is carried out.
-    """
-
-    source: Source
-    nightscout: NightscoutApi
-    clock: PumpClock
-    features: Sequence[str]
-    now: Callable[[], datetime]
-    pretend: bool
-    fill_gaps: bool
-    on_plan: Callable[[TimeRange, Plan], None]
-    at_the_end: Mapping[str, Callable[[Reader], list[str]]]
-    """What is synced once, by feature: is given the last window's reader, says what it wrote."""
-    alarm_safe: timedelta = timedelta(0)
-    """How old automatic treatments must be to be written; with 0 none waits."""
-
-    @property
-    def windowed(self) -> list[str]:
-        """The features that are synced window by window."""
-        return [name for name in self.features if name not in self.at_the_end]
+class Cycle(CycleParts):
+    """Syncs ranges with its parts."""
 
     def run(
         self,
@@ -68,16 +41,15 @@ class Cycle:
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
-        What fails is noted in the outcome and the rest goes on, unless the error says that going
-        on makes no sense; then all of the rest is noted as not done.
+        What fails is noted and the rest goes on, unless going on makes no sense.
 
         Args:
-            time_range: the range.
+            time_range: what to sync.
             progress: is given the windows and hands them on one by one.
             in_order: whether the range goes on where earlier runs stopped. A feature that failed
-                throughout a window then waits in the later ones too, so that the newest document
-                still shows the next run where to catch up; and what waited, while newer documents
-                were written, is looked for also somewhat before the range.
+                throughout a window is then left out of the later ones, so that the newest document
+                still shows the next run where to catch up; and what was deferred, while newer
+                documents were written, is looked for also somewhat before the range.
             earliest: how far back the run may begin while treatments of its earliest day stand at
                 another instant than the pump's clock, as it is known now, puts them.
             ask_how_far: asks Nightscout where to begin; it is called if nothing of the first window
@@ -86,15 +58,27 @@ class Cycle:
                 where nothing of ours stands is looked for elsewhere, too.
         """
         self.nightscout.new_run()
-        outcome, features = Outcome(), self.windowed
-        planner = replace(
-            self._planner(time_range),
-            look_back=LONGEST_DEFERRAL if in_order else timedelta(0),
-            is_known=is_known,
-        )
-        chunks, planned = first_window(
-            planner, time_range, features, earliest=earliest, ask_how_far=ask_how_far
-        )
+        outcome = Outcome()
+        look_back = LONGEST_DEFERRAL if in_order else timedelta(0)
+        planner = WindowPlanner(self, time_range, look_back, is_known)
+        begin = partial(first_window, planner, earliest=earliest, ask_how_far=ask_how_far)
+        last, reader = self._sync_windows(planner, begin, progress, outcome, in_order=in_order)
+        if not outcome.ended_by:
+            self._sync_once(reader or self.source.read(last), last, outcome)
+        return outcome
+
+    def _sync_windows(
+        self,
+        planner: WindowPlanner,
+        begin: Callable[[Sequence[str]], tuple[list[TimeRange], WindowPlan]],
+        progress: Progress,
+        outcome: Outcome,
+        *,
+        in_order: bool,
+    ) -> tuple[TimeRange, Reader | None]:
+        """Sync window by window; return the last window, and its reader if it was read."""
+        features = self.windowed
+        chunks, planned = begin(features)
         for window in progress(chunks):
             if not features:
                 break
@@ -106,35 +90,20 @@ class Cycle:
             self._carry_out(planned.plan, window, features, result, planner.rest(window, features))
             outcome.absorb(result)
             if outcome.ended_by:
-                return outcome
+                break
             if in_order:
-                features = _tried_further(features, window, time_range.end, result, outcome)
-        last = chunks[-1]
-        reader = planned.reader if planned.range == last else self.source.read(last)
-        self._sync_once(reader, last, outcome)
-        return outcome
+                end = planner.time_range.end
+                features = _tried_further(features, window, end, result, outcome)
+        return chunks[-1], planned.reader if planned.range == chunks[-1] else None
 
-    def bring(self, events: Events, within: TimeRange) -> Outcome:
+    def write_events(self, events: Events, within: TimeRange) -> Outcome:
         """Write the treatments of some events, besides what a run over a range writes."""
-        outcome, plan, planner = Outcome(), Plan(), self._planner(within)
+        outcome, plan, planner = Outcome(), Plan(), WindowPlanner(self, within)
         work = (within, self.features)
         with outcome.recording_failures(work, rest=work):
             plan = planner.compare(planner.treatments(events, within), outcome)
         self._carry_out(plan, within, self.features, outcome, work)
         return outcome
-
-    def _planner(self, time_range: TimeRange) -> Planner:
-        return Planner(
-            self.source,
-            self.nightscout,
-            self.clock,
-            self.now,
-            pretend=self.pretend,
-            fill_gaps=self.fill_gaps,
-            alarm_safe=self.alarm_safe,
-            end=time_range.end,
-            at_the_end=list(self.at_the_end),
-        )
 
     def _carry_out(
         self,
@@ -160,15 +129,15 @@ class Cycle:
         outcome.created += applied.created
         outcome.updated += applied.updated
         for refused in applied.refused():
-            names = features_showing({kind(each) for each in refused.documents}, features)
-            days = window if refused.throughout else self._days_of(refused.documents, window)
+            names = features_showing({each.kind for each in refused.records}, features)
+            days = window if refused.throughout else self._days_of(refused.records, window)
             outcome.failed(days, names, refused.error)
         if applied.ended_by:
             outcome.failed(*rest, applied.ended_by)
 
-    def _days_of(self, written: Sequence[Document], window: TimeRange) -> TimeRange:
-        """Return the days of some documents, from which they are read again."""
-        times = [at for each in written if (at := instant(each) or entry_time(each))]
+    def _days_of(self, written: Sequence[Record], window: TimeRange) -> TimeRange:
+        """Return the days of some treatments or entries, from which they are read again."""
+        times = [each.at for each in written if each.at]
         if not times:
             return window
         first, last = (self.clock.day(at) for at in (min(times) - LONGEST_BOLUS, max(times)))

@@ -1,4 +1,4 @@
-"""What is looked for once per site: ages of site, cartridge and sensor, and features left off.
+"""Searches made once per site: ages of site, cartridge and sensor, and features left out now.
 
 See nightscout-api §7.12: Nightscout shows these ages by the newest treatment of their types,
 and nothing at all where an uploader began with one day of history.
@@ -54,7 +54,7 @@ LATELY = timedelta(days=14)
 def look_once(
     cycle: Cycle, backlog: Backlog, done: TimeRange, earliest: datetime, outcome: Outcome
 ) -> None:
-    """Look for all of this unless it was done on this site; where it fails, the next run does it.
+    """Make the searches unless they were made for this site; the next run repeats failed ones.
 
     Args:
         cycle: reads and writes.
@@ -66,7 +66,7 @@ def look_once(
     chosen = f"features besides {' '.join(sorted(cycle.features))}"
     try:
         if FEATURE in cycle.features and not backlog.is_done("ages"):
-            found = bring_ages(cycle, done, earliest)
+            found = write_last_changes(cycle, done, earliest)
             outcome.absorb(found)
             if not found.failures:
                 backlog.remember_done("ages")
@@ -75,11 +75,11 @@ def look_once(
             outcome.remark([remark] if remark else [])
             backlog.remember_done(chosen)
     except TconnectsyncError as error:
-        log.warning("What is looked for once is left to the next run. %s", error)
+        log.warning("The search that is made once is left to the next run. %s", error)
 
 
-def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
-    """Bring the last site, cartridge and sensor change if Nightscout holds none by anyone.
+def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
+    """Write the last site, cartridge and sensor change if Nightscout holds none by anyone.
 
     Args:
         cycle: reads and writes.
@@ -92,19 +92,12 @@ def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
         for ours, types in AGES.items()
         if not any(cycle.nightscout.newest_of_anyone(event_type) for event_type in types)
     }
-    for window in reversed(list(_searched(cycle, done, earliest))):
+    searched = TimeRange(earliest, done.end if cycle.pretend else done.start)
+    for window in reversed(list(windows(searched, cycle.source.window_days, cycle.clock))):
         if not lacking:
             break
         reader = cycle.source.read(window)
-        events = collect(
-            cycle.source,
-            reader,
-            window,
-            [FEATURE],
-            clock=cycle.clock,
-            now=cycle.now(),
-            outcome=outcome,
-        )
+        events = collect(cycle, reader, window, [FEATURE], outcome)
         newest = _newest_of_each(events, lacking, cycle.now(), cycle.source.name)
         lacking -= newest.keys()
         # Where nothing is written, what the run itself would bring is not there to be found. It
@@ -116,14 +109,14 @@ def bring_ages(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:
         ]
         if found:
             chosen = {part: [event for p, event in found if p == part] for part, _ in found}
-            outcome.absorb(cycle.bring(chosen, window))
+            outcome.absorb(cycle.write_events(chosen, window))
     return outcome
 
 
 def features_left_off(
     nightscout: NightscoutApi, features: Sequence[str], now: datetime
 ) -> Remark | None:
-    """Return a line about features that brought something lately and are not switched on now."""
+    """Return a remark about features that synced something lately and are not chosen now."""
     off = [
         name
         for name, types in KINDS_OF_FEATURES.items()
@@ -136,15 +129,10 @@ def features_left_off(
     if not off:
         return None
     return Remark(
-        f"Earlier runs also brought what {' and '.join(off)} brings; this run does not. To go on "
-        f"with it, add --features {' '.join([*features, *off])}.",
+        f"Earlier runs also synced {', '.join(off)}; this run does not. To continue with that, "
+        f"add --features {' '.join([*features, *off])}.",
         missing=False,
     )
-
-
-def _searched(cycle: Cycle, done: TimeRange, earliest: datetime) -> Iterable[TimeRange]:
-    end = done.end if cycle.pretend else done.start
-    return windows(TimeRange(earliest, end), cycle.source.window_days, cycle.clock)
 
 
 def _newest_of_each(

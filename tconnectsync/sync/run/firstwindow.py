@@ -1,4 +1,4 @@
-"""Where a run begins: a window earlier while treatments stand at another time than they should."""
+"""Where a run begins: a window earlier, as long as stored treatments have wrong times."""
 
 from __future__ import annotations
 
@@ -6,51 +6,72 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from tconnectsync.domain.clock import TimeRange
-from tconnectsync.nightscout.provenance import instant
+from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.sync.plan import Update
 from tconnectsync.sync.run.window import windows
-from tconnectsync.sync.run.windowplan import Planner, WindowPlan
+from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
 
 log = logging.getLogger(__name__)
 
-MOVED = timedelta(minutes=1)
+SMALLEST_MOVE = timedelta(minutes=1)
 """By how much a treatment moves at least where the pump's clock is known better now."""
-DAY = timedelta(days=1)
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
+WORDS_OF_THE_END = ("insulin", "notes", "reason")
+"""Fields that change when what a treatment shows ends."""
+REACHING_BACK = (
+    "Reaching back to %s, for treatments that stand at another time than the pump's clock shows by "
+    "what is known now."
+)
 
 
 def first_window(
-    planner: Planner,
-    time_range: TimeRange,
+    planner: WindowPlanner,
     features: Sequence[str],
-    *,
     earliest: datetime | None,
     ask_how_far: Callable[[], datetime] | None,
 ) -> tuple[list[TimeRange], WindowPlan]:
     """Return the windows of a run, and the plan of the first one.
 
-    The run begins earlier as long as treatments move at its beginning. Two windows become one, so
-    that no treatment moves to where another one still stands that is to move as well. The earliest
-    is written first: a run that breaks off then leaves what shows the next one that it has to go
-    back as far.
-
     Args:
-        planner: plans the first window.
-        time_range: the range of the run.
+        planner: plans the first window; it knows the range of the run.
         features: what is planned.
         earliest: how far back the run may begin; ``None`` if it must not begin earlier.
         ask_how_far: asks Nightscout where to begin, if nothing of the first window stands there
             although it was expected to.
     """
-    days, clock = planner.source.window_days, planner.clock
+    time_range, clock = planner.time_range, planner.cycle.clock
+    days = planner.cycle.source.window_days
     found = list(windows(time_range, days, clock))
     first = planner.plan(found[0], features)
     if ask_how_far and first.is_all_new and (start := ask_how_far()) < time_range.start:
         found = list(windows(TimeRange(start, time_range.end), days, clock))
         first = planner.plan(found[0], features)
     begin = found[0].start
+    found, first = _reaching_back(planner, features, found, first, earliest)
+    if found[0].start < begin:
+        log.info(
+            "Going back to %s, because treatments are stored at times that no longer agree with "
+            "the pump's clock.",
+            clock.day(found[0].start),
+        )
+    return found, first
+
+
+def _reaching_back(
+    planner: WindowPlanner,
+    features: Sequence[str],
+    found: list[TimeRange],
+    first: WindowPlan,
+    earliest: datetime | None,
+) -> tuple[list[TimeRange], WindowPlan]:
+    """Begin a run earlier as long as treatments move at its beginning.
+
+    Two windows become one, so that no treatment moves to where another one still stands that is to
+    move as well. The earliest is written first: a run that breaks off then leaves what shows the
+    next one that it has to go back as far.
+    """
+    clock, days = planner.cycle.clock, planner.cycle.source.window_days
     while _is_moving_at_its_beginning(first):
         start, end = found[0].start, found[0].end
         if earliest is None or start <= earliest:
@@ -58,33 +79,31 @@ def first_window(
             break
         earlier = max(clock.midnight(clock.day(start) - days * DAY), earliest)
         if end - earlier <= LONGEST_WINDOW:
-            found[0] = TimeRange(earlier, end)
+            found = [TimeRange(earlier, end), *found[1:]]
         else:
-            found.insert(0, TimeRange(earlier, start))
+            found = [TimeRange(earlier, start), *found]
         first = planner.plan(found[0], features)
-    if found[0].start < begin:
-        log.info(
-            "Reaching back to %s, for treatments that stand at another time than the pump's "
-            "clock shows by what is known now.",
-            clock.day(found[0].start),
-        )
     return found, first
 
 
 def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
-    """Tell whether treatments of its first day stand where the pump's clock no longer puts them."""
+    """Return whether treatments of its first day no longer have the times of the pump's clock."""
     first_day = TimeRange(window.range.start, window.range.start + DAY)
     return any(
-        abs(after - before) >= MOVED and first_day.overlaps(min(before, after), after)
+        abs(after - before) >= SMALLEST_MOVE and first_day.overlaps(min(before, after), after)
         for update in window.plan.update
-        if _says_the_same(update)
-        and (before := instant(update.before))
-        and (after := instant(update.after))
+        if _only_moves(update) and (before := update.stored.at) and (after := update.after.at)
     )
 
 
-def _says_the_same(update: Update) -> bool:
-    """Tell whether a treatment only moves: one that has ended meanwhile moves for that reason."""
-    return all(
-        update.after.get(name) == update.before.get(name) for name in ("insulin", "notes", "reason")
+def _only_moves(update: Update) -> bool:
+    """Return whether a treatment keeps its insulin, notes and reason.
+
+    A bolus that has ended since does not: it moves because its time is its end.
+    """
+    before, after = update.stored, update.after
+    return (before.insulin, before.notes, before.reason) == (
+        after.insulin,
+        after.notes,
+        after.reason,
     )

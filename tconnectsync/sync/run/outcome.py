@@ -1,4 +1,4 @@
-"""What a cycle did and what it could not do."""
+"""The result of a cycle: what it did and what failed."""
 
 from __future__ import annotations
 
@@ -25,23 +25,18 @@ class Failure:
     features: tuple[str, ...]
     error: TconnectsyncError
 
-    @property
-    def reason(self) -> str:
-        """The error in words."""
-        return str(self.error)
-
 
 def failed_throughout(window: TimeRange, failures: Sequence[Failure]) -> set[str]:
     """Return the features of which nothing of a window could be synced, not even a day."""
-    pieces: dict[str, set[TimeRange]] = defaultdict(set)
+    failed: dict[str, set[TimeRange]] = defaultdict(set)
     for failure in failures:
         for name in failure.features:
-            pieces[name].add(failure.window)
+            failed[name].add(failure.window)
     whole = window.end - window.start
     return {
         name
-        for name, found in pieces.items()
-        if sum((piece.end - piece.start for piece in found), timedelta()) >= whole
+        for name, ranges in failed.items()
+        if sum((each.end - each.start for each in ranges), timedelta()) >= whole
     }
 
 
@@ -56,8 +51,8 @@ class Outcome:
     skipped: Counter[str] = field(default_factory=Counter)
     others: list[str] = field(default_factory=list)
     """What was written besides treatments, in words."""
-    waiting: dict[str, timedelta] = field(default_factory=dict)
-    """For how long treatments still have to wait until they may be written, by identifier."""
+    deferred: dict[str, timedelta] = field(default_factory=dict)
+    """After how long the deferred treatments may be written, by identifier."""
     remarks: list[Remark] = field(default_factory=list)
     """What people must know, each once."""
     healing: dict[str, list[TimeRange]] = field(default_factory=dict)
@@ -70,17 +65,17 @@ class Outcome:
 
     @property
     def ended_by(self) -> TconnectsyncError | None:
-        """What made going on pointless, if anything did; its failure says what was left undone."""
+        """The error that stopped the rest, if any; its failure lists what was left undone."""
         return next((each.error for each in self.failures if each.error.fatal), None)
 
     @property
     def more_in(self) -> timedelta | None:
-        """After how long another cycle finds nothing waiting any more; ``None`` if nothing does."""
-        return max(self.waiting.values(), default=None)
+        """After how long all deferred treatments may be written; ``None`` if there are none."""
+        return max(self.deferred.values(), default=None)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of the story is in Nightscout, as far as is known."""
+        """Whether Nightscout shows all that the pump did, as far as is known."""
         return not self.failures and not any(remark.missing for remark in self.remarks)
 
     @property
@@ -118,7 +113,7 @@ class Outcome:
         self.failures += part.failures
         self.skipped.update(part.skipped)
         self.others += part.others
-        self.waiting |= part.waiting
+        self.deferred |= part.deferred
         self.remarks += [each for each in part.remarks if each not in self.remarks]
         for name, ranges in part.healing.items():
             self.healing.setdefault(name, []).extend(ranges)
@@ -134,9 +129,9 @@ class Outcome:
 
     @contextmanager
     def recording_failures(self, work: Work, *, rest: Work) -> Iterator[None]:
-        """Note that ``work`` is undone if the block fails.
+        """Record ``work`` as undone if the block fails.
 
-        If that makes going on pointless, all of the ``rest``, of which it is the beginning, is.
+        If the error is fatal, record ``rest`` (which includes ``work``) instead.
         """
         try:
             yield

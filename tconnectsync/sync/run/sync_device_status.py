@@ -27,8 +27,8 @@ def sync_device_status(
     Raises:
         NightscoutError: Nightscout refused something.
         NetworkError: a service could not be reached.
-        ApiError: Tandem gave no usable answer, or too little to know what the reservoir holds; the
-            rest of the state is stored then.
+        ApiError: the cloud gave no usable answer, or too little to know what the reservoir holds;
+            the rest of the state is stored then.
     """
     newest, known = reader.newest(), backlog.last_sent("DEVICE_STATUS") if backlog else None
     if newest is None or (known and newest <= known):
@@ -44,9 +44,9 @@ def sync_device_status(
     done = store_device_status(read, nightscout, pretend=pretend)
     if not is_complete:
         raise ApiError(
-            "What is left in the reservoir is not known, because Tandem did not give the log of "
-            "the days before. The rest of the pump's state is shown; the reservoir is asked for "
-            "again when the pump has uploaded more."
+            "The insulin left in the reservoir is unknown, because the cloud did not send the log "
+            "of the days before. The rest of the pump's state is shown; the reservoir is asked "
+            "for again when the pump has uploaded more."
         )
     if backlog:
         backlog.remember_sent("DEVICE_STATUS", newest)
@@ -66,7 +66,7 @@ def store_device_status(read: Read, nightscout: NightscoutApi, *, pretend: bool)
     Raises:
         NightscoutError: Nightscout refused something.
         NetworkError: a service could not be reached.
-        ApiError: Tandem gave no usable answer.
+        ApiError: the cloud gave no usable answer.
     """
     stored = nightscout.device_status()
     last = stored_status(stored) if stored else None

@@ -50,24 +50,21 @@ def sync_profiles(
         shown = style(mmol=_is_mmol(units_in_force(current)), any_key=takes_any_key(None))
         if shows_all(current, pump, shown):
             return []
-    site = _site(nightscout)
+    site: Mapping[str, Any]
+    try:
+        site = nightscout.status()
+    except MissingRightError:
+        # Without the right to ask for the status, its profile may say the units.
+        units = units_in_force(nightscout.profile())
+        if not units:
+            raise
+        site = {"settings": {"units": units}}
     whole = style(mmol=_is_mmol(units_of(site)), any_key=takes_any_key(site.get("version")))
     return store_profiles(pump, nightscout, whole, mode=mode, now=now, pretend=pretend)
 
 
 def _is_mmol(units: str) -> bool:
     return units.lower().startswith("mmol")
-
-
-def _site(nightscout: NightscoutApi) -> Mapping[str, Any]:
-    """Return the site's status; without the right to ask for it, what its profile says of it."""
-    try:
-        return nightscout.status()
-    except MissingRightError:
-        units = units_in_force(nightscout.profile())
-        if not units:
-            raise
-        return {"settings": {"units": units}}
 
 
 def store_profiles(
@@ -105,16 +102,11 @@ def store_profiles(
         ) from None
     done = []
     if record is not None:
-        only_names = current and record == with_our_names_safe(current, settings, style)
-        done = _store(
-            sendable(record, style),
-            current,
-            nightscout,
-            mode="replace" if only_names else mode,
-            now=now,
-            what=_shown(settings, style, record),
-            pretend=pretend,
-        )
+        only_names = bool(current) and record == with_our_names_safe(current, settings, style)
+        replace, what = mode == "replace" or only_names, _shown(settings, style, record)
+        sent = sendable(record, style)
+        how = _store(sent, current, nightscout, replace=replace, now=now, pretend=pretend)
+        done = [f"Profile record {how}: {what}"]
     _require_active(missing, done)
     return done
 
@@ -124,22 +116,22 @@ def _store(
     current: Document | None,
     nightscout: NightscoutApi,
     *,
-    mode: str,
+    replace: bool,
     now: datetime,
-    what: str,
     pretend: bool,
-) -> list[str]:
+) -> str:
+    """Add a record or replace the one in force; return which."""
     new = stamped(record, now)
     is_ahead = bool(current) and str(record.get("startDate") or "") > new["startDate"]
-    if current and current.get("_id") and (mode == "replace" or is_ahead):
+    if current and current.get("_id") and (replace or is_ahead):
         if not pretend:
             times = {"startDate": new["startDate"]} if is_ahead else {}
             nightscout.replace({**record, **times}, "profile")
-        return [f"Profile record replaced: {what}"]
+        return "replaced"
     if not pretend:
         nightscout.add(new, "profile")
         _repair(new, nightscout)
-    return [f"Profile record added: {what}"]
+    return "added"
 
 
 def _shown(settings: PumpSettings, style: ProfileStyle, record: Document) -> str:
@@ -161,8 +153,8 @@ def _require_active(missing: Sequence[BrokenProfile], done: Sequence[str]) -> No
             others = "".join(f" {line}." for line in done)
             raise ApiError(
                 f"Nightscout does not show the profile that the pump follows. {_called(profile)} "
-                f"cannot be used: {profile.why}. Look at it on the pump and on Tandem's site: if "
-                f"all is right there, a newer tconnectsync is needed.{others}"
+                f"cannot be used: {profile.why}. Look at it on the pump and on the cloud's site: "
+                f"if all is right there, a newer tconnectsync is needed.{others}"
             )
 
 

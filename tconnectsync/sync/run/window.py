@@ -6,13 +6,11 @@ Days are days of the pump's calendar, wherever the program runs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import UsageError
-
-DAY = timedelta(days=1)
 
 
 def last_days(days: int, now: datetime) -> TimeRange:

@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from functools import cache, cached_property
 from typing import Any
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
 from tconnectsync.nightscout.treatments import Treatment, documents
-from tconnectsync.sources.base import Reader, Remark, Source
+from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
 from tconnectsync.sync.plan.defer import defer_recent, log_deferred, minimum_age
 from tconnectsync.sync.plan.glucose import SAME_READING, with_entries
 from tconnectsync.sync.run.collect import Events, collect
 from tconnectsync.sync.run.outcome import Outcome, Work
+from tconnectsync.sync.run.parts import CycleParts
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class WindowPlan:
     reader: Reader
     plan: Plan
     outcome: Outcome
-    """What failed, was left out or waits."""
+    """What failed, was left out or is deferred."""
     is_all_new: bool
     """Whether something is to be written, and Nightscout holds nothing that begins in the range.
 
@@ -58,22 +58,14 @@ class WindowPlan:
 
 
 @dataclass(frozen=True)
-class Planner:
+class WindowPlanner:
     """Plans the windows of one run. Nothing is written."""
 
-    source: Source
-    nightscout: NightscoutApi
-    clock: PumpClock
-    now: Callable[[], datetime]
-    pretend: bool
-    fill_gaps: bool
-    alarm_safe: timedelta
-    end: datetime
-    """Where the last window ends."""
-    at_the_end: Sequence[str] = ()
-    """The features that are synced after the windows."""
+    cycle: CycleParts
+    time_range: TimeRange
+    """The range of the run."""
     look_back: timedelta = timedelta(0)
-    """How far before the first window treatments may have waited."""
+    """How far before the first window treatments may have been deferred."""
     is_known: bool = True
     """Whether earlier runs may have written to the site: then what seems missing, where Nightscout
     holds nothing of ours, is looked for elsewhere, too."""
@@ -81,11 +73,11 @@ class Planner:
     @cached_property
     def newest(self) -> Callable[[str], datetime | None]:
         """Return when our newest stored treatment of a type was, before this run wrote any."""
-        return cache(self.nightscout.newest)
+        return cache(self.cycle.nightscout.newest)
 
     def rest(self, window: TimeRange, features: Sequence[str]) -> Work:
         """Return what is left undone if the run ends with a window."""
-        return TimeRange(window.start, self.end), [*features, *self.at_the_end]
+        return TimeRange(window.start, self.time_range.end), [*features, *self.cycle.at_the_end]
 
     def plan(
         self, window: TimeRange, features: Sequence[str], before: Plan | None = None
@@ -95,43 +87,35 @@ class Planner:
         Treatments that begin after the window are left to the next one. An extended bolus may end
         there: written now, it would be newer than what has still to be written before it.
         """
-        reader, outcome = self.source.read(window), Outcome()
-        plan, is_all_new = Plan(), False
+        reader, outcome = self.cycle.source.read(window), Outcome()
+        treatments: list[Treatment] = []
+        plan = planned = Plan()
         with outcome.recording_failures((window, features), rest=self.rest(window, features)):
-            events = collect(
-                self.source,
-                reader,
-                window,
-                features,
-                clock=self.clock,
-                now=self.now(),
-                outcome=outcome,
-            )
+            events = collect(self.cycle, reader, window, features, outcome)
             since = window.start if before else window.start - self.look_back
             treatments = self.treatments(events, TimeRange(since, window.end))
-            if window.end < self.end:
+            if window.end < self.time_range.end:
                 treatments = [each for each in treatments if each.at < window.end]
-            planned = self.compare(treatments, outcome, before)
-            begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
-            new = {each["identifier"] for each in planned.create} | outcome.waiting.keys()
-            is_all_new = bool(planned.create) and begun <= new
-            plan = planned
+            plan = planned = self.compare(treatments, outcome, before)
             if "CGM" in features:
                 plan = self._with_entries(planned, events["readings"], window, outcome)
-                if planned == Plan():
-                    is_all_new = bool(plan.entries) and not plan.kept
+        is_all_new = bool(plan.entries) and not plan.kept
+        if planned != Plan():
+            begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
+            new = {each.identifier for each in planned.create} | outcome.deferred.keys()
+            is_all_new = bool(planned.create) and begun <= new
         return WindowPlan(window, reader, plan, outcome, is_all_new)
 
     def treatments(self, events: Events, shown: TimeRange) -> list[Treatment]:
         """Return the treatments that show, up to now, the events which touch a range."""
-        now = self.now()
+        now = self.cycle.now()
         return [
             treatment
             for part, found in events.items()
             if part != "readings"
             for event in found
             if shown.overlaps(event.begins, event.ends)
-            for treatment in documents(event, self.source.name)
+            for treatment in documents(event, self.cycle.source.name)
             if treatment.at <= now
         ]
 
@@ -142,13 +126,14 @@ class Planner:
 
         Args:
             treatments: what it should show.
-            outcome: where to note what waits, and remarks.
+            outcome: where to note what is deferred, and remarks.
             before: what the window before would write, if it was not written.
         """
         if not treatments:
             return Plan()
-        now, wait = self.now(), minimum_age(self.alarm_safe)
-        newest = None if self.fill_gaps else self._newest(treatments, wait)
+        cycle = self.cycle
+        now, wait = cycle.now(), minimum_age(cycle.alarm_safe)
+        newest = None if cycle.fill_gaps else self._newest(treatments, wait)
 
         def compared(stored: Sequence[StoredTreatment]) -> tuple[Plan, dict[str, datetime]]:
             return defer_recent(make_plan(treatments, stored, newest), treatments, now - wait)
@@ -156,17 +141,17 @@ class Planner:
         stored = self._stored_around(treatments, before)
         plan, deferred = compared(stored)
         if self.is_known or any(it.is_ours for it in stored):
-            moved = moved_elsewhere(plan, stored, self.nightscout.by_identifier)
+            moved = moved_elsewhere(plan, stored, cycle.nightscout.by_identifier)
             if moved:
-                moved = _as_if_changed(before, moved) if self.pretend and before else moved
-                stored = stored_treatments([*stored, *moved])
+                moved = _as_if_changed(before, moved) if cycle.pretend and before else moved
+                stored = stored_treatments(moved, besides=stored)
                 plan, deferred = compared(stored)
         if plan.doubts:
             text = IN_DOUBT.format(len(plan.doubts), "; ".join(plan.doubts[:MOST_NAMED]))
             outcome.remark([Remark(text, missing=False)])
         if deferred:
-            log_deferred(len(deferred), max(deferred.values()) + wait, self.clock)
-            outcome.waiting |= {name: at + wait - now for name, at in deferred.items()}
+            log_deferred(len(deferred), max(deferred.values()) + wait, cycle.clock)
+            outcome.deferred |= {name: at + wait - now for name, at in deferred.items()}
         for each in treatments:
             if each.identifier not in deferred:
                 outcome.note_newest(each.event_type, each.at)
@@ -179,7 +164,7 @@ class Planner:
     ) -> dict[str, datetime | None]:
         """Return, by type, after when a treatment is new.
 
-        The newest stored one, by a person, may have been written while older ones waited.
+        The newest stored one, by a person, may have been written while older ones were deferred.
         """
         newest = {kind: self.newest(kind) for kind in {it.event_type for it in treatments}}
         return {kind: at and at - wait for kind, at in newest.items()}
@@ -188,10 +173,11 @@ class Planner:
         self, treatments: Sequence[Treatment], before: Plan | None
     ) -> list[StoredTreatment]:
         times = [at for each in treatments for at in (each.at, each.noted_at) if at]
-        found = self.nightscout.treatments(min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER)
-        return stored_treatments(
-            _as_if_carried_out(before, found) if self.pretend and before else found
-        )
+        since, until = min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER
+        found = self.cycle.nightscout.treatments(since, until)
+        if self.cycle.pretend and before:
+            found = _as_if_carried_out(before, found)
+        return stored_treatments(found)
 
     def _with_entries(
         self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
@@ -202,7 +188,8 @@ class Planner:
         if not times:
             return plan
         try:
-            stored = self.nightscout.entries(min(times) - SAME_READING, max(times) + SAME_READING)
+            since, until = min(times) - SAME_READING, max(times) + SAME_READING
+            stored = self.cycle.nightscout.entries(since, until)
         except TconnectsyncError as error:
             if error.fatal:
                 raise
@@ -211,7 +198,7 @@ class Planner:
         for entry in desired:
             if at := entry_time(entry):
                 outcome.note_newest(entry["type"], at)
-        return with_entries(plan, desired, stored, fill_gaps=self.fill_gaps)
+        return with_entries(plan, desired, stored, fill_gaps=self.cycle.fill_gaps)
 
 
 def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
@@ -219,13 +206,14 @@ def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]
 
     What begins in one window and ends in the next is then not shown as new in both.
     """
-    added = [update.after for update in plan.update if "_id" not in update.after]
-    return _as_if_changed(plan, stored) + added + plan.create
+    added = [it.after.body for it in plan.update if "_id" not in it.after.body]
+    return _as_if_changed(plan, stored) + added + [it.body for it in plan.create]
 
 
 def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:
     """Return stored documents as a plan would leave them, without what it would create."""
-    changed = {it.after["_id"]: it.after for it in plan.update if "_id" in it.after}
-    removed = {document["_id"] for document in plan.remove}
+    afters = [update.after.body for update in plan.update]
+    changed = {after["_id"]: after for after in afters if "_id" in after}
+    removed = {each.body["_id"] for each in plan.remove}
     left = [document for document in stored if document["_id"] not in removed]
     return [changed.get(document["_id"], document) for document in left]

@@ -59,7 +59,7 @@ class ClockChange:
 
     @property
     def is_by_days(self) -> bool:
-        """Whether it is larger than a journey around half of the earth makes it."""
+        """Whether it is larger than a journey around half the earth can cause."""
         return is_wrong_date(self.exact_shift)
 
 
@@ -67,8 +67,8 @@ def clock_changes(records: Iterable[Record]) -> list[ClockChange]:
     """Return the changes of the pump's clock, in the order of its log.
 
     The pump logs a change of the date and one of the time of day as two entries, also where a
-    person sets both in one go; changes that follow one another at once are therefore joined. What
-    changes nothing and what makes no sense is left out.
+    person sets both in one go; changes that follow one another at once are therefore joined.
+    Changes without effect and impossible ones are left out.
     """
     found: dict[LogPosition, ClockChange] = {}
     for record in records:

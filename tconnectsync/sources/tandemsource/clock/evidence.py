@@ -1,4 +1,4 @@
-"""What is known of a pump's log besides the changes of its clock.
+"""Facts about a pump's log besides the changes of its clock.
 
 Times are naive UTC here, wall times apart.
 """

@@ -36,11 +36,11 @@ from tconnectsync.sources.tandemsource.clock.zonerules import (
 )
 
 EARLY = 1.5 * DAY
-"""So long before the zone does it, people put their clocks over."""
+"""How early, before the zone, people set their clocks for daylight saving."""
 PATIENCE = 45 * DAY
-"""So long a person may be late with daylight saving, or away, before that is thought unlikely."""
+"""How long a person may be late with daylight saving, or away, before that is unlikely."""
 SET_UP = DAY
-"""A new pump that is used for longer does not show a date that is still to come."""
+"""A new pump in use for longer does not show a future date."""
 YEAR = 366 * DAY
 FRESH = 15 * MINUTE
 """An upload brings entries up to its own time; a clock that is a bit fast brings later ones."""
@@ -51,7 +51,7 @@ SLOW = 1.25 * DAY
 LATE, AWAY, MISSING, LONG_AWAY, IMPOSSIBLE = 1, 4, 6, 8, 100
 """The costs."""
 MOST_HYPOTHESES = 64
-"""More are never sensible; it keeps the work small whatever the log says."""
+"""More are never needed; the limit bounds the work for any log."""
 
 
 class Hypothesis(NamedTuple):
@@ -74,7 +74,12 @@ def best_hypothesis(
 
     ``changes`` are those that shift the clock, in the order of the log.
     """
-    found = _hypotheses(changes, rules, evidence)
+    # The cheapest hypothesis for each offset that the newest interval can end with, in order.
+    costs = _costs_before_changes(changes, rules, evidence)
+    found = _cheapest(Hypothesis(cost, offset, offset, None) for offset, cost in costs.items())
+    for index, change in enumerate(changes):
+        following = changes[index + 1] if index + 1 < len(changes) else None
+        found = _cheapest(_after_change(found, change, following, rules, evidence))
     if evidence.now is None:
         return found[0] if found else None
     by_rules = rules.at(evidence.now)
@@ -92,18 +97,6 @@ def home_offsets(change: ClockChange, rules: ZoneRules) -> dict[timedelta, int]:
 
 
 # -- which there are, and what they cost -----------------------------------------------------------
-
-
-def _hypotheses(
-    changes: Sequence[ClockChange], rules: ZoneRules, evidence: Evidence
-) -> list[Hypothesis]:
-    """Return the cheapest hypothesis for each offset the newest interval can end with, in order."""
-    costs = _costs_before_changes(changes, rules, evidence)
-    found = _cheapest(Hypothesis(cost, offset, offset, None) for offset, cost in costs.items())
-    for index, change in enumerate(changes):
-        following = changes[index + 1] if index + 1 < len(changes) else None
-        found = _cheapest(_after_change(found, change, following, rules, evidence))
-    return found
 
 
 def _cheapest(candidates: Iterable[Hypothesis]) -> list[Hypothesis]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange
@@ -44,7 +44,7 @@ from tconnectsync.sources.tandemsource.clock.zonerules import (
 JITTER = 5 * MINUTE
 """A larger step back between two entries is a clock put back."""
 LONGEST_SHIFT = 100 * YEAR
-"""Beyond it, a change of the clock is nonsense."""
+"""A larger change of the clock is impossible."""
 SUMMER_TIME = 70 * MINUTE
 """A step back by less may be the hour that an autumn night repeats."""
 BEFORE_ALL, BEYOND_ALL = (0, 0), (1 << 64, 0)
@@ -122,7 +122,7 @@ class LogClock:
 
     @property
     def lacks_a_change(self) -> bool:
-        """Whether the clock was changed at least once without a note in the log."""
+        """Whether the clock was changed at least once without an entry in the log."""
         return any(interval.lacks_a_change for interval in self._intervals)
 
     @property
@@ -177,7 +177,10 @@ class LogClock:
                 # Much faster than wall.replace().
                 append(combine(wall, wall.time(), zone))
             else:
-                append(_converted(wall, conversion_offset, zone))
+                try:
+                    append((wall - conversion_offset).replace(tzinfo=zone))
+                except OverflowError:
+                    append(wall.replace(tzinfo=zone))
         return found
 
     def undated(self, entries: Entries) -> set[int]:
@@ -266,10 +269,3 @@ def _stepped_back(
     if previous is None or previous[0] < start:
         return False
     return previous[1] - wall > JITTER and previous[1] - until < DAY
-
-
-def _converted(wall: datetime, conversion_offset: timedelta, zone: timezone) -> datetime:
-    try:
-        return (wall - conversion_offset).replace(tzinfo=zone)
-    except OverflowError:
-        return wall.replace(tzinfo=zone)

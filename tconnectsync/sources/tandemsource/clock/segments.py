@@ -33,7 +33,7 @@ class Segment(NamedTuple):
     until: datetime
     zone: timezone
     conversion_offset: timedelta | None = None
-    """What to take from a wall time whose date is wrong."""
+    """The offset to subtract from a wall time whose date is wrong."""
     second_half: timezone | None = None
     """The zone of the second half, where these wall times occur twice."""
 

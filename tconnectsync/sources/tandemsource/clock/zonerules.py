@@ -60,7 +60,7 @@ def is_wrong_date(offset: timedelta) -> bool:
 
 
 def earlier(moment: datetime, by: timedelta) -> datetime:
-    """Return a moment by so much earlier, as near as a date can be written."""
+    """Return a moment earlier by a span, limited to dates that Python can represent."""
     try:
         return moment - by
     except OverflowError:
@@ -68,12 +68,12 @@ def earlier(moment: datetime, by: timedelta) -> datetime:
 
 
 def utc(wall: datetime, offset: timedelta) -> datetime:
-    """Return when a clock with this offset shows ``wall``, as near as a date can be written."""
+    """Return when a clock with this offset shows ``wall``, limited to representable dates."""
     return earlier(wall, offset)
 
 
 def wall_of(instant: datetime, offset: timedelta) -> datetime:
-    """Return what a clock with this offset shows then, as near as a date can be written."""
+    """Return what a clock with this offset shows then, limited to representable dates."""
     return earlier(instant, -offset)
 
 
