@@ -287,7 +287,9 @@ def test_a_question_about_the_clock_that_fails_holds_nothing_back() -> None:
         say=told.append,
     )
     assert len(one.read(WANTED).basals()) > 20
-    assert any("not known. Tandem Source did not answer." in sentence for sentence in told)
+    assert any(
+        "could not be checked. Tandem Source did not answer." in sentence for sentence in told
+    )
 
 
 def test_what_lies_days_ahead_and_what_has_lost_its_date_is_counted() -> None:
