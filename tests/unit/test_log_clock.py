@@ -94,7 +94,7 @@ def test_after_a_season_without_a_change_on_record_the_zone_counts() -> None:
     for upload_after in (None, 2 * DAY, 4 * MINUTE):
         life = Life(NEW_YORK, start, end, on_time, upload_after=upload_after)
         assert right(life)
-        assert "changed at least once without a note" in life.disagreement()
+        assert "changed at least once without an entry" in life.disagreement()
 
 
 @pytest.mark.parametrize("missing", range(1, 6))
