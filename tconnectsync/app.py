@@ -225,7 +225,7 @@ def assemble(
     if source is None:
         api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
-        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
+        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings=needs_readings)
     once = _once_features(settings, source, nightscout, clock, backlog, pretend=pretend)
     return Cycle(
         source=source,

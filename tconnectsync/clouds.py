@@ -29,8 +29,8 @@ class Cloud:
     """Its name for people."""
     open_source: Callable[..., Any]
     """Returns its :class:`~tconnectsync.sources.base.Source`; sends nothing yet. Takes Tandem's
-    clients, the settings, the pump's clock and this computer's, and whether glucose readings are
-    needed."""
+    clients, the settings, the pump's clock and this computer's, and by the keyword
+    ``needs_readings`` whether glucose readings are needed."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """The variables that only this cloud requires, each with the reason, as a sentence."""
     lacks: frozenset[str] = frozenset()

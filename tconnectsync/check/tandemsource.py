@@ -110,7 +110,9 @@ class TandemSourceCheck:
         self._now = asked.clock.now()
         self._region = asked.settings.tandem.region
         self._serial = asked.settings.source.serial_number
-        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
+        self._source = open_source(
+            asked.api, asked.settings, asked.pump_clock, asked.clock, needs_readings=True
+        )
         self._time_range = asked.time_range
         self._choice: PumpChoice
         self._pump: Pump

@@ -16,7 +16,8 @@ import pytest
 
 from tconnectsync.errors import LogFileError
 from tconnectsync.sources.tandemsource.binarylog import decode
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, WEB_APP_CODES
+from tconnectsync.sources.tandemsource.codes import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS
 from tconnectsync.sources.tandemsource.logfileformats import read_log
 from tconnectsync.sources.tandemsource.records import Record, records_of, unknown_event
 

@@ -25,7 +25,6 @@ from tconnectsync.sources.tandemsource.logentries import Log, by_code
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sync.features import parts_of
-from tconnectsync.sync.plan.glucose import with_glucose_kind
 from tests.acceptance.cases import FOLDER as TCONNECT
 from tests.acceptance.tandem_exceptions import EXCEPTIONS, GLUCOSE, HUNDREDTHS, IN_GENERAL
 from tests.support.event_builders import bodies, planned
@@ -338,7 +337,7 @@ def test_glucose_is_shown_with_its_kind() -> None:
     assert GLUCOSE in IN_GENERAL
     (theirs,) = expected("bolus-standard")
     reader = LogReader(lambda skipped: read("bolus-standard"))
-    boluses = with_glucose_kind(reader.boluses(), [])
+    boluses = reader.with_glucose_kind(reader.boluses(), [])
     (ours,) = (want.body for bolus in boluses for want in documents(bolus, TANDEM_SOURCE.name))
     assert (theirs["glucose"], ours["glucose"]) == ("131", 131)
     # The case has no entry that tells where the glucose came from.

@@ -16,7 +16,7 @@ from tconnectsync.nightscout.treatments import documents
 from tconnectsync.sources.tandemsource.carbs import carbs
 from tconnectsync.sources.tandemsource.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
-from tconnectsync.sync.plan.glucose import with_glucose_kind, without_glucose_kind
+from tconnectsync.sync.plan.glucose import without_glucose_kind
 from tests.support.event_builders import (
     at,
     planned,
@@ -197,7 +197,8 @@ def test_an_automatic_bolus_never_has_a_finger_stick(options: int) -> None:
 
 def test_glucose_without_a_known_source_is_shown_without_type() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
-    (bolus,) = with_glucose_kind(reader(story).boluses(), [])
+    told = reader(story)
+    (bolus,) = told.with_glucose_kind(told.boluses(), [])
     (want,) = documents(bolus, TANDEM_SOURCE.name)
     assert want.body["glucose"] == 131
     assert "glucoseType" not in want.body

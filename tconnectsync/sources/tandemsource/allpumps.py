@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import TypeVar
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import (
@@ -20,19 +20,21 @@ from tconnectsync.domain.events import (
     Bolus,
     CarbEntry,
     DeviceStatus,
+    Event,
     InsulinOnBoard,
     PumpEvent,
     Reading,
     UserMode,
 )
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.base import Remark
+from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import basals as basals_of_log
 from tconnectsync.sources.tandemsource import rates
 from tconnectsync.sources.tandemsource.basalowner import owned_parts, owns_since
 from tconnectsync.sources.tandemsource.pumplog import SOMEWHAT, PumpLog
 from tconnectsync.sources.tandemsource.pumps import Pump, mark, named, newest_first, touches
+from tconnectsync.sources.tandemsource.reader import LogReader
 from tconnectsync.sources.tandemsource.sensor import SESSION
 from tconnectsync.sources.tandemsource.wornsearch import (
     BasalOwners,
@@ -42,8 +44,10 @@ from tconnectsync.sources.tandemsource.wornsearch import (
     numbers_of,
 )
 
+Found = TypeVar("Found", bound=Event | Reading)
 
-class AllPumpsReader:
+
+class AllPumpsReader(Reader):
     """Reads one range of the logs of all pumps; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
@@ -65,8 +69,8 @@ class AllPumpsReader:
         remarks: Callable[[], list[Remark]],
     ) -> None:
         self.time_range = time_range
-        self.skipped: Counter[str] = Counter()
-        self.remarks: list[Remark] = []
+        self.skipped = Counter()
+        self.remarks = []
         self._clock = clock
         self._now = now
         self._open_log = open_log
@@ -80,7 +84,7 @@ class AllPumpsReader:
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, each as far as its pump owns its time."""
-        found = self._distinct("basals")
+        found = self._distinct(LogReader.basals)
         if self._is_alone():
             return sorted((it for _, events in found for it in events), key=attrgetter("start"))
         of_interest = [
@@ -103,27 +107,27 @@ class AllPumpsReader:
 
     def boluses(self) -> list[Bolus | CarbEntry]:
         """Return the boluses of all pumps, and carbs that were entered without one."""
-        return self._all("boluses", "begins")
+        return self._all(LogReader.boluses)
 
     def user_modes(self) -> list[UserMode]:
         """Return sleep, exercise and the like."""
-        return self._all("user_modes", "begins")
+        return self._all(LogReader.user_modes)
 
     def suspensions(self) -> list[PumpEvent]:
         """Return when and why a pump was suspended."""
-        return self._all("suspensions", "begins")
+        return self._all(LogReader.suspensions)
 
     def pump_events(self) -> list[PumpEvent]:
         """Return the other events of the pumps."""
-        return self._all("pump_events", "begins")
+        return self._all(LogReader.pump_events)
 
     def cgm_alerts(self) -> list[PumpEvent]:
         """Return the alerts about glucose and its sensor."""
-        return self._all("cgm_alerts", "begins")
+        return self._all(LogReader.cgm_alerts)
 
     def readings(self) -> list[Reading]:
         """Return the glucose readings."""
-        return self._all("readings", "at")
+        return self._all(LogReader.readings)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board, as the pump in use knows it."""
@@ -145,7 +149,10 @@ class AllPumpsReader:
         return max(found, key=attrgetter("at"), default=None)
 
     def worn(self) -> Pump:
-        """Return the pump in use: by the newest sign of being worn, else by the newest event.
+        """Return the pump in use.
+
+        It is the one with the newest sign of being worn, or without any sign the one with the
+        newest data.
 
         Raises:
             TconnectsyncError: the pumps cannot be asked for.
@@ -213,22 +220,24 @@ class AllPumpsReader:
 
     # -- events --------------------------------------------------------------------------------
 
-    def _all(self, method: str, when: str) -> list[Any]:
-        found = self._distinct(method)
+    def _all(self, events_of: Callable[[LogReader], Sequence[Found]]) -> list[Found]:
+        found = self._distinct(events_of)
         if len(found) == 1:
             return found[0][1]
-        return sorted((it for _, events in found for it in events), key=attrgetter(when))
+        return sorted((it for _, events in found for it in events), key=attrgetter("begins"))
 
-    def _distinct(self, method: str) -> list[tuple[ReadPump, list[Any]]]:
+    def _distinct(
+        self, events_of: Callable[[LogReader], Sequence[Found]]
+    ) -> list[tuple[ReadPump, list[Found]]]:
         """Return the events of each pump, each under a key of its own.
 
         Two pumps may give one number at one time by their clocks. A pump that stands twice in the
         account may have the same event twice, and so may two pumps that begin one sensor session.
         """
         first_with: dict[str, ReadPump] = {}
-        found = []
-        for read, events in self._of_each(method):
-            own = []
+        found: list[tuple[ReadPump, list[Found]]] = []
+        for read, events in self._of_each(events_of):
+            own: list[Found] = []
             for event in events:
                 other = first_with.setdefault(event.key, read)
                 if other is read:
@@ -238,19 +247,21 @@ class AllPumpsReader:
             found.append((read, own))
         return found
 
-    def _of_each(self, method: str) -> list[tuple[ReadPump, list[Any]]]:
+    def _of_each(
+        self, events_of: Callable[[LogReader], Sequence[Found]]
+    ) -> list[tuple[ReadPump, Sequence[Found]]]:
         """Return the events of each pump, or of those that can be read if another one fails.
 
         Raises:
             TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
                 ranges may bring more.
         """
-        found: list[tuple[ReadPump, list[Any]]] = []
+        found: list[tuple[ReadPump, Sequence[Found]]] = []
         failed: list[tuple[ReadPump, TconnectsyncError]] = []
         try:
             for read in self._read():
                 try:
-                    found.append((read, getattr(read.reader, method)()))
+                    found.append((read, events_of(read.reader)))
                 except TconnectsyncError as error:
                     if error.fatal:
                         raise
@@ -264,9 +275,8 @@ class AllPumpsReader:
         return found
 
     def _is_divisible(self, error: TconnectsyncError) -> bool:
-        last = self._clock.day(self.time_range.end - timedelta(microseconds=1))
-        is_one_day = self._clock.day(self.time_range.start) == last
-        return error.shorter_may_help and not is_one_day
+        first, last = self._clock.days(self.time_range)
+        return error.shorter_may_help and first != last
 
     def _note_unknown(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
         """Note that the signs of a pump cannot be read.
@@ -277,11 +287,7 @@ class AllPumpsReader:
             self._note_hole(pump, error)
 
     def _note_hole(self, pump: Pump, error: TconnectsyncError) -> None:
-        day = self._clock.day
-        first, last = (
-            day(self.time_range.start),
-            day(self.time_range.end - timedelta(microseconds=1)),
-        )
+        first, last = self._clock.days(self.time_range)
         self._holes[pump.assignment_id] = Remark(
             f"The log of the pump {named(pump)} from {first} to {last} cannot be read: "
             f"{str(error).removesuffix('.')}. Its insulin is missing in Nightscout, and so is "

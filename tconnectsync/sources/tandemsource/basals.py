@@ -25,7 +25,7 @@ SUSPENSIONS = (SUSPENDED, RESUMED)
 
 SUPPORTED = timedelta(minutes=5)
 """How long the rate of an entry is valid."""
-LATE = timedelta(minutes=6)
+NO_GAP = timedelta(minutes=6)
 """If the next entry comes within this time, no entry is missing in between."""
 
 NOTHING = 0
@@ -120,12 +120,12 @@ def _suspensions(
 
 def _end(entry: Entry, after: Entry | None, known_until: datetime) -> tuple[datetime, bool]:
     """Return until when an entry's rate is known to hold, and whether it may go on."""
-    if after and after.at - entry.at <= LATE:
+    if after and after.at - entry.at <= NO_GAP:
         return after.at, False
     supported = entry.at + SUPPORTED
     if after:
         return supported, False
-    return max(entry.at, min(known_until, supported)), known_until - entry.at <= LATE
+    return max(entry.at, min(known_until, supported)), known_until - entry.at <= NO_GAP
 
 
 def _delivered(

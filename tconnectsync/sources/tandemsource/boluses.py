@@ -1,8 +1,8 @@
 """Boluses from the pump's log: what was delivered, joined with what was requested.
 
 See tandem-source-processing §6 and §19, tandem-event-log §7 (20, 21 and 64 to 66) and §10.3.
-The immediate and the extended part of a bolus are boluses of their own here, and the extended part
-comes in pieces where the log reports its progress.
+The immediate and the later part of an extended bolus are boluses of their own here, and the later
+part comes in pieces where the log reports its progress.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.events import Bolus, Piece, Split
-from tconnectsync.domain.limits import MOST_BOLUS_MINUTES, MOST_INSULIN
+from tconnectsync.domain.limits import MOST_BOLUS_MINUTES, MOST_INSULIN, ROUNDING
 from tconnectsync.sources.tandemsource import extended
 from tconnectsync.sources.tandemsource.codes import (
     BOLUS_ENDED,
@@ -40,7 +41,7 @@ NO_END_FOR = timedelta(hours=4)
 """When the log has gone on for this long without the end of a bolus, it will not come."""
 NO_ENTRY_FOR = timedelta(minutes=15)
 """The same, where the progress of the bolus shows that it is over."""
-SOON = timedelta(minutes=1)
+SOON = MINUTE
 
 KINDS = {
     0: "Standard Bolus",
@@ -184,21 +185,21 @@ def _ended(dose: Dose, entry: Entry, skipped: Counter[str]) -> Iterator[Bolus]:
 
 
 def _as_requested(
-    first: dict[str, Any], second: dict[str, Any], third: dict[str, Any]
+    request: dict[str, Any], options: dict[str, Any], sizes: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what the three messages of a request say; a missing one says nothing."""
-    kind = whole(second, "options")
+    kind = whole(options, "options")
     is_extended = kind in EXTENDED_KINDS
-    if kind == MAYBE_EXTENDED and whole(second, "duration"):
-        now_percent = number(second, "standardpercent")
+    if kind == MAYBE_EXTENDED and whole(options, "duration"):
+        now_percent = number(options, "standardpercent")
         is_extended = now_percent is not None and now_percent < 100
-    planned = _split(second, third) if is_extended else None
+    planned = _split(options, sizes) if is_extended else None
     return {
-        "carbs": whole(first, "carbamount") or 0,
-        "glucose": whole(first, "bg") or None,
+        "carbs": whole(request, "carbamount") or 0,
+        "glucose": whole(request, "bg") or None,
         "description": KINDS.get(-1 if kind is None else kind, ""),
-        "override": flag(second, "useroverride") is True,
-        "declined_correction": flag(second, "declinedcorrection") is True,
+        "override": flag(options, "useroverride") is True,
+        "declined_correction": flag(options, "declinedcorrection") is True,
         "planned": planned,
         "label": "Extended" if planned and kind == MAYBE_EXTENDED else "",
         # Unknown counts as automatic.
@@ -206,9 +207,9 @@ def _as_requested(
     }
 
 
-def _split(second: dict[str, Any], third: dict[str, Any]) -> Split | None:
-    now_percent, minutes = number(second, "standardpercent"), whole(second, "duration")
-    total = number(third, "totalbolussize")
+def _split(options: dict[str, Any], sizes: dict[str, Any]) -> Split | None:
+    now_percent, minutes = number(options, "standardpercent"), whole(options, "duration")
+    total = number(sizes, "totalbolussize")
     if now_percent is None or not 0 <= now_percent <= 100:
         return None
     if minutes is not None and not 0 < minutes <= MOST_BOLUS_MINUTES:
@@ -224,11 +225,11 @@ def _status(entry: Entry, insulin: float, requested: float | None) -> str:
     end = whole(entry.values, "completionstatus")
     if end in ENDS:
         return ENDS[end]
-    complete = requested is None or insulin >= requested - 0.005
+    complete = requested is None or insulin >= requested - ROUNDING
     return COMPLETED if complete else INCOMPLETE
 
 
-# -- the part that is given by and by --------------------------------------------------------------
+# -- the later part --------------------------------------------------------------------------------
 
 
 def _later(dose: Dose, known_until: datetime, skipped: Counter[str]) -> Iterator[Bolus]:
@@ -305,10 +306,10 @@ def _in_pieces(
         if not cut.milliunits:
             continue
         middle = cut.begins + (cut.ends - cut.begins) / 2
-        zone = max(
+        last_known = max(
             (each for each in progress if each.at <= middle), default=Given(start.at, 0, 0)
-        ).at
-        middle = middle.replace(microsecond=0).astimezone(zone.tzinfo)
+        )
+        middle = middle.replace(microsecond=0).astimezone(last_known.at.tzinfo)
         is_planned = planned.pieces and cut.number <= planned.pieces
         of = f" of {planned.pieces}" if is_planned else ""
         yield Bolus(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.words import days_in_words
-from tconnectsync.sources.tandemsource.clock.changes import DAY, ClockChange
+from tconnectsync.sources.tandemsource.clock.changes import ClockChange
 from tconnectsync.sources.tandemsource.clock.hypotheses import FRESH
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 

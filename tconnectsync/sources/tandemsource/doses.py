@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.limits import MOST_INSULIN
 from tconnectsync.sources.tandemsource.codes import (
     BOLUS_ENDED,
@@ -37,7 +38,7 @@ CODES = (
 STARTS = (*REQUESTS, BOLUS_STARTED, LATER_PART_STARTED, BOLUS_ENDED)
 """At least one of these codes is present if the log has the beginning of a bolus."""
 
-SAME_BOLUS = timedelta(days=1)
+SAME_BOLUS = DAY
 """Bolus numbers start again after the highest one; an older request is of another bolus."""
 OVER, RUNNING = 0, 1
 """What the progress says of a bolus."""

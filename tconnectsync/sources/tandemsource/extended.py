@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import NamedTuple
 
+from tconnectsync.domain.clock import MINUTE
 from tconnectsync.sources.tandemsource.doses import Given, given_by
 
-LONGEST = timedelta(minutes=25)
+LONGEST_PIECE = timedelta(minutes=25)
 """How long a planned piece is at the most; the last one may be longer by :data:`LEFT_OVER`."""
 LEFT_OVER = timedelta(minutes=5)
 MOST_MILLIUNITS = 250
@@ -23,7 +24,7 @@ MOST_MILLIUNITS = 250
 Shown in the middle of its time, half of it is shown too early and half of it too late. With what
 the pump gives between two entries of its progress that is less than 0.3 U.
 """
-SHORTEST = timedelta(minutes=1)
+SHORTEST_PIECE = MINUTE
 UNPLANNED = timedelta(minutes=5)
 """How long a piece is if it is not known how long the bolus was to last."""
 
@@ -54,8 +55,8 @@ def plan(minutes: int | None, milliunits: int | None) -> Plan:
     if not minutes:
         return Plan(UNPLANNED, None)
     length = timedelta(minutes=minutes)
-    number = max(ceil(length / LONGEST), ceil((milliunits or 0) / MOST_MILLIUNITS))
-    number = max(1, min(number, length // SHORTEST))
+    number = max(ceil(length / LONGEST_PIECE), ceil((milliunits or 0) / MOST_MILLIUNITS))
+    number = max(1, min(number, length // SHORTEST_PIECE))
     return Plan(timedelta(seconds=round(length.total_seconds() / number)), number)
 
 

@@ -234,33 +234,8 @@ LAYOUTS: dict[int, Layout] = {
 """The events whose fields are known, by their number."""
 
 _WITHOUT_LAYOUT = (
-    *(
-        0,
-        7,
-        8,
-        9,
-        25,
-        27,
-        29,
-        30,
-        31,
-        32,
-        34,
-        35,
-        41,
-        57,
-        67,
-        68,
-        69,
-        70,
-        71,
-        73,
-        74,
-        82,
-        93,
-        96,
-        97,
-    ),
+    *(0, 7, 8, 9, 25, 27, 29, 30, 31, 32, 34, 35, 41, 57, 67, 68, 69, 70, 71, 73),
+    *(74, 82, 93, 96, 97),
     *(98, 142, 151, 156, 157, 160, 162, 163, 165, 166, 167, 168, 169, 173, 187, 198, 199, 210),
     *(211, 215, 216, 217, 218, 220, 235, 238, 244, 245, 246, 267, 283, 286, 288, 291, 301, 302),
     *(318, 319, 332, 348, 367, 368, 390, 395, 419, 438, 439, 441, 443),
@@ -277,16 +252,3 @@ REPORTED_ELSEWHERE = frozenset(
 )
 """Entries that a Mobi writes over Bluetooth, of uncertain meaning: none of it is insulin, carbs or
 glucose that other entries do not report (docs/protocol/tandem-event-log.md §15)."""
-
-WEB_APP_CODES = (
-    *(229, 5, 28, 4, 26, 562, 563, 566, 99, 279, 3, 16, 59, 21, 55, 20, 280, 64, 65, 66, 61, 33),
-    *(371, 171, 369, 460, 172, 370, 461, 372, 480, 399, 256, 213, 406, 477, 394, 212, 404, 214),
-    *(405, 486, 447, 313, 60, 14, 69, 57, 6, 90, 230, 140, 12, 11, 53, 559, 558, 565, 564, 13),
-    *(63, 203, 307, 191),
-)
-"""The codes that Tandem's own web app asks for, in its order (tandem-source-api §4.2): the only
-list that the service surely accepts."""
-
-EXTRA_CODES = (2, 9, 15, 34, 35, 48, 81)
-"""Further codes that are useful, if the service accepts them: temporary rates, the battery, carbs
-without a bolus (docs/protocol/tandem-source-api.md §4.4)."""

@@ -15,6 +15,7 @@ from operator import attrgetter
 
 from tconnectsync.domain.events import Bolus, ReadingKind, newest_reading
 from tconnectsync.sources.cachedcall import CachedCall
+from tconnectsync.sources.tandemsource.boluses import AUTOMATIC_KINDS
 from tconnectsync.sources.tandemsource.codes import (
     BOLUS_OPTIONS,
     BOLUS_PROGRESS,
@@ -22,25 +23,27 @@ from tconnectsync.sources.tandemsource.codes import (
     GLUCOSE_ENTERED,
     SENSORS,
 )
+from tconnectsync.sources.tandemsource.doses import SAME_BOLUS
 from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tandemsource.records import flag, whole
-from tconnectsync.sources.tandemsource.sensor import readings
+from tconnectsync.sources.tandemsource.sensor import TAKEN_FROM_SENSOR, TYPED_IN, readings
 
 AUTOMATIC = {
     BOLUS_REQUESTED: ("bolustype", (2,)),
-    BOLUS_OPTIONS: ("options", (3, 6)),
+    BOLUS_OPTIONS: ("options", AUTOMATIC_KINDS),
     BOLUS_PROGRESS: ("bolussource", (7, 9)),
 }
 """Which values of entries say that a bolus was automatic."""
 CODES = (GLUCOSE_ENTERED, *AUTOMATIC)
-KINDS: dict[int | None, ReadingKind] = {0: ReadingKind.FINGER, 1: ReadingKind.SENSOR}
+KINDS: dict[int | None, ReadingKind] = {
+    TYPED_IN: ReadingKind.FINGER,
+    TAKEN_FROM_SENSOR: ReadingKind.SENSOR,
+}
 """How the glucose came into the pump: typed in, or taken over from the sensor."""
 
 SHORTLY_BEFORE = timedelta(minutes=2)
 ON_THE_SCREEN = timedelta(minutes=10)
 """How old the value of a sensor may be that a bolus was calculated with."""
-SAME_BOLUS = timedelta(days=1)
-"""Bolus numbers start again after the highest one."""
 
 
 def with_kind(boluses: Iterable[Bolus], log: Log) -> list[Bolus]:

@@ -13,14 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.sources.tandemsource.clock.changes import (
-    CLOCK_CODES,
-    DAY,
-    MINUTE,
-    ClockChange,
-    clock_changes,
-)
+from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange
+from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, ClockChange, clock_changes
 from tconnectsync.sources.tandemsource.clock.hypotheses import SLOW
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clock.walldays import without

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from tconnectsync.domain.limits import AHEAD
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.records import Record
 
-AHEAD = timedelta(days=1)
-"""A clock that is further ahead shows a wrong date."""
 UNDATED = "pump log entry from after the pump lost its date"
 IN_THE_FUTURE = "pump log entry from the future"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.config.settings import Settings
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, LogFileError
-from tconnectsync.sources.base import PumpSpan, Remark
+from tconnectsync.sources.base import Remark, SavedLog
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clockmessages import disagreement, left_undated, set_wrong
@@ -23,7 +23,7 @@ from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_
 
 log = logging.getLogger(__name__)
 
-MARGIN = timedelta(days=1)
+MARGIN = DAY
 
 
 def open_file(path: Path, settings: Settings, pump_clock: PumpClock, clock: Clock) -> LogFile:
@@ -36,8 +36,10 @@ def open_file(path: Path, settings: Settings, pump_clock: PumpClock, clock: Cloc
     )
 
 
-class LogFile:
-    """The log in a file; see :class:`tconnectsync.sources.base.SavedLog`.
+class LogFile(SavedLog):
+    """The log in a file, which does not say which pump wrote it.
+
+    See :class:`tconnectsync.sources.base.SavedLog`.
 
     Args:
         path: the file, in any of the forms of ``logfileformats.py``.
@@ -80,10 +82,6 @@ class LogFile:
         instants = [entry.at for entries in self._log.values() for entry in entries]
         return TimeRange(min(instants), max(instants) + timedelta(seconds=1))
 
-    def pumps(self, time_range: TimeRange) -> list[PumpSpan]:
-        """Return nothing: a log does not say which pump wrote it."""
-        return []
-
     def read(self, time_range: TimeRange) -> LogReader:
         """Return a reader for ``time_range``."""
         skipped, self._skipped = self._skipped, Counter()
@@ -99,12 +97,6 @@ class LogFile:
             ignore_zero_basals=self._ignore_zero_basals,
             remarks=list(self._remarks),
         )
-
-    def upload_counter(self) -> None:
-        """Return nothing: a file does not grow."""
-
-    def force_login(self) -> None:
-        """Do nothing: a file asks for no login."""
 
     def pump_settings(self) -> PumpSettings:
         """Raise an ``ApiError``: a log does not hold the pump's settings."""

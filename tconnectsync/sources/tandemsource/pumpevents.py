@@ -6,8 +6,9 @@ See tandem-source-processing §5, §7, §17 and §21, tandem-event-log §7, §10
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.events import PumpEvent, PumpEventKind
 from tconnectsync.domain.limits import MOST_LEFT
 from tconnectsync.sources.tandemsource.codes import (
@@ -37,9 +38,9 @@ CODES = (
 
 RESUME_PUMP, REMINDER = 18, 23
 """Alarms that only remind: of resuming the pump, and of another alarm."""
-SAME_CONDITION = timedelta(days=1)
+SAME_CONDITION = DAY
 """An alert that is reported again within that, without an end between, is the same one."""
-SAME_FILL = timedelta(days=1)
+SAME_FILL = DAY
 """How long before a cartridge was filled an amount of insulin left still counts."""
 BY_USER = 0
 SUSPEND_REASONS = {BY_USER: "User", 1: "Alarm", 2: "Malfunction", 6: "Low glucose"}

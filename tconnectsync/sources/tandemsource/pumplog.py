@@ -8,26 +8,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, timedelta
 
 from tconnectsync.api.clients import TConnectApi
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import basals, doses, reservoir, wrongdates
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.clockmessages import disagreement
-from tconnectsync.sources.tandemsource.fields import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.codes import WEB_APP_CODES
 from tconnectsync.sources.tandemsource.logdays import Ask, LogDays
 from tconnectsync.sources.tandemsource.logentries import Log, entries_of
 from tconnectsync.sources.tandemsource.pumps import Pump
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.records import EVERY_CODE
 
-DAY = timedelta(days=1)
-LONGEST_STEP = 28 * DAY
-"""The longest range that the cloud returns at once."""
 DAYS_FOR_STATUS = 3
 """With the day before a range, these are four days in which the pump may have reported the insulin
 left: a cartridge seldom lasts longer."""
@@ -63,6 +60,7 @@ class PumpLog:
     api: TConnectApi
     clock: PumpClock
     pump: Pump
+    _: KW_ONLY
     used: frozenset[int]
     codes: Sequence[int] | None
     ignore_zero_basals: bool

@@ -12,19 +12,17 @@ from hashlib import sha256
 from typing import Any
 
 from tconnectsync.domain import words
-from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
-from tconnectsync.domain.limits import PUMP_EPOCH
+from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.limits import AHEAD, PUMP_EPOCH
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
 from tconnectsync.sources.tandemsource.records import plainly_named
 
 AUTOMATIC = "11111111"
 """The serial number that stands for the pump in use."""
-AHEAD = timedelta(days=1)
-"""How far a pump's clock may be ahead; a later date is none."""
 SILENT = timedelta(days=3)
 """A pump that has sent nothing for this long may no longer be in use."""
-MARGIN = timedelta(days=1)
+MARGIN = DAY
 """How far a pump's clock may be wrong before its log counts for another range."""
 SECOND = timedelta(seconds=1)
 PLACES = 10**12

@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from tconnectsync.domain.clock import LONG_AGO
+from tconnectsync.domain.clock import DAY, LONG_AGO
 from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tandemsource.basals import REASONS, is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
@@ -25,7 +25,6 @@ GOES_ON = timedelta(minutes=6)
 """When the next entry comes no later than that, the pump was not switched off in between."""
 TOO_EARLY = timedelta(minutes=10)
 """A pump with Control-IQ has noted its rate in another way by then."""
-DAY = timedelta(days=1)
 
 GAPS = "its log of that time has gaps, so a change of the rate may be missing"
 ANOTHER_ALGORITHM = "its log of that time also reports doses in a form that is not understood yet"

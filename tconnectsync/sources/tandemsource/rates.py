@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import NamedTuple
 
+from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.limits import MOST_RATE
 from tconnectsync.sources.tandemsource.basals import NOTHING, PROFILE, TEMP
 from tconnectsync.sources.tandemsource.codes import (
@@ -37,7 +38,7 @@ SAME_RATE = 0.0005
 """U/h; half of the smallest step."""
 MOST_MILLISECONDS = 7 * 86_400_000
 """No temporary rate lasts longer."""
-AT_ONCE = timedelta(minutes=1)
+AT_ONCE = MINUTE
 """How soon after a resumption the change of rate comes that belongs to it."""
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 
-from tconnectsync.domain.clock import LONG_AGO, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -17,7 +17,7 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.sources.base import Remark
+from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import (
     basals,
@@ -70,10 +70,9 @@ LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
 """Basal rates of a profile below that (U/h) count as none."""
-DAY = timedelta(days=1)
 
 
-class LogReader:
+class LogReader(Reader):
     """Reads one range of the log; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
@@ -101,9 +100,8 @@ class LogReader:
         ignore_zero_basals: bool = False,
         remarks: list[Remark] | None = None,
     ) -> None:
-        skipped: Counter[str] = Counter()
-        self.skipped = skipped
-        self.remarks: list[Remark] = [] if remarks is None else remarks
+        self.skipped = Counter()
+        self.remarks = [] if remarks is None else remarks
         self._fetch = fetch
         self._log = CachedCall(self._fetched)
         self._before = before
@@ -140,7 +138,7 @@ class LogReader:
         return sorted(found, key=lambda basal: basal.start)
 
     def boluses(self) -> list[Bolus | CarbEntry]:
-        """Return the boluses, the immediate and the extended part of one as two boluses.
+        """Return the boluses, the immediate and the later part of one as two boluses.
 
         Carbs that were entered without one are among them.
         """

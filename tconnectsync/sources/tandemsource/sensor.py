@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from tconnectsync.domain.events import PumpEvent, PumpEventKind, Reading, ReadingKind
-from tconnectsync.domain.limits import HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
+from tconnectsync.domain.limits import EARLIEST, HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
 from tconnectsync.sources.tandemsource.codes import (
     CGM_ALERT,
     DEXCOM_ALERT,
@@ -45,7 +45,7 @@ BACK_FILLED = 1 << 1
 TYPED_IN, TAKEN_FROM_SENSOR = 0, 1
 
 SECOND = timedelta(seconds=1)
-UNIX_SECONDS = 1_199_145_600
+UNIX_SECONDS = int(EARLIEST.timestamp())
 """By how much a time is greater when it is counted from 1970."""
 UNKNOWN_TIMES = (0, 0xFFFF_FFFF)
 SLACK = 60

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple, Protocol
 
-from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.api.tandemsource.logs import LONGEST
+from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.tandemsource.basalowner import Owner, owners
-from tconnectsync.sources.tandemsource.pumplog import DAY, LONGEST_STEP, PumpLog
+from tconnectsync.sources.tandemsource.pumplog import PumpLog
 from tconnectsync.sources.tandemsource.pumps import Pump, first_instant, last_instant, mark, touches
 from tconnectsync.sources.tandemsource.reader import LONGEST_LOOK_BACK, LogReader
 from tconnectsync.sources.tandemsource.wornsigns import CODES, Sign, signs
@@ -197,7 +198,7 @@ def last_signs(log: PumpLog, day: date, earliest: date | None) -> list[Sign]:
         first = max(day - step, earliest)
         if found := signs(log.entries(first, day - DAY, CODES)):
             return found
-        day, step = first, min(2 * step, LONGEST_STEP)
+        day, step = first, min(2 * step, LONGEST)
     return []
 
 

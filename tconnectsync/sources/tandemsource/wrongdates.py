@@ -9,15 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import DAY, MINUTE, TimeRange
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource import clockmessages
-from tconnectsync.sources.tandemsource.clock.changes import (
-    DAY,
-    FIRST_SOLD,
-    MINUTE,
-    LogPosition,
-)
+from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD, LogPosition
 from tconnectsync.sources.tandemsource.clock.hypotheses import SLOW
 from tconnectsync.sources.tandemsource.logdays import LogDays
 

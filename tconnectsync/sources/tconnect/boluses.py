@@ -196,7 +196,5 @@ def _split(event: Mapping[str, Any]) -> Split:
     return Split(
         total=as_number(event.get("actualTotalBolusRequested")),
         now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
-        duration=timedelta(minutes=minutes)
-        if minutes and 0 < minutes <= MOST_BOLUS_MINUTES
-        else None,
+        duration=timedelta(minutes=minutes) if minutes else None,
     )
