@@ -16,8 +16,6 @@ from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
 from tconnectsync.sync.plan.legacy import MOVED
 
-EXTENDED_PART = "(Extended part)"
-"""What the notes of a whole later part from t:connect end with."""
 LATE = timedelta(hours=1)
 """How long after its time a piece may become known at the most while the pump uploads."""
 
@@ -84,7 +82,7 @@ def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatme
     """Return whether a treatment of another cloud, near the end of a later part, shows it."""
     if not other.is_ours or other.event_type != COMBO_BOLUS:
         return False
-    if EXTENDED_PART in other.notes:
+    if other.is_whole_later_part:
         return True
     if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True

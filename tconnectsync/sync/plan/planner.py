@@ -21,8 +21,6 @@ from tconnectsync.sync.plan.pairing import Pairs
 from tconnectsync.sync.plan.plan import Plan, Update
 from tconnectsync.sync.plan.slots import Slot, set_apart
 
-IN_PROGRESS = "(in progress"
-"""What the notes of a bolus say as long as its end is not known."""
 ROUNDING = 0.005
 """Minutes or U by which two numbers may differ and still be the same."""
 
@@ -152,7 +150,7 @@ def _knows_better(treatment: Treatment, old: StoredTreatment) -> bool:
         # Nightscout already knows more of it than this report.
         return False
     # Better words are for new documents, but what is in progress gets those of its end.
-    return IN_PROGRESS in old.notes or old.without_words != treatment.without_words
+    return old.is_in_progress or old.without_words != treatment.without_words
 
 
 def _is_newer(treatment: Treatment, than: Mapping[str, datetime | None]) -> bool:
