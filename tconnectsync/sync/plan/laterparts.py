@@ -11,10 +11,10 @@ from datetime import timedelta
 
 from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.eventtypes import COMBO_BOLUS
-from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.stored import StoredTreatment
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
-from tconnectsync.sync.plan.legacy import MOVED
+from tconnectsync.sync.plan.legacy import is_whole_of
 
 LATE = timedelta(hours=1)
 """How long after its time a piece may become known at the most while the pump uploads."""
@@ -63,16 +63,11 @@ def _whole_among(
 
     An older version took it from the same log, and any other cloud shows it at about its end.
     """
-    numbers = {str(number) for number in piece.whole_log_ids}
     for other in others:
-        if other.at is None or piece.whole_ended is None:
-            continue
-        away = abs(other.at - piece.whole_ended)
-        if other.cloud != cloud:
-            is_whole = away <= NEAR[COMBO_BOLUS] and _shows_whole(other, piece, desired)
+        if other.cloud == cloud:
+            is_whole = is_whole_of(piece, other)
         else:
-            is_older = other.writer is Writer.VERSION_2_OR_3 and not other.is_basal
-            is_whole = is_older and other.log_number in numbers and away <= MOVED
+            is_whole = _shows_whole(other, piece, desired)
         if is_whole:
             return other
     return None
@@ -82,13 +77,17 @@ def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatme
     """Return whether a treatment of another cloud, near the end of a later part, shows it."""
     if not other.is_ours or other.event_type != COMBO_BOLUS:
         return False
+    if not other.at or not piece.whole_ended:
+        return False
+    if abs(other.at - piece.whole_ended) > NEAR[COMBO_BOLUS]:
+        return False
     if other.is_whole_later_part:
         return True
     if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True
     # A person changed what it says; nothing else that is desired can be meant by it.
     boluses = [it.at for it in desired if it.event_type == COMBO_BOLUS and not it.piece]
-    near = (other.at and abs(at - other.at) <= NEAR[COMBO_BOLUS] for at in boluses)
+    near = (abs(at - other.at) <= NEAR[COMBO_BOLUS] for at in boluses)
     return other.edited and not any(near)
 
 

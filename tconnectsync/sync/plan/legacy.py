@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.eventtypes import EXERCISE, SLEEP, TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
@@ -83,6 +84,44 @@ class _Candidate:
         if abs(self.off) > CLOCK_CORRECTED:
             return None
         return SAME_ERROR if is_shared else IN_DOUBT
+
+
+def is_version_1(stored: StoredTreatment) -> bool:
+    """Return whether version 1.0 wrote it.
+
+    Its basals, from t:connect, go on where the next entry of the pump's log has the same rate.
+    """
+    return stored.writer is Writer.VERSION_1
+
+
+def is_version_2_or_3(stored: StoredTreatment) -> bool:
+    """Return whether version 2.x or 3.x wrote it.
+
+    It names entries of the pump's log, perhaps other ones than this version does.
+    """
+    return stored.writer is Writer.VERSION_2_OR_3
+
+
+def is_whole_of(piece: Piece, stored: StoredTreatment) -> bool:
+    """Return whether version 2.x or 3.x wrote the whole later part that a piece belongs to."""
+    if not is_version_2_or_3(stored) or stored.is_basal or not stored.at or not piece.whole_ended:
+        return False
+    is_near = abs(stored.at - piece.whole_ended) <= MOVED
+    return is_near and stored.log_number in map(str, piece.whole_log_ids)
+
+
+def match_older(
+    desired: Sequence[Treatment], stored: Sequence[StoredTreatment]
+) -> tuple[Pairs, Pairs, list[Treatment]]:
+    """Pair treatments with those of older versions: by log number, then by second.
+
+    Returns:
+        The pairs; those that may belong together without anything to prove it; the rest.
+    """
+    numbered = [each for each in stored if is_version_2_or_3(each)]
+    by_number, doubtful, rest = match_by_log_number(desired, numbered)
+    by_second, missing = match_by_second(rest, [each for each in stored if is_version_1(each)])
+    return [*by_number, *by_second], doubtful, missing
 
 
 def match_by_log_number(
