@@ -206,9 +206,7 @@ def _create(
         TconnectsyncError: going on makes no sense.
     """
     refused: dict[str, TconnectsyncError] = {}
-    rest = list(records)
-    for documents in batches([each.body for each in records]):
-        batch, rest = rest[: len(documents)], rest[len(documents) :]
+    for batch in batches(records, lambda record: record.body):
         for each in batch:
             if error := refused.get(each.kind):
                 applied.note_failure(error, [each], is_new=True)
