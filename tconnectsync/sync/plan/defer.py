@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from tconnectsync.config.values import LONGEST_YOUTH as MOST_MINUTES
+from tconnectsync.config.values import MOST_ALARM_SAFE_MINUTES
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 TWO_CLOCKS = timedelta(seconds=30)
 """How far Nightscout's clock, by which it judges what is young, may be behind ours."""
-LONGEST_DEFERRAL = timedelta(minutes=MOST_MINUTES) + TWO_CLOCKS
+LONGEST_DEFERRAL = timedelta(minutes=MOST_ALARM_SAFE_MINUTES) + TWO_CLOCKS
 """For how long something may have waited, whatever the setting was then."""
 
 
