@@ -245,7 +245,8 @@ class NightscoutApi(Connection):
             times = [at for document in page if (at := when(document))]
             oldest = min(times, default=start)
             if oldest >= end:
-                count *= 2  # a whole page of one instant
+                # A full page of one instant: ask for twice as many.
+                count *= 2
             end = oldest
 
     def _last(self, collection: str, count: int, **equal: str) -> list[Document]:

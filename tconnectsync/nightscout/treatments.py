@@ -215,7 +215,7 @@ def identifier_within(cloud: str, identifier: str) -> str:
     return str(uuid.uuid5(uuid.UUID(identifier), cloud))
 
 
-def documents(event: Event, cloud: str) -> Iterator[Treatment]:
+def treatments_of(event: Event, cloud: str) -> Iterator[Treatment]:
     """Yield the treatment that shows ``event``, or none for a bolus of which nothing was given.
 
     ``cloud`` is the :attr:`~tconnectsync.sources.base.Source.name` of the one that reported it.

@@ -213,7 +213,7 @@ def test_a_run_says_how_much_waits_until_when(
     with caplog.at_level(logging.INFO, "tconnectsync"):
         world.run(world.cycle_at(at(6), pretend=pretend))
     (said,) = (text for text in caplog.messages if "ALARM_SAFE_MINUTES" in text)
-    assert said.startswith("2 treatments by the pump itself wait until 12:13,")
+    assert said.startswith("2 automatic treatments are held back until 12:13 ")
     assert bool(world.site.treatments) is not pretend
 
 

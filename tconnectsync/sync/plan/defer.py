@@ -46,11 +46,10 @@ def defer_recent(
 
 
 def log_deferred(number: int, until: datetime, clock: PumpClock) -> None:
-    """Say how many treatments wait, and until when."""
+    """Log how many treatments are held back, and until when."""
     log.info(
-        "%d %s by the pump itself %s until %s, so that alarms stay loud (ALARM_SAFE_MINUTES).",
-        number,
-        "treatment" if number == 1 else "treatments",
-        "waits" if number == 1 else "wait",
+        "%s held back until %s so that %s not snooze Nightscout's alarms (ALARM_SAFE_MINUTES).",
+        "1 automatic treatment is" if number == 1 else f"{number} automatic treatments are",
         f"{clock.here(until):%H:%M}",
+        "it does" if number == 1 else "they do",
     )

@@ -43,16 +43,19 @@ def resolve_later_parts(
             wholes[since] = whole
     left = []
     for it in desired:
-        if it.piece:
-            if it.piece.since not in wholes:
-                left.append(it)
-        elif not it.whole_since:
-            stands = it.identifier not in named and it.other_identifier in named
-            left.append(it.named(it.other_identifier) if stands else it)
-        elif it.identifier not in in_pieces and (
-            it.identifier in named or not _stands_in_pieces(it, stored)
-        ):
-            left.append(it)
+        if it.piece and it.piece.since in wholes:
+            # A piece of what is stored as a whole.
+            continue
+        if it.whole_since and it.identifier in in_pieces:
+            # The whole of what is reported in pieces as well.
+            continue
+        if it.whole_since and it.identifier not in named and _stands_in_pieces(it, stored):
+            # The whole of what is stored in pieces.
+            continue
+        is_plain = not it.piece and not it.whole_since
+        # A bolus that was written before its end was known keeps that identifier.
+        stands = is_plain and it.identifier not in named and it.other_identifier in named
+        left.append(it.named(it.other_identifier) if stands else it)
     return left, list(wholes.values())
 
 
@@ -85,7 +88,7 @@ def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatme
         return True
     if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True
-    # A person changed what it says; nothing else that is desired can be meant by it.
+    # A person changed its amount, and no other desired bolus is near, so it is this one.
     boluses = [it.at for it in desired if it.event_type == COMBO_BOLUS and not it.piece]
     near = (abs(at - other.at) <= NEAR[COMBO_BOLUS] for at in boluses)
     return other.edited and not any(near)

@@ -39,11 +39,11 @@ def make_plan(
     """
     reported, wholes = resolve_later_parts(_each_once(desired), stored)
     gone = {treatment.identifier for treatment in reported if treatment.is_gone}
-    settled = set(wholes)
-    open_ones = [each for each in stored if each not in settled]
+    showing_wholes = set(wholes)
+    to_match = [each for each in stored if each not in showing_wholes]
 
-    found = match([it for it in reported if not it.is_gone], open_ones)
-    revisions = list(_revisions(found.pairs, open_ones))
+    found = match([it for it in reported if not it.is_gone], to_match)
+    revisions = list(_revisions(found.pairs, to_match))
     new = [it for it in found.missing if newer_than is None or _is_newer(it, newer_than)]
 
     # Freed first: after a correction of the zone, many move to where another one of ours stood.

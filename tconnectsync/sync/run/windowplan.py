@@ -15,7 +15,7 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
-from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.nightscout.treatments import Treatment, treatments_of
 from tconnectsync.sources.base import Reader, Remark, Source
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
 from tconnectsync.sync.plan.defer import defer_recent, log_deferred, minimum_age
@@ -131,7 +131,7 @@ class Planner:
             if part != "readings"
             for event in found
             if shown.overlaps(event.begins, event.ends)
-            for treatment in documents(event, self.source.name)
+            for treatment in treatments_of(event, self.source.name)
             if treatment.at <= now
         ]
 
