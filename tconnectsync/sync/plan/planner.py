@@ -8,7 +8,7 @@ apart from what stands at its instant. Everything else that is stored stays as i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tconnectsync.nightscout.provenance import Document, created_at
@@ -102,13 +102,8 @@ class _Revision:
         else:
             at = self.stored.at.astimezone(at.tzinfo)
         body = self.stored.changed({**self.fields, "created_at": created_at(at)})
-        return replace(
-            self.treatment,
-            at=at,
-            event_type=str(body.get("eventType") or ""),
-            identifier=str(body.get("identifier") or ""),
-            body=body,
-        )
+        event_type, identifier = body.get("eventType") or "", body.get("identifier") or ""
+        return Treatment(at, event_type, identifier, body, self.treatment.growing)
 
 
 def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Revision]:
@@ -134,8 +129,9 @@ def _with_glucose_of(old: StoredTreatment, treatment: Treatment) -> Treatment:
 
     Then it makes no difference that BOLUS_BG is switched off, or knows nothing for once.
     """
-    is_to_stay = "glucose" in old.glucose and "glucose" not in treatment.glucose
-    return treatment.with_fields(**old.glucose) if is_to_stay else treatment
+    glucose = old.glucose
+    is_to_stay = "glucose" in glucose and "glucose" not in treatment.glucose
+    return treatment.with_fields(**glucose) if is_to_stay else treatment
 
 
 def _knows_better(treatment: Treatment, old: StoredTreatment) -> bool:
