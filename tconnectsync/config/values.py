@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
+MOST_ALARM_SAFE_MINUTES = 60
+"""Automatic treatments that are held back for longer would be shown too late."""
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
 """What can be the name or number of a computer."""
-LONGEST_YOUTH = 60
-"""Minutes; insulin shown later than that would be shown too late."""
 
 
 def text(value: str) -> str:
@@ -58,14 +58,10 @@ def amount(value: str) -> float:
 
 
 def alarm_safe_minutes(value: str) -> float:
-    """Read the minutes for which automatic treatments are deferred."""
-    try:
-        minutes = float(value)
-    except ValueError:
-        minutes = -1.0
-    if not 0 <= minutes <= LONGEST_YOUTH:
-        raise ValueError(f"write a number of minutes from 0 to {LONGEST_YOUTH}")
-    return minutes
+    """Read the minutes for which automatic treatments are held back."""
+    if amount(value) > MOST_ALARM_SAFE_MINUTES:
+        raise ValueError(f"write a number of minutes from 0 to {MOST_ALARM_SAFE_MINUTES}")
+    return float(value)
 
 
 def pause(value: str) -> float:

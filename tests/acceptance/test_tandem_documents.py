@@ -17,7 +17,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Event
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, instant
-from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.nightscout.treatments import Treatment, treatments_of
 from tconnectsync.sources.tandemsource.binarylog import decode
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
@@ -84,7 +84,7 @@ def written(case: str) -> list[Document]:
         want
         for each in events.values()
         for event in each
-        for want in documents(event, TANDEM_SOURCE.name)
+        for want in treatments_of(event, TANDEM_SOURCE.name)
     ]
     stored = [
         {"eventType": kind, "enteredBy": ENTERED_BY, **document}
@@ -164,7 +164,7 @@ def wanted_of(case: Any, until: str = "") -> list[Treatment]:
     clock = LogClock(zone, [], newest=None, uploaded=None)
     reader = LogReader(lambda skipped: by_code(records, clock, NOW))
     events: list[Event] = [*reader.user_modes(), *reader.pump_events()]
-    return [want for event in events for want in documents(event, TANDEM_SOURCE.name)]
+    return [want for event in events for want in treatments_of(event, TANDEM_SOURCE.name)]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_glucose_is_shown_with_its_kind() -> None:
     (theirs,) = expected("bolus-standard")
     reader = LogReader(lambda skipped: read("bolus-standard"))
     boluses = reader.with_glucose_kind(reader.boluses(), [])
-    (ours,) = (want.body for bolus in boluses for want in documents(bolus, TANDEM_SOURCE.name))
+    (ours,) = (want.body for bolus in boluses for want in treatments_of(bolus, TANDEM_SOURCE.name))
     assert (theirs["glucose"], ours["glucose"]) == ("131", 131)
     # The case has no entry that tells where the glucose came from.
     assert "glucoseType" not in ours

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal
-from tconnectsync.nightscout.treatments import documents
+from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.simulators.history import basal_insulin, midnight
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
@@ -517,7 +517,7 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
         wanted = [
             want
             for basal in basals
-            for want in documents(replace(basal, running=False), TANDEM_SOURCE.name)
+            for want in treatments_of(replace(basal, running=False), TANDEM_SOURCE.name)
         ]
         return {want.identifier: want.body for want in wanted}
 

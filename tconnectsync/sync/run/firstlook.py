@@ -20,7 +20,7 @@ from tconnectsync.nightscout.eventtypes import (
     SENSOR_START,
     SITE_CHANGE,
 )
-from tconnectsync.nightscout.treatments import documents
+from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.sources.base import Remark
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.sync.features import FEATURES
@@ -133,7 +133,7 @@ def _newest_of_each(
     newest: dict[str, tuple[str, PumpEvent, datetime]] = {}
     for part in ("suspensions", "pump_events"):
         for event in events.get(part, ()):
-            for treatment in documents(event, cloud):
+            for treatment in treatments_of(event, cloud):
                 kind = treatment.event_type
                 if kind in kinds and treatment.at <= now:
                     known = newest.get(kind)

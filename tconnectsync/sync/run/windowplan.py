@@ -14,7 +14,7 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
-from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.nightscout.treatments import Treatment, treatments_of
 from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sync.features import features_of_entries
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
@@ -115,7 +115,7 @@ class WindowPlanner:
             if part != "readings"
             for event in found
             if shown.overlaps(event.begins, event.ends)
-            for treatment in documents(event, self.cycle.source.name)
+            for treatment in treatments_of(event, self.cycle.source.name)
             if treatment.at <= now
         ]
 
