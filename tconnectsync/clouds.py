@@ -53,7 +53,7 @@ TANDEM_SOURCE = Cloud(
     "Tandem Source",
     _imported_when_called("tconnectsync.sources.tandemsource.source:open_source"),
     tests=frozenset({"BOLUS_BG"}),
-    open_file=_imported_when_called("tconnectsync.sources.tandemsource.logfile:open_file"),
+    open_file=_imported_when_called("tconnectsync.sources.tandemsource.log.logfile:open_file"),
     check_steps=_imported_when_called("tconnectsync.check.tandemsource:steps"),
     simulator=_imported_when_called(
         "tconnectsync.simulators.tandemsource.cloud:SimulatedTandemSource"

@@ -12,11 +12,7 @@ from typing import Any
 
 import requests
 
-from tconnectsync.errors import (
-    NightscoutAddressError,
-    NightscoutError,
-    NightscoutLoginError,
-)
+from tconnectsync.errors import NightscoutAddressError, NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.rights import NAMES, is_known, missing_right

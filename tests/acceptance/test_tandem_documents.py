@@ -18,12 +18,12 @@ from tconnectsync.domain.events import Event
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, instant
 from tconnectsync.nightscout.treatments import Treatment, treatments_of
-from tconnectsync.sources.tandemsource.binarylog import decode
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.logentries import Log, by_code
+from tconnectsync.sources.tandemsource.log.binarylog import decode
+from tconnectsync.sources.tandemsource.log.logentries import Log, by_code
+from tconnectsync.sources.tandemsource.log.records import Record, records_of
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sync.features import parts_of
 from tests.acceptance.cases import FOLDER as TCONNECT
 from tests.acceptance.tandem_exceptions import EXCEPTIONS, GLUCOSE, HUNDREDTHS, IN_GENERAL

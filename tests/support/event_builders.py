@@ -10,14 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync.clouds import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import (
-    Basal,
-    Bolus,
-    PumpEvent,
-    Split,
-    UserMode,
-    UserModeKind,
-)
+from tconnectsync.domain.events import Basal, Bolus, PumpEvent, Split, UserMode, UserModeKind
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
 from tconnectsync.nightscout.treatments import Treatment, treatments_of

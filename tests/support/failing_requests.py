@@ -25,15 +25,7 @@ from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
-from tests.support.command import (
-    CLOUDS,
-    SECRET,
-    Cloud,
-    Computer,
-    Finished,
-    computer,
-    days,
-)
+from tests.support.command import CLOUDS, SECRET, Cloud, Computer, Finished, computer, days
 from tests.support.expected import began_between
 from tests.support.forked_command import TIME_LIMIT, run_forked
 from tests.support.real_nightscout import NightscoutSite

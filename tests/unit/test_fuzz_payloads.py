@@ -24,19 +24,11 @@ from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.sources.base import Source
-from tconnectsync.sources.tandemsource.records import unknown_event
+from tconnectsync.sources.tandemsource.log.records import unknown_event
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome
 from tests.support.document_limits import LONGEST_TEXT, MINUTES_A_MONTH, require_plausible
-from tests.support.event_builders import (
-    NEW_YORK,
-    NOON,
-    basal,
-    bolus,
-    both_parts,
-    sleep,
-    suspension,
-)
+from tests.support.event_builders import NEW_YORK, NOON, basal, bolus, both_parts, sleep, suspension
 from tests.support.mutations import (
     each_spoiled,
     fields_of,

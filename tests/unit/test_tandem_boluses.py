@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Bolus
 from tconnectsync.nightscout.provenance import Document, created_at
-from tconnectsync.sources.tandemsource.boluses import boluses
-from tconnectsync.sources.tandemsource.glucosekind import with_kind
-from tconnectsync.sources.tandemsource.logentries import Entry
+from tconnectsync.sources.tandemsource.boluses.boluses import boluses
+from tconnectsync.sources.tandemsource.boluses.glucosekind import with_kind
+from tconnectsync.sources.tandemsource.log.logentries import Entry
 from tests.support.event_builders import at, wanted
 from tests.support.log_builders import (
     ABORTED,

@@ -13,15 +13,11 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, ReadingKind
 from tconnectsync.nightscout.provenance import edited
 from tconnectsync.nightscout.treatments import treatments_of
-from tconnectsync.sources.tandemsource.carbs import carbs
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.boluses.carbs import carbs
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
 from tconnectsync.sync.plan.glucose import without_glucose_kind
-from tests.support.event_builders import (
-    at,
-    planned,
-    wanted,
-)
+from tests.support.event_builders import at, planned, wanted
 from tests.support.log_builders import delivered, entry, log, reader, request
 
 SENSOR, FINGER, NOT_TOLD = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.UNKNOWN

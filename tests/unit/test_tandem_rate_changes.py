@@ -23,12 +23,12 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
-from tconnectsync.sources.tandemsource.basals import is_suspension
+from tconnectsync.sources.tandemsource.basals.basals import is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, by_code
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, by_code
+from tconnectsync.sources.tandemsource.log.records import EVERY_CODE, records_of
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.records import EVERY_CODE, records_of
 from tests.support.event_builders import NEW_YORK
 
 DAY = timedelta(days=1)

@@ -13,11 +13,11 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import NetworkError
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
-from tconnectsync.sources.tandemsource.logdays import LogDays
-from tconnectsync.sources.tandemsource.pumplog import PumpLog
-from tconnectsync.sources.tandemsource.pumps import Pump
+from tconnectsync.sources.tandemsource.pumps.logdays import LogDays
+from tconnectsync.sources.tandemsource.pumps.pumplog import PumpLog
+from tconnectsync.sources.tandemsource.pumps.pumps import Pump
+from tconnectsync.sources.tandemsource.pumps.wrongdates import remarks
 from tconnectsync.sources.tandemsource.reader import USED
-from tconnectsync.sources.tandemsource.wrongdates import remarks
 from tests.support.event_builders import NEW_YORK
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)

@@ -11,7 +11,7 @@ from datetime import datetime
 from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.events import PumpEvent, PumpEventKind
 from tconnectsync.domain.limits import MOST_LEFT
-from tconnectsync.sources.tandemsource.codes import (
+from tconnectsync.sources.tandemsource.log.codes import (
     ALARM,
     ALERT,
     ALERT_CLEARED,
@@ -22,14 +22,14 @@ from tconnectsync.sources.tandemsource.codes import (
     SUSPENDED,
     TUBING_FILLED,
 )
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.names import (
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.log.names import (
     SERVICE_ALERTS,
     alarm_name,
     alert_name,
     malfunction_name,
 )
-from tconnectsync.sources.tandemsource.records import number, whole
+from tconnectsync.sources.tandemsource.log.records import number, whole
 
 CODES = (
     *(ALERT, ALARM, MALFUNCTION, ALERT_CLEARED),

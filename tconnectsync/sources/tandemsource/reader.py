@@ -19,23 +19,18 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
-from tconnectsync.sources.tandemsource import (
-    basals,
+from tconnectsync.sources.tandemsource import pumpevents, sensor, usermodes
+from tconnectsync.sources.tandemsource.basals import basals, ratechanges, rates, slowbasals
+from tconnectsync.sources.tandemsource.basals.slowbasals import SlowDays
+from tconnectsync.sources.tandemsource.boluses import (
     boluses,
     carbs,
     doses,
     glucosekind,
     newalgorithm,
-    pumpevents,
-    ratechanges,
-    rates,
-    sensor,
-    slowbasals,
-    status,
-    unreadable,
-    usermodes,
 )
-from tconnectsync.sources.tandemsource.codes import (
+from tconnectsync.sources.tandemsource.log import unreadable
+from tconnectsync.sources.tandemsource.log.codes import (
     BASAL_IQ,
     BASAL_RATE,
     NEW_ALGORITHM,
@@ -45,8 +40,14 @@ from tconnectsync.sources.tandemsource.codes import (
     SENSORS,
     USER_MODE,
 )
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order, joined
-from tconnectsync.sources.tandemsource.slowbasals import SlowDays
+from tconnectsync.sources.tandemsource.log.logentries import (
+    Entry,
+    Log,
+    entries_of,
+    in_order,
+    joined,
+)
+from tconnectsync.sources.tandemsource.status import status
 
 USED = frozenset(
     (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from tconnectsync.domain.events import PumpEvent, PumpEventKind, Reading, ReadingKind
 from tconnectsync.domain.limits import EARLIEST, HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
-from tconnectsync.sources.tandemsource.codes import (
+from tconnectsync.sources.tandemsource.log.codes import (
     CGM_ALERT,
     DEXCOM_ALERT,
     GLUCOSE_ENTERED,
@@ -22,9 +22,9 @@ from tconnectsync.sources.tandemsource.codes import (
     SENSOR_STOPS,
     SENSORS,
 )
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.names import cgm_alert_name
-from tconnectsync.sources.tandemsource.records import mask, whole
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.log.names import cgm_alert_name
+from tconnectsync.sources.tandemsource.log.records import mask, whole
 
 ALERTS = {
     CGM_ALERT: "CGM Alert",

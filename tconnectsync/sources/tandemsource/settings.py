@@ -22,7 +22,7 @@ from tconnectsync.domain.profiles import (
     is_possible,
 )
 from tconnectsync.errors import ApiError
-from tconnectsync.sources.tandemsource.records import flag, number, plainly_named, whole
+from tconnectsync.sources.tandemsource.log.records import flag, number, plainly_named, whole
 
 MINUTES_OF_DAY = range(24 * 60)
 MILLI = 1000

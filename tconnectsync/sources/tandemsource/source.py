@@ -18,12 +18,12 @@ from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark, Source
-from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
-from tconnectsync.sources.tandemsource.codes import EXTRA_CODES, SENSORS, WEB_APP_CODES
-from tconnectsync.sources.tandemsource.overlaps import Overlaps
-from tconnectsync.sources.tandemsource.pumpchoice import Account, PumpChoice, choose_pumps
-from tconnectsync.sources.tandemsource.pumplog import PumpLog
-from tconnectsync.sources.tandemsource.pumps import (
+from tconnectsync.sources.tandemsource.log.codes import EXTRA_CODES, SENSORS, WEB_APP_CODES
+from tconnectsync.sources.tandemsource.pumps.allpumps import AllPumpsReader
+from tconnectsync.sources.tandemsource.pumps.overlaps import Overlaps
+from tconnectsync.sources.tandemsource.pumps.pumpchoice import Account, PumpChoice, choose_pumps
+from tconnectsync.sources.tandemsource.pumps.pumplog import PumpLog
+from tconnectsync.sources.tandemsource.pumps.pumps import (
     Pump,
     configured,
     first_instant,
@@ -37,9 +37,9 @@ from tconnectsync.sources.tandemsource.pumps import (
     touches,
     upload_mark,
 )
+from tconnectsync.sources.tandemsource.pumps.twopeople import PairComparison
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.twopeople import PairComparison
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,7 @@ from typing import NamedTuple
 
 from tconnectsync.domain.clock import DAY, MINUTE
 from tconnectsync.sources.tandemsource.clock.changes import ClockChange
-from tconnectsync.sources.tandemsource.clock.zonerules import (
-    WIDEST_OFFSET,
-    ZoneRules,
-    earlier,
-    utc,
-)
+from tconnectsync.sources.tandemsource.clock.zonerules import WIDEST_OFFSET, ZoneRules, earlier, utc
 
 HOUR = timedelta(hours=1)
 
