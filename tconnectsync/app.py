@@ -225,7 +225,7 @@ def assemble(
     if source is None:
         api, needs_readings = open_tandem(settings.tandem, host), "readings" in parts_of(features)
         cloud = cloud_named(settings.source.name)
-        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings)
+        source = cloud.open_source(api, settings, pump_clock, clock, needs_readings=needs_readings)
     once = _once_features(settings, source, nightscout, clock, backlog, pretend=pretend)
     return Cycle(
         source=source,
@@ -251,26 +251,20 @@ def _once_features(
     pretend: bool,
 ) -> dict[str, Callable[[Reader], list[str]]]:
     """Return what syncs the features that are synced once, after all windows."""
-    style, mode = _profile_style(settings), settings.profiles.upload_mode
-    return {
-        "PROFILES": lambda reader: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now(), pretend=pretend
-        ),
-        "IOB": lambda reader: sync_iob(
-            reader.insulin_on_board(), nightscout, backlog, pretend=pretend
-        ),
-        "DEVICE_STATUS": lambda reader: sync_device_status(
-            reader, nightscout, backlog, pretend=pretend
-        ),
-    }
-
-
-def _profile_style(settings: Settings) -> Callable[..., ProfileStyle]:
-    """Return what makes a style; what remains to be given depends on the site."""
-    return partial(
+    chosen = settings.profiles
+    # What remains to be given depends on the site.
+    style = partial(
         ProfileStyle,
         timezone=settings.tandem.zone.key,
-        targets=settings.profiles.targets,
-        carbs_hr=settings.profiles.carbs_hr,
-        delay=settings.profiles.delay,
+        targets=chosen.targets,
+        carbs_hr=chosen.carbs_hr,
+        delay=chosen.delay,
     )
+    mode = chosen.upload_mode
+    return {
+        "PROFILES": lambda _: sync_profiles(
+            source.pump_settings(), nightscout, style, mode=mode, now=clock.now, pretend=pretend
+        ),
+        "IOB": lambda it: sync_iob(it.insulin_on_board(), nightscout, backlog, pretend=pretend),
+        "DEVICE_STATUS": lambda it: sync_device_status(it, nightscout, backlog, pretend=pretend),
+    }

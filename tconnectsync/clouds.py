@@ -29,8 +29,8 @@ class Cloud:
     """Its name for people."""
     open_source: Callable[..., Any]
     """Returns its :class:`~tconnectsync.sources.base.Source`; sends nothing yet. Takes Tandem's
-    clients, the settings, the pump's clock and this computer's, and whether glucose readings are
-    needed."""
+    clients, the settings, the pump's clock and this computer's, and by the keyword
+    ``needs_readings`` whether glucose readings are needed."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """The variables that only this cloud requires, each with the reason, as a sentence."""
     lacks: frozenset[str] = frozenset()
@@ -53,7 +53,7 @@ TANDEM_SOURCE = Cloud(
     "Tandem Source",
     _imported_when_called("tconnectsync.sources.tandemsource.source:open_source"),
     tests=frozenset({"BOLUS_BG"}),
-    open_file=_imported_when_called("tconnectsync.sources.tandemsource.logfile:open_file"),
+    open_file=_imported_when_called("tconnectsync.sources.tandemsource.log.logfile:open_file"),
     check_steps=_imported_when_called("tconnectsync.check.tandemsource:steps"),
     simulator=_imported_when_called(
         "tconnectsync.simulators.tandemsource.cloud:SimulatedTandemSource"

@@ -24,7 +24,9 @@ AnyReader = TypeVar("AnyReader", bound=Reader)
 def steps(asked: CheckRequest) -> list[Step]:
     """Return the steps: the pumps of the account, and what happened in the range."""
     cloud = cloud_named(asked.settings.source.name)
-    source = cloud.open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
+    source = cloud.open_source(
+        asked.api, asked.settings, asked.pump_clock, asked.clock, needs_readings=True
+    )
     readers = [(window, source.read(window)) for window in windows_of(asked, source)]
 
     def pumps() -> str:

@@ -19,10 +19,10 @@ from tconnectsync.errors import (
     UnreachableError,
 )
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.rights import NEEDED, has_role, is_admin, is_known, right
+from tconnectsync.sync.features import DEFAULT, FEATURES
 
-REGULAR = (TEMP_BASAL, COMBO_BOLUS)
+REGULAR = [kind for name in DEFAULT for kind in FEATURES[name].regular]
 """Treatments of every day; the newest ones show how far the last sync got."""
 
 REFUSED = (
@@ -42,13 +42,6 @@ NO_STATUS = (
     "It answers and knows the access token. The token's role lacks api:status:read, so the "
     "version, the clock and the units of the site are unknown: add that right."
 )
-ALSO_WRITTEN = {
-    "CGM": "entries",
-    "IOB": "activity",
-    "PROFILES": "profile",
-    "DEVICE_STATUS": "devicestatus",
-}
-"""What features write besides treatments."""
 NO_CAREPORTAL = (
     "It is off, so Nightscout takes no treatments. Add careportal to ENABLE in the site's settings "
     "and start the site again."
@@ -144,7 +137,8 @@ class NightscoutSteps:
         Raises:
             TconnectsyncError: it lacks a right.
         """
-        others = [ALSO_WRITTEN[name] for name in self._features if name in ALSO_WRITTEN]
+        written = [FEATURES[name].collection for name in self._features]
+        others = [name for name in written if name != "treatments"]
         lacking = [right(name, "read") for name in others if not self._may_read(name)]
         untried = [
             right(name, verb)

@@ -21,16 +21,12 @@ from tconnectsync.check.results import (
 from tconnectsync.domain.clock import LONG_AGO
 from tconnectsync.domain.words import number_of
 from tconnectsync.errors import LoginError, TconnectsyncError
-from tconnectsync.sources.tandemsource import (
-    basals,
-    newalgorithm,
-    sensor,
-    wornsigns,
-    wrongdates,
-)
+from tconnectsync.sources.tandemsource import sensor
+from tconnectsync.sources.tandemsource.basals import basals
+from tconnectsync.sources.tandemsource.basals.rates import RATE_CODES
+from tconnectsync.sources.tandemsource.boluses import newalgorithm
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
-from tconnectsync.sources.tandemsource.clockmessages import disagreement
-from tconnectsync.sources.tandemsource.codes import (
+from tconnectsync.sources.tandemsource.log.codes import (
     ALARM,
     ALERT,
     BASAL_RATE,
@@ -47,10 +43,13 @@ from tconnectsync.sources.tandemsource.codes import (
     TUBING_FILLED,
     USER_MODE,
 )
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
-from tconnectsync.sources.tandemsource.logentries import Entry, in_order
-from tconnectsync.sources.tandemsource.pumpchoice import PumpChoice
-from tconnectsync.sources.tandemsource.pumps import (
+from tconnectsync.sources.tandemsource.log.fields import KNOWN_CODES
+from tconnectsync.sources.tandemsource.log.logentries import Entry, in_order
+from tconnectsync.sources.tandemsource.log.records import plainly_named
+from tconnectsync.sources.tandemsource.pumps import wornsigns, wrongdates
+from tconnectsync.sources.tandemsource.pumps.clockmessages import disagreement
+from tconnectsync.sources.tandemsource.pumps.pumpchoice import PumpChoice
+from tconnectsync.sources.tandemsource.pumps.pumps import (
     Pump,
     ending,
     endings,
@@ -61,8 +60,6 @@ from tconnectsync.sources.tandemsource.pumps import (
     read_pumps,
     touches,
 )
-from tconnectsync.sources.tandemsource.rates import RATE_CODES
-from tconnectsync.sources.tandemsource.records import plainly_named
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS, pump_settings
 from tconnectsync.sources.tandemsource.source import open_source
 
@@ -110,7 +107,9 @@ class TandemSourceCheck:
         self._now = asked.clock.now()
         self._region = asked.settings.tandem.region
         self._serial = asked.settings.source.serial_number
-        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
+        self._source = open_source(
+            asked.api, asked.settings, asked.pump_clock, asked.clock, needs_readings=True
+        )
         self._time_range = asked.time_range
         self._choice: PumpChoice
         self._pump: Pump

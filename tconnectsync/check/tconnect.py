@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 
 from tconnectsync.check.anycloud import count, windows_of
 from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import CheckRequest, Step
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.events import Basal, Bolus, Reading, ReadingKind
 from tconnectsync.domain.words import endings
 from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
@@ -49,7 +49,9 @@ class TConnectCheck:
         self._api = asked.api
         self._findings = asked.findings
         self._serial = asked.settings.source.serial_number
-        self._source = open_source(asked.api, asked.settings, asked.pump_clock, asked.clock, True)
+        self._source = open_source(
+            asked.api, asked.settings, asked.pump_clock, asked.clock, needs_readings=True
+        )
         self._readers = [(it, self._source.read(it)) for it in windows_of(asked, self._source)]
         self._pumps = "unknown"
 
@@ -110,9 +112,9 @@ class TConnectCheck:
 
     def csv_export(self) -> str:
         """Ask for the export of the last two days, once."""
-        day = self._asked.pump_clock.day
-        last = day(self._readers[-1][0].end - timedelta(microseconds=1))
-        first = max(day(self._asked.time_range.start), last - timedelta(days=1))
+        clock = self._asked.pump_clock
+        _, last = clock.days(self._readers[-1][0])
+        first = max(clock.day(self._asked.time_range.start), last - DAY)
         with _matters_only_to("IOB, CGM, basals without Control-IQ and days without a bolus"):
             export = self._api.ws2.therapy_timeline_csv(first, last, patient=False)
         self._findings.keep("CSV export", export)

@@ -123,6 +123,14 @@ def _dates(given: dict[str, Any]) -> tuple[date, date] | None:
     return first, last
 
 
+EPILOG = """\
+features (those still being tested need ENABLE_TESTING_MODES=true):
+{}
+
+exit codes: 0 done, 1 something failed or is missing, 2 wrong options or settings, or a
+pump that has to be chosen first; with --auto-update also a refused login"""
+
+
 def _parser() -> argparse.ArgumentParser:
     default, *rest = CLOUDS
     others = ", ".join(rest)
@@ -133,9 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="tconnectsync",
         description="Copies what a Tandem insulin pump did from Tandem's cloud into Nightscout.",
-        epilog=f"features (those still being tested need ENABLE_TESTING_MODES=true):\n{names}\n\n"
-        "exit codes: 0 done, 1 something failed or is missing, 2 wrong options or settings, or a\n"
-        "pump that has to be chosen first; with --auto-update also a refused login",
+        epilog=EPILOG.format(names),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -156,12 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
     add("--region", help="the region of your account: US (default) or EU")
-    add(
-        "--import-log",
-        type=Path,
-        metavar="FILE",
-        help="sync a saved pump log instead of the data of a cloud",
-    )
+    what = "sync a saved pump log instead of the data of a cloud"
+    add("--import-log", type=Path, metavar="FILE", help=what)
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
     add(

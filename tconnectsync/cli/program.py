@@ -154,8 +154,8 @@ def auto_update(options: Options, host: Host) -> int:
     lock = write_lock(settings, host, pretend=options.pretend)
 
     def run_cycle() -> Outcome:
-        # However long another run writes: to the loop, a cycle left out would look like a failure,
-        # or like one that found nothing.
+        # Wait as long as another run writes. To the loop, a cycle left out would look like one that
+        # failed or found nothing.
         with lock(inf):
             outcome = catch_up.sync_up_to_now(options.days or 1)
         say_what_was_done(outcome, options, cycle.clock)

@@ -55,11 +55,9 @@ def ignore(window: TimeRange, plan: Plan) -> None:
 
 def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
     """Say what was done and what was not; return the exit code."""
-    from tconnectsync.sync.run.window import days_of
-
     say_what_was_done(outcome, options, clock)
     for failure in outcome.failures:
-        first, last = days_of(failure.window, clock)
+        first, last = clock.days(failure.window)
         names = " ".join(failure.features)
         log.error("%s from %s to %s failed. %s", names, first, last, failure.error)
     # Nothing that the same command could change.
@@ -71,10 +69,10 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
 
 def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> None:
     """Say what was written, or would be, and what was left out."""
-    from tconnectsync.sync.run.window import days_of
+    from tconnectsync.sync.features import features_of_entries
 
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
-    documents = "Treatments and entries" if "CGM" in options.features else "Treatments"
+    documents = "Treatments and entries" if features_of_entries(options.features) else "Treatments"
     if options.pretend:
         print_result(f"Nothing was written (--pretend). {documents} in a real run: {done}.")
     else:
@@ -87,17 +85,15 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
         text = remark.text
         if remark.repeat:
             window, features = remark.repeat
-            text += f" {command(*days_of(window, clock), features, options)}"
+            text += f" {command(*clock.days(window), features, options)}"
         log.log(logging.ERROR if remark.missing else logging.WARNING, text)
 
 
 def commands(failures: Sequence[Failure], options: Options, clock: PumpClock) -> list[str]:
     """Return the commands that repeat failed windows; windows in a row share one command."""
-    from tconnectsync.sync.run.window import days_of
-
     by_window: dict[tuple[date, date], list[str]] = {}
     for failure in failures:
-        names = by_window.setdefault(days_of(failure.window, clock), [])
+        names = by_window.setdefault(clock.days(failure.window), [])
         names += [name for name in failure.features if name not in names]
     spans: list[tuple[date, date, list[str]]] = []
     for (first, last), names in sorted(by_window.items(), key=lambda item: (item[1], item[0])):

@@ -4,19 +4,8 @@ Values come from the environment, else from the first ``.env`` file found. Nothi
 :class:`Configuration` is made, and all problems are reported at once.
 """
 
-from tconnectsync.config.settings import (
-    Configuration,
-    Settings,
-    env_files,
-    load,
-    read_env_files,
-)
-from tconnectsync.config.variables import (
-    REQUIRED,
-    RETIRED,
-    VARIABLES,
-    Variable,
-)
+from tconnectsync.config.settings import Configuration, Settings, env_files, load, read_env_files
+from tconnectsync.config.variables import REQUIRED, RETIRED, VARIABLES, Variable
 
 __all__ = [
     "REQUIRED",

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
+MOST_ALARM_SAFE_MINUTES = 60
+"""Automatic treatments that are held back for longer would be shown too late."""
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
 """What can be the name or number of a computer."""
-LONGEST_YOUTH = 60
-"""Minutes; insulin shown later than that would be shown too late."""
 
 
 def text(value: str) -> str:
@@ -59,13 +59,9 @@ def amount(value: str) -> float:
 
 def alarm_safe_minutes(value: str) -> float:
     """Read the minutes for which automatic treatments are held back."""
-    try:
-        minutes = float(value)
-    except ValueError:
-        minutes = -1.0
-    if not 0 <= minutes <= LONGEST_YOUTH:
-        raise ValueError(f"write a number of minutes from 0 to {LONGEST_YOUTH}")
-    return minutes
+    if amount(value) > MOST_ALARM_SAFE_MINUTES:
+        raise ValueError(f"write a number of minutes from 0 to {MOST_ALARM_SAFE_MINUTES}")
+    return float(value)
 
 
 def pause(value: str) -> float:
@@ -122,7 +118,7 @@ def site(value: str) -> str:
 
 
 def _web_address(value: str) -> SplitResult:
-    """Take a web address to pieces; the text of an error must not repeat what may be a password."""
+    """Split a web address; the text of an error must not repeat what may be a password."""
     try:
         parts = urlsplit(value)
         host, _ = (parts.hostname or "").encode("idna").decode(), parts.port

@@ -7,14 +7,21 @@ change.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
+from operator import itemgetter
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-DAY = timedelta(days=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """An instant before all others."""
+
+
+Value = TypeVar("Value", datetime, int)
+"""An instant, or the number of a day."""
 
 
 class PumpClock:
@@ -42,6 +49,10 @@ class PumpClock:
         """Return the day of the pump's calendar in which ``instant`` lies."""
         return instant.astimezone(self.zone).date()
 
+    def days(self, time_range: TimeRange) -> tuple[date, date]:
+        """Return the first and the last day of the pump's calendar that a range touches."""
+        return self.day(time_range.start), self.day(time_range.end - timedelta(microseconds=1))
+
     def midnight(self, day: date) -> datetime:
         """Return the instant at which ``day`` begins on the pump."""
         return self.instant(datetime(day.year, day.month, day.day))
@@ -67,3 +78,32 @@ class TimeRange:
     def overlaps(self, begin: datetime, end: datetime) -> bool:
         """Return whether something from ``begin`` to ``end`` (both included) touches the range."""
         return begin < self.end and end >= self.start
+
+
+def merged(spans: Iterable[tuple[Value, Value]]) -> list[tuple[Value, Value]]:
+    """Return spans in order of their beginnings; those that touch or overlap become one.
+
+    A span goes from its first value until just before its second one.
+    """
+    found: list[tuple[Value, Value]] = []
+    for start, end in sorted(spans, key=itemgetter(0)):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def without(
+    spans: Iterable[tuple[Value, Value]], known: Iterable[tuple[Value, Value]]
+) -> list[tuple[Value, Value]]:
+    """Return the parts of some spans that lie outside of the ``known`` ones."""
+    left = list(spans)
+    for begin, stop in known:
+        left = [
+            (first, last)
+            for start, end in left
+            for first, last in ((start, min(end, begin)), (max(start, stop), end))
+            if first < last
+        ]
+    return left

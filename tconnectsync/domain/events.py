@@ -135,6 +135,12 @@ class Split:
     """Over how long the rest is to be delivered, if known."""
 
 
+IN_PROGRESS = "in progress"
+"""Why a bolus is incomplete whose end is not known yet."""
+EXTENDED_PART = "Extended part"
+"""The label of the later part of an extended bolus, where it is reported as a whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bolus:
     """A bolus, or one part of an extended bolus: the immediate part or the later part.

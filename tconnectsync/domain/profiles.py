@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import time, timedelta
 
-from tconnectsync.domain.limits import HIGHEST_GLUCOSE, LOWEST_GLUCOSE, MOST_RATE
+from tconnectsync.domain.limits import HIGHEST_FACTOR, HIGHEST_GLUCOSE, LOWEST_GLUCOSE, MOST_RATE
 
 MGDL_PER_MMOL = 18.0182
 """mg/dL of glucose in 1 mmol/L."""
@@ -14,8 +14,8 @@ SHORTEST_DURATION, LONGEST_DURATION = timedelta(hours=1), timedelta(hours=24)
 
 _LIMITS = {
     "basal rate": (0.0, MOST_RATE),
-    "correction factor": (1.0, 999.0),
-    "carb ratio": (0.1, 999.0),
+    "correction factor": (1.0, HIGHEST_FACTOR),
+    "carb ratio": (0.1, HIGHEST_FACTOR),
     "target": (LOWEST_GLUCOSE, HIGHEST_GLUCOSE),
 }
 """U/h, mg/dL per U, g per U and mg/dL."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-MINUTE = timedelta(minutes=1)
+from tconnectsync.domain.clock import MINUTE
 
 
 def days_in_words(span: timedelta) -> str:

@@ -22,7 +22,7 @@ from tconnectsync.nightscout.proof import (
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, has_database_id, instant
 from tconnectsync.nightscout.rights import NAMES
 from tconnectsync.nightscout.stored import stored_treatments
-from tconnectsync.nightscout.wire import ENTRIES, TREATMENTS, batches, bounds, parsed, readable
+from tconnectsync.nightscout.wire import ENTRIES, TREATMENTS, bounds, parsed, readable
 
 PAGE = 1000
 """Documents asked for at once."""
@@ -127,25 +127,23 @@ class NightscoutApi(Connection):
         """Return whether the profile record in force was written by us."""
         return (self.profile() or {}).get("enteredBy") == ENTERED_BY
 
-    def create(self, documents: Sequence[Document], collection: str = TREATMENTS) -> None:
-        """Store new treatments or entries in batches, in the order given.
+    def create(self, batch: list[Document], collection: str = TREATMENTS) -> None:
+        """Store one of the :func:`~tconnectsync.nightscout.wire.batches` of treatments or entries.
 
-        Repeating the call with the same documents changes nothing. After an error, the batches
-        before the one in trouble are stored.
+        Repeating the call with the same documents changes nothing.
         """
-        for batch in batches(documents):
-            failure = None
-            try:
-                missing = not_shown(batch, self._write("POST", collection, batch))
-            except NightscoutError as error:
-                if error.status != 500 or collection != TREATMENTS:
-                    raise
-                # The database may have stored what came before the one in trouble.
-                failure, missing = error, batch
-            if missing and (missing := self._not_found(missing, collection)):
-                if failure and missing == batch:
-                    raise failure
-                raise unproven(missing, batch, failure)
+        failure = None
+        try:
+            missing = not_shown(batch, self._write("POST", collection, batch))
+        except NightscoutError as error:
+            if error.status != 500 or collection != TREATMENTS:
+                raise
+            # The database may have stored what came before the one in trouble.
+            failure, missing = error, batch
+        if missing and (missing := self._not_found(missing, collection)):
+            if failure and missing == batch:
+                raise failure
+            raise unproven(missing, batch, failure)
 
     def try_create(self) -> None:
         """Store an empty list of treatments, which needs the right to create treatments."""
@@ -247,7 +245,8 @@ class NightscoutApi(Connection):
             times = [at for document in page if (at := when(document))]
             oldest = min(times, default=start)
             if oldest >= end:
-                count *= 2  # a whole page of one instant
+                # A full page of one instant: ask for twice as many.
+                count *= 2
             end = oldest
 
     def _last(self, collection: str, count: int, **equal: str) -> list[Document]:

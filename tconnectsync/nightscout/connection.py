@@ -12,11 +12,7 @@ from typing import Any
 
 import requests
 
-from tconnectsync.errors import (
-    NightscoutAddressError,
-    NightscoutError,
-    NightscoutLoginError,
-)
+from tconnectsync.errors import NightscoutAddressError, NightscoutError, NightscoutLoginError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.rights import NAMES, is_known, missing_right
@@ -117,10 +113,18 @@ class Connection:
     def _lacks_a_right(self, method: str, collection: str) -> bool:
         """Return whether a refusal (401) means a missing right and not a wrong secret.
 
-        The site is asked once in a run: it counts every wrong secret, and delays its answers. If
-        treatments or entries may not be read, before anything was accepted, that is enough to know.
-        Where a site does not say, what was accepted before decides; on a public one, that it reads
-        proves nothing.
+        The first line that fits decides:
+
+        ==============================================  =====================
+        the question was whether it knows the secret    the secret is wrong
+        treatments or entries are not read, at first    the secret is wrong
+        the site says whether it knows the secret       what it says
+        a write was accepted before                     a right is missing
+        a read was accepted before, this is one too     a right is missing
+        nothing was (a public site reads for anybody)   the secret is wrong
+        ==============================================  =====================
+
+        The site is asked once in a run: it counts every wrong secret, and delays its answers.
         """
         if collection == "verifyauth":
             return False

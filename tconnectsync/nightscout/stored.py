@@ -28,7 +28,7 @@ from tconnectsync.nightscout.provenance import (
     log_number,
     without_words,
 )
-from tconnectsync.nightscout.treatments import PIECE
+from tconnectsync.nightscout.treatments import NOTE_IN_PROGRESS, NOTE_WHOLE_LATER_PART, PIECE
 
 MOST_MINUTES = 1_000_000
 """No basal, sleep or exercise lasts for years."""
@@ -74,6 +74,10 @@ class StoredTreatment:
     """Whether it was written as a basal: people change types."""
     is_piece: bool
     """Whether it shows a piece of the later part of a bolus."""
+    is_whole_later_part: bool
+    """Whether its notes say that it shows the later part of a bolus as a whole."""
+    is_in_progress: bool
+    """Whether its notes say that the end of the bolus was not known."""
     reason: str
     notes: str
 
@@ -143,7 +147,7 @@ def stored_treatments(
 
 
 def _parsed(body: Document) -> StoredTreatment:
-    writer, at = _writer(body), instant(body)
+    writer, at, notes = _writer(body), instant(body), str(body.get("notes") or "")
     minutes: Any = body.get("duration")
     # Of the numbers of a treatment, Nightscout keeps only this one a number.
     lasts = isinstance(minutes, int | float) and 0 < minutes < MOST_MINUTES
@@ -161,8 +165,10 @@ def _parsed(body: Document) -> StoredTreatment:
         rate=as_number(body.get("absolute")),
         is_basal=body.get("eventType") == TEMP_BASAL or body.get("rate") is not None,
         is_piece=bool(body.get(PIECE)),
+        is_whole_later_part=NOTE_WHOLE_LATER_PART in notes,
+        is_in_progress=NOTE_IN_PROGRESS in notes,
         reason=str(body.get("reason") or ""),
-        notes=str(body.get("notes") or ""),
+        notes=notes,
     )
 
 

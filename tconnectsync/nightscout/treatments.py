@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tconnectsync.domain.events import (
+    EXTENDED_PART,
+    IN_PROGRESS,
     Basal,
     Bolus,
     CarbEntry,
@@ -81,6 +83,10 @@ PUMP_EVENT_TYPES = {
 a cartridge and its tubing are filled in the same second."""
 PIECE = "extendedPart"
 """A field of ours: which piece of the later part of a bolus a treatment shows."""
+NOTE_IN_PROGRESS = f"({IN_PROGRESS}"
+"""What the notes of a bolus hold as long as its end is not known."""
+NOTE_WHOLE_LATER_PART = f"({EXTENDED_PART})"
+"""What the notes of a later part hold that is shown as a whole."""
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
 
 
@@ -209,7 +215,7 @@ def identifier_within(cloud: str, identifier: str) -> str:
     return str(uuid.uuid5(uuid.UUID(identifier), cloud))
 
 
-def documents(event: Event, cloud: str) -> Iterator[Treatment]:
+def treatments_of(event: Event, cloud: str) -> Iterator[Treatment]:
     """Yield the treatment that shows ``event``, or none for a bolus of which nothing was given.
 
     ``cloud`` is the :attr:`~tconnectsync.sources.base.Source.name` of the one that reported it.

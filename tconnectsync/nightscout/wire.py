@@ -6,13 +6,15 @@ See docs/protocol/nightscout-api.md §1.1 and §1.7.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import MAXYEAR, MINYEAR, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
 from tconnectsync.nightscout.provenance import Document, instant, utc_text
+
+Each = TypeVar("Each")
 
 BATCH_DOCUMENTS = 100
 BATCH_BYTES = 100_000
@@ -29,16 +31,23 @@ MAX_NUMBER = 1e18
 """Larger numbers are never valid."""
 
 
-def batches(documents: Sequence[Document]) -> Iterator[list[Document]]:
-    """Cut documents into lists that every known server accepts at once."""
-    batch: list[Document] = []
+def batches(
+    records: Iterable[Each], document_of: Callable[[Each], Document]
+) -> Iterator[list[Each]]:
+    """Cut records, in their order, into lists that every known server accepts at once.
+
+    Args:
+        records: what is to be created.
+        document_of: returns the document of a record as it is sent.
+    """
+    batch: list[Each] = []
     size = 0
-    for document in documents:
-        length = len(json.dumps(document)) + 2
+    for record in records:
+        length = len(json.dumps(document_of(record))) + 2
         if batch and (len(batch) == BATCH_DOCUMENTS or size + length > BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(document)
+        batch.append(record)
         size += length
     if batch:
         yield batch

@@ -100,6 +100,15 @@ class Reader(Protocol):
         """Return the glucose readings, by the sensor and by the person."""
         return []
 
+    def with_glucose_kind(
+        self, boluses: Sequence[Bolus | CarbEntry], readings: Sequence[Reading]
+    ) -> Sequence[Bolus | CarbEntry]:
+        """Return boluses of the range with where their glucose came from, by its readings.
+
+        Only for a cloud that does not say it: others have it in what :meth:`boluses` returns.
+        """
+        return boluses
+
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board towards the end of the range.
 

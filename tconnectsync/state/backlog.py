@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import TimeRange, merged, without
 from tconnectsync.state.files import make_private, site_file, write_atomically
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Backlog:
         """Remember that ``covered`` is synced for some features, except what is ``left``."""
         known, synced = self._read().missing, set(features)
         rest = {
-            name: [part for each in ranges for part in _without(each, covered)]
+            name: [TimeRange(*it) for it in without(_pairs(ranges), [(covered.start, covered.end)])]
             if name in synced
             else ranges
             for name, ranges in known.items()
@@ -150,13 +150,6 @@ class Backlog:
         log.debug("The backlog cannot be saved for the next run.")
 
 
-def _without(part: TimeRange, covered: TimeRange) -> list[TimeRange]:
-    """Return what is left of a range without a covered one."""
-    before = TimeRange(part.start, min(part.end, covered.start))
-    after = TimeRange(max(part.start, covered.end), part.end)
-    return [each for each in (before, after) if each.start < each.end]
-
-
 def _joined(one: Missing, other: Missing) -> dict[str, tuple[TimeRange, ...]]:
     """Return the ranges of both; those that touch become one."""
     names = dict.fromkeys([*one, *other])
@@ -164,13 +157,12 @@ def _joined(one: Missing, other: Missing) -> dict[str, tuple[TimeRange, ...]]:
     return {name: ranges for name, ranges in found.items() if ranges}
 
 
+def _pairs(ranges: Iterable[TimeRange]) -> list[tuple[datetime, datetime]]:
+    return [(each.start, each.end) for each in ranges]
+
+
 def _merged(ranges: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
-    apart: list[TimeRange] = []
-    for each in sorted(ranges, key=lambda it: it.start):
-        if apart and each.start <= apart[-1].end:
-            apart[-1] = TimeRange(apart[-1].start, max(apart[-1].end, each.end))
-        else:
-            apart.append(each)
+    apart = [TimeRange(*it) for it in merged(_pairs(ranges))]
     while len(apart) > MOST_RANGES:
         gaps = [later.start - earlier.end for earlier, later in pairwise(apart)]
         index = gaps.index(min(gaps))

@@ -16,6 +16,7 @@ from tconnectsync.nightscout.eventtypes import (
     MBG,
     SGV,
     SITE_CHANGE,
+    SLEEP,
     TEMP_BASAL,
 )
 
@@ -36,6 +37,11 @@ class Feature:
     regular: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     """The types of treatments or entries that show it; without any, all that show no other."""
+    collection: str = "treatments"
+    """The collection of Nightscout that it is written to."""
+    signs: tuple[str, ...] = ()
+    """Types of treatments or entries that show that it was switched on once, where no other
+    feature writes them."""
 
     @property
     def testing(self) -> tuple[str, ...]:
@@ -72,6 +78,7 @@ FEATURES = {
             "site and cartridge changes, alarms, suspensions, exercise and sleep, sensor sessions",
             parts=("user_modes", "suspensions", "pump_events"),
             regular=(SITE_CHANGE, BASAL_SUSPENSION),
+            signs=(SITE_CHANGE, BASAL_SUSPENSION, SLEEP),
         ),
         Feature(
             "PUMP_EVENTS_BASAL_SUSPENSION",
@@ -82,10 +89,12 @@ FEATURES = {
         Feature(
             "PROFILES",
             "the pump's insulin profiles, and which one is active",
+            collection="profile",
         ),
         Feature(
             "IOB",
             "the newest insulin on board, as one activity record",
+            collection="activity",
         ),
         Feature(
             "BOLUS_BG",
@@ -100,20 +109,29 @@ FEATURES = {
             parts=("readings",),
             regular=(SGV,),
             kinds=(SGV, MBG),
+            collection="entries",
+            signs=(SGV,),
         ),
         Feature(
             "CGM_ALERTS",
             "the pump's alerts about glucose and its sensor",
             parts=("cgm_alerts",),
             kinds=(CGM_ALERT,),
+            signs=(CGM_ALERT,),
         ),
         Feature(
             "DEVICE_STATUS",
             "the pump's battery, reservoir and insulin on board, for Nightscout's pump display",
+            collection="devicestatus",
         ),
     )
 }
 DEFAULT = tuple(name for name, feature in FEATURES.items() if feature.default)
+
+
+def features_of_entries(names: Iterable[str]) -> list[str]:
+    """Return those of the features with these names that write glucose entries."""
+    return [name for name in names if FEATURES[name].collection == "entries"]
 
 
 def parts_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ import pytest
 from tconnectsync.api.tconnect.ws2csv import UNLABELLED, parse_timeline
 from tconnectsync.clouds import TCONNECT
 from tconnectsync.nightscout.provenance import instant
-from tconnectsync.nightscout.treatments import documents
+from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.sources.tconnect.basals import csv_basals
 from tests.acceptance.cases import exception, expected, files, load, text
 from tests.support.event_builders import NEW_YORK
@@ -75,7 +75,7 @@ def test_a_rate_of_the_export_lasts_until_the_next_row() -> None:
 
 def shown(rows: list[dict[str, str]], known_until: datetime) -> list[tuple[datetime, float, float]]:
     found = csv_basals(rows, NEW_YORK, known_until, Counter())
-    bodies = [want.body for basal in found for want in documents(basal, TCONNECT.name)]
+    bodies = [want.body for basal in found for want in treatments_of(basal, TCONNECT.name)]
     assert {body["reason"] for body in bodies} == {"Unknown"}
     return [(instant(body) or NEVER, body["duration"], body["rate"]) for body in bodies]
 

@@ -9,13 +9,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.api.tconnect.ws2csv import parse_timeline
-from tconnectsync.domain.events import (
-    Basal,
-    Bolus,
-    Event,
-    PumpEvent,
-    UserMode,
-)
+from tconnectsync.domain.events import Basal, Bolus, Event, PumpEvent, UserMode
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.sources.tconnect.basals import timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
@@ -27,12 +21,7 @@ from tconnectsync.sources.tconnect.periods import (
 )
 from tests.acceptance.cases import cases, comparable, exception, expected, files, load, text
 from tests.acceptance.exceptions import both_parts
-from tests.support.event_builders import (
-    NEW_YORK,
-    Site,
-    planned,
-    wanted,
-)
+from tests.support.event_builders import NEW_YORK, Site, planned, wanted
 
 BUILT = "nightscout_documents.cases.json"
 WRITES = "pump_events_write.cases.json"

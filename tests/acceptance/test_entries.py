@@ -13,7 +13,7 @@ import pytest
 from tconnectsync.clouds import TCONNECT
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import Basal, Bolus, PumpEvent, ReadingKind, UserMode
-from tconnectsync.nightscout.treatments import documents
+from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.sources.tconnect.basals import read_suspensions, timeline_basals
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.glucose import csv_insulin_on_board, csv_readings
@@ -41,7 +41,7 @@ def minutes(duration: timedelta) -> Any:
 
 
 def show_basal(basal: Basal) -> dict[str, Any]:
-    (want,) = documents(basal, TCONNECT.name)
+    (want,) = treatments_of(basal, TCONNECT.name)
     return {
         "time": basal.start,
         "delivery_type": want.body["reason"],

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from tconnectsync.errors import LogFileError
-from tconnectsync.sources.tandemsource.binarylog import decode
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES, LAYOUTS, WEB_APP_CODES
-from tconnectsync.sources.tandemsource.logfileformats import read_log
-from tconnectsync.sources.tandemsource.records import Record, records_of, unknown_event
+from tconnectsync.sources.tandemsource.log.binarylog import decode
+from tconnectsync.sources.tandemsource.log.codes import WEB_APP_CODES
+from tconnectsync.sources.tandemsource.log.fields import KNOWN_CODES, LAYOUTS
+from tconnectsync.sources.tandemsource.log.logfileformats import read_log
+from tconnectsync.sources.tandemsource.log.records import Record, records_of, unknown_event
 
 FOLDER = Path(__file__).parents[3] / "shared" / "cases" / "tandem-source"
 if not FOLDER.is_dir():

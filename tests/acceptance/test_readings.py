@@ -17,15 +17,18 @@ from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.treatments import GLUCOSE_TYPES
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
-from tconnectsync.sync.plan import glucose as plan_glucose
-from tconnectsync.sync.plan.glucose import with_glucose_kind
+from tconnectsync.sources.tconnect.glucose import (
+    IN_FORCE,
+    csv_readings,
+    therapy_readings,
+    with_glucose_kind,
+)
 from tests.acceptance.cases import cases, exception, expected, load
 from tests.support.event_builders import NEW_YORK, wanted
 
 BUILT = "nightscout_documents.cases.json"
 BOLUSES = "bolus_processing.cases.json"
-IN_FORCE = "reading_at_time.cases.json"
+READING_AT_TIME = "reading_at_time.cases.json"
 ALWAYS = TimeRange(datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
 
 
@@ -96,7 +99,7 @@ def test_a_basal_event_is_no_reading() -> None:
 
 
 def test_the_reading_recorded_is_in_force_for_a_quarter_of_an_hour() -> None:
-    table = exception(IN_FORCE)
+    table = exception(READING_AT_TIME)
     readings = [recorded(record) for record in table["readings"]]
     expired = []
     for case in table["cases"]:
@@ -105,7 +108,7 @@ def test_the_reading_recorded_is_in_force_for_a_quarter_of_an_hour() -> None:
         if right and at - right.at > timedelta(minutes=15):
             expired.append(case["case"])
             right = None
-        assert newest_reading(readings, at, plan_glucose.IN_FORCE) == right
+        assert newest_reading(readings, at, IN_FORCE) == right
     assert expired == ["find_event_at_large_gap", "find_event_at_most_recent"]
 
 

@@ -17,15 +17,14 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Event
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, instant
-from tconnectsync.nightscout.treatments import Treatment, documents
-from tconnectsync.sources.tandemsource.binarylog import decode
+from tconnectsync.nightscout.treatments import Treatment, treatments_of
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.logentries import Log, by_code
+from tconnectsync.sources.tandemsource.log.binarylog import decode
+from tconnectsync.sources.tandemsource.log.logentries import Log, by_code
+from tconnectsync.sources.tandemsource.log.records import Record, records_of
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.records import Record, records_of
 from tconnectsync.sync.features import parts_of
-from tconnectsync.sync.plan.glucose import with_glucose_kind
 from tests.acceptance.cases import FOLDER as TCONNECT
 from tests.acceptance.tandem_exceptions import EXCEPTIONS, GLUCOSE, HUNDREDTHS, IN_GENERAL
 from tests.support.event_builders import bodies, planned
@@ -85,7 +84,7 @@ def written(case: str) -> list[Document]:
         want
         for each in events.values()
         for event in each
-        for want in documents(event, TANDEM_SOURCE.name)
+        for want in treatments_of(event, TANDEM_SOURCE.name)
     ]
     stored = [
         {"eventType": kind, "enteredBy": ENTERED_BY, **document}
@@ -165,7 +164,7 @@ def wanted_of(case: Any, until: str = "") -> list[Treatment]:
     clock = LogClock(zone, [], newest=None, uploaded=None)
     reader = LogReader(lambda skipped: by_code(records, clock, NOW))
     events: list[Event] = [*reader.user_modes(), *reader.pump_events()]
-    return [want for event in events for want in documents(event, TANDEM_SOURCE.name)]
+    return [want for event in events for want in treatments_of(event, TANDEM_SOURCE.name)]
 
 
 @pytest.mark.parametrize(
@@ -338,8 +337,8 @@ def test_glucose_is_shown_with_its_kind() -> None:
     assert GLUCOSE in IN_GENERAL
     (theirs,) = expected("bolus-standard")
     reader = LogReader(lambda skipped: read("bolus-standard"))
-    boluses = with_glucose_kind(reader.boluses(), [])
-    (ours,) = (want.body for bolus in boluses for want in documents(bolus, TANDEM_SOURCE.name))
+    boluses = reader.with_glucose_kind(reader.boluses(), [])
+    (ours,) = (want.body for bolus in boluses for want in treatments_of(bolus, TANDEM_SOURCE.name))
     assert (theirs["glucose"], ours["glucose"]) == ("131", 131)
     # The case has no entry that tells where the glucose came from.
     assert "glucoseType" not in ours

@@ -17,14 +17,14 @@ import pytest
 from tconnectsync.domain.events import PumpEvent, Reading, ReadingKind
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.nightscout.profiles import ProfileStyle, revised_record, same
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
-from tconnectsync.sources.tandemsource.onboard import noted
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.log.records import known_only, plainly_named
 from tconnectsync.sources.tandemsource.pumpevents import alarms
-from tconnectsync.sources.tandemsource.pumps import configured, newest_first, read_pumps
-from tconnectsync.sources.tandemsource.records import known_only, plainly_named
+from tconnectsync.sources.tandemsource.pumps.pumps import configured, newest_first, read_pumps
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.status import device_status
+from tconnectsync.sources.tandemsource.status.onboard import noted
+from tconnectsync.sources.tandemsource.status.status import device_status
 from tests.acceptance.cases import FOLDER
 from tests.support.event_builders import NEW_YORK
 

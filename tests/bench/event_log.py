@@ -18,11 +18,11 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
-from tconnectsync.sources.tandemsource.binarylog import decode
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.logentries import by_code
+from tconnectsync.sources.tandemsource.log.binarylog import decode
+from tconnectsync.sources.tandemsource.log.logentries import by_code
+from tconnectsync.sources.tandemsource.log.records import Record, records_of
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.records import Record, records_of
 from tests.bench.servers import FIRST_DAY
 from tests.support.binary_log import binary_log
 from tests.support.command import NEW_YORK

@@ -57,13 +57,19 @@ def shows(site: NightscoutSite, at: datetime) -> bool:
     return bool(properties(site)["pump"].get("pump", {}).get("clock") == at.isoformat())
 
 
-def test_the_pills_show_how_the_pump_is(nightscout: NightscoutSite) -> None:
-    if not isinstance(nightscout, RealNightscout):
-        pytest.skip("A site that is given may hold device statuses of its own.")
+@pytest.fixture
+def fresh(real_nightscout_installed: None) -> Iterator[RealNightscout]:
+    """A site with an empty memory, which rings when glucose leaves its bounds."""
+    del real_nightscout_installed
+    with RealNightscout({"ALARM_TYPES": "simple"}) as site:
+        yield site
+
+
+def test_the_pills_show_how_the_pump_is(fresh: RealNightscout) -> None:
     older, newer = status(minutes_ago=4), status(minutes_ago=2)
-    assert len(sync(nightscout, older)) == 1
-    wait_until(lambda: shows(nightscout, older.at))
-    shown = properties(nightscout)
+    assert len(sync(fresh, older)) == 1
+    wait_until(lambda: shows(fresh, older.at))
+    shown = properties(fresh)
     data = shown["pump"]["data"]
     assert data["reservoir"]["display"] == "1.00U"
     assert data["battery"]["display"] == "5%"
@@ -73,12 +79,12 @@ def test_the_pills_show_how_the_pump_is(nightscout: NightscoutSite) -> None:
     assert shown["iob"]["displayLine"] == "IOB: 0U"
 
     changed = replace(newer, battery_percent=None, reservoir=80.0, iob=1.25, suspended=False)
-    assert sync(nightscout, newer) == []
-    assert len(sync(nightscout, changed)) == 1
-    assert sync(nightscout, changed) == []
-    assert sync(nightscout, older) == []
-    wait_until(lambda: shows(nightscout, newer.at))
-    shown = properties(nightscout)
+    assert sync(fresh, newer) == []
+    assert len(sync(fresh, changed)) == 1
+    assert sync(fresh, changed) == []
+    assert sync(fresh, older) == []
+    wait_until(lambda: shows(fresh, newer.at))
+    shown = properties(fresh)
     data = shown["pump"]["data"]
     assert data["reservoir"]["display"] == "80.0U"
     assert data["battery"]["display"] == "3.41v"
@@ -86,26 +92,18 @@ def test_the_pills_show_how_the_pump_is(nightscout: NightscoutSite) -> None:
     assert shown["iob"]["displayLine"] == "IOB: 1.25U"
 
 
-@pytest.fixture
-def alarmed(real_nightscout_installed: None) -> Iterator[RealNightscout]:
-    """A site that rings when glucose leaves its bounds."""
-    del real_nightscout_installed
-    with RealNightscout({"ALARM_TYPES": "simple"}) as site:
-        yield site
-
-
-def test_a_device_status_neither_raises_nor_silences_an_alarm(alarmed: RealNightscout) -> None:
+def test_a_device_status_neither_raises_nor_silences_an_alarm(fresh: RealNightscout) -> None:
     told = status()
-    sync(alarmed, told)
-    wait_until(lambda: shows(alarmed, told.at))
-    assert properties(alarmed)["pump"]["data"]["level"] == 2
+    sync(fresh, told)
+    wait_until(lambda: shows(fresh, told.at))
+    assert properties(fresh)["pump"]["data"]["level"] == 2
 
     now = datetime.now(UTC)
     reading = {"type": "sgv", "sgv": 42, "date": round(now.timestamp() * 1000)}
-    alarmed.insert("entries", [reading | {"dateString": now.isoformat()}])
-    wait_until(lambda: "EMITTING ALARM" in alarmed.log.read_text())
+    fresh.insert("entries", [reading | {"dateString": now.isoformat()}])
+    wait_until(lambda: "EMITTING ALARM" in fresh.log.read_text())
 
-    log = alarmed.log.read_text()
+    log = fresh.log.read_text()
     assert log.count("EMITTING ALARM") == 1
     assert "Urgent LOW" in log
     assert "SNOOZING" not in log

@@ -11,7 +11,7 @@ from tconnectsync.domain.clock import PumpClock
 from tconnectsync.sources.tandemsource.clock.changes import ClockChange, LogPosition
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
-from tconnectsync.sources.tandemsource.clockmessages import disagreement
+from tconnectsync.sources.tandemsource.pumps.clockmessages import disagreement
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEW_YORK = ZoneInfo("America/New_York")

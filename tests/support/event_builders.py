@@ -10,17 +10,10 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync.clouds import TANDEM_SOURCE, TCONNECT
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import (
-    Basal,
-    Bolus,
-    PumpEvent,
-    Split,
-    UserMode,
-    UserModeKind,
-)
+from tconnectsync.domain.events import Basal, Bolus, PumpEvent, Split, UserMode, UserModeKind
 from tconnectsync.nightscout.provenance import Document, instant
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
-from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.nightscout.treatments import Treatment, treatments_of
 from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tconnectsync.sync.plan import Plan, Update, make_plan
 
@@ -116,7 +109,7 @@ def wanted(*events: Any, cloud: str | None = None) -> list[Treatment]:
     if cloud is None:
         numbered = any(getattr(event, "log_ids", ()) for event in events)
         cloud = TANDEM_SOURCE.name if numbered else TCONNECT.name
-    return [want for event in events for want in documents(event, cloud)]
+    return [want for event in events for want in treatments_of(event, cloud)]
 
 
 def planned(

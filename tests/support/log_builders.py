@@ -7,7 +7,7 @@ from typing import Any
 
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.nightscout.treatments import Treatment
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
 from tests.support.event_builders import NEW_YORK, at, wanted
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tconnectsync.sources.tandemsource.fields import LAYOUTS
+from tconnectsync.sources.tandemsource.log.fields import LAYOUTS
 
 NOON = "2026-05-14T12:00:00"
 MAYBE_ODD_NUMBERS = st.floats() | st.integers() | st.booleans()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.provenance import ENTERED_BY
+from tconnectsync.nightscout.provenance import ENTERED_BY, Document
+from tconnectsync.nightscout.wire import TREATMENTS, batches
 from tconnectsync.simulators.loopback import LoopbackServer
 from tests.support.clocks import NO_WAITING
 from tests.support.command import SECRET
@@ -27,6 +29,14 @@ def client(server: LoopbackServer, secret: str = SECRET, **http: Any) -> Nightsc
     """Return a client of a site."""
     clock = replace(NO_WAITING, sleep=http.pop("sleep", Waits()))
     return NightscoutApi(server.url, secret, HttpClient("Nightscout", clock, **http))
+
+
+def create(
+    nightscout: NightscoutApi, documents: Iterable[Document], collection: str = TREATMENTS
+) -> None:
+    """Store documents batch by batch."""
+    for batch in batches(documents, lambda document: document):
+        nightscout.create(batch, collection)
 
 
 def treatment(minute: float, **fields: Any) -> dict[str, Any]:

@@ -179,9 +179,9 @@ def tandem_source(payloads: dict[str, Any]) -> TandemSource:
 
 
 def _log(payload: Any) -> dict[str, list[Any]]:
-    from tconnectsync.api.tandemsource.logs import PumpLog
+    from tconnectsync.api.tandemsource.logs import MergedAnswers
 
-    log = PumpLog()
+    log = MergedAnswers()
     log.add(shaped(payload, "log", dict))
     return log.as_payload()
 

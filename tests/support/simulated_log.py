@@ -10,7 +10,7 @@ from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.entries import LogEntry
 from tconnectsync.simulators.tandemsource.log import pump_log
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
 
 UTC_ZONE = ZoneInfo("UTC")
 

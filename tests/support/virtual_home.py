@@ -186,22 +186,21 @@ def held(site: SmallNightscout) -> Counter[str]:
     )
 
 
-_known: dict[tuple[str, datetime], Counter[str]] = {}
+_known: dict[tuple[object, ...], Counter[str]] = {}
 
 
 def undisturbed(home: Home, first: date = FIRST, like: str = "") -> Counter[str]:
     """Return what a site holds after one run over everything.
 
-    All homes that are ``like`` one another have the same history, settings and cloud, so that one
-    such run at a time is enough.
+    Homes that are ``like`` one another, by the name they share, have the same history and uploads:
+    then one such run is enough for all of one moment and one source.
     """
-    known = _known.get((like, home.now))
-    if like and known is not None:
-        return known
-    with SmallNightscout(SECRET, now=lambda: home.now) as site:
-        assert home.run(*dates(first, CLOCK.day(home.now)), NS_URL=site.url).code == 0
-        _known[like, home.now] = held(site)
-    return _known[like, home.now]
+    key = (like, type(home.tandem), home.features, tuple(home.changes.items()), first, home.now)
+    if not like or key not in _known:
+        with SmallNightscout(SECRET, now=lambda: home.now) as site:
+            assert home.run(*dates(first, CLOCK.day(home.now)), NS_URL=site.url).code == 0
+            _known[key] = held(site)
+    return _known[key]
 
 
 def check(home: Home, like: str = "") -> None:

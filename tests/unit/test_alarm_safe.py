@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from tconnectsync.config.settings import Configuration, SyncSettings
-from tconnectsync.domain.events import (
-    Event,
-)
+from tconnectsync.domain.events import Event
 from tconnectsync.errors import ConfigError
-from tconnectsync.sources.tandemsource.logentries import Entry
+from tconnectsync.sources.tandemsource.log.logentries import Entry
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
 from tconnectsync.sources.tconnect.periods import timeline_modes
 from tests.support.event_builders import NEW_YORK, at, bolus, both_parts, suspension, wanted

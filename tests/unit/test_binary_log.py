@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.errors import LogFileError
-from tconnectsync.sources.tandemsource.binarylog import decode, is_plausible
-from tconnectsync.sources.tandemsource.fields import LAYOUTS, Field
-from tconnectsync.sources.tandemsource.records import Record
+from tconnectsync.sources.tandemsource.log.binarylog import decode, is_plausible
+from tconnectsync.sources.tandemsource.log.fields import LAYOUTS, Field
+from tconnectsync.sources.tandemsource.log.records import Record
 from tests.support.log_forms import basal, encode
 
 LAST_SECOND = (datetime(2101, 1, 1) - datetime(2008, 1, 1)) // timedelta(seconds=1) - 1

@@ -18,7 +18,7 @@ from tconnectsync.domain.events import Event, Reading, ReadingKind
 from tconnectsync.nightscout.entries import entries
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at, instant
 from tconnectsync.nightscout.treatments import Treatment
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, entries_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.glucose import with_entries
 from tests.support.event_builders import (

@@ -20,14 +20,7 @@ from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.sync.run.outcome import Failure
-from tests.support.event_builders import (
-    NEW_YORK,
-    Site,
-    basal,
-    bolus,
-    planned,
-    wanted,
-)
+from tests.support.event_builders import NEW_YORK, Site, basal, bolus, planned, wanted
 
 
 def test_basals_and_boluses_are_synced_unless_told_otherwise() -> None:

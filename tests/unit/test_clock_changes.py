@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.sources.tandemsource.clock.changes import ClockChange, clock_changes
-from tconnectsync.sources.tandemsource.records import Record
+from tconnectsync.sources.tandemsource.log.records import Record
 
 HOUR_MS = 3_600_000
 

@@ -21,18 +21,11 @@ from tconnectsync.simulators.history import (
     PumpHistory,
     midnight,
 )
-from tconnectsync.sources.tandemsource import extended as extended_pieces
-from tconnectsync.sources.tandemsource.boluses import boluses
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.boluses import extended as extended_pieces
+from tconnectsync.sources.tandemsource.boluses.boluses import boluses
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
 from tconnectsync.sync.plan.defer import defer_recent
-from tests.support.event_builders import (
-    Site,
-    at,
-    bodies,
-    both_parts,
-    planned,
-    wanted,
-)
+from tests.support.event_builders import Site, at, bodies, both_parts, planned, wanted
 from tests.support.event_builders import bolus as story_bolus
 from tests.support.log_builders import delivered, entry, log, nothing_new, request, slowly_delivered
 from tests.support.simulated_log import as_log, entries_of_history

@@ -22,21 +22,13 @@ from tconnectsync.domain.events import Bolus, Event, Reading, ReadingKind, Split
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.profiles import revised_record
 from tconnectsync.nightscout.provenance import Document
-from tconnectsync.nightscout.treatments import documents
+from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.sources.base import Source
-from tconnectsync.sources.tandemsource.records import unknown_event
+from tconnectsync.sources.tandemsource.log.records import unknown_event
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome
 from tests.support.document_limits import LONGEST_TEXT, MINUTES_A_MONTH, require_plausible
-from tests.support.event_builders import (
-    NEW_YORK,
-    NOON,
-    basal,
-    bolus,
-    both_parts,
-    sleep,
-    suspension,
-)
+from tests.support.event_builders import NEW_YORK, NOON, basal, bolus, both_parts, sleep, suspension
 from tests.support.mutations import (
     each_spoiled,
     fields_of,
@@ -352,5 +344,5 @@ def test_a_bolus_keeps_its_insulin_when_something_else_about_it_cannot_be(
     assert isinstance(kept, Bolus)
     assert kept.insulin == 3.5
     assert skipped == {f"impossible value of a bolus: {reason}": 1}
-    for want in documents(kept, TANDEM_SOURCE.name):
+    for want in treatments_of(kept, TANDEM_SOURCE.name):
         require_plausible(want.body)

@@ -24,8 +24,8 @@ from tconnectsync.config.settings import Configuration, Settings, load, read_env
 from tconnectsync.errors import ApiError, ConfigError, LogFileError, TconnectsyncError
 from tconnectsync.http import HttpClient
 from tconnectsync.simulators.loopback import LoopbackServer, Response
-from tconnectsync.sources.tandemsource.logfile import LogFile
-from tconnectsync.sources.tandemsource.logfileformats import read_log
+from tconnectsync.sources.tandemsource.log.logfile import LogFile
+from tconnectsync.sources.tandemsource.log.logfileformats import read_log
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings
 from tests.support.binary_log import binary_log
 from tests.support.clocks import NO_WAITING

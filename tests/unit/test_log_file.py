@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.errors import LogFileError
-from tconnectsync.sources.tandemsource.logfileformats import read_log
-from tconnectsync.sources.tandemsource.records import Record
+from tconnectsync.sources.tandemsource.log.logfileformats import read_log
+from tconnectsync.sources.tandemsource.log.records import Record
 from tests.support.log_forms import JSON, ODD_EVENTS, basal, event
 
 RECORDS = b"".join(basal(sequence, 560_000_000 + 300 * sequence) for sequence in range(1, 9))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.sources.tandemsource.fields import KNOWN_CODES
-from tconnectsync.sources.tandemsource.records import (
+from tconnectsync.sources.tandemsource.log.fields import KNOWN_CODES
+from tconnectsync.sources.tandemsource.log.records import (
     EVERY_CODE,
     Record,
     flag,

@@ -11,16 +11,7 @@ from tconnectsync.domain.events import Event
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, checksum, created_at, instant
 from tconnectsync.nightscout.stored import Writer, stored_treatments
 from tconnectsync.nightscout.treatments import Treatment
-from tests.support.event_builders import (
-    Site,
-    at,
-    basal,
-    bodies,
-    bolus,
-    planned,
-    sleep,
-    wanted,
-)
+from tests.support.event_builders import Site, at, basal, bodies, bolus, planned, sleep, wanted
 
 ODD = 31 / 60
 """Minutes that are no whole ones: the seconds are what the dialog takes away."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal, Bolus, Event
 from tconnectsync.nightscout.provenance import instant
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, entries_of
 from tconnectsync.sources.tconnect.periods import SUSPENSIONS
 from tests.support.event_builders import (
     Site,

@@ -11,11 +11,7 @@ import pytest
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document, created_at
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan
-from tests.support.event_builders import (
-    at,
-    bodies,
-    planned,
-)
+from tests.support.event_builders import at, bodies, planned
 from tests.support.log_builders import delivered, entry, log, nothing_new, rates, request, wanted_of
 
 ODD = 31 / 60

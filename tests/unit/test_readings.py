@@ -17,9 +17,14 @@ from tconnectsync.domain.events import Bolus, Reading, ReadingKind, newest_readi
 from tconnectsync.nightscout.entries import entries, entry_time, slot
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
 from tconnectsync.sources.tconnect.boluses import csv_boluses, therapy_boluses
-from tconnectsync.sources.tconnect.glucose import csv_readings, therapy_readings
+from tconnectsync.sources.tconnect.glucose import (
+    IN_FORCE,
+    csv_readings,
+    therapy_readings,
+    with_glucose_kind,
+)
 from tconnectsync.sync.plan import Plan
-from tconnectsync.sync.plan.glucose import IN_FORCE, with_entries, with_glucose_kind
+from tconnectsync.sync.plan.glucose import with_entries
 from tests.support.event_builders import (
     NEW_YORK,
     NOON,
@@ -300,10 +305,8 @@ def test_the_time_of_an_entry_is_its_date() -> None:
 def test_a_reading_is_in_force_for_a_quarter_of_an_hour() -> None:
     sensor = [reading(0, 100), reading(5, 110)]
     moments = (-0.1, 0, 4.9, 5, 20, 20.1)
-    values = [
-        found and found.glucose
-        for found in (newest_reading(sensor, at(m), IN_FORCE) for m in moments)
-    ]
+    shown = (newest_reading(sensor, at(m), IN_FORCE) for m in moments)
+    values = [found and found.glucose for found in shown]
     assert values == [None, 100, 100, 110, 110, None]
     assert newest_reading([], at(0), IN_FORCE) is None
 
@@ -311,6 +314,7 @@ def test_a_reading_is_in_force_for_a_quarter_of_an_hour() -> None:
 def with_glucose(glucose: float | None, *readings: Reading, **fields: Any) -> Bolus:
     given = replace(bolus(10, 2, **fields), glucose=glucose)
     (known,) = with_glucose_kind([given], readings)
+    assert isinstance(known, Bolus)
     return known
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal
-from tconnectsync.sources.tandemsource.basals import basals, begins_suspended
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.basals.basals import basals, begins_suspended
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
 from tests.support.event_builders import at, wanted
 from tests.support.growth import grows_no_faster_than_its_input

@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconnectsync.domain.events import Bolus, Reading, ReadingKind
+from tconnectsync.domain.events import Bolus
 from tconnectsync.nightscout.provenance import Document, created_at
-from tconnectsync.sources.tandemsource.boluses import boluses
-from tconnectsync.sources.tandemsource.logentries import Entry
-from tconnectsync.sync.plan.glucose import with_glucose_kind
+from tconnectsync.sources.tandemsource.boluses.boluses import boluses
+from tconnectsync.sources.tandemsource.boluses.glucosekind import with_kind
+from tconnectsync.sources.tandemsource.log.logentries import Entry
 from tests.support.event_builders import at, wanted
 from tests.support.log_builders import (
     ABORTED,
     FIRST,
     REJECTED,
     delivered,
+    entry,
     log,
     request,
     slowly_delivered,
@@ -151,8 +152,8 @@ def test_carbs_and_glucose_that_nobody_entered_are_unknown(carbs: Any, glucose: 
 def test_glucose_is_shown_once_it_is_known_where_it_comes_from() -> None:
     story = [*request(0, 7, 1, glucose=131), delivered(2, 7, 1)]
     assert "glucose" not in only(*story)
-    sensor = Reading("r", at(-3), 131, ReadingKind.SENSOR)
-    (want,) = wanted(*with_glucose_kind(read(*story), [sensor]))
+    sensor = entry(-3, 256, glucosevaluestatus=0, currentglucosedisplayvalue=131)
+    (want,) = wanted(*with_kind(read(*story), log(sensor, *story)))
     assert (want.body["glucose"], want.body["glucoseType"]) == (131, "Sensor")
 
 

@@ -15,7 +15,7 @@ from tconnectsync.errors import LoginError, NetworkError, PumpChoiceError
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.pumps import PumpChange, SimulatedPump, change_pumps
-from tconnectsync.sources.tandemsource.overlaps import FILE
+from tconnectsync.sources.tandemsource.pumps.overlaps import FILE
 from tests.support.accounts import DAY, FIRST, ZONE, Account, span, wall
 
 LIFE, OTHER_LIFE = live(FIRST, 8, seed=3), live(FIRST, 8, seed=11)
@@ -160,7 +160,7 @@ def test_a_log_that_cannot_be_compared_leaves_only_the_pump_in_use() -> None:
 
 
 def _remarks(reader: object) -> str:
-    from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
+    from tconnectsync.sources.tandemsource.pumps.allpumps import AllPumpsReader
 
     assert isinstance(reader, AllPumpsReader)
     with suppress(NetworkError):

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.domain.events import Basal
-from tconnectsync.sources.tandemsource.basalowner import (
+from tconnectsync.sources.tandemsource.basals.basalowner import (
     Owner,
     owned_parts,
     owner_at,
     owners,
     owns_since,
 )
-from tconnectsync.sources.tandemsource.wornsigns import Sign, signs
+from tconnectsync.sources.tandemsource.pumps.wornsigns import Sign, signs
 from tests.support.event_builders import at, basal
 from tests.support.log_builders import entry, log, rate
 

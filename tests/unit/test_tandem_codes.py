@@ -12,16 +12,12 @@ from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Bolus, ReadingKind
 from tconnectsync.nightscout.provenance import edited
-from tconnectsync.nightscout.treatments import documents
-from tconnectsync.sources.tandemsource.carbs import carbs
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
+from tconnectsync.nightscout.treatments import treatments_of
+from tconnectsync.sources.tandemsource.boluses.carbs import carbs
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
 from tconnectsync.sources.tandemsource.reader import LogReader
-from tconnectsync.sync.plan.glucose import with_glucose_kind, without_glucose_kind
-from tests.support.event_builders import (
-    at,
-    planned,
-    wanted,
-)
+from tconnectsync.sync.plan.glucose import without_glucose_kind
+from tests.support.event_builders import at, planned, wanted
 from tests.support.log_builders import delivered, entry, log, reader, request
 
 SENSOR, FINGER, NOT_TOLD = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.UNKNOWN
@@ -197,12 +193,13 @@ def test_an_automatic_bolus_never_has_a_finger_stick(options: int) -> None:
 
 def test_glucose_without_a_known_source_is_shown_without_type() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
-    (bolus,) = with_glucose_kind(reader(story).boluses(), [])
-    (want,) = documents(bolus, TANDEM_SOURCE.name)
+    told = reader(story)
+    (bolus,) = told.with_glucose_kind(told.boluses(), [])
+    (want,) = treatments_of(bolus, TANDEM_SOURCE.name)
     assert want.body["glucose"] == 131
     assert "glucoseType" not in want.body
     (quiet,) = without_glucose_kind([bolus])
-    (plain,) = documents(quiet, TANDEM_SOURCE.name)
+    (plain,) = treatments_of(quiet, TANDEM_SOURCE.name)
     assert "glucose" not in plain.body
     assert plain.identifier == want.identifier
 
@@ -210,8 +207,8 @@ def test_glucose_without_a_known_source_is_shown_without_type() -> None:
 def test_a_finger_stick_that_was_none_is_corrected_once() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
     (bolus,) = (it for it in reader(story).boluses() if isinstance(it, Bolus))
-    (before,) = documents(replace(bolus, glucose_kind=FINGER), TANDEM_SOURCE.name)
-    (after,) = documents(bolus, TANDEM_SOURCE.name)
+    (before,) = treatments_of(replace(bolus, glucose_kind=FINGER), TANDEM_SOURCE.name)
+    (after,) = treatments_of(bolus, TANDEM_SOURCE.name)
     stored = {**before.body, "_id": "1"}
     (update,) = planned([after], [stored]).update
     assert "glucoseType" not in update.after.body

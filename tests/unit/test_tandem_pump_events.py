@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.nightscout.provenance import created_at
-from tconnectsync.sources.tandemsource.logentries import Entry
+from tconnectsync.sources.tandemsource.log.logentries import Entry
 from tconnectsync.sources.tandemsource.pumpevents import (
     alarms,
     alerts,

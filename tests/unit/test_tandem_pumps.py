@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.errors import ApiError, PumpChoiceError
-from tconnectsync.sources.tandemsource.pumps import (
+from tconnectsync.sources.tandemsource.pumps.pumps import (
     AUTOMATIC,
     Pump,
     configured,

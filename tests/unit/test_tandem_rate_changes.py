@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.events import Basal
-from tconnectsync.nightscout.treatments import documents
+from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.simulators.history import basal_insulin, midnight
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
-from tconnectsync.sources.tandemsource.basals import is_suspension
+from tconnectsync.sources.tandemsource.basals.basals import is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, by_code
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, by_code
+from tconnectsync.sources.tandemsource.log.records import EVERY_CODE, records_of
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.records import EVERY_CODE, records_of
 from tests.support.event_builders import NEW_YORK
 
 DAY = timedelta(days=1)
@@ -517,7 +517,7 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
         wanted = [
             want
             for basal in basals
-            for want in documents(replace(basal, running=False), TANDEM_SOURCE.name)
+            for want in treatments_of(replace(basal, running=False), TANDEM_SOURCE.name)
         ]
         return {want.identifier: want.body for want in wanted}
 

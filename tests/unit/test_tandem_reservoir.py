@@ -9,8 +9,8 @@ import pytest
 
 from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.errors import ApiError, LoginError
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
-from tconnectsync.sources.tandemsource.status import device_status
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.status.status import device_status
 from tests.support.event_builders import at
 from tests.support.log_builders import (
     delivered,

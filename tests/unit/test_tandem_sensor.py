@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import PumpEvent, PumpEventKind, ReadingKind
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
-from tconnectsync.sources.tandemsource.names import CGM_ALERTS
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.log.names import CGM_ALERTS
 from tconnectsync.sources.tandemsource.sensor import cgm_alerts, readings, sensor_sessions
 from tests.support.event_builders import NEW_YORK
 

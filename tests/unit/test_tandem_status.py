@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tconnectsync.domain.events import DeviceStatus
-from tconnectsync.sources.tandemsource.logentries import Entry, Log
-from tconnectsync.sources.tandemsource.status import device_status, insulin_on_board
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log
+from tconnectsync.sources.tandemsource.status.status import device_status, insulin_on_board
 from tests.support.event_builders import NEW_YORK, at
 
 SUSPENDED, RESUMED, CARTRIDGE, BATTERY, BASAL, BOLUS = 11, 12, 33, 81, 279, 20

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.domain.events import UserMode, UserModeKind
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.logentries import Entry, by_code
-from tconnectsync.sources.tandemsource.records import records_of
+from tconnectsync.sources.tandemsource.log.logentries import Entry, by_code
+from tconnectsync.sources.tandemsource.log.records import records_of
 from tconnectsync.sources.tandemsource.usermodes import begins_inside, user_modes
 from tests.support.event_builders import NEW_YORK, at, wanted
 from tests.support.log_builders import (

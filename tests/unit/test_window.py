@@ -14,12 +14,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.run.catchup import caught_up
-from tconnectsync.sync.run.window import (
-    date_range,
-    halves,
-    last_days,
-    windows,
-)
+from tconnectsync.sync.run.window import date_range, halves, last_days, windows
 from tests.support.event_builders import NEW_YORK
 
 NOW = datetime(2024, 3, 12, 15, 0, tzinfo=UTC)

@@ -122,7 +122,9 @@ def row(history: PumpHistory) -> Cloud:
     return Cloud(
         Diary.name,
         "Pump Diary",
-        lambda api, settings, pump_clock, clock, readings: Diary(history, pump_clock, clock.now),
+        lambda api, settings, pump_clock, clock, needs_readings: Diary(
+            history, pump_clock, clock.now
+        ),
         lacks=frozenset({"CGM_ALERTS", "DEVICE_STATUS"}),
     )
 

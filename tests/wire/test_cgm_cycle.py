@@ -13,11 +13,12 @@ from tconnectsync.errors import NightscoutError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
-from tconnectsync.nightscout.wire import ENTRIES
 from tconnectsync.simulators.history import PumpHistory
 from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
+from tconnectsync.sync.plan import Plan
+from tconnectsync.sync.run.apply import apply
 from tests.support.clocks import NO_WAITING
 from tests.support.command import SECRET, cloud
 from tests.support.event_builders import NEW_YORK
@@ -353,5 +354,5 @@ def test_an_answer_that_is_no_list_of_entries_never_means_none(
 
 
 def test_nothing_to_create_is_no_request(world: TConnectWorld) -> None:
-    client(world.site).create([], ENTRIES)
+    apply(Plan(), client(world.site))
     assert world.site.log == []

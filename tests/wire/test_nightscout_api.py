@@ -14,9 +14,11 @@ from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.sync.plan import Plan
+from tconnectsync.sync.run.apply import apply
 from tests.support.clocks import NO_WAITING
 from tests.support.command import SECRET
-from tests.support.nightscout_client import NOON, Waits, client, treatment
+from tests.support.nightscout_client import NOON, Waits, client, create, treatment
 
 
 def test_what_is_created_can_be_read_back(site: SmallNightscout) -> None:
@@ -34,20 +36,20 @@ def test_creating_the_same_again_changes_nothing(site: SmallNightscout) -> None:
 
 
 def test_documents_travel_in_batches_of_a_hundred(site: SmallNightscout) -> None:
-    client(site).create([treatment(minute) for minute in range(250)])
+    create(client(site), [treatment(minute) for minute in range(250)])
     assert len(site.treatments) == 250
     assert [entry.request.method for entry in site.log] == ["POST"] * 3
 
 
 def test_large_documents_travel_in_smaller_batches(site: SmallNightscout) -> None:
-    client(site).create([treatment(minute, notes="x" * 30_000) for minute in range(10)])
+    create(client(site), [treatment(minute, notes="x" * 30_000) for minute in range(10)])
     sizes = [len(entry.request.body) for entry in site.log]
     assert len(site.treatments) == 10
     assert max(sizes) <= 100_100
 
 
 def test_nothing_to_create_is_no_request(site: SmallNightscout) -> None:
-    client(site).create([])
+    apply(Plan(), client(site))
     assert site.log == []
 
 

@@ -68,7 +68,7 @@ def test_refused_readings_hold_back_no_insulin(
         assert home.now - boluses_of(home)[-1] < 12 * HOUR
     home.site.fault = None
     assert home.run().code == 0
-    check(home)
+    check(home, like="refused readings")
 
 
 @BOTH

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
+from tconnectsync.app import assemble
+from tconnectsync.clock import Clock
 from tconnectsync.nightscout.keys import safe_key
 from tconnectsync.nightscout.provenance import ENTERED_BY
 from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
+from tconnectsync.sync.run.window import date_range
 from tests.support.command import SECRET, SERIAL, cloud
 from tests.support.world import FIRST, TConnectWorld
 
@@ -208,6 +211,26 @@ def test_a_failed_read_of_the_profile_never_means_that_there_is_none(world: Worl
     )
     assert len(world.sync(0, 1, "PROFILES").failures) == 1
     assert world.site.profiles == []
+
+
+def test_a_new_record_begins_when_it_is_written_however_often_the_site_failed_before(
+    world: World,
+) -> None:
+    started = datetime(2024, 6, 5, 12, tzinfo=UTC)
+    waits: list[float] = []
+
+    def fail_once(request: Request) -> Response | None:
+        fails = request.path.endswith("status.json") and not waits
+        return Response(b"", 503) if fails else None
+
+    clock = Clock(lambda: started + timedelta(seconds=sum(waits)), sleep=waits.append)
+    here = replace(world.host, clock=clock)
+    cycle = assemble(here.configuration().settings(), ["PROFILES"], here)
+    world.site.fault = fail_once
+    cycle.run(date_range(FIRST, FIRST, cycle.clock, started))
+    assert sum(waits) >= 1
+    begins = datetime.fromisoformat(world.record["startDate"])
+    assert abs(begins - clock.now()) < timedelta(milliseconds=1)
 
 
 def test_a_site_in_mmol_gets_mmol() -> None:

@@ -16,7 +16,7 @@ from tconnectsync.simulators.loopback import Fault, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tests.support.command import days
-from tests.support.nightscout_client import NOON, Waits, client, treatment
+from tests.support.nightscout_client import NOON, Waits, client, create, treatment
 from tests.support.virtual_home import DAY, Make, at, check, held, undisturbed
 from tests.support.world import FIRST
 
@@ -104,7 +104,7 @@ def test_what_is_not_stored_is_named_whatever_the_answer(site: SmallNightscout, 
 @pytest.mark.parametrize("how", SILENCE)
 def test_what_is_stored_and_not_shown_is_found(site: SmallNightscout, how: str) -> None:
     spoil_writes(site, SILENCE[how])
-    client(site).create([treatment(minute) for minute in range(150)])
+    create(client(site), [treatment(minute) for minute in range(150)])
     assert len(site.treatments) == 150
 
 
@@ -176,12 +176,12 @@ def test_entries_are_proven_by_their_number_or_by_reading_them(
 ) -> None:
     sent = [reading(minute) for minute in range(130)]
     spoil_writes(site, SILENCE[how])
-    client(site).create(sent, ENTRIES)
+    create(client(site), sent, ENTRIES)
     assert len(site.entries) == 130
     more = [reading(minute) for minute in range(200, 330)]
     spoil_writes(site, LIES["200 []"])
     with pytest.raises(UnprovenWriteError, match="100 sgv"):
-        client(site).create(more, ENTRIES)
+        create(client(site), more, ENTRIES)
 
 
 @pytest.mark.parametrize("nothing", [{}, [{}], [treatment(0), {}]])

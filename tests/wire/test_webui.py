@@ -15,11 +15,7 @@ from tconnectsync.simulators.loopback import Fault, Response
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import OLD_SERIAL_NUMBER, OLD_SETTINGS, SERIAL_NUMBER, SETTINGS
 from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
-from tconnectsync.simulators.tconnect.pages import (
-    GUIDS,
-    device_settings,
-    my_devices,
-)
+from tconnectsync.simulators.tconnect.pages import GUIDS, device_settings, my_devices
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tests.support.clocks import NO_WAITING
 from tests.support.settings import account

@@ -13,11 +13,11 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import NetworkError
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
-from tconnectsync.sources.tandemsource.logdays import LogDays
-from tconnectsync.sources.tandemsource.pumplog import PumpLog
-from tconnectsync.sources.tandemsource.pumps import Pump
+from tconnectsync.sources.tandemsource.pumps.logdays import LogDays
+from tconnectsync.sources.tandemsource.pumps.pumplog import PumpLog
+from tconnectsync.sources.tandemsource.pumps.pumps import Pump
+from tconnectsync.sources.tandemsource.pumps.wrongdates import remarks
 from tconnectsync.sources.tandemsource.reader import USED
-from tconnectsync.sources.tandemsource.wrongdates import remarks
 from tests.support.event_builders import NEW_YORK
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -252,11 +252,11 @@ def test_a_run_says_what_is_wrong_when_the_log_has_been_read() -> None:
         cast(TConnectApi, api),
         NEW_YORK,
         pump,
-        USED,
-        None,
-        False,
-        lambda: NOW,
-        lambda sentence: None,
+        used=USED,
+        codes=None,
+        ignore_zero_basals=False,
+        now=lambda: NOW,
+        say=lambda sentence: None,
     )
     reader = one.read(WANTED)
     assert reader.remarks == []
@@ -277,10 +277,19 @@ def test_a_question_about_the_clock_that_fails_holds_nothing_back() -> None:
     pump = Pump("log", "00870042", datetime(2038, 1, 19), NOW, None, "t:slim X2")
     api = SimpleNamespace(tandemsource=SimpleNamespace(pump_logs=pump_logs))
     one = PumpLog(
-        cast(TConnectApi, api), NEW_YORK, pump, USED, None, False, lambda: NOW, told.append
+        cast(TConnectApi, api),
+        NEW_YORK,
+        pump,
+        used=USED,
+        codes=None,
+        ignore_zero_basals=False,
+        now=lambda: NOW,
+        say=told.append,
     )
     assert len(one.read(WANTED).basals()) > 20
-    assert any("not known. Tandem Source did not answer." in sentence for sentence in told)
+    assert any(
+        "could not be checked. Tandem Source did not answer." in sentence for sentence in told
+    )
 
 
 def test_what_lies_days_ahead_and_what_has_lost_its_date_is_counted() -> None:

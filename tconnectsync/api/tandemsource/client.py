@@ -13,7 +13,7 @@ from tconnectsync.api.answers import json_of, text_of, unusable
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
 from tconnectsync.api.tandemsource.login import TandemLogin
-from tconnectsync.api.tandemsource.logs import LISTS, WHAT, PumpLog, windows
+from tconnectsync.api.tandemsource.logs import LISTS, WHAT, MergedAnswers, request_windows
 from tconnectsync.api.tandemsource.regions import cloud_of, origin
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ApiError
@@ -93,12 +93,12 @@ class TandemSourceApi:
     ) -> dict[str, list[Any]]:
         path = f"api/reports/bff/pump-logs/{quote(assignment_id, safe='')}?pumperId={{pumper}}"
         listed = ",".join(map(str, codes or ()))
-        pump_log = PumpLog()
-        for start, end in windows(first, last):
+        answers = MergedAnswers()
+        for start, end in request_windows(first, last):
             days = {"startDate": f"{start}T00:00:00Z", "endDate": f"{end}T23:59:59Z"}
             query = days | ({"eventCodes": listed} if listed else {})
-            pump_log.add(self._get(path, WHAT, LISTS, query))
-        return pump_log.as_payload()
+            answers.add(self._get(path, WHAT, LISTS, query))
+        return answers.as_payload()
 
     def _get(
         self, path: str, what: str, keys: tuple[str, ...], query: dict[str, str] | None = None

@@ -14,7 +14,7 @@ LONGEST = timedelta(days=28)
 """The server gives about four weeks at once (docs/protocol/tandem-source-api.md §4.2)."""
 
 
-def windows(first: date, last: date) -> Iterator[tuple[date, date]]:
+def request_windows(first: date, last: date) -> Iterator[tuple[date, date]]:
     """Cut a range of days into windows of at most 28 days; all ends are inclusive.
 
     The two days may come in any order.
@@ -26,7 +26,7 @@ def windows(first: date, last: date) -> Iterator[tuple[date, date]]:
     yield first, last
 
 
-class PumpLog:
+class MergedAnswers:
     """The records of several answers, each of them once."""
 
     def __init__(self) -> None:

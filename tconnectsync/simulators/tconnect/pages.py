@@ -14,12 +14,7 @@ from typing import Literal
 from uuid import NAMESPACE_OID, uuid5
 
 from tconnectsync.domain.profiles import MGDL_PER_MMOL, Profile, PumpSettings, Segment
-from tconnectsync.simulators.pump import (
-    OLD_SERIAL_NUMBER,
-    OLD_SETTINGS,
-    SERIAL_NUMBER,
-    SETTINGS,
-)
+from tconnectsync.simulators.pump import OLD_SERIAL_NUMBER, OLD_SETTINGS, SERIAL_NUMBER, SETTINGS
 
 Unit = Literal["mg/dL", "mmol/L"]
 

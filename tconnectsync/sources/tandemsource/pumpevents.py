@@ -6,11 +6,12 @@ See tandem-source-processing §5, §7, §17 and §21, tandem-event-log §7, §10
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.events import PumpEvent, PumpEventKind
 from tconnectsync.domain.limits import MOST_LEFT
-from tconnectsync.sources.tandemsource.codes import (
+from tconnectsync.sources.tandemsource.log.codes import (
     ALARM,
     ALERT,
     ALERT_CLEARED,
@@ -21,14 +22,14 @@ from tconnectsync.sources.tandemsource.codes import (
     SUSPENDED,
     TUBING_FILLED,
 )
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.names import (
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.log.names import (
     SERVICE_ALERTS,
     alarm_name,
     alert_name,
     malfunction_name,
 )
-from tconnectsync.sources.tandemsource.records import number, whole
+from tconnectsync.sources.tandemsource.log.records import number, whole
 
 CODES = (
     *(ALERT, ALARM, MALFUNCTION, ALERT_CLEARED),
@@ -37,9 +38,9 @@ CODES = (
 
 RESUME_PUMP, REMINDER = 18, 23
 """Alarms that only remind: of resuming the pump, and of another alarm."""
-SAME_CONDITION = timedelta(days=1)
+SAME_CONDITION = DAY
 """An alert that is reported again within that, without an end between, is the same one."""
-SAME_FILL = timedelta(days=1)
+SAME_FILL = DAY
 """How long before a cartridge was filled an amount of insulin left still counts."""
 BY_USER = 0
 SUSPEND_REASONS = {BY_USER: "User", 1: "Alarm", 2: "Malfunction", 6: "Low glucose"}

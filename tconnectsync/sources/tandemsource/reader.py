@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 
-from tconnectsync.domain.clock import LONG_AGO, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -17,25 +17,20 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.sources.base import Remark
+from tconnectsync.sources.base import Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
-from tconnectsync.sources.tandemsource import (
-    basals,
+from tconnectsync.sources.tandemsource import pumpevents, sensor, usermodes
+from tconnectsync.sources.tandemsource.basals import basals, ratechanges, rates, slowbasals
+from tconnectsync.sources.tandemsource.basals.slowbasals import SlowDays
+from tconnectsync.sources.tandemsource.boluses import (
     boluses,
     carbs,
     doses,
     glucosekind,
     newalgorithm,
-    pumpevents,
-    ratechanges,
-    rates,
-    sensor,
-    slowbasals,
-    status,
-    unreadable,
-    usermodes,
 )
-from tconnectsync.sources.tandemsource.codes import (
+from tconnectsync.sources.tandemsource.log import unreadable
+from tconnectsync.sources.tandemsource.log.codes import (
     BASAL_IQ,
     BASAL_RATE,
     NEW_ALGORITHM,
@@ -45,8 +40,14 @@ from tconnectsync.sources.tandemsource.codes import (
     SENSORS,
     USER_MODE,
 )
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of, in_order, joined
-from tconnectsync.sources.tandemsource.slowbasals import SlowDays
+from tconnectsync.sources.tandemsource.log.logentries import (
+    Entry,
+    Log,
+    entries_of,
+    in_order,
+    joined,
+)
+from tconnectsync.sources.tandemsource.status import status
 
 USED = frozenset(
     (
@@ -70,10 +71,9 @@ LONGEST_LOOK_BACK = timedelta(days=14)
 """How far before a range they are looked for."""
 ZERO_RATE = 0.01
 """Basal rates of a profile below that (U/h) count as none."""
-DAY = timedelta(days=1)
 
 
-class LogReader:
+class LogReader(Reader):
     """Reads one range of the log; see :class:`tconnectsync.sources.base.Reader`.
 
     Args:
@@ -101,9 +101,8 @@ class LogReader:
         ignore_zero_basals: bool = False,
         remarks: list[Remark] | None = None,
     ) -> None:
-        skipped: Counter[str] = Counter()
-        self.skipped = skipped
-        self.remarks: list[Remark] = [] if remarks is None else remarks
+        self.skipped = Counter()
+        self.remarks = [] if remarks is None else remarks
         self._fetch = fetch
         self._log = CachedCall(self._fetched)
         self._before = before
@@ -140,7 +139,7 @@ class LogReader:
         return sorted(found, key=lambda basal: basal.start)
 
     def boluses(self) -> list[Bolus | CarbEntry]:
-        """Return the boluses, the immediate and the extended part of one as two boluses.
+        """Return the boluses, the immediate and the later part of one as two boluses.
 
         Carbs that were entered without one are among them.
         """

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from tconnectsync.domain.events import PumpEvent, PumpEventKind, Reading, ReadingKind
-from tconnectsync.domain.limits import HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
-from tconnectsync.sources.tandemsource.codes import (
+from tconnectsync.domain.limits import EARLIEST, HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
+from tconnectsync.sources.tandemsource.log.codes import (
     CGM_ALERT,
     DEXCOM_ALERT,
     GLUCOSE_ENTERED,
@@ -22,9 +22,9 @@ from tconnectsync.sources.tandemsource.codes import (
     SENSOR_STOPS,
     SENSORS,
 )
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.names import cgm_alert_name
-from tconnectsync.sources.tandemsource.records import mask, whole
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.log.names import cgm_alert_name
+from tconnectsync.sources.tandemsource.log.records import mask, whole
 
 ALERTS = {
     CGM_ALERT: "CGM Alert",
@@ -45,7 +45,7 @@ BACK_FILLED = 1 << 1
 TYPED_IN, TAKEN_FROM_SENSOR = 0, 1
 
 SECOND = timedelta(seconds=1)
-UNIX_SECONDS = 1_199_145_600
+UNIX_SECONDS = int(EARLIEST.timestamp())
 """By how much a time is greater when it is counted from 1970."""
 UNKNOWN_TIMES = (0, 0xFFFF_FFFF)
 SLACK = 60

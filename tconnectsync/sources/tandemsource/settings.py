@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import time, timedelta
 from typing import Any, TypeGuard
 
+from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.profiles import (
     LONGEST_DURATION,
     SHORTEST_DURATION,
@@ -21,13 +22,12 @@ from tconnectsync.domain.profiles import (
     is_possible,
 )
 from tconnectsync.errors import ApiError
-from tconnectsync.sources.tandemsource.records import flag, number, plainly_named, whole
+from tconnectsync.sources.tandemsource.log.records import flag, number, plainly_named, whole
 
 MINUTES_OF_DAY = range(24 * 60)
-MINUTE = timedelta(minutes=1)
 MILLI = 1000
 MOST_LETTERS = 100
-SHORTEST, LONGEST = SHORTEST_DURATION / MINUTE, LONGEST_DURATION / MINUTE
+SHORTEST_MINUTES, LONGEST_MINUTES = SHORTEST_DURATION / MINUTE, LONGEST_DURATION / MINUTE
 CARBS_ON = ("on", "true", "1")
 
 
@@ -101,7 +101,7 @@ def _profile(fields: Mapping[str, Any], *, active: bool) -> Profile | None:
     if not segments and not active:
         return None
     duration = number(fields, "insulinduration") or 0
-    if not _is_name(name) or not SHORTEST <= duration <= LONGEST:
+    if not _is_name(name) or not SHORTEST_MINUTES <= duration <= LONGEST_MINUTES:
         raise _BrokenError("a profile lacks its name or its duration of insulin")
     # A profile that is not in use may lack its first segment because that is blank.
     starts = [segment.start for segment in segments]

@@ -15,16 +15,15 @@ from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.config.settings import Settings
-from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.profiles import PumpSettings
-from tconnectsync.sources.base import PumpSpan, Remark
-from tconnectsync.sources.tandemsource.allpumps import AllPumpsReader
-from tconnectsync.sources.tandemsource.codes import SENSORS
-from tconnectsync.sources.tandemsource.fields import EXTRA_CODES, WEB_APP_CODES
-from tconnectsync.sources.tandemsource.overlaps import Overlaps
-from tconnectsync.sources.tandemsource.pumpchoice import Account, PumpChoice, choose_pumps
-from tconnectsync.sources.tandemsource.pumplog import DAY, PumpLog
-from tconnectsync.sources.tandemsource.pumps import (
+from tconnectsync.sources.base import PumpSpan, Remark, Source
+from tconnectsync.sources.tandemsource.log.codes import EXTRA_CODES, SENSORS, WEB_APP_CODES
+from tconnectsync.sources.tandemsource.pumps.allpumps import AllPumpsReader
+from tconnectsync.sources.tandemsource.pumps.overlaps import Overlaps
+from tconnectsync.sources.tandemsource.pumps.pumpchoice import Account, PumpChoice, choose_pumps
+from tconnectsync.sources.tandemsource.pumps.pumplog import PumpLog
+from tconnectsync.sources.tandemsource.pumps.pumps import (
     Pump,
     configured,
     first_instant,
@@ -38,9 +37,9 @@ from tconnectsync.sources.tandemsource.pumps import (
     touches,
     upload_mark,
 )
+from tconnectsync.sources.tandemsource.pumps.twopeople import PairComparison
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
 from tconnectsync.sources.tandemsource.settings import pump_settings
-from tconnectsync.sources.tandemsource.twopeople import PairComparison
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,8 @@ def open_source(
     settings: Settings,
     pump_clock: PumpClock,
     clock: Clock,
-    readings: bool,
+    *,
+    needs_readings: bool,
 ) -> TandemSource:
     """Return the Tandem Source that the settings name; see ``tconnectsync.clouds``."""
     return TandemSource(
@@ -62,7 +62,7 @@ def open_source(
         pump_clock,
         settings.source.serial_number,
         everything=settings.source.fetch_all_event_types,
-        readings=readings,
+        readings=needs_readings,
         ignore_zero_basals=settings.sync.ignore_zero_unit_basal,
         now=clock.now,
         catch_up_days=settings.sync.catch_up_days,
@@ -70,7 +70,7 @@ def open_source(
     )
 
 
-class TandemSource:
+class TandemSource(Source):
     """The Tandem Source cloud; see :class:`tconnectsync.sources.base.Source`.
 
     Args:
@@ -230,13 +230,13 @@ class TandemSource:
             self._api,
             self._clock,
             pump,
-            self._used,
-            self._codes,
-            self._ignore_zero_basals,
-            self._now,
-            say,
-            self._extra,
-            may_be_in_use(pump, pumps, self._clock, self._now()),
+            used=self._used,
+            codes=self._codes,
+            ignore_zero_basals=self._ignore_zero_basals,
+            now=self._now,
+            say=say,
+            extra=self._extra,
+            may_be_in_use=may_be_in_use(pump, pumps, self._clock, self._now()),
         )
 
     def choose(self, time_range: TimeRange) -> PumpChoice:

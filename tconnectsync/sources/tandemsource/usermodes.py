@@ -11,9 +11,9 @@ from collections import Counter
 from datetime import datetime
 
 from tconnectsync.domain.events import UserMode, UserModeKind
-from tconnectsync.sources.tandemsource.codes import USER_MODE
-from tconnectsync.sources.tandemsource.logentries import Entry, Log, entries_of
-from tconnectsync.sources.tandemsource.records import flag, mask, whole
+from tconnectsync.sources.tandemsource.log.codes import USER_MODE
+from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, entries_of
+from tconnectsync.sources.tandemsource.log.records import flag, mask, whole
 
 CODES = (USER_MODE,)
 MODES = {1: UserModeKind.SLEEP, 2: UserModeKind.EXERCISE}

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.domain.events import Bolus, Split
+from tconnectsync.domain.events import EXTENDED_PART, IN_PROGRESS, Bolus, Split
 from tconnectsync.domain.limits import MOST_BOLUS_MINUTES
 from tconnectsync.domain.numbers import as_number
 from tconnectsync.sources.tconnect.values import (
@@ -26,7 +26,7 @@ from tconnectsync.sources.tconnect.values import (
     words,
 )
 
-EXTENDED, EXTENDED_PART = "Extended", "Extended part"
+EXTENDED = "Extended"
 COMPLETED = "Completed"
 UNNAMED = "Bolus"
 """What is shown as the kind of a bolus of which t:connect says none."""
@@ -174,7 +174,7 @@ def _later_part(
 
 
 def _incomplete(part: Mapping[str, Any], completed: datetime | None) -> str:
-    status = words(part.get("completionStatusDesc")) or (COMPLETED if completed else "in progress")
+    status = words(part.get("completionStatusDesc")) or (COMPLETED if completed else IN_PROGRESS)
     return "" if status == COMPLETED else status
 
 
@@ -196,7 +196,5 @@ def _split(event: Mapping[str, Any]) -> Split:
     return Split(
         total=as_number(event.get("actualTotalBolusRequested")),
         now_percent=100.0 if percent is None else min(max(percent, 0.0), 100.0),
-        duration=timedelta(minutes=minutes)
-        if minutes and 0 < minutes <= MOST_BOLUS_MINUTES
-        else None,
+        duration=timedelta(minutes=minutes) if minutes else None,
     )

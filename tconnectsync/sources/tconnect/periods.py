@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.clock import MINUTE, PumpClock
 from tconnectsync.domain.events import PumpEvent, PumpEventKind, UserMode, UserModeKind
 from tconnectsync.sources.tconnect.values import (
     UnknownKindError,
@@ -30,7 +30,7 @@ MODES = {
 }
 """What the types of events are, what the keys say of them, and the text to show."""
 IN_PARTS = (UserModeKind.SLEEP, UserModeKind.EXERCISE)
-SEAM = timedelta(minutes=1)
+SEAM = MINUTE
 """Two parts no farther apart than this are one period."""
 HALF_A_DAY = timedelta(hours=12)
 

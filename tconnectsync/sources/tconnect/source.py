@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import TCONNECT
 from tconnectsync.config.settings import Settings
-from tconnectsync.domain.clock import LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
+    CarbEntry,
     InsulinOnBoard,
     PumpEvent,
     Reading,
@@ -41,6 +42,7 @@ from tconnectsync.sources.tconnect.glucose import (
     csv_insulin_on_board,
     csv_readings,
     therapy_readings,
+    with_glucose_kind,
 )
 from tconnectsync.sources.tconnect.pages import read_devices, read_settings, settings_guid
 from tconnectsync.sources.tconnect.periods import basal_suspensions, timeline_modes
@@ -48,7 +50,6 @@ from tconnectsync.sources.tconnect.values import objects, readable_wall_time
 
 log = logging.getLogger(__name__)
 
-DAY = timedelta(days=1)
 LONGEST_LOOK_BACK = 15 * DAY
 """How far before a range the beginning of a suspension is looked for."""
 
@@ -58,7 +59,8 @@ def open_source(
     settings: Settings,
     pump_clock: PumpClock,
     clock: Clock,
-    readings: bool,
+    *,
+    needs_readings: bool,
 ) -> TConnectSource:
     """Return the t:connect that the settings name; see ``tconnectsync.clouds``."""
     return TConnectSource(api, pump_clock, settings.source.serial_number)
@@ -105,8 +107,8 @@ class TConnectReader(Reader):
     """
 
     def __init__(self, api: TConnectApi, clock: PumpClock, time_range: TimeRange) -> None:
-        first = clock.day(time_range.start) - DAY
-        last = clock.day(time_range.end - timedelta(microseconds=1))
+        first, last = clock.days(time_range)
+        first -= DAY
         beyond = clock.day(time_range.end)
         self.skipped = Counter()
         self.remarks = []
@@ -190,6 +192,12 @@ class TConnectReader(Reader):
             return found
         log.info("TherapyEvents has no sensor reading in this range; asking the CSV export.")
         return found + csv_readings(csv()["readingData"], self._clock, self.skipped)
+
+    def with_glucose_kind(
+        self, boluses: Sequence[Bolus | CarbEntry], readings: Sequence[Reading]
+    ) -> Sequence[Bolus | CarbEntry]:
+        """Return the boluses with where their glucose came from, which t:connect does not say."""
+        return with_glucose_kind(boluses, readings)
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board, as the CSV export has it."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 PACIFIC = ZoneInfo("America/Los_Angeles")
 YEARS = range(2000, 2101)
 """Years that a time can lie in; t:connect writes the year 1 for "none"."""
-LONGEST = 400 * 86_400
+LONGEST_EVENT = 400 * 86_400
 """Seconds; nothing that the pump reports as one event lasts longer."""
 MOST_LETTERS = 100
 """Of a text; no word of the pump is longer."""
@@ -110,7 +110,7 @@ def seconds_long(value: object) -> timedelta:
         ValueError: it is absent, not a number, negative, or longer than anything can last.
     """
     seconds = required(value, "duration")
-    if seconds > LONGEST:
+    if seconds > LONGEST_EVENT:
         raise ValueError("duration is out of range")
     return timedelta(seconds=seconds)
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from tconnectsync.config.values import LONGEST_YOUTH as MOST_MINUTES
+from tconnectsync.config.values import MOST_ALARM_SAFE_MINUTES
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan import Plan
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 TWO_CLOCKS = timedelta(seconds=30)
 """How far Nightscout's clock, by which it judges what is young, may be behind ours."""
-LONGEST_DEFERRAL = timedelta(minutes=MOST_MINUTES) + TWO_CLOCKS
+LONGEST_DEFERRAL = timedelta(minutes=MOST_ALARM_SAFE_MINUTES) + TWO_CLOCKS
 """The longest that a treatment may have waited under any setting."""
 
 
@@ -49,9 +49,8 @@ def defer_recent(
 def log_deferred(number: int, until: datetime, clock: PumpClock) -> None:
     """Log how many treatments are held back, and until when."""
     log.info(
-        "%d automatic %s held back until %s so that Nightscout's alarms are not snoozed "
-        "(ALARM_SAFE_MINUTES).",
-        number,
-        "treatment is" if number == 1 else "treatments are",
+        "%s held back until %s so that %s not snooze Nightscout's alarms (ALARM_SAFE_MINUTES).",
+        "1 automatic treatment is" if number == 1 else f"{number} automatic treatments are",
         f"{clock.here(until):%H:%M}",
+        "it does" if number == 1 else "they do",
     )

@@ -22,8 +22,9 @@ from tconnectsync.nightscout.eventtypes import (
     SLEEP,
     TEMP_BASAL,
 )
-from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.stored import StoredTreatment
 from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.sync.plan.legacy import is_version_2_or_3
 from tconnectsync.sync.plan.pairing import best_first
 
 SHORTEST_PART = timedelta(minutes=1)
@@ -59,7 +60,7 @@ def possible_duplicates(
         stored
         for stored in unmatched
         if stored.cloud not in clouds
-        or stored.writer is Writer.VERSION_2_OR_3
+        or is_version_2_or_3(stored)
         or stored.event_type == SENSOR_START
     ]
 
@@ -81,7 +82,7 @@ def already_shown(
         for index, treatment in enumerate(desired)
         for at, place, other in _near(treatment, by_type)
         if (is_alike := abs((treatment.insulin or 0) - (other.insulin or 0)) <= SAME_INSULIN)
-        or (other.edited and other.writer is not Writer.VERSION_2_OR_3)
+        or (other.edited and not is_version_2_or_3(other))
     )
     return [treatment for index, treatment in enumerate(desired) if index not in shown]
 

@@ -1,4 +1,4 @@
-"""Glucose readings: missing entries, and the source of the glucose of a bolus.
+"""Glucose readings: missing entries, and boluses without their glucose.
 
 Pure, as the rest of the planning. An entry is created when there is none of its type and second,
 by any author, and is never written again.
@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from tconnectsync.domain.events import Bolus, CarbEntry, Reading, ReadingKind, newest_reading
+from tconnectsync.domain.events import Bolus, CarbEntry
 from tconnectsync.nightscout.entries import entry_time, slot
 from tconnectsync.nightscout.provenance import ENTERED_BY, Document
 from tconnectsync.sync.plan import Plan
@@ -22,8 +22,6 @@ BolusOrCarbs = TypeVar("BolusOrCarbs", bound=Bolus | CarbEntry)
 
 SAME_READING = timedelta(seconds=30)
 """One cloud gives the time of the measurement, another the time of the log entry."""
-IN_FORCE = timedelta(minutes=15)
-"""How long the pump shows a reading as long as none follows it."""
 
 
 def with_entries(
@@ -84,28 +82,6 @@ def _newer_than_stored(missing: Iterable[Document], stored: Iterable[Document]) 
         if entry["type"] not in newest
         or ((at := entry_time(entry)) is not None and at > newest[entry["type"]])
     ]
-
-
-def with_glucose_kind(
-    boluses: Iterable[BolusOrCarbs], readings: Iterable[Reading]
-) -> list[BolusOrCarbs]:
-    """Return the boluses with where their glucose came from (tconnect-processing §6.1).
-
-    Where the source does not say so itself, it came from the sensor if that is what the sensor
-    showed when the bolus was requested, else from the person.
-    """
-    of_sensor = [reading for reading in readings if reading.kind is ReadingKind.SENSOR]
-    sensor = sorted(of_sensor, key=lambda reading: (reading.at, reading.glucose))
-    found: list[BolusOrCarbs] = []
-    for bolus in boluses:
-        if isinstance(bolus, Bolus) and bolus.glucose is not None and not bolus.glucose_kind:
-            shown = newest_reading(sensor, bolus.requested_at, IN_FORCE)
-            is_same = shown is not None and shown.glucose == bolus.glucose
-            kind = ReadingKind.SENSOR if is_same else ReadingKind.FINGER
-            found.append(replace(bolus, glucose_kind=kind))
-        else:
-            found.append(bolus)
-    return found
 
 
 def without_glucose_kind(boluses: Iterable[BolusOrCarbs]) -> list[BolusOrCarbs]:

@@ -11,13 +11,11 @@ from datetime import timedelta
 
 from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.eventtypes import COMBO_BOLUS
-from tconnectsync.nightscout.stored import StoredTreatment, Writer
+from tconnectsync.nightscout.stored import StoredTreatment
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
-from tconnectsync.sync.plan.legacy import MOVED
+from tconnectsync.sync.plan.legacy import is_whole_of
 
-EXTENDED_PART = "(Extended part)"
-"""What the notes of a whole later part from t:connect end with."""
 LATE = timedelta(hours=1)
 """How long after its time a piece may become known at the most while the pump uploads."""
 
@@ -45,16 +43,19 @@ def resolve_later_parts(
             wholes[since] = whole
     left = []
     for it in desired:
-        if it.piece:
-            if it.piece.since not in wholes:
-                left.append(it)
-        elif not it.whole_since:
-            stands = it.identifier not in named and it.other_identifier in named
-            left.append(it.named(it.other_identifier) if stands else it)
-        elif it.identifier not in in_pieces and (
-            it.identifier in named or not _stands_in_pieces(it, stored)
-        ):
-            left.append(it)
+        if it.piece and it.piece.since in wholes:
+            # A piece of what is stored as a whole.
+            continue
+        if it.whole_since and it.identifier in in_pieces:
+            # The whole of what is reported in pieces as well.
+            continue
+        if it.whole_since and it.identifier not in named and _stands_in_pieces(it, stored):
+            # The whole of what is stored in pieces.
+            continue
+        is_plain = not it.piece and not it.whole_since
+        # A bolus that was written before its end was known keeps that identifier.
+        stands = is_plain and it.identifier not in named and it.other_identifier in named
+        left.append(it.named(it.other_identifier) if stands else it)
     return left, list(wholes.values())
 
 
@@ -65,16 +66,11 @@ def _whole_among(
 
     An older version took it from the same log, and any other cloud shows it at about its end.
     """
-    numbers = {str(number) for number in piece.whole_log_ids}
     for other in others:
-        if other.at is None or piece.whole_ended is None:
-            continue
-        away = abs(other.at - piece.whole_ended)
-        if other.cloud != cloud:
-            is_whole = away <= NEAR[COMBO_BOLUS] and _shows_whole(other, piece, desired)
+        if other.cloud == cloud:
+            is_whole = is_whole_of(piece, other)
         else:
-            is_older = other.writer is Writer.VERSION_2_OR_3 and not other.is_basal
-            is_whole = is_older and other.log_number in numbers and away <= MOVED
+            is_whole = _shows_whole(other, piece, desired)
         if is_whole:
             return other
     return None
@@ -84,13 +80,17 @@ def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatme
     """Return whether a treatment of another cloud, near the end of a later part, shows it."""
     if not other.is_ours or other.event_type != COMBO_BOLUS:
         return False
-    if EXTENDED_PART in other.notes:
+    if not other.at or not piece.whole_ended:
+        return False
+    if abs(other.at - piece.whole_ended) > NEAR[COMBO_BOLUS]:
+        return False
+    if other.is_whole_later_part:
         return True
     if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_INSULIN:
         return True
-    # A person changed what it says; nothing else that is desired can be meant by it.
+    # A person changed its amount, and no other desired bolus is near, so it is this one.
     boluses = [it.at for it in desired if it.event_type == COMBO_BOLUS and not it.piece]
-    near = (other.at and abs(at - other.at) <= NEAR[COMBO_BOLUS] for at in boluses)
+    near = (abs(at - other.at) <= NEAR[COMBO_BOLUS] for at in boluses)
     return other.edited and not any(near)
 
 

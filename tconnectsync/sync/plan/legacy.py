@@ -11,7 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import IntEnum
 
+from tconnectsync.domain.events import Piece
 from tconnectsync.nightscout.eventtypes import EXERCISE, SLEEP, TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
@@ -35,8 +37,15 @@ UNFINISHED_NOTE = " (: requested "
 NOT_ENDED = "Not Ended"
 """What older versions wrote into the notes of a sleep or exercise that was going on."""
 
-SAME_TIME, ZONE_CORRECTED, MOVED_BY_A_PERSON, SAME_ERROR, IN_DOUBT = range(5)
-"""Why a document may be of an event, the best reason first."""
+
+class Match(IntEnum):
+    """Why a document may be of an event, the best reason first."""
+
+    SAME_TIME = 0
+    ZONE_CORRECTED = 1
+    MOVED_BY_A_PERSON = 2
+    SAME_ERROR = 3
+    IN_DOUBT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +78,58 @@ class _Candidate:
         from_its_minute = self.off + (noted_at - _minute(noted_at))
         return self.seconds_off % QUARTER.seconds == 0 or from_its_minute % QUARTER == timedelta(0)
 
-    def reason(self, same_error: Collection[int]) -> int | None:
+    def match_quality(self, same_error: Collection[int]) -> Match | None:
         """Return why a document may be of an event; ``None`` if the number is another pump's."""
         if abs(self.off) < MINUTE:
-            return SAME_TIME
+            return Match.SAME_TIME
         is_shared = self.seconds_off in same_error
         if self.is_zone_shift:
             # Two things that differ are too much for one document alone.
             is_sure = self.is_same_amount or self.stored.edited or is_shared
-            return ZONE_CORRECTED if is_sure else IN_DOUBT
+            return Match.ZONE_CORRECTED if is_sure else Match.IN_DOUBT
         if self.stored.edited:
-            return MOVED_BY_A_PERSON
+            return Match.MOVED_BY_A_PERSON
         if abs(self.off) > CLOCK_CORRECTED:
             return None
-        return SAME_ERROR if is_shared else IN_DOUBT
+        return Match.SAME_ERROR if is_shared else Match.IN_DOUBT
+
+
+def is_version_1(stored: StoredTreatment) -> bool:
+    """Return whether version 1.0 wrote it.
+
+    Its basals, from t:connect, go on where the next entry of the pump's log has the same rate.
+    """
+    return stored.writer is Writer.VERSION_1
+
+
+def is_version_2_or_3(stored: StoredTreatment) -> bool:
+    """Return whether version 2.x or 3.x wrote it.
+
+    It names entries of the pump's log, perhaps other ones than this version does.
+    """
+    return stored.writer is Writer.VERSION_2_OR_3
+
+
+def is_whole_of(piece: Piece, stored: StoredTreatment) -> bool:
+    """Return whether version 2.x or 3.x wrote the whole later part that a piece belongs to."""
+    if not is_version_2_or_3(stored) or stored.is_basal or not stored.at or not piece.whole_ended:
+        return False
+    is_near = abs(stored.at - piece.whole_ended) <= MOVED
+    return is_near and stored.log_number in map(str, piece.whole_log_ids)
+
+
+def match_older(
+    desired: Sequence[Treatment], stored: Sequence[StoredTreatment]
+) -> tuple[Pairs, Pairs, list[Treatment]]:
+    """Pair treatments with those of older versions: by log number, then by second.
+
+    Returns:
+        The pairs; those that may belong together without anything to prove it; the rest.
+    """
+    numbered = [each for each in stored if is_version_2_or_3(each)]
+    by_number, doubtful, rest = match_by_log_number(desired, numbered)
+    by_second, missing = match_by_second(rest, [each for each in stored if is_version_1(each)])
+    return [*by_number, *by_second], doubtful, missing
 
 
 def match_by_log_number(
@@ -101,17 +148,17 @@ def match_by_log_number(
     # By how many seconds documents are off, where several are off by just that.
     times = Counter(each.seconds_off for each in candidates.values())
     same_error = {off for off, number in times.items() if number >= SEVERAL}
-    reasons = {places: each.reason(same_error) for places, each in candidates.items()}
+    quality = {places: each.match_quality(same_error) for places, each in candidates.items()}
     partner = best_first(
-        ((reasons[places], not each.is_same_amount, abs(each.off)), *places)
+        ((quality[places], not each.is_same_amount, abs(each.off)), *places)
         for places, each in candidates.items()
-        if reasons[places] is not None
+        if quality[places] is not None
     )
     sure: Pairs = []
     doubtful: Pairs = []
     for places in sorted(partner.items()):
         pair = desired[places[0]], older[places[1]]
-        (doubtful if reasons[places] == IN_DOUBT else sure).append(pair)
+        (doubtful if quality[places] is Match.IN_DOUBT else sure).append(pair)
     return sure, doubtful, [it for place, it in enumerate(desired) if place not in partner]
 
 
@@ -140,8 +187,8 @@ def match_by_second(
     """
     left = list(older)
     pairs: Pairs = []
-    for key, key_of_stored in _KEYS:
-        found, desired = _match_by(desired, left, key, key_of_stored)
+    for key in (_by_second, _by_minute, _by_amount):
+        found, desired = _match_by(desired, left, key)
         pairs += found
         used = {stored for _, stored in found}
         left = [stored for stored in left if stored not in used]
@@ -151,13 +198,12 @@ def match_by_second(
 def _match_by(
     desired: Sequence[Treatment],
     older: Sequence[StoredTreatment],
-    key: Callable[[Treatment], Hashable],
-    key_of_stored: Callable[[StoredTreatment], Hashable],
+    key: Callable[[Treatment | StoredTreatment], Hashable],
 ) -> tuple[Pairs, list[Treatment]]:
     """Pair treatments with the same key; if several share one, pair the most similar."""
     by_key: dict[Hashable, list[tuple[int, StoredTreatment]]] = defaultdict(list)
     for other, stored in enumerate(older):
-        if found := key_of_stored(stored):
+        if found := key(stored):
             by_key[found].append((other, stored))
     partner = best_first(
         ((it.reason != stored.reason, abs((it.insulin or 0) - (stored.insulin or 0))), place, other)
@@ -176,39 +222,34 @@ def _minute(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
-def _saved(stored: StoredTreatment) -> datetime | None:
-    """Return the minute of what was saved in the dialog."""
-    is_cut = stored.edited and stored.at is not None and stored.at == _minute(stored.at)
-    return stored.at if is_cut else None
+def _by_second(it: Treatment | StoredTreatment) -> Hashable:
+    """Return type and second."""
+    return it.at and (it.event_type, _second(it.at))
 
 
-def _amount(it: Treatment | StoredTreatment) -> tuple[str, float] | None:
-    """Return what makes a treatment the same under another type: its insulin or its rate."""
+def _by_minute(it: Treatment | StoredTreatment) -> Hashable:
+    """Return type and minute; of what is stored only if it was saved in the dialog."""
+    return _is_saved(it) and it.at and (it.event_type, _minute(it.at))
+
+
+def _by_amount(it: Treatment | StoredTreatment) -> Hashable:
+    """Return insulin or rate, which stay the same under another type, and minute.
+
+    Of what is stored only if it was saved in the dialog.
+    """
+    amount: tuple[str, float] | None = None
     if it.insulin is not None:
-        return "U", round(it.insulin, 2)
-    return None if it.rate is None else ("U/h", round(it.rate, 2))
+        amount = "U", round(it.insulin, 2)
+    elif it.rate is not None:
+        amount = "U/h", round(it.rate, 2)
+    return amount and it.event_type and _is_saved(it) and it.at and (amount, _minute(it.at))
 
 
-_KEYS: tuple[
-    tuple[Callable[[Treatment], Hashable], Callable[[StoredTreatment], Hashable]],
-    ...,
-] = (
-    (
-        lambda treatment: (treatment.event_type, _second(treatment.at)),
-        lambda stored: stored.at and (stored.event_type, _second(stored.at)),
-    ),
-    (
-        lambda treatment: (treatment.event_type, _minute(treatment.at)),
-        lambda stored: (at := _saved(stored)) and (stored.event_type, at),
-    ),
-    (
-        lambda treatment: (_amount(treatment), _minute(treatment.at)),
-        lambda stored: (
-            stored.event_type and (at := _saved(stored)) and (it := _amount(stored)) and (it, at)
-        ),
-    ),
-)
-"""Keys by which a desired and a stored treatment are the same, the surest first."""
+def _is_saved(it: Treatment | StoredTreatment) -> bool:
+    """Return whether the dialog has cut the second off; what is desired is compared with that."""
+    if isinstance(it, Treatment):
+        return True
+    return it.edited and it.at is not None and it.at == _minute(it.at)
 
 
 def last_part(
@@ -229,7 +270,7 @@ def last_part(
     if not later:
         return treatment, old
     at, _, last = max(later)
-    # With the checksum of the whole: a part that this version wrote counts as edited from now on.
+    # Keep the whole's checksum: it no longer fits, so the part counts as edited and is left alone.
     rest = {**treatment.body, "duration": (ends - at) / MINUTE}
     return replace(treatment, at=at.astimezone(begins.tzinfo), body=rest), last
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.duplicates import Covered, already_shown, possible_duplicates
-from tconnectsync.sync.plan.legacy import last_part, match_by_log_number, match_by_second
+from tconnectsync.sync.plan.legacy import is_version_1, last_part, match_older
 from tconnectsync.sync.plan.pairing import Pairs
 
 
@@ -41,11 +41,8 @@ def match(desired: Sequence[Treatment], stored: Sequence[StoredTreatment]) -> Ma
     known = [(it, named[it.identifier]) for it in desired if it.identifier in named]
     unknown = [it for it in desired if it.identifier not in named]
     older = [each for each in stored if each.identifier not in names]
-    numbered = [each for each in older if each.writer is Writer.VERSION_2_OR_3]
-    by_number, doubtful, unnumbered = match_by_log_number(unknown, numbered)
-    first_version = [each for each in older if each.writer is Writer.VERSION_1]
-    by_second, missing = match_by_second(unnumbered, first_version)
-    found = Match([*known, *by_number, *by_second], doubtful, missing)
+    pairs, doubtful, missing = match_older(unknown, older)
+    found = Match([*known, *pairs], doubtful, missing)
     ours = [each for each in stored if each.is_ours]
     found = _without_what_is_shown(found, ours)
     return replace(found, pairs=[last_part(it, each, ours) for it, each in found.pairs])
@@ -56,8 +53,7 @@ def _without_what_is_shown(found: Match, ours: Sequence[StoredTreatment]) -> Mat
     names = {treatment.identifier for treatment, _ in found.pairs}
     matched = {stored for _, stored in found.pairs + found.doubtful}
     unmatched = [it for it in ours if it not in matched and it.identifier not in names]
-    # A basal of t:connect goes on where the next entry of the log has the same rate.
-    by_second = [stored for _, stored in found.pairs if stored.writer is Writer.VERSION_1]
+    by_second = [stored for _, stored in found.pairs if is_version_1(stored)]
     desired = [*(treatment for treatment, _ in found.pairs), *found.missing]
     others = possible_duplicates(desired, unmatched + by_second)
     if not others:

@@ -8,7 +8,7 @@ instant of its own. Everything else that is stored stays as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tconnectsync.nightscout.provenance import Document, created_at
@@ -21,8 +21,6 @@ from tconnectsync.sync.plan.pairing import Pairs
 from tconnectsync.sync.plan.plan import Plan, Update
 from tconnectsync.sync.plan.slots import Slot, set_apart
 
-IN_PROGRESS = "(in progress"
-"""What the notes of a bolus say as long as its end is not known."""
 ROUNDING = 0.005
 """Minutes or U by which two numbers may differ and still be the same."""
 
@@ -41,11 +39,11 @@ def make_plan(
     """
     reported, wholes = resolve_later_parts(_each_once(desired), stored)
     gone = {treatment.identifier for treatment in reported if treatment.is_gone}
-    settled = set(wholes)
-    open_ones = [each for each in stored if each not in settled]
+    showing_wholes = set(wholes)
+    to_match = [each for each in stored if each not in showing_wholes]
 
-    found = match([it for it in reported if not it.is_gone], open_ones)
-    revisions = list(_revisions(found.pairs, open_ones))
+    found = match([it for it in reported if not it.is_gone], to_match)
+    revisions = list(_revisions(found.pairs, to_match))
     new = [it for it in found.missing if newer_than is None or _is_newer(it, newer_than)]
 
     # Freed first: after a correction of the zone, many move to where another one of ours stood.
@@ -104,13 +102,8 @@ class _Revision:
         else:
             at = self.stored.at.astimezone(at.tzinfo)
         body = self.stored.changed({**self.fields, "created_at": created_at(at)})
-        return replace(
-            self.treatment,
-            at=at,
-            event_type=str(body.get("eventType") or ""),
-            identifier=str(body.get("identifier") or ""),
-            body=body,
-        )
+        event_type, identifier = body.get("eventType") or "", body.get("identifier") or ""
+        return Treatment(at, event_type, identifier, body, self.treatment.growing)
 
 
 def _revisions(pairs: Pairs, stored: Iterable[StoredTreatment]) -> Iterator[_Revision]:
@@ -145,7 +138,7 @@ def _knows_better(treatment: Treatment, old: StoredTreatment) -> bool:
         # Nightscout already knows more of it than this report.
         return False
     # Better words are for new documents, but what is in progress gets those of its end.
-    return IN_PROGRESS in old.notes or old.without_words != treatment.without_words
+    return old.is_in_progress or old.without_words != treatment.without_words
 
 
 def _is_newer(treatment: Treatment, than: Mapping[str, datetime | None]) -> bool:

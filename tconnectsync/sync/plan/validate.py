@@ -23,6 +23,7 @@ from tconnectsync.domain.events import (
     UserMode,
 )
 from tconnectsync.domain.limits import (
+    AHEAD,
     EARLIEST,
     HIGHEST_GLUCOSE,
     LOWEST_GLUCOSE,
@@ -31,8 +32,6 @@ from tconnectsync.domain.limits import (
     MOST_RATE,
 )
 
-AHEAD = timedelta(days=1)
-"""How far a clock may be ahead."""
 NAMES = {
     Basal: "basal",
     Bolus: "bolus",
@@ -41,7 +40,7 @@ NAMES = {
     PumpEvent: "pump event",
     Reading: "reading",
 }
-LONGEST = timedelta(days=31)
+LONGEST_EVENT = timedelta(days=31)
 """A pump in a drawer is suspended for weeks; nothing that it does lasts longer."""
 
 
@@ -77,7 +76,7 @@ def _reason_to_reject(event: Event | Reading, now: datetime) -> str:
     if begins < EARLIEST or ends > now + AHEAD:
         return "an impossible time"
     match event:
-        case Basal() | UserMode() if not timedelta() <= event.duration <= LONGEST:
+        case Basal() | UserMode() if not timedelta() <= event.duration <= LONGEST_EVENT:
             return "an impossible duration"
         case Basal() if not 0 <= event.rate <= MOST_RATE:
             return "an impossible rate"
@@ -112,7 +111,7 @@ def _is_plan(split: Split) -> bool:
     return (
         0 <= split.now_percent <= 100
         and (split.total is None or _is_dose(split.total))
-        and (split.duration is None or timedelta() <= split.duration <= LONGEST)
+        and (split.duration is None or timedelta() <= split.duration <= LONGEST_EVENT)
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from tconnectsync.errors import (
     MissingRightError,
@@ -55,6 +56,23 @@ class Refused:
     throughout: bool
 
 
+class _Cause(NamedTuple):
+    """Why something was not written; what has the same cause is reported together."""
+
+    kind: type[TconnectsyncError]
+    text: str
+    """What the error says, its status included."""
+    is_new: bool
+    """Whether it was to be created, and certainly was not."""
+
+
+def _cause_of(error: TconnectsyncError, is_new: bool) -> _Cause:
+    if isinstance(error, UnprovenWriteError):
+        # Its text counts the documents of one request: those of all requests are one cause.
+        return _Cause(UnprovenWriteError, "", is_new=False)
+    return _Cause(type(error), str(error), is_new)
+
+
 @dataclass
 class Applied:
     """What came of a plan, in documents that Nightscout is known to have stored."""
@@ -68,21 +86,17 @@ class Applied:
 
     def refused(self) -> Iterator[Refused]:
         """Yield what could not be written; the same error of several requests is one."""
-        together: dict[tuple[str, bool], tuple[TconnectsyncError, list[Record]]] = {}
+        by_cause: dict[_Cause, tuple[TconnectsyncError, list[Record]]] = {}
         for error, records, is_new in self._failures:
-            is_open = isinstance(error, UnprovenWriteError)
-            key = "" if is_open else str(error), is_new and not is_open
-            together.setdefault(key, (error, []))[1].extend(records)
-        for (_, may_block), (error, records) in together.items():
-            blocked = may_block and not self._stored & {each.kind for each in records}
+            by_cause.setdefault(_cause_of(error, is_new), (error, []))[1].extend(records)
+        for cause, (error, records) in by_cause.items():
             documents = [each.body for each in records]
-            is_open = isinstance(error, UnprovenWriteError)
-            text = (
-                str(unproven(documents, documents))
-                if is_open
-                else f"{error} Not written: {kinds(documents)}."
-            )
-            yield Refused(records, error.reworded(text), blocked)
+            if isinstance(error, UnprovenWriteError):
+                text = str(unproven(documents, documents))
+            else:
+                text = f"{error} Not written: {kinds(documents)}."
+            throughout = cause.is_new and not self._stored & {each.kind for each in records}
+            yield Refused(records, error.reworded(text), throughout)
 
     def note_failure(
         self, error: TconnectsyncError, records: Sequence[Record], *, is_new: bool
@@ -206,9 +220,7 @@ def _create(
         TconnectsyncError: going on makes no sense.
     """
     refused: dict[str, TconnectsyncError] = {}
-    rest = list(records)
-    for documents in batches([each.body for each in records]):
-        batch, rest = rest[: len(documents)], rest[len(documents) :]
+    for batch in batches(records, lambda record: record.body):
         for each in batch:
             if error := refused.get(each.kind):
                 applied.note_failure(error, [each], is_new=True)

@@ -31,6 +31,7 @@ from functools import partial
 
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import NightscoutError, PumpChoiceError, TconnectsyncError
+from tconnectsync.nightscout.eventtypes import SGV
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.sync.features import FEATURES
@@ -38,7 +39,7 @@ from tconnectsync.sync.run.coverage import coverage
 from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.firstlook import look_once
 from tconnectsync.sync.run.outcome import Outcome
-from tconnectsync.sync.run.window import days_of, last_days
+from tconnectsync.sync.run.window import last_days
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ LONGEST_MOVED = timedelta(days=31)
 """How far before it the remark tells people to sync again."""
 Kinds = tuple[str, ...]
 """Types of treatments or entries that show together how far earlier runs got."""
-ENTRIES: Kinds = FEATURES["CGM"].regular
+ENTRIES: Kinds = (SGV,)
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,7 @@ class CatchUp:
                     by_range.setdefault(part, []).append(name)
         remarks = []
         for part, names in sorted(by_range.items(), key=lambda item: item[0].start):
-            first, last = days_of(part, self.cycle.clock)
+            first, last = self.cycle.clock.days(part)
             text = (
                 f"Some data of {' '.join(names)} from {first} to {last} are not in Nightscout. "
                 "They are older than CATCH_UP_DAYS, so a run without dates does not look for them. "

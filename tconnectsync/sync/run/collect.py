@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import ApiError, TconnectsyncError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Reader
 from tconnectsync.sync.features import parts_of
-from tconnectsync.sync.plan.glucose import with_glucose_kind, without_glucose_kind
+from tconnectsync.sync.plan.glucose import without_glucose_kind
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import CycleParts
@@ -43,7 +43,7 @@ def collect(
     outcome.remark(reader.remarks, (window, features))
     failed = {name for each in outcome.failures[failed_before:] for name in each.features}
     if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
-        events["boluses"] = with_glucose_kind(events["boluses"], events["readings"])
+        events["boluses"] = list(reader.with_glucose_kind(events["boluses"], events["readings"]))
     elif "boluses" in events:
         events["boluses"] = without_glucose_kind(events["boluses"])
     return events
@@ -64,8 +64,7 @@ def _read(
     except TconnectsyncError as error:
         if error.fatal:
             raise
-        is_divisible = isinstance(error, ApiError) and error.shorter_may_help
-        shorter = list(halves(window, cycle.clock)) if is_divisible else [window]
+        shorter = list(halves(window, cycle.clock)) if error.shorter_may_help else [window]
         if len(shorter) < 2:
             outcome.failed(window, names, error)
             return []

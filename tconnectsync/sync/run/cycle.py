@@ -27,7 +27,7 @@ LONGEST_BOLUS = timedelta(hours=1)
 
 
 class Cycle(CycleParts):
-    """Syncs ranges with its parts."""
+    """Syncs a range window by window, then what is synced once."""
 
     def run(
         self,
@@ -41,10 +41,11 @@ class Cycle(CycleParts):
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
-        What fails is noted and the rest goes on, unless going on makes no sense.
+        What fails is noted in the outcome and the rest goes on, unless the error says that going
+        on makes no sense; then all of the rest is noted as not done.
 
         Args:
-            time_range: what to sync.
+            time_range: the range.
             progress: is given the windows and hands them on one by one.
             in_order: whether the range goes on where earlier runs stopped. A feature that failed
                 throughout a window is then left out of the later ones, so that the newest document
@@ -161,8 +162,8 @@ def _tried_further(
 ) -> list[str]:
     """Return the features without those that failed throughout a window.
 
-    That these are not tried up to the end is noted: the newest treatment alone does not show it to
-    the next run. It may be later than this range, or so early that it is out of that run's reach.
+    Those are recorded as not tried up to the end. The next run would not see that by the newest
+    treatment alone: it may be later than this range, or too early for that run to reach.
     """
     failed = failed_throughout(window, result.failures)
     left = [name for name in features if name in failed]

@@ -15,18 +15,15 @@ from tconnectsync.domain.events import PumpEvent
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.eventtypes import (
-    BASAL_SUSPENSION,
-    CGM_ALERT,
     INSULIN_CHANGE,
     SENSOR_CHANGE,
     SENSOR_START,
-    SGV,
     SITE_CHANGE,
-    SLEEP,
 )
-from tconnectsync.nightscout.treatments import documents
+from tconnectsync.nightscout.treatments import treatments_of
 from tconnectsync.sources.base import Remark
 from tconnectsync.state.backlog import Backlog
+from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.run.collect import Events, collect
 from tconnectsync.sync.run.cycle import Cycle
 from tconnectsync.sync.run.outcome import Outcome
@@ -42,12 +39,6 @@ AGES: Mapping[str, tuple[str, ...]] = {
 """What shows an age, by the type of treatment that we write for it."""
 FEATURE = "PUMP_EVENTS"
 """The feature that brings them."""
-KINDS_OF_FEATURES: Mapping[str, tuple[str, ...]] = {
-    "PUMP_EVENTS": (SITE_CHANGE, BASAL_SUSPENSION, SLEEP),
-    "CGM": (SGV,),
-    "CGM_ALERTS": (CGM_ALERT,),
-}
-"""Types that show that a feature was switched on once."""
 LATELY = timedelta(days=14)
 
 
@@ -119,10 +110,10 @@ def features_left_off(
     """Return a remark about features that synced something lately and are not chosen now."""
     off = [
         name
-        for name, types in KINDS_OF_FEATURES.items()
+        for name, feature in FEATURES.items()
         if name not in features
         and not (name == "PUMP_EVENTS" and "PUMP_EVENTS_BASAL_SUSPENSION" in features)
-        and any((at := nightscout.newest(each)) and now - at <= LATELY for each in types)
+        and any((at := nightscout.newest(each)) and now - at <= LATELY for each in feature.signs)
     ]
     if "PROFILES" not in features and nightscout.has_profile_of_ours():
         off.append("PROFILES")
@@ -142,7 +133,7 @@ def _newest_of_each(
     newest: dict[str, tuple[str, PumpEvent, datetime]] = {}
     for part in ("suspensions", "pump_events"):
         for event in events.get(part, ()):
-            for treatment in documents(event, cloud):
+            for treatment in treatments_of(event, cloud):
                 kind = treatment.event_type
                 if kind in kinds and treatment.at <= now:
                     known = newest.get(kind)

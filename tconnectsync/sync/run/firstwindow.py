@@ -17,13 +17,12 @@ SMALLEST_MOVE = timedelta(minutes=1)
 """By how much a treatment moves at least where the pump's clock is known better now."""
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
-WORDS_OF_THE_END = ("insulin", "notes", "reason")
-"""Fields that change when what a treatment shows ends."""
 
 
 def first_window(
     planner: WindowPlanner,
     features: Sequence[str],
+    *,
     earliest: datetime | None,
     ask_how_far: Callable[[], datetime] | None,
 ) -> tuple[list[TimeRange], WindowPlan]:

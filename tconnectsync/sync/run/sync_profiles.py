@@ -34,13 +34,14 @@ def sync_profiles(
     style: Callable[..., ProfileStyle],
     *,
     mode: str,
-    now: datetime,
+    now: Callable[[], datetime],
     pretend: bool,
 ) -> list[str]:
     """Write the pump's profiles if Nightscout has others; return what was done, in words.
 
     ``style`` makes a :class:`ProfileStyle` from ``mmol`` and ``any_key``, which the site decides.
-    Its status is not asked for when its profile already shows what the pump is set to.
+    Its status is not asked for when its profile already shows what the pump is set to. ``now`` is
+    asked only after that: a new record must not begin before the waits of failed requests.
 
     Raises:
         ApiError, NightscoutError, NetworkError: as in :func:`store_profiles`.
@@ -60,7 +61,7 @@ def sync_profiles(
             raise
         site = {"settings": {"units": units}}
     whole = style(mmol=_is_mmol(units_of(site)), any_key=takes_any_key(site.get("version")))
-    return store_profiles(pump, nightscout, whole, mode=mode, now=now, pretend=pretend)
+    return store_profiles(pump, nightscout, whole, mode=mode, now=now(), pretend=pretend)
 
 
 def _is_mmol(units: str) -> bool:

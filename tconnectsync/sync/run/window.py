@@ -6,7 +6,7 @@ Days are days of the pump's calendar, wherever the program runs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.limits import PUMP_EPOCH
@@ -34,11 +34,6 @@ def date_range(first: date, last: date, clock: PumpClock, now: datetime) -> Time
     return TimeRange(start, min(clock.midnight(min(last, today) + DAY), now))
 
 
-def days_of(window: TimeRange, clock: PumpClock) -> tuple[date, date]:
-    """Return the first and the last day of a range."""
-    return clock.day(window.start), clock.day(window.end - timedelta(microseconds=1))
-
-
 def windows(time_range: TimeRange, days: int, clock: PumpClock) -> Iterator[TimeRange]:
     """Cut a range into windows of at most ``days`` calendar days, in time order."""
     start = time_range.start
@@ -50,6 +45,6 @@ def windows(time_range: TimeRange, days: int, clock: PumpClock) -> Iterator[Time
 
 def halves(window: TimeRange, clock: PumpClock) -> Iterator[TimeRange]:
     """Cut a window into two of whole calendar days; one of a single day stays whole."""
-    first, last = days_of(window, clock)
+    first, last = clock.days(window)
     days = (last - first).days + 1
     return windows(window, (days + 1) // 2, clock)

@@ -14,8 +14,9 @@ from tconnectsync.errors import TconnectsyncError
 from tconnectsync.nightscout.entries import entries, entry_time
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
-from tconnectsync.nightscout.treatments import Treatment, documents
+from tconnectsync.nightscout.treatments import Treatment, treatments_of
 from tconnectsync.sources.base import Reader, Remark
+from tconnectsync.sync.features import features_of_entries
 from tconnectsync.sync.plan import Plan, make_plan, moved_elsewhere
 from tconnectsync.sync.plan.defer import defer_recent, log_deferred, minimum_age
 from tconnectsync.sync.plan.glucose import SAME_READING, with_entries
@@ -97,13 +98,12 @@ class WindowPlanner:
             if window.end < self.time_range.end:
                 treatments = [each for each in treatments if each.at < window.end]
             plan = planned = self.compare(treatments, outcome, before)
-            if "CGM" in features:
-                plan = self._with_entries(planned, events["readings"], window, outcome)
-        is_all_new = bool(plan.entries) and not plan.kept
-        if planned != Plan():
-            begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
-            new = {each.identifier for each in planned.create} | outcome.deferred.keys()
-            is_all_new = bool(planned.create) and begun <= new
+            if names := features_of_entries(features):
+                plan = self._with_entries(planned, names, events["readings"], window, outcome)
+        if planned == Plan():
+            is_all_new = bool(plan.entries) and not plan.kept
+        else:
+            is_all_new = _are_all_new(treatments, planned, window, outcome)
         return WindowPlan(window, reader, plan, outcome, is_all_new)
 
     def treatments(self, events: Events, shown: TimeRange) -> list[Treatment]:
@@ -115,7 +115,7 @@ class WindowPlanner:
             if part != "readings"
             for event in found
             if shown.overlaps(event.begins, event.ends)
-            for treatment in documents(event, self.cycle.source.name)
+            for treatment in treatments_of(event, self.cycle.source.name)
             if treatment.at <= now
         ]
 
@@ -176,11 +176,19 @@ class WindowPlanner:
         since, until = min(times) - LOOK_BEFORE, max(times) + LOOK_AFTER
         found = self.cycle.nightscout.treatments(since, until)
         if self.cycle.pretend and before:
-            found = _as_if_carried_out(before, found)
+            # As if that had been written, so that what begins in one window and ends in the next
+            # is not shown as new in both.
+            added = [it.after.body for it in before.update if "_id" not in it.after.body]
+            found = _as_if_changed(before, found) + added + [it.body for it in before.create]
         return stored_treatments(found)
 
     def _with_entries(
-        self, plan: Plan, readings: list[Any], window: TimeRange, outcome: Outcome
+        self,
+        plan: Plan,
+        features: Sequence[str],
+        readings: list[Any],
+        window: TimeRange,
+        outcome: Outcome,
     ) -> Plan:
         """Add the entries that are missing; if they cannot be compared, treatments go on alone."""
         desired = entries(readings, window)
@@ -193,7 +201,7 @@ class WindowPlanner:
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            outcome.failed(window, ["CGM"], error)
+            outcome.failed(window, features, error)
             return plan
         for entry in desired:
             if at := entry_time(entry):
@@ -201,13 +209,13 @@ class WindowPlanner:
         return with_entries(plan, desired, stored, fill_gaps=self.cycle.fill_gaps)
 
 
-def _as_if_carried_out(plan: Plan, stored: Sequence[Document]) -> list[Document]:
-    """Return what Nightscout would hold if a plan had been carried out.
-
-    What begins in one window and ends in the next is then not shown as new in both.
-    """
-    added = [it.after.body for it in plan.update if "_id" not in it.after.body]
-    return _as_if_changed(plan, stored) + added + [it.body for it in plan.create]
+def _are_all_new(
+    treatments: Sequence[Treatment], plan: Plan, window: TimeRange, outcome: Outcome
+) -> bool:
+    """Return whether Nightscout holds none of the treatments that begin in a window."""
+    begun = {it.identifier for it in treatments if it.at >= window.start and not it.cut}
+    new = {each.identifier for each in plan.create} | outcome.deferred.keys()
+    return bool(plan.create) and begun <= new
 
 
 def _as_if_changed(plan: Plan, stored: Sequence[Document]) -> list[Document]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
+from tconnectsync.domain.clock import DAY, MINUTE
 from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.sources.tandemsource.clock.zonerules import is_wrong_date
-from tconnectsync.sources.tandemsource.codes import DATE_CHANGED, TIME_CHANGED
-from tconnectsync.sources.tandemsource.records import Record, whole
+from tconnectsync.sources.tandemsource.log.codes import DATE_CHANGED, TIME_CHANGED
+from tconnectsync.sources.tandemsource.log.records import Record, whole
 
 CLOCK_CODES = frozenset((TIME_CHANGED, DATE_CHANGED))
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 QUARTER, HALF_HOUR = 15 * MINUTE, 30 * MINUTE
 MOST_DRIFT = 10 * MINUTE
 """A smaller change only corrects the clock drift: it has nothing to do with a zone."""

@@ -24,7 +24,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tconnectsync.sources.tandemsource.clock.changes import DAY, MINUTE, MOST_DRIFT, ClockChange
+from tconnectsync.domain.clock import DAY, MINUTE
+from tconnectsync.sources.tandemsource.clock.changes import MOST_DRIFT, ClockChange
 from tconnectsync.sources.tandemsource.clock.evidence import Evidence
 from tconnectsync.sources.tandemsource.clock.zonerules import (
     WIDEST_OFFSET,
@@ -113,7 +114,7 @@ def _costs_before_changes(
 ) -> dict[timedelta, int]:
     """Return which offsets the first interval can have, and their cost; it has no known beginning.
 
-    Each offset counts from which some later interval begins with the zone's.
+    A candidate is any offset that makes some later interval begin with the zone's own offset.
     """
     costs: dict[timedelta, int] = {}
     end, possibly_late = evidence.now, YEAR

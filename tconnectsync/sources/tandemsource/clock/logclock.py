@@ -23,14 +23,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.sources.tandemsource.clock.changes import (
-    DAY,
-    FIRST_SOLD,
-    MINUTE,
-    ClockChange,
-    LogPosition,
-)
+from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange
+from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD, ClockChange, LogPosition
 from tconnectsync.sources.tandemsource.clock.evidence import evidence_of
 from tconnectsync.sources.tandemsource.clock.hypotheses import YEAR, best_hypothesis
 from tconnectsync.sources.tandemsource.clock.intervals import OffsetInterval, offset_intervals
@@ -154,6 +148,8 @@ class LogClock:
         Instants have a fixed offset: the one that the pump's clock had, or UTC where its date was
         wrong.
         """
+        # Nearly always an entry lies in the segment of the entry before: its wall time from
+        # `lower` to `upper`, its position from `start` to `stop`. Only otherwise a search is made.
         found: list[datetime] = []
         append, combine = found.append, datetime.combine
         sections = self._sections(entries)
@@ -191,8 +187,8 @@ class LogClock:
         """Return the indices of entries written after the clock lost its date, if it still has not.
 
         Since the last change on record the wall times stepped back by days, so when those entries
-        were written will be known when somebody has set the clock. A file may hold the
-        logs of several pumps; of it, only what is older than all pumps counts.
+        were written will be known when somebody has set the clock. Without an upload time (a file,
+        which may hold the logs of several pumps), only dates before 2016 count.
         """
         first = bisect_left(entries, (self._changes[-1].position,)) if self._changes else 0
         walls = [wall for _, wall in entries[first:]]

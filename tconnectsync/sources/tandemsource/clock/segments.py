@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from tconnectsync.domain.clock import fixed_zone
-from tconnectsync.sources.tandemsource.clock.changes import MINUTE, ClockChange
+from tconnectsync.domain.clock import MINUTE, fixed_zone
+from tconnectsync.sources.tandemsource.clock.changes import ClockChange
 from tconnectsync.sources.tandemsource.clock.hypotheses import YEAR, home_offsets
 from tconnectsync.sources.tandemsource.clock.intervals import OffsetInterval
 from tconnectsync.sources.tandemsource.clock.zonerules import (

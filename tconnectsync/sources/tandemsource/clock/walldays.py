@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
+from tconnectsync.domain import clock
 from tconnectsync.domain.limits import PUMP_EPOCH
-from tconnectsync.sources.tandemsource.clock.changes import DAY
 from tconnectsync.sources.tandemsource.clock.intervals import OffsetInterval
 from tconnectsync.sources.tandemsource.clock.zonerules import (
     ZoneRules,
@@ -51,7 +51,7 @@ def wall_days(
         last = min(earlier(time_range[1], -around), end)
         spans += _shown(first, last, [offset])
         if first < last and following and interval.may_have_lost_its_date:
-            # From when on the date was wrong is seen by what else was written on that last day.
+            # Also read that last day: its other entries show when the date became wrong.
             shown_rightly = wall_of(first, rules.at(first)) <= following.before < end
             spans += [(following.before, following.before)] if shown_rightly else []
     return merged((first.date(), last.date()) for first, last in spans if last >= PUMP_EPOCH)
@@ -59,30 +59,24 @@ def wall_days(
 
 def merged(days: Iterable[tuple[date, date]]) -> Days:
     """Return pairs of days in order, those that touch or overlap as one."""
-    found: Days = []
-    for first, last in sorted((max(first, PUMP_EPOCH.date()), last) for first, last in days):
-        if found and first.toordinal() <= found[-1][1].toordinal() + 1:
-            found[-1] = found[-1][0], max(found[-1][1], last)
-        elif first <= last:
-            found.append((first, last))
-    return found
+    return _days(clock.merged(_spans(days)))
 
 
 def without(days: Iterable[tuple[date, date]], known: Iterable[tuple[date, date]]) -> Days:
     """Return those days that are not ``known``."""
-    left = merged(days)
-    for first, last in known:
-        parts = []
-        for start, end in left:
-            if last < start or end < first:
-                parts.append((start, end))
-                continue
-            if start < first:
-                parts.append((start, first - DAY))
-            if last < end:
-                parts.append((last + DAY, end))
-        left = parts
-    return left
+    return _days(clock.without(clock.merged(_spans(days)), _spans(known)))
+
+
+def _spans(days: Iterable[tuple[date, date]]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of days as spans of their numbers, without days before there were pumps."""
+    for first, last in days:
+        start, end = max(first, PUMP_EPOCH.date()).toordinal(), last.toordinal() + 1
+        if start < end:
+            yield start, end
+
+
+def _days(spans: Iterable[tuple[int, int]]) -> Days:
+    return [(date.fromordinal(start), date.fromordinal(end - 1)) for start, end in spans]
 
 
 def _shown(first: datetime, last: datetime, offsets: Sequence[timedelta]) -> Iterator[Span]:

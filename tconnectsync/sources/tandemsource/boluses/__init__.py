@@ -1,0 +1,1 @@
+"""Boluses, carbs and the glucose of boluses from the pump's log."""

@@ -1,0 +1,1 @@
+"""The log of a pump: its forms, its entries, and what their numbers mean."""

@@ -1,0 +1,1 @@
+"""The state of the pump: battery, reservoir, insulin on board."""
