@@ -28,10 +28,9 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.clocks import NO_WAITING
-from tests.support.command import free_port
+from tests.support.command import SECRET, free_port
 from tests.support.tls import new_certificate, over_tls
 
-SECRET = "a secret of some length"
 NOON = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
 BOLUS = {"eventType": "Bolus", "created_at": "2024-03-05T12:00:00.000Z", "insulin": 1}
 Handle = Callable[[Request], Response | Fault]

@@ -79,12 +79,12 @@ class LogReader(Reader):
     Args:
         fetch: gets the log of the range and some time around it; is given where to count what
             cannot be understood.
-        before: gets the last entry of some codes before that; ``None`` if that cannot be had.
+        before: gets the last entry of some codes before that; ``None`` if that cannot be read.
         earlier: gets the log of the days just before, as far as the pump's state needs it.
         since: what has ended by then is of no interest.
         time_range: the range itself; of what lies around it, nothing is said.
         whole: gets the log of the range and around it with entries of all kinds; ``None`` if that
-            cannot be had. Without it, ``fetch`` gives out all of them.
+            cannot be read. Without it, ``fetch`` gives out all of them.
         ignore_zero_basals: whether basals without insulin are left out.
         remarks: where ``fetch`` leaves what people must know.
     """
@@ -119,7 +119,7 @@ class LogReader(Reader):
     def basals(self) -> list[Basal]:
         """Return the basal segments; a suspension is one of 0 U/h.
 
-        One whose beginning cannot be had is left out, since Nightscout would cut the whole of it
+        One whose beginning cannot be read is left out, since Nightscout would cut the whole of it
         short where it begins once more.
         """
         log = self._log()

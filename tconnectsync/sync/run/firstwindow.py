@@ -62,9 +62,9 @@ def _reaching_back(
 ) -> tuple[list[TimeRange], WindowPlan]:
     """Begin a run earlier as long as treatments move at its beginning.
 
-    Two windows become one, so that no treatment moves to where another one still stands that is to
-    move as well. The earliest is written first: a run that breaks off then leaves what shows the
-    next one that it has to go back as far.
+    Two windows become one, so that no treatment moves to the instant of another one that is still
+    to be moved. The earliest window is written first, so that after an interrupted run the next one
+    still sees that it must go back as far.
     """
     clock, days = planner.cycle.clock, planner.cycle.source.window_days
     while _is_moving_at_its_beginning(first):

@@ -123,7 +123,7 @@ class PairComparison:
         """Find out on which days both pumps delivered at the same time.
 
         Raises:
-            TconnectsyncError: a log cannot be had.
+            TconnectsyncError: a log cannot be read.
         """
         begin, end = self.clock.midnight(first), self.clock.midnight(last + DAY)
         period = TimeRange(begin, min(end, self.now))

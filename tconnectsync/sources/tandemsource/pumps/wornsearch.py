@@ -45,11 +45,11 @@ class BasalOwners(NamedTuple):
     signs: list[list[Sign]]
     """The signs of each pump, by its number."""
     are_uncertain: bool
-    """Whether the log of a pump cannot be had, which is taken to have been worn all the time."""
+    """Whether the log of a pump cannot be read, which is taken to have been worn all the time."""
 
 
 class OnFailure(Protocol):
-    """Is called for a pump whose signs cannot be had, those of the range itself or others."""
+    """Is called for a pump whose signs cannot be read, those of the range itself or others."""
 
     def __call__(self, pump: Pump, error: TconnectsyncError, *, in_range: bool) -> None:
         """Take note of it."""
@@ -67,7 +67,7 @@ class WornSearch:
         pumps: all that may be read, in the order in which their logs begin.
         read: those of them that are read for the range.
         open_log: returns the log of one that is not.
-        on_failure: is called where a log cannot be had.
+        on_failure: is called where a log cannot be read.
     """
 
     time_range: TimeRange
@@ -145,7 +145,7 @@ class WornSearch:
         """Add the last sign before an instant, of whichever pump, to those that are ``shown``.
 
         The pumps that were in use last are asked first, so that the others need not be. Those of
-        which the log cannot be had are returned.
+        which the log cannot be read are returned.
         """
         numbers = numbers_of(self.pumps)
         first = self._first_day_for(since)
@@ -179,7 +179,7 @@ class WornSearch:
     def _as_if_always_worn(
         self, pump: Pump, number: int, shown: list[list[Sign]]
     ) -> list[list[Sign]]:
-        """Return the signs as if a pump whose log cannot be had owned all of its time.
+        """Return the signs as if a pump whose log cannot be read owned all of its time.
 
         So no basal of another pump is shown that may not have reached the body.
         """
