@@ -91,7 +91,6 @@ def test_what_belongs_to_a_page_is_taken_off_where_the_site_is_at_the_shorter_ad
 ) -> None:
     with Below(site, path) as front:
         api = client(front.url + path + end)
-        api.create([])
         assert api.treatments(NOON, NOON + timedelta(hours=1)) == []
         api.create([BOLUS])
         assert len(api.treatments(NOON, NOON + timedelta(hours=1))) == 1

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 TWO_CLOCKS = timedelta(seconds=30)
 """How far Nightscout's clock, by which it judges what is young, may be behind ours."""
 LONGEST_DEFERRAL = timedelta(minutes=MOST_ALARM_SAFE_MINUTES) + TWO_CLOCKS
-"""For how long something may have waited, whatever the setting was then."""
+"""The longest that a treatment may have waited under any setting."""
 
 
 def minimum_age(alarm_safe: timedelta) -> timedelta:
