@@ -58,10 +58,14 @@ def amount(value: str) -> float:
 
 
 def alarm_safe_minutes(value: str) -> float:
-    """Read the minutes for which automatic treatments are held back."""
-    if amount(value) > MOST_ALARM_SAFE_MINUTES:
+    """Read the minutes for which automatic treatments are deferred."""
+    try:
+        minutes = float(value)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes <= MOST_ALARM_SAFE_MINUTES:
         raise ValueError(f"write a number of minutes from 0 to {MOST_ALARM_SAFE_MINUTES}")
-    return float(value)
+    return minutes
 
 
 def pause(value: str) -> float:
