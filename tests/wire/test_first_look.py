@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha1
 from typing import Any
@@ -125,6 +126,15 @@ def test_features_that_an_older_version_had_on_are_named_once(
     assert "--features" not in home.run().errors
 
 
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """What was started in the background of a script ignores Ctrl-C otherwise."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_a_range_that_is_broken_off_is_remembered(make_home: Make, life: PumpHistory) -> None:
     home = moved_on(make_home("tandem-source", life), 12.5, "BASAL", "BOLUS")
     writes: list[Request] = []
