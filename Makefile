@@ -8,8 +8,8 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-# Four, because tests also wait. Files that take long come first (tests/conftest.py).
-WORKERS = -n 4 --dist loadfile --no-loadscope-reorder
+# Three, because tests also wait. Files that take long come first (tests/conftest.py).
+WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
 
 SEEDS ?= 10
 FROM ?= 100
