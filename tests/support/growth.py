@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from typing import Any
 
-SOME = 0.01
+SOME = 0.02
 """Seconds of the processor that are enough to compare."""
 
 
 def processor_seconds(do: Callable[[], Any]) -> float:
-    """Return how long the processor works on something, whatever else it does meanwhile."""
-    began = time.process_time()
-    do()
-    return time.process_time() - began
+    """Return how long the processor works on something, whatever else it does meanwhile.
+
+    Without the garbage collector, which looks through all that other tests have left.
+    """
+    gc.disable()
+    try:
+        began = time.process_time()
+        do()
+        return time.process_time() - began
+    finally:
+        gc.enable()
 
 
 def grows_no_faster_than_its_input(prepare: Callable[[int], Callable[[], Any]], size: int) -> None:
@@ -23,6 +31,6 @@ def grows_no_faster_than_its_input(prepare: Callable[[int], Callable[[], Any]], 
     ``prepare`` makes what is measured for an input of some size.
     """
     small, large = (
-        min(processor_seconds(prepare(each)) for _ in range(2)) for each in (size, 4 * size)
+        min(processor_seconds(prepare(each)) for _ in range(4)) for each in (size, 4 * size)
     )
-    assert large < 9 * max(small, SOME)
+    assert large < 12 * max(small, SOME)
