@@ -18,7 +18,7 @@ from tconnectsync.check.results import (
     age_in_words,
     in_words,
 )
-from tconnectsync.domain.clock import LONG_AGO
+from tconnectsync.domain.clock import DAY, LONG_AGO
 from tconnectsync.domain.words import number_of
 from tconnectsync.errors import LoginError, TconnectsyncError
 from tconnectsync.sources.tandemsource import sensor
@@ -82,7 +82,6 @@ REGULAR = ("basals", "boluses", "readings")
 GAPLESS = (*KINDS["basals"], *KINDS["readings"])
 WRONG_ZONE = timedelta(days=2)
 """By how much entries may lie in the future, because the zone or the pump's clock is wrong."""
-DAY = timedelta(days=1)
 
 
 def steps(asked: CheckRequest) -> list[Step]:

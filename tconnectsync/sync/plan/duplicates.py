@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 
+from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.limits import SAME_AMOUNT
 from tconnectsync.nightscout.eventtypes import (
     BASAL_SUSPENSION,
     COMBO_BOLUS,
@@ -27,7 +29,7 @@ from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.legacy import is_version_2_or_3
 from tconnectsync.sync.plan.pairing import best_first
 
-SHORTEST_PART = timedelta(minutes=1)
+SHORTEST_PART = MINUTE
 """A shorter uncovered part gets no document of its own."""
 LASTING = (TEMP_BASAL, SLEEP, EXERCISE)
 NEAR = {
@@ -41,8 +43,6 @@ NEAR = {
 """How far apart two documents of a type may lie and still describe one event."""
 NEAR_OF_ANOTHER_CLOUD = timedelta(minutes=2)
 """The same for all other types; only documents of another cloud count."""
-SAME_INSULIN = 0.011
-"""U; one cloud rounds to hundredths."""
 
 _Dated = tuple[datetime, int, StoredTreatment]
 _Span = tuple[datetime, datetime]
@@ -81,7 +81,7 @@ def already_shown(
         ((not is_alike, abs(at - treatment.at)), index, place)
         for index, treatment in enumerate(desired)
         for at, place, other in _near(treatment, by_type)
-        if (is_alike := abs((treatment.insulin or 0) - (other.insulin or 0)) <= SAME_INSULIN)
+        if (is_alike := abs((treatment.insulin or 0) - (other.insulin or 0)) <= SAME_AMOUNT)
         or (other.edited and not is_version_2_or_3(other))
     )
     return [treatment for index, treatment in enumerate(desired) if index not in shown]

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from tconnectsync.domain.events import Piece
+from tconnectsync.domain.limits import SAME_AMOUNT
 from tconnectsync.nightscout.eventtypes import COMBO_BOLUS
 from tconnectsync.nightscout.stored import StoredTreatment
 from tconnectsync.nightscout.treatments import Treatment
-from tconnectsync.sync.plan.duplicates import NEAR, SAME_INSULIN
+from tconnectsync.sync.plan.duplicates import NEAR
 from tconnectsync.sync.plan.legacy import is_whole_of
 
 LATE = timedelta(hours=1)
@@ -86,7 +87,7 @@ def _shows_whole(other: StoredTreatment, piece: Piece, desired: Iterable[Treatme
         return False
     if other.is_whole_later_part:
         return True
-    if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_INSULIN:
+    if other.insulin is not None and abs(other.insulin - piece.whole_insulin) <= SAME_AMOUNT:
         return True
     # A person changed its amount, and no other desired bolus is near, so it is this one.
     boluses = [it.at for it in desired if it.event_type == COMBO_BOLUS and not it.piece]

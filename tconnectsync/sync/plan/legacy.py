@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.events import Piece
+from tconnectsync.domain.limits import ROUNDING, SAME_AMOUNT
 from tconnectsync.nightscout.eventtypes import EXERCISE, SLEEP, TEMP_BASAL
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
 from tconnectsync.sync.plan.pairing import Pairs, best_first
 
-MINUTE = timedelta(minutes=1)
 QUARTER = timedelta(minutes=15)
 MOVED = timedelta(hours=26)
 """How far a corrected zone moves a document at the most."""
@@ -28,8 +29,6 @@ CLOCK_CORRECTED = timedelta(hours=1)
 """How far a person may have moved a document by a few minutes, or the pump's clock was wrong."""
 SEVERAL = 3
 """So many documents that are all off by the same seconds show that a clock was wrong."""
-SAME_AMOUNT = 0.011
-"""U or U/h; older versions rounded to hundredths."""
 IN_PARTS = (SLEEP, EXERCISE)
 """What older versions wrote in as many parts as t:connect reported."""
 UNFINISHED_NOTE = " (: requested "
@@ -287,7 +286,7 @@ def finished_by(treatment: Treatment, old: StoredTreatment, is_newest: bool) -> 
         names = ("duration", "reason", "notes", "pump_event_id")
     elif UNFINISHED_NOTE in old.notes:
         names = ("insulin", "notes", "enteredinsulin", "splitNow", "splitExt", "duration")
-    elif treatment.insulin is None and treatment.minutes > old.minutes + 0.005:
+    elif treatment.insulin is None and treatment.minutes > old.minutes + ROUNDING:
         # Versions that name the log's entries also say what has not ended.
         may_go_on = is_newest and not (old.log_number and old.event_type in IN_PARTS)
         was_cut_short = old.event_type == TEMP_BASAL and _was_cut_short(old)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
+from tconnectsync.domain.limits import ROUNDING
 from tconnectsync.nightscout.provenance import Document, created_at
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
@@ -20,9 +22,6 @@ from tconnectsync.sync.plan.match import match
 from tconnectsync.sync.plan.pairing import Pairs
 from tconnectsync.sync.plan.plan import Plan, Update
 from tconnectsync.sync.plan.slots import Slot, set_apart
-
-ROUNDING = 0.005
-"""Minutes or U by which two numbers may differ and still be the same."""
 
 
 def make_plan(
@@ -85,7 +84,7 @@ class _Revision:
     stored: StoredTreatment
     fields: Document
 
-    @property
+    @cached_property
     def moves(self) -> bool:
         at = self.stored.at
         return at is None or at.replace(microsecond=0) != self.treatment.at

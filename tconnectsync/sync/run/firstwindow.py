@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from tconnectsync.domain.clock import DAY, TimeRange
+from tconnectsync.domain.clock import DAY, MINUTE, TimeRange
 from tconnectsync.sync.plan import Update
 from tconnectsync.sync.run.window import windows
 from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
 
 log = logging.getLogger(__name__)
 
-SMALLEST_MOVE = timedelta(minutes=1)
+SMALLEST_MOVE = MINUTE
 """By how much a treatment moves at least where the pump's clock is known better now."""
 LONGEST_WINDOW = timedelta(days=28)
 """Windows in which treatments move become one up to this length."""
