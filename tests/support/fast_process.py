@@ -58,7 +58,7 @@ OFTEN = {
 def running(
     home: Computer, *options: str, haste: float = HASTE, **changes: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """Have --auto-update run beside the block, on a hurried clock and polling often."""
+    """Have --auto-update run beside the block, on a fast clock and polling often."""
     with (home.folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", HASTY, str(haste), "--auto-update", *options],

@@ -55,7 +55,7 @@ def dresses(value: str, *, hashed: bool) -> set[str]:
     return forms
 
 
-def talkative(
+def revealing(
     server: Cloud | SmallNightscout, broken: str, personal: dict[str, str]
 ) -> Callable[[Request], Answer]:
     """Return a fault by which every answer, be it an error, is full of personal data.

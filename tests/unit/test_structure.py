@@ -1,4 +1,4 @@
-"""The house: who may know whom, and what nobody does."""
+"""The house: who may know whom, and what no room does."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from tests.support.check_steps import (
     only_failed,
 )
 from tests.support.command import SECRET, SERIAL, cloud, computer
-from tests.support.personal_data import FAMILY, OWNER, SET, leaked, talkative, told
+from tests.support.personal_data import FAMILY, OWNER, SET, leaked, revealing, told
 from tests.support.world import FIRST, Answer, TConnectWorld, World
 
 TANDEM = (
@@ -458,7 +458,7 @@ def test_nothing_personal_reaches_screen_log_or_report(
     personal |= OWNER if broken != "Tandem login" else {}
     personal |= DEVICES if broken not in ("Tandem login", "Pump's serial number") else {}
     for server in (world.tandem, world.site):
-        server.fault = talkative(server, PATHS[broken], personal)
+        server.fault = revealing(server, PATHS[broken], personal)
     text = told(tmp_path, world, broken)
 
     personal |= {"family": FAMILY}

@@ -32,7 +32,7 @@ from tests.support.check_steps import (
     only_failed,
 )
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, computer
-from tests.support.personal_data import OWNER, SET, leaked, talkative, told
+from tests.support.personal_data import OWNER, SET, leaked, revealing, told
 from tests.support.world import FIRST, Answer, TandemWorld, World
 
 LIFE = live(FIRST, 2)
@@ -503,8 +503,8 @@ def test_nothing_personal_reaches_screen_log_or_report(
     personal = {**SET, "assignment": tandem.assignment_id, "host": site.url[7:]}
     personal |= IDS if broken != "Tandem login" else {}
     personal |= PRIVATE if broken in ("", "Pump's log") else {}
-    tandem.fault = with_whole_name(talkative(tandem, path, personal))
-    site.fault = talkative(site, path, personal)
+    tandem.fault = with_whole_name(revealing(tandem, path, personal))
+    site.fault = revealing(site, path, personal)
     text = told(tmp_path, world, broken)
 
     personal |= {f"token {n}": token for n, token in enumerate(tandem.login.tokens)}
