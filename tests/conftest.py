@@ -1,5 +1,8 @@
 """What all levels of tests share."""
 
+import logging
+from collections.abc import Generator, Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -23,3 +26,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return not is_slow, ROOMS.index(room) if room in ROOMS else len(ROOMS)
 
     items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Undo what a test, as the command does, has set up for the log of the whole process."""
+    logger = logging.getLogger("tconnectsync")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape half characters in what was logged: no report with them leaves a worker process."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
