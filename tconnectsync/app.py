@@ -33,10 +33,12 @@ from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
+from tconnectsync.redact import Redactor
 from tconnectsync.sources.base import Reader, SavedLog, Source
 from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
+from tconnectsync.state.record import RecordFile
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.run.catchup import CatchUp
@@ -47,6 +49,7 @@ from tconnectsync.sync.run.sync_profiles import sync_profiles
 
 if TYPE_CHECKING:
     from tconnectsync.check.run import Check
+    from tconnectsync.watch.watch import Watch
 
 NIGHTSCOUT_TIMEOUT = 60.0
 """Seconds; after a wrong login Nightscout delays every answer for a while."""
@@ -79,7 +82,8 @@ class Host:
         """
         given = {name: value for name, value in (chosen or {}).items() if value is not None}
         files = env_files(self.home, self.folder)
-        return Configuration({**self.environment, **given}, read_env_files(files))
+        file = next((path for path in files if path.is_file()), None)
+        return Configuration({**self.environment, **given}, read_env_files(files), file)
 
 
 def this_computer() -> Host:
@@ -128,6 +132,18 @@ def open_check(configuration: Configuration, features: Sequence[str], host: Host
         host.clock,
         tandem=lambda settings: open_tandem(settings, host),
         nightscout=lambda settings: open_nightscout(settings, host.clock),
+    )
+
+
+def open_watch(configuration: Configuration, host: Host, *, continuous: bool = False) -> Watch:
+    """Return what records how runs with these settings go, and tells people."""
+    from tconnectsync.watch.watch import Watch
+
+    return Watch(
+        RecordFile(host.caches, configuration.key),
+        host.clock.now,
+        Redactor(configuration.secrets),
+        continuous=continuous,
     )
 
 

@@ -145,10 +145,17 @@ class Configuration:
     Args:
         environment: variables that are set.
         from_file: those of a ``.env`` file, for what the environment does not set.
+        file: that file, if there is one.
     """
 
-    def __init__(self, environment: Mapping[str, str], from_file: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        from_file: Mapping[str, str],
+        file: Path | None = None,
+    ) -> None:
         self._places = (environment, from_file)
+        self.file = file
         self.values: dict[str, Any] = {}
         """What can be used, by the variable's name."""
         self._problems: list[tuple[str, str]] = []
@@ -214,6 +221,15 @@ class Configuration:
             name = variable.field.partition(".")[2]
             found[name] = self.values.get(variable.name, default)
         return kind(**found)
+
+    @property
+    def key(self) -> str:
+        """What distinguishes these settings from those of others on this computer.
+
+        It stays the same when a value is corrected.
+        """
+        environment, _ = self._places
+        return str(self.file.absolute()) if self.file else environment.get("NS_URL", "")
 
     @property
     def zone(self) -> ZoneInfo:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from tconnectsync.clock import Clock
@@ -58,6 +58,20 @@ class Actions:
     """Makes the next request to the cloud begin with a new login."""
 
 
+@dataclass
+class Round:
+    """What happened in one step, for those who report on it."""
+
+    outcome: Outcome | None = None
+    """That of its cycle; ``None`` if there was none."""
+    error: TconnectsyncError | None = None
+    """What kept everything from being done."""
+    has_uploaded: bool = False
+    """Whether the pump has uploaded since the step before."""
+    silent_minutes: float | None = None
+    """For how long the pump has not uploaded, if that is too long."""
+
+
 @dataclass(frozen=True)
 class Next:
     """What follows a step: another one after ``pause`` seconds, or the end with an exit code.
@@ -68,6 +82,8 @@ class Next:
 
     pause: float = 0.0
     exit_code: int | None = None
+    round: Round = field(default_factory=lambda: Round())
+    """What happened in the step."""
 
 
 class LoopState:
@@ -89,6 +105,8 @@ class LoopState:
         self.failures = Failures(settings)
         self.nothing_new = NothingNew(settings)
         self.lines = ThrottledLog()
+        self.round = Round()
+        """What has happened in this step so far."""
 
 
 def step(state: LoopState, actions: Actions, clock: Clock) -> Next:
@@ -101,10 +119,11 @@ def step(state: LoopState, actions: Actions, clock: Clock) -> Next:
         actions: what polls and syncs for that person.
         clock: is read several times, because a cycle may take minutes; the step does not sleep.
     """
+    state.round = Round()
     try:
-        return Next(_round(state, actions, clock))
+        return Next(_round(state, actions, clock), round=state.round)
     except GaveUp as end:
-        return Next(exit_code=end.exit_code)
+        return Next(exit_code=end.exit_code, round=state.round)
 
 
 def _round(state: LoopState, actions: Actions, clock: Clock) -> float:
@@ -112,6 +131,7 @@ def _round(state: LoopState, actions: Actions, clock: Clock) -> float:
     try:
         pause = _poll(state, actions, clock)
     except TconnectsyncError as error:
+        state.round.error = error
         return state.failures.after_error(error, clock.monotonic(), clock.jitter())
     state.failures.over()
     settings = state.settings
@@ -134,6 +154,7 @@ def _poll(state: LoopState, actions: Actions, clock: Clock) -> float:
             has_grown = state.index is not None and index > state.index
             if not _sync(state, actions, clock) and has_grown:
                 _look_again(state, actions, polled, clock)
+    state.round.has_uploaded = has_uploaded
     if has_uploaded:
         # A counter that has become smaller is that of a pump that was replaced or reset.
         state.index = index
@@ -153,7 +174,7 @@ def _sync(state: LoopState, actions: Actions, clock: Clock) -> bool:
     Raises:
         TconnectsyncError: nothing could be synced, or trying further would do harm.
     """
-    outcome = actions.run_cycle()
+    outcome = state.round.outcome = actions.run_cycle()
     again = state.failures.after_cycle(outcome, clock.jitter())
     if outcome.more_in is not None:
         # Once for all that is deferred: the next upload may be an hour away.
@@ -183,6 +204,7 @@ def _report_silence(state: LoopState, polled: float, *, has_counter: bool) -> No
     state.rhythm.not_uploaded(polled)
     minutes = state.rhythm.silence(polled) / MINUTE_IN_SECONDS
     if state.rhythm.is_silent(polled):
+        state.round.silent_minutes = minutes
         state.lines.log(logging.ERROR, SILENT, minutes)
         give_up_if_set(state.settings)
     elif has_counter and state.rhythm.is_overdue(polled):

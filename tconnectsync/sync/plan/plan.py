@@ -6,6 +6,7 @@ instant needs another one: up to Nightscout 15.0.6 it would replace the stored o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -45,6 +46,22 @@ class Plan:
     def changed(self) -> int:
         """How many stored treatments do not stay as they are."""
         return len(self.update) + len(self.remove)
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many treatments and entries would be created or updated, by type."""
+        kinds = Counter(each.event_type for each in self._written)
+        kinds.update(str(each["type"]) for each in self.entries)
+        return kinds
+
+    @property
+    def insulin(self) -> float:
+        """U of the boluses among them."""
+        return sum(each.insulin or 0.0 for each in self._written)
+
+    @property
+    def _written(self) -> list[Treatment]:
+        return [*self.create, *(update.after for update in self.update)]
 
     def without(self, identifiers: Collection[str]) -> Plan:
         """Return the plan without the treatments with these identifiers."""

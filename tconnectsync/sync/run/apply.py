@@ -6,6 +6,7 @@ the updates come before what is new, since they free instants. What fails, fails
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,6 +80,10 @@ class Applied:
 
     created: int = 0
     updated: int = 0
+    written: Counter[str] = field(default_factory=Counter)
+    """How many were created or updated, by type."""
+    insulin: float = 0.0
+    """U of the boluses among them."""
     ended_by: TconnectsyncError | None = None
     """What made going on pointless, if anything did."""
     _failures: list[tuple[TconnectsyncError, list[Record], bool]] = field(default_factory=list)
@@ -108,6 +113,16 @@ class Applied:
         """Note what was created."""
         self.created += len(records)
         self._stored |= {each.kind for each in records}
+        self._note_written(records)
+
+    def note_updated(self, record: Record) -> None:
+        """Note what was updated."""
+        self.updated += 1
+        self._note_written([record])
+
+    def _note_written(self, records: Sequence[Record]) -> None:
+        self.written.update(each.kind for each in records)
+        self.insulin += sum(each.body.get("insulin") or 0.0 for each in records)
 
 
 def apply(plan: Plan, nightscout: NightscoutApi) -> Applied:
@@ -184,7 +199,7 @@ def _update(
         else:
             in_a_row = 0
             taken |= slots((update.after,))
-            applied.updated += 1
+            applied.note_updated(_record(update.after))
 
 
 def _remove(

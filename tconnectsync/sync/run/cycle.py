@@ -125,10 +125,14 @@ class Cycle(CycleParts):
         if self.pretend:
             outcome.created += len(plan.create) + len(plan.entries)
             outcome.updated += plan.changed
+            outcome.written.update(plan.kinds)
+            outcome.insulin += plan.insulin
             return
         applied = apply(plan, self.nightscout)
         outcome.created += applied.created
         outcome.updated += applied.updated
+        outcome.written.update(applied.written)
+        outcome.insulin += applied.insulin
         for refused in applied.refused():
             names = features_showing({each.kind for each in refused.records}, features)
             days = window if refused.throughout else self._days_of(refused.records, window)

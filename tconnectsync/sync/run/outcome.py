@@ -49,6 +49,10 @@ class Outcome:
     kept: int = 0
     failures: list[Failure] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    """How many treatments and entries were created or updated, by type."""
+    insulin: float = 0.0
+    """U of the boluses among them."""
     others: list[str] = field(default_factory=list)
     """What was written besides treatments, in words."""
     deferred: dict[str, timedelta] = field(default_factory=dict)
@@ -112,6 +116,8 @@ class Outcome:
         self.kept += part.kept
         self.failures += part.failures
         self.skipped.update(part.skipped)
+        self.written.update(part.written)
+        self.insulin += part.insulin
         self.others += part.others
         self.deferred |= part.deferred
         self.remarks += [each for each in part.remarks if each not in self.remarks]

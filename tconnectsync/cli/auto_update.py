@@ -1,0 +1,77 @@
+"""``--auto-update``: syncs whenever the pump has uploaded, until asked to stop."""
+
+from __future__ import annotations
+
+import logging
+from math import inf
+from typing import TYPE_CHECKING
+
+from tconnectsync.app import open_catch_up, write_lock
+from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
+from tconnectsync.cli.report import ignore, print_plan, progress, say_what_was_done
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.stop import Stop, Stopped
+from tconnectsync.sync.loop.loop import run_loop
+from tconnectsync.sync.loop.step import Actions, Next
+
+if TYPE_CHECKING:
+    from tconnectsync.app import Host
+    from tconnectsync.cli.options import Options
+    from tconnectsync.sync.run.outcome import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def auto_update(options: Options, host: Host) -> int:
+    """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
+    configuration = configuration_of(options, host)
+    watch = watch_of(options, configuration, host)
+    try:
+        settings = settings_of(options, configuration, host)
+    except TconnectsyncError as error:
+        watch.after_error(error)
+        raise
+    stop = Stop(host.clock.monotonic)
+    catch_up = open_catch_up(
+        settings,
+        options.features,
+        host,
+        pretend=options.pretend,
+        on_plan=print_plan if options.pretend else ignore,
+        progress=progress,
+        writing=stop.writing,
+    )
+    cycle = catch_up.cycle
+    lock = write_lock(settings, host, pretend=options.pretend)
+
+    def run_cycle() -> Outcome:
+        # Wait as long as another run writes. To the loop, a cycle left out would look like one that
+        # failed or found nothing.
+        with lock(inf):
+            outcome = catch_up.sync_up_to_now(options.days or 1)
+        say_what_was_done(outcome, options, cycle.clock)
+        return outcome
+
+    def after_step(following: Next) -> None:
+        if not options.pretend:
+            watch.after_round(following.round)
+
+    actions = Actions(
+        latest_index=cycle.source.upload_counter,
+        run_cycle=run_cycle,
+        force_login=cycle.source.force_login,
+    )
+    try:
+        with stop.listening():
+            return run_loop(
+                settings.loop,
+                actions,
+                host.clock,
+                pretend=options.pretend,
+                after_step=after_step,
+            )
+    except Stopped as stopped:
+        if stopped.waited:
+            log.debug("A write could go on for %.2f s.", stopped.waited)
+        log.info("Stopped. Nothing is lost: the next run continues from here.")
+        return 0

@@ -1,0 +1,45 @@
+"""``--check-login``: shows what comes of each step that a sync needs, and writes a report."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tconnectsync.app import open_check
+from tconnectsync.check.run import State
+from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.report import print_result, say
+from tconnectsync.domain.words import number_of
+from tconnectsync.logoutput import enable_logging
+from tconnectsync.sync.run.window import date_range, last_days
+
+if TYPE_CHECKING:
+    from tconnectsync.app import Host
+    from tconnectsync.cli.options import Options
+
+
+def check_login(options: Options, host: Host) -> int:
+    """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
+    check = open_check(configuration_of(options, host), options.features, host)
+    enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
+    if options.dates:
+        chosen = date_range(*options.dates, check.clock, check.started)
+    else:
+        chosen = last_days(options.days or 1, check.started)
+    failed: list[int] = []
+    for result in check.run(chosen):
+        print_result(str(result))
+        if result.state is State.FAILED:
+            failed.append(result.exit_code)
+    print_result(f"{number_of(len(failed), 'step')} failed." if failed else "No step failed.")
+    try:
+        path = check.save_report(chosen, host.folder)
+    except OSError as error:
+        say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
+        return 1
+    print_result(
+        f"{path.name} holds all answers, for those who help you. Known personal data are "
+        "replaced in it. Read it before you share it"
+        + ("." if check.owner_known else ": Tandem did not send the names to hide.")
+    )
+    return max(failed, default=0)

@@ -1,0 +1,58 @@
+"""From options and settings to what a run needs: checked settings, the log, and the watch."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tconnectsync.app import find_site, open_watch
+from tconnectsync.cli.options import check_available
+from tconnectsync.clouds import clouds_with_files
+from tconnectsync.logoutput import enable_logging
+from tconnectsync.redact import Redactor
+
+if TYPE_CHECKING:
+    from tconnectsync.app import Host
+    from tconnectsync.cli.options import Options
+    from tconnectsync.config.settings import Configuration, Settings
+    from tconnectsync.watch.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+def configuration_of(options: Options, host: Host) -> Configuration:
+    """Return what is configured; the options overrule it.
+
+    Raises:
+        ConfigError: the file with the settings cannot be read.
+    """
+    source = options.source
+    if options.import_log and source is None:
+        source = clouds_with_files()[0].name
+    return host.configuration({"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region})
+
+
+def watch_of(options: Options, configuration: Configuration, host: Host) -> Watch:
+    """Return what records how this run goes."""
+    return open_watch(configuration, host, continuous=options.auto_update)
+
+
+def settings_of(options: Options, configuration: Configuration, host: Host) -> Settings:
+    """Set up the log, and return the settings with the site's own address.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+        UsageError: the cloud lacks a chosen feature.
+        TconnectsyncError: Nightscout cannot be asked where it is.
+    """
+    settings = configuration.settings()
+    check_available(
+        options.features,
+        settings.source.name,
+        testing_enabled=settings.sync.enable_testing_modes,
+    )
+    level = logging.DEBUG if options.verbose else logging.INFO
+    enable_logging(level, Redactor(configuration.secrets))
+    for notice in configuration.notices():
+        log.warning(notice)
+    return find_site(settings, host.clock, patient=options.auto_update)

@@ -1,0 +1,1 @@
+"""Tells people and their monitors how syncing is going: run record, status, pings, messages."""
