@@ -42,6 +42,7 @@ class Options:
     demo: bool = False
     auto_update: bool = False
     check_login: bool = False
+    shape_report: bool = False
     verbose: bool = False
 
 
@@ -70,11 +71,13 @@ def parse(arguments: Sequence[str] | None) -> Options:
         _check_import(options)
     if options.check_login and options.auto_update:
         raise UsageError("--check-login cannot be combined with --auto-update.")
+    if options.shape_report and (options.auto_update or options.check_login):
+        raise UsageError("--shape-report cannot be combined with --auto-update or --check-login.")
     return options
 
 
 def _check_import(options: Options) -> None:
-    for name in ("auto_update", "check_login", "demo"):
+    for name in ("auto_update", "check_login", "shape_report", "demo"):
         if getattr(options, name):
             raise UsageError(f"--import-log cannot be combined with --{name.replace('_', '-')}.")
     clouds = clouds_with_files()
@@ -170,6 +173,11 @@ def _parser() -> argparse.ArgumentParser:
         "--check-login",
         action="store_true",
         help="test every login and service, and say what is wrong",
+    )
+    add(
+        "--shape-report",
+        action="store_true",
+        help="write what Tandem's answers are made of, without values, to a file",
     )
     add("-v", "--verbose", action="store_true", help="log more details")
     return parser
