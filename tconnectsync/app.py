@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.shapes import Shapes
 from tconnectsync.clock import Clock
-from tconnectsync.clouds import cloud_named
+from tconnectsync.clouds import cloud_named, known_shapes
 from tconnectsync.config.envfile import env_files, read_env_file, read_env_files
 from tconnectsync.config.given import CommandLine
 from tconnectsync.config.settings import (
@@ -112,7 +113,8 @@ def this_computer() -> Host:
 
 def open_tandem(settings: TandemSettings, host: Host) -> TConnectApi:
     """Return Tandem's clients; they log in when they are first asked."""
-    return TConnectApi(settings, host.clock, host.cache)
+    shapes = Shapes(known_shapes, host.cache)
+    return TConnectApi(settings, host.clock, host.cache, shapes=shapes)
 
 
 def open_nightscout(

@@ -46,6 +46,7 @@ class Options:
     demo: bool = False
     auto_update: bool = False
     check_login: bool = False
+    shape_report: bool = False
     verbose: bool = False
 
 
@@ -55,6 +56,7 @@ SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--ver
 ACTIONS: Mapping[str, frozenset[str]] = {
     "--demo": frozenset({"--source", "--verbose"}),
     "--check-login": SETTINGS | {"--days", "--start-date", "--end-date"},
+    "--shape-report": SETTINGS - {"--features"} | {"--days", "--start-date", "--end-date"},
     "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
     "--auto-update": SETTINGS | {"--days", "--pretend"},
 }
@@ -63,6 +65,7 @@ ACTIONS: Mapping[str, frozenset[str]] = {
 REASONS = {
     ("--demo", "--pretend"): "--demo writes to a Nightscout of its own only",
     ("--check-login", "--pretend"): "--check-login writes nothing to Nightscout anyway",
+    ("--shape-report", "--pretend"): "--shape-report asks Tandem only",
     ("--import-log", "--days"): (
         "it syncs all of the log; for a part of it, give --start-date and --end-date"
     ),
@@ -186,6 +189,11 @@ def _parser() -> argparse.ArgumentParser:
         "--check-login",
         action="store_true",
         help="test every login and service, and say what is wrong",
+    )
+    add(
+        "--shape-report",
+        action="store_true",
+        help="write what Tandem's answers are made of, without values, to a file",
     )
     add("-v", "--verbose", action="store_true", help="log more details")
     return parser

@@ -78,6 +78,10 @@ def _carry_out(options: Options, host: Host | None) -> int:
         from tconnectsync.cli.check_login import check_login
 
         return check_login(options, host)
+    if options.shape_report:
+        from tconnectsync.cli.shape_report import shape_report
+
+        return shape_report(options, host)
     if options.auto_update:
         from tconnectsync.cli.auto_update import auto_update
 
