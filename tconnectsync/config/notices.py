@@ -146,6 +146,7 @@ def notices(places: Places, given: Mapping[str, Given], values: Mapping[str, Any
     for place in places:
         sentences += place.notices if isinstance(place, EnvFile) else []
         sentences += _unknown(place)
+    sentences += _odd_secrets(given)
     sentences += _zone(given)
     return [*sentences, *_risks(values)]
 
@@ -187,6 +188,25 @@ def foreign_names(file: EnvFile) -> str:
     ]
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return f"{file.path} also holds what tconnectsync does not use: {shown}." if names else ""
+
+
+def _odd_secrets(given: Mapping[str, Given]) -> Iterator[str]:
+    """Yield which secrets hold what nobody can see or was left out, without showing them."""
+    for variable in VARIABLES:
+        found = given.get(variable.name)
+        if not found or not variable.secret:
+            continue
+        if not found.value.isprintable():
+            yield (
+                f"{found.name} ({found.where}) holds a character that cannot be seen, as it may "
+                "come from copying. Type the value by hand if the login is refused."
+            )
+        is_direct = found.name in variable.names and not isinstance(found.place, EnvFile)
+        if is_direct and found.place[found.name].strip("\r\n") != found.place[found.name].strip():
+            yield (
+                f"{found.name} ({found.where}) has blanks at its beginning or end; they are left "
+                f"out. If they belong to it, write it to a file and name that in {found.name}_FILE."
+            )
 
 
 def _zone(given: Mapping[str, Given]) -> Iterator[str]:

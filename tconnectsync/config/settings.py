@@ -46,6 +46,9 @@ __all__ = [
 
 Group = TypeVar("Group")
 
+TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
+"""Quotation marks of printed text."""
+
 
 @dataclass(frozen=True)
 class TandemSettings:
@@ -192,6 +195,11 @@ class Configuration:
             self.given[variable.name] = given
         if text is None:
             return not_set(variable, self.places)
+        if given and given.name in variable.names and is_in_typographic_marks(text):
+            return (
+                f"{variable.name} ({given.where}) is not usable: it stands in typographic "
+                "quotation marks, as word processors write them. Write plain ones (') or none."
+            )
         try:
             self.values[variable.name] = variable.parse(text)
         except ValueError as error:
@@ -356,6 +364,11 @@ def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settin
         ConfigError: with one sentence for every variable that is missing or wrong.
     """
     return Configuration(environment, from_file).settings()
+
+
+def is_in_typographic_marks(text: str) -> bool:
+    """Return whether a value stands in quotation marks that are none for a computer."""
+    return len(text) > 1 and text[0] in TYPOGRAPHIC and text[-1] in TYPOGRAPHIC
 
 
 def _variables(kind: type) -> list[Variable]:
