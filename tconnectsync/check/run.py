@@ -114,7 +114,7 @@ class Check:
         path = folder / FILE_NAME
         settings = self._configuration.shown()
         text = report(self._results, self._findings, settings, time_range, self.started)
-        write_atomically(path, text)
+        write_atomically(path, self._configuration.without_folders(text))
         return path
 
     @property
@@ -124,18 +124,18 @@ class Check:
 
     def _settings(self) -> Result:
         configuration = self._configuration
-        said = [*configuration.notices(), *configuration.information()]
         try:
             settings = configuration.settings()
         except ConfigError as error:
             text = f"{number_of(len(error.problems), 'problem')}:"
-            below = (*error.problems, *error.advice, *said)
+            below = (*error.problems, *error.advice, *configuration.information())
             return Result("Settings", State.FAILED, text, error.exit_code, below)
         text = (
             f"All there; the source is {settings.source.name}, the pump's zone is "
             f"{settings.tandem.zone.key}. {configuration.origin}"
         )
-        return Result("Settings", State.OK, text, details=tuple(said))
+        said = (*configuration.notices(), *configuration.information())
+        return Result("Settings", State.OK, text, details=said)
 
     def _tandem_steps(self, time_range: TimeRange) -> list[Step]:
         try:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from tconnectsync.clouds import cloud_named
 from tconnectsync.config.envfile import EnvFile, env_files, read_env_files
 from tconnectsync.config.given import CommandLine, Given, find
+from tconnectsync.config.names import known_names
 from tconnectsync.config.notices import (
     foreign_names,
     not_set,
@@ -24,7 +26,6 @@ from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from zoneinfo import ZoneInfo
 
 __all__ = [
@@ -249,17 +250,15 @@ class Configuration:
     @property
     def origin(self) -> str:
         """Sentences that say which file the settings come from, or that there is none."""
-        return origin(self.places, self.env_file)
+        return origin(self.env_file, self.given)
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """Sentences below problems: which file was read, and where to set what is missing."""
+        """Sentences below problems: what else is odd, which file was read, and where to set it."""
         file = self.env_file
         paths = [file.path] if file.path else file.looked_for
-        return (
-            self.origin,
-            f"Set it in {' or '.join(['the environment', *map(str, paths)])}.",
-        )
+        files = f", or in {' or '.join(map(str, paths))}" if paths else ""
+        return *self.notices(), self.origin, f"Set it in the environment{files}."
 
     def settings(self) -> Settings:
         """Return all settings.
@@ -333,6 +332,21 @@ class Configuration:
             given = self.given.get(variable.name)
             shown = "(not usable)" if value is None else hidden
             yield variable.name, f"{shown} ({given.brief})" if given else shown
+
+    def without_folders(self, text: str) -> str:
+        """Return a text without the folders of the files of settings, which may be personal."""
+        files = [*self.env_file.looked_for, *filter(None, [self.env_file.path])]
+        files += [
+            Path(place[name])
+            for place in self.places
+            for name in set(place) & known_names()
+            if name.endswith("_FILE")
+        ]
+        folders = {f"{file.parent}/" for file in files if len(file.parts) > 2}
+        for folder in sorted(folders, key=len, reverse=True):
+            usual = ".config/tconnectsync/"
+            text = text.replace(folder, f"~/{usual}" if folder.endswith(f"/{usual}") else "")
+        return text
 
     @property
     def secrets(self) -> dict[str, str]:
