@@ -46,8 +46,10 @@ class ConfigError(TconnectsyncError):
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], advice: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.advice = tuple(advice)
+        """Sentences about all of them, such as which file was read."""
         super().__init__("\n".join(self.problems))
 
 

@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         say("tconnectsync cannot start, because of its configuration:")
         for problem in error.problems:
             say(f"  {problem}")
-        say("Set it in the environment, in .env in this folder, or in ~/.config/tconnectsync/.env.")
+        for sentence in error.advice:
+            say(sentence)
         return error.exit_code
     except TconnectsyncError as error:
         say(f"tconnectsync: {error}")
