@@ -8,8 +8,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from tconnectsync.api.guard import LoginGuard, open_guard
 from tconnectsync.api.session import LoginKeeper, Token
+from tconnectsync.api.shapes import Shapes
 from tconnectsync.api.tandemsource import login as tandem_login
 from tconnectsync.api.tandemsource.client import TandemSourceApi
 from tconnectsync.api.tandemsource.extracodes import Refusals
@@ -45,6 +48,7 @@ class TConnectApi:
             to Tandem Source is kept there if the settings of the account allow it.
         guard: says which requests and logins may be sent; unless it is given, it knows of those of
             this object only.
+        shapes: compares answers with what this version knows.
         read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
             slow with long ranges, twice as much.
     """
@@ -56,6 +60,7 @@ class TConnectApi:
         cache: Path | None = None,
         guard: LoginGuard | None = None,
         *,
+        shapes: Shapes | None = None,
         read_timeout: float = 30.0,
     ) -> None:
         self.account = account
@@ -65,13 +70,14 @@ class TConnectApi:
         self._refusals = Refusals(may_keep, clock.now)
         self._read_timeout = read_timeout
         self._clock = clock
-        self._guard = guard = guard or open_guard(account, clock.now)
+        self._guard = guard or open_guard(account, clock.now)
+        self.shapes = shapes
         self._client = partial(
             HttpClient,
             clock=clock,
             proxy=account.proxy,
-            permit=guard.before_request,
-            inspect=guard.after_answer,
+            permit=self._guard.before_request,
+            inspect=self._inspect,
         )
         self._user_agent = USER_AGENTS[int(clock.jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
 
@@ -130,6 +136,11 @@ class TConnectApi:
                 self.__dict__.pop(name, None)
         if self._token_cache:
             self._token_cache.drop()
+
+    def _inspect(self, answer: requests.Response) -> None:
+        self._guard.after_answer(answer)
+        if self.shapes:
+            self.shapes.see(answer)
 
     def _browser(self, service: str, **options: Any) -> HttpClient:
         http = self._client(service, **options)

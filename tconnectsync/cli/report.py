@@ -74,7 +74,9 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
     from tconnectsync.sync.features import features_of_entries
 
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
-    documents = "Treatments and entries" if features_of_entries(options.features) else "Treatments"
+    documents = (
+        "Treatments and entries" if features_of_entries(options.features or ()) else "Treatments"
+    )
     if options.pretend:
         print_result(f"Nothing was written (--pretend). {documents} in a real run: {done}.")
     else:
@@ -111,7 +113,7 @@ def command(first: date, last: date, features: Sequence[str], options: Options) 
     """Return the command that syncs some days, from where and to where this run does."""
     words = ["tconnectsync", "--start-date", f"{first}", "--end-date", f"{last}"]
     words += ["--features", *features]
-    for name in ("source", "region", "import_log"):
+    for name in ("env_file", "source", "region", "import_log"):
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, "--pretend"] if options.pretend else words)
