@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import date
+from tconnectsync.cli.commands import command, commands
 
+if TYPE_CHECKING:
     from tconnectsync.cli.options import Options
     from tconnectsync.domain.clock import PumpClock, TimeRange
     from tconnectsync.sync.plan import Plan
-    from tconnectsync.sync.run.outcome import Failure, Outcome
+    from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +61,8 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
         log.error("%s from %s to %s failed. %s", names, first, last, failure.error)
     # Nothing that the same command could change.
     is_pointless = outcome.ended_by is not None and outcome.ended_by.needs_a_person
-    for command in () if is_pointless else commands(outcome.failures, options, clock):
-        say(f"To repeat what failed: {command}")
+    for line in () if is_pointless else commands(outcome.failures, options, clock):
+        say(f"To repeat what failed: {line}")
     return 0 if outcome.is_complete else 1
 
 
@@ -87,29 +86,3 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
             window, features = remark.repeat
             text += f" {command(*clock.days(window), features, options)}"
         log.log(logging.ERROR if remark.missing else logging.WARNING, text)
-
-
-def commands(failures: Sequence[Failure], options: Options, clock: PumpClock) -> list[str]:
-    """Return the commands that repeat failed windows; windows in a row share one command."""
-    by_window: dict[tuple[date, date], list[str]] = {}
-    for failure in failures:
-        names = by_window.setdefault(clock.days(failure.window), [])
-        names += [name for name in failure.features if name not in names]
-    spans: list[tuple[date, date, list[str]]] = []
-    for (first, last), names in sorted(by_window.items(), key=lambda item: (item[1], item[0])):
-        if spans and spans[-1][2] == names and (first - spans[-1][1]).days <= 1:
-            spans[-1] = (spans[-1][0], max(last, spans[-1][1]), names)
-        else:
-            spans.append((first, last, names))
-    spans.sort(key=lambda span: span[:2])
-    return [command(first, last, names, options) for first, last, names in spans]
-
-
-def command(first: date, last: date, features: Sequence[str], options: Options) -> str:
-    """Return the command that syncs some days, from where and to where this run does."""
-    words = ["tconnectsync", "--start-date", f"{first}", "--end-date", f"{last}"]
-    words += ["--features", *features]
-    for name in ("source", "region", "import_log"):
-        if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join([*words, "--pretend"] if options.pretend else words)

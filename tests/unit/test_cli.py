@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tconnectsync.app import this_computer, write_lock
+from tconnectsync.cli.commands import commands
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.planview import lines
-from tconnectsync.cli.report import commands
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, UsageError
