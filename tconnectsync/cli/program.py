@@ -8,14 +8,13 @@ for is a file with its name. What takes long to import is imported when it is ne
 from __future__ import annotations
 
 import gc
-import io
 import logging
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tconnectsync.cli.letters import take_plain_letters
 from tconnectsync.cli.options import parse
-from tconnectsync.cli.report import say
+from tconnectsync.cli.report import ignore, say
 from tconnectsync.errors import ConfigError, TconnectsyncError
 
 if TYPE_CHECKING:
@@ -38,9 +37,7 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
     ``--auto-update`` also returns 2 for wrong credentials: it must not be started again before they
     are fixed.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A letter that a terminal or file cannot take, as in a profile's name, must not end it.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    take_plain_letters()
     try:
         options = parse(arguments)
         gc.set_threshold(GC_THRESHOLD)
@@ -68,7 +65,7 @@ def _carry_out(options: Options, host: Host | None) -> int:
     if options.demo:
         from tconnectsync.cli.demo import demo
 
-        demo(print, *filter(None, [options.source]))
+        demo(ignore if options.quiet else print, *filter(None, [options.source]))
         return 0
     if host is None:
         from tconnectsync.app import this_computer

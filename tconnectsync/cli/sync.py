@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_catch_up, open_file, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
-from tconnectsync.cli.report import ignore, print_plan, progress, report
+from tconnectsync.cli.progress import progress_of
+from tconnectsync.cli.report import plan_printer, report
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.lock import TakenError
 from tconnectsync.sync.run.window import date_range
@@ -65,8 +66,8 @@ def _sync(options: Options, settings: Settings, host: Host) -> tuple[Outcome, Pu
         host,
         source=file,
         pretend=options.pretend,
-        on_plan=print_plan if options.pretend else ignore,
-        progress=progress,
+        on_plan=plan_printer(options, settings),
+        progress=progress_of(options),
     )
     cycle, chosen = catch_up.cycle, file.covered if file else None
     if options.dates:

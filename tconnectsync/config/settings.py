@@ -366,9 +366,8 @@ class Configuration:
         return notices(self.places, self.given, self.values)
 
     def information(self) -> list[str]:
-        """Return what is worth a line but no warning: other files, and names that are not ours."""
-        hides = self.origin if self.env_file.unused or self.env_file.passed_over else ""
-        return list(filter(None, (hides, foreign_names(self.env_file))))
+        """Return what is worth a line but no warning: names in the file that are not ours."""
+        return list(filter(None, [foreign_names(self.env_file)]))
 
 
 def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:

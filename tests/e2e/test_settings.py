@@ -127,15 +127,6 @@ def test_the_file_that_is_named_is_the_one_that_is_used(desk: Desk) -> None:
     )
 
 
-def test_the_command_that_repeats_a_failed_range_names_the_file(desk: Desk) -> None:
-    env(desk, "anna.env", TCONNECT_PASSWORD="quite-another")
-    run = Computer(desk.home.folder, {}).run(*ONE_DAY, "--env-file", "anna.env")
-
-    assert run.code == 1
-    for repeated in run.repeats:
-        assert repeated[-2:] == ["--env-file", "anna.env"]
-
-
 def test_the_check_shows_problems_one_per_line_and_goes_on(desk: Desk) -> None:
     path = env(desk, TIMEZONE_NAME="EST", CATCH_UP_DAYS="a week", SYNC_GAPS="perhaps")
     run = Computer(desk.home.folder, {}).run("--check-login", *ONE_DAY, command=COMMAND)
@@ -160,17 +151,24 @@ def test_the_check_shows_problems_one_per_line_and_goes_on(desk: Desk) -> None:
         ("--demo --check-login", "--demo cannot be combined with --check-login."),
         ("--region Europe", "--region: 'Europe' is not usable: write US or EU."),
         ("--source tandem", "(did you mean tandem-source?)"),
-        ("--import-log nofile", "The log file nofile cannot be read: No such file or directory."),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(
     desk: Desk, arguments: str, sentence: str
 ) -> None:
-    source = {"TCONNECT_SOURCE": None} if "import" in arguments else {}
-    run = desk.home.run(*arguments.split(), command=COMMAND, **source)
+    run = desk.home.run(*arguments.split(), command=COMMAND)
 
     assert (run.code, run.output) == (2, "")
     assert run.errors.startswith("tconnectsync: ")
     assert run.errors.count("\n") == 1
     assert sentence in run.errors
     assert desk.tconnect.log == []
+
+
+def test_a_log_that_is_not_there_is_named(desk: Desk) -> None:
+    run = desk.home.run("--import-log", "nofile", command=COMMAND, TCONNECT_SOURCE=None)
+
+    assert (run.code, run.output) == (2, "")
+    assert run.errors.splitlines()[-1] == (
+        "tconnectsync: The log file nofile cannot be read: No such file or directory."
+    )
