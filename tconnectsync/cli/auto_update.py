@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tconnectsync.app import open_catch_up, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
 from tconnectsync.cli.report import ignore, print_plan, progress, say_what_was_done
+from tconnectsync.cli.sync import what_is_left
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.loop.loop import run_loop
@@ -73,5 +74,5 @@ def auto_update(options: Options, host: Host) -> int:
     except Stopped as stopped:
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
-        log.info("Stopped. Nothing is lost: the next run continues from here.")
+        log.info(what_is_left(catch_up, options))
         return 0
