@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.shapes import Shapes
 from tconnectsync.clock import Clock
-from tconnectsync.clouds import cloud_named
+from tconnectsync.clouds import cloud_named, known_shapes
+from tconnectsync.config.envfile import env_files, read_env_file, read_env_files
+from tconnectsync.config.given import CommandLine
 from tconnectsync.config.settings import (
     Configuration,
     NightscoutSettings,
     Settings,
     TandemSettings,
-    env_files,
-    read_env_files,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError, UsageError
@@ -74,16 +75,26 @@ class Host:
         """Where files about a Tandem account are kept, if anywhere."""
         return next(iter(self.caches), None)
 
-    def configuration(self, chosen: Mapping[str, str | None] | None = None) -> Configuration:
-        """Return what is configured; variables that are ``chosen`` overrule the environment.
+    def configuration(
+        self, chosen: Mapping[str, str | None] | None = None, env_file: Path | None = None
+    ) -> Configuration:
+        """Return what is configured.
+
+        Variables that are ``chosen`` overrule everything. A file that a person has named comes
+        before the environment, which may be about somebody else; one that was found comes after it.
 
         Raises:
-            ConfigError: the ``.env`` file cannot be read.
+            UsageError: there is no file ``env_file``.
         """
         given = {name: value for name, value in (chosen or {}).items() if value is not None}
-        files = env_files(self.home, self.folder)
-        file = next((path for path in files if path.is_file()), None)
-        return Configuration({**self.environment, **given}, read_env_files(files), file)
+        options = CommandLine(given)
+        if env_file is None:
+            file = read_env_files(env_files(self.home, self.folder))
+            return Configuration(options, self.environment, file)
+        path = Path(os.path.normpath(self.folder / env_file.expanduser()))
+        if not path.exists():
+            raise UsageError(f"--env-file: there is no file {path}.")
+        return Configuration(options, read_env_file(path), self.environment)
 
 
 def this_computer() -> Host:
@@ -105,7 +116,8 @@ def this_computer() -> Host:
 
 def open_tandem(settings: TandemSettings, host: Host) -> TConnectApi:
     """Return Tandem's clients; they log in when they are first asked."""
-    return TConnectApi(settings, host.clock, host.cache)
+    shapes = Shapes(known_shapes, host.cache)
+    return TConnectApi(settings, host.clock, host.cache, shapes=shapes)
 
 
 def open_nightscout(

@@ -54,8 +54,10 @@ class ConfigError(TconnectsyncError):
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], advice: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.advice = tuple(advice)
+        """Sentences about all of them, such as which file was read."""
         super().__init__("\n".join(self.problems))
 
 
@@ -114,7 +116,8 @@ class _AnswerError(TconnectsyncError):
 class ApiError(_AnswerError):
     """Tandem's cloud answered with something else than the data asked for.
 
-    ``divisible`` says whether it may help to ask for a shorter range.
+    ``divisible`` says whether it may help to ask for a shorter range, ``changed`` whether the
+    answer has a form that this version does not know.
     """
 
     def __init__(
@@ -124,8 +127,10 @@ class ApiError(_AnswerError):
         *,
         can_retry: bool | None = None,
         divisible: bool = True,
+        changed: bool = False,
     ) -> None:
         self.divisible = divisible
+        self.changed = changed
         self.shorter_may_help = divisible and status in (None, 500)
         super().__init__(message, status, can_retry=can_retry)
 

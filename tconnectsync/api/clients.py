@@ -8,8 +8,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from tconnectsync.api.answers import raise_if_blocked
 from tconnectsync.api.session import LoginKeeper, Token
+from tconnectsync.api.shapes import Shapes
 from tconnectsync.api.tandemsource import login as tandem_login
 from tconnectsync.api.tandemsource.client import TandemSourceApi
 from tconnectsync.api.tandemsource.extracodes import Refusals
@@ -42,6 +45,7 @@ class TConnectApi:
         clock: for the time, and to wait between tries.
         cache: the folder for what may be kept from run to run; ``None``: nothing is kept. A login
             to Tandem Source is kept there if the settings of the account allow it.
+        shapes: compares answers with what this version knows.
         read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
             slow with long ranges, twice as much.
     """
@@ -52,6 +56,7 @@ class TConnectApi:
         clock: Clock,
         cache: Path | None = None,
         *,
+        shapes: Shapes | None = None,
         read_timeout: float = 30.0,
     ) -> None:
         self.account = account
@@ -61,9 +66,8 @@ class TConnectApi:
         self._refusals = Refusals(may_keep, clock.now)
         self._read_timeout = read_timeout
         self._clock = clock
-        self._client = partial(
-            HttpClient, clock=clock, proxy=account.proxy, inspect=raise_if_blocked
-        )
+        self.shapes = shapes
+        self._client = partial(HttpClient, clock=clock, proxy=account.proxy, inspect=self._inspect)
         self._user_agent = USER_AGENTS[int(clock.jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
 
     @cached_property
@@ -120,6 +124,11 @@ class TConnectApi:
                 self.__dict__.pop(name, None)
         if self._token_cache:
             self._token_cache.drop()
+
+    def _inspect(self, answer: requests.Response) -> None:
+        raise_if_blocked(answer)
+        if self.shapes:
+            self.shapes.see(answer)
 
     def _browser(self, service: str, **options: Any) -> HttpClient:
         http = self._client(service, **options)

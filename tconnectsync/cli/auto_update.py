@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tconnectsync.app import open_catch_up, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
 from tconnectsync.cli.report import ignore, print_plan, progress, say_what_was_done
-from tconnectsync.cli.sync import what_is_left
+from tconnectsync.cli.sync import completed, what_is_left
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.loop.loop import run_loop
@@ -29,13 +29,14 @@ def auto_update(options: Options, host: Host) -> int:
     watch = watch_of(options, configuration, host)
     try:
         settings = settings_of(options, configuration, host)
+        options = completed(options, settings, configuration, host)
     except TconnectsyncError as error:
         watch.after_error(error)
         raise
     stop = Stop(host.clock.monotonic)
     catch_up = open_catch_up(
         settings,
-        options.features,
+        settings.sync.features,
         host,
         pretend=options.pretend,
         on_plan=print_plan if options.pretend else ignore,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tconnectsync.sync.run.outcome import Failure, Work
 
 NAME = "tconnectsync"
+CHANGE_FOLDER = ["cd", "/d"] if os.name == "nt" else ["cd"]
 
 
 def commands(failures: Sequence[Failure], options: Options, clock: PumpClock) -> list[str]:
@@ -51,11 +52,15 @@ def command(first: date, last: date, features: Sequence[str], options: Options) 
     """Return the command that syncs some days, from where and to where this run does."""
     words = [*program(sys.argv[0]), "--start-date", f"{first}", "--end-date", f"{last}"]
     words += ["--features", *features]
-    for name in ("source", "region", "import_log"):
+    for name in ("env_file", "source", "region", "import_log"):
         if value := getattr(options, name):
             shown = _absolute(value) if isinstance(value, Path) else str(value)
             words += [f"--{name.replace('_', '-')}", shown]
-    return quoted([*words, "--pretend"] if options.pretend else words)
+    text = quoted([*words, "--pretend"] if options.pretend else words)
+    if options.folder is None:
+        return text
+    # Not --env-file: what that names would come before the environment.
+    return f"{quoted([*CHANGE_FOLDER, str(options.folder)])} && {text}"
 
 
 def quoted(words: Sequence[str], *, for_windows: bool = os.name == "nt") -> str:

@@ -71,7 +71,9 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
     from tconnectsync.sync.features import features_of_entries
 
     done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
-    documents = "Treatments and entries" if features_of_entries(options.features) else "Treatments"
+    documents = (
+        "Treatments and entries" if features_of_entries(options.features or ()) else "Treatments"
+    )
     if options.pretend:
         print_result(f"Nothing was written (--pretend). {documents} in a real run: {done}.")
     else:

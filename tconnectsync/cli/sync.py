@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_catch_up, open_file, write_lock
@@ -17,7 +18,7 @@ from tconnectsync.sync.run.window import date_range
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
-    from tconnectsync.config.settings import Settings
+    from tconnectsync.config.settings import Configuration, Settings
     from tconnectsync.domain.clock import PumpClock, TimeRange
     from tconnectsync.sync.run.catchup import CatchUp
     from tconnectsync.sync.run.outcome import Outcome
@@ -51,6 +52,7 @@ def _run(options: Options, host: Host, stop: Stop) -> int:
     watch = watch_of(options, configuration, host)
     try:
         settings = settings_of(options, configuration, host)
+        options = completed(options, settings, configuration, host)
         lock = write_lock(settings, host, pretend=options.pretend)
         with lock(LONGEST_LOCK_WAIT if is_by_a_person(options) else 0.0):
             outcome, clock = _sync(options, settings, host, stop)
@@ -69,6 +71,20 @@ def _run(options: Options, host: Host, stop: Stop) -> int:
     return report(outcome, options, clock)
 
 
+def completed(
+    options: Options, settings: Settings, configuration: Configuration, host: Host
+) -> Options:
+    """Return the options with what the settings said, so that a command can do the same."""
+    file = configuration.file
+    is_found = options.env_file is None and file is not None and file.parent == host.folder
+    return replace(
+        options,
+        features=settings.sync.features,
+        env_file=file if options.env_file else None,
+        folder=host.folder if is_found else None,
+    )
+
+
 def is_by_a_person(options: Options) -> bool:
     """Return whether the run was asked for something that the next one does not do by itself."""
     asked_for = (options.dates, options.days, options.import_log)
@@ -81,7 +97,7 @@ def _sync(
     file = open_file(options.import_log, settings, host) if options.import_log else None
     catch_up = open_catch_up(
         settings,
-        options.features,
+        settings.sync.features,
         host,
         source=file,
         pretend=options.pretend,

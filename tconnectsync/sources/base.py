@@ -36,6 +36,8 @@ class Remark:
     """Whether part of the story is missing by it; the run then ends with exit code 1."""
     heals: bool = field(default=False, compare=False)
     """Whether asking again later may bring what is missing; the range then stays in the backlog."""
+    changed: bool = False
+    """Whether the cloud sent something in a form that this version does not know."""
     repeat: tuple[TimeRange, tuple[str, ...]] | None = None
     """The range and the features that a person can sync to put it right; a command that does so
     follows the text."""

@@ -73,6 +73,7 @@ def unexpected(step: str, status: int | None = None) -> LoginError:
         "newer tconnectsync is needed",
         status,
         can_retry=True,
+        changed=True,
     )
 
 

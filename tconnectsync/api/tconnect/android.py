@@ -63,7 +63,7 @@ def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
     try:
         payload = json_of(answer, "login of the t:connect app", dict)
     except ApiError as error:
-        raise LoginError(str(error), can_retry=error.can_retry) from None
+        raise LoginError(str(error), can_retry=error.can_retry, changed=error.changed) from None
     return _login_from(payload)
 
 
@@ -72,7 +72,8 @@ def _login_from(payload: dict[str, Any]) -> AndroidLogin:
     if not isinstance(value, str) or not value:
         raise LoginError(
             "The login of the t:connect app was accepted, but the answer holds no token. If this "
-            "lasts, the service has changed and a newer tconnectsync is needed."
+            "lasts, the service has changed and a newer tconnectsync is needed.",
+            changed=True,
         )
     user_id = user.get("id") if isinstance(user, dict) else None
     return AndroidLogin(

@@ -74,7 +74,8 @@ def log_in(account: TandemSettings, http: HttpClient, app_token: Callable[[], To
     if not user_guid:
         raise LoginError(
             f"{_FAILED}: the site accepted the login but did not say which user it is (no UserGUID "
-            "cookie). If this lasts, the site has changed and a newer tconnectsync is needed."
+            "cookie). If this lasts, the site has changed and a newer tconnectsync is needed.",
+            changed=True,
         )
     _confirm_cookies(http, url, answer)
     value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
@@ -110,6 +111,7 @@ def _hidden(page: BeautifulSoup, name: str) -> str:
             "page, for example during maintenance, or it has changed. Try again later; if it "
             "lasts, a newer tconnectsync is needed.",
             can_retry=True,
+            changed=True,
         )
     return str(element.get("value") or "")
 
@@ -143,7 +145,8 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
     location = accepted.headers.get("Location")
     if not location:
         raise LoginError(
-            f"{_FAILED}: the site accepted the login but did not say which page comes next."
+            f"{_FAILED}: the site accepted the login but did not say which page comes next.",
+            changed=True,
         )
     target = urljoin(url, location)
     if not same_origin(url, target):
