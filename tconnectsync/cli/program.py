@@ -45,7 +45,9 @@ def run(arguments: Sequence[str] | None, host: Host | None) -> int:
         return error.exit_code
     except UnreadError:
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # While something was imported.
         log.exception("This should not have happened. Please report it with the lines below.")
         return 1
 

@@ -1,14 +1,14 @@
-"""Starts the program, and ends it quietly where that was asked for: the command's own beginning."""
+"""Starts the program, and ends it quietly where that was asked for: the command's own beginning.
+
+It imports nothing at first: loading the program takes long enough for a Ctrl-C.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from tconnectsync.cli.outputs import UnreadError, lasting_outputs
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tconnectsync.app import Host
 
 
@@ -22,14 +22,20 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         arguments: those of the command line, unless others are given.
         host: where the program runs: this computer, unless another one is given.
     """
-    with lasting_outputs():
-        try:
-            # Loading it takes long enough for a Ctrl-C.
+    try:
+        from tconnectsync.cli.outputs import UnreadError, lasting_outputs
+
+        with lasting_outputs():
             from tconnectsync.cli.program import run
 
-            return run(arguments, host)
-        except KeyboardInterrupt:
-            sys.stderr.write("Stopped.\n")
-            return 1
-        except UnreadError:
-            return 1
+            try:
+                return run(arguments, host)
+            except UnreadError:
+                return 1
+    except KeyboardInterrupt:
+        import os
+        from contextlib import suppress
+
+        with suppress(OSError):
+            os.write(2, b"Stopped.\n")
+        return 1
