@@ -152,6 +152,7 @@ class Check:
             self.clock,
             replace(self._computer, now=lambda: self.started),
             time_range,
+            self._features,
             self._findings,
         )
         return (cloud.check_steps or steps_of_any_cloud)(asked)

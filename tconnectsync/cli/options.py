@@ -42,6 +42,8 @@ class Options:
     """Where the account is; ``None`` where the settings say it."""
     env_file: Path | None = None
     """The file with the settings; ``None``: the usual ones."""
+    folder: Path | None = None
+    """The folder to be in, where settings were found in it; ``None`` where it does not matter."""
     import_log: Path | None = None
     """A saved pump log to sync instead of asking a cloud."""
     demo: bool = False
