@@ -174,10 +174,11 @@ def open_watch(configuration: Configuration, host: Host, *, continuous: bool = F
     """Return what records how runs with these settings go, and tells people."""
     from tconnectsync.watch.watch import Watch
 
+    redactor = Redactor(configuration.secrets)
     return Watch(
         RecordFile(host.caches, configuration.key),
         host.clock.now,
-        Redactor(configuration.secrets).sentence,
+        lambda text: configuration.without_folders(redactor.sentence(text)),
         continuous=continuous,
     )
 

@@ -22,6 +22,7 @@ from tconnectsync.config.notices import (
     shortened,
     unavailable,
 )
+from tconnectsync.config.values import is_in_typographic_marks
 from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
 
@@ -46,9 +47,6 @@ __all__ = [
 ]
 
 Group = TypeVar("Group")
-
-TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
-"""Quotation marks of printed text."""
 
 
 @dataclass(frozen=True)
@@ -377,11 +375,6 @@ def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settin
         ConfigError: with one sentence for every variable that is missing or wrong.
     """
     return Configuration(environment, from_file).settings()
-
-
-def is_in_typographic_marks(text: str) -> bool:
-    """Return whether a value stands in quotation marks that are none for a computer."""
-    return len(text) > 1 and text[0] in TYPOGRAPHIC and text[-1] in TYPOGRAPHIC
 
 
 def _variables(kind: type) -> list[Variable]:
