@@ -177,7 +177,7 @@ def open_watch(configuration: Configuration, host: Host, *, continuous: bool = F
     return Watch(
         RecordFile(host.caches, configuration.key),
         host.clock.now,
-        Redactor(configuration.secrets),
+        Redactor(configuration.secrets).sentence,
         continuous=continuous,
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_check
 from tconnectsync.check.run import State
-from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.configure import check_features, configuration_of
 from tconnectsync.cli.report import print_result, say
 from tconnectsync.domain.words import number_of
 from tconnectsync.logoutput import enable_logging
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
     configuration = configuration_of(options, host)
+    check_features(options, configuration)
     check = open_check(configuration, configuration.values.get("FEATURES", ()), host)
     enable_logging(options.log_level, check.redactor, check.clock.zone)
     if options.dates:

@@ -132,7 +132,8 @@ def _web_address(value: str) -> SplitResult:
     except ValueError:
         host = ""
     if not _HOST.fullmatch(host) or parts.scheme not in ("http", "https"):
-        raise ValueError("write a whole address, for example https://my-site.example.com")
+        start = "" if "://" in value else ", with https:// at its beginning"
+        raise ValueError(f"write a whole address{start}, for example https://my-site.example.com")
     return parts
 
 

@@ -60,6 +60,11 @@ class Variable:
         return self.name, *self.instead
 
     @property
+    def all_names(self) -> tuple[str, ...]:
+        """Its names, and those of variables that name a file with its value."""
+        return *self.names, *(f"{each}_FILE" for each in self.names if self.may_be_in_file)
+
+    @property
     def is_address(self) -> bool:
         """Whether it is a web address: that of a site is personal, and may hold a password."""
         return self.name.endswith("_URL")
