@@ -11,22 +11,24 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.guard import open_guard
+from tconnectsync.api.shapes import Shapes
 from tconnectsync.clock import Clock
-from tconnectsync.clouds import cloud_named
+from tconnectsync.clouds import cloud_named, known_shapes
+from tconnectsync.config.envfile import env_files, read_env_file, read_env_files
+from tconnectsync.config.given import CommandLine
 from tconnectsync.config.settings import (
     Configuration,
     NightscoutSettings,
     Settings,
     TandemSettings,
-    env_files,
-    read_env_files,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError, UsageError
@@ -39,6 +41,9 @@ from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.state.record import RecordFile
+from tconnectsync.state.refused import FILE_NAME as REFUSED_FILE
+from tconnectsync.state.refused import RefusedPasswords
+from tconnectsync.state.shared import SharedFile
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.run.catchup import CatchUp
@@ -68,22 +73,39 @@ class Host:
     """The folder in which the program was started."""
     caches: Sequence[Path]
     """Where files may be kept from run to run; of those about a site, the first that works."""
+    shared: dict[str, SharedFile] = field(default_factory=dict, repr=False, compare=False)
+    """The files that all persons share, by name; see :meth:`shared_file`."""
 
     @property
     def cache(self) -> Path | None:
         """Where files about a Tandem account are kept, if anywhere."""
         return next(iter(self.caches), None)
 
-    def configuration(self, chosen: Mapping[str, str | None] | None = None) -> Configuration:
-        """Return what is configured; variables that are ``chosen`` overrule the environment.
+    def shared_file(self, name: str) -> SharedFile:
+        """Return a file that threads and processes change one after the other."""
+        file = SharedFile(name, self.caches, self.clock.sleep)
+        return self.shared.setdefault(f"{name} in {list(self.caches)}", file)
+
+    def configuration(
+        self, chosen: Mapping[str, str | None] | None = None, env_file: Path | None = None
+    ) -> Configuration:
+        """Return what is configured.
+
+        Variables that are ``chosen`` overrule everything. A file that a person has named comes
+        before the environment, which may be about somebody else; one that was found comes after it.
 
         Raises:
-            ConfigError: the ``.env`` file cannot be read.
+            UsageError: there is no file ``env_file``.
         """
         given = {name: value for name, value in (chosen or {}).items() if value is not None}
-        files = env_files(self.home, self.folder)
-        file = next((path for path in files if path.is_file()), None)
-        return Configuration({**self.environment, **given}, read_env_files(files), file)
+        options = CommandLine(given)
+        if env_file is None:
+            file = read_env_files(env_files(self.home, self.folder))
+            return Configuration(options, self.environment, file)
+        path = Path(os.path.normpath(self.folder / env_file.expanduser()))
+        if not path.exists():
+            raise UsageError(f"--env-file: there is no file {path}.")
+        return Configuration(options, read_env_file(path), self.environment)
 
 
 def this_computer() -> Host:
@@ -100,9 +122,19 @@ def this_computer() -> Host:
     return Host(Clock(), dict(os.environ), Path.home(), Path.cwd(), caches)
 
 
-def open_tandem(settings: TandemSettings, host: Host) -> TConnectApi:
-    """Return Tandem's clients; they log in when they are first asked."""
-    return TConnectApi(settings, host.clock, host.cache)
+def open_tandem(settings: TandemSettings, host: Host, *, insist: bool = False) -> TConnectApi:
+    """Return Tandem's clients; they log in when they are first asked.
+
+    With ``insist``, because a person wants to know, also with a password that was refused before.
+    """
+    guard = open_guard(settings, host.clock.now, host.shared_file, insist=insist)
+    shapes = Shapes(known_shapes, host.cache)
+    return TConnectApi(settings, host.clock, host.cache, guard, shapes=shapes)
+
+
+def open_refused(host: Host) -> RefusedPasswords:
+    """Return what is known of passwords that Tandem refused."""
+    return RefusedPasswords(host.shared_file(REFUSED_FILE), host.clock.now)
 
 
 def open_nightscout(
@@ -130,7 +162,7 @@ def open_check(configuration: Configuration, features: Sequence[str], host: Host
         configuration,
         features,
         host.clock,
-        tandem=lambda settings: open_tandem(settings, host),
+        tandem=lambda settings: open_tandem(settings, host, insist=True),
         nightscout=lambda settings: open_nightscout(settings, host.clock),
     )
 

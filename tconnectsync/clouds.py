@@ -43,6 +43,9 @@ class Cloud:
     check_steps: Callable[..., Any] | None = None
     """Takes a :class:`~tconnectsync.check.results.CheckRequest` and returns the steps of
     ``--check-login`` that ask it. ``None``: those that suit every cloud."""
+    shapes: Callable[..., Any] | None = None
+    """Returns the :class:`~tconnectsync.api.shapes.Endpoint` of which the answers are known.
+    ``None``: changes of the cloud are not noticed."""
     simulator: Callable[..., Any] | None = None
     """Returns a :class:`~tconnectsync.simulators.loopback.SimulatedCloud` that serves a history:
     takes it, and ``email``, ``password`` and ``zone``. ``None``: no demo."""
@@ -55,6 +58,7 @@ TANDEM_SOURCE = Cloud(
     tests=frozenset({"BOLUS_BG"}),
     open_file=_imported_when_called("tconnectsync.sources.tandemsource.log.logfile:open_file"),
     check_steps=_imported_when_called("tconnectsync.check.tandemsource:steps"),
+    shapes=_imported_when_called("tconnectsync.sources.tandemsource.shapes:endpoints"),
     simulator=_imported_when_called(
         "tconnectsync.simulators.tandemsource.cloud:SimulatedTandemSource"
     ),
@@ -67,6 +71,7 @@ TCONNECT = Cloud(
     lacks=frozenset({"CGM_ALERTS", "DEVICE_STATUS"}),
     tests=frozenset({"BOLUS_BG", "CGM"}),
     check_steps=_imported_when_called("tconnectsync.check.tconnect:steps"),
+    shapes=_imported_when_called("tconnectsync.sources.tconnect.shapes:endpoints"),
     simulator=_imported_when_called("tconnectsync.simulators.tconnect.cloud:simulate"),
 )
 
@@ -88,3 +93,8 @@ def cloud_named(name: str) -> Cloud:
     if name.lower() not in CLOUDS:
         raise ConfigError([f"TCONNECT_SOURCE is not usable: write one of: {', '.join(CLOUDS)}."])
     return CLOUDS[name.lower()]
+
+
+def known_shapes() -> list[Any]:
+    """Return the endpoints of all clouds of which the answers are known."""
+    return [each for cloud in CLOUDS.values() if cloud.shapes for each in cloud.shapes()]

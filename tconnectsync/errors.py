@@ -7,6 +7,7 @@ to do. Each class knows the exit code it leads to and whether trying again later
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Self
 
 
@@ -46,8 +47,10 @@ class ConfigError(TconnectsyncError):
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], advice: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.advice = tuple(advice)
+        """Sentences about all of them, such as which file was read."""
         super().__init__("\n".join(self.problems))
 
 
@@ -100,7 +103,8 @@ class _AnswerError(TconnectsyncError):
 class ApiError(_AnswerError):
     """Tandem's cloud answered with something else than the data asked for.
 
-    ``divisible`` says whether it may help to ask for a shorter range.
+    ``divisible`` says whether it may help to ask for a shorter range, ``changed`` whether the
+    answer has a form that this version does not know.
     """
 
     def __init__(
@@ -110,8 +114,10 @@ class ApiError(_AnswerError):
         *,
         can_retry: bool | None = None,
         divisible: bool = True,
+        changed: bool = False,
     ) -> None:
         self.divisible = divisible
+        self.changed = changed
         self.shorter_may_help = divisible and status in (None, 500)
         super().__init__(message, status, can_retry=can_retry)
 
@@ -125,6 +131,22 @@ class LoginError(ApiError):
     fatal = True
 
 
+class PasswordRefusedError(LoginError):
+    """Tandem does not accept the e-mail address and password, or has locked the account.
+
+    ``locked_for`` says for how long, if Tandem does.
+    """
+
+    exit_code = 2
+    needs_a_person = True
+
+    def __init__(
+        self, message: str, status: int | None = None, *, locked_for: timedelta | None = None
+    ) -> None:
+        self.locked_for = locked_for
+        super().__init__(message, status, can_retry=False)
+
+
 class PumpChoiceError(ApiError):
     """A person has to say which pump of the account is meant before anything can be written."""
 
@@ -136,11 +158,15 @@ class PumpChoiceError(ApiError):
 
 
 class FirewallError(ApiError):
-    """Tandem's firewall blocks this address for a while; asking again soon prolongs it."""
+    """Nothing may be sent to Tandem for a while: its firewall blocks this address, or soon would.
+
+    Asking again soon prolongs a block. ``wait`` says for how many seconds, if that is known.
+    """
 
     fatal = True
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, wait: float | None = None) -> None:
+        self.wait = wait
         super().__init__(message, can_retry=True)
 
 

@@ -96,6 +96,7 @@ class HttpClient:
         retries: what is tried again, and when.
         proxy: the address of a proxy for all requests; without one, the environment may name one.
         verify: whether the server has to prove by a certificate who it is.
+        permit: is asked before every request is sent, and may raise an error instead.
         inspect: sees every answer before anything else is done with it, and may raise an error
             that is then not retried.
         writing: makes the block within which every request that may change something is sent.
@@ -112,6 +113,7 @@ class HttpClient:
         retries: Retries = Retries(),
         proxy: str = "",
         verify: bool = True,
+        permit: Callable[[], None] = lambda: None,
         inspect: Callable[[requests.Response], None] | None = None,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
         given_in: str = "",
@@ -121,6 +123,7 @@ class HttpClient:
         self.clock = clock
         self.retries = retries
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
+        self._permit = permit
         self._inspect = inspect
         self._writing = writing
         self._given_in = given_in
@@ -163,6 +166,7 @@ class HttpClient:
         failures = 0
         while True:
             asked_wait = 0.0
+            self._permit()
             try:
                 answer = self._send(method, url, options)
             except NetworkError as error:

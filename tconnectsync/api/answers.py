@@ -100,7 +100,8 @@ def shaped(payload: Any, what: str, shape: type[Shape]) -> Shape:
         return payload
     raise ApiError(
         f"Tandem's cloud answered the request for the {what} in an unknown form. It may have "
-        "changed; if this lasts, a newer tconnectsync is needed."
+        "changed; if this lasts, a newer tconnectsync is needed.",
+        changed=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,14 @@ def auto_update(options: Options, host: Host) -> int:
     watch = watch_of(options, configuration, host)
     try:
         settings = settings_of(options, configuration, host)
+        options = replace(options, features=settings.sync.features)
     except TconnectsyncError as error:
         watch.after_error(error)
         raise
     stop = Stop(host.clock.monotonic)
     catch_up = open_catch_up(
         settings,
-        options.features,
+        settings.sync.features,
         host,
         pretend=options.pretend,
         on_plan=plan_printer(options, settings),

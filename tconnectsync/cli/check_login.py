@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
-    check = open_check(configuration_of(options, host), options.features, host)
+    configuration = configuration_of(options, host)
+    check = open_check(configuration, configuration.values.get("FEATURES", ()), host)
     enable_logging(options.log_level, check.redactor, check.clock.zone)
     if options.dates:
         chosen = date_range(*options.dates, check.clock, check.started)

@@ -34,7 +34,7 @@ def command(first: date, last: date, features: Sequence[str], options: Options) 
     """Return the command that syncs some days, from where and to where this run does."""
     words = ["tconnectsync", "--start-date", f"{first}", "--end-date", f"{last}"]
     words += ["--features", *features]
-    for name in ("source", "region", "import_log"):
+    for name in ("env_file", "source", "region", "import_log"):
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, "--pretend"] if options.pretend else words)

@@ -25,12 +25,15 @@ def configuration_of(options: Options, host: Host) -> Configuration:
     """Return what is configured; the options overrule it.
 
     Raises:
-        ConfigError: the file with the settings cannot be read.
+        UsageError: the file that was named does not exist.
     """
     source = options.source
     if options.import_log and source is None:
         source = clouds_with_files()[0].name
-    return host.configuration({"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region})
+    chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
+    if options.features:
+        chosen["FEATURES"] = ",".join(options.features)
+    return host.configuration(chosen, options.env_file)
 
 
 def watch_of(options: Options, configuration: Configuration, host: Host) -> Watch:
@@ -47,14 +50,17 @@ def settings_of(options: Options, configuration: Configuration, host: Host) -> S
         TconnectsyncError: Nightscout cannot be asked where it is.
     """
     settings = configuration.settings()
-    check_available(
-        options.features,
-        settings.source.name,
-        testing_enabled=settings.sync.enable_testing_modes,
-    )
+    if options.features:
+        check_available(
+            options.features,
+            settings.source.name,
+            testing_enabled=settings.sync.enable_testing_modes,
+        )
     enable_logging(options.log_level, Redactor(configuration.secrets), settings.tandem.zone)
     log.info(start_line(options, settings))
     for notice in configuration.notices():
         # It says what the person has set: nothing that a job has to report every time.
         log.log(logging.INFO if options.quiet else logging.WARNING, notice)
+    for sentence in configuration.information():
+        log.info(sentence)
     return find_site(settings, host.clock, patient=options.auto_update)

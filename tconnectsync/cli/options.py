@@ -6,13 +6,15 @@ import argparse
 import logging
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
-from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, cloud_named, clouds_with_files
+from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, clouds_with_files
+from tconnectsync.config import values
+from tconnectsync.config.notices import unavailable
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
@@ -29,8 +31,8 @@ class _Parser(argparse.ArgumentParser):
 class Options:
     """What was asked for on the command line, checked."""
 
-    features: tuple[str, ...] = DEFAULT
-    """Names of :data:`tconnectsync.sync.features.FEATURES`."""
+    features: tuple[str, ...] | None = None
+    """Names of :data:`tconnectsync.sync.features.FEATURES`; ``None`` where the settings say it."""
     days: int | None = None
     """Sync so many days up to now; ``None`` is one."""
     dates: tuple[date, date] | None = None
@@ -40,11 +42,14 @@ class Options:
     """The cloud to sync from; ``None`` where the settings say it."""
     region: str | None = None
     """Where the account is; ``None`` where the settings say it."""
+    env_file: Path | None = None
+    """The file with the settings; ``None``: the usual ones."""
     import_log: Path | None = None
     """A saved pump log to sync instead of asking a cloud."""
     demo: bool = False
     auto_update: bool = False
     check_login: bool = False
+    shape_report: bool = False
     verbose: bool = False
     quiet: bool = False
     """Say only what a person has to know."""
@@ -53,6 +58,28 @@ class Options:
     def log_level(self) -> int:
         """The lowest level of what is logged, as the ``logging`` module numbers them."""
         return logging.DEBUG if self.verbose else logging.WARNING if self.quiet else logging.INFO
+
+
+SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--verbose", "--quiet"})
+"""Options that go with every action that uses the settings."""
+
+ACTIONS: Mapping[str, frozenset[str]] = {
+    "--demo": frozenset({"--source", "--verbose", "--quiet"}),
+    "--check-login": SETTINGS | {"--days", "--start-date", "--end-date"},
+    "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
+    "--shape-report": SETTINGS | {"--days", "--start-date", "--end-date"},
+    "--auto-update": SETTINGS | {"--days", "--pretend"},
+}
+"""What can be asked for besides a run, and which options go with each."""
+
+REASONS = {
+    ("--demo", "--pretend"): "--demo writes to a Nightscout of its own only",
+    ("--check-login", "--pretend"): "--check-login writes nothing to Nightscout anyway",
+    ("--import-log", "--days"): (
+        "it syncs all of the log; for a part of it, give --start-date and --end-date"
+    ),
+}
+"""Why an option does not go with an action, where that is not clear."""
 
 
 def parse(arguments: Sequence[str] | None) -> Options:
@@ -66,37 +93,35 @@ def parse(arguments: Sequence[str] | None) -> Options:
         if given["source"] not in (None, TANDEM_SOURCE.name):
             raise UsageError(f"--tandem-source cannot be combined with --source {given['source']}.")
         given["source"] = TANDEM_SOURCE.name
-    given["features"] = tuple(
-        name for group in given["features"] for name in group.split(",") if name
-    )
+    _check_combination(given)
+    if given["features"]:
+        try:
+            given["features"] = values.features(" ".join(given["features"]))
+        except ValueError as error:
+            raise UsageError(f"--features: {error}.") from None
     options = Options(dates=_dates(given), **given)
-    unknown = [name for name in options.features if name not in FEATURES]
-    if unknown or not options.features:
-        raise UsageError(
-            f"{', '.join(unknown) or 'nothing'} is not a feature. Choose from: "
-            f"{', '.join(FEATURES)}."
-        )
-    if options.import_log is not None:
-        _check_import(options)
-    if options.check_login and options.auto_update:
-        raise UsageError("--check-login cannot be combined with --auto-update.")
     if options.quiet and options.verbose:
         raise UsageError("--quiet cannot be combined with --verbose.")
+    clouds = clouds_with_files()
+    if options.import_log and options.source not in (None, *(cloud.name for cloud in clouds)):
+        titles = " or ".join(cloud.title for cloud in clouds)
+        raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
     return options
 
 
-def _check_import(options: Options) -> None:
-    for name in ("auto_update", "check_login", "demo"):
-        if getattr(options, name):
-            raise UsageError(f"--import-log cannot be combined with --{name.replace('_', '-')}.")
-    clouds = clouds_with_files()
-    if options.source not in (None, *(cloud.name for cloud in clouds)):
-        titles = " or ".join(cloud.title for cloud in clouds)
-        raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
-    if options.days is not None:
-        raise UsageError(
-            "--import-log syncs all of the log; for a part of it, give --start-date and --end-date."
-        )
+def _check_combination(given: Mapping[str, Any]) -> None:
+    """Refuse options that would have no effect.
+
+    Raises:
+        UsageError: an option does not go with another.
+    """
+    used = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    for action, goes_with in ACTIONS.items():
+        others = [option for option in used if option not in goes_with | {action}]
+        if action in used and others:
+            reason = REASONS.get((action, others[0]), "")
+            said = f"{action} cannot be combined with {' and '.join(others)}"
+            raise UsageError(f"{said}: {reason}." if reason else f"{said}.")
 
 
 def check_available(names: Sequence[str], source: str, *, testing_enabled: bool) -> None:
@@ -107,16 +132,8 @@ def check_available(names: Sequence[str], source: str, *, testing_enabled: bool)
         UsageError: it lacks one of the features, or one is still being tested and
             ``ENABLE_TESTING_MODES`` does not allow that.
     """
-    cloud = cloud_named(source)
-    lacking = [name for name in names if name in cloud.lacks]
-    if lacking:
-        raise UsageError(f"{source} has no data for {', '.join(lacking)}. Leave it out.")
-    testing = [name for name in names if name in cloud.tests]
-    if testing and not testing_enabled:
-        raise UsageError(
-            f"Still being tested: {', '.join(testing)}. To use that all the same, set "
-            "ENABLE_TESTING_MODES=true in the environment or in .env."
-        )
+    if problem := unavailable(names, source, testing_enabled=testing_enabled):
+        raise UsageError(problem)
 
 
 def _dates(given: dict[str, Any]) -> tuple[date, date] | None:
@@ -128,8 +145,6 @@ def _dates(given: dict[str, Any]) -> tuple[date, date] | None:
         raise UsageError("--start-date and --end-date belong together: give both or neither.")
     if given["days"] is not None:
         raise UsageError("--days cannot be combined with --start-date and --end-date.")
-    if given["auto_update"]:
-        raise UsageError("--auto-update cannot be combined with --start-date and --end-date.")
     if last < first:
         raise UsageError(f"--end-date {last} lies before --start-date {first}.")
     return first, last
@@ -163,15 +178,18 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--features",
         nargs="+",
-        default=list(DEFAULT),
         metavar="F",
-        help=f"what to sync (default: {' '.join(DEFAULT)})",
+        help=f"what to sync (default: FEATURES in the settings, else {' '.join(DEFAULT)})",
     )
     add("--pretend", action="store_true", help="show what would be written, write nothing")
-    add("--source", help=f"the cloud to sync from: {default} (default) or {others}")
+    cloud = _read_by(values.one_of(CLOUDS))
+    add("--source", type=cloud, help=f"the cloud to sync from: {default} (default) or {others}")
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
-    add("--region", help="the region of your account: US (default) or EU")
+    region = _read_by(values.region)
+    add("--region", type=region, help="the region of your account: US (default) or EU")
+    where = "take the settings from this file first, before the environment"
+    add("--env-file", type=Path, metavar="FILE", help=where)
     what = "sync a saved pump log instead of the data of a cloud"
     add("--import-log", type=Path, metavar="FILE", help=what)
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
@@ -180,6 +198,11 @@ def _parser() -> argparse.ArgumentParser:
         "--check-login",
         action="store_true",
         help="test every login and service, and say what is wrong",
+    )
+    add(
+        "--shape-report",
+        action="store_true",
+        help="write what Tandem's answers are made of, without values, to a file",
     )
     add("-v", "--verbose", action="store_true", help="log more details")
     add("-q", "--quiet", action="store_true", help="say only what needs a person")
@@ -202,6 +225,18 @@ def _restriction(feature: Feature) -> str:
     if feature.lacking:
         return f" (not on {', '.join(feature.lacking)})"
     return f" (testing on {', '.join(feature.testing)})" if feature.testing else ""
+
+
+def _read_by(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """Return what reads an option as it reads a variable."""
+
+    def read(text: str) -> str:
+        try:
+            return parse(text.strip())
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not usable: {error}") from None
+
+    return read
 
 
 def _days(text: str) -> int:

@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         say("tconnectsync cannot start, because of its configuration:")
         for problem in error.problems:
             say(f"  {problem}")
-        say("Set it in the environment, in .env in this folder, or in ~/.config/tconnectsync/.env.")
+        for sentence in error.advice:
+            say(sentence)
         return error.exit_code
     except TconnectsyncError as error:
         say(f"tconnectsync: {error}")
@@ -74,6 +75,10 @@ def _carry_out(options: Options, host: Host | None) -> int:
         from tconnectsync.cli.check_login import check_login
 
         return check_login(options, host)
+    if options.shape_report:
+        from tconnectsync.cli.shape_report import shape_report
+
+        return shape_report(options, host)
     if options.auto_update:
         from tconnectsync.cli.auto_update import auto_update
 

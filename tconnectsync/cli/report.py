@@ -86,6 +86,8 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
     is_pointless = outcome.ended_by is not None and outcome.ended_by.needs_a_person
     for line in () if is_pointless else commands(outcome.failures, options, clock):
         say(f"To repeat what failed: {line}")
+    if outcome.ended_by:
+        return outcome.ended_by.exit_code
     return 0 if outcome.is_complete else 1
 
 

@@ -32,7 +32,7 @@ def start_line(options: Options, settings: Settings) -> str:
     ]
     return (
         f"tconnectsync {__version__}: {source} to {_host(settings.nightscout.url)}"
-        f"{''.join(f', {each}' for each in how)}; {', '.join(options.features)}. "
+        f"{''.join(f', {each}' for each in how)}; {', '.join(settings.sync.features)}. "
         f"Times are those of the pump, {settings.tandem.zone.key}."
     )
 

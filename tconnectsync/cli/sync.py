@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_catch_up, open_file, write_lock
@@ -38,6 +39,7 @@ def sync(options: Options, host: Host) -> int:
     by_a_person = any(each is not None for each in asked_for)
     try:
         settings = settings_of(options, configuration, host)
+        options = replace(options, features=settings.sync.features)
         lock = write_lock(settings, host, pretend=options.pretend)
         with lock(LONGEST_LOCK_WAIT if by_a_person else 0.0):
             outcome, clock = _sync(options, settings, host)
@@ -60,7 +62,7 @@ def _sync(options: Options, settings: Settings, host: Host) -> tuple[Outcome, Pu
     file = open_file(options.import_log, settings, host) if options.import_log else None
     catch_up = open_catch_up(
         settings,
-        options.features,
+        settings.sync.features,
         host,
         source=file,
         pretend=options.pretend,

@@ -1,37 +1,50 @@
 """The settings: every variable, validated, in groups.
 
-Values come from the environment, else from the first ``.env`` file found. All problems are reported
-at once; one group can be used while another has problems.
+All problems are reported at once; one group can be used while another has problems.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
-from urllib.parse import urlsplit
 
 from tconnectsync.clouds import cloud_named
-from tconnectsync.config.variables import RETIRED, VARIABLES, Variable
+from tconnectsync.config.envfile import EnvFile, env_files, read_env_files
+from tconnectsync.config.given import CommandLine, Given, find
+from tconnectsync.config.notices import (
+    foreign_names,
+    not_set,
+    notices,
+    origin,
+    shortened,
+    unavailable,
+)
+from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-Group = TypeVar("Group")
+__all__ = [
+    "GROUPS",
+    "CommandLine",
+    "Configuration",
+    "EnvFile",
+    "LoopSettings",
+    "NightscoutSettings",
+    "ProfileSettings",
+    "Settings",
+    "SourceSettings",
+    "SyncSettings",
+    "TandemSettings",
+    "env_files",
+    "load",
+    "read_env_files",
+]
 
-PRIVATE_NETWORKS = tuple(
-    map(
-        ip_network,
-        (
-            *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
-            *("::1/128", "fc00::/7", "fe80::/10"),
-        ),
-    )
-)
-"""Addresses of this computer and of private networks."""
+Group = TypeVar("Group")
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,8 @@ class NightscoutSettings:
 class SyncSettings:
     """What is synced, and when."""
 
+    features: tuple[str, ...]
+    """Names of :data:`tconnectsync.sync.features.FEATURES`."""
     catch_up_days: float
     fill_gaps: bool
     alarm_safe_minutes: float
@@ -143,44 +158,100 @@ class Configuration:
     """What the user has set, read variable by variable.
 
     Args:
-        environment: variables that are set.
-        from_file: those of a ``.env`` file, for what the environment does not set.
-        file: that file, if there is one.
+        places: where variables are given; the first that has one counts. What is neither an
+            :class:`EnvFile` nor a :class:`CommandLine` is the environment.
     """
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        from_file: Mapping[str, str],
-        file: Path | None = None,
-    ) -> None:
-        self._places = (environment, from_file)
-        self.file = file
+    def __init__(self, *places: Mapping[str, str]) -> None:
+        self.places = places
+        files = [place for place in places if isinstance(place, EnvFile)]
+        self.env_file = files[0] if files else EnvFile()
+        """The file of settings that was read, or that was looked for."""
         self.values: dict[str, Any] = {}
         """What can be used, by the variable's name."""
-        self._problems: list[tuple[str, str]] = []
+        self.given: dict[str, Given] = {}
+        """What somebody has set, by the variable's name; the rest has its default."""
+        self._problems = [problem for file in files for problem in file.problems]
+        misread = {name for name, _ in self._problems}
         for variable in VARIABLES:
-            given = self._given(variable)
-            text = variable.default if given is None else given[1]
-            if text is None:
-                alternative = f" (or {variable.instead})" if variable.instead else ""
-                problem = f"{variable.name}{alternative} is not set. {variable.meaning}"
+            problem = self._read(variable)
+            # A file that cannot be read is one problem, not one for each variable in it.
+            is_missing = variable.name not in self.given
+            if problem and not (is_missing and misread & {"", variable.name}):
                 self._problems.append((variable.name, problem))
-                continue
-            try:
-                self.values[variable.name] = variable.parse(text)
-            except ValueError as error:
-                problem = f"{variable.name} is not usable: {error}."
-                self._problems.append((variable.name, problem))
-        if cloud := self.values.get("TCONNECT_SOURCE"):
-            for name, reason in cloud_named(cloud).needs.items():
-                if self.values.get(name) == "":
-                    self._problems.append((name, f"{name} is not set. {reason}"))
+        self._problems += self._not_of_this_cloud()
+
+    def _read(self, variable: Variable) -> str:
+        """Read one variable; return a sentence if it is missing or cannot be used."""
+        try:
+            given = find(variable, self.places)
+        except ValueError as error:
+            return str(error)
+        text = variable.default if given is None else given.value
+        if given:
+            self.given[variable.name] = given
+        if text is None:
+            return not_set(variable, self.places)
+        try:
+            self.values[variable.name] = variable.parse(text)
+        except ValueError as error:
+            said = f"{variable.name} is not usable: {str(error).removesuffix('.')}."
+            return f"{said} {self._now(variable, text)}"
+        return ""
+
+    def _now(self, variable: Variable, text: str) -> str:
+        """Return where a value is given that cannot be used, and the value unless it is secret."""
+        where = self.where(variable.name)
+        others = {each.value for name, each in self.given.items() if name != variable.name}
+        if variable.secret or variable.is_address or text in others:
+            return f"It is given in {where}."
+        return f"Now it is {shortened(text)} ({where})."
+
+    def _not_of_this_cloud(self) -> Iterator[tuple[str, str]]:
+        """Yield what the chosen cloud needs and does not get, or is asked for and does not have."""
+        if "TCONNECT_SOURCE" not in self.values:
+            return
+        cloud = cloud_named(self.values["TCONNECT_SOURCE"])
+        for name, reason in cloud.needs.items():
+            if self.values.get(name) == "":
+                yield name, f"{name} is not set. {reason}"
+        given = self.given.get("FEATURES")
+        # What is wrong with an option is said about the option.
+        if given and not isinstance(given.place, CommandLine):
+            features = self.values.get("FEATURES", ())
+            if problem := unavailable(
+                features, cloud.name, testing_enabled=self.values.get("ENABLE_TESTING_MODES", False)
+            ):
+                yield "FEATURES", f"FEATURES ({given.where}) is not usable: {problem}"
 
     @property
     def problems(self) -> list[str]:
         """A sentence for every variable that is missing or wrong."""
         return [problem for _, problem in self._problems]
+
+    @property
+    def file(self) -> Path | None:
+        """The file of settings that was read, if one was."""
+        return self.env_file.path
+
+    def where(self, name: str) -> str:
+        """Return where a variable is given, such as ``line 3 of /home/robin/.env``."""
+        return self.given[name].where if name in self.given else "its default"
+
+    @property
+    def origin(self) -> str:
+        """Sentences that say which file the settings come from, or that there is none."""
+        return origin(self.places, self.env_file)
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """Sentences below problems: which file was read, and where to set what is missing."""
+        file = self.env_file
+        paths = [file.path] if file.path else file.looked_for
+        return (
+            self.origin,
+            f"Set it in {' or '.join(['the environment', *map(str, paths)])}.",
+        )
 
     def settings(self) -> Settings:
         """Return all settings.
@@ -189,7 +260,7 @@ class Configuration:
             ConfigError: with all problems.
         """
         if self._problems:
-            raise ConfigError(self.problems)
+            raise ConfigError(self.problems, self.advice)
         return self.completed()
 
     def group(self, kind: type[Group]) -> Group:
@@ -199,8 +270,9 @@ class Configuration:
             ConfigError: with the problems of that group.
         """
         names = {variable.name for variable in _variables(kind)}
+        names.add("")
         if problems := [problem for name, problem in self._problems if name in names]:
-            raise ConfigError(problems)
+            raise ConfigError(problems, self.advice)
         return self._completed(kind)
 
     def completed(self) -> Settings:
@@ -228,8 +300,9 @@ class Configuration:
 
         It stays the same when a value is corrected.
         """
-        environment, _ = self._places
-        return str(self.file.absolute()) if self.file else environment.get("NS_URL", "")
+        if self.file:
+            return str(self.file.absolute())
+        return next((place["NS_URL"] for place in self.places if "NS_URL" in place), "")
 
     @property
     def zone(self) -> ZoneInfo:
@@ -243,12 +316,15 @@ class Configuration:
         """The address of the Nightscout site; empty while it cannot be used."""
         return str(self.values.get("NS_URL", ""))
 
-    def shown(self) -> Iterator[tuple[str, Any]]:
-        """Yield every variable and what may be shown of its value."""
+    def shown(self) -> Iterator[tuple[str, str]]:
+        """Yield every variable, and what may be shown of its value and of where it is given."""
         for variable in VARIABLES:
             value = self.values.get(variable.name)
-            hidden = "(hidden)" if variable.secret and value else value
-            yield variable.name, "(not usable)" if value is None else hidden
+            text = ", ".join(value) if isinstance(value, tuple) else f"{value}"
+            hidden = "(hidden)" if variable.secret and value else text
+            given = self.given.get(variable.name)
+            shown = "(not usable)" if value is None else hidden
+            yield variable.name, f"{shown} ({given.brief})" if given else shown
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -265,44 +341,12 @@ class Configuration:
 
     def notices(self) -> list[str]:
         """Return notices for the user about the meaning of their settings."""
-        sentences = []
-        for variable in VARIABLES:
-            given = self._given(variable)
-            if given and given[0] != variable.name:
-                sentences.append(f"{variable.name} is not set; {given[0]} is used instead.")
-            if given and variable.name == "NS_URL" and "#" in given[1]:
-                sentences.append(
-                    "The part of NS_URL after # is meant for browsers and is ignored. Write "
-                    "NS_URL without it."
-                )
-        for name, reason in RETIRED.items():
-            if any(name in place for place in self._places):
-                sentences.append(f"{name} has no effect any more: {reason}.")
-        return [*sentences, *self._risks()]
+        return notices(self.places, self.given, self.values)
 
-    def _risks(self) -> Iterator[str]:
-        """Yield what makes the connection to Nightscout less safe than it could be."""
-        url = self.site_address
-        if url.lower().startswith("http:") and not _is_private(url):
-            yield (
-                "NS_URL begins with http://, so NS_SECRET and all data travel to your site "
-                "unencrypted, and others on the way can read and use them. Write https:// if your "
-                "site offers it."
-            )
-        if self.values.get("NS_SKIP_TLS_VERIFY"):
-            yield (
-                "NS_SKIP_TLS_VERIFY is on: another server could pose as your site and would "
-                "receive NS_SECRET. Use this only for a site in your own network."
-            )
-
-    def _given(self, variable: Variable) -> tuple[str, str] | None:
-        """Return the name and value that the user set; ``None`` for a blank or the placeholder."""
-        environment, from_file = self._places
-        for name in filter(None, (variable.name, variable.instead)):
-            value = _unquoted(environment[name] if name in environment else from_file.get(name, ""))
-            if value and value != variable.placeholder:
-                return name, value
-        return None
+    def information(self) -> list[str]:
+        """Return what is worth a line but no warning: other files, and names that are not ours."""
+        hides = self.origin if self.env_file.unused or self.env_file.passed_over else ""
+        return list(filter(None, (hides, foreign_names(self.env_file))))
 
 
 def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
@@ -314,48 +358,5 @@ def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settin
     return Configuration(environment, from_file).settings()
 
 
-def env_files(home: Path, working_directory: Path) -> tuple[Path, Path]:
-    """Return where a ``.env`` file is looked for; the first that exists is used, and only that."""
-    return working_directory / ".env", home / ".config" / "tconnectsync" / ".env"
-
-
-def read_env_files(candidates: tuple[Path, ...]) -> dict[str, str]:
-    """Return the values of the first file that exists, or none.
-
-    Raises:
-        ConfigError: the file exists but cannot be read.
-    """
-    from dotenv import dotenv_values
-
-    for path in candidates:
-        if path.is_file():
-            try:
-                values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = type(error).__name__
-                raise ConfigError([f"{path} cannot be read ({reason})."]) from None
-            return {name: value for name, value in values.items() if value is not None}
-    return {}
-
-
 def _variables(kind: type) -> list[Variable]:
     return [it for it in VARIABLES if it.field.partition(".")[0] == GROUPS[kind]]
-
-
-def _is_private(url: str) -> bool:
-    """Return whether a web address is one of this computer or of the network that it is in."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
-    networks = (each for each in PRIVATE_NETWORKS if each.version == address.version)
-    return any(address in network for network in networks)
-
-
-def _unquoted(value: str) -> str:
-    """Drop the quotation marks that ``docker --env-file`` leaves around a value."""
-    value = value.strip()
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1]
-    return value

@@ -6,7 +6,8 @@ A ``ValueError`` carries that advice; it completes the sentence "NAME is not usa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +18,8 @@ SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
 MOST_ALARM_SAFE_MINUTES = 60
 """Automatic treatments that are held back for longer would be shown too late."""
+_PLACE = re.compile(r"(?!Etc/|SystemV/)[A-Z][A-Za-z_]+(/[A-Z][\w+-]*)+")
+"""The name of a zone that is called after a place, such as ``America/Indiana/Knox``."""
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
 """What can be the name or number of a computer."""
 
@@ -160,12 +163,51 @@ def zone(value: str) -> ZoneInfo:
         ) from error
 
 
+def why_no_place(value: str) -> str:
+    """Return why the zone of a computer cannot be that of a pump; empty if it names a place."""
+    if _PLACE.fullmatch(value.removeprefix(":")):
+        return ""
+    return "it names no place such as Europe/Berlin, so it says nothing about your pump"
+
+
+def features(value: str) -> tuple[str, ...]:
+    """Read names of features, separated by commas or blanks; each counts once."""
+    known = tuple(resolve_name("tconnectsync.sync.features:FEATURES"))
+    names = tuple(dict.fromkeys(value.upper().replace(",", " ").split()))
+    unknown = [name for name in names if name not in known]
+    choices = f"Choose from: {', '.join(known)}"
+    if not names:
+        raise ValueError(f"no feature is named. {choices}")
+    if unknown:
+        are = "is not a feature" if len(unknown) == 1 else "are not features"
+        meant = dict.fromkeys(filter(None, (nearest(name, known) for name in unknown)))
+        hint = f"; did you mean {' and '.join(meant)}?" if meant else "."
+        raise ValueError(f"{' and '.join(unknown)} {are}{hint} {choices}")
+    return names
+
+
+def nearest(word: str, choices: Iterable[str], alike: float = 0.8) -> str:
+    """Return the choice that a mistyped word is most likely meant for; empty if none is near.
+
+    ``alike`` is how much of both has to be the same, up to 1.
+    """
+    from difflib import get_close_matches
+
+    by_form = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(word.lower(), by_form, 1, alike)
+    return by_form[found[0]] if found else ""
+
+
 def one_of(choices: Collection[str]) -> Callable[[str], str]:
     """Return what reads one of these words, in small letters."""
 
     def parse(value: str) -> str:
         if value.lower() not in choices:
-            raise ValueError(f"write one of: {', '.join(choices)}")
+            meant = nearest(value, choices) or next(
+                (each for each in choices if value and each.startswith(value.lower())), ""
+            )
+            hint = f" (did you mean {meant}?)" if meant else ""
+            raise ValueError(f"write one of: {', '.join(choices)}{hint}")
         return value.lower()
 
     return parse

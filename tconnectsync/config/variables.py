@@ -12,6 +12,7 @@ from tconnectsync.config.values import (
     alarm_safe_minutes,
     amount,
     days,
+    features,
     limit,
     number_as_written,
     one_of,
@@ -22,6 +23,7 @@ from tconnectsync.config.values import (
     site,
     switch,
     text,
+    why_no_place,
     zone,
 )
 
@@ -35,8 +37,8 @@ class Variable:
     """One variable: its name, its place in :class:`Settings`, what it means and how it is read.
 
     ``field`` names a group of settings and a field of it, such as ``tandem.email``.
-    ``placeholder`` is an example that counts as "not set". ``instead`` is another variable that is
-    used when this one is not set. A required variable has no default.
+    ``placeholder`` is an example that counts as "not set". ``instead`` are other variables, the
+    first of which is used when this one is not set. A required variable has no default.
     """
 
     name: str
@@ -45,10 +47,27 @@ class Variable:
     parse: Callable[[str], Any] = text
     default: str | None = None
     placeholder: str = ""
-    instead: str = ""
+    instead: tuple[str, ...] = ()
+    why_not_instead: Callable[[str], str] = lambda value: ""
+    """Returns why the value of another variable cannot stand in; empty if it can."""
     secret: bool = False
     heading: str = OPTIONAL
     """The heading in the documentation."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own name and those of the variables that may stand in."""
+        return self.name, *self.instead
+
+    @property
+    def is_address(self) -> bool:
+        """Whether it is a web address: that of a site is personal, and may hold a password."""
+        return self.name.endswith("_URL")
+
+    @property
+    def may_be_in_file(self) -> bool:
+        """Whether ``NAME_FILE`` may name a file with the value, as Docker's secrets are given."""
+        return self.secret or self.name == "NS_URL"
 
 
 def _with_serial() -> str:
@@ -101,16 +120,18 @@ VARIABLES = (
         "The API secret of your Nightscout site, or an access token whose role may read, create "
         "and update treatments, and delete them where the account has several pumps.",
         placeholder="apisecret",
-        instead="API_SECRET",
+        instead=("API_SECRET", "NS_API_SECRET"),
         secret=True,
         heading=REQUIRED,
     ),
     Variable(
         "TIMEZONE_NAME",
         "tandem.zone",
-        "The time zone that your pump's clock is set to, for example America/New_York.",
+        "The time zone that your pump's clock is set to, for example America/New_York. TZ is used "
+        "only where it names such a place.",
         parse=zone,
-        instead="TZ",
+        instead=("TZ",),
+        why_not_instead=why_no_place,
         heading=REQUIRED,
     ),
     Variable(
@@ -136,6 +157,14 @@ VARIABLES = (
         default="",
         placeholder="11111111",
         secret=True,
+    ),
+    Variable(
+        "FEATURES",
+        "sync.features",
+        "What is synced, for example BASAL, BOLUS, PUMP_EVENTS, PROFILES; see the table of "
+        "features. The option --features overrules it.",
+        parse=features,
+        default="BASAL, BOLUS",
     ),
     Variable(
         "CACHE_CREDENTIALS",

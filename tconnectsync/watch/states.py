@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tconnectsync.errors import (
+    ApiError,
     ConfigError,
     FirewallError,
     LoginError,
@@ -33,6 +34,8 @@ STATES: tuple[tuple[tuple[type[TconnectsyncError], ...], State], ...] = (
 
 def state_of(error: TconnectsyncError) -> State:
     """Return the state that an error leads to."""
+    if isinstance(error, ApiError) and error.changed:
+        return State.TANDEM_CHANGED
     if isinstance(error, LoginError) and not error.can_retry:
         return State.LOGIN_REFUSED
     for kinds, state in STATES:

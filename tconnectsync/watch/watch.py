@@ -47,6 +47,8 @@ class Watch:
         missing = [str(each.error) for each in outcome.failures]
         missing += [each.text for each in outcome.remarks if each.missing]
         state = State.OK if outcome.is_complete else State.INCOMPLETE
+        if any(each.changed for each in outcome.remarks):
+            state = State.TANDEM_CHANGED
         self._keep(
             state_of(worst) if worst else state,
             missing,

@@ -61,7 +61,8 @@ def settings_tables() -> str:
 
 
 def _row(variable: Variable) -> str:
-    name = f"`{variable.name}`" + (f" (or `{variable.instead}`)" if variable.instead else "")
+    others = ", ".join(f"`{name}`" for name in variable.instead)
+    name = f"`{variable.name}`" + (f" (or {others})" if others else "")
     default = f"`{variable.default}`" if variable.default else ""
     return f"| {name} | {variable.meaning} | {default} |"
 

@@ -20,16 +20,21 @@ from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.nightscout.stored import stored_treatments
+from tconnectsync.sync.features import DEFAULT
 from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.run.outcome import Failure
 from tests.support.event_builders import NEW_YORK, Site, basal, bolus, planned, sleep, wanted
 
 
 def test_basals_and_boluses_are_synced_unless_told_otherwise() -> None:
-    assert parse([]).features == ("BASAL", "BOLUS")
+    assert parse([]).features is None
+    assert Configuration({}, {}).values["FEATURES"] == DEFAULT == ("BASAL", "BOLUS")
 
 
-@pytest.mark.parametrize("arguments", [["BASAL", "PUMP_EVENTS"], ["BASAL,PUMP_EVENTS"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["BASAL", "PUMP_EVENTS"], ["BASAL,PUMP_EVENTS"], ["basal, Pump_Events,", "BASAL"]],
+)
 def test_features_may_be_separated_by_spaces_or_commas(arguments: list[str]) -> None:
     assert parse(["--features", *arguments]).features == ("BASAL", "PUMP_EVENTS")
 
@@ -60,7 +65,7 @@ def test_the_first_and_the_last_date_one_can_write_are_read() -> None:
         (["--days", "-1"], "days"),
         (["--days", "many"], "number of days"),
         (["--features", "BASAL", "DANCE"], "DANCE is not a feature. Choose from: BASAL"),
-        (["--features", ","], "nothing is not a feature"),
+        (["--features", ","], "--features: no feature is named"),
         (["--check-login", "--auto-update"], "--check-login cannot be combined"),
         (["--feat", "BASAL"], "unrecognized"),
     ],

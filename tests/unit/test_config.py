@@ -225,7 +225,7 @@ def test_a_password_with_special_characters_survives_the_file(tmp_path: Path) ->
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ConfigError, match=r"\.env cannot be read"):
-        read_env_files((tmp_path / ".env",))
+        load(COMPLETE, read_env_files((tmp_path / ".env",)))
 
 
 def test_no_file_is_no_problem(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ MAY_KNOW = {
     "simulators": {"domain"},
     "util": {"app", "api", "logoutput"},
     "cli": {
+        "api",
         "app",
         "stop",
         "state",

@@ -127,6 +127,7 @@ class TandemSourceApi:
                 f"tconnectsync is needed. It says: {words_of(text)}",
                 400,
                 divisible=False,
+                changed=True,
             )
         payload = json_of(answer, what, dict)
         if payload and not payload.keys() & set(keys):

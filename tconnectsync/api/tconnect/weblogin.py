@@ -6,6 +6,7 @@ Follows docs/protocol/tconnect-api.md §1.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -14,9 +15,10 @@ import requests
 from bs4 import BeautifulSoup
 
 from tconnectsync.api.answers import parsed_page, text_of
+from tconnectsync.api.locked import locked_for
 from tconnectsync.api.session import Token, parse_expiry
 from tconnectsync.config.settings import TandemSettings
-from tconnectsync.errors import LoginError
+from tconnectsync.errors import LoginError, PasswordRefusedError
 from tconnectsync.http import HttpClient, Retries, endpoint, same_origin
 from tconnectsync.redact import Redactor
 
@@ -26,6 +28,7 @@ RETRIES = Retries(server_error=())
 _LOGIN_PATH = "login.aspx?ReturnUrl=%2f"
 _CONTROL = "ctl00$ContentBody$LoginControl$"
 _FAILED = "Error logging in to t:connect"
+_NO_REFUSAL = re.compile("maintenance|unavailable|out of (order|service)", re.I)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def log_in(account: TandemSettings, http: HttpClient, app_token: Callable[[], To
     if not user_guid:
         raise LoginError(
             f"{_FAILED}: the site accepted the login but did not say which user it is (no UserGUID "
-            "cookie). If this lasts, the site has changed and a newer tconnectsync is needed."
+            "cookie). If this lasts, the site has changed and a newer tconnectsync is needed.",
+            changed=True,
         )
     _confirm_cookies(http, url, answer)
     value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
@@ -110,6 +114,7 @@ def _hidden(page: BeautifulSoup, name: str) -> str:
             "page, for example during maintenance, or it has changed. Try again later; if it "
             "lasts, a newer tconnectsync is needed.",
             can_retry=True,
+            changed=True,
         )
     return str(element.get("value") or "")
 
@@ -135,7 +140,11 @@ def _require_accepted(answer: requests.Response, account: TandemSettings) -> Non
     password = "" if account.password.lower() == "password" else account.password
     redact = Redactor({"e-mail address": account.email, "password": password})
     message = redact(" ".join(notice.get_text().split())) if notice else ""
-    raise LoginError(f"{_FAILED}: {message or 'Check your login credentials.'}")
+    text = f"{_FAILED}: {message or 'Check your login credentials.'}"
+    if not message or _NO_REFUSAL.search(message):
+        # Perhaps another page: nothing says that the password is wrong.
+        raise LoginError(text)
+    raise PasswordRefusedError(text, locked_for=locked_for(answer))
 
 
 def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) -> None:
@@ -143,7 +152,8 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
     location = accepted.headers.get("Location")
     if not location:
         raise LoginError(
-            f"{_FAILED}: the site accepted the login but did not say which page comes next."
+            f"{_FAILED}: the site accepted the login but did not say which page comes next.",
+            changed=True,
         )
     target = urljoin(url, location)
     if not same_origin(url, target):

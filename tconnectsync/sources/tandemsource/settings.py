@@ -78,7 +78,8 @@ def pump_settings(details: object, *, for_guardian: bool = False) -> PumpSetting
         raise ApiError(
             "The pump's settings on Tandem Source cannot be used: "
             f"{broken[0].why if broken else 'they show no profile'}. Look at them on the site, "
-            "and at the pump's profiles: if all is right there, a newer tconnectsync is needed."
+            "and at the pump's profiles: if all is right there, a newer tconnectsync is needed.",
+            changed=True,
         )
     alerts = _alert_levels(plainly_named(known.get("cgmsettings")))
     return PumpSettings(tuple(profiles), broken=tuple(broken), **alerts)

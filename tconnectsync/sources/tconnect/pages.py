@@ -247,5 +247,6 @@ def _squeeze(text: str) -> str:
 def _unreadable(what: str, why: str) -> ApiError:
     return ApiError(
         f"t:connect's page with the {what} cannot be used: {why}. Look at it in a browser: if it "
-        "is all right there, it has changed and a newer tconnectsync is needed."
+        "is all right there, it has changed and a newer tconnectsync is needed.",
+        changed=True,
     )

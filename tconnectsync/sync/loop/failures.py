@@ -176,8 +176,9 @@ class Failures:
         if isinstance(error, FirewallError):
             # Ending would only mean that a restart asks again too soon.
             self.forget()
-            log.error("%s Trying again in 30 minutes.", text)
-            return LONG_WAIT
+            wait = LONG_WAIT if error.wait is None else error.wait * (1 + 0.1 * jitter)
+            log.error("%s Trying again in %.0f minutes.", text, wait / MINUTE_IN_SECONDS)
+            return wait
         self._since = self._since if self._rounds else now
         self._rounds += 1
         minutes, limit = (now - self._since) / MINUTE_IN_SECONDS, self._settings.api_failure_minutes

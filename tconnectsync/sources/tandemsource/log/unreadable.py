@@ -48,7 +48,7 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
                 f"that may be about insulin, carbs or glucose ({_times(sum(unread.values()))}): "
                 f"{named}. Compare Nightscout's totals with the pump's, and look for a newer "
                 "version of tconnectsync.",
-                missing=False,
+                changed=True,
             )
         )
     return found
