@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from tconnectsync.app import open_catch_up, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
 from tconnectsync.cli.progress import progress_of
 from tconnectsync.cli.report import NextLook, plan_printer, say_what_was_done
+from tconnectsync.cli.sync import completed, what_is_left
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.loop.loop import run_loop
@@ -30,7 +30,7 @@ def auto_update(options: Options, host: Host) -> int:
     watch = watch_of(options, configuration, host)
     try:
         settings = settings_of(options, configuration, host)
-        options = replace(options, features=settings.sync.features)
+        options = completed(options, settings, configuration, host)
     except TconnectsyncError as error:
         watch.after_error(error)
         raise
@@ -79,5 +79,5 @@ def auto_update(options: Options, host: Host) -> int:
     except Stopped as stopped:
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
-        log.info("Stopped. Nothing is lost: the next run continues from here.")
+        log.info(what_is_left(catch_up, options))
         return 0

@@ -44,6 +44,8 @@ class Options:
     """Where the account is; ``None`` where the settings say it."""
     env_file: Path | None = None
     """The file with the settings; ``None``: the usual ones."""
+    folder: Path | None = None
+    """The folder to be in, where settings were found in it; ``None`` where it does not matter."""
     import_log: Path | None = None
     """A saved pump log to sync instead of asking a cloud."""
     demo: bool = False
@@ -100,12 +102,12 @@ def parse(arguments: Sequence[str] | None) -> Options:
         except ValueError as error:
             raise UsageError(f"--features: {error}.") from None
     options = Options(dates=_dates(given), **given)
-    if options.quiet and options.verbose:
-        raise UsageError("--quiet cannot be combined with --verbose.")
     clouds = clouds_with_files()
     if options.import_log and options.source not in (None, *(cloud.name for cloud in clouds)):
         titles = " or ".join(cloud.title for cloud in clouds)
         raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
+    if options.quiet and options.verbose:
+        raise UsageError("--quiet cannot be combined with --verbose.")
     return options
 
 

@@ -350,7 +350,8 @@ def test_the_log_says_what_a_request_is_for_and_nothing_personal(url: str, kind:
 def test_a_letter_that_an_output_cannot_take_has_a_plain_one_instead() -> None:
     script = (
         "import sys\nfrom tconnectsync.cli.letters import take_plain_letters\n"
-        "take_plain_letters()\nprint('It is \\u20260042 \\u2013 \\u201cf\\xfcr\\u201d')\n"
+        "for stream in (sys.stdout, sys.stderr):\n    take_plain_letters(stream)\n"
+        "print('It is \\u20260042 \\u2013 \\u201cf\\xfcr\\u201d')\n"
         "print('\\u20260042', file=sys.stderr)"
     )
     ran = subprocess.run(
