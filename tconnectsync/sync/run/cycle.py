@@ -19,6 +19,7 @@ from tconnectsync.sync.run.firstwindow import first_window
 from tconnectsync.sync.run.outcome import Outcome, Work, failed_throughout
 from tconnectsync.sync.run.parts import CycleParts
 from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
+from tconnectsync.sync.run.zonecheck import require_right_zone
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
 NOT_TRIED = "Not tried, because all of the days before failed."
@@ -57,6 +58,9 @@ class Cycle(CycleParts):
                 stands there, although it was expected to.
             is_known: whether earlier runs may have written to the site: then what seems missing
                 where nothing of ours stands is looked for elsewhere, too.
+
+        Raises:
+            ClockContradictionError: what would be written has the times of a wrong zone.
         """
         self.nightscout.new_run()
         outcome = Outcome()
@@ -88,6 +92,7 @@ class Cycle(CycleParts):
                 del planned  # Its reader holds a payload.
                 planned = planner.plan(window, features, before)
             result = planned.outcome
+            require_right_zone(planned, planner)
             self._carry_out(planned.plan, window, features, result, planner.rest(window, features))
             outcome.absorb(result)
             if outcome.ended_by:
