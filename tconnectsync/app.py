@@ -119,7 +119,10 @@ def this_computer() -> Host:
     with suppress(OSError):
         name = "tconnectsync" if sys.platform == "win32" else f"tconnectsync-{os.getuid()}"
         caches.append(Path(tempfile.gettempdir()) / name)
-    return Host(Clock(), dict(os.environ), Path.home(), Path.cwd(), caches)
+    folder = Path()  # Where nothing is found if it was removed meanwhile.
+    with suppress(OSError):
+        folder = Path.cwd()
+    return Host(Clock(), dict(os.environ), Path.home(), folder, caches)
 
 
 def open_tandem(settings: TandemSettings, host: Host, *, insist: bool = False) -> TConnectApi:
@@ -208,7 +211,8 @@ def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
     """Return the lock that a run waits for before it writes; a run that only looks never waits."""
     if pretend:
         return nullcontext
-    return SiteLock(settings.nightscout.url, host.caches, host.clock).held
+    site, zone = settings.nightscout.url, settings.tandem.zone
+    return SiteLock(site, host.caches, host.clock, zone=zone).held
 
 
 def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:

@@ -8,14 +8,14 @@ for is a file with its name. What takes long to import is imported when it is ne
 from __future__ import annotations
 
 import gc
-import io
 import logging
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tconnectsync.cli.letters import take_plain_letters
 from tconnectsync.cli.options import parse
-from tconnectsync.cli.report import say
+from tconnectsync.cli.outputs import UnreadError, only_shows
+from tconnectsync.cli.report import ignore, say
 from tconnectsync.errors import ConfigError, TconnectsyncError
 
 if TYPE_CHECKING:
@@ -28,19 +28,9 @@ GC_THRESHOLD = 50_000
 """JSON payloads create many small acyclic objects: collect less often."""
 
 
-def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
-    """Run the program; return 0 when done, 1 when something failed, 2 for wrong use.
-
-    Args:
-        arguments: those of the command line, unless others are given.
-        host: where the program runs: this computer, unless another one is given.
-
-    ``--auto-update`` also returns 2 for wrong credentials: it must not be started again before they
-    are fixed.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A letter that a terminal or file cannot take, as in a profile's name, must not end it.
-        sys.stdout.reconfigure(errors="backslashreplace")
+def run(arguments: Sequence[str] | None, host: Host | None) -> int:
+    """Run the program; return 0 when done, 1 when something failed, 2 for wrong use."""
+    take_plain_letters()
     try:
         options = parse(arguments)
         gc.set_threshold(GC_THRESHOLD)
@@ -55,20 +45,23 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
     except TconnectsyncError as error:
         say(f"tconnectsync: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is lost: the next run continues from here.")
-        return 1
-    except Exception:
+    except UnreadError:
+        raise
+    except Exception as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # While something was imported.
         log.exception("This should not have happened. Please report it with the lines below.")
         return 1
 
 
 def _carry_out(options: Options, host: Host | None) -> int:
     """Do what is asked for; return the exit code."""
+    if options.demo or options.check_login or options.pretend:
+        only_shows()
     if options.demo:
         from tconnectsync.cli.demo import demo
 
-        demo(print, *filter(None, [options.source]))
+        demo(ignore if options.quiet else print, *filter(None, [options.source]))
         return 0
     if host is None:
         from tconnectsync.app import this_computer

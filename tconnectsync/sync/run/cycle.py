@@ -22,6 +22,7 @@ from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
 from tconnectsync.sync.run.zonecheck import require_right_zone
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
+AfterWindow = Callable[[TimeRange, Sequence[str], Outcome], None]
 NOT_TRIED = "Not tried, because all of the days before failed."
 LONGEST_BOLUS = timedelta(hours=1)
 """How long before its treatment a bolus may have begun; an extended part is looked for anyway."""
@@ -39,6 +40,7 @@ class Cycle(CycleParts):
         earliest: datetime | None = None,
         ask_how_far: Callable[[], datetime] | None = None,
         is_known: bool = True,
+        after_window: AfterWindow = lambda window, features, result: None,
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
@@ -58,6 +60,8 @@ class Cycle(CycleParts):
                 stands there, although it was expected to.
             is_known: whether earlier runs may have written to the site: then what seems missing
                 where nothing of ours stands is looked for elsewhere, too.
+            after_window: is given each window that is through, the features that were synced in it,
+                and what came of it.
 
         Raises:
             ClockContradictionError: what would be written has the times of a wrong zone.
@@ -67,7 +71,9 @@ class Cycle(CycleParts):
         look_back = LONGEST_DEFERRAL if in_order else timedelta(0)
         planner = WindowPlanner(self, time_range, look_back, is_known)
         begin = partial(first_window, planner, earliest=earliest, ask_how_far=ask_how_far)
-        last, reader = self._sync_windows(planner, begin, progress, outcome, in_order=in_order)
+        last, reader = self._sync_windows(
+            planner, begin, progress, outcome, after_window, in_order=in_order
+        )
         if not outcome.ended_by:
             self._sync_once(reader or self.source.read(last), last, outcome)
         return outcome
@@ -78,6 +84,7 @@ class Cycle(CycleParts):
         begin: Callable[[Sequence[str]], tuple[list[TimeRange], WindowPlan]],
         progress: Progress,
         outcome: Outcome,
+        after_window: AfterWindow,
         *,
         in_order: bool,
     ) -> tuple[TimeRange, Reader | None]:
@@ -97,6 +104,7 @@ class Cycle(CycleParts):
             outcome.absorb(result)
             if outcome.ended_by:
                 break
+            after_window(window, features, result)
             if in_order:
                 end = planner.time_range.end
                 features = _tried_further(features, window, end, result, outcome)
@@ -132,12 +140,14 @@ class Cycle(CycleParts):
             outcome.updated += plan.changed
             outcome.written.update(plan.kinds)
             outcome.insulin += plan.insulin
+            outcome.note_new(plan.new, plan.new_insulin)
             return
         applied = apply(plan, self.nightscout)
         outcome.created += applied.created
         outcome.updated += applied.updated
         outcome.written.update(applied.written)
         outcome.insulin += applied.insulin
+        outcome.note_new(applied.new, applied.new_insulin)
         for refused in applied.refused():
             names = features_showing({each.kind for each in refused.records}, features)
             days = window if refused.throughout else self._days_of(refused.records, window)
@@ -177,5 +187,7 @@ def _tried_further(
     failed = failed_throughout(window, result.failures)
     left = [name for name in features if name in failed]
     if left and window.end < end:
-        outcome.failed(TimeRange(window.end, end), left, TconnectsyncError(NOT_TRIED))
+        error = TconnectsyncError(NOT_TRIED)
+        error.can_retry = any(each.error.is_repeatable for each in result.failures)
+        outcome.failed(TimeRange(window.end, end), left, error)
     return [name for name in features if name not in failed]
