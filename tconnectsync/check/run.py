@@ -34,7 +34,7 @@ from tconnectsync.config.settings import (
     TandemSettings,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.errors import ConfigError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.redact import Redactor
 from tconnectsync.state.files import write_atomically
