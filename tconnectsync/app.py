@@ -11,13 +11,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.api.guard import open_guard
 from tconnectsync.api.shapes import Shapes
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import cloud_named, known_shapes
@@ -40,6 +41,9 @@ from tconnectsync.state.backlog import Backlog
 from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.state.record import RecordFile
+from tconnectsync.state.refused import FILE_NAME as REFUSED_FILE
+from tconnectsync.state.refused import RefusedPasswords
+from tconnectsync.state.shared import SharedFile
 from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.run.catchup import CatchUp
@@ -69,11 +73,18 @@ class Host:
     """The folder in which the program was started."""
     caches: Sequence[Path]
     """Where files may be kept from run to run; of those about a site, the first that works."""
+    shared: dict[str, SharedFile] = field(default_factory=dict, repr=False, compare=False)
+    """The files that all persons share, by name; see :meth:`shared_file`."""
 
     @property
     def cache(self) -> Path | None:
         """Where files about a Tandem account are kept, if anywhere."""
         return next(iter(self.caches), None)
+
+    def shared_file(self, name: str) -> SharedFile:
+        """Return a file that threads and processes change one after the other."""
+        file = SharedFile(name, self.caches, self.clock.sleep)
+        return self.shared.setdefault(f"{name} in {list(self.caches)}", file)
 
     def configuration(
         self, chosen: Mapping[str, str | None] | None = None, env_file: Path | None = None
@@ -114,10 +125,19 @@ def this_computer() -> Host:
     return Host(Clock(), dict(os.environ), Path.home(), folder, caches)
 
 
-def open_tandem(settings: TandemSettings, host: Host) -> TConnectApi:
-    """Return Tandem's clients; they log in when they are first asked."""
+def open_tandem(settings: TandemSettings, host: Host, *, insist: bool = False) -> TConnectApi:
+    """Return Tandem's clients; they log in when they are first asked.
+
+    With ``insist``, because a person wants to know, also with a password that was refused before.
+    """
+    guard = open_guard(settings, host.clock.now, host.shared_file, insist=insist)
     shapes = Shapes(known_shapes, host.cache)
-    return TConnectApi(settings, host.clock, host.cache, shapes=shapes)
+    return TConnectApi(settings, host.clock, host.cache, guard, shapes=shapes)
+
+
+def open_refused(host: Host) -> RefusedPasswords:
+    """Return what is known of passwords that Tandem refused."""
+    return RefusedPasswords(host.shared_file(REFUSED_FILE), host.clock.now)
 
 
 def open_nightscout(
@@ -145,7 +165,7 @@ def open_check(configuration: Configuration, features: Sequence[str], host: Host
         configuration,
         features,
         host.clock,
-        tandem=lambda settings: open_tandem(settings, host),
+        tandem=lambda settings: open_tandem(settings, host, insist=True),
         nightscout=lambda settings: open_nightscout(settings, host.clock),
     )
 
@@ -191,7 +211,8 @@ def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
     """Return the lock that a run waits for before it writes; a run that only looks never waits."""
     if pretend:
         return nullcontext
-    return SiteLock(settings.nightscout.url, host.caches, host.clock).held
+    site, zone = settings.nightscout.url, settings.tandem.zone
+    return SiteLock(site, host.caches, host.clock, zone=zone).held
 
 
 def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:

@@ -7,6 +7,7 @@ to do. Each class knows the exit code it leads to and whether trying again later
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Self
 
 
@@ -144,6 +145,22 @@ class LoginError(ApiError):
     fatal = True
 
 
+class PasswordRefusedError(LoginError):
+    """Tandem does not accept the e-mail address and password, or has locked the account.
+
+    ``locked_for`` says for how long, if Tandem does.
+    """
+
+    exit_code = 2
+    needs_a_person = True
+
+    def __init__(
+        self, message: str, status: int | None = None, *, locked_for: timedelta | None = None
+    ) -> None:
+        self.locked_for = locked_for
+        super().__init__(message, status, can_retry=False)
+
+
 class PumpChoiceError(ApiError):
     """A person has to say which pump of the account is meant before anything can be written."""
 
@@ -155,11 +172,15 @@ class PumpChoiceError(ApiError):
 
 
 class FirewallError(ApiError):
-    """Tandem's firewall blocks this address for a while; asking again soon prolongs it."""
+    """Nothing may be sent to Tandem for a while: its firewall blocks this address, or soon would.
+
+    Asking again soon prolongs a block. ``wait`` says for how many seconds, if that is known.
+    """
 
     fatal = True
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, wait: float | None = None) -> None:
+        self.wait = wait
         super().__init__(message, can_retry=True)
 
 

@@ -26,6 +26,14 @@ from tconnectsync.unreachable import DEFAULT_PORTS, Cause, cause_of, other_schem
 
 log = logging.getLogger(__name__)
 
+_KINDS = {
+    *("treatments", "entries", "profile", "devicestatus", "activity", "status", "verifyauth"),
+    *("login", "authorize", "jwks", "token", "pumper", "pumpers", "pump-logs"),
+    *("getlasteventuploaded", "patient_info", "therapythresholds", "userprofile", "summary"),
+    *("therapytimeline", "therapytimeline2csv", "therapyevents", "pumpfeatures", "myaccount"),
+    *("basalsuspension", "basaliqtech"),
+}
+"""The words of addresses that the log may show: those that say what is asked for."""
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection."""
 
@@ -88,6 +96,7 @@ class HttpClient:
         retries: what is tried again, and when.
         proxy: the address of a proxy for all requests; without one, the environment may name one.
         verify: whether the server has to prove by a certificate who it is.
+        permit: is asked before every request is sent, and may raise an error instead.
         inspect: sees every answer before anything else is done with it, and may raise an error
             that is then not retried.
         writing: makes the block within which every request that may change something is sent.
@@ -104,6 +113,7 @@ class HttpClient:
         retries: Retries = Retries(),
         proxy: str = "",
         verify: bool = True,
+        permit: Callable[[], None] = lambda: None,
         inspect: Callable[[requests.Response], None] | None = None,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
         given_in: str = "",
@@ -113,6 +123,7 @@ class HttpClient:
         self.clock = clock
         self.retries = retries
         self._timeout = (CONNECT_TIMEOUT, read_timeout)
+        self._permit = permit
         self._inspect = inspect
         self._writing = writing
         self._given_in = given_in
@@ -155,6 +166,7 @@ class HttpClient:
         failures = 0
         while True:
             asked_wait = 0.0
+            self._permit()
             try:
                 answer = self._send(method, url, options)
             except NetworkError as error:
@@ -189,9 +201,10 @@ class HttpClient:
             with nullcontext() if method == "GET" else self._writing():
                 answer = self._follow(method, url, **options)
             log.debug(
-                "%s %s: HTTP %d, %d bytes after %.2f s.",
+                "%s %s %s: HTTP %d, %d bytes after %.2f s.",
                 method,
                 self.service,
+                kind_of(url),
                 answer.status_code,
                 len(answer.content),
                 answer.elapsed.total_seconds(),
@@ -282,6 +295,12 @@ class HttpClient:
             answer.close()
             raise
         answer._content = bytes(body)
+
+
+def kind_of(url: str) -> str:
+    """Return what a request to an address is for, without anything personal that stands there."""
+    words = (each.partition(".")[0].lower() for each in urlsplit(url).path.split("/"))
+    return next((word for word in reversed(list(words)) if word in _KINDS), "other")
 
 
 def endpoint(base_url: str, path: str) -> str:

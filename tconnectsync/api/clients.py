@@ -10,12 +10,13 @@ from typing import Any
 
 import requests
 
-from tconnectsync.api.answers import raise_if_blocked
+from tconnectsync.api.guard import LoginGuard, open_guard
 from tconnectsync.api.session import LoginKeeper, Token
 from tconnectsync.api.shapes import Shapes
 from tconnectsync.api.tandemsource import login as tandem_login
 from tconnectsync.api.tandemsource.client import TandemSourceApi
 from tconnectsync.api.tandemsource.extracodes import Refusals
+from tconnectsync.api.tandemsource.regions import cloud_of
 from tconnectsync.api.tandemsource.tokens import SavedLogins, TokenCache
 from tconnectsync.api.tconnect import android, weblogin
 from tconnectsync.api.tconnect.android import AndroidApi
@@ -45,6 +46,8 @@ class TConnectApi:
         clock: for the time, and to wait between tries.
         cache: the folder for what may be kept from run to run; ``None``: nothing is kept. A login
             to Tandem Source is kept there if the settings of the account allow it.
+        guard: says which requests and logins may be sent; unless it is given, it knows of those of
+            this object only.
         shapes: compares answers with what this version knows.
         read_timeout: seconds to wait for an answer; ws2 gets 10 s at most, Tandem Source, which is
             slow with long ranges, twice as much.
@@ -55,6 +58,7 @@ class TConnectApi:
         account: TandemSettings,
         clock: Clock,
         cache: Path | None = None,
+        guard: LoginGuard | None = None,
         *,
         shapes: Shapes | None = None,
         read_timeout: float = 30.0,
@@ -66,8 +70,15 @@ class TConnectApi:
         self._refusals = Refusals(may_keep, clock.now)
         self._read_timeout = read_timeout
         self._clock = clock
+        self._guard = guard or open_guard(account, clock.now)
         self.shapes = shapes
-        self._client = partial(HttpClient, clock=clock, proxy=account.proxy, inspect=self._inspect)
+        self._client = partial(
+            HttpClient,
+            clock=clock,
+            proxy=account.proxy,
+            permit=self._guard.before_request,
+            inspect=self._inspect,
+        )
         self._user_agent = USER_AGENTS[int(clock.jitter() * len(USER_AGENTS)) % len(USER_AGENTS)]
 
     @cached_property
@@ -82,8 +93,9 @@ class TConnectApi:
     def android(self) -> AndroidApi:
         """The upload counter and account data; logs in at its first call."""
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
-        logins = LoginKeeper(partial(android.log_in, self.account, http), self._clock.now)
-        return AndroidApi(self.account, http, logins)
+        log_in = partial(android.log_in, self.account, http)
+        guarded = partial(self._guard.log_in, "t:connect app", self.account.services_url, log_in)
+        return AndroidApi(self.account, http, LoginKeeper(guarded, self._clock.now))
 
     @cached_property
     def ws2(self) -> Ws2Api:
@@ -126,7 +138,7 @@ class TConnectApi:
             self._token_cache.drop()
 
     def _inspect(self, answer: requests.Response) -> None:
-        raise_if_blocked(answer)
+        self._guard.after_answer(answer)
         if self.shapes:
             self.shapes.see(answer)
 
@@ -140,14 +152,16 @@ class TConnectApi:
 
     def _web_login(self) -> weblogin.WebLogin:
         http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
-        return weblogin.log_in(self.account, http, self._app_token)
+        log_in = partial(weblogin.log_in, self.account, http, self._app_token)
+        return self._guard.log_in("t:connect", self.account.web_url, log_in)
 
     def _tandem_client(self, **options: Any) -> HttpClient:
         return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, **options)
 
     def _tandem_login(self) -> tandem_login.TandemLogin:
         http = self._tandem_client(retries=tandem_login.RETRIES)
-        return tandem_login.log_in(self.account, http, self._clock.now)
+        log_in = partial(tandem_login.log_in, self.account, http, self._clock.now)
+        return self._guard.log_in("Tandem Source", cloud_of(self.account).accounts_url, log_in)
 
     def _app_token(self) -> Token:
         # Not the token that android holds: controliq may be logging in because that one is refused.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
+from tconnectsync.api.locked import LOCKED
 from tconnectsync.api.session import AnyLogin, LoginKeeper
 from tconnectsync.check.results import Findings, StopError
 from tconnectsync.errors import LoginError, NetworkError, TconnectsyncError
-
-LOCKED = re.compile("(?<![bc])lock|disabled|suspended|attempts")
-"""Words of an answer about a locked account, but not about a clock or a block."""
 
 WAIT = (
     "The account is locked. Do not try again for half an hour; if it stays locked, use “Forgot "

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_catch_up, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
-from tconnectsync.cli.report import ignore, print_plan, progress, say_what_was_done
+from tconnectsync.cli.progress import progress_of
+from tconnectsync.cli.report import NextLook, plan_printer, say_what_was_done
 from tconnectsync.cli.sync import completed, what_is_left
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.stop import Stop, Stopped
@@ -39,8 +40,8 @@ def auto_update(options: Options, host: Host) -> int:
         settings.sync.features,
         host,
         pretend=options.pretend,
-        on_plan=print_plan if options.pretend else ignore,
-        progress=progress,
+        on_plan=plan_printer(options, settings),
+        progress=progress_of(options),
         writing=stop.writing,
     )
     cycle = catch_up.cycle
@@ -54,7 +55,10 @@ def auto_update(options: Options, host: Host) -> int:
         say_what_was_done(outcome, options, cycle.clock)
         return outcome
 
+    next_look = NextLook(host.clock.now, cycle.clock)
+
     def after_step(following: Next) -> None:
+        next_look.after_step(following)
         if not options.pretend:
             watch.after_round(following.round)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import find_site, open_watch
 from tconnectsync.cli.options import check_available
+from tconnectsync.cli.startline import start_line
 from tconnectsync.clouds import clouds_with_files
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.redact import Redactor
@@ -55,10 +56,11 @@ def settings_of(options: Options, configuration: Configuration, host: Host) -> S
             settings.source.name,
             testing_enabled=settings.sync.enable_testing_modes,
         )
-    level = logging.DEBUG if options.verbose else logging.INFO
-    enable_logging(level, Redactor(configuration.secrets))
+    enable_logging(options.log_level, Redactor(configuration.secrets), settings.tandem.zone)
+    log.info(start_line(options, settings))
     for notice in configuration.notices():
-        log.warning(notice)
+        # It says what the person has set: nothing that a job has to report every time.
+        log.log(logging.INFO if options.quiet else logging.WARNING, notice)
     for sentence in configuration.information():
         log.info(sentence)
     return find_site(settings, host.clock, patient=options.auto_update)

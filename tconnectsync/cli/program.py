@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.outputs import UnreadError, only_shows
-from tconnectsync.cli.report import say
+from tconnectsync.cli.report import ignore, say
 from tconnectsync.errors import ConfigError, TconnectsyncError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _carry_out(options: Options, host: Host | None) -> int:
     if options.demo:
         from tconnectsync.cli.demo import demo
 
-        demo(print, *filter(None, [options.source]))
+        demo(ignore if options.quiet else print, *filter(None, [options.source]))
         return 0
     if host is None:
         from tconnectsync.app import this_computer

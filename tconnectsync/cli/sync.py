@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tconnectsync.app import open_catch_up, open_file, write_lock
 from tconnectsync.cli.commands import commands_for
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
-from tconnectsync.cli.report import ignore, print_plan, progress, report, say
+from tconnectsync.cli.progress import progress_of
+from tconnectsync.cli.report import plan_printer, report, say
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.lock import TakenError
 from tconnectsync.stop import Stop, Stopped
@@ -101,8 +102,8 @@ def _sync(
         host,
         source=file,
         pretend=options.pretend,
-        on_plan=print_plan if options.pretend else ignore,
-        progress=progress,
+        on_plan=plan_printer(options, settings),
+        progress=progress_of(options),
         writing=stop.writing,
     )
     cycle, chosen = catch_up.cycle, file.covered if file else None

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tconnectsync.errors import ApiError, FirewallError, LoginError
+from tconnectsync.errors import ApiError, FirewallError, LoginError, PasswordRefusedError
 from tconnectsync.simulators.loopback import Request, Response
 from tests.acceptance.cases import cases, exception, files, load, text
 from tests.wire.fake_tconnect import GUID, LOGIN, TOKEN, Bench, html, ok
@@ -85,9 +85,11 @@ def compare(request: Request, wanted: dict[str, Any], base: str) -> None:
 def test_nothing_is_kept_of_a_failed_login(bench: Bench, case: dict[str, Any]) -> None:
     replay(bench, case["exchange"])
     for _ in range(2):
-        with pytest.raises(LoginError):
+        with pytest.raises(LoginError) as error:
             _ = bench.api.controliq.user_guid
-    assert len(bench.requests(LOGIN, "POST")) == 2
+    # A password that was refused is not even sent again.
+    is_refusal = isinstance(error.value, PasswordRefusedError)
+    assert len(bench.requests(LOGIN, "POST")) == (1 if is_refusal else 2)
 
 
 @pytest.mark.parametrize("case", [c for c in cases(LOGINS) if "page_file" in c.values[0]])

@@ -481,7 +481,7 @@ def test_the_report_is_readable_by_its_owner_alone_also_where_it_was_not(
     assert "tconnectsync" in file.read_text(encoding="utf-8")
     with old:
         assert old.read() == "from before"
-    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [file.name]
 
 
 def test_it_is_said_when_the_names_to_hide_could_not_be_learned(

@@ -163,7 +163,7 @@ def test_the_login_of_a_check_serves_the_next_sync_and_a_failed_one_spoils_nothi
     def saved() -> list[dict[str, Any]]:
         return [
             json.loads(file.read_text())
-            for file in (tmp_path / ".cache" / "tconnectsync").iterdir()
+            for file in (tmp_path / ".cache" / "tconnectsync").glob("tandem-source-*")
         ]
 
     world.check()
@@ -181,7 +181,7 @@ def test_the_login_of_a_check_serves_the_next_sync_and_a_failed_one_spoils_nothi
 def test_no_login_is_saved_where_none_shall_be(tmp_path: Path, world: TandemWorld) -> None:
     world.changes = {"CACHE_CREDENTIALS": "false"}
     world.check()
-    assert not (tmp_path / ".cache" / "tconnectsync").exists()
+    assert not list((tmp_path / ".cache" / "tconnectsync").glob("tandem-source-*"))
 
 
 def test_the_wrong_region_is_told_from_a_wrong_password(world: TandemWorld) -> None:

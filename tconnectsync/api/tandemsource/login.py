@@ -109,7 +109,7 @@ def _send_credentials(account: TandemSettings, http: HttpClient, cloud: Cloud) -
         headers=_from_login_page(cloud),
         allow_redirects=False,
     )
-    if answer.status_code == 401:
+    if answer.status_code == 401 or refusals.says_locked(answer):
         raise refusals.wrong_credentials(cloud.region, answer)
     payload = refusals.payload_of(answer, cloud.region, "the e-mail address and password")
     if payload.get("status") != "SUCCESS":

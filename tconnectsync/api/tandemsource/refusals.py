@@ -9,29 +9,42 @@ from typing import Any
 import requests
 
 from tconnectsync.api.answers import text_of
+from tconnectsync.api.locked import LOCKED, locked_for
 from tconnectsync.api.tandemsource.regions import other_region
-from tconnectsync.errors import LoginError
+from tconnectsync.errors import LoginError, PasswordRefusedError
 
 _MAINTENANCE = re.compile(
     r"maintenance|(service|temporarily) (is )?unavailable|out of service|be right back", re.I
 )
+_ASKS_FOR_MORE = re.compile("mfa|factor|captcha|challenge|verif")
 _CODE = re.compile(r"[a-z][a-z0-9_/-]{0,59}")
 _UNKNOWN_CLIENT = {"invalid_client", "unauthorized_client"}
 
 
 def wrong_credentials(region: str, answer: requests.Response) -> LoginError:
-    """E-mail address and password are not known in this region; trying again is harmful."""
+    """E-mail address and password are not known in this region; trying again is harmful.
+
+    An answer that names no such reason, such as a page that wants something else of the person, is
+    not taken for a refusal of the password.
+    """
     code = error_code(json_object(answer))
     reason = f" It says: {code}." if code not in ("", "account/invalid_credentials") else ""
-    return LoginError(
+    text = (
         f"Tandem's {region} cloud does not accept the e-mail address and password.{reason} Check "
         "TCONNECT_EMAIL and TCONNECT_PASSWORD, best by logging in at Tandem Source with a browser. "
         "Check the region too, because Tandem's EU and US clouds know different accounts: "
         "TCONNECT_REGION or --region is US for the United States, Canada and Mexico, EU for all "
-        "other countries",
-        answer.status_code,
-        can_retry=False,
+        "other countries"
     )
+    if not code or _ASKS_FOR_MORE.search(code):
+        return LoginError(text, answer.status_code, can_retry=False)
+    return PasswordRefusedError(text, answer.status_code, locked_for=locked_for(answer))
+
+
+def says_locked(answer: requests.Response) -> bool:
+    """Return whether an answer with another status than 401 says that the account is locked."""
+    code = error_code(json_object(answer))
+    return answer.status_code in (400, 403, 423) and LOCKED.search(code) is not None
 
 
 def wrong_region(region: str) -> LoginError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,11 @@ from urllib.parse import quote
 
 import requests
 
-from tconnectsync.api.answers import json_of
+from tconnectsync.api.answers import json_of, text_of
+from tconnectsync.api.locked import locked_for
 from tconnectsync.api.session import LoginKeeper, Token, parse_expiry
 from tconnectsync.config.settings import TandemSettings
-from tconnectsync.errors import ApiError, LoginError
+from tconnectsync.errors import ApiError, LoginError, PasswordRefusedError
 from tconnectsync.http import HttpClient, endpoint
 
 # The app's own credentials, the same in every copy of it.
@@ -59,12 +61,29 @@ def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
         if answer.status_code in (400, 401, 403):
             text = "The login of the t:connect app was refused. Check TCONNECT_EMAIL and "
             text += "TCONNECT_PASSWORD"
+        if _refuses_password(answer):
+            raise PasswordRefusedError(text, answer.status_code, locked_for=locked_for(answer))
         raise LoginError(text, answer.status_code)
     try:
         payload = json_of(answer, "login of the t:connect app", dict)
     except ApiError as error:
         raise LoginError(str(error), can_retry=error.can_retry, changed=error.changed) from None
     return _login_from(payload)
+
+
+def _refuses_password(answer: requests.Response) -> bool:
+    """Return whether an answer is about the e-mail address and password, not about the request."""
+    if answer.status_code == 401:
+        return True
+    try:
+        payload = json.loads(text_of(answer))
+    except (ValueError, RecursionError):
+        return False
+    return (
+        answer.status_code == 400
+        and isinstance(payload, dict)
+        and payload.get("error") == "invalid_grant"
+    )
 
 
 def _login_from(payload: dict[str, Any]) -> AndroidLogin:

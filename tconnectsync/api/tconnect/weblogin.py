@@ -6,6 +6,7 @@ Follows docs/protocol/tconnect-api.md §1.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -14,9 +15,10 @@ import requests
 from bs4 import BeautifulSoup
 
 from tconnectsync.api.answers import parsed_page, text_of
+from tconnectsync.api.locked import locked_for
 from tconnectsync.api.session import Token, parse_expiry
 from tconnectsync.config.settings import TandemSettings
-from tconnectsync.errors import LoginError
+from tconnectsync.errors import LoginError, PasswordRefusedError
 from tconnectsync.http import HttpClient, Retries, endpoint, same_origin
 from tconnectsync.redact import Redactor
 
@@ -26,6 +28,7 @@ RETRIES = Retries(server_error=())
 _LOGIN_PATH = "login.aspx?ReturnUrl=%2f"
 _CONTROL = "ctl00$ContentBody$LoginControl$"
 _FAILED = "Error logging in to t:connect"
+_NO_REFUSAL = re.compile("maintenance|unavailable|out of (order|service)", re.I)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,11 @@ def _require_accepted(answer: requests.Response, account: TandemSettings) -> Non
     password = "" if account.password.lower() == "password" else account.password
     redact = Redactor({"e-mail address": account.email, "password": password})
     message = redact(" ".join(notice.get_text().split())) if notice else ""
-    raise LoginError(f"{_FAILED}: {message or 'Check your login credentials.'}")
+    text = f"{_FAILED}: {message or 'Check your login credentials.'}"
+    if not message or _NO_REFUSAL.search(message):
+        # Perhaps another page: nothing says that the password is wrong.
+        raise LoginError(text)
+    raise PasswordRefusedError(text, locked_for=locked_for(answer))
 
 
 def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) -> None:

@@ -92,6 +92,10 @@ class LoginService:
         self._sessions: set[str] = set()
         self._grants: dict[str, _Grant] = {}
 
+    def accept(self, password: str) -> None:
+        """Make another password that of the account."""
+        self._password = password
+
     def respond(self, request: Request, base_url: str) -> Response | None:
         """Answer a request; ``None`` if the path is not one of the login service's.
 

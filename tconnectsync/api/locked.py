@@ -1,0 +1,31 @@
+"""What an answer to a login says about a locked account."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import requests
+
+from tconnectsync.api.answers import text_of
+
+LOCKED = re.compile("(?<![bc])lock|disabled|suspended|attempts")
+"""Words of an answer about a locked account, but not about a clock or a block."""
+_SPAN = re.compile(r"\b(\d{1,4}) ?(second|minute|hour)s?\b")
+LONGEST = timedelta(days=1)
+"""A longer time is no time to wait for."""
+
+
+def locked_for(answer: requests.Response) -> timedelta | None:
+    """Return for how long an account is locked, if the answer says so and for how long."""
+    text = text_of(answer).lower()
+    if not LOCKED.search(text):
+        return None
+    seconds = answer.headers.get("Retry-After", "").strip()
+    if seconds.isascii() and seconds.isdigit():
+        span = timedelta(seconds=min(int(seconds), LONGEST.total_seconds() + 1))
+    elif found := _SPAN.search(text):
+        span = timedelta(**{f"{found[2]}s": int(found[1])})
+    else:
+        return None
+    return span if timedelta(0) < span <= LONGEST else None
