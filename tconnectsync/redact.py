@@ -239,8 +239,11 @@ def _is_in_our_texts(word: str) -> bool:
 def _secrets_in(secret: str) -> Iterator[str]:
     """Yield a secret, what of it is secret alone, and what others make of it."""
     yield secret
-    if secret.isdecimal() and len(number := secret.lstrip("0")) >= WORTH_LEARNING:
-        yield number  # Clouds know a serial number as a number.
+    numbers = secret.split(",")  # Serial numbers, which clouds know as numbers.
+    if all(number.isdecimal() for number in numbers):
+        for number in (*numbers, *(each.lstrip("0") for each in numbers)):
+            if len(number) >= WORTH_LEARNING:
+                yield number
     with suppress(ValueError):
         parts = urlsplit(secret)
         if parts.netloc and parts.username is not None:

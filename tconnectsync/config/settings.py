@@ -224,6 +224,11 @@ class Configuration:
         for name, reason in cloud.needs.items():
             if self.values.get(name) == "":
                 yield name, f"{name} is not set. {reason}"
+            elif name == "PUMP_SERIAL_NUMBER" and "," in self.values.get(name, ""):
+                yield (
+                    name,
+                    f"{name} is not usable: {cloud.title} reads one pump, so give one number.",
+                )
         given = self.given.get("FEATURES")
         # What is wrong with an option is said about the option.
         if given and not isinstance(given.place, CommandLine):

@@ -91,10 +91,11 @@ def limit(value: str) -> int:
 
 
 def serial(value: str) -> str:
-    """Read the serial number of a pump; leading zeros count."""
-    if not re.fullmatch(r"\d{4,12}", value):
+    """Read the serial number of a pump, leading zeros count, or those of several with commas."""
+    numbers = re.split(r"[\s,;]+", value.strip())
+    if not all(re.fullmatch(r"\d{4,12}", number) for number in numbers):
         raise ValueError("write the digits of the serial number, as on the back of the pump")
-    return value
+    return ",".join(dict.fromkeys(numbers))
 
 
 def address(value: str) -> str:

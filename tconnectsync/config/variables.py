@@ -157,7 +157,9 @@ VARIABLES = (
         "PUMP_SERIAL_NUMBER",
         "source.serial_number",
         "The serial number of your pump, with its leading zeros. When it is not set, Tandem Source "
-        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it.",
+        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it. "
+        "Several numbers, with commas between them, are for one person whose old pump still "
+        "delivers (Tandem Source only).",
         parse=optional(serial),
         default="",
         placeholder="11111111",
