@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from tconnectsync.logoutput import named
+
 if TYPE_CHECKING:
     from datetime import date
 
@@ -21,12 +23,12 @@ log = logging.getLogger(__name__)
 
 def say(text: str) -> None:
     """Print for a person, not for a pipe."""
-    print(text, file=sys.stderr)
+    print(named(text), file=sys.stderr)
 
 
 def print_result(text: str) -> None:
     """Print a result at once, so that its place among the log lines is right in a file, too."""
-    print(text, flush=True)
+    print(named(text), flush=True)
 
 
 def progress(windows: list[TimeRange]) -> Iterable[TimeRange]:
@@ -113,7 +115,7 @@ def command(first: date, last: date, features: Sequence[str], options: Options) 
     """Return the command that syncs some days, from where and to where this run does."""
     words = ["tconnectsync", "--start-date", f"{first}", "--end-date", f"{last}"]
     words += ["--features", *features]
-    for name in ("env_file", "source", "region", "import_log"):
+    for name in ("env_file", "accounts", "person", "source", "region", "import_log"):
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, "--pretend"] if options.pretend else words)

@@ -23,6 +23,7 @@ from tconnectsync.config.values import (
     site,
     switch,
     text,
+    threads,
     why_no_place,
     zone,
 )
@@ -51,6 +52,8 @@ class Variable:
     why_not_instead: Callable[[str], str] = lambda value: ""
     """Returns why the value of another variable cannot stand in; empty if it can."""
     secret: bool = False
+    personal: bool = False
+    """Whether it is about one person, so that among several people it cannot be said for all."""
     heading: str = OPTIONAL
     """The heading in the documentation."""
 
@@ -94,6 +97,7 @@ VARIABLES = (
         "The e-mail address of your Tandem account.",
         placeholder="email@email.com",
         secret=True,
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -102,6 +106,7 @@ VARIABLES = (
         "The password of your Tandem account.",
         placeholder="password",
         secret=True,
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -112,6 +117,7 @@ VARIABLES = (
         "the name of the site, as user:password@.",
         parse=site,
         placeholder="https://yournightscouturl/",
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -122,6 +128,7 @@ VARIABLES = (
         placeholder="apisecret",
         instead=("API_SECRET", "NS_API_SECRET"),
         secret=True,
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -157,6 +164,7 @@ VARIABLES = (
         default="",
         placeholder="11111111",
         secret=True,
+        personal=True,
     ),
     Variable(
         "FEATURES",
@@ -312,6 +320,13 @@ VARIABLES = (
         "--auto-update ends with exit code 0 after this many rounds; 0 or less means no limit.",
         parse=limit,
         default="-1",
+    ),
+    Variable(
+        "AUTOUPDATE_THREADS",
+        "loop.threads",
+        "With --accounts, for how many people --auto-update may work at the same time; the highest number that one of them has counts.",
+        parse=threads,
+        default="4",
     ),
     Variable(
         "ENABLE_TESTING_MODES",
