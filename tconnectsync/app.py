@@ -220,7 +220,8 @@ def write_lock(settings: Settings, host: Host, *, pretend: bool) -> WriteLock:
     """Return the lock that a run waits for before it writes; a run that only looks never waits."""
     if pretend:
         return nullcontext
-    return SiteLock(settings.nightscout.url, host.caches, host.clock).held
+    site, zone = settings.nightscout.url, settings.tandem.zone
+    return SiteLock(site, host.caches, host.clock, zone=zone).held
 
 
 def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:

@@ -26,6 +26,14 @@ from tconnectsync.unreachable import DEFAULT_PORTS, Cause, cause_of, other_schem
 
 log = logging.getLogger(__name__)
 
+_KINDS = {
+    *("treatments", "entries", "profile", "devicestatus", "activity", "status", "verifyauth"),
+    *("login", "authorize", "jwks", "token", "pumper", "pumpers", "pump-logs"),
+    *("getlasteventuploaded", "patient_info", "therapythresholds", "userprofile", "summary"),
+    *("therapytimeline", "therapytimeline2csv", "therapyevents", "pumpfeatures", "myaccount"),
+    *("basalsuspension", "basaliqtech"),
+}
+"""The words of addresses that the log may show: those that say what is asked for."""
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection."""
 
@@ -193,9 +201,10 @@ class HttpClient:
             with nullcontext() if method == "GET" else self._writing():
                 answer = self._follow(method, url, **options)
             log.debug(
-                "%s %s: HTTP %d, %d bytes after %.2f s.",
+                "%s %s %s: HTTP %d, %d bytes after %.2f s.",
                 method,
                 self.service,
+                kind_of(url),
                 answer.status_code,
                 len(answer.content),
                 answer.elapsed.total_seconds(),
@@ -286,6 +295,12 @@ class HttpClient:
             answer.close()
             raise
         answer._content = bytes(body)
+
+
+def kind_of(url: str) -> str:
+    """Return what a request to an address is for, without anything personal that stands there."""
+    words = (each.partition(".")[0].lower() for each in urlsplit(url).path.split("/"))
+    return next((word for word in reversed(list(words)) if word in _KINDS), "other")
 
 
 def endpoint(base_url: str, path: str) -> str:

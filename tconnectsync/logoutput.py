@@ -5,54 +5,50 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from datetime import tzinfo
 
-from tconnectsync.redact import RedactingFormatter, Redactor
-
-PERSON: ContextVar[str] = ContextVar("PERSON", default="")
-"""Whose work this thread does, where one process works for several people."""
-
-
-@contextmanager
-def about(name: str) -> Iterator[None]:
-    """Let all that is said in this thread during the block bear a person's name."""
-    before = PERSON.set(name)
-    try:
-        yield
-    finally:
-        PERSON.reset(before)
-
-
-def named(text: str) -> str:
-    """Return a text with the person's name before each line, if there are several people."""
-    name = PERSON.get()
-    return "\n".join(f"{name}: {line}" for line in text.split("\n")) if name else text
+from tconnectsync.person import PERSON
+from tconnectsync.redact import JointRedactor, RedactingFormatter, Redactor
 
 
 class LogFormatter(RedactingFormatter):
     """Puts the person's name before what is logged, and keeps it as ``person`` of the record."""
 
+    def __init__(self, redactor: Redactor, zone: tzinfo | None) -> None:
+        super().__init__(redactor, zone)
+        self.redactor = redactor
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Format a line."""
-        message, record.person = record.message, PERSON.get()
-        record.message = f"{record.person}: {message}" if record.person else message
+        message, name = record.message, PERSON.get()
+        record.__dict__["person"] = name
+        record.message = f"{name}: {message}" if name else message
         try:
             return super().formatMessage(record)
         finally:
             record.message = message
 
 
-def enable_logging(level: int = logging.INFO, redactor: Redactor | None = None) -> None:
+def enable_logging(
+    level: int = logging.INFO, redactor: Redactor | None = None, zone: tzinfo | None = None
+) -> None:
     """Show what the program does on the standard error output.
 
-    What the redactor knows is not shown. Calling it again changes the level and the redactor.
-    Other libraries stay silent: their warnings name whole addresses, with what is in them.
+    Times are those of ``zone``, or of this computer as long as none is known. What the redactor
+    knows is not shown. Calling it again changes all of that. Other libraries stay silent: their
+    warnings name whole addresses, with what is in them.
+
+    In the turn of one of several people, it only adds what the redactor hides: the log is that of
+    all of them.
     """
+    logger, redactor = logging.getLogger("tconnectsync"), redactor or Redactor()
+    for handler in logger.handlers if PERSON.get() else ():
+        shown = getattr(handler.formatter, "redactor", None)
+        if isinstance(shown, JointRedactor):
+            shown.add(redactor)
+            return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogFormatter(redactor or Redactor()))
-    logger = logging.getLogger("tconnectsync")
+    handler.setFormatter(LogFormatter(redactor, zone))
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False

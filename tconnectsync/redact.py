@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime, tzinfo
 from functools import cache
 from html.entities import codepoint2name
 from urllib.parse import quote, unquote, urlsplit
@@ -198,10 +198,14 @@ class JointRedactor(Redactor):
 
 
 class RedactingFormatter(logging.Formatter):
-    """A log formatter that lets no secret through, tracebacks included."""
+    """A log formatter that lets no secret through, tracebacks included.
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    Times are those of ``zone``; with ``None`` those of this computer.
+    """
+
+    def __init__(self, redact: Callable[[str], str], zone: tzinfo | None = None) -> None:
         super().__init__("%(asctime)s %(levelname)-8s %(message)s", "%Y-%m-%d %H:%M:%S")
+        self.converter = lambda at: datetime.fromtimestamp(at or 0.0, zone).timetuple()
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:

@@ -163,7 +163,7 @@ class TandemSourceCheck:
             uploads = " ".join(f"{ending(pump)}: {self._last_upload(pump)}" for pump in read)
             return f"All of these pumps are read: {', '.join(map(named, read))}{also}. {uploads}"
         is_named = not is_automatic(self._serial)
-        why = "as PUMP_SERIAL_NUMBER says" if is_named else "the one in use"
+        why = "the one that PUMP_SERIAL_NUMBER names" if is_named else "the one in use"
         return f"It is {named(read[0])}, {why}{also}. {self._last_upload(read[0])}"
 
     def _read_for_range(self) -> list[Pump]:

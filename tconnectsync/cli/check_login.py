@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_check
 from tconnectsync.check.run import State
 from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.people import each_person
 from tconnectsync.cli.report import print_result, say
 from tconnectsync.domain.words import number_of
 from tconnectsync.logoutput import enable_logging
@@ -20,24 +20,33 @@ if TYPE_CHECKING:
 
 def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
+    return each_person(options, host, lambda one: _check(one, host))
+
+
+def _check(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
     check = open_check(configuration, configuration.values.get("FEATURES", ()), host)
-    enable_logging(logging.DEBUG if options.verbose else logging.INFO, check.redactor)
+    enable_logging(options.log_level, check.redactor, check.clock.zone)
     if options.dates:
         chosen = date_range(*options.dates, check.clock, check.started)
     else:
         chosen = last_days(options.days or 1, check.started)
     failed: list[int] = []
     for result in check.run(chosen):
-        print_result(str(result))
+        if not (options.quiet and result.state is State.OK):
+            print_result(str(result))
         if result.state is State.FAILED:
             failed.append(result.exit_code)
-    print_result(f"{number_of(len(failed), 'step')} failed." if failed else "No step failed.")
+    is_silent = options.quiet and not failed
+    if not is_silent:
+        print_result(f"{number_of(len(failed), 'step')} failed." if failed else "No step failed.")
     try:
-        path = check.save_report(chosen, host.folder)
+        path = check.save_report(chosen, host.folder, options.person or "")
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
         return 1
+    if is_silent:
+        return 0
     print_result(
         f"{path.name} holds all answers, for those who help you. Known personal data are "
         "replaced in it. Read it before you share it"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import find_site, open_watch
 from tconnectsync.cli.options import check_available
+from tconnectsync.cli.startline import start_line
 from tconnectsync.clouds import clouds_with_files
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.redact import Redactor
@@ -32,12 +33,13 @@ def configuration_of(options: Options, host: Host) -> Configuration:
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     if options.features:
         chosen["FEATURES"] = ",".join(options.features)
-    return host.configuration(chosen, options.env_file)
+    return host.configuration(chosen, options.env_file, options.one)
 
 
 def watch_of(options: Options, configuration: Configuration, host: Host) -> Watch:
     """Return what records how this run goes."""
-    return open_watch(configuration, host, continuous=options.auto_update)
+    name = options.one.name if options.one else ""
+    return open_watch(configuration, host, person=name, continuous=options.auto_update)
 
 
 def settings_of(options: Options, configuration: Configuration, host: Host) -> Settings:
@@ -55,10 +57,11 @@ def settings_of(options: Options, configuration: Configuration, host: Host) -> S
             settings.source.name,
             testing_enabled=settings.sync.enable_testing_modes,
         )
-    level = logging.DEBUG if options.verbose else logging.INFO
-    enable_logging(level, Redactor(configuration.secrets))
+    enable_logging(options.log_level, Redactor(configuration.secrets), settings.tandem.zone)
+    log.info(start_line(options, settings))
     for notice in configuration.notices():
-        log.warning(notice)
+        # It says what the person has set: nothing that a job has to report every time.
+        log.log(logging.INFO if options.quiet else logging.WARNING, notice)
     for sentence in configuration.information():
         log.info(sentence)
     return find_site(settings, host.clock, patient=options.auto_update)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import shutil
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,8 @@ from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
 if TYPE_CHECKING:
     from datetime import date
+
+    from tconnectsync.config.people import Person
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,6 +50,8 @@ class Options:
     """The folder with a file of settings for each of several people."""
     person: str | None = None
     """The name of the one of them whose turn it is, or who alone was asked for."""
+    one: Person | None = None
+    """The one of them whose turn it is."""
     stay: bool = False
     """Whether the loop waits for other settings instead of ending."""
     import_log: Path | None = None
@@ -54,14 +61,21 @@ class Options:
     check_login: bool = False
     shape_report: bool = False
     verbose: bool = False
+    quiet: bool = False
+    """Say only what a person has to know."""
+
+    @property
+    def log_level(self) -> int:
+        """The lowest level of what is logged, as the ``logging`` module numbers them."""
+        return logging.DEBUG if self.verbose else logging.WARNING if self.quiet else logging.INFO
 
 
-SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--verbose"})
+SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--verbose", "--quiet"})
 """Options that go with every action that uses the settings."""
 PEOPLE = frozenset({"--accounts", "--person"})
 
 ACTIONS: Mapping[str, frozenset[str]] = {
-    "--demo": frozenset({"--source", "--verbose"}),
+    "--demo": frozenset({"--source", "--verbose", "--quiet"}),
     "--check-login": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
     "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
     "--shape-report": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
@@ -104,6 +118,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     if options.import_log and options.source not in (None, *(cloud.name for cloud in clouds)):
         titles = " or ".join(cloud.title for cloud in clouds)
         raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
+    if options.quiet and options.verbose:
+        raise UsageError("--quiet cannot be combined with --verbose.")
     return options
 
 
@@ -161,17 +177,15 @@ EPILOG = """\
 features (those still being tested need ENABLE_TESTING_MODES=true):
 {}
 
-exit codes: 0 done, 1 something failed or is missing, 2 wrong options or settings, or a
-pump that has to be chosen first; with --auto-update also a refused login"""
+exit codes: 0 done, 1 something failed or is missing, 2 wrong options or
+settings, or a pump that has to be chosen first; with --auto-update also a
+refused login"""
 
 
 def _parser() -> argparse.ArgumentParser:
     default, *rest = CLOUDS
     others = ", ".join(rest)
-    names = "\n".join(
-        f"  {feature.name:<29} {feature.meaning}" + _restriction(feature)
-        for feature in FEATURES.values()
-    )
+    names = "\n".join(map(_described, FEATURES.values()))
     parser = _Parser(
         prog="tconnectsync",
         description="Copies what a Tandem insulin pump did from Tandem's cloud into Nightscout.",
@@ -222,7 +236,20 @@ def _parser() -> argparse.ArgumentParser:
         help="write what Tandem's answers are made of, without values, to a file",
     )
     add("-v", "--verbose", action="store_true", help="log more details")
+    add("-q", "--quiet", action="store_true", help="say only what needs a person")
     return parser
+
+
+def _described(feature: Feature) -> str:
+    """Return the lines of the help about a feature, as wide as the terminal."""
+    name, indent = f"  {feature.name:<29} ", " " * 6
+    width = max(40, shutil.get_terminal_size().columns - 2)
+    return textwrap.fill(
+        feature.meaning + _restriction(feature),
+        width,
+        initial_indent=name,
+        subsequent_indent=" " * len(name) if width > 60 else indent,
+    )
 
 
 def _restriction(feature: Feature) -> str:

@@ -8,15 +8,14 @@ for is a file with its name. What takes long to import is imported when it is ne
 from __future__ import annotations
 
 import gc
-import io
 import logging
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tconnectsync.cli.letters import take_plain_letters
 from tconnectsync.cli.options import parse
-from tconnectsync.cli.report import say
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.cli.report import ignore, say, say_why
+from tconnectsync.errors import TconnectsyncError
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -38,23 +37,13 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
     ``--auto-update`` also returns 2 for wrong credentials: it must not be started again before they
     are fixed.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A letter that a terminal or file cannot take, as in a profile's name, must not end it.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    take_plain_letters()
     try:
         options = parse(arguments)
         gc.set_threshold(GC_THRESHOLD)
         return _carry_out(options, host)
-    except ConfigError as error:
-        say("tconnectsync cannot start, because of its configuration:")
-        for problem in error.problems:
-            say(f"  {problem}")
-        for sentence in error.advice:
-            say(sentence)
-        return error.exit_code
     except TconnectsyncError as error:
-        say(f"tconnectsync: {error}")
-        return error.exit_code
+        return say_why(error)
     except KeyboardInterrupt:
         say("Stopped. Nothing is lost: the next run continues from here.")
         return 1
@@ -68,7 +57,7 @@ def _carry_out(options: Options, host: Host | None) -> int:
     if options.demo:
         from tconnectsync.cli.demo import demo
 
-        demo(print, *filter(None, [options.source]))
+        demo(ignore if options.quiet else print, *filter(None, [options.source]))
         return 0
     if host is None:
         from tconnectsync.app import this_computer

@@ -1,24 +1,48 @@
-"""What the command line says: progress, plans, results, and what to do about failures."""
+"""What the command line says: plans, results, and what to do about failures."""
 
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tconnectsync.logoutput import named
+from tconnectsync.cli.commands import command, commands
+from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.person import named
+from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import datetime
 
     from tconnectsync.cli.options import Options
+    from tconnectsync.config.settings import Settings
     from tconnectsync.domain.clock import PumpClock, TimeRange
+    from tconnectsync.sources.base import Remark
+    from tconnectsync.sync.loop.step import Next
     from tconnectsync.sync.plan import Plan
-    from tconnectsync.sync.run.outcome import Failure, Outcome
+    from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
+
+LEFT_OUT = (
+    (
+        "insulin",
+        logging.WARNING,
+        "Insulin may be missing in Nightscout because of that: compare the day with the pump's "
+        "own history.",
+    ),
+    (
+        "carbs",
+        logging.WARNING,
+        "Carbs may be missing in Nightscout because of that, but no insulin.",
+    ),
+    ("", logging.INFO, "No insulin is missing because of that."),
+)
+"""What may be missing because of what was left out: how it is logged, and in which words."""
+SAID_AGAIN_AFTER = timedelta(hours=1)
+"""How often the loop says when it looks again although nothing has come."""
 
 
 def say(text: str) -> None:
@@ -26,33 +50,44 @@ def say(text: str) -> None:
     print(named(text), file=sys.stderr)
 
 
+def say_why(error: TconnectsyncError) -> int:
+    """Say what ended a run, and what to do about it; return the exit code."""
+    if isinstance(error, ConfigError):
+        say("tconnectsync cannot start, because of its configuration:")
+        for problem in error.problems:
+            say(f"  {problem}")
+        for sentence in error.advice:
+            say(sentence)
+    else:
+        say(f"tconnectsync: {error}")
+    return error.exit_code
+
+
 def print_result(text: str) -> None:
     """Print a result at once, so that its place among the log lines is right in a file, too."""
     print(named(text), flush=True)
 
 
-def progress(windows: list[TimeRange]) -> Iterable[TimeRange]:
-    """Hand on the windows, with a bar on a terminal when there are several."""
-    if len(windows) < 2 or not sys.stderr.isatty():
-        yield from windows
-        return
-    from tqdm import tqdm
-    from tqdm.contrib.logging import logging_redirect_tqdm
-
-    with logging_redirect_tqdm([logging.getLogger("tconnectsync")]):
-        yield from tqdm(windows, unit="window", desc="Syncing")
+def ignore(text: str) -> None:
+    """Print nothing."""
 
 
-def print_plan(window: TimeRange, plan: Plan) -> None:
-    """Show what would be written for one window."""
-    from tconnectsync.cli.planview import lines
+def plan_printer(options: Options, settings: Settings) -> Callable[[TimeRange, Plan], None]:
+    """Return what shows the plan of a window if nothing is written, else what shows nothing."""
+    if not options.pretend:
+        return lambda window, plan: None
+    from tconnectsync.domain.clock import PumpClock
 
-    title = f"From {window.start:%Y-%m-%d %H:%M %z} to {window.end:%Y-%m-%d %H:%M %z}:"
-    print_result("\n".join([title, *lines(plan)]))
+    clock = PumpClock(settings.tandem.zone)
 
+    def show(window: TimeRange, plan: Plan) -> None:
+        from tconnectsync.cli.planview import lines
 
-def ignore(window: TimeRange, plan: Plan) -> None:
-    """Show nothing: the plan is carried out anyway."""
+        begin, end = clock.here(window.start), clock.here(window.end)
+        title = f"From {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}:"
+        print_result("\n".join([title, *lines(plan, clock, verbose=options.verbose), ""]))
+
+    return show
 
 
 def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
@@ -64,8 +99,8 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
         log.error("%s from %s to %s failed. %s", names, first, last, failure.error)
     # Nothing that the same command could change.
     is_pointless = outcome.ended_by is not None and outcome.ended_by.needs_a_person
-    for command in () if is_pointless else commands(outcome.failures, options, clock):
-        say(f"To repeat what failed: {command}")
+    for line in () if is_pointless else commands(outcome.failures, options, clock):
+        say(f"To repeat what failed: {line}")
     if outcome.ended_by:
         return outcome.ended_by.exit_code
     return 0 if outcome.is_complete else 1
@@ -73,49 +108,72 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
 
 def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> None:
     """Say what was written, or would be, and what was left out."""
-    from tconnectsync.sync.features import features_of_entries
+    from tconnectsync.cli.results import boluses_only, documents_in_words
 
-    done = f"{outcome.created} created, {outcome.updated} updated, {outcome.kept} unchanged"
-    documents = (
-        "Treatments and entries" if features_of_entries(options.features or ()) else "Treatments"
+    result = documents_in_words(
+        outcome.new,
+        outcome.written - outcome.new,
+        removed=outcome.updated - (outcome.written - outcome.new).total(),
+        unchanged=outcome.kept,
+        insulin=outcome.new_insulin if options.pretend else boluses_only(outcome.new_insulin),
     )
     if options.pretend:
-        print_result(f"Nothing was written (--pretend). {documents} in a real run: {done}.")
+        print_result("\n".join(["Nothing was written (--pretend). In a real run:", result]))
+        for line in outcome.others:
+            print_result(f"{line} (not written: --pretend)")
     else:
-        print_result(f"{documents}: {done}.")
-    for line in outcome.others:
-        print_result(f"{line}{' (not written: --pretend)' if options.pretend else '.'}")
-    for what, times in outcome.skipped.most_common():
-        log.warning("Left out because it is unknown or cannot be true: %s (%d times).", what, times)
+        log.info(result)
+        for line in outcome.others:
+            log.info("%s.", line)
+    say_what_was_left_out(outcome)
     for remark in outcome.remarks:
         text = remark.text
         if remark.repeat:
             window, features = remark.repeat
             text += f" {command(*clock.days(window), features, options)}"
-        log.log(logging.ERROR if remark.missing else logging.WARNING, text)
+        log.log(_level_of(remark), text)
 
 
-def commands(failures: Sequence[Failure], options: Options, clock: PumpClock) -> list[str]:
-    """Return the commands that repeat failed windows; windows in a row share one command."""
-    by_window: dict[tuple[date, date], list[str]] = {}
-    for failure in failures:
-        names = by_window.setdefault(clock.days(failure.window), [])
-        names += [name for name in failure.features if name not in names]
-    spans: list[tuple[date, date, list[str]]] = []
-    for (first, last), names in sorted(by_window.items(), key=lambda item: (item[1], item[0])):
-        if spans and spans[-1][2] == names and (first - spans[-1][1]).days <= 1:
-            spans[-1] = (spans[-1][0], max(last, spans[-1][1]), names)
-        else:
-            spans.append((first, last, names))
-    spans.sort(key=lambda span: span[:2])
-    return [command(first, last, names, options) for first, last, names in spans]
+def say_what_was_left_out(outcome: Outcome) -> None:
+    """Say what was not understood, and whether insulin or carbs may be missing because of it."""
+    found: dict[str, list[str]] = {}
+    for what, number in outcome.skipped.most_common():
+        found.setdefault(may_be_missing(what), []).append(_times(what, number))
+    for missing, level, consequence in LEFT_OUT:
+        if missing in found:
+            log.log(level, "Left out: %s. %s", "; ".join(found[missing]), consequence)
 
 
-def command(first: date, last: date, features: Sequence[str], options: Options) -> str:
-    """Return the command that syncs some days, from where and to where this run does."""
-    words = ["tconnectsync", "--start-date", f"{first}", "--end-date", f"{last}"]
-    words += ["--features", *features]
-    for name in ("env_file", "accounts", "person", "source", "region", "import_log"):
-        if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join([*words, "--pretend"] if options.pretend else words)
+class NextLook:
+    """Says in the loop when it will look again: after each sync, and now and then while it waits.
+
+    Args:
+        now: returns the current instant, aware.
+        clock: the pump's, in whose zone the time is said.
+    """
+
+    def __init__(self, now: Callable[[], datetime], clock: PumpClock) -> None:
+        self._now = now
+        self._clock = clock
+        self._said: datetime | None = None
+
+    def after_step(self, following: Next) -> None:
+        """Say it, unless something else has just said when to try again."""
+        now, done = self._now(), following.round
+        if following.exit_code is not None or done.error:
+            return
+        if done.outcome is None and self._said and now - self._said < SAID_AGAIN_AFTER:
+            return
+        self._said = now
+        at = self._clock.here(now + timedelta(seconds=following.pause))
+        log.info("Next look at %s.", f"{at:%H:%M}")
+
+
+def _times(what: str, number: int) -> str:
+    return f"{what.removesuffix(NO_DOSES)} ({'once' if number == 1 else f'{number} times'})"
+
+
+def _level_of(remark: Remark) -> int:
+    if remark.missing:
+        return logging.ERROR
+    return logging.WARNING if remark.asks_something else logging.INFO

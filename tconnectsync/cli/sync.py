@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_catch_up, open_file, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
-from tconnectsync.cli.report import ignore, print_plan, progress, report
+from tconnectsync.cli.people import each_person
+from tconnectsync.cli.progress import progress_of
+from tconnectsync.cli.report import plan_printer, report
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.lock import TakenError
 from tconnectsync.sync.run.window import date_range
@@ -32,6 +34,10 @@ def sync(options: Options, host: Host) -> int:
     While another run writes to the site, a run without dates ends at once: the next one catches up.
     A run with days, dates or a file waits, and fails if the other one does not end.
     """
+    return each_person(options, host, lambda one: _run(one, host))
+
+
+def _run(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
     watch = watch_of(options, configuration, host)
     asked_for = (options.dates, options.days, options.import_log)
@@ -65,8 +71,8 @@ def _sync(options: Options, settings: Settings, host: Host) -> tuple[Outcome, Pu
         host,
         source=file,
         pretend=options.pretend,
-        on_plan=print_plan if options.pretend else ignore,
-        progress=progress,
+        on_plan=plan_printer(options, settings),
+        progress=progress_of(options),
     )
     cycle, chosen = catch_up.cycle, file.covered if file else None
     if options.dates:

@@ -324,7 +324,8 @@ VARIABLES = (
     Variable(
         "AUTOUPDATE_THREADS",
         "loop.threads",
-        "With --accounts, for how many people --auto-update may work at the same time; the highest number that one of them has counts.",
+        "With --accounts, for how many people --auto-update may work at the same time. The highest "
+        "number that one of them has counts.",
         parse=threads,
         default="4",
     ),

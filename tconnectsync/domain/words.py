@@ -29,7 +29,18 @@ def span_in_words(span: timedelta) -> str:
 
 def number_of(count: int, what: str) -> str:
     """Return a number with what it counts, in the plural unless it is one."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    if count == 1:
+        return f"1 {what}"
+    if what.endswith("y") and what[-2] not in "aeiou":
+        return f"{count} {what[:-1]}ies"
+    return f"{count} {what}{'es' if what.endswith('s') else 's'}"
+
+
+def wait_in_words(seconds: float) -> str:
+    """Return how long a wait is: in seconds up to two minutes."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return span_in_words(timedelta(seconds=seconds))
 
 
 def ending(serial: str) -> str:

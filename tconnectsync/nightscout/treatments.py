@@ -200,6 +200,12 @@ class Treatment:
         return replace(self.with_fields(created_at=created_at(start), duration=minutes), at=start)
 
 
+def insulin_in(body: Document) -> float:
+    """Return how much insulin (U) one of our documents shows: of a bolus, or of a whole basal."""
+    basal = body.get("absolute", 0.0) * body.get("duration", 0.0) / 60
+    return float(body.get("insulin") or basal)
+
+
 def identifier_of(key: str) -> str:
     """Return the identifier of the treatment that shows the event of a key."""
     return str(uuid.uuid5(NAMESPACE, key))

@@ -38,6 +38,8 @@ class Remark:
     """Whether asking again later may bring what is missing; the range then stays in the backlog."""
     changed: bool = False
     """Whether the cloud sent something in a form that this version does not know."""
+    asks_something: bool = True
+    """Whether there is something that a person could do about it; else it is only mentioned."""
     repeat: tuple[TimeRange, tuple[str, ...]] | None = None
     """The range and the features that a person can sync to put it right; a command that does so
     follows the text."""

@@ -15,7 +15,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 from tconnectsync.clock import Clock
@@ -86,6 +86,7 @@ class SiteLock:
             is used; some disks are read-only, and some network disks support no locks.
         clock: for the time, and to wait.
         try_lock: locks an open file, as :func:`try_lock`.
+        zone: in which times are said; with ``None`` this computer's.
     """
 
     def __init__(
@@ -94,9 +95,11 @@ class SiteLock:
         folders: Iterable[Path],
         clock: Clock,
         try_lock: Callable[[int], bool] = try_lock,
+        zone: tzinfo | None = None,
     ) -> None:
         self._paths = [folder / site_file(url, "lock") for folder in folders]
         self._clock = clock
+        self._zone = zone
         self._try_lock = try_lock
         self._has_warned = False
 
@@ -178,10 +181,10 @@ class SiteLock:
                 who = f"process {int(owner['pid'])}"
             else:
                 who = "on another computer or in another container"
-            since = datetime.fromisoformat(owner["since"]).astimezone()
+            since = datetime.fromisoformat(owner["since"]).astimezone(self._zone)
         except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError):
             return "Another tconnectsync is syncing this site"
-        is_today = since.date() == self._clock.now().astimezone().date()
+        is_today = since.date() == self._clock.now().astimezone(self._zone).date()
         when = since.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
         return f"Another tconnectsync ({who}) has been syncing this site since {when}"
 

@@ -48,6 +48,15 @@ def settings_of(case: dict[str, Any]) -> LoopSettings:
     return LoopSettings(**{name: values[variable] for name, variable in names.items()})
 
 
+SENTENCES = {
+    "AutoupdateNoIndexChangeWarning": "An upload of the pump is overdue;",
+    "AutoupdateNoEventIndexesDetectedError": "The pump has uploaded nothing for ",
+    "AutoupdateFailureWarning": "The pump has uploaded, but none of its data is new ",
+    "AutoupdateFailureError": "The pump uploads, but for ",
+}
+"""How we say what the recorded program called by the names of its errors."""
+
+
 def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
     """Step through what the case says, and return what the loop did.
 
@@ -85,7 +94,8 @@ def follow(case: dict[str, Any], caplog: pytest.LogCaptureFixture) -> Course:
     course.log_classes = [
         [record.levelname.lower(), name]
         for record in caplog.records
-        if (name := record.getMessage().partition(":")[0]).startswith("Autoupdate")
+        for name, begin in SENTENCES.items()
+        if record.getMessage().startswith(begin)
     ]
     return course
 

@@ -34,11 +34,11 @@ def test_profiles_arrive_change_and_are_left_alone(
         setting = {"NIGHTSCOUT_PROFILE_UPLOAD_MODE": mode}
         first = home.run(*run, **setting)
         assert first.code == 0, first.errors
-        assert "Profile record" in first.output
+        assert "Profile record" in first.errors
         stored = records(nightscout)
 
         second = home.run(*run, **setting)
-        assert "Profile record" not in second.output
+        assert "Profile record" not in second.errors
         assert records(nightscout) == stored
 
         pages = tconnect.account_pages
@@ -71,12 +71,12 @@ def test_odd_names_of_profiles_leave_an_old_nightscout_alive(
             tconnect.account_pages = replace(pages, settings=settings)
             first = home.run(*run, **setting)
             assert first.code == 0, first.errors
-            assert "Profile record" in first.output
+            assert "Profile record" in first.errors
             current = nightscout.request("GET", "profile/current").json()
             assert {"A．B", "＄Gym", "a‹b", "A．B (2)"} <= set(current["store"])
             assert current["store"][current["defaultProfile"]]["basal"]
             stored = records(nightscout)
-            assert "Profile record" not in home.run(*run, **setting).output
+            assert "Profile record" not in home.run(*run, **setting).errors
             assert records(nightscout) == stored
 
 

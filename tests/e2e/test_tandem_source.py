@@ -80,8 +80,8 @@ def test_a_first_run_brings_everything_and_a_second_one_changes_nothing(
         stick.mgdl for stick in life.finger_sticks
     ]
     for what in ("Profile record added", "Insulin on board", "Device status"):
-        assert what in first.output
-        assert what not in second.output
+        assert what in first.errors
+        assert what not in second.errors
 
     documents = len(treatments) + len(readings)
     assert first.counts == (documents, 0, 0)

@@ -42,16 +42,26 @@ HOST_ZONE = {"TZ": os.environ["E2E_HOST_TZ"]} if "E2E_HOST_TZ" in os.environ els
 
 ALL_FEATURES = ("--features", "BASAL", "BOLUS", "PUMP_EVENTS")
 
-_COUNTS = re.compile(r"(\d+) created, (\d+) updated, (\d+) unchanged\.\n")
+_RESULT = re.compile(r"(?:^|INFO +)(N(?:ew: |othing new\.).*)$", re.MULTILINE)
+"""What a run says of all that it wrote, or would have; the last such line counts."""
+_SENTENCE = re.compile(r"(New|Changed|Removed|Unchanged): (.+?)\.(?= |$)")
 _REPEAT = re.compile(r"^To repeat what failed: tconnectsync (.+)$", re.MULTILINE)
 
 
 class Counts(NamedTuple):
-    """What a run did, in treatments, as its last line says."""
+    """What a run did, in treatments, as its result says."""
 
     created: int
     updated: int
     unchanged: int
+
+
+def counts_in(result: str) -> Counts:
+    """Return the numbers of documents that the words of a result name."""
+    found = dict.fromkeys(("New", "Changed", "Removed", "Unchanged"), 0)
+    for name, text in _SENTENCE.findall(re.sub(r" \([^)]*\)", "", result)):
+        found[name] = sum(map(int, re.findall(r"\d+", text)))
+    return Counts(found["New"], found["Changed"] + found["Removed"], found["Unchanged"])
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,9 @@ class Finished:
     @property
     def counts(self) -> Counts:
         """What the run says it did."""
-        found = _COUNTS.search(self.output)
+        found = _RESULT.findall(self.output) or _RESULT.findall(self.errors)
         assert found, f"The run did not say what it did:\n{self.output}{self.errors}"
-        return Counts(*map(int, found.groups()))
+        return counts_in(found[-1])
 
     @property
     def repeats(self) -> list[list[str]]:

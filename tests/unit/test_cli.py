@@ -7,21 +7,23 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from tconnectsync.app import this_computer, write_lock
+from tconnectsync.cli.commands import commands
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.planview import lines
-from tconnectsync.cli.report import commands
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, UsageError
+from tconnectsync.nightscout.stored import stored_treatments
 from tconnectsync.sync.features import DEFAULT
+from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.run.outcome import Failure
-from tests.support.event_builders import NEW_YORK, Site, basal, bolus, planned, wanted
+from tests.support.event_builders import NEW_YORK, Site, basal, bolus, planned, sleep, wanted
 
 
 def test_basals_and_boluses_are_synced_unless_told_otherwise() -> None:
@@ -133,23 +135,59 @@ def test_a_plan_shows_counts_per_kind_and_every_document() -> None:
     site = Site()
     site.carry_out(planned(wanted(basal(0, 5, running=True)), []))
     plan = planned(wanted(basal(0, 65), bolus(30, 2.5, carbs=40)), site.stored)
-    shown = list(lines(plan))
-    assert [line.split() for line in shown[:2]] == [
-        ["Combo", "Bolus", "1", "new", "0", "changed"],
-        ["Temp", "Basal", "0", "new", "1", "changed"],
+    assert list(lines(plan, NEW_YORK)) == [
+        "New: 1 bolus (2.50 U). Changed: 1 basal.",
+        "Tue 5 Mar 2024",
+        "~ 07:00  basal for 5 min -> for 65 min",
+        "  07:32  bolus 2.50 U, 40 g carbs, Standard",
     ]
-    assert "duration: 5.0 -> 65.0" in shown[2]
-    assert "2024-03-05T12:32:00+00:00  Combo Bolus" in shown[3]
-    assert "insulin: 2.5, carbs: 40, notes: Standard" in shown[3]
+
+
+def test_a_plan_shows_all_fields_to_those_who_ask_for_them() -> None:
+    plan = planned(wanted(bolus(30, 2.5, carbs=40)), [])
+    short, long = (list(lines(plan, NEW_YORK, verbose=verbose)) for verbose in (False, True))
+    assert [line for line in long if line in short] == short
+    (fields,) = (line for line in long if line not in short)
+    assert "eventType: Combo Bolus, created_at: 2024-03-05T12:32:00+00:00" in fields
+    assert "insulin: 2.5, carbs: 40, notes: Standard" in fields
+    assert "identifier: " in fields
+    assert "checksum: " in fields
+
+
+def test_a_plan_has_a_heading_for_each_day_of_the_pump() -> None:
+    late = planned(wanted(basal(16 * 60, 5), basal(17 * 60 + 30, 5, 0.85)), [])
+    assert list(lines(late, NEW_YORK)) == [
+        "New: 2 basals (0.14 U).",
+        "Tue 5 Mar 2024",
+        "  23:00  basal 0.80 U/h for 5 min, algorithmDelivery",
+        "Wed 6 Mar 2024",
+        "  00:30  basal 0.85 U/h for 5 min, algorithmDelivery",
+    ]
+
+
+def test_a_plan_says_what_a_change_does_to_the_insulin_and_to_the_time() -> None:
+    site = Site()
+    site.carry_out(planned(wanted(bolus(0, 1.77, running=True), sleep(60, 30)), []))
+    moved = [replace(want, at=want.at + timedelta(minutes=2)) for want in wanted(sleep(60, 30))]
+    stored = stored_treatments(site.stored)
+    now = [*wanted(bolus(0, 2.1)), *moved]
+    update = [Update(old, new) for old, new in zip(stored, now, strict=True)]
+    assert list(lines(Plan(update=update), NEW_YORK))[2:] == [
+        "~ 07:00  bolus moved to 07:02:00, 1.77 U -> 2.10 U, Standard (in progress: requested "
+        "1.77 units) -> Standard",
+        "~ 08:00  sleep period moved to 08:02:00",
+    ]
 
 
 def test_a_plan_says_what_it_removes_and_counts_it_as_changed() -> None:
     site = Site()
     site.carry_out(planned(wanted(basal(0, 5), basal(5, 5)), []))
     gone = [replace(want, cut=True) for want in wanted(basal(5, 0))]
-    shown = list(lines(planned(gone, site.stored)))
-    assert shown[0].split() == ["Temp", "Basal", "0", "new", "1", "changed"]
-    assert shown[1].startswith("  - 2024-03-05T12:05:00+00:00  Temp Basal  removed, because")
+    assert list(lines(planned(gone, site.stored), NEW_YORK)) == [
+        "Nothing new. Removed: 1 basal, because another pump was in use.",
+        "Tue 5 Mar 2024",
+        "- 07:05  basal removed, because another pump was in use",
+    ]
 
 
 ACCOUNT = {

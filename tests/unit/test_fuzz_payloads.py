@@ -265,7 +265,8 @@ def test_what_is_left_out_is_named_once_with_its_number(caplog: pytest.LogCaptur
     caplog.clear()
     say_what_was_done(outcome, Options(features=()), NEW_YORK)
     assert caplog.messages == [
-        "Left out because it is unknown or cannot be true: unreadable bolus (12 times)."
+        "Left out: unreadable bolus (12 times). Insulin may be missing in Nightscout because of "
+        "that: compare the day with the pump's own history."
     ]
 
 

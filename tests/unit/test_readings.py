@@ -291,10 +291,10 @@ def test_without_gap_filling_only_entries_newer_than_ours_are_created() -> None:
 
 def test_a_plan_shows_its_entries() -> None:
     plan = with_entries(Plan(), entries([reading(0, 100), reading(5, 107)], ALL_DAY), [])
-    shown = list(lines(plan))
-    assert shown[0].split() == ["sgv", "2", "new", "0", "changed"]
-    assert shown[2].startswith("  + 2024-03-05T12:05:00+00:00  sgv  sgv: 107, ")
-    assert "direction: FortyFiveUp" in shown[2]
+    shown = list(lines(plan, NEW_YORK, verbose=True))
+    assert shown[0] == "New: 2 sensor readings."
+    assert shown[-2] == "  07:05  sensor reading 107 mg/dL"
+    assert "direction: FortyFiveUp" in shown[-1]
 
 
 def test_the_time_of_an_entry_is_its_date() -> None:

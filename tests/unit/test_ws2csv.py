@@ -110,10 +110,27 @@ def test_one_damaged_row_does_not_cost_the_others(
     damaged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     header, row = IOB.splitlines(keepends=True)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         rows = parse_timeline(header + row + damaged + row)["iobData"]
     assert len(rows) == 2
-    assert caplog.messages == ["1 damaged rows of t:connect's CSV export were left out."]
+    assert [(each.levelname, each.message) for each in caplog.records] == [
+        (
+            "INFO",
+            "Left out: damaged rows of t:connect's CSV export (1). No insulin is missing because "
+            "of that.",
+        )
+    ]
+
+
+def test_a_damaged_row_that_may_hide_insulin_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    header, *rows = BOLUS.splitlines(keepends=True)
+    with caplog.at_level(logging.INFO):
+        parse_timeline("".join([header, *rows, '"Bolus","82"\n', *rows]))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "(1). Insulin may be missing in Nightscout because of that" in record.message
 
 
 @pytest.mark.parametrize("part", [HEAD, READINGS, IOB, BASAL, BOLUS])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterator
 
 from tconnectsync.api.answers import unusable
@@ -22,6 +23,8 @@ Timeline = dict[str, list[Row]]
 """The four lists of :data:`LISTS`, each empty when its table is absent."""
 
 LISTS = ("readingData", "iobData", "basalData", "bolusData")
+WITH_INSULIN = ("basalData", "bolusData")
+"""Those that say how much insulin was given."""
 
 UNLABELLED = "DeclinedCorrection"
 """Our name for the bolus value that the export forgets to name."""
@@ -53,7 +56,7 @@ def parse_timeline(text: str) -> Timeline:
     is_export = any("EventDateTime" in table[0] or _is_head(table) for table in tables)
     if not is_export or _is_cut(text, tables[-1]):
         raise unusable(text, "CSV export", divisible=False)
-    damaged = 0
+    damaged: Counter[str] = Counter()
     for header, *rows in tables:
         name = _list_name(header, rows)
         if name is None:
@@ -61,10 +64,18 @@ def parse_timeline(text: str) -> Timeline:
         if "EventDateTime" not in header:
             raise unusable(text, "CSV export", divisible=False)
         whole = [row for row in rows if len(row) >= len(header)]
-        damaged += len(rows) - len(whole)
+        damaged[name] += len(rows) - len(whole)
         timeline[name] += [_as_dict(header, row) for row in whole]
-    if damaged:
-        log.warning("%d damaged rows of t:connect's CSV export were left out.", damaged)
+    if count := damaged.total():
+        what = f"Left out: damaged rows of t:connect's CSV export ({count})."
+        if any(damaged[name] for name in WITH_INSULIN):
+            log.warning(
+                "%s Insulin may be missing in Nightscout because of that: compare the day with "
+                "the pump's own history.",
+                what,
+            )
+        else:
+            log.info("%s No insulin is missing because of that.", what)
     return timeline
 
 

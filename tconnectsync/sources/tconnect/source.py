@@ -143,7 +143,8 @@ class TConnectReader(Reader):
         except TconnectsyncError as error:
             if error.fatal or not found:
                 raise
-            log.warning("Basals before %s may be missing: %s", controlled_from, error)
+            begin = f"{self._clock.here(controlled_from):%Y-%m-%d %H:%M}"
+            log.warning("Basal insulin before %s may be missing in Nightscout. %s", begin, error)
             return found
 
     def boluses(self) -> list[Bolus]:
@@ -153,7 +154,7 @@ class TConnectReader(Reader):
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            log.warning("Asking for the CSV export instead of TherapyEvents: %s", error)
+            log.info("Asking for the CSV export instead of TherapyEvents: %s", error)
             return csv_boluses(self._csv()["bolusData"], self._clock, self.skipped)
         if found:
             return found
@@ -164,7 +165,11 @@ class TConnectReader(Reader):
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            log.warning("The CSV export could not confirm that there was no bolus: %s", error)
+            log.warning(
+                "TherapyEvents has no bolus, and the CSV export could not confirm that there was "
+                "none; boluses may be missing in Nightscout. %s",
+                error,
+            )
             return []
 
     def user_modes(self) -> list[UserMode]:
@@ -186,7 +191,7 @@ class TConnectReader(Reader):
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            log.warning("Asking for the CSV export instead of TherapyEvents: %s", error)
+            log.info("Asking for the CSV export instead of TherapyEvents: %s", error)
             found, csv = [], self._csv
         if any(reading.kind is ReadingKind.SENSOR for reading in found):
             return found

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from datetime import timedelta
 from math import inf
 
 from tconnectsync.config.settings import LoopSettings
+from tconnectsync.domain.words import span_in_words, wait_in_words
 from tconnectsync.errors import FirewallError, NightscoutLoginError, TconnectsyncError
 from tconnectsync.sync.loop.rhythm import MINUTE_IN_SECONDS
 from tconnectsync.sync.run.outcome import Outcome
@@ -20,7 +22,7 @@ LONG_WAIT = 30 * MINUTE_IN_SECONDS
 """After refusals that further tries would only prolong."""
 FIRST_BACK_OFF = 30.0
 FAILURES_UNTIL_ERROR = 3
-"""Fewer failures in a row are only warnings: most faults pass soon."""
+"""Fewer failures in a row need nobody: most faults pass soon."""
 
 
 class GaveUp(Exception):  # noqa: N818
@@ -91,16 +93,16 @@ class NothingNew:
         if minutes >= self._settings.failure_minutes:
             self._log.log(
                 logging.ERROR,
-                "AutoupdateFailureError: The pump uploads, but for %.0f minutes none of its data "
-                "has been new to Nightscout. Compare the two, and check TIMEZONE_NAME.",
-                minutes,
+                "The pump uploads, but for %s none of its data has been new to Nightscout. "
+                "Insulin may be missing there: compare the two, and check TIMEZONE_NAME.",
+                span_in_words(timedelta(minutes=minutes)),
             )
             give_up_if_set(self._settings)
             return False
         self._log.log(
             logging.WARNING,
-            "AutoupdateFailureWarning: The pump has uploaded, but none of its data is new to "
-            "Nightscout.",
+            "The pump has uploaded, but none of its data is new to Nightscout. No insulin is "
+            "missing if the pump has given none since the upload before.",
         )
         return is_first
 
@@ -145,9 +147,11 @@ class Failures:
         self._partial += 1
         wait = _back_off(self._partial, self._settings.max_sleep_seconds, jitter)
         reasons = [(" ".join(each.features), str(each.error)) for each in outcome.failures]
+        level = _level(self._partial)
         for names, reason in dict.fromkeys(reasons):
-            log.warning("%s failed. %s", names, reason)
-        log.warning("The rest is done. Trying again in %.0f s at the latest.", wait)
+            log.log(level, "%s failed. %s", names, reason)
+        until = wait_in_words(wait)
+        log.log(level, "The rest is done. Trying again in %s at the latest.", until)
         return wait
 
     def after_error(self, error: TconnectsyncError, now: float, jitter: float) -> float:
@@ -180,16 +184,18 @@ class Failures:
         minutes, limit = (now - self._since) / MINUTE_IN_SECONDS, self._settings.api_failure_minutes
         if 0 < limit <= minutes:
             log.error(
-                "%s Ending, because nothing has worked for %.0f minutes "
-                "(AUTOUPDATE_API_FAILURE_MINUTES).",
+                "%s Ending, because nothing has worked for %s (AUTOUPDATE_API_FAILURE_MINUTES).",
                 text,
-                minutes,
+                span_in_words(timedelta(minutes=minutes)),
             )
             raise GaveUp(1)
         wait = _back_off(self._rounds, self._settings.default_sleep_seconds, jitter)
-        level = logging.WARNING if self._rounds < FAILURES_UNTIL_ERROR else logging.ERROR
-        log.log(level, "%s Trying again in %.0f s.", text, wait)
+        log.log(_level(self._rounds), "%s Trying again in %s.", text, wait_in_words(wait))
         return wait
+
+
+def _level(times: int) -> int:
+    return logging.INFO if times < FAILURES_UNTIL_ERROR else logging.ERROR
 
 
 def _back_off(times: int, longest: float, jitter: float) -> float:

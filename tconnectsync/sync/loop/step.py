@@ -14,10 +14,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from math import inf
 
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
+from tconnectsync.domain.words import span_in_words
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sync.loop.failures import (
     Failures,
@@ -36,13 +38,13 @@ NO_COUNTER = (
     "account that is normal; otherwise check PUMP_SERIAL_NUMBER."
 )
 SILENT = (
-    "AutoupdateNoEventIndexesDetectedError: The pump has uploaded nothing for %.0f minutes. Check "
+    "The pump has uploaded nothing for %s. What it has delivered since is not in Nightscout. Check "
     "that the phone has a connection and the pump's app runs. With a new pump, PUMP_SERIAL_NUMBER "
     "has to be changed."
 )
 OVERDUE = (
-    "AutoupdateNoIndexChangeWarning: An upload of the pump is overdue; the last one was seen %.0f "
-    "minutes ago."
+    "An upload of the pump is overdue; the last one was seen %s ago. What it has delivered since "
+    "is not in Nightscout yet."
 )
 
 
@@ -146,7 +148,7 @@ def _poll(state: LoopState, actions: Actions, clock: Clock) -> float:
     index = actions.latest_index()
     if index is None:
         # Something new shows an upload, unless it is what failed or was deferred before.
-        state.lines.log(logging.WARNING, NO_COUNTER)
+        state.lines.log(logging.INFO, NO_COUNTER)
         has_uploaded = _sync(state, actions, clock) and not is_repeat
     else:
         has_uploaded = index != state.index
@@ -202,10 +204,11 @@ def _look_again(state: LoopState, actions: Actions, polled: float, clock: Clock)
 def _report_silence(state: LoopState, polled: float, *, has_counter: bool) -> None:
     """Take note of a poll without an upload, and warn if there has been none for long."""
     state.rhythm.not_uploaded(polled)
-    minutes = state.rhythm.silence(polled) / MINUTE_IN_SECONDS
+    silence = state.rhythm.silence(polled)
+    in_words = span_in_words(timedelta(seconds=silence))
     if state.rhythm.is_silent(polled):
-        state.round.silent_minutes = minutes
-        state.lines.log(logging.ERROR, SILENT, minutes)
+        state.round.silent_minutes = silence / MINUTE_IN_SECONDS
+        state.lines.log(logging.ERROR, SILENT, in_words)
         give_up_if_set(state.settings)
     elif has_counter and state.rhythm.is_overdue(polled):
-        state.lines.log(logging.WARNING, OVERDUE, minutes)
+        state.lines.log(logging.WARNING, OVERDUE, in_words)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment
-from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.nightscout.treatments import Treatment, insulin_in
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
 
 
@@ -53,6 +53,21 @@ class Plan:
         kinds = Counter(each.event_type for each in self._written)
         kinds.update(str(each["type"]) for each in self.entries)
         return kinds
+
+    @property
+    def new(self) -> Counter[str]:
+        """How many of them would be created, by type."""
+        new = Counter(each.event_type for each in self.create)
+        new.update(str(each["type"]) for each in self.entries)
+        return new
+
+    @property
+    def new_insulin(self) -> dict[str, float]:
+        """U that the treatments to be created show, by type."""
+        found: dict[str, float] = {}
+        for each in self.create:
+            found[each.event_type] = found.get(each.event_type, 0.0) + insulin_in(each.body)
+        return found
 
     @property
     def insulin(self) -> float:

@@ -24,7 +24,7 @@ from tconnectsync.nightscout.eventtypes import COMBO_BOLUS, TEMP_BASAL
 from tconnectsync.nightscout.proof import kinds, unproven
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment
-from tconnectsync.nightscout.treatments import Treatment
+from tconnectsync.nightscout.treatments import Treatment, insulin_in
 from tconnectsync.nightscout.wire import ENTRIES, TREATMENTS, batches
 from tconnectsync.sync.plan import Plan, Update
 from tconnectsync.sync.plan.plan import around, freeing_first
@@ -84,6 +84,10 @@ class Applied:
     """How many were created or updated, by type."""
     insulin: float = 0.0
     """U of the boluses among them."""
+    new: Counter[str] = field(default_factory=Counter)
+    """How many of them were created, by type."""
+    new_insulin: dict[str, float] = field(default_factory=dict)
+    """U that the created ones show, by type."""
     ended_by: TconnectsyncError | None = None
     """What made going on pointless, if anything did."""
     _failures: list[tuple[TconnectsyncError, list[Record], bool]] = field(default_factory=list)
@@ -113,6 +117,10 @@ class Applied:
         """Note what was created."""
         self.created += len(records)
         self._stored |= {each.kind for each in records}
+        for each in records:
+            self.new[each.kind] += 1
+            if units := insulin_in(each.body):
+                self.new_insulin[each.kind] = self.new_insulin.get(each.kind, 0.0) + units
         self._note_written(records)
 
     def note_updated(self, record: Record) -> None:

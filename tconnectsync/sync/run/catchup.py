@@ -124,11 +124,10 @@ class CatchUp:
     def _announce(self, time_range: TimeRange) -> None:
         here = self.cycle.clock.here
         log.info(
-            "Syncing %s from %s to %s%s.",
-            ", ".join(self.cycle.features),
-            here(time_range.start).isoformat(" ", "minutes"),
-            here(time_range.end).isoformat(" ", "minutes"),
-            " (pretend)" if self.cycle.pretend else "",
+            "%s from %s to %s.",
+            "Looking" if self.cycle.pretend else "Syncing",
+            f"{here(time_range.start):%Y-%m-%d %H:%M}",
+            f"{here(time_range.end):%Y-%m-%d %H:%M}",
         )
 
     def _pumps(self, time_range: TimeRange) -> tuple[Outcome, Sequence[PumpSpan]]:

@@ -68,7 +68,7 @@ def _read(
         if len(shorter) < 2:
             outcome.failed(window, names, error)
             return []
-        log.warning("%s. Asking for shorter ranges.", str(error).removesuffix("."))
+        log.info("%s. Asking for shorter ranges.", str(error).removesuffix("."))
     found = []
     for each in shorter:
         of_half = cycle.source.read(each)

@@ -43,7 +43,7 @@ def coverage(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock)
     return [
         *_said(uncovered, _UNCOVERED, missing=True),
         *(remark for name, days in others.items() for remark in _said(days, _LEFT_OUT, name)),
-        *_said(before, _BEFORE),
+        *_said(before, _BEFORE, asks_something=False),
     ]
 
 
@@ -84,7 +84,12 @@ _BEFORE = "There are no data for {days}: the account's data begin later."
 
 
 def _said(
-    days: Sequence[date], sentence: str, name: str = "", *, missing: bool = False
+    days: Sequence[date],
+    sentence: str,
+    name: str = "",
+    *,
+    missing: bool = False,
+    asks_something: bool = True,
 ) -> list[Remark]:
     if not days:
         return []
@@ -97,4 +102,5 @@ def _said(
     words = [f"{one}" if one == last else f"{one} to {last}" for one, last in ranges]
     more = len(words) - MOST_NAMED
     text = ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")
-    return [Remark(sentence.format(days=text, name=name), missing=missing)]
+    text = sentence.format(days=text, name=name)
+    return [Remark(text, missing=missing, asks_something=asks_something)]

@@ -127,12 +127,14 @@ class Cycle(CycleParts):
             outcome.updated += plan.changed
             outcome.written.update(plan.kinds)
             outcome.insulin += plan.insulin
+            outcome.note_new(plan.new, plan.new_insulin)
             return
         applied = apply(plan, self.nightscout)
         outcome.created += applied.created
         outcome.updated += applied.updated
         outcome.written.update(applied.written)
         outcome.insulin += applied.insulin
+        outcome.note_new(applied.new, applied.new_insulin)
         for refused in applied.refused():
             names = features_showing({each.kind for each in refused.records}, features)
             days = window if refused.throughout else self._days_of(refused.records, window)

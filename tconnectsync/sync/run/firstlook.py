@@ -66,7 +66,7 @@ def look_once(
             outcome.remark([remark] if remark else [])
             backlog.remember_done(chosen)
     except TconnectsyncError as error:
-        log.warning("The search that is made once is left to the next run. %s", error)
+        log.info("The search that is made once is left to the next run. %s", error)
 
 
 def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Outcome:

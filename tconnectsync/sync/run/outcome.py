@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -53,6 +53,10 @@ class Outcome:
     """How many treatments and entries were created or updated, by type."""
     insulin: float = 0.0
     """U of the boluses among them."""
+    new: Counter[str] = field(default_factory=Counter)
+    """How many of them were created, by type."""
+    new_insulin: dict[str, float] = field(default_factory=dict)
+    """U that the created ones show, by type."""
     others: list[str] = field(default_factory=list)
     """What was written besides treatments, in words."""
     deferred: dict[str, timedelta] = field(default_factory=dict)
@@ -105,6 +109,12 @@ class Outcome:
                 for name in features:
                     self.healing.setdefault(name, []).append(window)
 
+    def note_new(self, number: Mapping[str, int], insulin: Mapping[str, float]) -> None:
+        """Note how many were created, and the insulin (U) that they show, both by type."""
+        self.new.update(number)
+        for kind, units in insulin.items():
+            self.new_insulin[kind] = self.new_insulin.get(kind, 0.0) + units
+
     def note_newest(self, event_type: str, at: datetime) -> None:
         """Note that a treatment or entry of a type is up to date."""
         self.newest[event_type] = max(at, self.newest.get(event_type, at))
@@ -118,6 +128,7 @@ class Outcome:
         self.skipped.update(part.skipped)
         self.written.update(part.written)
         self.insulin += part.insulin
+        self.note_new(part.new, part.new_insulin)
         self.others += part.others
         self.deferred |= part.deferred
         self.remarks += [each for each in part.remarks if each not in self.remarks]

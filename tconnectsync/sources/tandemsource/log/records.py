@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from tconnectsync.domain.limits import PUMP_EPOCH
+from tconnectsync.sources.leftout import MAYBE_DOSES, NO_DOSES
 from tconnectsync.sources.tandemsource.log.fields import KNOWN_CODES, LAYOUTS, REPORTED_ELSEWHERE
 
 MOST_NUMBER = 0xFFFF_FFFF
@@ -36,9 +37,6 @@ IMPOSSIBLE_TIME = "pump log entry with an impossible time"
 DOSE_WORDS = ("insulin", "dose", "bolus", "basal", "deliver", "rate", "carb", "glucose", "egv")
 """What the names of properties contain that may be insulin, carbs or glucose."""
 MOST_NAMES, MOST_LETTERS = 4, 30
-MAYBE_DOSES = "possibly insulin, carbs or glucose in "
-"""How the count of unreadable entries begins that are worth a warning."""
-NO_DOSES = ", without insulin, carbs or glucose"
 
 
 class Record(NamedTuple):

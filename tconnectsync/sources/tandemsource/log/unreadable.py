@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tconnectsync.sources.base import Remark
+from tconnectsync.sources.leftout import MAYBE_DOSES
 from tconnectsync.sources.tandemsource.log.codes import (
     BASAL_IQ,
     LOG_DAMAGED,
@@ -17,7 +18,7 @@ from tconnectsync.sources.tandemsource.log.codes import (
     SENSORS,
 )
 from tconnectsync.sources.tandemsource.log.logentries import Entry
-from tconnectsync.sources.tandemsource.log.records import MAYBE_DOSES, whole
+from tconnectsync.sources.tandemsource.log.records import whole
 
 LOST = {LOG_ERASED: "its log was erased", LOG_DAMAGED: "a part of its log was damaged"}
 CODES = (*LOST, BASAL_IQ, *OTHER_SENSORS)
