@@ -125,7 +125,10 @@ def this_computer() -> Host:
     with suppress(OSError):
         name = "tconnectsync" if sys.platform == "win32" else f"tconnectsync-{os.getuid()}"
         caches.append(Path(tempfile.gettempdir()) / name)
-    return Host(Clock(), dict(os.environ), Path.home(), Path.cwd(), caches)
+    folder = Path()  # Where nothing is found if it was removed meanwhile.
+    with suppress(OSError):
+        folder = Path.cwd()
+    return Host(Clock(), dict(os.environ), Path.home(), folder, caches)
 
 
 def open_tandem(settings: TandemSettings, host: Host, *, insist: bool = False) -> TConnectApi:

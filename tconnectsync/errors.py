@@ -29,6 +29,14 @@ class TconnectsyncError(Exception):
     shorter_may_help: bool = False
     """Whether one bad day may be the reason: the cloud answered, but with nothing usable."""
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the same command may later do what it could not do now.
+
+        It cannot where a person or a newer version has to change something first.
+        """
+        return self.can_retry and not self.needs_a_person
+
     def reworded(self, text: str) -> Self:
         """Return an error of the same kind with another text."""
         other = type(self).__new__(type(self), text)
@@ -98,6 +106,12 @@ class _AnswerError(TconnectsyncError):
             stop = "." if message.endswith(".") else ""
             message = f"{message.removesuffix('.')} (HTTP {status}){stop}"
         super().__init__(message)
+
+    @property
+    def is_repeatable(self) -> bool:
+        """See :attr:`TconnectsyncError.is_repeatable`; a refusal may be lifted again."""
+        is_refusal = self.status is not None and not self.fatal
+        return (self.can_retry or is_refusal) and not self.needs_a_person
 
 
 class ApiError(_AnswerError):
@@ -208,6 +222,8 @@ class MissingRightError(NightscoutError):
 
     ``right`` is the line that the role needs, such as ``api:treatments:update``.
     """
+
+    needs_a_person = True
 
     def __init__(self, message: str, right: str) -> None:
         self.right = right

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -122,6 +122,8 @@ class CheckRequest:
     clock: Clock
     """Stands still at the instant that everything is judged by."""
     time_range: TimeRange
+    features: Collection[str]
+    """Names of what is to be synced."""
     findings: Findings
     """Where to leave what is found."""
 

@@ -34,7 +34,7 @@ from tconnectsync.config.settings import (
     TandemSettings,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.errors import ConfigError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.redact import Redactor
 from tconnectsync.state.files import own_file, write_atomically
@@ -119,7 +119,7 @@ class Check:
 
     def _settings(self) -> str:
         if problems := self._configuration.problems:
-            raise TconnectsyncError(" ".join(problems))
+            raise ConfigError([" ".join(problems)])
         settings = self._configuration.settings()
         said = (
             f"All there; the source is {settings.source.name}, the pump's zone is "
@@ -142,6 +142,7 @@ class Check:
             self.clock,
             replace(self._computer, now=lambda: self.started),
             time_range,
+            self._features,
             self._findings,
         )
         return (cloud.check_steps or steps_of_any_cloud)(asked)

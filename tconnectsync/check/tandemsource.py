@@ -110,6 +110,7 @@ class TandemSourceCheck:
             asked.api, asked.settings, asked.pump_clock, asked.clock, needs_readings=True
         )
         self._time_range = asked.time_range
+        self._features = asked.features
         self._choice: PumpChoice
         self._pump: Pump
         """The one in use as far as known, by the second step, without which there are no further
@@ -254,6 +255,8 @@ class TandemSourceCheck:
     def read_profiles(self) -> str:
         """Read the profiles of the pump in use."""
         if self._source.account().is_guardian and not self._pump.settings:
+            if "PROFILES" in self._features:
+                raise TconnectsyncError(NOT_FOR_GUARDIANS)
             raise NotTriedError(NOT_FOR_GUARDIANS)
         settings = pump_settings(self._pump.settings)
         profiles = settings.profiles

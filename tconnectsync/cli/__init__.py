@@ -1,5 +1,5 @@
 """The command line: options, sentences and exit codes. The only room that prints."""
 
-from tconnectsync.cli.program import main
+from tconnectsync.cli.start import main
 
 __all__ = ["main"]

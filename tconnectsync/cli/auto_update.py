@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tconnectsync.cli.outputs import UnreadError
 from tconnectsync.cli.people import People
 from tconnectsync.cli.personloop import REFUSED, REST, PersonLoop
+from tconnectsync.cli.sync import NOTHING_LOST
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.person import about
 from tconnectsync.stop import Stop, Stopped, StopTogether
@@ -26,6 +29,7 @@ def auto_update(options: Options, host: Host) -> int:
     """Sync whenever a pump has uploaded, until asked to stop; return the exit code."""
     stop = Stop(host.clock.monotonic)
     together = StopTogether()
+    loops: dict[str, PersonLoop] = {}
     try:
         with stop.listening():
             if options.accounts:
@@ -49,8 +53,19 @@ def auto_update(options: Options, host: Host) -> int:
         together.end()
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
-        log.info("Stopped. Nothing is lost: the next run continues from here.")
+        _say_what_is_left(loops)
         return 0
+
+
+def _say_what_is_left(loops: Mapping[str, PersonLoop]) -> None:
+    """Say what the next run has to do, once if it is the same for all."""
+    left = {name: loop.what_is_left() for name, loop in loops.items()}
+    if len(set(left.values())) <= 1:
+        log.info(next(iter(left.values()), NOTHING_LOST))
+        return
+    for name, text in left.items():
+        with about(name):
+            log.info(text)
 
 
 def _run_alone(loop: PersonLoop, options: Options, host: Host) -> int:
@@ -92,6 +107,8 @@ def _turns(
                     following = lasting()
             except Stopped:
                 return Next(exit_code=0)
+            except UnreadError:
+                return Next(exit_code=1)
             nothing_left = all(each.exit_code in (0, REFUSED) for each in loops.values())
             if nothing_left and loop.exit_code == REFUSED and not options.stay:
                 return Next(exit_code=REFUSED)
@@ -108,6 +125,8 @@ def _lasting(loop: PersonLoop) -> Turn:
     def turn() -> Next:
         try:
             return loop.turn()
+        except UnreadError:
+            raise
         except Exception:
             return loop.crashed()
 

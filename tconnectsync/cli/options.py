@@ -54,6 +54,8 @@ class Options:
     """The one of them whose turn it is."""
     stay: bool = False
     """Whether the loop waits for other settings instead of ending."""
+    folder: Path | None = None
+    """The folder to be in, where settings were found in it; ``None`` where it does not matter."""
     import_log: Path | None = None
     """A saved pump log to sync instead of asking a cloud."""
     demo: bool = False

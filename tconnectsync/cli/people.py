@@ -19,6 +19,7 @@ from tconnectsync.logoutput import enable_logging
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
 from tconnectsync.redact import JointRedactor, Redactor
+from tconnectsync.stop import Stopped
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -101,9 +102,16 @@ def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> 
         return act(options)
     people = People(options, host)
     people.show_log(options)
-    return code_of_all(
-        [_act_for(name, one, people, host, act) for name, one in people.options.items()]
-    )
+    codes, left = [], list(people.options)
+    for name, one in people.options.items():
+        left.remove(name)
+        try:
+            codes.append(_act_for(name, one, people, host, act))
+        except Stopped as stopped:
+            texts = [f"{name}: {stopped}"] if str(stopped) else []
+            texts += [f"Stopped before anything was done for {', '.join(left)}."] if left else []
+            raise Stopped(stopped.waited, "\n".join(texts)) from None
+    return code_of_all(codes)
 
 
 def _act_for(
@@ -121,8 +129,10 @@ def _act_for(
         except TconnectsyncError as error:
             return say_why(error)
         except BrokenPipeError:
-            raise
-        except Exception:
+            raise  # Nobody reads what is shown.
+        except Exception as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None  # While something was imported.
             log.exception("This should not have happened. Please report it with the lines below.")
             return 1
 

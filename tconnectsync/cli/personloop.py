@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from tconnectsync.app import open_catch_up, open_refused, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
 from tconnectsync.cli.progress import progress_of
 from tconnectsync.cli.report import NextLook, plan_printer, say_what_was_done, say_why
+from tconnectsync.cli.sync import NOTHING_LOST, completed, what_is_left
 from tconnectsync.errors import ConfigError, PasswordRefusedError, TconnectsyncError
 from tconnectsync.sync.loop.loop import Rounds
 from tconnectsync.sync.loop.step import Actions, Next
@@ -70,8 +70,7 @@ class PersonLoop:
         self._turn: Callable[[], Next] | None = None
         self._seen: object = None
         self._rests_until = 0.0
-        self.catch_up: CatchUp | None = None
-        """What syncs; ``None`` before the first turn."""
+        self._what_is_left: Callable[[], str] | None = None
         self.exit_code: int | None = None
         """Why nothing is done now; ``None`` while the loop runs."""
         self.is_unremembered = False
@@ -97,6 +96,10 @@ class PersonLoop:
         is_refused = isinstance(following.round.error, PasswordRefusedError)
         self.is_unremembered = is_refused and not open_refused(self._host).can_remember
         return self._end(following.exit_code) if self._stays else following
+
+    def what_is_left(self) -> str:
+        """Say what is left of the work when the loop was asked to end."""
+        return self._what_is_left() if self._what_is_left else NOTHING_LOST
 
     def crashed(self) -> Next:
         """Log the error that is being handled, which is the program's own fault, and rest."""
@@ -144,7 +147,7 @@ class PersonLoop:
         except TconnectsyncError as error:
             watch.after_error(error)
             raise
-        options = replace(options, features=settings.sync.features)
+        options = completed(options, settings, configuration, host)
         catch_up = open_catch_up(
             settings,
             settings.sync.features,
@@ -154,7 +157,7 @@ class PersonLoop:
             progress=progress_of(options),
             writing=self._writing,
         )
-        self.catch_up = catch_up
+        self._what_is_left = lambda: what_is_left(catch_up, options)
         rounds = Rounds(
             settings.loop,
             self._actions(options, catch_up, write_lock(settings, host, pretend=options.pretend)),

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.cli.letters import take_plain_letters
 from tconnectsync.cli.options import parse
-from tconnectsync.cli.report import ignore, say, say_why
+from tconnectsync.cli.outputs import UnreadError, only_shows
+from tconnectsync.cli.report import ignore, say_why
 from tconnectsync.errors import TconnectsyncError
 
 if TYPE_CHECKING:
@@ -27,16 +28,8 @@ GC_THRESHOLD = 50_000
 """JSON payloads create many small acyclic objects: collect less often."""
 
 
-def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
-    """Run the program; return 0 when done, 1 when something failed, 2 for wrong use.
-
-    Args:
-        arguments: those of the command line, unless others are given.
-        host: where the program runs: this computer, unless another one is given.
-
-    ``--auto-update`` also returns 2 for wrong credentials: it must not be started again before they
-    are fixed.
-    """
+def run(arguments: Sequence[str] | None, host: Host | None) -> int:
+    """Run the program; return 0 when done, 1 when something failed, 2 for wrong use."""
     take_plain_letters()
     try:
         options = parse(arguments)
@@ -44,16 +37,19 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         return _carry_out(options, host)
     except TconnectsyncError as error:
         return say_why(error)
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is lost: the next run continues from here.")
-        return 1
-    except Exception:
+    except UnreadError:
+        raise
+    except Exception as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # While something was imported.
         log.exception("This should not have happened. Please report it with the lines below.")
         return 1
 
 
 def _carry_out(options: Options, host: Host | None) -> int:
     """Do what is asked for; return the exit code."""
+    if options.demo or options.check_login or options.pretend:
+        only_shows()
     if options.demo:
         from tconnectsync.cli.demo import demo
 

@@ -78,7 +78,7 @@ def is_page(answer: requests.Response) -> bool:
 def is_nightscout(status: requests.Response) -> bool:
     """Return whether the answer to a request for ``status.json`` is a Nightscout's.
 
-    One that does not know us says so in JSON, too.
+    One that does not know us says so in JSON, too. Other servers also name a version or a time.
     """
     try:
         said = status.json()
@@ -88,8 +88,10 @@ def is_nightscout(status: requests.Response) -> bool:
         return False
     if status.status_code == 401:
         return "message" in said or "status" in said
-    known = ("version", "settings", "serverTime", "apiEnabled")
-    return status.status_code == 200 and any(name in said for name in known)
+    is_named = str(said.get("name")).lower() == "nightscout"
+    has_ours = "apiEnabled" in said or "careportalEnabled" in said
+    has_settings = isinstance(said.get("settings"), dict) and "version" in said
+    return status.status_code == 200 and (is_named or has_ours or has_settings)
 
 
 def fault_of(

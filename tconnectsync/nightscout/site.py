@@ -65,10 +65,15 @@ class Site:
         """
         answer = self._ask(self._url, method, path, headers, options)
         self._require_own(answer)
-        if self._is_known or method != "GET":
-            return answer
         status = answer.status_code
-        if status in (200, 401) and is_json(answer):
+        # A known site that is not there any more may be another server's by now.
+        if method != "GET" or (self._is_known and status != 404):
+            return answer
+        if path == STATUS:
+            is_ours = is_nightscout(answer)
+        else:
+            is_ours = status in (200, 401) and is_json(answer)
+        if is_ours:
             self._is_known = True
         elif status == 200 and path != STATUS and not is_page(answer):
             # Not another web server's: Nightscout answers in other forms than JSON, too.

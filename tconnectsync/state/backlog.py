@@ -54,6 +54,8 @@ class Backlog:
         self._paths = [folder / site_file(url, "unfinished") for folder in folders]
         self._keep = keep
         self._remembered = _State()
+        self.is_saved = keep
+        """Whether the next run finds what this one has remembered."""
 
     def missing(self, features: Iterable[str]) -> dict[str, tuple[TimeRange, ...]]:
         """Return the ranges that are missing of some features, in time order."""
@@ -146,7 +148,9 @@ class Backlog:
                 write_atomically(path, text)
             except OSError:
                 continue
+            self.is_saved = True
             return
+        self.is_saved = False
         log.debug("The backlog cannot be saved for the next run.")
 
 

@@ -13,12 +13,22 @@ from pathlib import Path
 import pytest
 
 from tconnectsync.app import this_computer, write_lock
-from tconnectsync.cli.commands import commands
+from tconnectsync.cli.commands import commands, program, quoted
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.planview import lines
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import ApiError, UsageError
+from tconnectsync.errors import (
+    ApiError,
+    LoginError,
+    MissingRightError,
+    NightscoutAddressError,
+    NightscoutLoginError,
+    PumpChoiceError,
+    TconnectsyncError,
+    UnprovenWriteError,
+    UsageError,
+)
 from tconnectsync.nightscout.stored import stored_treatments
 from tconnectsync.sync.features import DEFAULT
 from tconnectsync.sync.plan import Plan, Update
@@ -85,10 +95,15 @@ def test_the_flag_of_older_versions_for_tandem_source_still_works() -> None:
         parse(["--tandem-source", "--source", "tconnect"])
 
 
-def failure(first: tuple[int, int], last: tuple[int, int], *features: str) -> Failure:
+def failure(
+    first: tuple[int, int],
+    last: tuple[int, int],
+    *features: str,
+    error: TconnectsyncError | None = None,
+) -> Failure:
     start = NEW_YORK.midnight(date(2024, *first))
     end = NEW_YORK.midnight(date(2024, *last))
-    return Failure(TimeRange(start, end), features, ApiError("no answer"))
+    return Failure(TimeRange(start, end), features, error or ApiError("no answer", 503))
 
 
 def test_failed_windows_that_follow_each_other_are_repeated_by_one_command() -> None:
@@ -111,7 +126,8 @@ def test_a_command_that_repeats_something_asks_the_same_source_in_the_same_way()
     given = ["--import-log", "my log.json", "--region", "EU", "--pretend"]
     (text,) = commands([failure((6, 3), (6, 10), "BASAL")], parse(given), NEW_YORK)
     again = parse(shlex.split(text)[1:])
-    assert (again.import_log, again.region, again.pretend) == (Path("my log.json"), "EU", True)
+    assert again.import_log == Path("my log.json").absolute()
+    assert (again.region, again.pretend) == ("EU", True)
     assert again.dates == (date(2024, 6, 3), date(2024, 6, 9))
     assert again.features == ("BASAL",)
     given = ["--source", "tconnect"]
@@ -129,6 +145,45 @@ def test_the_commands_are_in_order_and_leave_no_day_out() -> None:
         "tconnectsync --start-date 2024-06-01 --end-date 2024-06-01 --features BASAL",
         "tconnectsync --start-date 2024-06-03 --end-date 2024-06-09 --features BASAL",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (LoginError("The password is wrong."), False),
+        (LoginError("The login page is out of order.", 503), True),
+        (PumpChoiceError("Say which pump."), False),
+        (NightscoutLoginError("The secret is wrong.", 401), False),
+        (NightscoutAddressError("There is no Nightscout.", 404), False),
+        (MissingRightError("The role lacks a right.", "api:treatments:update"), False),
+        (ApiError("The answer has an unknown form."), False),
+        (ApiError("Down for maintenance.", can_retry=True), True),
+        (ApiError("It could not give the log.", 500), True),
+        (UnprovenWriteError("Not shown to be stored.", []), True),
+    ],
+)
+def test_repeating_is_advised_only_where_it_can_help(error: TconnectsyncError, helps: bool) -> None:
+    failures = [failure((6, 3), (6, 10), "BASAL", error=error)]
+    assert bool(commands(failures, parse([]), NEW_YORK)) is helps
+
+
+def test_a_command_starts_the_program_as_it_was_started(tmp_path: Path) -> None:
+    checkout = Path(__file__).parents[2]
+    script = tmp_path / "tconnectsync"
+    script.touch(0o755)
+    as_file = [sys.executable, str(checkout / "main.py")]
+    assert program(str(script)) == [str(script)]
+    assert program(str(checkout / "main.py")) == as_file
+    assert program(str(checkout / "tconnectsync" / "__main__.py")) == as_file
+    assert program("-c") == ["tconnectsync"]
+
+
+def test_a_command_is_written_as_the_system_wants_it() -> None:
+    words = [r"C:\My Programs\tconnectsync.exe", "--features", "BASAL", "--import-log", "it's"]
+    assert quoted(words, for_windows=True) == (
+        '"C:\\My Programs\\tconnectsync.exe" --features BASAL --import-log it\'s'
+    )
+    assert shlex.split(quoted(words, for_windows=False)) == words
 
 
 def test_a_plan_shows_counts_per_kind_and_every_document() -> None:

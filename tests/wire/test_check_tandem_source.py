@@ -285,6 +285,12 @@ def test_a_guardian_s_account_works_but_for_profiles(world: TandemWorld) -> None
     assert re.search(r"newest data are 1\d minutes old", results[CLOCK][1])
 
 
+def test_a_guardian_who_wants_profiles_is_told_in_a_check_as_in_a_sync(world: TandemWorld) -> None:
+    world.tandem.guardian = True
+    world.features = ("BOLUS", "PROFILES")
+    assert only_failed(world.check(), "Profiles") == NOT_FOR_GUARDIANS
+
+
 @pytest.mark.parametrize("in_use", [True, False])
 def test_a_broken_profile_is_named_and_fails_the_step_only_if_it_is_in_use(
     world: TandemWorld, in_use: bool

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from tconnectsync.domain.clock import DAY, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, TimeRange
 from tconnectsync.errors import NightscoutError, PumpChoiceError, TconnectsyncError
 from tconnectsync.nightscout.eventtypes import SGV
 from tconnectsync.sources.base import PumpSpan, Remark
@@ -38,7 +38,7 @@ from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.run.coverage import coverage
 from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.firstlook import look_once
-from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.outcome import Outcome, Work
 from tconnectsync.sync.run.window import last_days
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class CatchUp:
             PumpChoiceError: a person has to say first which pump is meant.
         """
         self._announce(time_range)
+        self._remember(time_range)
         outcome, spans = self._pumps(time_range)
         if outcome.failures:
             return outcome
@@ -86,8 +87,10 @@ class CatchUp:
         """
         cycle, backlog = self.cycle, self.backlog
         earliest = self._earliest()
+        asked_for = last_days(days, cycle.now())
+        self._remember(asked_for)
         known = backlog.newest()
-        time_range = self._reaching_back(days, known)
+        time_range = self._reaching_back(asked_for, known)
         outcome, spans = self._pumps(time_range)
         if not outcome.failures:
             late = late_since(spans, backlog.log_ends(), time_range, earliest)
@@ -96,7 +99,7 @@ class CatchUp:
             time_range = TimeRange(late, time_range.end)
             self._announce(time_range)
             nothing_to_ask = set().union(*self._regular) <= known.keys()
-            ask_how_far = partial(self._asked_again, days, time_range.start)
+            ask_how_far = partial(self._asked_again, asked_for, time_range.start)
             outcome = self._run(
                 time_range,
                 spans,
@@ -109,10 +112,32 @@ class CatchUp:
         outcome.remark(self._out_of_reach(min(time_range.start, earliest)))
         return outcome
 
-    def _asked_again(self, days: int, announced: datetime) -> datetime:
+    def unfinished(self, within: TimeRange | None = None) -> list[Work]:
+        """Return what is missing, also while a run is under way; of a range or of all time."""
+        by_range: dict[TimeRange, list[str]] = {}
+        for name, ranges in self.backlog.missing(self.cycle.features).items():
+            for each in ranges:
+                start = max(each.start, within.start) if within else each.start
+                end = min(each.end, within.end) if within else each.end
+                if start < end:
+                    by_range.setdefault(TimeRange(start, end), []).append(name)
+        return sorted(by_range.items(), key=lambda item: item[0].start)
+
+    def is_in_reach(self, work: Sequence[Work]) -> bool:
+        """Return whether the next run up to now does all of some work without being told."""
+        earliest = self._earliest()
+        return not work or (
+            self.backlog.is_saved and all(part.start >= earliest for part, _ in work)
+        )
+
+    def _remember(self, time_range: TimeRange) -> None:
+        """Put a range into the backlog: should this run break off, the next one knows."""
+        self.backlog.add({name: [time_range] for name in self.cycle.windowed})
+
+    def _asked_again(self, asked_for: TimeRange, announced: datetime) -> datetime:
         """Return where to begin on a site that holds nothing of earlier runs: it is another one."""
         self.backlog.forget_site()
-        return self._reaching_back(days, {}, announced).start
+        return self._reaching_back(asked_for, {}, announced).start
 
     @property
     def _regular(self) -> list[Kinds]:
@@ -152,8 +177,7 @@ class CatchUp:
     ) -> Outcome:
         """Run the cycle over a range and keep the backlog by what becomes of it."""
         cycle, backlog = self.cycle, self.backlog
-        # Should this run break off, the next one knows.
-        backlog.add({name: [time_range] for name in cycle.windowed})
+        self._remember(time_range)
         outcome = cycle.run(
             time_range,
             self.progress,
@@ -161,6 +185,9 @@ class CatchUp:
             earliest=min(time_range.start, self._earliest()),
             ask_how_far=ask_how_far,
             is_known=any(backlog.newest().values()),
+            after_window=lambda window, names, result: backlog.resolve(
+                window, names, result.missing
+            ),
         )
         backlog.resolve(time_range, cycle.windowed, outcome.missing)
         backlog.remember_newest(outcome.newest)
@@ -171,17 +198,17 @@ class CatchUp:
 
     def _reaching_back(
         self,
-        days: int,
+        time_range: TimeRange,
         known: Mapping[str, datetime | None],
         announced: datetime | None = None,
     ) -> TimeRange:
-        """Return the last days, or more where earlier runs left something undone.
+        """Return a range up to now, or more where earlier runs left something undone.
 
         What lies further back than the limit goes into the backlog. The log says how far the run
         reaches back, unless it was ``announced`` from as early on.
         """
         cycle, backlog = self.cycle, self.backlog
-        time_range, earliest = last_days(days, cycle.now()), self._earliest()
+        earliest = self._earliest()
         newest = [self._newest(kinds, known, remember=True) for kinds in self._regular]
         missing = [each for found in backlog.missing(cycle.features).values() for each in found]
         since = min((each.start for each in missing if each.end > earliest), default=None)
@@ -251,14 +278,8 @@ class CatchUp:
 
         Runs up to now do not bring them.
         """
-        by_range: dict[TimeRange, list[str]] = {}
-        for name, ranges in self.backlog.missing(self.cycle.features).items():
-            for each in ranges:
-                if each.start < start:
-                    part = TimeRange(each.start, min(each.end, start))
-                    by_range.setdefault(part, []).append(name)
         remarks = []
-        for part, names in sorted(by_range.items(), key=lambda item: item[0].start):
+        for part, names in self.unfinished(TimeRange(LONG_AGO, start)):
             first, last = self.cycle.clock.days(part)
             text = (
                 f"Some data of {' '.join(names)} from {first} to {last} are not in Nightscout. "

@@ -21,6 +21,7 @@ from tconnectsync.sync.run.parts import CycleParts
 from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
+AfterWindow = Callable[[TimeRange, Sequence[str], Outcome], None]
 NOT_TRIED = "Not tried, because all of the days before failed."
 LONGEST_BOLUS = timedelta(hours=1)
 """How long before its treatment a bolus may have begun; an extended part is looked for anyway."""
@@ -38,6 +39,7 @@ class Cycle(CycleParts):
         earliest: datetime | None = None,
         ask_how_far: Callable[[], datetime] | None = None,
         is_known: bool = True,
+        after_window: AfterWindow = lambda window, features, result: None,
     ) -> Outcome:
         """Sync a range window by window; memory does not grow with its length.
 
@@ -57,13 +59,17 @@ class Cycle(CycleParts):
                 stands there, although it was expected to.
             is_known: whether earlier runs may have written to the site: then what seems missing
                 where nothing of ours stands is looked for elsewhere, too.
+            after_window: is given each window that is through, the features that were synced in it,
+                and what came of it.
         """
         self.nightscout.new_run()
         outcome = Outcome()
         look_back = LONGEST_DEFERRAL if in_order else timedelta(0)
         planner = WindowPlanner(self, time_range, look_back, is_known)
         begin = partial(first_window, planner, earliest=earliest, ask_how_far=ask_how_far)
-        last, reader = self._sync_windows(planner, begin, progress, outcome, in_order=in_order)
+        last, reader = self._sync_windows(
+            planner, begin, progress, outcome, after_window, in_order=in_order
+        )
         if not outcome.ended_by:
             self._sync_once(reader or self.source.read(last), last, outcome)
         return outcome
@@ -74,6 +80,7 @@ class Cycle(CycleParts):
         begin: Callable[[Sequence[str]], tuple[list[TimeRange], WindowPlan]],
         progress: Progress,
         outcome: Outcome,
+        after_window: AfterWindow,
         *,
         in_order: bool,
     ) -> tuple[TimeRange, Reader | None]:
@@ -92,6 +99,7 @@ class Cycle(CycleParts):
             outcome.absorb(result)
             if outcome.ended_by:
                 break
+            after_window(window, features, result)
             if in_order:
                 end = planner.time_range.end
                 features = _tried_further(features, window, end, result, outcome)
@@ -174,5 +182,7 @@ def _tried_further(
     failed = failed_throughout(window, result.failures)
     left = [name for name in features if name in failed]
     if left and window.end < end:
-        outcome.failed(TimeRange(window.end, end), left, TconnectsyncError(NOT_TRIED))
+        error = TconnectsyncError(NOT_TRIED)
+        error.can_retry = any(each.error.is_repeatable for each in result.failures)
+        outcome.failed(TimeRange(window.end, end), left, error)
     return [name for name in features if name not in failed]

@@ -1,0 +1,41 @@
+"""Starts the program, and ends it quietly where that was asked for: the command's own beginning.
+
+It imports nothing at first: loading the program takes long enough for a Ctrl-C.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tconnectsync.app import Host
+
+
+def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
+    """Run the program; return its exit code.
+
+    It is 0 when done, 1 when something failed, 2 for wrong use. ``--auto-update`` also returns 2
+    for wrong credentials: it must not be started again before they are fixed.
+
+    Args:
+        arguments: those of the command line, unless others are given.
+        host: where the program runs: this computer, unless another one is given.
+    """
+    try:
+        from tconnectsync.cli.outputs import UnreadError, lasting_outputs
+
+        with lasting_outputs():
+            from tconnectsync.cli.program import run
+
+            try:
+                return run(arguments, host)
+            except UnreadError:
+                return 1
+    except KeyboardInterrupt:
+        import os
+        from contextlib import suppress
+
+        with suppress(OSError):
+            os.write(2, b"Stopped.\n")
+        return 1

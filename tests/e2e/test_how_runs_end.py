@@ -1,0 +1,344 @@
+"""Runs that are asked to end, or whose output, disk or folder is taken away, as processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.loopback import Request, Response
+from tconnectsync.simulators.nightscout.site import SmallNightscout
+from tconnectsync.simulators.person import live
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tests.support.command import (
+    COMMAND,
+    NEW_YORK,
+    SECRET,
+    Computer,
+    computer,
+    days,
+    tandem_source,
+)
+from tests.support.fast_process import HASTE, HASTY, OFTEN, soon
+from tests.support.forked_command import TIME_LIMIT
+
+TODAY = datetime.now(ZoneInfo(NEW_YORK)).date()
+DAY = timedelta(days=1)
+LENGTH = 22
+FIRST = TODAY - (LENGTH - 1) * DAY
+FEATURES = ("--features", "BASAL", "BOLUS")
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+EVERY_SIGNAL = pytest.mark.parametrize("number", SIGNALS, ids=["Ctrl-C", "TERM", "HUP"])
+
+
+@pytest.fixture(scope="module")
+def life() -> PumpHistory:
+    return live(FIRST, LENGTH)
+
+
+@pytest.fixture
+def tandem(life: PumpHistory) -> Iterator[SimulatedTandemSource]:
+    with tandem_source(life) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, tandem: SimulatedTandemSource, site: SmallNightscout) -> Computer:
+    return computer(tmp_path, tandem, site.url, SECRET)
+
+
+@dataclass
+class Started:
+    """A command that runs beside a test, and what it has said so far."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def end(self, number: int) -> int:
+        """Send a signal; return the exit code that follows it soon."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+
+def reset_signals() -> None:
+    """Be as a shell in front of a person, however the tests were started."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else _DEFAULT_INT)
+
+
+_DEFAULT_INT = signal.default_int_handler
+
+
+@contextmanager
+def started(home: Computer, *arguments: str, nohup: bool = False) -> Iterator[Started]:
+    """Have the command run beside the block."""
+
+    def prepare() -> None:
+        reset_signals()
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    log = home.folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=home.folder,
+            env=home.environment,
+            stdout=output,
+            stderr=output,
+            text=True,
+            preexec_fn=prepare,
+        )
+        try:
+            yield Started(process, log)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def shell(
+    home: Computer, line: str, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell, in which ``$T`` stands for the command."""
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder or home.folder,
+        env={**home.environment, "T": shlex.join(COMMAND)},
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+    )
+
+
+def hang_at(site: SmallNightscout, number: int) -> list[Request]:
+    """Let the site never answer from its ``number``-th write on; return its writes so far."""
+    writes: list[Request] = []
+
+    def slow(request: Request) -> Response | None:
+        if request.method == "GET":
+            return None
+        writes.append(request)
+        if len(writes) >= number and site.fault:
+            time.sleep(3)
+        return None
+
+    site.fault = slow
+    return writes
+
+
+def everything(home: Computer, site: SmallNightscout) -> int:
+    """Return how many treatments of all days are missing in Nightscout."""
+    site.fault = None
+    ran = home.run(*days(FIRST, TODAY), *FEATURES, "--pretend", command=COMMAND)
+    assert ran.code == 0, ran.errors
+    found = re.search(r"(\d+) created", ran.output)
+    assert found
+    return int(found[1])
+
+
+def rest_of(text: str) -> list[str]:
+    """Return the commands for the rest that a run has said."""
+    _, _, after = text.partition("To sync the rest, run:\n")
+    return [line for line in after.splitlines() if "--start-date" in line]
+
+
+@EVERY_SIGNAL
+def test_a_range_that_is_broken_off_says_what_brings_the_rest(
+    home: Computer, site: SmallNightscout, tmp_path: Path, number: int
+) -> None:
+    writes = hang_at(site, 50)
+    with started(home, *days(FIRST, TODAY - DAY), *FEATURES) as run:
+        soon(lambda: len(writes) >= 50)
+        assert run.end(number) == 1
+        said = run.said()
+    assert "Traceback" not in said
+    assert "Going back" not in said
+    assert "next run continues" not in said
+    (rest,) = rest_of(said)
+    # From the last finished window on, not all of it.
+    (first,) = re.findall(r"--start-date (\S+)", rest)
+    assert FIRST < date.fromisoformat(first) < TODAY - 5 * DAY
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    site.fault = None
+    assert shell(home, rest, elsewhere).returncode == 0
+    assert home.run(*days(FIRST, TODAY), *FEATURES).code == 0
+    assert everything(home, site) == 0
+
+
+def test_more_days_than_a_run_may_catch_up_are_named_until_they_are_there(
+    home: Computer, site: SmallNightscout
+) -> None:
+    writes = hang_at(site, 2)
+    with started(home, "--days", "20", *FEATURES) as run:
+        soon(lambda: len(writes) >= 2)
+        assert run.end(signal.SIGTERM) == 1
+        assert rest_of(run.said())
+    site.fault = None
+    for _ in range(2):
+        following = home.run(*FEATURES, command=COMMAND)
+        assert following.code == 1
+        assert "are not in Nightscout" in following.errors
+    (command,) = re.findall(r"To sync them, run: (.*)", following.errors)
+    assert shell(home, command).returncode == 0
+    assert home.run(*FEATURES).code == 0
+
+
+def test_a_plain_run_that_is_broken_off_is_continued_by_the_next(
+    home: Computer, site: SmallNightscout
+) -> None:
+    writes = hang_at(site, 1)
+    with started(home, *FEATURES) as run:
+        soon(lambda: writes)
+        assert run.end(signal.SIGHUP) == 1
+        assert "the next run continues from here" in run.said()
+    site.fault = None
+    assert home.run(*FEATURES).code == 0
+
+
+def test_a_run_that_has_not_begun_says_so(home: Computer, tandem: SimulatedTandemSource) -> None:
+    asked: list[Request] = []
+
+    def hang(request: Request) -> Response | None:
+        asked.append(request)
+        return Response(b"{}", delay=60)
+
+    tandem.fault = hang
+    with started(home, *days(FIRST, TODAY), *FEATURES) as run:
+        soon(lambda: asked)
+        assert run.end(signal.SIGTERM) == 1
+        assert rest_of(run.said()) != []
+    # It is in the backlog although nothing was read.
+    tandem.fault = None
+    following = home.run(*FEATURES)
+    assert following.code == 1
+    assert f"from {FIRST}" in following.errors
+
+
+def test_a_second_signal_does_not_wait_for_a_write(home: Computer, site: SmallNightscout) -> None:
+    writes = hang_at(site, 1)
+    with started(home, *FEATURES) as run:
+        soon(lambda: writes)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.end(signal.SIGTERM) == 1
+        assert "Traceback" not in run.said()
+
+
+def test_what_nohup_has_started_outlives_its_window(home: Computer, site: SmallNightscout) -> None:
+    writes = hang_at(site, 1)
+    with started(home, *FEATURES, nohup=True) as run:
+        soon(lambda: writes)
+        run.process.send_signal(signal.SIGHUP)
+        site.fault = None
+        assert run.process.wait(timeout=60) == 0
+
+
+def test_the_loop_ends_with_its_window(home: Computer, site: SmallNightscout) -> None:
+    with started(home, "--auto-update", *FEATURES) as run:
+        soon(lambda: "created" in run.said())
+        assert run.end(signal.SIGHUP) == 0
+        assert "the next run continues from here" in run.said()
+
+
+@pytest.mark.parametrize("delay", [0.02, 0.05, 0.08, 0.11, 0.15, 0.2])
+def test_ctrl_c_at_the_very_beginning_shows_no_traceback(home: Computer, delay: float) -> None:
+    with started(home, "--demo") as run:
+        time.sleep(delay)
+        run.end(signal.SIGINT)
+        said = run.said()
+    # Before our first line, Python itself says what it wants.
+    assert "tconnectsync/cli/program" not in said, said
+    assert "should not have happened" not in said, said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--pretend", "--days", "14", *FEATURES),
+        ("--check-login",),
+        ("--demo",),
+        ("--help",),
+    ],
+)
+def test_a_reader_that_has_seen_enough_ends_what_only_shows(
+    home: Computer, arguments: Sequence[str]
+) -> None:
+    ran = shell(home, f"$T {shlex.join(arguments)} 2>errors | head -n 1")
+    errors = (home.folder / "errors").read_text()
+    assert ran.stdout
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+    assert "should not have happened" not in errors
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "> /dev/full",
+        "2> /dev/full",
+        "> /dev/full 2>&1",
+        ">&-",
+        "2>&-",
+        ">&- 2>&- <&-",
+        "| true",
+        "2>&1 | true",
+    ],
+)
+def test_an_output_that_cannot_be_written_to_ends_no_sync(
+    home: Computer, site: SmallNightscout, where: str
+) -> None:
+    ran = shell(home, f"$T {shlex.join(FEATURES)} {where}; exit ${{PIPESTATUS[0]}}")
+    assert ran.returncode == 0, ran.stderr
+    assert len(site.treatments) > 50
+    for text in (ran.stdout, ran.stderr):
+        assert "Traceback" not in text
+        assert "Exception ignored" not in text
+        assert "Logging error" not in text
+
+
+def test_a_folder_that_was_removed_ends_no_sync(home: Computer, site: SmallNightscout) -> None:
+    line = f"mkdir gone && cd gone && rmdir ../gone && $T {shlex.join(FEATURES)}"
+    ran = shell(home, line)
+    assert ran.returncode == 0, ran.stderr
+    assert site.treatments
+
+
+@pytest.mark.parametrize("output", ["> /dev/full 2>&1", "2>&1 | true"])
+def test_the_loop_outlives_a_full_disk_and_a_closed_pipe(
+    home: Computer, site: SmallNightscout, tandem: SimulatedTandemSource, output: str
+) -> None:
+    command = [sys.executable, "-c", HASTY, str(HASTE), "--auto-update", "-v", *FEATURES]
+    process = subprocess.Popen(
+        ["bash", "-c", f"{shlex.join(command)} {output}; true"],
+        cwd=home.folder,
+        env={**home.environment, **OFTEN},
+        start_new_session=True,
+    )
+
+    def polls() -> int:
+        return sum("bff/pumper" in entry.request.path for entry in tandem.log)
+
+    try:
+        soon(lambda: len(site.treatments) > 50)
+        before = polls()
+        soon(lambda: polls() > before + 2)
+        assert process.poll() is None
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
