@@ -140,6 +140,8 @@ class LoopSettings:
     api_failure_minutes: float
     restart_on_failure: bool
     max_loop_invocations: int
+    threads: int
+    """For how many people the loop may work at the same time."""
 
 
 @dataclass(frozen=True)

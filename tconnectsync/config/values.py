@@ -18,6 +18,7 @@ SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
 MOST_ALARM_SAFE_MINUTES = 60
 """Automatic treatments that are held back for longer would be shown too late."""
+MOST_THREADS = 64
 _PLACE = re.compile(r"(?!Etc/|SystemV/)[A-Z][A-Za-z_]+(/[A-Z][\w+-]*)+")
 """The name of a zone that is called after a place, such as ``America/Indiana/Knox``."""
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
@@ -88,6 +89,13 @@ def limit(value: str) -> int:
         return int(value)
     except ValueError:
         raise ValueError("write a whole number; 0 or less means no limit") from None
+
+
+def threads(value: str) -> int:
+    """Read a number of threads."""
+    if not value.isdecimal() or not 1 <= int(value) <= MOST_THREADS:
+        raise ValueError(f"write a whole number from 1 to {MOST_THREADS}")
+    return int(value)
 
 
 def serial(value: str) -> str:

@@ -260,7 +260,7 @@ def test_wrong_credentials_end_auto_update_with_the_code_for_not_starting_it_aga
 
     assert run.code == 2
     (problem,) = problems(run)
-    assert "Ending, because trying again would not help" in problem
+    assert "Giving up, because trying again would not help" in problem
 
 
 def test_a_cloud_that_refuses_its_own_login_is_not_logged_in_to_for_each_window(
