@@ -81,6 +81,7 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
         self._titles: list[str] = []
         self._words: dict[str, str] = {}
+        self._plain_parts: frozenset[str] | None = None
         for name, whole in (secrets or {}).items():
             for secret in _secrets_in(whole):
                 self.learn(name, secret)
@@ -137,7 +138,19 @@ class Redactor:
         """Hide a value from now on, under this name."""
         if value and value.lower() not in self._known:
             self._known[value.lower()] = (name, value)
-            self._pattern = None
+            self._pattern = self._plain_parts = None
+
+    def may_find(self, text: str) -> bool:
+        """Return whether a text may hold something that it was given or has learned.
+
+        That costs little: of each value, its longest part without signs, which looks the same in
+        every dress, is looked for.
+        """
+        if self._plain_parts is None:
+            parts = (re.findall("[a-z0-9]+", value) for value in list(self._known))
+            self._plain_parts = frozenset(max(each, key=len, default="") for each in parts)
+        folded = text.casefold()
+        return any(part in folded for part in self._plain_parts)
 
     def learn_address(self, name: str, url: str) -> None:
         """Hide a web address, and its host wherever that stands.
@@ -209,6 +222,25 @@ class Redactor:
         return self._pattern
 
 
+class JointRedactor(Redactor):
+    """Hides what any of several redactors knows: for what is said about several people."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._others: tuple[Redactor, ...] = ()
+
+    def add(self, other: Redactor) -> None:
+        """Hide from now on what another one knows, too."""
+        self._others += (other,)
+
+    def __call__(self, text: str) -> str:
+        """Return the text without what must not be shown."""
+        for other in self._others:
+            if other.may_find(text):
+                text = other(text)
+        return super().__call__(text)
+
+
 class RedactingFormatter(logging.Formatter):
     """A log formatter that lets no secret through, tracebacks included.
 
@@ -239,8 +271,11 @@ def _is_in_our_texts(word: str) -> bool:
 def _secrets_in(secret: str) -> Iterator[str]:
     """Yield a secret, what of it is secret alone, and what others make of it."""
     yield secret
-    if secret.isdecimal() and len(number := secret.lstrip("0")) >= WORTH_LEARNING:
-        yield number  # Clouds know a serial number as a number.
+    numbers = secret.split(",")  # Serial numbers, which clouds know as numbers.
+    if all(number.isdecimal() for number in numbers):
+        for number in (*numbers, *(each.lstrip("0") for each in numbers)):
+            if len(number) >= WORTH_LEARNING:
+                yield number
     with suppress(ValueError):
         parts = urlsplit(secret)
         if parts.netloc and parts.username is not None:

@@ -38,7 +38,7 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import ConfigError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.redact import Redactor
-from tconnectsync.state.files import write_atomically
+from tconnectsync.state.files import own_file, write_atomically
 
 __all__ = ["Check", "Result", "State"]
 
@@ -102,16 +102,17 @@ class Check:
         self._results.append(shown)
         return shown
 
-    def save_report(self, time_range: TimeRange, folder: Path) -> Path:
+    def save_report(self, time_range: TimeRange, folder: Path, person: str = "") -> Path:
         """Write what came of :meth:`run` to a file without anything personal; return its path.
 
+        Of several people, each has a file named after the ``person``.
         Only its owner can read it. An older one is replaced, not written to: it may have been
         readable by others.
 
         Raises:
             OSError: it cannot be written.
         """
-        path = folder / FILE_NAME
+        path = own_file(folder / FILE_NAME, person)
         settings = self._configuration.shown()
         text = report(self._results, self._findings, settings, time_range, self.started)
         write_atomically(path, self._configuration.without_folders(text))

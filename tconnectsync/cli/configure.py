@@ -33,12 +33,13 @@ def configuration_of(options: Options, host: Host) -> Configuration:
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     if options.features:
         chosen["FEATURES"] = ",".join(options.features)
-    return host.configuration(chosen, options.env_file)
+    return host.configuration(chosen, options.env_file, options.one)
 
 
 def watch_of(options: Options, configuration: Configuration, host: Host) -> Watch:
     """Return what records how this run goes."""
-    return open_watch(configuration, host, continuous=options.auto_update)
+    name = options.one.name if options.one else ""
+    return open_watch(configuration, host, person=name, continuous=options.auto_update)
 
 
 def check_features(options: Options, configuration: Configuration) -> None:

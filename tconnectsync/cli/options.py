@@ -19,6 +19,8 @@ from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 if TYPE_CHECKING:
     from datetime import date
 
+    from tconnectsync.config.people import Person
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -42,6 +44,14 @@ class Options:
     """Where the account is; ``None`` where the settings say it."""
     env_file: Path | None = None
     """The file with the settings; ``None``: the usual ones."""
+    accounts: Path | None = None
+    """The folder with a file of settings for each of several people."""
+    person: str | None = None
+    """The name of the one of them whose turn it is, or who alone was asked for."""
+    one: Person | None = None
+    """The one of them whose turn it is."""
+    stay: bool = False
+    """Whether the loop waits for other settings instead of ending."""
     folder: Path | None = None
     """The folder to be in, where settings were found in it; ``None`` where it does not matter."""
     import_log: Path | None = None
@@ -62,13 +72,14 @@ class Options:
 
 SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--verbose", "--quiet"})
 """Options that go with every action that uses the settings."""
+PEOPLE = frozenset({"--accounts", "--person"})
 
 ACTIONS: Mapping[str, frozenset[str]] = {
     "--demo": frozenset({"--source", "--verbose", "--quiet"}),
-    "--check-login": SETTINGS | {"--days", "--start-date", "--end-date"},
+    "--check-login": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
     "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
-    "--shape-report": SETTINGS | {"--days", "--start-date", "--end-date"},
-    "--auto-update": SETTINGS | {"--days", "--pretend"},
+    "--shape-report": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
+    "--auto-update": SETTINGS | PEOPLE | {"--days", "--pretend", "--stay"},
 }
 """What can be asked for besides a run, and which options go with each."""
 
@@ -76,6 +87,9 @@ REASONS = {
     ("--demo", "--pretend"): "--demo writes to a Nightscout of its own only",
     ("--check-login", "--pretend"): "--check-login writes nothing to Nightscout anyway",
     ("--shape-report", "--pretend"): "--shape-report asks Tandem only",
+    ("--import-log", "--accounts"): (
+        "a log is one person's; name that person's file with --env-file"
+    ),
     ("--import-log", "--days"): (
         "it syncs all of the log; for a part of it, give --start-date and --end-date"
     ),
@@ -120,6 +134,15 @@ def _check_combination(given: Mapping[str, Any]) -> None:
             reason = REASONS.get((action, others[0]), "")
             said = f"{action} cannot be combined with {' and '.join(others)}"
             raise UsageError(f"{said}: {reason}." if reason else f"{said}.")
+    if given["accounts"] and given["env_file"]:
+        raise UsageError(
+            "--accounts cannot be combined with --env-file: the folder holds a file for each "
+            "person. For one of them alone, add --person and the name."
+        )
+    if given["person"] and not given["accounts"]:
+        raise UsageError("--person needs --accounts with the folder that holds the person's file.")
+    if given["stay"] and not given["auto_update"]:
+        raise UsageError("--stay needs --auto-update.")
 
 
 def check_available(names: Sequence[str], source: str, *, testing_enabled: bool) -> None:
@@ -188,10 +211,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--region", type=_region, help="the region of your account: US (default) or EU")
     where = "take the settings from this file first, before the environment"
     add("--env-file", type=Path, metavar="FILE", help=where)
+    people = "sync several people: this folder holds a file NAME.env for each"
+    add("--accounts", type=Path, metavar="DIR", help=people)
+    add("--person", metavar="NAME", help="with --accounts: only this one of them")
     what = "sync a saved pump log instead of the data of a cloud"
     add("--import-log", type=Path, metavar="FILE", help=what)
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
+    add(
+        "--stay",
+        action="store_true",
+        help="with --auto-update: where it would end, wait until the settings are corrected",
+    )
     add(
         "--check-login",
         action="store_true",

@@ -9,7 +9,7 @@ import codecs
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,13 @@ class EnvFile(dict[str, str]):
     def line(self, number: int) -> str:
         """Return where a line is, in words."""
         return f"line {number} of {self.path}"
+
+    def without(self, names: Collection[str]) -> EnvFile:
+        """Return the same file as if it did not hold these variables."""
+        other = EnvFile(self.path)
+        other.__dict__.update(self.__dict__)
+        other.update({name: value for name, value in self.items() if name not in names})
+        return other
 
 
 def env_files(home: Path, working_directory: Path) -> tuple[Path, Path]:

@@ -138,6 +138,8 @@ class LoopSettings:
     api_failure_minutes: float
     restart_on_failure: bool
     max_loop_invocations: int
+    threads: int
+    """For how many people the loop may work at the same time."""
 
 
 @dataclass(frozen=True)
@@ -166,14 +168,14 @@ class Configuration:
 
     def __init__(self, *places: Mapping[str, str]) -> None:
         self.places = places
-        files = [place for place in places if isinstance(place, EnvFile)]
-        self.env_file = files[0] if files else EnvFile()
+        self._files = [place for place in places if isinstance(place, EnvFile)]
+        self.env_file = self._files[0] if self._files else EnvFile()
         """The file of settings that was read, or that was looked for."""
         self.values: dict[str, Any] = {}
         """What can be used, by the variable's name."""
         self.given: dict[str, Given] = {}
         """What somebody has set, by the variable's name; the rest has its default."""
-        self._problems = [problem for file in files for problem in file.problems]
+        self._problems = [problem for file in self._files for problem in file.problems]
         misread = {name for name, _ in self._problems}
         for variable in VARIABLES:
             problem = self._read(variable)
@@ -222,6 +224,11 @@ class Configuration:
         for name, reason in cloud.needs.items():
             if self.values.get(name) == "":
                 yield name, f"{name} is not set. {reason}"
+            elif name == "PUMP_SERIAL_NUMBER" and "," in self.values.get(name, ""):
+                yield (
+                    name,
+                    f"{name} is not usable: {cloud.title} reads one pump, so give one number.",
+                )
         given = self.given.get("FEATURES")
         # What is wrong with an option is said about the option.
         if given and not isinstance(given.place, CommandLine):
@@ -248,7 +255,7 @@ class Configuration:
     @property
     def origin(self) -> str:
         """Sentences that say which file the settings come from, or that there is none."""
-        return origin(self.env_file, self.given)
+        return origin(self._files, self.given)
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -333,7 +340,7 @@ class Configuration:
 
     def without_folders(self, text: str) -> str:
         """Return a text without the folders of the files of settings, which may be personal."""
-        files = [*self.env_file.looked_for, *filter(None, [self.env_file.path])]
+        files = [path for file in self._files for path in file.looked_for]
         files += [
             Path(place[name])
             for place in self.places
@@ -365,7 +372,7 @@ class Configuration:
 
     def information(self) -> list[str]:
         """Return what is worth a line but no warning: names in the file that are not ours."""
-        return list(filter(None, [foreign_names(self.env_file)]))
+        return list(filter(None, map(foreign_names, self._files)))
 
 
 def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:

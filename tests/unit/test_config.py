@@ -74,6 +74,15 @@ def test_a_placeholder_counts_as_not_set(variable: object) -> None:
     assert "is not set" in problem
 
 
+@pytest.mark.parametrize("text", ["00123456,90210042", " 00123456 90210042 ", "00123456; 90210042"])
+def test_several_serial_numbers_are_for_tandem_source(text: str) -> None:
+    both = {**COMPLETE, "PUMP_SERIAL_NUMBER": text}
+    several = load({**both, "TCONNECT_SOURCE": "tandem-source"}, {}).source
+    assert several.serial_number == "00123456,90210042"
+    with pytest.raises(ConfigError, match="t:connect reads one pump, so give one number"):
+        load({**both, "TCONNECT_SOURCE": "tconnect"}, {})
+
+
 def test_tandem_source_needs_no_serial_number() -> None:
     settings = load({**COMPLETE, "PUMP_SERIAL_NUMBER": "11111111"}, {})
     assert (settings.source.name, settings.source.serial_number) == ("tandem-source", "")

@@ -257,6 +257,11 @@ def test_a_serial_number_is_hidden_as_a_number_too() -> None:
     assert redact("sn 123456, 00123456") == "sn [SERIAL], [SERIAL]"
 
 
+def test_each_of_several_serial_numbers_is_hidden() -> None:
+    redact = Redactor({"SERIAL": "00123456,90210042"})
+    assert redact("sn 123456, 90210042") == "sn [SERIAL], [SERIAL]"
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("piece", ["\\", '"', "'a':", '"a":"', '\\"a\\":', "?a=b", "://a@"])
 def test_hostile_texts_do_not_keep_it_busy(piece: str) -> None:
