@@ -6,9 +6,9 @@ right. That is looked at where a wrong zone does its harm: when the first docume
 a site, and when stored ones are to move because the zone or the clock is known differently now.
 
 Data after their own upload are impossible. Data that are hours old may be so because the phone was
-away from the pump. So old data only count if the stored treatments, or another zone, make them fresh,
-and in doubt only while the pump still uploads: its next upload decides then. A run that only adds to
-what is there is never stopped.
+away from the pump. So old data only count if the stored treatments, or another zone, make them
+fresh, and in doubt only while the pump still uploads: its next upload decides then. A run that only
+adds to what is there is never stopped.
 """
 
 from __future__ import annotations
