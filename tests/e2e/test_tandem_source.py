@@ -427,7 +427,9 @@ def test_a_pump_that_has_never_uploaded_is_nothing_new(tmp_path: Path) -> None:
 
 def cached(home: Computer) -> list[Path]:
     """Return the saved logins in the user's cache folder, where the lock files are too."""
-    return [path for path in (home.folder / ".cache").rglob("*.json") if path.is_file()]
+    return [
+        path for path in (home.folder / ".cache").rglob("tandem-source-*.json") if path.is_file()
+    ]
 
 
 def test_one_login_serves_all_runs_until_its_token_is_refused(tmp_path: Path) -> None:
