@@ -81,9 +81,10 @@ def lasting_outputs() -> Iterator[None]:
     """Have outputs during the block that can be written to, whatever becomes of them."""
     if sys.stdout is None or sys.stderr is None:
         _fill_closed()
-    take_plain_letters()
     before = sys.stdout, sys.stderr
     streams = [stream or open(os.devnull, "w", encoding="utf-8") for stream in before]  # noqa: SIM115, PTH123
+    for stream in streams:
+        take_plain_letters(stream)
     outputs = [Output(stream) for stream in streams]
     sys.stdout, sys.stderr = (cast(TextIO, output) for output in outputs)
     try:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.outputs import UnreadError, only_shows
-from tconnectsync.cli.report import ignore, say
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.cli.report import ignore, say_why
+from tconnectsync.errors import TconnectsyncError
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -33,16 +33,8 @@ def run(arguments: Sequence[str] | None, host: Host | None) -> int:
         options = parse(arguments)
         gc.set_threshold(GC_THRESHOLD)
         return _carry_out(options, host)
-    except ConfigError as error:
-        say("tconnectsync cannot start, because of its configuration:")
-        for problem in error.problems:
-            say(f"  {problem}")
-        for sentence in error.advice:
-            say(sentence)
-        return error.exit_code
     except TconnectsyncError as error:
-        say(f"tconnectsync: {error}")
-        return error.exit_code
+        return say_why(error)
     except UnreadError:
         raise
     except Exception as error:

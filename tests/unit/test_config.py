@@ -10,15 +10,7 @@ import pytest
 from tconnectsync.config import VARIABLES, Configuration, Settings, env_files, load, read_env_files
 from tconnectsync.config.settings import GROUPS, NightscoutSettings, TandemSettings
 from tconnectsync.errors import ConfigError
-
-COMPLETE = {
-    "TCONNECT_EMAIL": "someone@example.org",
-    "TCONNECT_PASSWORD": "correct horse",
-    "PUMP_SERIAL_NUMBER": "00123456",
-    "NS_URL": "https://ns.example.org/path",
-    "NS_SECRET": "a long enough secret",
-    "TIMEZONE_NAME": "Europe/Berlin",
-}
+from tests.support.settings import COMPLETE
 
 
 def problems(**changes: str) -> list[str]:
