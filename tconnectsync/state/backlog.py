@@ -198,7 +198,7 @@ def _text(state: _State) -> str:
     return json.dumps(
         {
             "missing": _ranges_text(state.missing),
-            "refused": _ranges_text(state.refused),
+            **({"refused": _ranges_text(state.refused)} if state.refused else {}),
             "pumps": {mark: at.isoformat() for mark, at in state.log_ends.items()},
             "newest": {name: at and at.isoformat() for name, at in state.newest.items()},
             "told": {name: at.isoformat() for name, at in state.sent.items()},
