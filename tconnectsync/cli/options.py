@@ -51,6 +51,7 @@ class Options:
     demo: bool = False
     auto_update: bool = False
     check_login: bool = False
+    setup: bool = False
     shape_report: bool = False
     verbose: bool = False
     quiet: bool = False
@@ -67,6 +68,7 @@ SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--ver
 
 ACTIONS: Mapping[str, frozenset[str]] = {
     "--demo": frozenset({"--source", "--verbose", "--quiet"}),
+    "--setup": frozenset({"--source", "--region", "--env-file", "--verbose"}),
     "--check-login": SETTINGS | {"--days", "--start-date", "--end-date"},
     "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
     "--shape-report": SETTINGS | {"--days", "--start-date", "--end-date"},
@@ -196,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--import-log", type=Path, metavar="FILE", help=what)
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
+    add("--setup", action="store_true", help="ask for the settings, try them, write them to .env")
     add(
         "--check-login",
         action="store_true",

@@ -32,6 +32,7 @@ MAY_KNOW = {
     "watch": {"sync", "domain", "state", "http"},
     "app": {"api", "sources", "nightscout", "sync", "check", "watch", "domain", "state", "http"},
     "check": {"api", "sources", "nightscout", "sync", "domain", "state"},
+    "setup": {"api", "check", "nightscout", "sync", "domain", "state"},
     "simulators": {"domain"},
     "util": {"app", "api", "logoutput"},
     "cli": {
@@ -41,6 +42,7 @@ MAY_KNOW = {
         "state",
         "sync",
         "check",
+        "setup",
         "watch",
         "sources",
         "nightscout",
