@@ -24,6 +24,7 @@ from tconnectsync.clock import Clock
 from tconnectsync.clouds import cloud_named, known_shapes
 from tconnectsync.config.envfile import env_files, read_env_file, read_env_files
 from tconnectsync.config.given import CommandLine
+from tconnectsync.config.people import Person, places_of
 from tconnectsync.config.settings import (
     Configuration,
     NightscoutSettings,
@@ -87,9 +88,12 @@ class Host:
         return self.shared.setdefault(f"{name} in {list(self.caches)}", file)
 
     def configuration(
-        self, chosen: Mapping[str, str | None] | None = None, env_file: Path | None = None
+        self,
+        chosen: Mapping[str, str | None] | None = None,
+        env_file: Path | None = None,
+        person: Person | None = None,
     ) -> Configuration:
-        """Return what is configured.
+        """Return what is configured, of several people for one of them.
 
         Variables that are ``chosen`` overrule everything. A file that a person has named comes
         before the environment, which may be about somebody else; one that was found comes after it.
@@ -99,6 +103,8 @@ class Host:
         """
         given = {name: value for name, value in (chosen or {}).items() if value is not None}
         options = CommandLine(given)
+        if person:
+            return Configuration(options, *places_of(person, self.environment))
         if env_file is None:
             file = read_env_files(env_files(self.home, self.folder))
             return Configuration(options, self.environment, file)
@@ -170,14 +176,20 @@ def open_check(configuration: Configuration, features: Sequence[str], host: Host
     )
 
 
-def open_watch(configuration: Configuration, host: Host, *, continuous: bool = False) -> Watch:
-    """Return what records how runs with these settings go, and tells people."""
+def open_watch(
+    configuration: Configuration, host: Host, *, person: str = "", continuous: bool = False
+) -> Watch:
+    """Return what records how runs with these settings go, and tells people.
+
+    ``person`` is the name of the person whose settings they are, where there are several people.
+    """
     from tconnectsync.watch.watch import Watch
 
     return Watch(
         RecordFile(host.caches, configuration.key),
         host.clock.now,
-        Redactor(configuration.secrets),
+        Redactor(configuration.secrets).sentence,
+        person=person,
         continuous=continuous,
     )
 

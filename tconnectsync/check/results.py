@@ -48,9 +48,12 @@ class Result:
     """The exit code of the check if this step failed."""
     error: TconnectsyncError | None = field(default=None, repr=False, compare=False)
     """Why it failed, if that is known."""
+    details: tuple[str, ...] = ()
+    """Sentences that are shown below it, one per line."""
 
     def __str__(self) -> str:
-        return f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
+        said = f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
+        return "\n    ".join([said, *self.details])
 
 
 class StopError(TconnectsyncError):

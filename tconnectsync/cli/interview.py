@@ -299,7 +299,8 @@ class Interview:
 
 def _show(results: Iterable[Result]) -> None:
     for result in results:
-        say_wrapped(str(result), 25)
+        for number, line in enumerate(str(result).splitlines()):
+            say_wrapped(line, 4 if number else 25)
 
 
 def _no_example(name: str, text: str) -> str:
