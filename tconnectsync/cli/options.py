@@ -59,6 +59,7 @@ class Options:
     demo: bool = False
     auto_update: bool = False
     check_login: bool = False
+    setup: bool = False
     shape_report: bool = False
     verbose: bool = False
     quiet: bool = False
@@ -76,6 +77,7 @@ PEOPLE = frozenset({"--accounts", "--person"})
 
 ACTIONS: Mapping[str, frozenset[str]] = {
     "--demo": frozenset({"--source", "--verbose", "--quiet"}),
+    "--setup": frozenset({"--source", "--region", "--env-file", "--verbose"}),
     "--check-login": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
     "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
     "--shape-report": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
@@ -218,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--import-log", type=Path, metavar="FILE", help=what)
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
+    add("--setup", action="store_true", help="ask for the settings, try them, write them to .env")
     add(
         "--stay",
         action="store_true",

@@ -57,6 +57,10 @@ def _carry_out(options: Options, host: Host | None) -> int:
         from tconnectsync.app import this_computer
 
         host = this_computer()
+    if options.setup:
+        from tconnectsync.cli.setup import setup
+
+        return setup(options, host)
     if options.check_login:
         from tconnectsync.cli.check_login import check_login
 

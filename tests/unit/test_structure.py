@@ -33,6 +33,7 @@ MAY_KNOW = {
     "watch": {"sync", "domain", "state", "http"},
     "app": {"api", "sources", "nightscout", "sync", "check", "watch", "domain", "state", "http"},
     "check": {"api", "sources", "nightscout", "sync", "domain", "state"},
+    "setup": {"api", "check", "nightscout", "sync", "domain", "state"},
     "simulators": {"domain"},
     "util": {"app", "api", "logoutput"},
     "cli": {
@@ -42,6 +43,7 @@ MAY_KNOW = {
         "state",
         "sync",
         "check",
+        "setup",
         "watch",
         "sources",
         "nightscout",
