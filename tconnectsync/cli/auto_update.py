@@ -11,7 +11,6 @@ from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
 from tconnectsync.cli.progress import progress_of
 from tconnectsync.cli.report import NextLook, plan_printer, say_what_was_done
 from tconnectsync.cli.sync import completed, what_is_left
-from tconnectsync.errors import TconnectsyncError
 from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.loop.loop import run_loop
 from tconnectsync.sync.loop.step import Actions, Next
@@ -19,7 +18,9 @@ from tconnectsync.sync.loop.step import Actions, Next
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
+    from tconnectsync.config.settings import Settings
     from tconnectsync.sync.run.outcome import Outcome
+    from tconnectsync.watch.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +29,13 @@ def auto_update(options: Options, host: Host) -> int:
     """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
     configuration = configuration_of(options, host)
     watch = watch_of(options, configuration, host)
-    try:
+    with watch.recording_errors():
         settings = settings_of(options, configuration, host)
         options = completed(options, settings, configuration, host)
-    except TconnectsyncError as error:
-        watch.after_error(error)
-        raise
+        return _run(options, host, settings, watch)
+
+
+def _run(options: Options, host: Host, settings: Settings, watch: Watch) -> int:
     stop = Stop(host.clock.monotonic)
     catch_up = open_catch_up(
         settings,
@@ -59,8 +61,7 @@ def auto_update(options: Options, host: Host) -> int:
 
     def after_step(following: Next) -> None:
         next_look.after_step(following)
-        if not options.pretend:
-            watch.after_round(following.round)
+        watch.after_round(following)
 
     actions = Actions(
         latest_index=cycle.source.upload_counter,
@@ -69,6 +70,7 @@ def auto_update(options: Options, host: Host) -> int:
     )
     try:
         with stop.listening():
+            watch.started()
             return run_loop(
                 settings.loop,
                 actions,

@@ -38,7 +38,8 @@ def configuration_of(options: Options, host: Host) -> Configuration:
 
 def watch_of(options: Options, configuration: Configuration, host: Host) -> Watch:
     """Return what records how this run goes."""
-    return open_watch(configuration, host, continuous=options.auto_update)
+    keep = not options.pretend
+    return open_watch(configuration, host, continuous=options.auto_update, keep=keep)
 
 
 def settings_of(options: Options, configuration: Configuration, host: Host) -> Settings:

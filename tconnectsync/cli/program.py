@@ -67,6 +67,10 @@ def _carry_out(options: Options, host: Host | None) -> int:
         from tconnectsync.app import this_computer
 
         host = this_computer()
+    if options.status:
+        from tconnectsync.cli.status import status
+
+        return status(options.env_file, host, as_json=options.json)
     if options.check_login:
         from tconnectsync.cli.check_login import check_login
 

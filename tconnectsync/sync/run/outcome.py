@@ -67,6 +67,8 @@ class Outcome:
     """Ranges that later runs may be able to complete although nothing failed, by feature."""
     newest: dict[str, datetime] = field(default_factory=dict)
     """When the newest treatment or entry was that now stands or has failed, by its type."""
+    last_upload: datetime | None = None
+    """When the pump uploaded last, as far as the cloud says."""
     moved_before: datetime | None = None
     """Treatments before this instant may still stand where an earlier state of the pump's clock
     put them; the run was not allowed to go further back."""
@@ -136,6 +138,7 @@ class Outcome:
             self.healing.setdefault(name, []).extend(ranges)
         for event_type, at in part.newest.items():
             self.note_newest(event_type, at)
+        self.last_upload = self.last_upload or part.last_upload
         self.moved_before = self.moved_before or part.moved_before
 
     def failed(self, window: TimeRange, features: Sequence[str], error: TconnectsyncError) -> None:
