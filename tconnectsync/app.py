@@ -22,6 +22,7 @@ from tconnectsync.clock import Clock
 from tconnectsync.clouds import cloud_named, known_shapes
 from tconnectsync.config.envfile import read_env_file, read_env_files
 from tconnectsync.config.given import CommandLine
+from tconnectsync.config.people import Person, places_of
 from tconnectsync.config.settings import (
     Configuration,
     LoopSettings,
@@ -87,9 +88,12 @@ class Host:
         return self.shared.setdefault(f"{name} in {list(self.caches)}", file)
 
     def configuration(
-        self, chosen: Mapping[str, str | None] | None = None, env_file: Path | None = None
+        self,
+        chosen: Mapping[str, str | None] | None = None,
+        env_file: Path | None = None,
+        person: Person | None = None,
     ) -> Configuration:
-        """Return what is configured.
+        """Return what is configured, of several people for one of them.
 
         Variables that are ``chosen`` overrule everything. A file that a person has named comes
         before the environment, which may be about somebody else; one that was found comes after it.
@@ -99,6 +103,8 @@ class Host:
         """
         given = {name: value for name, value in (chosen or {}).items() if value is not None}
         options = CommandLine(given)
+        if person:
+            return Configuration(options, *places_of(person, self.environment))
         if env_file is None:
             file = read_env_files(env_files(self.home, self.folder))
             return Configuration(options, self.environment, file)
@@ -193,7 +199,7 @@ def open_watch(
         settings,
         configuration.usable(LoopSettings),
         host.clock.now,
-        redact,
+        lambda text: configuration.without_folders(redact.sentence(text)),
         Tellers(settings, host.clock, configuration.zone, person),
         person=person,
         continuous=continuous,

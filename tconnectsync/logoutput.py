@@ -7,7 +7,26 @@ import sys
 import warnings
 from datetime import tzinfo
 
-from tconnectsync.redact import RedactingFormatter, Redactor
+from tconnectsync.person import PERSON
+from tconnectsync.redact import JointRedactor, RedactingFormatter, Redactor
+
+
+class LogFormatter(RedactingFormatter):
+    """Puts the person's name before what is logged, and keeps it as ``person`` of the record."""
+
+    def __init__(self, redactor: Redactor, zone: tzinfo | None) -> None:
+        super().__init__(redactor, zone)
+        self.redactor = redactor
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Format a line."""
+        message, name = record.message, PERSON.get()
+        record.__dict__["person"] = name
+        record.message = f"{name}: {message}" if name else message
+        try:
+            return super().formatMessage(record)
+        finally:
+            record.message = message
 
 
 def enable_logging(
@@ -18,10 +37,18 @@ def enable_logging(
     Times are those of ``zone``, or of this computer as long as none is known. What the redactor
     knows is not shown. Calling it again changes all of that. Other libraries stay silent: their
     warnings name whole addresses, with what is in them.
+
+    In the turn of one of several people, it only adds what the redactor hides: the log is that of
+    all of them.
     """
+    logger, redactor = logging.getLogger("tconnectsync"), redactor or Redactor()
+    for handler in logger.handlers if PERSON.get() else ():
+        shown = getattr(handler.formatter, "redactor", None)
+        if isinstance(shown, JointRedactor):
+            shown.add(redactor)
+            return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter(redactor or Redactor(), zone))
-    logger = logging.getLogger("tconnectsync")
+    handler.setFormatter(LogFormatter(redactor, zone))
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False

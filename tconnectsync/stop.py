@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 LONGEST_WRITE = 0.7
 """Seconds that a write may still take after the request to stop."""
+
+LONGEST_NAP = 0.2
+"""Seconds after which a thread that sleeps looks whether it is to stop."""
 
 
 class Stopped(BaseException):
@@ -76,3 +80,56 @@ class Stop:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         raise Stopped(self._monotonic() - asked)
+
+
+class StopTogether:
+    """Ends what other threads do, at once, but not in the middle of a write.
+
+    Signals reach the main thread only. It calls :meth:`end`; then each other thread raises
+    :class:`Stopped` where it waits, and where it begins or ends a write. One that waits for an
+    answer ends with the process.
+    """
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._changed = threading.Condition()
+        self._busy = 0
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Take note that a thread works during the block."""
+        with self._changed:
+            self._busy += 1
+        try:
+            self._raise_if_asked()
+            yield
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let the block finish before stopping, or do not begin it."""
+        self._raise_if_asked()
+        yield
+        self._raise_if_asked()
+
+    def sleep(self, seconds: float, wait: Callable[[float], None]) -> None:
+        """Sleep by means of ``wait``, unless asked to stop."""
+        left = seconds
+        while left > 0:
+            self._raise_if_asked()
+            wait(min(left, LONGEST_NAP))
+            left -= LONGEST_NAP
+        self._raise_if_asked()
+
+    def end(self) -> None:
+        """Ask all threads to end, and wait for those that work, up to :data:`LONGEST_WRITE`."""
+        self._asked.set()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy, LONGEST_WRITE)
+
+    def _raise_if_asked(self) -> None:
+        if self._asked.is_set():
+            raise Stopped

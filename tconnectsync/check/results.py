@@ -46,9 +46,14 @@ class Result:
     text: str
     exit_code: int = 1
     """The exit code of the check if this step failed."""
+    details: tuple[str, ...] = ()
+    """Sentences that are shown below it, one per line."""
+    error: TconnectsyncError | None = field(default=None, repr=False, compare=False)
+    """Why it failed, if that is known."""
 
     def __str__(self) -> str:
-        return f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
+        said = f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
+        return "\n    ".join([said, *self.details])
 
 
 class StopError(TconnectsyncError):
@@ -174,7 +179,7 @@ def carry_out(steps: Iterable[Step], findings: Findings) -> Iterator[Result]:
             yield Result(name, State.NOT_TRIED, str(reason))
         except TconnectsyncError as error:
             stopped_by = name if error.fatal else ""
-            yield Result(name, State.FAILED, str(error), error.exit_code)
+            yield Result(name, State.FAILED, str(error), error.exit_code, error=error)
         except Exception as error:
             # The other steps can still find what is wrong.
             findings.answers.append((f"{name}: traceback", traceback.format_exc()))

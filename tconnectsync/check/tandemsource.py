@@ -95,6 +95,18 @@ def steps(asked: CheckRequest) -> list[Step]:
     ]
 
 
+def serial_numbers(asked: CheckRequest) -> dict[str, str]:
+    """Return the serial numbers of the account's pumps, by what people call the pump.
+
+    Raises:
+        TconnectsyncError: the account cannot be asked for.
+    """
+    source = open_source(
+        asked.api, asked.settings, asked.pump_clock, asked.clock, needs_readings=False
+    )
+    return {named(pump): pump.serial for pump in source.account().pumps}
+
+
 class TandemSourceCheck:
     """Asks Tandem Source for what a sync needs, with the adapter that a sync uses."""
 

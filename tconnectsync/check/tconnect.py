@@ -12,7 +12,7 @@ from tconnectsync.check.login import WAIT, is_locked, log_in
 from tconnectsync.check.results import CheckRequest, Step
 from tconnectsync.domain.clock import DAY
 from tconnectsync.domain.events import Basal, Bolus, Reading, ReadingKind
-from tconnectsync.domain.words import endings
+from tconnectsync.domain.words import ending, endings
 from tconnectsync.errors import ApiError, LoginError, TconnectsyncError
 from tconnectsync.sources.tconnect.basals import timeline_basals
 from tconnectsync.sources.tconnect.boluses import therapy_boluses
@@ -39,6 +39,20 @@ def steps(asked: CheckRequest) -> list[Step]:
         # Last, because it has a login of its own on which nothing else depends.
         ("Upload counter", check.upload_counter),
     ]
+
+
+def serial_numbers(asked: CheckRequest) -> dict[str, str]:
+    """Return the serial numbers of the account's pumps, by what people call the pump.
+
+    Raises:
+        TconnectsyncError: the account cannot be asked for.
+    """
+    devices = read_devices(asked.api.webui.my_devices())
+    return {
+        f"{it.name} {ending(serial)} ({it.status})": serial
+        for serial, it in devices.items()
+        if it.guid
+    }
 
 
 class TConnectCheck:

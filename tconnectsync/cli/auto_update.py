@@ -3,83 +3,131 @@
 from __future__ import annotations
 
 import logging
-from math import inf
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tconnectsync.app import open_catch_up, write_lock
-from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
-from tconnectsync.cli.progress import progress_of
-from tconnectsync.cli.report import NextLook, plan_printer, say_what_was_done
-from tconnectsync.cli.sync import completed, what_is_left
-from tconnectsync.stop import Stop, Stopped
-from tconnectsync.sync.loop.loop import run_loop
-from tconnectsync.sync.loop.step import Actions, Next
+from tconnectsync.cli.outputs import UnreadError
+from tconnectsync.cli.people import People
+from tconnectsync.cli.personloop import REFUSED, REST, PersonLoop
+from tconnectsync.cli.sync import NOTHING_LOST
+from tconnectsync.logoutput import enable_logging
+from tconnectsync.person import about
+from tconnectsync.stop import Stop, Stopped, StopTogether
+from tconnectsync.sync.loop.loop import Turn, run_alone, run_together
+from tconnectsync.sync.loop.step import Next
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
-    from tconnectsync.config.settings import Settings
-    from tconnectsync.sync.run.outcome import Outcome
-    from tconnectsync.watch.watch import Watch
 
 log = logging.getLogger(__name__)
 
 
 def auto_update(options: Options, host: Host) -> int:
-    """Sync whenever the pump has uploaded, until asked to stop; return the exit code."""
-    configuration = configuration_of(options, host)
-    watch = watch_of(options, configuration, host)
-    with watch.recording_errors():
-        settings = settings_of(options, configuration, host)
-        options = completed(options, settings, configuration, host)
-        return _run(options, host, settings, watch)
-
-
-def _run(options: Options, host: Host, settings: Settings, watch: Watch) -> int:
+    """Sync whenever a pump has uploaded, until asked to stop; return the exit code."""
     stop = Stop(host.clock.monotonic)
-    catch_up = open_catch_up(
-        settings,
-        settings.sync.features,
-        host,
-        pretend=options.pretend,
-        on_plan=plan_printer(options, settings),
-        progress=progress_of(options),
-        writing=stop.writing,
-    )
-    cycle = catch_up.cycle
-    lock = write_lock(settings, host, pretend=options.pretend)
-
-    def run_cycle() -> Outcome:
-        # Wait as long as another run writes. To the loop, a cycle left out would look like one that
-        # failed or found nothing.
-        with lock(inf):
-            outcome = catch_up.sync_up_to_now(options.days or 1)
-        say_what_was_done(outcome, options, cycle.clock)
-        return outcome
-
-    next_look = NextLook(host.clock.now, cycle.clock)
-
-    def after_step(following: Next) -> None:
-        next_look.after_step(following)
-        watch.after_round(following)
-
-    actions = Actions(
-        latest_index=cycle.source.upload_counter,
-        run_cycle=run_cycle,
-        force_login=cycle.source.force_login,
-    )
+    together = StopTogether()
+    loops: dict[str, PersonLoop] = {}
     try:
         with stop.listening():
-            watch.started()
-            return run_loop(
-                settings.loop,
-                actions,
-                host.clock,
-                pretend=options.pretend,
-                after_step=after_step,
-            )
+            if options.accounts:
+                people = People(options, host)
+                loops = _loops(people, options, host, together)
+                turns = _turns(loops, options, together)
+                code = run_together(turns, host.clock, people.threads)
+            else:
+                loop = PersonLoop(options, host, stop.writing, stays=options.stay)
+                loops = {"": loop}
+                code = _run_alone(loop, options, host)
+            if code == REFUSED and any(loop.is_unremembered for loop in loops.values()):
+                log.error(
+                    "No file can be written that remembers the refused password, so the next start "
+                    "would send it again, and Tandem locks accounts. Ending in %.0f minutes.",
+                    REST / 60,
+                )
+                host.clock.sleep(REST)
+            return code
     except Stopped as stopped:
+        together.end()
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
-        log.info(what_is_left(catch_up, options))
+        _say_what_is_left(loops)
         return 0
+
+
+def _say_what_is_left(loops: Mapping[str, PersonLoop]) -> None:
+    """Say what the next run has to do, once if it is the same for all."""
+    left = {name: loop.what_is_left() for name, loop in loops.items()}
+    if len(set(left.values())) <= 1:
+        log.info(next(iter(left.values()), NOTHING_LOST))
+        return
+    for name, text in left.items():
+        with about(name):
+            log.info(text)
+
+
+def _run_alone(loop: PersonLoop, options: Options, host: Host) -> int:
+    if not options.stay:
+        return run_alone(loop.turn, host.clock)
+    enable_logging(options.log_level)
+    return run_alone(_lasting(loop), host.clock)
+
+
+def _loops(
+    people: People, options: Options, host: Host, together: StopTogether
+) -> dict[str, PersonLoop]:
+    people.show_log(options)
+    clock = replace(host.clock, sleep=partial(together.sleep, wait=host.clock.sleep))
+    return {
+        name: PersonLoop(
+            one,
+            replace(host, clock=clock),
+            together.writing,
+            stays=True,
+            read=people.read,
+            problem=partial(people.problem_of, name),
+        )
+        for name, one in people.options.items()
+    }
+
+
+def _turns(
+    loops: dict[str, PersonLoop], options: Options, together: StopTogether
+) -> dict[str, Turn]:
+    """Return what each person's turn is, as it is taken in any thread."""
+
+    def turn_of(name: str, loop: PersonLoop) -> Turn:
+        lasting = _lasting(loop)
+
+        def turn() -> Next:
+            try:
+                with together.working(), about(name):
+                    following = lasting()
+            except Stopped:
+                return Next(exit_code=0)
+            except UnreadError:
+                return Next(exit_code=1)
+            nothing_left = all(each.exit_code in (0, REFUSED) for each in loops.values())
+            if nothing_left and loop.exit_code == REFUSED and not options.stay:
+                return Next(exit_code=REFUSED)
+            return following
+
+        return turn
+
+    return {name: turn_of(name, loop) for name, loop in loops.items()}
+
+
+def _lasting(loop: PersonLoop) -> Turn:
+    """Return the turns of a loop that goes on after an error of the program's own, too."""
+
+    def turn() -> Next:
+        try:
+            return loop.turn()
+        except UnreadError:
+            raise
+        except Exception:
+            return loop.crashed()
+
+    return turn

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_check
 from tconnectsync.check.run import State
-from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.configure import check_features, configuration_of
+from tconnectsync.cli.people import each_person
 from tconnectsync.cli.report import print_result, say
 from tconnectsync.domain.words import number_of
 from tconnectsync.logoutput import enable_logging
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 def check_login(options: Options, host: Host) -> int:
     """Try what a sync needs, show what comes of each step, write a report; return the exit code."""
+    return each_person(options, host, lambda one: _check(one, host))
+
+
+def _check(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
+    check_features(options, configuration)
     check = open_check(configuration, configuration.values.get("FEATURES", ()), host)
     enable_logging(options.log_level, check.redactor, check.clock.zone)
     if options.dates:
@@ -36,7 +42,7 @@ def check_login(options: Options, host: Host) -> int:
     if not is_silent:
         print_result(f"{number_of(len(failed), 'step')} failed." if failed else "No step failed.")
     try:
-        path = check.save_report(chosen, host.folder)
+        path = check.save_report(chosen, host.folder, options.person or "")
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")
         return 1

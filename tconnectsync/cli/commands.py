@@ -52,7 +52,7 @@ def command(first: date, last: date, features: Sequence[str], options: Options) 
     """Return the command that syncs some days, from where and to where this run does."""
     words = [*program(sys.argv[0]), "--start-date", f"{first}", "--end-date", f"{last}"]
     words += ["--features", *features]
-    for name in ("env_file", "source", "region", "import_log"):
+    for name in ("env_file", "accounts", "person", "source", "region", "import_log"):
         if value := getattr(options, name):
             shown = _absolute(value) if isinstance(value, Path) else str(value)
             words += [f"--{name.replace('_', '-')}", shown]

@@ -33,13 +33,26 @@ def configuration_of(options: Options, host: Host) -> Configuration:
     chosen = {"TCONNECT_SOURCE": source, "TCONNECT_REGION": options.region}
     if options.features:
         chosen["FEATURES"] = ",".join(options.features)
-    return host.configuration(chosen, options.env_file)
+    return host.configuration(chosen, options.env_file, options.one)
 
 
 def watch_of(options: Options, configuration: Configuration, host: Host) -> Watch:
     """Return what records how this run goes."""
+    name = options.one.name if options.one else ""
     keep = not options.pretend
-    return open_watch(configuration, host, continuous=options.auto_update, keep=keep)
+    return open_watch(configuration, host, person=name, continuous=options.auto_update, keep=keep)
+
+
+def check_features(options: Options, configuration: Configuration) -> None:
+    """Refuse features of the command line that the chosen cloud cannot bring.
+
+    Raises:
+        UsageError: the cloud lacks a chosen feature.
+    """
+    source = configuration.values.get("TCONNECT_SOURCE")
+    testing = configuration.values.get("ENABLE_TESTING_MODES", False)
+    if options.features and source:
+        check_available(options.features, source, testing_enabled=testing)
 
 
 def settings_of(options: Options, configuration: Configuration, host: Host) -> Settings:
@@ -51,14 +64,9 @@ def settings_of(options: Options, configuration: Configuration, host: Host) -> S
         TconnectsyncError: Nightscout cannot be asked where it is.
     """
     settings = configuration.settings()
-    if options.features:
-        check_available(
-            options.features,
-            settings.source.name,
-            testing_enabled=settings.sync.enable_testing_modes,
-        )
+    check_features(options, configuration)
     enable_logging(options.log_level, Redactor(configuration.secrets), settings.tandem.zone)
-    log.info(start_line(options, settings))
+    log.info("%s %s", start_line(options, settings), configuration.origin)
     for notice in configuration.notices():
         # It says what the person has set: nothing that a job has to report every time.
         log.log(logging.INFO if options.quiet else logging.WARNING, notice)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
 from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, clouds_with_files
-from tconnectsync.config import values
-from tconnectsync.config.notices import unavailable
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
 if TYPE_CHECKING:
     from datetime import date
+
+    from tconnectsync.config.people import Person
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,6 +44,14 @@ class Options:
     """Where the account is; ``None`` where the settings say it."""
     env_file: Path | None = None
     """The file with the settings; ``None``: the usual ones."""
+    accounts: Path | None = None
+    """The folder with a file of settings for each of several people."""
+    person: str | None = None
+    """The name of the one of them whose turn it is, or who alone was asked for."""
+    one: Person | None = None
+    """The one of them whose turn it is."""
+    stay: bool = False
+    """Whether the loop waits for other settings instead of ending."""
     folder: Path | None = None
     """The folder to be in, where settings were found in it; ``None`` where it does not matter."""
     import_log: Path | None = None
@@ -51,6 +59,7 @@ class Options:
     demo: bool = False
     auto_update: bool = False
     check_login: bool = False
+    setup: bool = False
     shape_report: bool = False
     status: bool = False
     json: bool = False
@@ -67,20 +76,26 @@ class Options:
 
 SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--verbose", "--quiet"})
 """Options that go with every action that uses the settings."""
+PEOPLE = frozenset({"--accounts", "--person"})
 
 ACTIONS: Mapping[str, frozenset[str]] = {
     "--demo": frozenset({"--source", "--verbose", "--quiet"}),
-    "--check-login": SETTINGS | {"--days", "--start-date", "--end-date"},
+    "--setup": frozenset({"--source", "--region", "--env-file", "--verbose"}),
+    "--check-login": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
     "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
-    "--shape-report": SETTINGS | {"--days", "--start-date", "--end-date"},
-    "--auto-update": SETTINGS | {"--days", "--pretend"},
-    "--status": frozenset({"--json", "--env-file", "--verbose", "--quiet"}),
+    "--shape-report": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
+    "--auto-update": SETTINGS | PEOPLE | {"--days", "--pretend", "--stay"},
+    "--status": PEOPLE | {"--json", "--env-file", "--verbose", "--quiet"},
 }
 """What can be asked for besides a run, and which options go with each."""
 
 REASONS = {
     ("--demo", "--pretend"): "--demo writes to a Nightscout of its own only",
     ("--check-login", "--pretend"): "--check-login writes nothing to Nightscout anyway",
+    ("--shape-report", "--pretend"): "--shape-report asks Tandem only",
+    ("--import-log", "--accounts"): (
+        "a log is one person's; name that person's file with --env-file"
+    ),
     ("--import-log", "--days"): (
         "it syncs all of the log; for a part of it, give --start-date and --end-date"
     ),
@@ -101,10 +116,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         given["source"] = TANDEM_SOURCE.name
     _check_combination(given)
     if given["features"]:
-        try:
-            given["features"] = values.features(" ".join(given["features"]))
-        except ValueError as error:
-            raise UsageError(f"--features: {error}.") from None
+        given["features"] = _features(" ".join(given["features"]))
     options = Options(dates=_dates(given), **given)
     clouds = clouds_with_files()
     if options.import_log and options.source not in (None, *(cloud.name for cloud in clouds)):
@@ -130,6 +142,15 @@ def _check_combination(given: Mapping[str, Any]) -> None:
             reason = REASONS.get((action, others[0]), "")
             said = f"{action} cannot be combined with {' and '.join(others)}"
             raise UsageError(f"{said}: {reason}." if reason else f"{said}.")
+    if given["accounts"] and given["env_file"]:
+        raise UsageError(
+            "--accounts cannot be combined with --env-file: the folder holds a file for each "
+            "person. For one of them alone, add --person and the name."
+        )
+    if given["person"] and not given["accounts"]:
+        raise UsageError("--person needs --accounts with the folder that holds the person's file.")
+    if given["stay"] and not given["auto_update"]:
+        raise UsageError("--stay needs --auto-update.")
 
 
 def check_available(names: Sequence[str], source: str, *, testing_enabled: bool) -> None:
@@ -140,6 +161,8 @@ def check_available(names: Sequence[str], source: str, *, testing_enabled: bool)
         UsageError: it lacks one of the features, or one is still being tested and
             ``ENABLE_TESTING_MODES`` does not allow that.
     """
+    from tconnectsync.config.notices import unavailable
+
     if problem := unavailable(names, source, testing_enabled=testing_enabled):
         raise UsageError(problem)
 
@@ -190,18 +213,25 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what to sync (default: FEATURES in the settings, else {' '.join(DEFAULT)})",
     )
     add("--pretend", action="store_true", help="show what would be written, write nothing")
-    cloud = _read_by(values.one_of(CLOUDS))
-    add("--source", type=cloud, help=f"the cloud to sync from: {default} (default) or {others}")
+    add("--source", type=_source, help=f"the cloud to sync from: {default} (default) or {others}")
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
-    region = _read_by(values.region)
-    add("--region", type=region, help="the region of your account: US (default) or EU")
+    add("--region", type=_region, help="the region of your account: US (default) or EU")
     where = "take the settings from this file first, before the environment"
     add("--env-file", type=Path, metavar="FILE", help=where)
+    people = "sync several people: this folder holds a file NAME.env for each"
+    add("--accounts", type=Path, metavar="DIR", help=people)
+    add("--person", metavar="NAME", help="with --accounts: only this one of them")
     what = "sync a saved pump log instead of the data of a cloud"
     add("--import-log", type=Path, metavar="FILE", help=what)
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
+    add("--setup", action="store_true", help="ask for the settings, try them, write them to .env")
+    add(
+        "--stay",
+        action="store_true",
+        help="with --auto-update: where it would end, wait until the settings are corrected",
+    )
     add(
         "--check-login",
         action="store_true",
@@ -237,16 +267,35 @@ def _restriction(feature: Feature) -> str:
     return f" (testing on {', '.join(feature.testing)})" if feature.testing else ""
 
 
-def _read_by(parse: Callable[[str], str]) -> Callable[[str], str]:
-    """Return what reads an option as it reads a variable."""
+# What reads a variable is imported when an option is given: --help must answer at once.
 
-    def read(text: str) -> str:
-        try:
-            return parse(text.strip())
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} is not usable: {error}") from None
 
-    return read
+def _features(text: str) -> tuple[str, ...]:
+    from tconnectsync.config.values import features
+
+    try:
+        return features(text)
+    except ValueError as error:
+        raise UsageError(f"--features: {error}.") from None
+
+
+def _source(text: str) -> str:
+    from tconnectsync.config.values import one_of
+
+    return _read(one_of(CLOUDS), text)
+
+
+def _region(text: str) -> str:
+    from tconnectsync.config.values import region
+
+    return _read(region, text)
+
+
+def _read(parse: Callable[[str], str], text: str) -> str:
+    try:
+        return parse(text.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable: {error}") from None
 
 
 def _days(text: str) -> int:

@@ -12,11 +12,10 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tconnectsync.cli.letters import take_plain_letters
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.outputs import UnreadError, only_shows
-from tconnectsync.cli.report import ignore, say
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.cli.report import ignore, say_why
+from tconnectsync.errors import TconnectsyncError
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -30,21 +29,12 @@ GC_THRESHOLD = 50_000
 
 def run(arguments: Sequence[str] | None, host: Host | None) -> int:
     """Run the program; return 0 when done, 1 when something failed, 2 for wrong use."""
-    take_plain_letters()
     try:
         options = parse(arguments)
         gc.set_threshold(GC_THRESHOLD)
         return _carry_out(options, host)
-    except ConfigError as error:
-        say("tconnectsync cannot start, because of its configuration:")
-        for problem in error.problems:
-            say(f"  {problem}")
-        for sentence in error.advice:
-            say(sentence)
-        return error.exit_code
     except TconnectsyncError as error:
-        say(f"tconnectsync: {error}")
-        return error.exit_code
+        return say_why(error)
     except UnreadError:
         raise
     except Exception as error:
@@ -70,7 +60,15 @@ def _carry_out(options: Options, host: Host | None) -> int:
     if options.status:
         from tconnectsync.cli.status import status
 
+        if options.accounts:
+            from tconnectsync.cli.status import status_of_people
+
+            return status_of_people(options, host)
         return status(options.env_file, host, as_json=options.json)
+    if options.setup:
+        from tconnectsync.cli.setup import setup
+
+        return setup(options, host)
     if options.check_login:
         from tconnectsync.cli.check_login import check_login
 

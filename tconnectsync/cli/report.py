@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tconnectsync.cli.commands import command, commands
+from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.person import named
 from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 
 if TYPE_CHECKING:
@@ -45,12 +47,25 @@ SAID_AGAIN_AFTER = timedelta(hours=1)
 
 def say(text: str) -> None:
     """Print for a person, not for a pipe."""
-    print(text, file=sys.stderr)
+    print(named(text), file=sys.stderr)
+
+
+def say_why(error: TconnectsyncError) -> int:
+    """Say what ended a run, and what to do about it; return the exit code."""
+    if isinstance(error, ConfigError):
+        say("tconnectsync cannot start, because of its configuration:")
+        for problem in error.problems:
+            say(f"  {problem}")
+        for sentence in error.advice:
+            say(sentence)
+    else:
+        say(f"tconnectsync: {error}")
+    return error.exit_code
 
 
 def print_result(text: str) -> None:
     """Print a result at once, so that its place among the log lines is right in a file, too."""
-    print(text, flush=True)
+    print(named(text), flush=True)
 
 
 def ignore(text: str) -> None:

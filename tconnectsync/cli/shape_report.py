@@ -14,13 +14,14 @@ from tconnectsync import __version__
 from tconnectsync.api.shapes import Shapes
 from tconnectsync.app import open_tandem
 from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.people import each_person
 from tconnectsync.cli.report import print_result, say
 from tconnectsync.clouds import cloud_named
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.redact import Redactor
-from tconnectsync.state.files import write_atomically
+from tconnectsync.state.files import own_file, write_atomically
 from tconnectsync.sync.features import FEATURES, parts_of
 from tconnectsync.sync.run.window import date_range, last_days
 
@@ -40,10 +41,15 @@ def shape_report(options: Options, host: Host) -> int:
     Raises:
         ConfigError: the settings of the Tandem account are missing or wrong.
     """
+    return each_person(options, host, lambda one: _report(one, host))
+
+
+def _report(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
     settings = configuration.completed()
     redactor = Redactor(configuration.secrets)
-    enable_logging(logging.DEBUG if options.verbose else logging.ERROR, redactor)
+    level = logging.DEBUG if options.verbose else logging.ERROR
+    enable_logging(level, redactor, settings.tandem.zone)
     cloud, clock = cloud_named(settings.source.name), PumpClock(settings.tandem.zone)
     api = open_tandem(settings.tandem, host)
     source = cloud.open_source(api, settings, clock, host.clock, needs_readings=True)
@@ -61,7 +67,7 @@ def shape_report(options: Options, host: Host) -> int:
         *(f"problem: {kind}" for kind in problems),
     ]
     try:
-        path = host.folder / FILE_NAME
+        path = own_file(host.folder / FILE_NAME, options.person or "")
         write_atomically(path, "\n".join([*lines, ""]))
     except OSError as error:
         say(f"tconnectsync: The report cannot be written to this folder ({error.strerror}).")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tconnectsync.app import Host
+    from tconnectsync.cli.options import Options
 
 
 def quick_status(arguments: Sequence[str], host: Host | None = None) -> int | None:
@@ -58,6 +59,22 @@ def status(env_file: Path | None, host: Host | None = None, *, as_json: bool = F
     paths = record_paths(host.caches if host else cache_folders(), key_of(file, environment))
     settings = f"the settings in {file or 'the environment'}"
     return show([status_of(paths, settings, now)], as_json=as_json)
+
+
+def status_of_people(options: Options, host: Host) -> int:
+    """Say how syncing is going for each of several people; return 0 if all is well with all.
+
+    Raises:
+        UsageError: the folder with their settings cannot be read, or a person is not there.
+    """
+    from tconnectsync.cli.people import chosen_people
+
+    now = host.clock.now()
+    found = []
+    for person in chosen_people(options, host):
+        paths = record_paths(host.caches, key_of(person.file))
+        found.append(status_of(paths, f"the settings in {person.file}", now, person.name))
+    return show(found, as_json=options.json)
 
 
 def show(people: Sequence[Mapping[str, Any]], *, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tconnectsync.app import open_catch_up, open_file, write_lock
 from tconnectsync.cli.commands import commands_for
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
+from tconnectsync.cli.people import each_person
 from tconnectsync.cli.progress import progress_of
 from tconnectsync.cli.report import plan_printer, report, say
 from tconnectsync.errors import TconnectsyncError
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_LOCK_WAIT = 120.0
 """Seconds that a run with days or dates waits for another run to end; cycles are shorter."""
+NOTHING_LOST = "Stopped. Nothing is lost: the next run continues from here."
 NOT_BEGUN = "Stopped before anything was written. Start the same command again."
 
 
@@ -40,7 +42,7 @@ def sync(options: Options, host: Host) -> int:
     stop = Stop(host.clock.monotonic)
     try:
         with stop.listening():
-            return _run(options, host, stop)
+            return each_person(options, host, lambda one: _run(one, host, stop))
     except Stopped as stopped:
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
@@ -78,7 +80,8 @@ def completed(
 ) -> Options:
     """Return the options with what the settings said, so that a command can do the same."""
     file = configuration.file
-    is_found = options.env_file is None and file is not None and file.parent == host.folder
+    is_named = options.env_file or options.accounts
+    is_found = not is_named and file is not None and file.parent == host.folder
     return replace(
         options,
         features=settings.sync.features,
@@ -126,6 +129,6 @@ def what_is_left(catch_up: CatchUp, options: Options, chosen: TimeRange | None =
         return "Stopped. Nothing was written (--pretend)."
     left = catch_up.unfinished(chosen)
     if catch_up.is_in_reach(left) and not (left and is_by_a_person(options)):
-        return "Stopped. Nothing is lost: the next run continues from here."
+        return NOTHING_LOST
     texts = commands_for(left, options, catch_up.cycle.clock)
     return "\n".join(["Stopped before all was done. To sync the rest, run:", *texts])

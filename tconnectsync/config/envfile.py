@@ -9,7 +9,7 @@ import codecs
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,13 @@ class EnvFile(dict[str, str]):
     def line(self, number: int) -> str:
         """Return where a line is, in words."""
         return f"line {number} of {self.path}"
+
+    def without(self, names: Collection[str]) -> EnvFile:
+        """Return the same file as if it did not hold these variables."""
+        other = EnvFile(self.path)
+        other.__dict__.update(self.__dict__)
+        other.update({name: value for name, value in self.items() if name not in names})
+        return other
 
 
 def read_env_files(candidates: Sequence[Path]) -> EnvFile:
@@ -210,7 +217,7 @@ def _odd_value(text: str, value: str) -> str:
 
 
 def _cut(name: str, value: str, text: str, where: str) -> list[str]:
-    """Return a notice about a secret of which something was left out."""
+    """Return a notice about a secret that is perhaps not read as it was meant."""
     given = text.partition("=")[2].strip()
     if name not in _SECRET or not value:
         return []
@@ -220,6 +227,11 @@ def _cut(name: str, value: str, text: str, where: str) -> list[str]:
         return [
             f"{name} in {where} ends before a blank and #, where a comment begins. If that belongs "
             "to the value, put single quotation marks around it; else around the rest."
+        ]
+    if "\\\\" in given:
+        return [
+            f"{name} in {where} has two backslashes within quotation marks, which stand for one. "
+            "If the value has two, put single quotation marks around it and write four."
         ]
     if value != value.strip():
         return [

@@ -31,6 +31,9 @@ LOG_LEVELS = {
     "fatal": "error",
 }
 """What may be written for a level of the log, and which one it means."""
+_TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
+"""Quotation marks of printed text."""
+MOST_THREADS = 64
 _PLACE = re.compile(r"(?!Etc/|SystemV/)[A-Z][A-Za-z_]+(/[A-Z][\w+-]*)+")
 """The name of a zone that is called after a place, such as ``America/Indiana/Knox``."""
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
@@ -40,6 +43,11 @@ _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
 def text(value: str) -> str:
     """Return the text as it is."""
     return value
+
+
+def is_in_typographic_marks(value: str) -> bool:
+    """Return whether a text stands in quotation marks that are none for a computer."""
+    return len(value) > 1 and value[0] in _TYPOGRAPHIC and value[-1] in _TYPOGRAPHIC
 
 
 def switch(value: str) -> bool:
@@ -103,11 +111,19 @@ def limit(value: str) -> int:
         raise ValueError("write a whole number; 0 or less means no limit") from None
 
 
+def threads(value: str) -> int:
+    """Read a number of threads."""
+    if not value.isdecimal() or not 1 <= int(value) <= MOST_THREADS:
+        raise ValueError(f"write a whole number from 1 to {MOST_THREADS}")
+    return int(value)
+
+
 def serial(value: str) -> str:
-    """Read the serial number of a pump; leading zeros count."""
-    if not re.fullmatch(r"\d{4,12}", value):
+    """Read the serial number of a pump, leading zeros count, or those of several with commas."""
+    numbers = re.split(r"[\s,;]+", value.strip())
+    if not all(re.fullmatch(r"\d{4,12}", number) for number in numbers):
         raise ValueError("write the digits of the serial number, as on the back of the pump")
-    return value
+    return ",".join(dict.fromkeys(numbers))
 
 
 def address(value: str) -> str:
@@ -167,7 +183,8 @@ def _web_address(value: str) -> SplitResult:
     except ValueError:
         host = ""
     if not _HOST.fullmatch(host) or parts.scheme not in ("http", "https"):
-        raise ValueError("write a whole address, for example https://my-site.example.com")
+        start = "" if "://" in value else ", with https:// at its beginning"
+        raise ValueError(f"write a whole address{start}, for example https://my-site.example.com")
     return parts
 
 

@@ -26,6 +26,7 @@ from tconnectsync.config.values import (
     site,
     switch,
     text,
+    threads,
     why_no_place,
     zone,
 )
@@ -54,6 +55,8 @@ class Variable:
     why_not_instead: Callable[[str], str] = lambda value: ""
     """Returns why the value of another variable cannot stand in; empty if it can."""
     secret: bool = False
+    personal: bool = False
+    """Whether it is about one person, so that among several people it cannot be said for all."""
     heading: str = OPTIONAL
     """The heading in the documentation."""
 
@@ -61,6 +64,11 @@ class Variable:
     def names(self) -> tuple[str, ...]:
         """Its own name and those of the variables that may stand in."""
         return self.name, *self.instead
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Its names, and those of variables that name a file with its value."""
+        return *self.names, *(f"{each}_FILE" for each in self.names if self.may_be_in_file)
 
     @property
     def is_address(self) -> bool:
@@ -97,6 +105,7 @@ VARIABLES = (
         "The e-mail address of your Tandem account.",
         placeholder="email@email.com",
         secret=True,
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -105,6 +114,7 @@ VARIABLES = (
         "The password of your Tandem account.",
         placeholder="password",
         secret=True,
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -115,6 +125,7 @@ VARIABLES = (
         "the name of the site, as user:password@.",
         parse=site,
         placeholder="https://yournightscouturl/",
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -125,6 +136,7 @@ VARIABLES = (
         placeholder="apisecret",
         instead=("API_SECRET", "NS_API_SECRET"),
         secret=True,
+        personal=True,
         heading=REQUIRED,
     ),
     Variable(
@@ -155,11 +167,14 @@ VARIABLES = (
         "PUMP_SERIAL_NUMBER",
         "source.serial_number",
         "The serial number of your pump, with its leading zeros. When it is not set, Tandem Source "
-        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it.",
+        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it. "
+        "Several numbers, with commas between them, are for one person whose old pump still "
+        "delivers (Tandem Source only).",
         parse=optional(serial),
         default="",
         placeholder="11111111",
         secret=True,
+        personal=True,
     ),
     Variable(
         "FEATURES",
@@ -317,6 +332,14 @@ VARIABLES = (
         default="-1",
     ),
     Variable(
+        "AUTOUPDATE_THREADS",
+        "loop.threads",
+        "With --accounts, for how many people --auto-update may work at the same time. The highest "
+        "number that one of them has counts.",
+        parse=threads,
+        default="4",
+    ),
+    Variable(
         "PING_URL",
         "watch.ping_url",
         "An address of a monitor such as healthchecks.io or Uptime Kuma that is called after every "
@@ -325,6 +348,7 @@ VARIABLES = (
         parse=optional(ping_address),
         default="",
         secret=True,
+        personal=True,
     ),
     Variable(
         "NOTIFY_URLS",

@@ -60,6 +60,10 @@ class NightscoutApi(Connection):
         """Return all entries, as :meth:`treatments` does, of any type."""
         return self._all(ENTRIES, start, end, entry_time)
 
+    def device_statuses(self, start: datetime, end: datetime) -> list[Document]:
+        """Return the newest device statuses from ``start`` to ``end``, of any program."""
+        return self._documents("devicestatus", PAGE, start, end)
+
     def by_identifier(
         self,
         identifiers: Sequence[str],

@@ -42,9 +42,21 @@ class Remark:
     """Whether a person has to choose the pump, or set its clock, before it can be put right."""
     asks_something: bool = True
     """Whether there is something that a person could do about it; else it is only mentioned."""
+    is_refusal: bool = field(default=False, compare=False)
+    """Whether the cloud did not give what is missing, so that asking again will hardly help."""
     repeat: tuple[TimeRange, tuple[str, ...]] | None = None
     """The range and the features that a person can sync to put it right; a command that does so
     follows the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewestData:
+    """The newest of all that a pump has uploaded."""
+
+    at: datetime
+    """Its instant, as far as zone and log tell, with the offset that the pump's clock had."""
+    uploaded: datetime | None
+    """When it was uploaded (aware); ``None`` if the cloud does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +138,13 @@ class Reader(Protocol):
 
     def newest(self) -> datetime | None:
         """Return the newest instant of which anything is known; ``None`` if nothing is."""
+        return None
+
+    def newest_data(self) -> NewestData | None:
+        """Return the newest data of the pump in use, whatever the range; nothing is fetched.
+
+        ``None`` if it is not known from what has been read.
+        """
         return None
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:

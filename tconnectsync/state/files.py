@@ -52,6 +52,11 @@ def make_private(folder: Path) -> None:
             raise PermissionError(EPERM, "others may write to its folder")
 
 
+def own_file(path: Path, person: str) -> Path:
+    """Return the file of one of several people, such as ``report-anna.log``."""
+    return path.with_stem(f"{path.stem}-{person}") if person else path
+
+
 def site_file(url: str, kind: str) -> str:
     """Return the name of a file about a Nightscout site, from which its address cannot be seen.
 

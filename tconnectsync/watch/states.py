@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from tconnectsync.errors import (
     ApiError,
+    ClockContradictionError,
     ConfigError,
     FirewallError,
     LogFileError,
@@ -31,6 +32,7 @@ STATES: Mapping[type[TconnectsyncError], tuple[State, State]] = {
     UsageError: (State.SETTINGS_WRONG, State.SETTINGS_WRONG),
     LogFileError: (State.SETTINGS_WRONG, State.SETTINGS_WRONG),
     PumpChoiceError: (State.PUMP_OR_CLOCK, State.PUMP_OR_CLOCK),
+    ClockContradictionError: (State.PUMP_OR_CLOCK, State.PUMP_OR_CLOCK),
     FirewallError: (State.BLOCKED, State.BLOCKED),
     LoginError: (State.LOGIN_REFUSED, State.TANDEM_UNREACHABLE),
     ApiError: (State.INCOMPLETE, State.TANDEM_UNREACHABLE),

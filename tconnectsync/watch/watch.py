@@ -26,6 +26,8 @@ SINGLE_RUNS_EVERY = timedelta(minutes=180)
 """A single run should be followed by another one in this time, unless a setting says otherwise."""
 LONGEST_CYCLE = timedelta(minutes=15)
 """How long the loop may take for a cycle, besides its waits."""
+WAITING_SAID_AFTER = timedelta(minutes=5)
+"""How often the record says that the loop lives while it waits for somebody."""
 MOST_MISSING = 20
 """Sentences about what is missing; more of them say nothing new."""
 SOON = timedelta(minutes=5)
@@ -140,6 +142,15 @@ class Watch:
             if not self._continuous:
                 self._keep(Verdict(State.INCOMPLETE, STOPPED, (STOPPED,)), asked_for=asked_for)
             raise
+
+    def waiting(self) -> None:
+        """Take note that the loop lives, but waits for somebody to correct something."""
+        with self._lock:
+            last, now = self._last(), self._now()
+            if self._keeps and last and now - last.at > WAITING_SAID_AFTER:
+                fresh_until = now + self._longest_gap(WAITING_SAID_AFTER)
+                self._before = last._replace(at=now, fresh_until=fresh_until)
+                self._save(self._before)
 
     def after_run(self, outcome: Outcome, *, asked_for: bool = False) -> None:
         """Record a run that came to its end; ``asked_for``: one for days that a person chose."""

@@ -40,6 +40,7 @@ class Course:
 def settings_of(case: dict[str, Any]) -> LoopSettings:
     values = {
         "AUTOUPDATE_API_FAILURE_MINUTES": UNLIMITED,
+        "AUTOUPDATE_THREADS": 1,
         **load("config_defaults.expected.json"),
         **case["settings"],
     }

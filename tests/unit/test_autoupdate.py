@@ -28,7 +28,7 @@ from tconnectsync.errors import (
     NightscoutLoginError,
     TconnectsyncError,
 )
-from tconnectsync.sync.loop.loop import run_loop
+from tconnectsync.sync.loop.loop import Rounds, run_alone
 from tconnectsync.sync.loop.step import Actions, LoopState, step
 from tconnectsync.sync.run.outcome import Failure, Outcome
 
@@ -42,6 +42,7 @@ DEFAULTS = LoopSettings(
     api_failure_minutes=45,
     restart_on_failure=False,
     max_loop_invocations=-1,
+    threads=1,
 )
 RESTARTING = replace(DEFAULTS, restart_on_failure=True)
 PATIENT = replace(DEFAULTS, api_failure_minutes=0)
@@ -100,7 +101,9 @@ class World:
                 raise Stopped
 
         try:
-            return run_loop(self.settings, self.actions, self.clock(wait), pretend=self.pretend)
+            clock = self.clock(wait)
+            rounds = Rounds(self.settings, self.actions, clock, pretend=self.pretend)
+            return run_alone(rounds.turn, clock)
         except Stopped:
             return None
 

@@ -43,7 +43,7 @@ def give_up_if_set(settings: LoopSettings) -> None:
         GaveUp: it is set.
     """
     if settings.restart_on_failure:
-        log.error("Ending, so that it can be started again (AUTOUPDATE_RESTART_ON_FAILURE).")
+        log.error("Giving up, so that it is started again (AUTOUPDATE_RESTART_ON_FAILURE).")
         raise GaveUp(1)
 
 
@@ -174,7 +174,7 @@ class Failures:
             )
             return LONG_WAIT
         if error.fatal and not error.can_retry:
-            log.error("%s Ending, because trying again would not help.", text)
+            log.error("%s Giving up, because trying again would not help.", text)
             raise GaveUp(2)
         if isinstance(error, FirewallError):
             # Ending would only mean that a restart asks again too soon.
@@ -187,7 +187,7 @@ class Failures:
         minutes, limit = (now - self._since) / MINUTE_IN_SECONDS, self._settings.api_failure_minutes
         if 0 < limit <= minutes:
             log.error(
-                "%s Ending, because nothing has worked for %s (AUTOUPDATE_API_FAILURE_MINUTES).",
+                "%s Giving up, because nothing has worked for %s (AUTOUPDATE_API_FAILURE_MINUTES).",
                 text,
                 span_in_words(timedelta(minutes=minutes)),
             )

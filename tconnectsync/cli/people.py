@@ -1,0 +1,211 @@
+"""``--accounts``: the people that a run is for, and what must not be mixed up between them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.report import say_why
+from tconnectsync.config.people import ignored_for_all, people_in
+from tconnectsync.config.values import nearest
+from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError
+from tconnectsync.logoutput import enable_logging
+from tconnectsync.nightscout.address import shorter
+from tconnectsync.person import about
+from tconnectsync.places import named_file
+from tconnectsync.redact import JointRedactor, Redactor
+from tconnectsync.stop import Stopped
+
+if TYPE_CHECKING:
+    from tconnectsync.app import Host
+    from tconnectsync.cli.options import Options
+    from tconnectsync.config.people import Person
+    from tconnectsync.config.settings import Configuration
+
+log = logging.getLogger(__name__)
+
+
+class People:
+    """Those whom a run is for, with what is configured for each.
+
+    Args:
+        options: name the folder with their files, and perhaps one of them.
+        host: where the program runs.
+
+    Raises:
+        UsageError: the folder cannot be read, or there is nobody in it, or not the one asked for.
+    """
+
+    def __init__(self, options: Options, host: Host) -> None:
+        folder = _folder(options, host)
+        self._everybody = {person.name: person for person in people_in(folder)}
+        self.options = {
+            each.name: replace(options, accounts=folder, person=each.name, one=each)
+            for each in chosen_people(options, host)
+        }
+        """The options by the names of those whom the run is for, each for that person alone."""
+        # Of the others too: nobody may write to the site of one of them.
+        self._known: dict[str, Configuration] = {}
+        self._host = host
+        for name, person in self._everybody.items():
+            self.read(replace(options, accounts=folder, person=name, one=person))
+
+    def read(self, options: Options) -> Configuration:
+        """Read one person's settings anew."""
+        configuration = configuration_of(options, self._host)
+        self._known[str(options.person)] = configuration
+        return configuration
+
+    @property
+    def threads(self) -> int:
+        """For how many of them the loop may work at the same time."""
+        numbers = (each.values.get("AUTOUPDATE_THREADS", 1) for each in self._known.values())
+        return int(max(numbers))
+
+    def problem_of(self, name: str) -> str:
+        """Return why a person's settings cannot be used beside those of the others, if so."""
+        return self._everybody[name].problem or conflict(name, self._known)
+
+    def show_log(self, options: Options) -> None:
+        """Show the log, in which what is secret of one person is hidden in the lines of all."""
+        redactor, known = JointRedactor(), self._known.values()
+        for configuration in known:
+            redactor.add(Redactor(configuration.secrets))
+        zones = {configuration.zone for configuration in known}
+        enable_logging(options.log_level, redactor, zones.pop() if len(zones) == 1 else None)
+        if len(zones) > 1:
+            log.info(
+                "The pumps are in several zones. The time before each line is this computer's, all "
+                "others are those of the person's pump."
+            )
+        if ignored := ignored_for_all(self._host.environment):
+            log.warning(
+                "Not used with --accounts, because it is about one person: %s in the environment. "
+                "Write it to that person's file.",
+                ", ".join(ignored),
+            )
+
+
+def chosen_people(options: Options, host: Host) -> list[Person]:
+    """Return those whom a run is for.
+
+    Raises:
+        UsageError: the folder cannot be read, or there is nobody in it, or not the one asked for.
+    """
+    folder = _folder(options, host)
+    everybody = {person.name: person for person in people_in(folder)}
+    if options.person is None:
+        return list(everybody.values())
+    if options.person not in everybody:
+        meant = nearest(options.person, everybody)
+        raise UsageError(
+            f"--person: there is no {options.person}.env in {folder}"
+            + (f"; did you mean {meant}?" if meant else ".")
+        )
+    return [everybody[options.person]]
+
+
+def _folder(options: Options, host: Host) -> Path:
+    return named_file(options.accounts or Path(), host.folder)
+
+
+def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> int:
+    """Act once, or with --accounts for one person after the other; return the exit code.
+
+    What goes wrong for one person is said and keeps nobody else waiting; a request to stop ends
+    it for all.
+    """
+    if not options.accounts:
+        return act(options)
+    people = People(options, host)
+    people.show_log(options)
+    codes, left = [], list(people.options)
+    for name, one in people.options.items():
+        left.remove(name)
+        try:
+            codes.append(_act_for(name, one, people, host, act))
+        except Stopped as stopped:
+            texts = [f"{name}: {stopped}"] if str(stopped) else []
+            texts += [f"Stopped before anything was done for {', '.join(left)}."] if left else []
+            raise Stopped(stopped.waited, "\n".join(texts)) from None
+    return code_of_all(codes)
+
+
+def _act_for(
+    name: str, options: Options, people: People, host: Host, act: Callable[[Options], int]
+) -> int:
+    from tconnectsync.cli.configure import watch_of
+
+    with about(name):
+        try:
+            if problem := people.problem_of(name):
+                error = ConfigError([problem])
+                watch_of(options, people.read(options), host).after_error(error)
+                raise error
+            return act(options)
+        except TconnectsyncError as error:
+            return say_why(error)
+        except BrokenPipeError:
+            raise  # Nobody reads what is shown.
+        except Exception as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None  # While something was imported.
+            log.exception("This should not have happened. Please report it with the lines below.")
+            return 1
+
+
+def code_of_all(codes: Iterable[int]) -> int:
+    """Return the exit code for several people: that of all if it is the same, else 1."""
+    found = set(codes)
+    return found.pop() if len(found) == 1 else 1
+
+
+def conflict(name: str, configurations: dict[str, Configuration]) -> str:
+    """Return why one person's data could be mixed with another's; empty if they cannot."""
+    mine = configurations[name]
+    for other, theirs in configurations.items():
+        if other == name:
+            continue
+        files = f"{_file(mine)} and {_file(theirs)}"
+        if _sites(mine) & _sites(theirs):
+            return (
+                f"{files} have the same Nightscout site (NS_URL), which would mix the insulin of "
+                "two people. Each person needs a site of their own."
+            )
+        if _same_pump(mine, theirs):
+            return (
+                f"{files} have the same Tandem account and not a pump each, so one person's "
+                "insulin would be shown as another's. Correct TCONNECT_EMAIL; if two people do "
+                "share an account, set PUMP_SERIAL_NUMBER for each."
+            )
+    return ""
+
+
+def _file(configuration: Configuration) -> str:
+    return configuration.file.name if configuration.file else "?"
+
+
+def _sites(configuration: Configuration) -> set[tuple[str, int | None, str]]:
+    """Return where the site may be: the address may be that of one of its pages."""
+    url = configuration.site_address
+    return {_place(each) for each in (url, *shorter(url))} if url else set()
+
+
+def _place(url: str) -> tuple[str, int | None, str]:
+    parts = urlsplit(url)
+    port = None if parts.port in (80, 443) else parts.port
+    return parts.hostname or "", port, parts.path.rstrip("/")
+
+
+def _same_pump(one: Configuration, other: Configuration) -> bool:
+    emails = {
+        str(each.values.get("TCONNECT_EMAIL", "")).strip().lower() for each in (one, other)
+    } - {""}
+    serials = [str(each.values.get("PUMP_SERIAL_NUMBER", "")).lstrip("0") for each in (one, other)]
+    is_same_account = len(emails) == 1 and all("TCONNECT_EMAIL" in it.values for it in (one, other))
+    return is_same_account and (serials[0] == serials[1] or not all(serials))

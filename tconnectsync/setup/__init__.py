@@ -1,0 +1,1 @@
+"""`--setup`: the questions that lead to a file of settings, each answer tried at once."""

@@ -1,0 +1,40 @@
+"""Writes a file of settings, and keeps the one before."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain, count
+from pathlib import Path
+
+from tconnectsync.state.files import write_atomically
+
+
+def replace_keeping(path: Path, text: str) -> Path | None:
+    """Replace a file as a whole; only its owner can read it and the copy of the one before.
+
+    Returns:
+        The copy of the file as it was, beside it, under a name that nothing had yet; ``None`` if
+        there was no file.
+
+    Raises:
+        OSError: it cannot be written; then it is as it was.
+    """
+    path = path.resolve()  # What a link leads to, not the link.
+    kept = _copied(path) if path.exists() else None
+    write_atomically(path, text)
+    return kept
+
+
+def _copied(path: Path) -> Path:
+    before = path.read_bytes()
+    for ending in chain([".bak"], (f".bak.{number}" for number in count(1))):
+        kept = path.with_name(path.name + ending)
+        try:
+            # Private from the beginning, and never in the place of another file.
+            number = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        with os.fdopen(number, "wb") as file:
+            file.write(before)
+        return kept
+    raise AssertionError  # There is always a further number.
