@@ -44,7 +44,7 @@ class People:
         folder = Path(os.path.normpath(host.folder / (options.accounts or Path()).expanduser()))
         self._everybody = {person.name: person for person in people_in(folder)}
         if options.person is not None and options.person not in self._everybody:
-            meant = nearest(options.person, self._everybody)
+            meant = nearest(options.person, self._everybody, alike=0.6)
             raise UsageError(
                 f"--person: there is no {options.person}.env in {folder}"
                 + (f"; did you mean {meant}?" if meant else ".")
