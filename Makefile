@@ -11,6 +11,9 @@ BIN = .venv/bin
 # Three, because tests also wait. Files that take long come first (tests/conftest.py).
 WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
 
+# Compiled tests are kept, or each of the three processes would compile them all in every run.
+unexport PYTHONDONTWRITEBYTECODE
+
 SEEDS ?= 10
 FROM ?= 100
 

@@ -188,7 +188,7 @@ def open_watch(
     return Watch(
         RecordFile(host.caches, configuration.key),
         host.clock.now,
-        Redactor(configuration.secrets),
+        Redactor(configuration.secrets).sentence,
         person=person,
         continuous=continuous,
     )

@@ -171,6 +171,21 @@ class PumpChoiceError(ApiError):
         super().__init__(message, can_retry=False, divisible=False)
 
 
+class ClockContradictionError(TconnectsyncError):
+    """The pump's data contradict its clock's zone, so what would be written has wrong times.
+
+    ``can_retry`` says whether the next upload of the pump may show that all is well.
+    """
+
+    exit_code = 2
+    fatal = True
+    needs_a_person = True
+
+    def __init__(self, message: str, *, can_retry: bool) -> None:
+        self.can_retry = can_retry
+        super().__init__(message)
+
+
 class FirewallError(ApiError):
     """Nothing may be sent to Tandem for a while: its firewall blocks this address, or soon would.
 

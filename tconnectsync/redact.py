@@ -8,11 +8,12 @@ import json
 import logging
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, tzinfo
 from functools import cache
 from html.entities import codepoint2name
+from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 SHORTEST = 6
@@ -23,6 +24,12 @@ WORTH_LEARNING = 3
 
 OUR_OWN_WORDS = ("nightscout", "tandem", "tconnect", "tconnectsync")
 """A user of such a name is no secret, and without these words our messages are unreadable."""
+
+_QUOTATION = re.compile(r"""\[[A-Z0-9_ -]+\]|"[^"\n]*"|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)""")
+"""What a sentence quotes, and what is hidden already."""
+_AFTER_DATA = r"(?:(?<=[=/@&?%#+{}<>\\|~^*$\d])|(?<=\w[:.]))"
+_BEFORE_DATA = r"(?=[=/@&?%#+{}<>\\|~^*$\d]|[:.]\w)"
+"""Beside these, a word is no prose: in an address, a query, an assignment."""
 
 MOST_BACKSLASHES = 15
 """More than a JSON text in a repr of a repr has before a quotation mark."""
@@ -73,10 +80,13 @@ class Redactor:
         self._known: dict[str, tuple[str, str]] = {}
         self._pattern: re.Pattern[str] | None = None
         self._titles: list[str] = []
+        self._words: dict[str, str] = {}
         self._plain_parts: frozenset[str] | None = None
         for name, whole in (secrets or {}).items():
             for secret in _secrets_in(whole):
                 self.learn(name, secret)
+                if secret.isalpha() and _is_in_our_texts(secret.lower()):
+                    self._words[secret.lower()] = name
                 for form in _digests(secret):
                     self.learn(name, form)
 
@@ -85,10 +95,44 @@ class Redactor:
 
         What it quotes under the personal keys of a payload is learned on the way.
         """
+        return self._hide(text, {})
+
+    def sentence(self, text: str) -> str:
+        """Return a sentence of ours without what must not be shown.
+
+        What it takes from elsewhere must be quoted or redacted already: a secret that is a word of
+        our messages is hidden only in quotation marks and beside what is no prose, as in a URL.
+        """
+        hidden = self._hide(text, self._words)
+        if not self._words:
+            return hidden
+        words = "|".join(map(_as_pattern, sorted(self._words, key=len, reverse=True)))
+        beside = f"{_AFTER_DATA}(?:{words})|(?:{words}){_BEFORE_DATA}"
+        shown, end = [], 0
+        for quoted in _QUOTATION.finditer(hidden):
+            shown.append(self._hide_words(beside, hidden[end : quoted.start()]))
+            is_hidden = quoted[0].startswith("[")
+            shown.append(quoted[0] if is_hidden else self._hide_words(words, quoted[0]))
+            end = quoted.end()
+        return "".join([*shown, self._hide_words(beside, hidden[end:])])
+
+    def _hide_words(self, pattern: str, text: str) -> str:
+        def title(found: re.Match[str]) -> str:
+            return f"[{self._words[found[0].lower()]}]"
+
+        return re.sub(pattern, title, text, flags=re.IGNORECASE)
+
+    def _hide(self, text: str, left: Mapping[str, str]) -> str:
+        """Return the text without what must not be shown, except the words that are ``left``."""
         for quotation in (_QUOTED, _QUERY):
             text = quotation.sub(self._without_value, text)
         pattern = self._pattern or self._compile()
-        return pattern.sub(lambda found: f"[{self._titles[(found.lastindex or 0) - 1]}]", text)
+
+        def title(found: re.Match[str]) -> str:
+            is_left = found[0].lower() in left
+            return found[0] if is_left else f"[{self._titles[(found.lastindex or 0) - 1]}]"
+
+        return pattern.sub(title, text)
 
     def learn(self, name: str, value: str) -> None:
         """Hide a value from now on, under this name."""
@@ -203,21 +247,35 @@ class RedactingFormatter(logging.Formatter):
     Times are those of ``zone``; with ``None`` those of this computer.
     """
 
-    def __init__(self, redact: Callable[[str], str], zone: tzinfo | None = None) -> None:
+    def __init__(self, redact: Redactor, zone: tzinfo | None = None) -> None:
         super().__init__("%(asctime)s %(levelname)-8s %(message)s", "%Y-%m-%d %H:%M:%S")
         self.converter = lambda at: datetime.fromtimestamp(at or 0.0, zone).timetuple()
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
         """Format the record and replace what must not be shown."""
-        return self._redact(super().format(record))
+        whole = super().format(record)
+        said = self.formatMessage(record)
+        return self._redact.sentence(said) + self._redact(whole[len(said) :])
+
+
+@cache
+def _is_in_our_texts(word: str) -> bool:
+    """Return whether a word, in small letters, is in the source of this program."""
+    with suppress(OSError):
+        files = Path(__file__).parent.rglob("*.py")
+        return any(word in file.read_text("utf-8").lower() for file in files)
+    return False
 
 
 def _secrets_in(secret: str) -> Iterator[str]:
     """Yield a secret, what of it is secret alone, and what others make of it."""
     yield secret
-    if secret.isdecimal() and len(number := secret.lstrip("0")) >= WORTH_LEARNING:
-        yield number  # Clouds know a serial number as a number.
+    numbers = secret.split(",")  # Serial numbers, which clouds know as numbers.
+    if all(number.isdecimal() for number in numbers):
+        for number in (*numbers, *(each.lstrip("0") for each in numbers)):
+            if len(number) >= WORTH_LEARNING:
+                yield number
     with suppress(ValueError):
         parts = urlsplit(secret)
         if parts.netloc and parts.username is not None:

@@ -6,11 +6,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tconnectsync.check.results import Findings, NotTriedError
+from tconnectsync.domain.offsets import TOLERANCE, fitting_offset, offset_in_words
 from tconnectsync.domain.words import span_in_words
 from tconnectsync.errors import TconnectsyncError
-
-TOLERANCE = timedelta(minutes=2)
-"""A difference between clocks that does no harm."""
 
 LONGEST_SILENCE = timedelta(hours=3)
 """A longer time without an upload is worth mentioning; the app uploads at least every hour."""
@@ -20,17 +18,6 @@ USUAL_DELAY = timedelta(minutes=65)
 
 SHORT_DELAY = timedelta(minutes=15)
 """Their greatest age when they are uploaded; the pump writes an entry every 5 minutes."""
-
-HOUR = timedelta(hours=1)
-
-ZONES = """
-Pacific/Honolulu America/Anchorage America/Los_Angeles America/Denver America/Phoenix
-America/Chicago America/New_York America/Halifax America/St_Johns America/Sao_Paulo UTC
-Europe/London Europe/Berlin Europe/Athens Africa/Johannesburg Asia/Jerusalem Asia/Dubai
-Asia/Kolkata Asia/Singapore Australia/Perth Asia/Tokyo Australia/Adelaide
-Australia/Brisbane Australia/Sydney Pacific/Auckland
-"""
-"""Zones to name as examples, from west to east."""
 
 
 def this_computers_clock(findings: Findings) -> str:
@@ -127,19 +114,6 @@ def _wrong(zone: ZoneInfo) -> str:
 
 def _fitting(newest: datetime, age: timedelta, zone: ZoneInfo, delay: timedelta) -> str:
     """Name another offset that makes the data no older than ``delay``, if just one does."""
-    shifts = [
-        hours for hours in range(-26, 27) if hours and -TOLERANCE <= age + hours * HOUR <= delay
-    ]
-    wall = newest.astimezone(zone).replace(tzinfo=None)
-    offset = wall.replace(tzinfo=zone).utcoffset()
-    if len(shifts) != 1 or offset is None:
-        return ""
-    offset += shifts[0] * HOUR
-    if not -12 * HOUR <= offset <= 14 * HOUR:
-        return ""
-    zones = [it for it in ZONES.split() if wall.replace(tzinfo=ZoneInfo(it)).utcoffset() == offset]
-    examples = f", for example {' or '.join(zones[:2])}" if zones else ""
-    minutes = round(offset.total_seconds() / 60)
-    hours, rest = divmod(abs(minutes), 60)
-    written = f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
-    return f" {written} would fit{examples}."
+    here = newest.astimezone(zone)
+    offset = fitting_offset(here, age, delay)
+    return "" if offset is None else f" {offset_in_words(offset, here.replace(tzinfo=None))}."

@@ -26,9 +26,12 @@ def report(
     time_range: TimeRange,
     now: datetime,
 ) -> str:
-    """Return the text of the report, with nothing in it that the redactor knows."""
-    lines = [*_head(time_range, now), "", *map(str, results), "", "Settings:"]
-    lines += [f"  {name}={value}" for name, value in settings]
+    """Return the text of the report, with nothing in it that the redactor knows.
+
+    The results are redacted already, as sentences of ours.
+    """
+    said = "\n".join([*_head(time_range, now), "", *map(str, results)])
+    lines = ["", "", "Settings:", *(f"  {name}={value}" for name, value in settings)]
     for what, payload in findings.answers:
         clean = findings.redactor.clean(payload)
         if not isinstance(clean, str):
@@ -37,7 +40,7 @@ def report(
     text = "\n".join(lines) + "\n"
     # Payloads repeat many lines thousands of times.
     redact = cache(findings.redactor.__call__)
-    return "".join(map(redact, text.splitlines(keepends=True)))
+    return said + "".join(map(redact, text.splitlines(keepends=True)))
 
 
 def _head(time_range: TimeRange, now: datetime) -> Iterator[str]:

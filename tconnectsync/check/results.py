@@ -46,9 +46,12 @@ class Result:
     text: str
     exit_code: int = 1
     """The exit code of the check if this step failed."""
+    details: tuple[str, ...] = ()
+    """Sentences that are shown below it, one per line."""
 
     def __str__(self) -> str:
-        return f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
+        said = f"{self.step + ':':<24} {self.state.value}. {' '.join(self.text.split())}"
+        return "\n    ".join([said, *self.details])
 
 
 class StopError(TconnectsyncError):

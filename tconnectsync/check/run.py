@@ -34,6 +34,7 @@ from tconnectsync.config.settings import (
     TandemSettings,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.words import number_of
 from tconnectsync.errors import ConfigError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.redact import Redactor
@@ -82,7 +83,6 @@ class Check:
         """Carry out the steps for a range; yield what comes of each when it is through."""
         findings = self._findings
         groups = (
-            [("Settings", self._settings)],
             self._tandem_steps(time_range),
             self._nightscout_steps(),
             [
@@ -90,11 +90,17 @@ class Check:
                 ("Pump's clock and zone", lambda: self._pumps_clock(time_range)),
             ],
         )
+        yield self._shown(self._settings())
         for steps in groups:
-            for result in carry_out(steps, findings):
-                shown = replace(result, text=self.redactor(result.text))
-                self._results.append(shown)
-                yield shown
+            yield from map(self._shown, carry_out(steps, findings))
+
+    def _shown(self, result: Result) -> Result:
+        """Return what may be shown of a result, and keep it for the report."""
+        clean = self.redactor.sentence
+        details = tuple(map(clean, result.details))
+        shown = replace(result, text=clean(result.text), details=details)
+        self._results.append(shown)
+        return shown
 
     def save_report(self, time_range: TimeRange, folder: Path, person: str = "") -> Path:
         """Write what came of :meth:`run` to a file without anything personal; return its path.
@@ -109,7 +115,7 @@ class Check:
         path = own_file(folder / FILE_NAME, person)
         settings = self._configuration.shown()
         text = report(self._results, self._findings, settings, time_range, self.started)
-        write_atomically(path, text)
+        write_atomically(path, self._configuration.without_folders(text))
         return path
 
     @property
@@ -117,15 +123,20 @@ class Check:
         """Whether the names of the account's owner were learned, so that they are hidden."""
         return self._findings.owner_known
 
-    def _settings(self) -> str:
-        if problems := self._configuration.problems:
-            raise ConfigError([" ".join(problems)])
-        settings = self._configuration.settings()
-        said = (
+    def _settings(self) -> Result:
+        configuration = self._configuration
+        try:
+            settings = configuration.settings()
+        except ConfigError as error:
+            text = f"{number_of(len(error.problems), 'problem')}:"
+            below = (*error.problems, *error.advice, *configuration.information())
+            return Result("Settings", State.FAILED, text, error.exit_code, below)
+        text = (
             f"All there; the source is {settings.source.name}, the pump's zone is "
-            f"{settings.tandem.zone.key}."
+            f"{settings.tandem.zone.key}. {configuration.origin}"
         )
-        return " ".join([said, *self._configuration.notices()])
+        said = (*configuration.notices(), *configuration.information())
+        return Result("Settings", State.OK, text, details=said)
 
     def _tandem_steps(self, time_range: TimeRange) -> list[Step]:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_check
 from tconnectsync.check.run import State
-from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.configure import check_features, configuration_of
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.report import print_result, say
 from tconnectsync.domain.words import number_of
@@ -25,6 +25,7 @@ def check_login(options: Options, host: Host) -> int:
 
 def _check(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
+    check_features(options, configuration)
     check = open_check(configuration, configuration.values.get("FEATURES", ()), host)
     enable_logging(options.log_level, check.redactor, check.clock.zone)
     if options.dates:

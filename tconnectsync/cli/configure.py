@@ -42,6 +42,18 @@ def watch_of(options: Options, configuration: Configuration, host: Host) -> Watc
     return open_watch(configuration, host, person=name, continuous=options.auto_update)
 
 
+def check_features(options: Options, configuration: Configuration) -> None:
+    """Refuse features of the command line that the chosen cloud cannot bring.
+
+    Raises:
+        UsageError: the cloud lacks a chosen feature.
+    """
+    source = configuration.values.get("TCONNECT_SOURCE")
+    testing = configuration.values.get("ENABLE_TESTING_MODES", False)
+    if options.features and source:
+        check_available(options.features, source, testing_enabled=testing)
+
+
 def settings_of(options: Options, configuration: Configuration, host: Host) -> Settings:
     """Set up the log, and return the settings with the site's own address.
 
@@ -51,14 +63,9 @@ def settings_of(options: Options, configuration: Configuration, host: Host) -> S
         TconnectsyncError: Nightscout cannot be asked where it is.
     """
     settings = configuration.settings()
-    if options.features:
-        check_available(
-            options.features,
-            settings.source.name,
-            testing_enabled=settings.sync.enable_testing_modes,
-        )
+    check_features(options, configuration)
     enable_logging(options.log_level, Redactor(configuration.secrets), settings.tandem.zone)
-    log.info(start_line(options, settings))
+    log.info("%s %s", start_line(options, settings), configuration.origin)
     for notice in configuration.notices():
         # It says what the person has set: nothing that a job has to report every time.
         log.log(logging.INFO if options.quiet else logging.WARNING, notice)

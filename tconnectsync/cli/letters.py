@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import codecs
 import io
-import sys
+from typing import TextIO
 
 PLAIN = str.maketrans(
     {"…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "→": "->", "–": "-", "≤": "<=", "≥": ">="}
 )
 
 
-def take_plain_letters() -> None:
-    """Let what is printed and logged never fail for a letter, as in a profile's name."""
+def take_plain_letters(stream: TextIO) -> None:
+    """Let no write to a stream fail for a letter, as in a profile's name."""
     codecs.register_error("plain", _plain)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plain")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="plain")
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:

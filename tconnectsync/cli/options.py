@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tconnectsync import __version__
 from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, clouds_with_files
-from tconnectsync.config import values
-from tconnectsync.config.notices import unavailable
 from tconnectsync.errors import UsageError
 from tconnectsync.sync.features import DEFAULT, FEATURES, Feature
 
@@ -88,6 +86,7 @@ ACTIONS: Mapping[str, frozenset[str]] = {
 REASONS = {
     ("--demo", "--pretend"): "--demo writes to a Nightscout of its own only",
     ("--check-login", "--pretend"): "--check-login writes nothing to Nightscout anyway",
+    ("--shape-report", "--pretend"): "--shape-report asks Tandem only",
     ("--import-log", "--accounts"): (
         "a log is one person's; name that person's file with --env-file"
     ),
@@ -111,10 +110,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         given["source"] = TANDEM_SOURCE.name
     _check_combination(given)
     if given["features"]:
-        try:
-            given["features"] = values.features(" ".join(given["features"]))
-        except ValueError as error:
-            raise UsageError(f"--features: {error}.") from None
+        given["features"] = _features(" ".join(given["features"]))
     options = Options(dates=_dates(given), **given)
     clouds = clouds_with_files()
     if options.import_log and options.source not in (None, *(cloud.name for cloud in clouds)):
@@ -157,6 +153,8 @@ def check_available(names: Sequence[str], source: str, *, testing_enabled: bool)
         UsageError: it lacks one of the features, or one is still being tested and
             ``ENABLE_TESTING_MODES`` does not allow that.
     """
+    from tconnectsync.config.notices import unavailable
+
     if problem := unavailable(names, source, testing_enabled=testing_enabled):
         raise UsageError(problem)
 
@@ -207,12 +205,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what to sync (default: FEATURES in the settings, else {' '.join(DEFAULT)})",
     )
     add("--pretend", action="store_true", help="show what would be written, write nothing")
-    cloud = _read_by(values.one_of(CLOUDS))
-    add("--source", type=cloud, help=f"the cloud to sync from: {default} (default) or {others}")
+    add("--source", type=_source, help=f"the cloud to sync from: {default} (default) or {others}")
     # What older versions had before there was a choice; it goes on working.
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
-    region = _read_by(values.region)
-    add("--region", type=region, help="the region of your account: US (default) or EU")
+    add("--region", type=_region, help="the region of your account: US (default) or EU")
     where = "take the settings from this file first, before the environment"
     add("--env-file", type=Path, metavar="FILE", help=where)
     people = "sync several people: this folder holds a file NAME.env for each"
@@ -260,16 +256,35 @@ def _restriction(feature: Feature) -> str:
     return f" (testing on {', '.join(feature.testing)})" if feature.testing else ""
 
 
-def _read_by(parse: Callable[[str], str]) -> Callable[[str], str]:
-    """Return what reads an option as it reads a variable."""
+# What reads a variable is imported when an option is given: --help must answer at once.
 
-    def read(text: str) -> str:
-        try:
-            return parse(text.strip())
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} is not usable: {error}") from None
 
-    return read
+def _features(text: str) -> tuple[str, ...]:
+    from tconnectsync.config.values import features
+
+    try:
+        return features(text)
+    except ValueError as error:
+        raise UsageError(f"--features: {error}.") from None
+
+
+def _source(text: str) -> str:
+    from tconnectsync.config.values import one_of
+
+    return _read(one_of(CLOUDS), text)
+
+
+def _region(text: str) -> str:
+    from tconnectsync.config.values import region
+
+    return _read(region, text)
+
+
+def _read(parse: Callable[[str], str], text: str) -> str:
+    try:
+        return parse(text.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable: {error}") from None
 
 
 def _days(text: str) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
+
+from tconnectsync.cli.letters import take_plain_letters
 
 PASSES = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
 """Errors of a write that later ones may not meet: a disk may be full for a while only."""
@@ -83,9 +84,7 @@ def lasting_outputs() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     streams = [stream or open(os.devnull, "w", encoding="utf-8") for stream in before]  # noqa: SIM115, PTH123
     for stream in streams:
-        if isinstance(stream, io.TextIOWrapper):
-            # A letter that it cannot take, as in a profile's name, must not end the program.
-            stream.reconfigure(errors="backslashreplace")
+        take_plain_letters(stream)
     outputs = [Output(stream) for stream in streams]
     sys.stdout, sys.stderr = (cast(TextIO, output) for output in outputs)
     try:

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tconnectsync.cli.letters import take_plain_letters
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.outputs import UnreadError, only_shows
 from tconnectsync.cli.report import ignore, say_why
@@ -30,7 +29,6 @@ GC_THRESHOLD = 50_000
 
 def run(arguments: Sequence[str] | None, host: Host | None) -> int:
     """Run the program; return 0 when done, 1 when something failed, 2 for wrong use."""
-    take_plain_letters()
     try:
         options = parse(arguments)
         gc.set_threshold(GC_THRESHOLD)

@@ -228,7 +228,7 @@ def _odd_value(text: str, value: str) -> str:
 
 
 def _cut(name: str, value: str, text: str, where: str) -> list[str]:
-    """Return a notice about a secret of which something was left out."""
+    """Return a notice about a secret that is perhaps not read as it was meant."""
     given = text.partition("=")[2].strip()
     if name not in _SECRET or not value:
         return []
@@ -238,6 +238,11 @@ def _cut(name: str, value: str, text: str, where: str) -> list[str]:
         return [
             f"{name} in {where} ends before a blank and #, where a comment begins. If that belongs "
             "to the value, put single quotation marks around it; else around the rest."
+        ]
+    if "\\\\" in given:
+        return [
+            f"{name} in {where} has two backslashes within quotation marks, which stand for one. "
+            "If the value has two, put single quotation marks around it and write four."
         ]
     if value != value.strip():
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from tconnectsync.config.values import nearest
 from tconnectsync.config.variables import RETIRED, VARIABLES
@@ -47,16 +48,11 @@ _LEAST_LETTERS = 5
 _ALIKE = 0.85
 
 
+@cache
 def known_names() -> frozenset[str]:
     """Return all names that have a meaning for us, or had one."""
-    ours = [name for variable in VARIABLES for name in variable.names]
-    files = [
-        f"{name}_FILE"
-        for variable in VARIABLES
-        if variable.may_be_in_file
-        for name in variable.names
-    ]
-    return frozenset((*ours, *files, *RETIRED))
+    ours = [name for variable in VARIABLES for name in variable.all_names]
+    return frozenset((*ours, *RETIRED))
 
 
 def meant_by(name: str, names: Iterable[str]) -> str:
@@ -89,7 +85,7 @@ def mistyped(names: Iterable[str], *, in_environment: bool) -> dict[str, str]:
         By each such name the one that it may mean; empty if it only begins like ours.
     """
     ours = known_names()
-    letters = {each[0] for each in ours}
+    starts = {each[:2] for each in ours}
     found = {}
     for name in names:
         if name in ours or not name:
@@ -98,7 +94,7 @@ def mistyped(names: Iterable[str], *, in_environment: bool) -> dict[str, str]:
         if (
             in_environment
             and not kind
-            and (name[0].upper() not in letters or name.upper() in OFTEN_MEANT)
+            and (name[:2].upper() not in starts or name.upper() in OFTEN_MEANT)
         ):
             continue
         meant = "" if _OF_A_SERVICE.fullmatch(name) else meant_by(name, ours)

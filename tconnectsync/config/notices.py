@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_address, ip_network
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from tconnectsync.clouds import cloud_named
 from tconnectsync.config.envfile import EnvFile
-from tconnectsync.config.given import Given, hidden, where
+from tconnectsync.config.given import CommandLine, Given, hidden, where
 from tconnectsync.config.names import (
-    is_of_our_kind,
     known_names,
     may_be_shown,
     mistyped,
@@ -21,14 +19,9 @@ from tconnectsync.config.variables import RETIRED, VARIABLES, Variable
 
 Places = Sequence[Mapping[str, str]]
 
-PRIVATE_NETWORKS = tuple(
-    map(
-        ip_network,
-        (
-            *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
-            *("::1/128", "fc00::/7", "fe80::/10"),
-        ),
-    )
+PRIVATE_NETWORKS = (
+    *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+    *("::1/128", "fc00::/7", "fe80::/10"),
 )
 """Addresses of this computer and of private networks."""
 
@@ -44,11 +37,10 @@ MOST_SHOWN = 40
 """Characters of a value that is quoted."""
 
 
-def origin(places: Places, file: EnvFile) -> str:
+def origin(file: EnvFile, given: Mapping[str, Given]) -> str:
     """Return sentences that say which file the settings come from, or that there is none."""
-    names = known_names()
     environment = any(
-        names.intersection(place) for place in places if not isinstance(place, EnvFile)
+        not isinstance(found.place, (EnvFile, CommandLine)) for found in given.values()
     )
     others = " and the environment" if environment else ""
     if file.path:
@@ -70,12 +62,13 @@ def not_set(variable: Variable, places: Places) -> str:
     """Return sentences about a variable that is missing, and what was perhaps meant for it."""
     others = f" (or {', '.join(variable.instead)})" if variable.instead else ""
     said = [f"{variable.name}{others} is not set. {variable.meaning}"]
-    said += [
-        f"{_start(where(name, place)[0])} has {_hint(name, variable.name)}"
-        for place in places
-        for name in place
-        if meant_by_mistake(name, place) == variable.name
-    ]
+    for place in places:
+        found = mistyped(place, in_environment=not isinstance(place, EnvFile))
+        said += [
+            f"{_start(where(name, place)[0])} has {_hint(name, meant)}"
+            for name, meant in found.items()
+            if meant in variable.all_names
+        ]
     for name in variable.instead:
         place = next((place for place in places if place.get(name, "").strip()), {})
         value = place.get(name, "").strip()
@@ -83,12 +76,6 @@ def not_set(variable: Variable, places: Places) -> str:
             said.append(f"{name} is {shortened(value)} in {where(name, place)[0]}, but {why}.")
     said += [hint for name in variable.names if (hint := hidden(name, places))]
     return " ".join(said)
-
-
-def meant_by_mistake(name: str, place: Mapping[str, str]) -> str:
-    """Return which variable a name that is not ours may mean; empty if none."""
-    in_environment = not isinstance(place, EnvFile)
-    return mistyped([name], in_environment=in_environment).get(name, "")
 
 
 def _start(text: str) -> str:
@@ -143,9 +130,16 @@ def notices(places: Places, given: Mapping[str, Given], values: Mapping[str, Any
         if any(name in place for place in places):
             sentences.append(f"{name} has no effect any more: {reason}.")
     sentences += _unused(places, given)
+    missing = {
+        name
+        for variable in VARIABLES
+        if variable.default is None and variable.name not in given
+        for name in variable.all_names
+    }
     for place in places:
         sentences += place.notices if isinstance(place, EnvFile) else []
-        sentences += _unknown(place)
+        sentences += _unknown(place, missing)
+    sentences += _odd_secrets(given)
     sentences += _zone(given)
     return [*sentences, *_risks(values)]
 
@@ -156,25 +150,27 @@ def _unused(places: Places, given: Mapping[str, Given]) -> Iterator[str]:
         for name in variable.names:
             if variable.name not in given and variable.default is not None:
                 yield from filter(None, [hidden(name, places)])
-    files = [place for place in places if isinstance(place, EnvFile)]
     for found in given.values():
-        later = places[next(n for n, each in enumerate(places) if each is found.place) + 1 :]
-        for place in later:
-            other = place.get(found.name, "").strip()
-            is_environment = found.place in files and not isinstance(place, EnvFile)
-            if is_environment and other and other != found.value:
-                yield f"{found.name} in the environment is not used: it is set in {found.where}."
+        number = next(n for n, place in enumerate(places) if place is found.place)
+        later = [place for place in places[number + 1 :] if not isinstance(place, EnvFile)]
+        others = [place.get(found.name, "").strip() for place in later]
+        if isinstance(found.place, EnvFile) and set(others) - {"", found.value}:
+            yield f"{found.name} in the environment is not used: it is set in {found.where}."
 
 
-def _unknown(place: Mapping[str, str]) -> Iterator[str]:
-    """Yield which names in a place have no meaning, so far as that may be a mistake."""
-    in_file = isinstance(place, EnvFile)
-    found = mistyped(place, in_environment=not in_file)
+def _unknown(place: Mapping[str, str], missing: Collection[str]) -> Iterator[str]:
+    """Yield which names in a place have no meaning, so far as that may be a mistake.
+
+    What may be meant for a variable that is missing is said where that is missed.
+    """
+    found = mistyped(place, in_environment=not isinstance(place, EnvFile))
     for name, meant in found.items():
         at = where(name, place)[0]
+        if meant in missing:
+            continue
         if meant:
             yield f"{name} ({at}) is unknown; did you mean {meant}?"
-        elif in_file or is_of_our_kind(name):
+        else:
             yield f"{name} ({at}) is unknown and has no effect."
 
 
@@ -187,6 +183,25 @@ def foreign_names(file: EnvFile) -> str:
     ]
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return f"{file.path} also holds what tconnectsync does not use: {shown}." if names else ""
+
+
+def _odd_secrets(given: Mapping[str, Given]) -> Iterator[str]:
+    """Yield which secrets hold what nobody can see or was left out, without showing them."""
+    for variable in VARIABLES:
+        found = given.get(variable.name)
+        if not found or not variable.secret:
+            continue
+        if not found.value.isprintable():
+            yield (
+                f"{found.name} ({found.where}) holds a character that cannot be seen, as it may "
+                "come from copying. Type the value by hand if the login is refused."
+            )
+        is_direct = found.name in variable.names and not isinstance(found.place, EnvFile)
+        if is_direct and found.place[found.name].strip("\r\n") != found.place[found.name].strip():
+            yield (
+                f"{found.name} ({found.where}) has blanks at its beginning or end; they are left "
+                f"out. If they belong to it, write it to a file and name that in {found.name}_FILE."
+            )
 
 
 def _zone(given: Mapping[str, Given]) -> Iterator[str]:
@@ -219,10 +234,11 @@ def _risks(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_private(url: str) -> bool:
     """Return whether a web address is one of this computer or of the network that it is in."""
+    from ipaddress import ip_address, ip_network
+
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address = ip_address(host)
     except ValueError:
         return "." not in host or host.endswith((".local", ".localhost", ".internal"))
-    networks = (each for each in PRIVATE_NETWORKS if each.version == address.version)
-    return any(address in network for network in networks)
+    return any(address in ip_network(network) for network in PRIVATE_NETWORKS)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from tconnectsync.clouds import cloud_named
 from tconnectsync.config.envfile import EnvFile, env_files, read_env_files
 from tconnectsync.config.given import CommandLine, Given, find
+from tconnectsync.config.names import known_names
 from tconnectsync.config.notices import (
     foreign_names,
     not_set,
@@ -24,7 +26,6 @@ from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from zoneinfo import ZoneInfo
 
 __all__ = [
@@ -45,6 +46,9 @@ __all__ = [
 ]
 
 Group = TypeVar("Group")
+
+TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
+"""Quotation marks of printed text."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,11 @@ class Configuration:
             self.given[variable.name] = given
         if text is None:
             return not_set(variable, self.places)
+        if given and given.name in variable.names and is_in_typographic_marks(text):
+            return (
+                f"{variable.name} ({given.where}) is not usable: it stands in typographic "
+                "quotation marks, as word processors write them. Write plain ones (') or none."
+            )
         try:
             self.values[variable.name] = variable.parse(text)
         except ValueError as error:
@@ -217,6 +226,11 @@ class Configuration:
         for name, reason in cloud.needs.items():
             if self.values.get(name) == "":
                 yield name, f"{name} is not set. {reason}"
+            elif name == "PUMP_SERIAL_NUMBER" and "," in self.values.get(name, ""):
+                yield (
+                    name,
+                    f"{name} is not usable: {cloud.title} reads one pump, so give one number.",
+                )
         given = self.given.get("FEATURES")
         # What is wrong with an option is said about the option.
         if given and not isinstance(given.place, CommandLine):
@@ -243,17 +257,15 @@ class Configuration:
     @property
     def origin(self) -> str:
         """Sentences that say which file the settings come from, or that there is none."""
-        return origin(self.places, self.env_file)
+        return origin(self.env_file, self.given)
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """Sentences below problems: which file was read, and where to set what is missing."""
+        """Sentences below problems: what else is odd, which file was read, and where to set it."""
         file = self.env_file
         paths = [file.path] if file.path else file.looked_for
-        return (
-            self.origin,
-            f"Set it in {' or '.join(['the environment', *map(str, paths)])}.",
-        )
+        files = f", or in {' or '.join(map(str, paths))}" if paths else ""
+        return *self.notices(), self.origin, f"Set it in the environment{files}."
 
     def settings(self) -> Settings:
         """Return all settings.
@@ -328,6 +340,21 @@ class Configuration:
             shown = "(not usable)" if value is None else hidden
             yield variable.name, f"{shown} ({given.brief})" if given else shown
 
+    def without_folders(self, text: str) -> str:
+        """Return a text without the folders of the files of settings, which may be personal."""
+        files = [*self.env_file.looked_for, *filter(None, [self.env_file.path])]
+        files += [
+            Path(place[name])
+            for place in self.places
+            for name in set(place) & known_names()
+            if name.endswith("_FILE")
+        ]
+        folders = {f"{file.parent}/" for file in files if len(file.parts) > 2}
+        for folder in sorted(folders, key=len, reverse=True):
+            usual = ".config/tconnectsync/"
+            text = text.replace(folder, f"~/{usual}" if folder.endswith(f"/{usual}") else "")
+        return text
+
     @property
     def secrets(self) -> dict[str, str]:
         """What must not be shown, by the variable's name.
@@ -346,9 +373,8 @@ class Configuration:
         return notices(self.places, self.given, self.values)
 
     def information(self) -> list[str]:
-        """Return what is worth a line but no warning: other files, and names that are not ours."""
-        hides = self.origin if self.env_file.unused or self.env_file.passed_over else ""
-        return list(filter(None, (hides, foreign_names(self.env_file))))
+        """Return what is worth a line but no warning: names in the file that are not ours."""
+        return list(filter(None, [foreign_names(self.env_file)]))
 
 
 def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
@@ -358,6 +384,11 @@ def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settin
         ConfigError: with one sentence for every variable that is missing or wrong.
     """
     return Configuration(environment, from_file).settings()
+
+
+def is_in_typographic_marks(text: str) -> bool:
+    """Return whether a value stands in quotation marks that are none for a computer."""
+    return len(text) > 1 and text[0] in TYPOGRAPHIC and text[-1] in TYPOGRAPHIC
 
 
 def _variables(kind: type) -> list[Variable]:

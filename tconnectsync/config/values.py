@@ -99,10 +99,11 @@ def threads(value: str) -> int:
 
 
 def serial(value: str) -> str:
-    """Read the serial number of a pump; leading zeros count."""
-    if not re.fullmatch(r"\d{4,12}", value):
+    """Read the serial number of a pump, leading zeros count, or those of several with commas."""
+    numbers = re.split(r"[\s,;]+", value.strip())
+    if not all(re.fullmatch(r"\d{4,12}", number) for number in numbers):
         raise ValueError("write the digits of the serial number, as on the back of the pump")
-    return value
+    return ",".join(dict.fromkeys(numbers))
 
 
 def address(value: str) -> str:
@@ -140,7 +141,8 @@ def _web_address(value: str) -> SplitResult:
     except ValueError:
         host = ""
     if not _HOST.fullmatch(host) or parts.scheme not in ("http", "https"):
-        raise ValueError("write a whole address, for example https://my-site.example.com")
+        start = "" if "://" in value else ", with https:// at its beginning"
+        raise ValueError(f"write a whole address{start}, for example https://my-site.example.com")
     return parts
 
 

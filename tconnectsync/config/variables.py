@@ -63,6 +63,11 @@ class Variable:
         return self.name, *self.instead
 
     @property
+    def all_names(self) -> tuple[str, ...]:
+        """Its names, and those of variables that name a file with its value."""
+        return *self.names, *(f"{each}_FILE" for each in self.names if self.may_be_in_file)
+
+    @property
     def is_address(self) -> bool:
         """Whether it is a web address: that of a site is personal, and may hold a password."""
         return self.name.endswith("_URL")
@@ -159,7 +164,9 @@ VARIABLES = (
         "PUMP_SERIAL_NUMBER",
         "source.serial_number",
         "The serial number of your pump, with its leading zeros. When it is not set, Tandem Source "
-        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it.",
+        f"reads all pumps of the account, which must be one person's; {_with_serial()} needs it. "
+        "Several numbers, with commas between them, are for one person whose old pump still "
+        "delivers (Tandem Source only).",
         parse=optional(serial),
         default="",
         placeholder="11111111",

@@ -16,6 +16,7 @@ from datetime import datetime
 from enum import Enum
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from selectors import EVENT_READ, DefaultSelector
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
@@ -118,7 +119,6 @@ class LoopbackServer:
         """Refuse new connections; the port stays ours, and connections that are open stay open."""
         if self._serving:
             self._serving = False
-            self._server.shutdown()
             self._server.stop_listening()
 
     def reopen(self) -> None:
@@ -129,7 +129,7 @@ class LoopbackServer:
 
     def _serve(self) -> None:
         self._serving = True
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server.start()
 
     def carry_out(self, request: Request) -> Response:
         """Do what is asked and return the true answer; for a fault that comes after the deed."""
@@ -170,11 +170,29 @@ def read_query(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 class _Server(ThreadingHTTPServer):
+    """Takes connections in a thread of its own, which ends at once when it is told to."""
+
     daemon_threads = True
     block_on_close = False
+    timeout = 0
+
+    def start(self) -> None:
+        """Take connections from now on."""
+        self._tell, told = socket.socketpair()
+        self._taking = threading.Thread(target=self._take_connections, args=(told,), daemon=True)
+        self._taking.start()
+
+    def _take_connections(self, told: socket.socket) -> None:
+        with told, DefaultSelector() as selector:
+            selector.register(self, EVENT_READ)
+            selector.register(told, EVENT_READ)
+            while all(ready.fileobj is not told for ready, _ in selector.select()):
+                self.handle_request()
 
     def stop_listening(self) -> None:
         """Hold the port without listening, so that new connections are refused."""
+        self._tell.close()
+        self._taking.join()
         self.socket.close()
         self.socket = socket.socket(self.address_family, self.socket_type)
         self.server_bind()

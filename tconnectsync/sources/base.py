@@ -46,6 +46,16 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class NewestData:
+    """The newest of all that a pump has uploaded."""
+
+    at: datetime
+    """Its instant, as far as zone and log tell, with the offset that the pump's clock had."""
+    uploaded: datetime | None
+    """When it was uploaded (aware); ``None`` if the cloud does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class PumpSpan:
     """A pump of the account, and the time of which the cloud holds its log."""
 
@@ -122,6 +132,13 @@ class Reader(Protocol):
 
     def newest(self) -> datetime | None:
         """Return the newest instant of which anything is known; ``None`` if nothing is."""
+        return None
+
+    def newest_data(self) -> NewestData | None:
+        """Return the newest data of the pump in use, whatever the range; nothing is fetched.
+
+        ``None`` if it is not known from what has been read.
+        """
         return None
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:

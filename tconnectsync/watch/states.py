@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tconnectsync.errors import (
     ApiError,
+    ClockContradictionError,
     ConfigError,
     FirewallError,
     LoginError,
@@ -21,7 +22,7 @@ from tconnectsync.state.record import State
 
 STATES: tuple[tuple[tuple[type[TconnectsyncError], ...], State], ...] = (
     ((ConfigError, UsageError), State.SETTINGS_WRONG),
-    ((PumpChoiceError,), State.PUMP_OR_CLOCK),
+    ((PumpChoiceError, ClockContradictionError), State.PUMP_OR_CLOCK),
     ((FirewallError,), State.BLOCKED),
     ((NightscoutAddressError, SiteDownError), State.NIGHTSCOUT_UNREACHABLE),
     (

@@ -145,11 +145,9 @@ def hang_at(site: SmallNightscout, number: int) -> list[Request]:
 def everything(home: Computer, site: SmallNightscout) -> int:
     """Return how many treatments of all days are missing in Nightscout."""
     site.fault = None
-    ran = home.run(*days(FIRST, TODAY), *FEATURES, "--pretend", command=COMMAND)
+    ran = home.run(*days(FIRST, TODAY), *FEATURES, "--pretend")
     assert ran.code == 0, ran.errors
-    found = re.search(r"(\d+) created", ran.output)
-    assert found
-    return int(found[1])
+    return ran.counts.created
 
 
 def rest_of(text: str) -> list[str]:
@@ -251,7 +249,7 @@ def test_what_nohup_has_started_outlives_its_window(home: Computer, site: SmallN
 
 def test_the_loop_ends_with_its_window(home: Computer, site: SmallNightscout) -> None:
     with started(home, "--auto-update", *FEATURES) as run:
-        soon(lambda: "created" in run.said())
+        soon(lambda: "Next look at" in run.said())
         assert run.end(signal.SIGHUP) == 0
         assert "the next run continues from here" in run.said()
 

@@ -286,6 +286,7 @@ class Stage:
             finished = self._run(self._home(site), site, onlooker)
             assert finished.code == 0, finished.errors
             self.undisturbed = site.contents()
+        self._due = meaning(self.undisturbed)
         self.places = onlooker.places
 
     def meet(self, trouble: Trouble) -> Result:
@@ -293,14 +294,14 @@ class Stage:
         with self._sites() as site:
             home = self._home(site)
             first = self._run(home, site, Saboteur(trouble))
-            after_first = site.contents()
+            after_first = meaning(site.contents())
             self._tandem.reopen()
             site.server.reopen()
-            if first.code == 0 and meaning(after_first) == meaning(self.undisturbed):
+            if first.code == 0 and after_first == self._due:
                 second, after_second = first, after_first  # Nothing is left to catch up with.
             else:
                 second = self._run(home, site, Saboteur())
-                after_second = site.contents()
+                after_second = meaning(site.contents())
         wrong = ". ".join(self._faults(trouble, first, after_first, second, after_second))
         return Result(trouble, self.places[trouble.number - 1], first.code, wrong)
 
@@ -328,15 +329,14 @@ class Stage:
             yield f"The second run ended with {second.code}: {second.errors}"
         yield from self._differences("the second run", after_second)
 
-    def _differences(self, run: str, held: Contents) -> Iterator[str]:
-        is_there, due = meaning(held), meaning(self.undisturbed)
-        for name in due:
-            missing = [document for document in due[name] if document not in is_there[name]]
-            extra = [document for document in is_there[name] if document not in due[name]]
-            if is_there[name] != due[name]:
+    def _differences(self, run: str, is_there: Contents) -> Iterator[str]:
+        for name, due in self._due.items():
+            if is_there[name] != due:
+                missing = [document for document in due if document not in is_there[name]]
+                extra = [document for document in is_there[name] if document not in due]
                 yield (
                     f"After {run} {name} has {len(is_there[name])} documents instead of "
-                    f"{len(due[name])}; missing: {missing[:2]}, not due: {extra[:2]}"
+                    f"{len(due)}; missing: {missing[:2]}, not due: {extra[:2]}"
                 )
 
     def _run(self, home: Computer, site: Site, saboteur: Saboteur) -> Finished:

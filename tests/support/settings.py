@@ -12,6 +12,16 @@ from tconnectsync.clock import Clock
 from tconnectsync.config.settings import Configuration, TandemSettings
 from tests.support.clocks import NO_WAITING
 
+COMPLETE = {
+    "TCONNECT_EMAIL": "someone@example.org",
+    "TCONNECT_PASSWORD": "correct horse",
+    "PUMP_SERIAL_NUMBER": "00123456",
+    "NS_URL": "https://ns.example.org/path",
+    "NS_SECRET": "a long enough secret",
+    "TIMEZONE_NAME": "Europe/Berlin",
+}
+"""All that a user has to set."""
+
 
 def account(email: str, password: str, **changes: Any) -> TandemSettings:
     """Return the settings of an account; what is not changed is as if nothing else was set."""

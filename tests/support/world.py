@@ -112,9 +112,10 @@ class World(Generic[AnyCloud]):
         check = open_check(Configuration(here.environment, {}), self.features, here)
         end = until or check.started
         results = list(check.run(TimeRange(end - timedelta(days=days), end)))
-        assert all("\n" not in str(result) for result in results)
+        said = {each: [each.text, *each.details] for each in results}
+        assert all("\n" not in text for texts in said.values() for text in texts)
         assert sum(waits) < LONGEST_WAIT
-        return {result.step: (result.state, result.text) for result in results}
+        return {each.step: (each.state, " ".join(texts)) for each, texts in said.items()}
 
     def fail(self, path: str, answer: Answer, method: str = "") -> None:
         """Let all requests to Tandem whose path begins so be answered in this way."""

@@ -130,6 +130,9 @@ def test_a_command_that_repeats_something_asks_the_same_source_in_the_same_way()
     assert (again.region, again.pretend) == ("EU", True)
     assert again.dates == (date(2024, 6, 3), date(2024, 6, 9))
     assert again.features == ("BASAL",)
+    given = ["--env-file", "my child.env"]
+    (text,) = commands([failure((6, 3), (6, 10), "BASAL")], parse(given), NEW_YORK)
+    assert parse(shlex.split(text)[1:]).env_file == Path("my child.env").absolute()
     given = ["--source", "tconnect"]
     (text,) = commands([failure((6, 3), (6, 10), "BASAL")], parse(given), NEW_YORK)
     assert parse(shlex.split(text)[1:]).source == "tconnect"

@@ -10,15 +10,7 @@ import pytest
 from tconnectsync.config import VARIABLES, Configuration, Settings, env_files, load, read_env_files
 from tconnectsync.config.settings import GROUPS, NightscoutSettings, TandemSettings
 from tconnectsync.errors import ConfigError
-
-COMPLETE = {
-    "TCONNECT_EMAIL": "someone@example.org",
-    "TCONNECT_PASSWORD": "correct horse",
-    "PUMP_SERIAL_NUMBER": "00123456",
-    "NS_URL": "https://ns.example.org/path",
-    "NS_SECRET": "a long enough secret",
-    "TIMEZONE_NAME": "Europe/Berlin",
-}
+from tests.support.settings import COMPLETE
 
 
 def problems(**changes: str) -> list[str]:
@@ -80,6 +72,15 @@ def test_a_placeholder_counts_as_not_set(variable: object) -> None:
     (problem,) = problems(**{"TCONNECT_SOURCE": "tconnect", name: placeholder})
     assert problem.startswith(name)
     assert "is not set" in problem
+
+
+@pytest.mark.parametrize("text", ["00123456,90210042", " 00123456 90210042 ", "00123456; 90210042"])
+def test_several_serial_numbers_are_for_tandem_source(text: str) -> None:
+    both = {**COMPLETE, "PUMP_SERIAL_NUMBER": text}
+    several = load({**both, "TCONNECT_SOURCE": "tandem-source"}, {}).source
+    assert several.serial_number == "00123456,90210042"
+    with pytest.raises(ConfigError, match="t:connect reads one pump, so give one number"):
+        load({**both, "TCONNECT_SOURCE": "tconnect"}, {})
 
 
 def test_tandem_source_needs_no_serial_number() -> None:

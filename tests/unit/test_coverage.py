@@ -59,6 +59,25 @@ def test_a_pump_changed_within_a_day_leaves_no_day_uncovered() -> None:
     assert said(span(0, 5.2), span(5.9, 9, name="…1122"), wanted=days(0, 9)) == []
 
 
+def test_the_hours_of_a_replaced_pump_that_is_left_out_are_named() -> None:
+    old, new = span(0, 5.4, name="…1122", read=False), span(5.5, 9)
+    (found,) = said(old, new, wanted=days(5, 9))
+    assert found[0] is False
+    assert "For 2024-06-08 00:00 to 09:36 only another pump" in found[1]
+    assert "(…1122)" in found[1]
+    (found,) = said(old, new, wanted=days(4, 9))
+    assert "For 2024-06-07, 2024-06-08 00:00 to 09:36 only" in found[1]
+    assert said(old, new, wanted=days(6, 9)) == []
+    # The one that is read is the replaced one.
+    (found,) = said(span(0, 5.5), span(5.5, 9, name="…1122", read=False), wanted=days(5, 7))
+    assert "For 2024-06-08 12:00 to midnight, 2024-06-09 only" in found[1]
+
+
+def test_a_pump_that_has_only_not_uploaded_yet_is_no_replaced_one() -> None:
+    assert said(span(0, 5.5), span(0, 5.9, name="…1122", read=False), wanted=days(5, 6)) == []
+    assert said(span(0, 9), span(0, 9, name="…1122", read=False), wanted=days(0, 9)) == []
+
+
 def test_days_between_two_pumps_are_missing() -> None:
     (found,) = said(span(0, 5.5), span(8.5, 12, name="…1122"), wanted=days(0, 12))
     assert found[0] is True

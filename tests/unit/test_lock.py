@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,6 +115,20 @@ def test_only_one_holds_it_and_the_other_learns_who_and_since_when(folder: Path)
         f"{here(NOON, '%H:%M')}"
     )
     assert is_free(folder)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/New_York"])
+def test_since_when_is_said_in_the_pumps_zone_wherever_the_computer_is(
+    folder: Path, zone: str
+) -> None:
+    waiting = SiteLock(URL, [folder], Clock(now=lambda: NOON), zone=ZoneInfo(zone))
+    since = f"{NOON.astimezone(ZoneInfo(zone)):%H:%M}"
+    with (
+        site_lock(folder).held(0),
+        pytest.raises(TakenError, match=f"syncing this site since {since}$"),
+        waiting.held(0),
+    ):
+        pass
 
 
 def test_the_date_is_shown_of_a_run_that_began_on_another_day(folder: Path) -> None:

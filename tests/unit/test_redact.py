@@ -257,7 +257,62 @@ def test_a_serial_number_is_hidden_as_a_number_too() -> None:
     assert redact("sn 123456, 00123456") == "sn [SERIAL], [SERIAL]"
 
 
+def test_each_of_several_serial_numbers_is_hidden() -> None:
+    redact = Redactor({"SERIAL": "00123456,90210042"})
+    assert redact("sn 123456, 90210042") == "sn [SERIAL], [SERIAL]"
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("piece", ["\\", '"', "'a':", '"a":"', '\\"a\\":', "?a=b", "://a@"])
 def test_hostile_texts_do_not_keep_it_busy(piece: str) -> None:
     assert redact(piece * 20_000)
+
+
+WORDS = Redactor({"TCONNECT_PASSWORD": "wrong", "NS_SECRET": "Proxy", "EMAIL": "a@b.example"})
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The password may be wrong: write it again.",
+        "A proxy answers, not the site. Something is wrong.",
+        "TCONNECT_PASSWORD is wrong (or NS_SECRET).",
+        "The pump's clock isn't wrong, and the proxy's isn't.",
+    ],
+)
+def test_a_password_that_is_a_word_of_ours_leaves_our_sentences_as_they_are(sentence: str) -> None:
+    assert WORDS.sentence(sentence) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('It says "the password wrong is short".', 'It says "the password [TCONNECT_PASSWORD] is'),
+        ("It says 'wrong', which is wrong.", "It says '[TCONNECT_PASSWORD]', which is wrong."),
+        ("GET /wrong?secret=Proxy", "GET /[TCONNECT_PASSWORD]?secret=[SECRET]"),
+        ("https://user:wrong@proxy.example", "https://[LOGIN]@[NS_SECRET].example"),
+        ("a@b.example is wrong", "[EMAIL] is wrong"),
+        ('{"password": "wrong"}', '{"password": "[PASSWORD]"}'),
+    ],
+)
+def test_such_a_password_is_hidden_where_it_is_data(text: str, shown: str) -> None:
+    assert WORDS.sentence(text).startswith(shown)
+    assert not re.search(r"""["'/=:]wrong""", WORDS.sentence(text))
+
+
+def test_such_a_password_is_hidden_everywhere_in_what_is_not_ours() -> None:
+    assert WORDS("all wrong, wrongly") == "all [TCONNECT_PASSWORD], wrongly"
+    try:
+        raise ValueError("wrong it is")
+    except ValueError:
+        info = sys.exc_info()
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "This is wrong", (), info)
+    said, _, trace = RedactingFormatter(WORDS).format(record).partition("\n")
+    assert said.endswith("This is wrong")
+    assert "ValueError: [TCONNECT_PASSWORD] it is" in trace
+    assert "wrong" not in trace.rpartition("ValueError")[2]
+
+
+def test_a_password_that_no_text_of_ours_has_is_hidden_in_sentences_too() -> None:
+    rare = Redactor({"PASSWORD": "xylophonist", "NS_SECRET": "wrong it is"})
+    assert rare.sentence("The xylophonist: wrong it is.") == "The [PASSWORD]: [NS_SECRET]."

@@ -99,6 +99,22 @@ def test_a_suspended_pump_in_a_drawer_is_one_person_s() -> None:
     assert sorted(account.asked) == ["0042", "1717", "pumper"]
 
 
+def test_a_person_may_say_that_both_pumps_are_theirs() -> None:
+    account = two_people(3, 7)
+    with pytest.raises(PumpChoiceError, match="set PUMP_SERIAL_NUMBER to both numbers"):
+        choice_of(account)
+    both = ",".join(SERIALS)
+    assert choice_of(account, serial=both) == {"0042", "1717"}
+    with pytest.raises(PumpChoiceError, match="has no pump with the serial number"):
+        choice_of(account, serial=f"{SERIALS[0]},12345678")
+
+
+def test_nobody_can_say_that_two_pumps_which_are_both_worn_are_theirs() -> None:
+    account = two_people()
+    with pytest.raises(PumpChoiceError, match="two people"):
+        choice_of(account, serial=",".join(SERIALS))
+
+
 def test_an_overlap_long_ago_stops_nobody_today_but_a_range_that_asks_for_it() -> None:
     account = two_people(1, 6)
     assert choice_of(replaced_life(account), catch_up_days=1) == {"0042", "1717"}

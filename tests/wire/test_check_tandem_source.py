@@ -527,7 +527,8 @@ def test_the_report_holds_the_answers_without_names_and_ids(
     assert "Tandem did not send the names" not in run.output
     lines = [line for line in run.output.splitlines() if line.partition(":")[0] in EVERY_STEP]
     assert [line.partition(":")[0] for line in lines] == list(EVERY_STEP)
-    assert all(line in report for line in lines)
+    # Of the settings, the report leaves out the folders.
+    assert all(line in report for line in lines if not line.startswith("Settings:"))
     for what in ("account and pumps", "pump's log", "Nightscout status"):
         assert f"=== {what} ===\n" in report
     for shown in ('"name": "[NAME]"', '"serialNumber": "[SERIAL_NUMBER]"', '"basalRate": 700'):

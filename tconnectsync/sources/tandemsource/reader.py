@@ -17,7 +17,7 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.sources.base import Reader, Remark
+from tconnectsync.sources.base import NewestData, Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource import pumpevents, sensor, usermodes
 from tconnectsync.sources.tandemsource.basals import basals, ratechanges, rates, slowbasals
@@ -100,6 +100,7 @@ class LogReader(Reader):
         whole: Callable[[Counter[str]], Log | None] | None = None,
         ignore_zero_basals: bool = False,
         remarks: list[Remark] | None = None,
+        newest_data: Callable[[], NewestData | None] = lambda: None,
     ) -> None:
         self.skipped = Counter()
         self.remarks = [] if remarks is None else remarks
@@ -111,6 +112,7 @@ class LogReader(Reader):
         self._time_range = time_range
         self._whole = whole or (lambda skipped: self._log())
         self._ignore_zero_basals = ignore_zero_basals
+        self._newest_data = newest_data
 
     def log(self) -> Log:
         """Return the entries of the range and some time around it."""
@@ -188,6 +190,10 @@ class LogReader(Reader):
         """Return the instant of the newest entry."""
         known_until = self._known_until()
         return None if known_until == LONG_AGO else known_until
+
+    def newest_data(self) -> NewestData | None:
+        """Return the newest data of the pump; ``None`` if its log has not been read."""
+        return self._newest_data()
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the pump's state at the end of the log, as far as known.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from tconnectsync.api.clients import TConnectApi
@@ -29,7 +29,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources.base import Reader, Source
+from tconnectsync.sources.base import NewestData, Reader, Source
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tconnect.basals import (
     DELIVERIES,
@@ -50,6 +50,7 @@ from tconnectsync.sources.tconnect.values import objects, readable_wall_time
 
 log = logging.getLogger(__name__)
 
+FAR_AWAY = datetime.max.replace(tzinfo=UTC)
 LONGEST_LOOK_BACK = 15 * DAY
 """How far before a range the beginning of a suspension is looked for."""
 
@@ -208,6 +209,17 @@ class TConnectReader(Reader):
         """Return how much insulin was on board, as the CSV export has it."""
         csv = self._csv if self._csv.asked else self._csv_of_last_days
         return csv_insulin_on_board(csv()["iobData"], self._clock, self.skipped)
+
+    def newest_data(self) -> NewestData | None:
+        """Return the newest event that has been read; t:connect does not say when it came."""
+        if not self.therapy_events.asked:
+            return None
+        try:
+            events = objects(self.therapy_events(), "event")
+        except TconnectsyncError:
+            return None
+        at = self._newest(events, FAR_AWAY)
+        return None if at == LONG_AGO else NewestData(at, None)
 
     def _known_until(self) -> datetime:
         """Return the newest instant of which TherapyEvents knows, at most the range's end."""

@@ -67,6 +67,7 @@ class CatchUp:
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
+            ClockContradictionError: what would be written has the times of a wrong zone.
         """
         self._announce(time_range)
         self._remember(time_range)
@@ -83,6 +84,7 @@ class CatchUp:
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
+            ClockContradictionError: what would be written has the times of a wrong zone.
             NightscoutError, NetworkError: Nightscout did not say how far earlier runs got.
         """
         cycle, backlog = self.cycle, self.backlog

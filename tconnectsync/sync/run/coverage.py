@@ -6,19 +6,22 @@ Pure. Days are days of the pump's calendar.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.sources.base import PumpSpan, Remark
 
 MOST_NAMED = 5
 """So many ranges of days are named; the others are counted."""
+SHORTEST = timedelta(minutes=15)
+"""Shorter times between two pumps are not named: one is taken off, the other put on."""
 
 
 def coverage(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock) -> list[Remark]:
     """Return remarks on days that no pump covers, or only one that is left out.
 
-    There is none on the time after the newest entry: the pump has not uploaded it yet.
+    Of a day on which one that is read has replaced one that is left out, the hours are named. There
+    is none on the time after the newest entry: the pump has not uploaded it yet.
     """
     known = [span for span in spans if span.last]
     if not known:
@@ -28,14 +31,16 @@ def coverage(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock)
     gaps = _gaps([span for span in known if span.is_read])
     before: list[date] = []
     uncovered: list[date] = []
-    others: dict[str, list[date]] = {}
+    others: dict[str, list[date | str]] = {}
     for day, whole in _days(time_range, clock):
         part = TimeRange(max(whole.start, time_range.start), min(whole.end, time_range.end))
         left_out = [span for span in known if not span.is_read and _touches(span, whole)]
         if any(gap.start < part.end and part.start < gap.end for gap in gaps) and not left_out:
             uncovered.append(day)
         elif any(span.is_read and _touches(span, whole) for span in known):
-            continue
+            for span in left_out:
+                for hours in _only_of(span, known, part, clock):
+                    others.setdefault(span.name, []).append(hours)
         elif left_out:
             others.setdefault(", ".join(span.name for span in left_out), []).append(day)
         elif begin and whole.end <= begin:
@@ -64,6 +69,33 @@ def _touches(span: PumpSpan, day: TimeRange) -> bool:
     return not begins_later and span.last is not None and span.last >= day.start
 
 
+def _only_of(
+    left_out: PumpSpan, known: Sequence[PumpSpan], part: TimeRange, clock: PumpClock
+) -> list[str]:
+    """Return the hours of a day of which only a pump that is left out has data, in words.
+
+    Only before the log of a pump begins, or after it has ended for good: what is newer than its
+    last upload may follow.
+    """
+    read = [span for span in known if span.is_read]
+    begin = min((span.first or LONG_AGO for span in read), default=LONG_AGO)
+    end = max(span.last for span in read if span.last)
+    found = []
+    until = min(filter(None, (begin, part.end, left_out.last)))
+    since = max(filter(None, (part.start, left_out.first)))
+    if until - since >= SHORTEST:
+        found.append(TimeRange(since, until))
+    if left_out.last and left_out.last - end >= DAY:
+        since = max(filter(None, (part.start, end, left_out.first)))
+        if part.end - since >= SHORTEST:
+            found.append(TimeRange(since, part.end))
+    return [
+        f"{clock.day(each.start)} {clock.here(each.start):%H:%M} to "
+        f"{clock.here(each.end):%H:%M}".replace(" to 00:00", " to midnight")
+        for each in found
+    ]
+
+
 def _days(time_range: TimeRange, clock: PumpClock) -> Iterator[tuple[date, TimeRange]]:
     day = clock.day(time_range.start)
     while (start := clock.midnight(day)) < time_range.end:
@@ -84,7 +116,7 @@ _BEFORE = "There are no data for {days}: the account's data begin later."
 
 
 def _said(
-    days: Sequence[date],
+    days: Sequence[date | str],
     sentence: str,
     name: str = "",
     *,
@@ -93,9 +125,10 @@ def _said(
 ) -> list[Remark]:
     if not days:
         return []
-    ranges: list[tuple[date, date]] = []
+    ranges: list[tuple[date | str, date | str]] = []
     for day in days:
-        if ranges and day - ranges[-1][1] == DAY:
+        before = ranges[-1][1] if ranges else ""
+        if isinstance(day, date) and isinstance(before, date) and day - before == DAY:
             ranges[-1] = ranges[-1][0], day
         else:
             ranges.append((day, day))

@@ -19,6 +19,7 @@ from tconnectsync.sync.run.firstwindow import first_window
 from tconnectsync.sync.run.outcome import Outcome, Work, failed_throughout
 from tconnectsync.sync.run.parts import CycleParts
 from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
+from tconnectsync.sync.run.zonecheck import require_right_zone
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
 AfterWindow = Callable[[TimeRange, Sequence[str], Outcome], None]
@@ -61,6 +62,9 @@ class Cycle(CycleParts):
                 where nothing of ours stands is looked for elsewhere, too.
             after_window: is given each window that is through, the features that were synced in it,
                 and what came of it.
+
+        Raises:
+            ClockContradictionError: what would be written has the times of a wrong zone.
         """
         self.nightscout.new_run()
         outcome = Outcome()
@@ -95,6 +99,7 @@ class Cycle(CycleParts):
                 del planned  # Its reader holds a payload.
                 planned = planner.plan(window, features, before)
             result = planned.outcome
+            require_right_zone(planned, planner)
             self._carry_out(planned.plan, window, features, result, planner.rest(window, features))
             outcome.absorb(result)
             if outcome.ended_by:

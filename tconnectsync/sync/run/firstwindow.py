@@ -87,11 +87,11 @@ def _is_moving_at_its_beginning(window: WindowPlan) -> bool:
     return any(
         abs(after - before) >= SMALLEST_MOVE and first_day.overlaps(min(before, after), after)
         for update in window.plan.update
-        if _only_moves(update) and (before := update.stored.at) and (after := update.after.at)
+        if only_moves(update) and (before := update.stored.at) and (after := update.after.at)
     )
 
 
-def _only_moves(update: Update) -> bool:
+def only_moves(update: Update) -> bool:
     """Return whether a treatment keeps its insulin, notes and reason.
 
     A bolus that has ended since does not: it moves because its time is its end.

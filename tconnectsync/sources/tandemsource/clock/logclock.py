@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange, fixed_zone
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD, ClockChange, LogPosition
 from tconnectsync.sources.tandemsource.clock.evidence import evidence_of
 from tconnectsync.sources.tandemsource.clock.hypotheses import YEAR, best_hypothesis
@@ -129,6 +129,17 @@ class LogClock:
     def lag(self) -> timedelta | None:
         """How long before its upload the newest entry was written, if that is known."""
         return self._evidence.lag(self._intervals[-1].end) if self._intervals else None
+
+    @property
+    def newest(self) -> datetime | None:
+        """The instant of the newest entry, with the clock's offset.
+
+        ``None`` if it is not known, or the clock shows a wrong date.
+        """
+        if not self._intervals or self.shows_wrong_date or self._evidence.newest is None:
+            return None
+        offset = self._intervals[-1].end
+        return self._evidence.newest.replace(tzinfo=fixed_zone(offset))
 
     def wall_days(self, time_range: TimeRange, around: timedelta = timedelta(0)) -> Days:
         """Return which days the clock showed in a range: first and last ones, both inclusive.

@@ -71,7 +71,7 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or "its name cannot be used"
-    raise LogFileError(f"The log file cannot be read: {reason}.")
+    raise LogFileError(f"The log file {path} cannot be read: {reason}.")
 
 
 def _text_of(data: bytes) -> str | None:

@@ -27,7 +27,7 @@ from tconnectsync.domain.events import (
     UserMode,
 )
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.base import Reader, Remark
+from tconnectsync.sources.base import NewestData, Reader, Remark
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tandemsource.basals import basals as basals_of_log
 from tconnectsync.sources.tandemsource.basals import rates
@@ -140,6 +140,14 @@ class AllPumpsReader(Reader):
         found = [at for read in self._in_use() if (at := read.reader.newest())]
         self._collect()
         return max(found, default=None)
+
+    def newest_data(self) -> NewestData | None:
+        """Return the newest data of a pump that may be in use, of several the last upload."""
+        if not self._read.asked:
+            return None
+        in_use = (read.reader for read in self._read() if read.log.may_be_in_use)
+        found = [data for reader in in_use if (data := reader.newest_data())]
+        return max(found, key=lambda data: data.uploaded or data.at, default=None)
 
     def device_status(self, last: DeviceStatus | None = None) -> DeviceStatus | None:
         """Return the state of the pump in use at the end of the range, if anything is known."""

@@ -7,7 +7,7 @@ read, or the one that PUMP_SERIAL_NUMBER names.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from tconnectsync.domain.clock import TimeRange
@@ -22,7 +22,7 @@ from tconnectsync.sources.tandemsource.pumps.pumps import (
     newest_first,
     silence,
 )
-from tconnectsync.sources.tandemsource.pumps.twopeople import PairComparison
+from tconnectsync.sources.tandemsource.pumps.twopeople import LONGEST_DELIVERY, PairComparison
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def choose_pumps(
 
     Args:
         account: the pumps that there are.
-        serial: PUMP_SERIAL_NUMBER; empty for all pumps of one person.
+        serial: PUMP_SERIAL_NUMBER; empty for all pumps of one person. With several numbers, two
+            pumps may have delivered at the same time for longer: a person says whose they are.
         time_range: the range.
         pairs: compares the logs of two pumps where they may be two people's.
 
@@ -82,14 +83,21 @@ def choose_pumps(
             )
         return PumpChoice(meant, meant)
     read = [pump for pump in meant if has_data(pump)]
+    warning = ""
     if not is_automatic(serial):
         newest = newest_first(meant, pairs.clock, pairs.now)[0]
         warning = silence(newest, account.pumps, pairs.clock, pairs.now)
-        return PumpChoice(read, meant, warning=warning)
+        if len({pump.serial for pump in meant}) < 2:
+            return PumpChoice(read, meant, warning=warning)
+        # A person says that all of them are theirs; but nobody wears two for long.
+        pairs = replace(pairs, allowed_days=LONGEST_DELIVERY)
     undecided: dict[str, str] = {}
     for one, other in combinations(read, 2):
         if one.serial != other.serial:
             undecided.update(pairs.compare(one, other, time_range))
     return PumpChoice(
-        [pump for pump in read if pump.assignment_id not in undecided], meant, undecided
+        [pump for pump in read if pump.assignment_id not in undecided],
+        meant,
+        undecided,
+        warning,
     )

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources.base import Remark
+from tconnectsync.sources.base import NewestData, Remark
 from tconnectsync.sources.tandemsource.basals import basals
 from tconnectsync.sources.tandemsource.boluses import doses
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
@@ -85,10 +85,13 @@ class PumpLog:
         """
         first, last = self.clock.day(time_range.start) - DAY, self.clock.day(time_range.end) + DAY
         remarks: list[Remark] = []
+        newest: list[NewestData] = []
 
         def get(codes: Sequence[int] | None, used: Container[int], skipped: Counter[str]) -> Log:
             days = self.days(first, last, codes)
             log = days.placed(used, self.now(), skipped)
+            if at := days.log_clock.newest:
+                newest[:] = [NewestData(at, self.pump.uploaded)]
             if not remarks:
                 remarks.extend(self._date_remarks(days, time_range))
             return log
@@ -110,6 +113,7 @@ class PumpLog:
             whole=get_whole,
             ignore_zero_basals=self.ignore_zero_basals,
             remarks=remarks,
+            newest_data=lambda: newest[0] if newest and self.pump.uploaded else None,
         )
 
     def entries(self, first: date, last: date, codes: Collection[int]) -> Log:

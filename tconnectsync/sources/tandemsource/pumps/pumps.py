@@ -71,18 +71,18 @@ def read_pumps(pumper: object, clock: PumpClock) -> list[Pump]:
 
 
 def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
-    """Return the pumps that may be read: all, or only the one that the configuration names.
+    """Return the pumps that may be read: all, or only those that the configuration names.
 
     It may be listed several times if it was assigned again.
 
     Args:
         pumps: those of the account.
-        serial: the configured serial number, leading zeros or not; empty or :data:`AUTOMATIC`
-            for all pumps.
+        serial: the configured serial number, leading zeros or not, or several with commas between
+            them; empty or :data:`AUTOMATIC` for all pumps.
 
     Raises:
         ApiError: the account has no pump.
-        PumpChoiceError: it has none with this serial number.
+        PumpChoiceError: it has none with this serial number, or with one of these.
     """
     if not pumps:
         raise ApiError(
@@ -93,9 +93,9 @@ def configured(pumps: Sequence[Pump], serial: str) -> list[Pump]:
         )
     if is_automatic(serial):
         return list(pumps)
-    number = serial.strip().lstrip("0")
-    meant = [pump for pump in pumps if pump.serial.lstrip("0") == number]
-    if not meant:
+    numbers = {number.strip().lstrip("0") for number in serial.split(",")}
+    meant = [pump for pump in pumps if pump.serial.lstrip("0") in numbers]
+    if len({pump.serial.lstrip("0") for pump in meant}) < len(numbers):
         raise PumpChoiceError(
             "The account has no pump with the serial number in PUMP_SERIAL_NUMBER. The pumps that "
             f"it has end in: {endings(pumps)}. Correct the number, or remove it if all of them are "

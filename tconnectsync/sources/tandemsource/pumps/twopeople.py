@@ -39,6 +39,8 @@ MOST_DAYS = 14
 """How many days of an overlap are compared: the newest ones."""
 DAYS_OF_TWO_PEOPLE = 3
 """One person never has two pumps deliver at the same time on this many days."""
+LONGEST_DELIVERY = 7
+"""On more days an old pump that nobody wears does not deliver: its cartridge is empty by then."""
 LEAST = 4 * DAY
 """The shortest span in which two pumps are compared, also with a small CATCH_UP_DAYS: less
 could not show three days of delivery by both."""
@@ -60,6 +62,8 @@ class PairComparison:
     catch_up: timedelta
     overlaps: Overlaps
     open_log: Callable[[Pump, TimeRange], LogReader]
+    allowed_days: int = DAYS_OF_TWO_PEOPLE - 1
+    """On how many days both may have delivered at the same time."""
 
     def compare(self, one: Pump, other: Pump, time_range: TimeRange) -> dict[str, str]:
         """Return why one of two pumps is not read, by its assignment; nothing if both are read.
@@ -71,7 +75,7 @@ class PairComparison:
         for period in (recent, time_range):
             days = self._shared_days(one, other, period)
             known = self.overlaps.of(one, other)
-            if known and len(known.both) >= DAYS_OF_TWO_PEOPLE and self._is_within(known, period):
+            if known and len(known.both) > self.allowed_days and self._is_within(known, period):
                 raise two_people(one, other, len(known.both))
             if not days:
                 continue
@@ -85,9 +89,10 @@ class PairComparison:
                     return {left.assignment_id: _not_compared(used, left, error)}
                 self.overlaps.keep(one, other, known)
             both = [day for day in known.both if days[0] <= day <= days[-1]]
-            if len(both) >= DAYS_OF_TWO_PEOPLE:
+            if len(both) > self.allowed_days:
                 raise two_people(one, other, len(both))
-            if both and self._goes_on(one, other):
+            is_said = self.allowed_days >= DAYS_OF_TWO_PEOPLE
+            if both and not is_said and self._goes_on(one, other):
                 used, left = self._in_use(one, other, known)
                 return {left.assignment_id: _undecided(used, left)}
         return {}
@@ -149,7 +154,9 @@ def two_people(one: Pump, other: Pump, days: int) -> PumpChoiceError:
         "up in one Nightscout, and nothing was written. Set PUMP_SERIAL_NUMBER to the number of "
         f"the pump whose data belong here, the one that ends in {ending(one)[1:]} or "
         f"{ending(other)[1:]}. For two people, set the program up twice: each with a Nightscout "
-        "and a PUMP_SERIAL_NUMBER of its own."
+        "and a PUMP_SERIAL_NUMBER of its own. If one person wore both and the old one was left "
+        "running, switch it off and set PUMP_SERIAL_NUMBER to both numbers, with a comma between "
+        f"them: that is allowed for {LONGEST_DELIVERY} days at most."
     )
 
 

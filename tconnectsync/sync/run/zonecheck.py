@@ -1,0 +1,141 @@
+"""Stops a run before it writes insulin at the times of a wrong zone.
+
+The time of an upload is a true instant, and a pump in use has written an entry shortly before it.
+So the newest entry shows whether ``TIMEZONE_NAME`` (with what the log records of the clock) can be
+right. That is looked at where a wrong zone does its harm: when the first documents of ours come to
+a site, and when stored ones are to move because the zone or the clock is known differently now.
+
+A run that only adds to what is there is never stopped. Nor is one by data that are old without
+anything else against the zone: the phone may have been away from the pump for hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tconnectsync.domain.clock import DAY, MINUTE
+from tconnectsync.domain.offsets import HOUR, fitting_offset, offset_in_words
+from tconnectsync.domain.words import number_of, span_in_words
+from tconnectsync.errors import ClockContradictionError, TconnectsyncError
+from tconnectsync.sources.base import NewestData
+from tconnectsync.sync.plan import Plan
+from tconnectsync.sync.run.firstwindow import only_moves
+from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
+
+IMPOSSIBLE = 40 * MINUTE
+"""Data so long after their own upload cannot be, even if they are usually some minutes old."""
+TOO_OLD = 55 * MINUTE
+"""Data so long before it were read with an offset that is wrong by an hour, or are really old."""
+FRESH = 15 * MINUTE
+"""The greatest age of data when they are uploaded; the pump writes an entry every 5 minutes."""
+USUAL = 65 * MINUTE
+"""Their greatest age at any time, as the app uploads every hour."""
+MOST = 26 * HOUR
+"""By how much zones differ; more is a wrong date, of which others take care."""
+RECENT = DAY
+"""A pump that has uploaded since then will soon do so again."""
+MANY = 3
+"""Fewer treatments that move may do so for a reason of their own."""
+
+
+def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
+    """Let a plan pass, unless the pump's data contradict the zone by an hour or more.
+
+    Raises:
+        ClockContradictionError: nothing of it may be written.
+    """
+    newest, plan = planned.reader.newest_data(), planned.plan
+    if newest is None or plan == Plan():
+        return
+    now = planner.cycle.now()
+    if newest.uploaded is None and planned.range.end < now - HOUR:
+        return  # Then what this range ends with is not the newest.
+    age = (newest.uploaded or now) - newest.at
+    if not (age <= -IMPOSSIBLE or age >= TOO_OLD) or abs(age) > MOST:
+        return
+    name = f"TIMEZONE_NAME ({planner.cycle.clock.zone.key})"
+    moves = _moves(plan)
+    if len(moves) >= min(MANY, plan.kept + 1):
+        # By the offset that the stored ones have, the newest data would be that old.
+        before = age + moves[-1]
+        longest = MOST if newest.uploaded else USUAL
+        if age < timedelta(0) or (before < age and -FRESH <= before <= longest):
+            raise _contradiction(
+                newest,
+                age,
+                name,
+                f"{number_of(len(moves), 'treatment')} in Nightscout would move by "
+                f"{span_in_words(abs(moves[-1]))}",
+                moves[-1],
+                is_sure=age < timedelta(0) or before <= USUAL,
+            )
+    elif (age < timedelta(0) or _is_likely(newest, age, now)) and _is_first(plan, planner):
+        what = "the first treatments in this Nightscout would have wrong times"
+        raise _contradiction(newest, age, name, what, is_sure=age < timedelta(0))
+
+
+def _is_likely(newest: NewestData, age: timedelta, now: datetime) -> bool:
+    """Return whether data are rather as old as they seem by a wrong offset than really so old.
+
+    That is so if by another offset they are fresh. It can also be by chance, so the pump must have
+    uploaded lately: then its next upload soon shows whether the phone had only been away from it.
+    """
+    if newest.uploaded is None or now - newest.uploaded > RECENT:
+        return False
+    return fitting_offset(newest.at, age, FRESH) is not None
+
+
+def _moves(plan: Plan) -> Sequence[timedelta]:
+    """Return by how much stored treatments move by hours, in the order of their times."""
+    found: list[tuple[datetime, timedelta]] = []
+    for update in plan.update:
+        at, after = update.stored.at, update.after.at
+        if at and only_moves(update) and TOO_OLD <= abs(after - at) <= MOST + HOUR:
+            found.append((after, after - at))
+    return [shift for _, shift in sorted(found)]
+
+
+def _is_first(plan: Plan, planner: WindowPlanner) -> bool:
+    """Return whether the site holds no document of ours of any kind that would be created."""
+    if plan.kept or plan.changed:
+        return False
+    kinds = {it.event_type for it in plan.create} | {str(it["type"]) for it in plan.entries}
+    try:
+        return bool(kinds) and not any(planner.newest(kind) for kind in kinds)
+    except TconnectsyncError:
+        return False  # Then it is not known; what is wrong with the site shows elsewhere.
+
+
+def _contradiction(
+    newest: NewestData,
+    age: timedelta,
+    name: str,
+    harm: str,
+    moved: timedelta | None = None,
+    *,
+    is_sure: bool,
+) -> ClockContradictionError:
+    reference = "their own upload" if newest.uploaded else "the present time"
+    if age < timedelta(0):
+        found = f"the pump's newest data lie {span_in_words(-age)} after {reference}"
+    else:
+        when = "when they were uploaded" if newest.uploaded else "now"
+        found = f"the pump's newest data are {span_in_words(age)} old {when}"
+    wall = newest.at.replace(tzinfo=None)
+    offset = fitting_offset(newest.at, age, FRESH if newest.uploaded else USUAL)
+    if offset is None and moved is not None and age > timedelta(0):
+        offset = (newest.at.utcoffset() or timedelta(0)) + moved
+    fits = f" {offset_in_words(offset, wall)}." if offset is not None and abs(offset) < DAY else ""
+    doubt = (
+        ""
+        if is_sure
+        else " If the phone was away from the pump for so long, wait for its next upload; then a "
+        "run goes on by itself."
+    )
+    return ClockContradictionError(
+        f"With {name} {found}, so that is not the zone of the pump's clock, or that clock is "
+        f"wrong.{fits} Nothing was written, because {harm}. Compare the pump's clock with a watch, "
+        f"then correct TIMEZONE_NAME, or the clock on the pump and upload it.{doubt}",
+        can_retry=not is_sure,
+    )
