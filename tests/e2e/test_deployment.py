@@ -1,157 +1,287 @@
-"""What Docker Compose runs, as far as it is a shell's work: when it goes on, waits and ends."""
+"""What the examples in deploy/ run, under what runs it: Docker's user, supervisord."""
 
 from __future__ import annotations
 
 import os
-import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from textwrap import dedent
+from site import getsitepackages
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
-from tests.support.command import SECRET, Computer, computer, tandem_source
-from tests.support.fast_process import said, soon
+from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tests.support.command import EMAIL, PASSWORD, SECRET, Cloud, Computer, computer, tandem_source
+from tests.support.deployment import (
+    COMPOSE_FILES,
+    INSTALLED,
+    dockerfile,
+    exec_form,
+    service,
+    text_of,
+)
+from tests.support.fast_process import soon
 from tests.support.forked_command import CHECKOUT
 
-COMPOSE = (CHECKOUT / "deploy" / "docker-compose.yml").read_text(encoding="utf-8")
-ENTRYPOINT = re.compile(r"^ {4}entrypoint:\n {6}- sh\n {6}- -c\n {6}- \|\n((?: {8}.*\n)+)", re.M)
+LIFE = live(date(2024, 5, 6), 1)
+ZONE = ZoneInfo("America/New_York")
+BO = "bo.sample@example.org"
+PACKAGES = {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), *getsitepackages()])}
+"""Where another Python finds the program and what it needs."""
+SUPERVISORD = shutil.which("supervisord", path=str(Path(sys.executable).parent))
 
 
-@dataclass(frozen=True)
-class Container:
-    """A computer with programs of its own, which are found before all others."""
+def logins(tandem: Cloud) -> int:
+    """Return how often a password was sent."""
+    return sum(entry.request.path == "/accounts/api/login" for entry in tandem.log)
 
-    home: Computer
 
-    def install(self, name: str, *lines: str) -> None:
-        """Put a program there."""
-        path = self.home.folder / "bin" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-        path.chmod(0o755)
+def as_image_user() -> tuple[list[str], dict[str, Any]]:
+    """Return a command, and how to start it as the user of the image where that is possible here.
 
-    @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[str]]:
-        """Run what the Compose file says beside the block; nothing of it is left behind."""
-        with (self.home.folder / "log").open("w") as log:
+    A Python below root's own folder cannot be run by anybody else; one of the system may.
+    """
+    here = [sys.executable, "-m", "tconnectsync"]
+    if os.geteuid() != 0:
+        return here, {}
+    user, group = map(int, dockerfile("USER")[0].split(":"))
+    options: dict[str, Any] = {"user": user, "group": group, "extra_groups": []}
+    same = "python{}.{}".format(*sys.version_info)
+    for python in filter(None, (sys.executable, shutil.which(same, path="/usr/bin"))):
+        command = [python, "-m", "tconnectsync"]
+        with suppress(OSError, subprocess.CalledProcessError):
+            subprocess.run(
+                [*command, "--demo"],
+                **options,
+                cwd="/",
+                env=PACKAGES,
+                capture_output=True,
+                timeout=60,
+                check=True,
+            )
+            return command, options
+    return here, {}
+
+
+@contextmanager
+def container(tandem: Cloud, site: str, options: list[str], **changes: str) -> Iterator[Container]:
+    """Run what the image runs with these options beside the block, in a home of its own."""
+    assert exec_form(dockerfile("ENTRYPOINT")[0]) == ["tconnectsync"]
+    command, user = as_image_user()
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        (home / ".cache").mkdir(mode=0o700)
+        if user:
+            os.chown(home / ".cache", user["user"], user["group"])
+        given = computer(home, tandem, site, SECRET).environment
+        with (home / "log").open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
-                ["sh", "-c", script()],
-                cwd=self.home.folder,
-                env=self.home.environment,
+                [*command, *options],
+                cwd=home,
+                env={**given, **PACKAGES, **changes},
                 stdout=log,
                 stderr=log,
-                text=True,
-                start_new_session=True,
+                **user,
             )
         try:
-            yield process
-            process.wait(timeout=10)
-            with pytest.raises(ProcessLookupError):
-                os.killpg(process.pid, 0)
+            yield Container(process, home)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.kill()
+            process.wait()
+
+
+class Container:
+    """A process that runs what a container would."""
+
+    def __init__(self, process: subprocess.Popen[bytes], home: Path) -> None:
+        self.process = process
+        self.home = home
+
+    @property
+    def user(self) -> int:
+        """The number of the user that it runs as."""
+        return Path(f"/proc/{self.process.pid}").stat().st_uid
 
     def said(self) -> str:
-        """Return what has come out so far."""
-        return said(self.home)
+        """Return what it has said so far."""
+        return (self.home / "log").read_text(encoding="utf-8")
+
+    def ends_when_asked(self) -> None:
+        """Ask for the end as Docker does; insist that it comes at once, and well."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=20) == 0
 
 
-@pytest.fixture
-def container(tmp_path: Path) -> Container:
-    return inside(Computer(tmp_path, {}))
+def test_wrong_credentials_are_sent_once_and_then_waited_with() -> None:
+    options = service("docker-compose.yml")["command"]
+    with (
+        tandem_source(LIFE) as tandem,
+        SmallNightscout(SECRET) as site,
+        container(tandem, site.url, options, TCONNECT_PASSWORD="wrong") as running,
+    ):
+        soon(lambda: "does not accept the e-mail address and password" in running.said())
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(timeout=2)
+        running.ends_when_asked()
+        assert logins(tandem) == 1
 
 
-def inside(home: Computer) -> Container:
-    path = f"{home.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return Container(replace(home, variables={**home.variables, "PATH": path}))
+def test_a_container_keeps_its_login_for_the_next_one_in_the_volume() -> None:
+    options = service("docker-compose.yml")["command"]
+    with (
+        tandem_source(LIFE) as tandem,
+        SmallNightscout(SECRET) as site,
+        container(tandem, site.url, options) as running,
+    ):
+        soon(lambda: any("bff/pumper" in entry.request.path for entry in tandem.log))
+        user = running.user
+        running.ends_when_asked()
+        files = [path.name for path in (running.home / ".cache").rglob("*.json")]
+        assert any(name.startswith("tandem-source-") for name in files)
+        assert {path.stat().st_uid for path in running.home.rglob("*.json")} == {user}
 
 
-def script() -> str:
-    """Return what the shell is given, after Compose has replaced what it replaces."""
-    found = ENTRYPOINT.search(COMPOSE)
-    assert found
-    assert "$" not in found[1].replace("$$", ""), "Compose would put a variable of its own there."
-    return dedent(found[1]).replace("$$", "$")
-
-
-def ends_at_once(process: subprocess.Popen[str]) -> int:
-    """Ask for the end as Docker does; return the exit code."""
-    process.send_signal(signal.SIGTERM)
-    return process.wait(timeout=2)
-
-
-def test_docker_runs_it_again_after_a_restart_of_the_computer() -> None:
-    # on-failure would not, because what is asked to stop ends with exit code 0.
-    assert re.search(r"^ {4}restart: unless-stopped$", COMPOSE, re.M)
-    assert re.search(r"^ {4}init: true$", COMPOSE, re.M)
-
-
-def test_what_runs_keep_is_in_a_folder_that_the_image_gives_its_user() -> None:
-    volume = re.search(r'^ {4}volumes: \["cache:(.+)"\]$', COMPOSE, re.M)
-    assert volume
-    dockerfile = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
-    assert f"--owner tconnectsync --mode 700 {volume[1]}\n" in dockerfile
-    assert volume[1] == "/home/tconnectsync/.cache"
-
-
-def test_wrong_credentials_are_tried_once_and_then_waited_with(tmp_path: Path) -> None:
-    with tandem_source(live(date(2024, 5, 6), 1)) as tandem:
-        container = inside(computer(tmp_path, tandem, "http://127.0.0.1:9", SECRET))
-        container.install(
-            "tconnectsync", f'TCONNECT_PASSWORD=wrong exec {sys.executable} -m tconnectsync "$@"'
+def test_two_people_s_container_finds_both(tmp_path: Path) -> None:
+    options = list(service("docker-compose.two-people.yml")["command"])
+    people = tmp_path / "accounts"
+    people.mkdir()
+    with (
+        tandem_source(LIFE) as tandem,
+        SimulatedTandemSource(LIFE, email=BO, password=PASSWORD, zone=ZONE) as another,
+        SmallNightscout(SECRET) as one,
+        SmallNightscout(SECRET) as two,
+    ):
+        for name, email, source, site in (("ada", EMAIL, tandem, one), ("bo", BO, another, two)):
+            given = {
+                **computer(tmp_path, source, site.url, SECRET).variables,
+                "TCONNECT_EMAIL": email,
+            }
+            text = "".join(f"{key}='{value}'\n" for key, value in given.items())
+            (people / f"{name}.env").write_text(text, encoding="utf-8")
+            (people / f"{name}.env").chmod(0o600)
+        options[options.index("--accounts") + 1] = str(people)
+        run = subprocess.Popen(
+            [sys.executable, str(CHECKOUT / "main.py"), *options],
+            cwd=tmp_path,
+            env=Computer(tmp_path, {}).environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
-        with container.running() as process:
-            soon(lambda: "--force-recreate" in container.said())
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=0.5)
-            ends_at_once(process)
-        tried = [entry for entry in tandem.log if entry.request.path == "/accounts/api/login"]
-    assert len(tried) == 1
-    assert "does not accept the e-mail address and password" in container.said()
+        try:
+            soon(lambda: one.log and two.log)
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(timeout=20) == 0
+        finally:
+            run.kill()
+            run.wait()
 
 
-@pytest.mark.parametrize("code", [0, 1, 137])
-def test_whatever_else_ends_it_is_left_to_docker_to_start_again_after_a_pause(
-    container: Container, code: int
-) -> None:
-    container.install("tconnectsync", f'echo "options: $@"; exit {code}')
-    container.install("sleep", 'echo "slept for $@"')
-    with container.running() as process:
-        assert process.wait(timeout=10) == code
-    assert container.said().splitlines() == [
-        "options: --auto-update",
-        f"tconnectsync has ended with exit code {code}. It starts again in 10 minutes.",
-        "slept for 600",
-    ]
+def test_compose_files_are_all_tried() -> None:
+    assert COMPOSE_FILES == ["docker-compose.two-people.yml", "docker-compose.yml"]
 
 
-def test_the_pause_ends_at_once_when_it_is_stopped(container: Container) -> None:
-    container.install("tconnectsync", "exit 1")
-    with container.running() as process:
-        soon(lambda: "10 minutes" in container.said())
-        ends_at_once(process)
+# supervisord
+
+FOREGROUND = """\
+[supervisord]
+nodaemon=true
+user={user}
+logfile={folder}/supervisord.log
+pidfile={folder}/supervisord.pid
+[unix_http_server]
+file={folder}/socket
+[supervisorctl]
+serverurl=unix://{folder}/socket
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
 
 
-def test_a_wish_to_stop_is_handed_on_and_the_last_write_waited_for(
-    container: Container,
-) -> None:
-    container.install(
-        "tconnectsync",
-        "trap 'sleep 0.3; echo written; exit 0' TERM",
-        "echo writing",
-        "while :; do sleep 0.05; done",
+@contextmanager
+def supervised(home: Computer) -> Iterator[Supervisor]:
+    """Have supervisord run the file of ``deploy/`` beside the block, with the folder adapted."""
+    me = subprocess.run(["id", "-un"], capture_output=True, encoding="utf-8", check=True)
+    user = me.stdout.strip()
+    folder = home.folder
+    program = f"{sys.executable} {CHECKOUT / 'main.py'}"
+    text = text_of("supervisord.conf").replace(INSTALLED, program)
+    text = text.replace("/opt/tconnectsync", str(folder)).replace(
+        "user=tconnectsync", f"user={user}"
     )
-    with container.running() as process:
-        soon(lambda: "writing" in container.said())
-        assert ends_at_once(process) == 0
-    assert container.said().splitlines() == ["writing", "written"]
+    text = text.replace("/var/log/tconnectsync.log", f"{folder}/tconnectsync.log")
+    conf = folder / "supervisord.conf"
+    conf.write_text(FOREGROUND.format(user=user, folder=folder) + text, encoding="utf-8")
+    given = "".join(f"{name}='{value}'\n" for name, value in home.variables.items())
+    (folder / ".env").write_text(given, encoding="utf-8")
+    (folder / ".env").chmod(0o600)
+    assert SUPERVISORD
+    process = subprocess.Popen(
+        [SUPERVISORD, "-c", str(conf)],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": "/"},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield Supervisor(conf)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+class Supervisor:
+    """A running supervisord."""
+
+    def __init__(self, conf: Path) -> None:
+        self._conf = conf
+
+    def ask(self, *words: str) -> str:
+        """Return what supervisorctl answers."""
+        control = str(Path(str(SUPERVISORD)).with_name("supervisorctl"))
+        run = subprocess.run(
+            [control, "-c", str(self._conf), *words],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        return run.stdout
+
+    def log(self) -> str:
+        """Return what supervisord has noted of its program."""
+        return self._conf.with_name("supervisord.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not SUPERVISORD, reason="supervisord is not installed")
+def test_under_supervisord_a_wrong_password_ends_it_and_is_not_sent_again(tmp_path: Path) -> None:
+    with tandem_source(LIFE) as tandem, SmallNightscout(SECRET) as site:
+        home = computer(tmp_path, tandem, site.url, SECRET)
+        wrong = {**home.variables, "TCONNECT_PASSWORD": "wrong"}
+        with supervised(Computer(tmp_path, wrong)) as supervisor:
+            soon(lambda: "FATAL" in supervisor.ask("status"))
+            time.sleep(2)
+            assert "FATAL" in supervisor.ask("status")
+            assert supervisor.log().count("spawned: 'tconnectsync'") == 1
+        assert "exit status 2" in supervisor.log()
+        assert logins(tandem) == 1
+
+
+@pytest.mark.skipif(not SUPERVISORD, reason="supervisord is not installed")
+def test_under_supervisord_it_runs_and_stops_well(tmp_path: Path) -> None:
+    with tandem_source(LIFE) as tandem, SmallNightscout(SECRET) as site:
+        with supervised(computer(tmp_path, tandem, site.url, SECRET)) as supervisor:
+            soon(lambda: "RUNNING" in supervisor.ask("status"))
+            assert "stopped" in supervisor.ask("stop", "tconnectsync")
+            assert "STOPPED" in supervisor.ask("status")
+        assert "(exit status 0; expected)" in supervisor.log() or "stopped: " in supervisor.log()
+        assert (tmp_path / ".cache" / "tconnectsync").is_dir()
