@@ -185,10 +185,11 @@ def open_watch(
     """
     from tconnectsync.watch.watch import Watch
 
+    redactor = Redactor(configuration.secrets)
     return Watch(
         RecordFile(host.caches, configuration.key),
         host.clock.now,
-        Redactor(configuration.secrets).sentence,
+        lambda text: configuration.without_folders(redactor.sentence(text)),
         person=person,
         continuous=continuous,
     )

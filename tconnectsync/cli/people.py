@@ -84,6 +84,11 @@ class People:
             redactor.add(Redactor(configuration.secrets))
         zones = {configuration.zone for configuration in known}
         enable_logging(options.log_level, redactor, zones.pop() if len(zones) == 1 else None)
+        if len(zones) > 1:
+            log.info(
+                "The pumps are in several zones. The time before each line is this computer's, all "
+                "others are those of the person's pump."
+            )
         if ignored := ignored_for_all(self._host.environment):
             log.warning(
                 "Not used with --accounts, because it is about one person: %s in the environment. "

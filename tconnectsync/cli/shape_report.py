@@ -48,7 +48,8 @@ def _report(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
     settings = configuration.completed()
     redactor = Redactor(configuration.secrets)
-    enable_logging(logging.DEBUG if options.verbose else logging.ERROR, redactor)
+    level = logging.DEBUG if options.verbose else logging.ERROR
+    enable_logging(level, redactor, settings.tandem.zone)
     cloud, clock = cloud_named(settings.source.name), PumpClock(settings.tandem.zone)
     api = open_tandem(settings.tandem, host)
     source = cloud.open_source(api, settings, clock, host.clock, needs_readings=True)

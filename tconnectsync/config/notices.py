@@ -37,21 +37,24 @@ MOST_SHOWN = 40
 """Characters of a value that is quoted."""
 
 
-def origin(file: EnvFile, given: Mapping[str, Given]) -> str:
-    """Return sentences that say which file the settings come from, or that there is none."""
+def origin(files: Sequence[EnvFile], given: Mapping[str, Given]) -> str:
+    """Return sentences that say which files the settings come from, or that there is none."""
     environment = any(
         not isinstance(found.place, (EnvFile, CommandLine)) for found in given.values()
     )
-    others = " and the environment" if environment else ""
-    if file.path:
-        said = [f"The settings come from {file.path}{others}."]
+    sources = [str(file.path) for file in files if file.path]
+    looked_for = [path for file in files for path in file.looked_for]
+    said = []
+    if not sources and looked_for:
+        said.append(f"No file with settings was found: there is no {_or(looked_for)}.")
+    if environment or not (sources or said):
+        sources.append("the environment")
+    if sources:
+        said.append(f"The settings come from {' and '.join(sources)}.")
+    for file in files:
         said += [f"{path} is not used, because there is {file.path}." for path in file.unused]
-    elif file.looked_for:
-        said = [f"No file with settings was found: there is no {_or(file.looked_for)}."]
-        said += ["The settings come from the environment."] if environment else []
-    else:
-        said = ["The settings come from the environment."]
-    return " ".join([*said, *file.passed_over])
+        said += file.passed_over
+    return " ".join(said)
 
 
 def _or(things: Sequence[object]) -> str:

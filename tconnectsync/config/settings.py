@@ -22,6 +22,7 @@ from tconnectsync.config.notices import (
     shortened,
     unavailable,
 )
+from tconnectsync.config.values import is_in_typographic_marks
 from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
 
@@ -46,9 +47,6 @@ __all__ = [
 ]
 
 Group = TypeVar("Group")
-
-TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
-"""Quotation marks of printed text."""
 
 
 @dataclass(frozen=True)
@@ -170,14 +168,14 @@ class Configuration:
 
     def __init__(self, *places: Mapping[str, str]) -> None:
         self.places = places
-        files = [place for place in places if isinstance(place, EnvFile)]
-        self.env_file = files[0] if files else EnvFile()
+        self._files = [place for place in places if isinstance(place, EnvFile)]
+        self.env_file = self._files[0] if self._files else EnvFile()
         """The file of settings that was read, or that was looked for."""
         self.values: dict[str, Any] = {}
         """What can be used, by the variable's name."""
         self.given: dict[str, Given] = {}
         """What somebody has set, by the variable's name; the rest has its default."""
-        self._problems = [problem for file in files for problem in file.problems]
+        self._problems = [problem for file in self._files for problem in file.problems]
         misread = {name for name, _ in self._problems}
         for variable in VARIABLES:
             problem = self._read(variable)
@@ -257,7 +255,7 @@ class Configuration:
     @property
     def origin(self) -> str:
         """Sentences that say which file the settings come from, or that there is none."""
-        return origin(self.env_file, self.given)
+        return origin(self._files, self.given)
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -342,7 +340,7 @@ class Configuration:
 
     def without_folders(self, text: str) -> str:
         """Return a text without the folders of the files of settings, which may be personal."""
-        files = [*self.env_file.looked_for, *filter(None, [self.env_file.path])]
+        files = [path for file in self._files for path in file.looked_for]
         files += [
             Path(place[name])
             for place in self.places
@@ -374,7 +372,7 @@ class Configuration:
 
     def information(self) -> list[str]:
         """Return what is worth a line but no warning: names in the file that are not ours."""
-        return list(filter(None, [foreign_names(self.env_file)]))
+        return list(filter(None, map(foreign_names, self._files)))
 
 
 def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
@@ -384,11 +382,6 @@ def load(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settin
         ConfigError: with one sentence for every variable that is missing or wrong.
     """
     return Configuration(environment, from_file).settings()
-
-
-def is_in_typographic_marks(text: str) -> bool:
-    """Return whether a value stands in quotation marks that are none for a computer."""
-    return len(text) > 1 and text[0] in TYPOGRAPHIC and text[-1] in TYPOGRAPHIC
 
 
 def _variables(kind: type) -> list[Variable]:

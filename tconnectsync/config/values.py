@@ -18,6 +18,8 @@ SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
 MOST_ALARM_SAFE_MINUTES = 60
 """Automatic treatments that are held back for longer would be shown too late."""
+_TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
+"""Quotation marks of printed text."""
 MOST_THREADS = 64
 _PLACE = re.compile(r"(?!Etc/|SystemV/)[A-Z][A-Za-z_]+(/[A-Z][\w+-]*)+")
 """The name of a zone that is called after a place, such as ``America/Indiana/Knox``."""
@@ -28,6 +30,11 @@ _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
 def text(value: str) -> str:
     """Return the text as it is."""
     return value
+
+
+def is_in_typographic_marks(value: str) -> bool:
+    """Return whether a text stands in quotation marks that are none for a computer."""
+    return len(value) > 1 and value[0] in _TYPOGRAPHIC and value[-1] in _TYPOGRAPHIC
 
 
 def switch(value: str) -> bool:

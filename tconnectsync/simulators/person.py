@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from operator import attrgetter
 from random import Random
 from typing import Literal
@@ -41,6 +42,7 @@ _RISE = [
 """mg/dL added per gram, by minutes after a covered meal: up for two hours, then slightly below."""
 
 
+@lru_cache(maxsize=16)
 def live(first_day: date, days: int, *, seed: int = 1, control_iq: bool = True) -> PumpHistory:
     """Make up ``days`` days of a realistic life with a pump.
 

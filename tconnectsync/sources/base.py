@@ -40,6 +40,8 @@ class Remark:
     """Whether the cloud sent something in a form that this version does not know."""
     asks_something: bool = True
     """Whether there is something that a person could do about it; else it is only mentioned."""
+    is_refusal: bool = field(default=False, compare=False)
+    """Whether the cloud did not give what is missing, so that asking again will hardly help."""
     repeat: tuple[TimeRange, tuple[str, ...]] | None = None
     """The range and the features that a person can sync to put it right; a command that does so
     follows the text."""

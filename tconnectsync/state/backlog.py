@@ -32,6 +32,7 @@ class _State:
     """The content of the file; see the methods of :class:`Backlog`."""
 
     missing: Mapping[str, tuple[TimeRange, ...]] = field(default_factory=dict)
+    refused: Mapping[str, tuple[TimeRange, ...]] = field(default_factory=dict)
     log_ends: Mapping[str, datetime] = field(default_factory=dict)
     newest: Mapping[str, datetime | None] = field(default_factory=dict)
     sent: Mapping[str, datetime] = field(default_factory=dict)
@@ -66,16 +67,27 @@ class Backlog:
         """Remember further ranges that are missing."""
         self._update(missing=_joined(self._read().missing, missing))
 
-    def resolve(self, covered: TimeRange, features: Iterable[str], left: Missing) -> None:
-        """Remember that ``covered`` is synced for some features, except what is ``left``."""
-        known, synced = self._read().missing, set(features)
-        rest = {
-            name: [TimeRange(*it) for it in without(_pairs(ranges), [(covered.start, covered.end)])]
-            if name in synced
-            else ranges
-            for name, ranges in known.items()
-        }
-        self._update(missing=_joined(rest, left))
+    def refused(self, features: Iterable[str]) -> dict[str, tuple[TimeRange, ...]]:
+        """Return the ranges of some features that the cloud did not give when last asked."""
+        known = self._read().refused
+        return {name: known[name] for name in features if name in known}
+
+    def resolve(
+        self,
+        covered: TimeRange,
+        features: Iterable[str],
+        left: Missing,
+        refused: Missing | None = None,
+    ) -> None:
+        """Remember that ``covered`` is synced for some features, except what is ``left``.
+
+        Of that, the cloud ``refused`` some, so that asking again will hardly help.
+        """
+        known, cut = self._read(), {name: [covered] for name in features}
+        self._update(
+            missing=_joined(reduced(known.missing, cut), left),
+            refused=_joined(reduced(known.refused, cut), refused or {}),
+        )
 
     def log_ends(self) -> dict[str, datetime]:
         """Return up to when the log of each pump was known at the last run, by the pump's mark."""
@@ -161,6 +173,14 @@ def _joined(one: Missing, other: Missing) -> dict[str, tuple[TimeRange, ...]]:
     return {name: ranges for name, ranges in found.items() if ranges}
 
 
+def reduced(ranges: Missing, by: Missing) -> dict[str, list[TimeRange]]:
+    """Return ranges by feature without those of another such collection."""
+    return {
+        name: [TimeRange(*it) for it in without(_pairs(each), _pairs(by.get(name, ())))]
+        for name, each in ranges.items()
+    }
+
+
 def _pairs(ranges: Iterable[TimeRange]) -> list[tuple[datetime, datetime]]:
     return [(each.start, each.end) for each in ranges]
 
@@ -177,10 +197,8 @@ def _merged(ranges: Iterable[TimeRange]) -> tuple[TimeRange, ...]:
 def _text(state: _State) -> str:
     return json.dumps(
         {
-            "missing": {
-                name: [[each.start.isoformat(), each.end.isoformat()] for each in ranges]
-                for name, ranges in state.missing.items()
-            },
+            "missing": _ranges_text(state.missing),
+            **({"refused": _ranges_text(state.refused)} if state.refused else {}),
             "pumps": {mark: at.isoformat() for mark, at in state.log_ends.items()},
             "newest": {name: at and at.isoformat() for name, at in state.newest.items()},
             "told": {name: at.isoformat() for name, at in state.sent.items()},
@@ -189,18 +207,29 @@ def _text(state: _State) -> str:
     )
 
 
+def _ranges_text(ranges: Missing) -> dict[str, list[list[str]]]:
+    return {
+        name: [[each.start.isoformat(), each.end.isoformat()] for each in found]
+        for name, found in ranges.items()
+    }
+
+
+def _ranges(saved: Mapping[str, Any]) -> dict[str, tuple[TimeRange, ...]]:
+    return {
+        str(name): _merged(TimeRange(_aware(first), _aware(last)) for first, last in ranges)
+        for name, ranges in saved.items()
+    }
+
+
 def _parsed(text: str, changed: datetime) -> _State:
     """Read the file; version 0.1.0 wrote only since when each feature was unfinished."""
     saved = json.loads(text)
     if saved and not saved.keys() & {"missing", "pumps", "newest", "told", "asked"}:
         since = {name: _aware(at) for name, at in saved.items()}
         return _State({name: (TimeRange(at, max(at, changed)),) for name, at in since.items()})
-    missing = {
-        str(name): _merged(TimeRange(_aware(first), _aware(last)) for first, last in ranges)
-        for name, ranges in saved.get("missing", {}).items()
-    }
     return _State(
-        missing,
+        _ranges(saved.get("missing", {})),
+        _ranges(saved.get("refused", {})),
         log_ends={str(mark): _aware(at) for mark, at in saved.get("pumps", {}).items()},
         newest={str(name): at and _aware(at) for name, at in saved.get("newest", {}).items()},
         sent={str(name): _aware(at) for name, at in saved.get("told", {}).items()},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ FILES = sorted(
 )
 
 
+@cache
 def literals() -> set[str]:
     """Return the texts that the tests consist of, names of files and patterns among them."""
     nodes = [node for path in MODULES for node in ast.walk(ast.parse(path.read_text("utf-8")))]

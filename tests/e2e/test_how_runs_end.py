@@ -340,3 +340,106 @@ def test_the_loop_outlives_a_full_disk_and_a_closed_pipe(
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("option", ["--days=14", "--auto-update"])
+def test_a_wrong_serial_number_costs_few_requests_and_ends_a_run(
+    home: Computer, tandem: SimulatedTandemSource, option: str
+) -> None:
+    features = ("--features", "BASAL", "BOLUS", "PUMP_EVENTS")
+    ran = home.run(option, *features, PUMP_SERIAL_NUMBER="12345678")
+    assert ran.code == 2
+    assert ran.errors.count("no pump with the serial number in PUMP_SERIAL_NUMBER") == 1
+    assert "To repeat" not in ran.errors
+    assert sum("pump-logs" in entry.request.path for entry in tandem.log) == 0
+    assert len(tandem.log) < 10
+
+
+def test_a_loop_soon_finds_the_site_again_after_another_server_answered(
+    home: Computer, site: SmallNightscout
+) -> None:
+    """NS_URL is the address of the interface, and at first something else answers in JSON."""
+    others: list[Request] = []
+
+    def another(request: Request) -> Response:
+        others.append(request)
+        return Response(b'{"status": "starting", "version": "1.0"}')
+
+    site.fault = another
+    command = [sys.executable, "-c", HASTY, str(HASTE), "--auto-update", *FEATURES]
+    with (home.folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=home.folder,
+            env={**home.environment, **OFTEN, "NS_URL": f"{site.url}/api/v1"},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            soon(lambda: len(others) > 4)
+            site.fault = None
+            soon(lambda: len(site.treatments) > 50)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def test_what_is_no_nightscout_is_not_called_one(home: Computer, site: SmallNightscout) -> None:
+    site.fault = lambda request: Response(b'{"status": "ok", "version": "1.0"}')
+    ran = home.run("--check-login", *FEATURES)
+    assert ran.code == 1
+    (line,) = [line for line in ran.output.splitlines() if line.startswith("Nightscout:")]
+    assert "failed. What answers at NS_URL is not Nightscout" in line
+
+
+def test_a_question_mark_in_the_address_is_the_same_mistake_for_sync_and_check(
+    home: Computer, site: SmallNightscout
+) -> None:
+    for option in ("--days=1", "--check-login"):
+        ran = home.run(option, *FEATURES, NS_URL=f"{site.url}/?token=abc")
+        assert ran.code == 2
+        assert "NS_URL" in ran.errors + ran.output
+
+
+def test_a_range_waits_for_its_turn_however_it_was_given(
+    home: Computer, site: SmallNightscout
+) -> None:
+    writes = hang_at(site, 1)
+    with started(home, *FEATURES) as run:
+        soon(lambda: writes)
+        other = subprocess.Popen(
+            [*COMMAND, "--days", "3", *FEATURES],
+            cwd=home.folder,
+            env=home.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        time.sleep(1)
+        site.fault = None
+        assert run.process.wait(timeout=60) == 0
+        output, _ = other.communicate(timeout=60)
+    assert other.returncode == 0, output
+    assert "Waiting until it has ended" in output
+    days_there = {document["created_at"][:10] for document in site.treatments}
+    assert str(TODAY - 2 * DAY) in days_there
+
+
+def test_settings_of_a_folder_are_found_from_another_one(
+    home: Computer, site: SmallNightscout, tmp_path: Path
+) -> None:
+    folder = home.folder / "my pump"
+    folder.mkdir()
+    lines = [f"{name}='{value}'" for name, value in home.variables.items()]
+    (folder / ".env").write_text("\n".join(lines))
+    (folder / ".env").chmod(0o600)
+    bare = Computer(folder, {})
+    site.fault = lambda request: Response(b"", 403) if request.method == "POST" else None
+    ran = bare.run(*days(TODAY - 3 * DAY, TODAY - 2 * DAY), "--features", "BOLUS", command=COMMAND)
+    (command,) = re.findall(r"To repeat what failed: (.*)", ran.errors)
+    assert command.startswith(f"cd {shlex.quote(str(folder))} && ")
+    site.fault = None
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert shell(bare, command, elsewhere).returncode == 0
+    assert site.treatments

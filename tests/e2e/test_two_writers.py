@@ -292,7 +292,7 @@ def test_where_only_the_temporary_folder_can_be_written_to_the_lock_is_there(
         cron = home.run()
         assert LEFT.search(cron.errors)
         desk.finish(other)
-    (file,) = temporary.rglob("*.lock")
+    (file,) = temporary.rglob("site-*.lock")
     assert file.stat().st_mode & 0o777 == 0o600
 
 

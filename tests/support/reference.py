@@ -25,7 +25,8 @@ def env_example() -> str:
 
 def _env_lines() -> Iterator[str]:
     yield "# Copy this file to .env in the folder where tconnectsync runs, or to"
-    yield "# ~/.config/tconnectsync/.env, and fill in the first part."
+    yield "# ~/.config/tconnectsync/.env, and fill in the first part. Put single quotation marks"
+    yield "# around values with blanks, quotation marks or #. On Linux and macOS: chmod 600 .env"
     for heading, variables in groupby(VARIABLES, key=lambda variable: variable.heading):
         yield ""
         yield f"# --- {heading} ---"
@@ -55,6 +56,13 @@ def settings_tables() -> str:
         lines += [f"**{heading}**", "", "| variable | meaning | default |", "|---|---|---|"]
         lines += [_row(variable) for variable in variables]
         lines.append("")
+    in_files = [f"`{variable.name}`" for variable in VARIABLES if variable.may_be_in_file]
+    lines.append(
+        f"Instead of {', '.join(in_files[:-1])} or {in_files[-1]}, a variable with `_FILE` at the "
+        "end of its name may name a file that holds the value, such as a secret of Docker or a "
+        "credential of systemd."
+    )
+    lines.append("")
     lines += ["**Without effect any more** (older versions had them)", ""]
     lines += ["| variable | why |", "|---|---|"]
     lines += [f"| `{name}` | {reason} |" for name, reason in RETIRED.items()]

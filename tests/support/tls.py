@@ -49,9 +49,9 @@ def over_tls(certificate: Path) -> Iterator[tuple[str, list[str]]]:
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_response(200)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", "22")
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(b'{"name": "nightscout"}')
 
         do_POST = do_GET  # noqa: N815
 

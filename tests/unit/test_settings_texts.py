@@ -401,3 +401,17 @@ def test_the_table_of_actions_names_options_that_exist_and_none_goes_with_anothe
     known = {name for action in _parser()._actions for name in action.option_strings}
     assert known >= {*ACTIONS, *(each for options in ACTIONS.values() for each in options)}
     assert not any(set(ACTIONS) & options for options in ACTIONS.values())
+
+
+def test_all_files_that_settings_come_from_are_named(tmp_path: Path) -> None:
+    (tmp_path / "anna").mkdir()
+    anna = in_file(tmp_path / "anna", "NS_SECRET='a secret of annas'\nPORT=1\n")
+    common = in_file(tmp_path, "TIMEZONE_NAME=Europe/Rome\nSHELLS=x\n")
+    found = Configuration(*(read_env_files((path,)) for path in (anna, common)))
+    assert found.origin == f"The settings come from {anna} and {common}."
+    assert found.information() == [
+        f"{anna} also holds what tconnectsync does not use: PORT.",
+        f"{common} also holds what tconnectsync does not use: SHELLS.",
+    ]
+    assert found.key == str(anna)
+    assert found.without_folders(found.origin) == "The settings come from .env and .env."

@@ -100,7 +100,8 @@ def test_any_value_is_read_back_as_it_was_typed(tmp_path_factory: object, value:
     read = read_env_file(path)
     assert dict(read) == {"TCONNECT_PASSWORD": value}
     assert not read.problems
-    assert not read.notices
+    # Only a value that nothing but escapes can write is worth a second look.
+    assert not read.notices or "\\" in value
 
 
 @given(st.lists(VALUES, max_size=4), VALUES)

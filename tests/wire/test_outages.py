@@ -17,7 +17,7 @@ from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
 from tests.support.event_builders import NEW_YORK as CLOCK
-from tests.support.virtual_home import DAY, Home, Make, at, check
+from tests.support.virtual_home import DAY, MINUTE, Home, Make, at, check
 from tests.support.world import FIRST
 
 Answer = Callable[[Request], Response | Fault | None]
@@ -224,6 +224,48 @@ def test_catching_up_ends_at_the_limit_and_says_how_to_get_the_rest(
     assert said
     assert home.run(*said[1].split()).code == 0
     check(home)
+
+
+def test_days_that_the_cloud_does_not_give_are_named_without_a_command_that_cannot_help(
+    make_home: Make, life: PumpHistory
+) -> None:
+    home = make_home("tandem-source", life)
+    home.features = ("BOLUS",)
+    home.changes["CATCH_UP_DAYS"] = "1"
+    begin(home)
+    home.go_to(2.5)
+    gone = Response(b"", 404)
+    home.tandem.fault = lambda request: gone if "pump-logs" in request.path else None
+    assert home.run().code == 1
+    home.tandem.fault = None
+    home.go_to(6)
+    for _ in range(2):
+        ran = home.run()
+        assert ran.code == 1
+        assert "2024-06-05 are not in Nightscout. The cloud did not give them" in ran.errors
+    # Once it gives them, they come, and nothing is said any more.
+    assert home.run(*dates(FIRST, FIRST + 6 * DAY)).code == 0
+    assert "are not in Nightscout" not in home.run().errors
+    check(home)
+
+
+def test_where_nothing_can_be_kept_no_run_says_that_the_next_one_continues(
+    make_home: Make, life: PumpHistory
+) -> None:
+    home = make_home("tandem-source", life)
+    home.features = ("BASAL",)
+    home.go_to(1.5)
+    said = {}
+    for place in (home.folder, None):
+        home.folder = place  # type: ignore[assignment]
+        home.site.fault = lambda request: Response(b"", 503) if request.method == "POST" else None
+        home.until = home.now + MINUTE / 60
+        ran = home.run()
+        assert ran.code == 1
+        said[place is None] = ran.errors
+    assert "the next run continues from here" in said[False]
+    assert "the next run continues from here" not in said[True]
+    assert "To sync the rest, run:\ntconnectsync --start-date" in said[True]
 
 
 @pytest.mark.slow

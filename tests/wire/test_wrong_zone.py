@@ -288,3 +288,14 @@ def test_the_loop_ends_for_a_person_to_correct_it(home: Home) -> None:
     assert ran.code == 2
     assert "UTC-4 would fit" in ran.errors
     assert home.site.treatments == before
+
+
+def test_a_correction_goes_through_where_the_last_upload_was_late_and_is_long_over(
+    home: Home,
+) -> None:
+    wrong = fill(home, "America/Chicago")
+    home.tandem.fault = uploads_at(home, home.now + 4 * HOUR)
+    home.now += 30 * HOUR
+    ran = home.run("--days", "4")
+    assert ran.code == 0
+    assert ran.counts.updated >= len(wrong) - 5

@@ -86,7 +86,9 @@ class SimulatedPump:
         whole = pump_log(history, self.clocks).entries
         entries = [entry for entry in whole if began <= entry.at <= ended]
         ahead = entries[0].number - first_number if entries else 0
-        self.log_of_pump = PumpLog([replace(it, number=it.number - ahead) for it in entries])
+        if ahead:
+            entries = [replace(entry, number=entry.number - ahead) for entry in entries]
+        self.log_of_pump = PumpLog(entries)
 
     @property
     def until(self) -> datetime:

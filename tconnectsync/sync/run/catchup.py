@@ -33,7 +33,7 @@ from tconnectsync.domain.clock import DAY, LONG_AGO, TimeRange
 from tconnectsync.errors import NightscoutError, PumpChoiceError, TconnectsyncError
 from tconnectsync.nightscout.eventtypes import SGV
 from tconnectsync.sources.base import PumpSpan, Remark
-from tconnectsync.state.backlog import Backlog
+from tconnectsync.state.backlog import Backlog, Missing, reduced
 from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.run.coverage import coverage
 from tconnectsync.sync.run.cycle import Cycle, Progress
@@ -116,25 +116,19 @@ class CatchUp:
 
     def unfinished(self, within: TimeRange | None = None) -> list[Work]:
         """Return what is missing, also while a run is under way; of a range or of all time."""
-        by_range: dict[TimeRange, list[str]] = {}
-        for name, ranges in self.backlog.missing(self.cycle.features).items():
-            for each in ranges:
-                start = max(each.start, within.start) if within else each.start
-                end = min(each.end, within.end) if within else each.end
-                if start < end:
-                    by_range.setdefault(TimeRange(start, end), []).append(name)
-        return sorted(by_range.items(), key=lambda item: item[0].start)
+        return _by_range(self.backlog.missing(self.cycle.features), within)
 
     def is_in_reach(self, work: Sequence[Work]) -> bool:
         """Return whether the next run up to now does all of some work without being told."""
-        earliest = self._earliest()
-        return not work or (
-            self.backlog.is_saved and all(part.start >= earliest for part, _ in work)
-        )
+        is_near = all(part.start >= self._earliest() for part, _ in work)
+        return not work or (self.backlog.is_saved and is_near)
 
     def _remember(self, time_range: TimeRange) -> None:
         """Put a range into the backlog: should this run break off, the next one knows."""
         self.backlog.add({name: [time_range] for name in self.cycle.windowed})
+
+    def _resolve(self, window: TimeRange, features: Sequence[str], result: Outcome) -> None:
+        self.backlog.resolve(window, features, result.missing, result.refused)
 
     def _asked_again(self, asked_for: TimeRange, announced: datetime) -> datetime:
         """Return where to begin on a site that holds nothing of earlier runs: it is another one."""
@@ -187,11 +181,9 @@ class CatchUp:
             earliest=min(time_range.start, self._earliest()),
             ask_how_far=ask_how_far,
             is_known=any(backlog.newest().values()),
-            after_window=lambda window, names, result: backlog.resolve(
-                window, names, result.missing
-            ),
+            after_window=self._resolve,
         )
-        backlog.resolve(time_range, cycle.windowed, outcome.missing)
+        self._resolve(time_range, cycle.windowed, outcome)
         backlog.remember_newest(outcome.newest)
         outcome.remark(coverage(spans, time_range, cycle.clock))
         if outcome.moved_before:
@@ -280,16 +272,29 @@ class CatchUp:
 
         Runs up to now do not bring them.
         """
+        features, before = self.cycle.features, TimeRange(LONG_AGO, start)
+        missing, refused = self.backlog.missing(features), self.backlog.refused(features)
+        can_be_asked_for = reduced(missing, refused)
+        in_vain = reduced(missing, can_be_asked_for)
         remarks = []
-        for part, names in self.unfinished(TimeRange(LONG_AGO, start)):
-            first, last = self.cycle.clock.days(part)
+        for part, names in _by_range(can_be_asked_for, before):
             text = (
-                f"Some data of {' '.join(names)} from {first} to {last} are not in Nightscout. "
-                "They are older than CATCH_UP_DAYS, so a run without dates does not look for them. "
-                "To sync them, run:"
+                f"{self._not_there(part, names)} They are older than CATCH_UP_DAYS, so a run "
+                "without dates does not look for them. To sync them, run:"
             )
             remarks.append(Remark(text, repeat=(part, tuple(names))))
+        for part, names in _by_range(in_vain, before):
+            text = (
+                f"{self._not_there(part, names)} The cloud did not give them when it was "
+                "last asked. Look whether its web site shows these days; if it does, try again "
+                "with --start-date and --end-date, or with a newer tconnectsync."
+            )
+            remarks.append(Remark(text))
         return remarks
+
+    def _not_there(self, part: TimeRange, names: Sequence[str]) -> str:
+        first, last = self.cycle.clock.days(part)
+        return f"Some data of {' '.join(names)} from {first} to {last} are not in Nightscout."
 
     def _still_moved(self, before: datetime) -> Remark:
         """Return a remark on treatments that may have the time of a clock that is corrected now.
@@ -304,6 +309,18 @@ class CatchUp:
             "back that far. To move them, run:",
             repeat=(affected, tuple(self.cycle.features)),
         )
+
+
+def _by_range(missing: Missing, within: TimeRange | None) -> list[Work]:
+    """Return what is missing of a range, or of all time, with the features it is missing of."""
+    by_range: dict[TimeRange, list[str]] = {}
+    for name, ranges in missing.items():
+        for each in ranges:
+            start = max(each.start, within.start) if within else each.start
+            end = min(each.end, within.end) if within else each.end
+            if start < end:
+                by_range.setdefault(TimeRange(start, end), []).append(name)
+    return sorted(by_range.items(), key=lambda item: item[0].start)
 
 
 def regular_kinds(features: Iterable[str]) -> list[Kinds]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Remark
 from tconnectsync.sync.features import FEATURES
 
@@ -65,6 +65,8 @@ class Outcome:
     """What people must know, each once."""
     healing: dict[str, list[TimeRange]] = field(default_factory=dict)
     """Ranges that later runs may be able to complete although nothing failed, by feature."""
+    not_given: dict[str, list[TimeRange]] = field(default_factory=dict)
+    """Those of these ranges of which the cloud refused something."""
     newest: dict[str, datetime] = field(default_factory=dict)
     """When the newest treatment or entry was that now stands or has failed, by its type."""
     moved_before: datetime | None = None
@@ -99,6 +101,16 @@ class Outcome:
                     found.setdefault(name, []).append(failure.window)
         return found
 
+    @property
+    def refused(self) -> dict[str, list[TimeRange]]:
+        """The part of :attr:`missing` that the cloud did not give, by feature."""
+        found = {name: list(ranges) for name, ranges in self.not_given.items()}
+        for failure in self.failures:
+            if isinstance(failure.error, ApiError) and not failure.error.can_retry:
+                for name in failure.features:
+                    found.setdefault(name, []).append(failure.window)
+        return found
+
     def remark(self, remarks: Iterable[Remark], work: Work | None = None) -> None:
         """Add what there is to say; ``work`` is what a later run may be able to complete."""
         for each in remarks:
@@ -108,6 +120,8 @@ class Outcome:
                 window, features = work
                 for name in features:
                     self.healing.setdefault(name, []).append(window)
+                    if each.is_refusal:
+                        self.not_given.setdefault(name, []).append(window)
 
     def note_new(self, number: Mapping[str, int], insulin: Mapping[str, float]) -> None:
         """Note how many were created, and the insulin (U) that they show, both by type."""
@@ -134,6 +148,8 @@ class Outcome:
         self.remarks += [each for each in part.remarks if each not in self.remarks]
         for name, ranges in part.healing.items():
             self.healing.setdefault(name, []).extend(ranges)
+        for name, ranges in part.not_given.items():
+            self.not_given.setdefault(name, []).extend(ranges)
         for event_type, at in part.newest.items():
             self.note_newest(event_type, at)
         self.moved_before = self.moved_before or part.moved_before

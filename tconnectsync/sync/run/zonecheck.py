@@ -5,8 +5,10 @@ So the newest entry shows whether ``TIMEZONE_NAME`` (with what the log records o
 right. That is looked at where a wrong zone does its harm: when the first documents of ours come to
 a site, and when stored ones are to move because the zone or the clock is known differently now.
 
-A run that only adds to what is there is never stopped. Nor is one by data that are old without
-anything else against the zone: the phone may have been away from the pump for hours.
+Data after their own upload are impossible. Data that are hours old may be so because the phone was
+away from the pump. So old data only count if the stored treatments, or another zone, make them
+fresh, and in doubt only while the pump still uploads: its next upload decides then. A run that only
+adds to what is there is never stopped.
 """
 
 from __future__ import annotations
@@ -45,8 +47,8 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
     Raises:
         ClockContradictionError: nothing of it may be written.
     """
-    newest, plan = planned.reader.newest_data(), planned.plan
-    if newest is None or plan == Plan():
+    plan = planned.plan
+    if plan == Plan() or (newest := planned.reader.newest_data()) is None:
         return
     now = planner.cycle.now()
     if newest.uploaded is None and planned.range.end < now - HOUR:
@@ -59,7 +61,7 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
     if len(moves) >= min(MANY, plan.kept + 1):
         # By the offset that the stored ones have, the newest data would be that old.
         before = age + moves[-1]
-        longest = MOST if newest.uploaded else USUAL
+        longest = MOST if _has_uploaded_lately(newest, now) else USUAL
         if age < timedelta(0) or (before < age and -FRESH <= before <= longest):
             raise _contradiction(
                 newest,
@@ -78,12 +80,18 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
 def _is_likely(newest: NewestData, age: timedelta, now: datetime) -> bool:
     """Return whether data are rather as old as they seem by a wrong offset than really so old.
 
-    That is so if by another offset they are fresh. It can also be by chance, so the pump must have
-    uploaded lately: then its next upload soon shows whether the phone had only been away from it.
+    That is so if by another offset they are fresh.
     """
-    if newest.uploaded is None or now - newest.uploaded > RECENT:
-        return False
-    return fitting_offset(newest.at, age, FRESH) is not None
+    is_fresh = fitting_offset(newest.at, age, FRESH) is not None
+    return is_fresh and _has_uploaded_lately(newest, now)
+
+
+def _has_uploaded_lately(newest: NewestData, now: datetime) -> bool:
+    """Return whether another upload soon shows if the phone had only been away from the pump.
+
+    Only then a run may be stopped in doubt: what is long over would stop every run.
+    """
+    return newest.uploaded is not None and now - newest.uploaded <= RECENT
 
 
 def _moves(plan: Plan) -> Sequence[timedelta]:

@@ -302,6 +302,7 @@ class AllPumpsReader(Reader):
             "the basal of other pumps for times at which this pump may have been worn. The next "
             "run asks again.",
             heals=True,
+            is_refusal=not error.can_retry,
         )
 
     def _collect(self) -> None:
