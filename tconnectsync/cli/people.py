@@ -44,6 +44,16 @@ class People:
     def __init__(self, options: Options, host: Host) -> None:
         folder = _folder(options, host)
         self._everybody = {person.name: person for person in people_in(folder)}
+<<<<<<< HEAD
+=======
+        if options.person is not None and options.person not in self._everybody:
+            meant = nearest(options.person, self._everybody, alike=0.6)
+            raise UsageError(
+                f"--person: there is no {options.person}.env in {folder}"
+                + (f"; did you mean {meant}?" if meant else ".")
+            )
+        chosen = self._everybody if options.person is None else [options.person]
+>>>>>>> accounts
         self.options = {
             each.name: replace(options, accounts=folder, person=each.name, one=each)
             for each in chosen_people(options, host)
@@ -102,7 +112,7 @@ def chosen_people(options: Options, host: Host) -> list[Person]:
     if options.person is None:
         return list(everybody.values())
     if options.person not in everybody:
-        meant = nearest(options.person, everybody)
+        meant = nearest(options.person, everybody, alike=0.6)
         raise UsageError(
             f"--person: there is no {options.person}.env in {folder}"
             + (f"; did you mean {meant}?" if meant else ".")
