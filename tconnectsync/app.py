@@ -7,8 +7,6 @@ sends anything, unless its description says so.
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -22,24 +20,26 @@ from tconnectsync.api.guard import open_guard
 from tconnectsync.api.shapes import Shapes
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import cloud_named, known_shapes
-from tconnectsync.config.envfile import env_files, read_env_file, read_env_files
+from tconnectsync.config.envfile import read_env_file, read_env_files
 from tconnectsync.config.given import CommandLine
 from tconnectsync.config.people import Person, places_of
 from tconnectsync.config.settings import (
     Configuration,
+    LoopSettings,
     NightscoutSettings,
     Settings,
     TandemSettings,
+    WatchSettings,
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.errors import TconnectsyncError, UsageError
+from tconnectsync.errors import Side, TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
+from tconnectsync.places import cache_folders, env_files, named_file
 from tconnectsync.redact import Redactor
 from tconnectsync.sources.base import Reader, SavedLog, Source
 from tconnectsync.state.backlog import Backlog
-from tconnectsync.state.files import cache_folder
 from tconnectsync.state.lock import SiteLock, WriteLock
 from tconnectsync.state.record import RecordFile
 from tconnectsync.state.refused import FILE_NAME as REFUSED_FILE
@@ -108,27 +108,18 @@ class Host:
         if env_file is None:
             file = read_env_files(env_files(self.home, self.folder))
             return Configuration(options, self.environment, file)
-        path = Path(os.path.normpath(self.folder / env_file.expanduser()))
+        path = named_file(env_file, self.folder)
         if not path.exists():
             raise UsageError(f"--env-file: there is no file {path}.")
         return Configuration(options, read_env_file(path), self.environment)
 
 
 def this_computer() -> Host:
-    """Return the computer that this process runs on.
-
-    The folders for files are the same in a user's cron jobs, services and shells; so the runtime
-    folder of a login session is not used. The second folder is for containers in which nothing else
-    can be written; other users may have theirs beside it.
-    """
-    caches = [cache_folder()]
-    with suppress(OSError):
-        name = "tconnectsync" if sys.platform == "win32" else f"tconnectsync-{os.getuid()}"
-        caches.append(Path(tempfile.gettempdir()) / name)
+    """Return the computer that this process runs on."""
     folder = Path()  # Where nothing is found if it was removed meanwhile.
     with suppress(OSError):
         folder = Path.cwd()
-    return Host(Clock(), dict(os.environ), Path.home(), folder, caches)
+    return Host(Clock(), dict(os.environ), Path.home(), folder, cache_folders())
 
 
 def open_tandem(settings: TandemSettings, host: Host, *, insist: bool = False) -> TConnectApi:
@@ -158,6 +149,7 @@ def open_nightscout(
         read_timeout=NIGHTSCOUT_TIMEOUT,
         verify=not settings.skip_tls_verify,
         writing=writing,
+        side=Side.NIGHTSCOUT,
         given_in="NS_URL",
     )
     return NightscoutApi(settings.url, settings.secret, http)
@@ -177,21 +169,41 @@ def open_check(configuration: Configuration, features: Sequence[str], host: Host
 
 
 def open_watch(
-    configuration: Configuration, host: Host, *, person: str = "", continuous: bool = False
+    configuration: Configuration,
+    host: Host,
+    *,
+    person: str = "",
+    continuous: bool = False,
+    keep: bool = True,
 ) -> Watch:
     """Return what records how runs with these settings go, and tells people.
 
-    ``person`` is the name of the person whose settings they are, where there are several people.
+    The settings may be wrong: what can be used of them is used.
+
+    Args:
+        configuration: the settings.
+        host: where the runs are.
+        person: the name of the person's settings; empty where there is one only.
+        continuous: whether the loop runs, not a single run.
+        keep: whether anything is recorded and anybody told.
     """
+    from tconnectsync.watch.tellers import Tellers
     from tconnectsync.watch.watch import Watch
 
-    redactor = Redactor(configuration.secrets)
+    redact = Redactor(configuration.secrets)
+    if configuration.site_address:
+        redact.learn_address("NS_URL", configuration.site_address)
+    settings = configuration.usable(WatchSettings)
     return Watch(
         RecordFile(host.caches, configuration.key),
+        settings,
+        configuration.usable(LoopSettings),
         host.clock.now,
-        lambda text: configuration.without_folders(redactor.sentence(text)),
+        lambda text: configuration.without_folders(redact.sentence(text)),
+        Tellers(settings, host.clock, configuration.zone, person),
         person=person,
         continuous=continuous,
+        keep=keep,
     )
 
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from enum import Enum
 from typing import Any, Self
+
+
+class Side(Enum):
+    """The two sides that the program stands between."""
+
+    TANDEM = "Tandem"
+    NIGHTSCOUT = "Nightscout"
 
 
 class TconnectsyncError(Exception):
@@ -55,8 +63,12 @@ class ConfigError(TconnectsyncError):
 
     exit_code = 2
 
-    def __init__(self, problems: Sequence[str], advice: Sequence[str] = ()) -> None:
+    def __init__(
+        self, problems: Sequence[str], advice: Sequence[str] = (), variables: Sequence[str] = ()
+    ) -> None:
         self.problems = tuple(problems)
+        self.variables = tuple(variables)
+        """The variables that have to be corrected, as far as there are some."""
         self.advice = tuple(advice)
         """Sentences about all of them, such as which file was read."""
         super().__init__("\n".join(self.problems))
@@ -69,9 +81,17 @@ class LogFileError(TconnectsyncError):
 
 
 class NetworkError(TconnectsyncError):
-    """No usable answer: no connection, cut in the middle, or too slow."""
+    """No usable answer: no connection, cut in the middle, or too slow; ``side`` says from where."""
 
-    def __init__(self, message: str, *, can_retry: bool = True, fatal: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        can_retry: bool = True,
+        fatal: bool = False,
+        side: Side = Side.TANDEM,
+    ) -> None:
+        self.side = side
         self.can_retry = can_retry
         self.fatal = fatal or self.fatal
         super().__init__(message)

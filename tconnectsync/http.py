@@ -21,7 +21,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from tconnectsync.clock import Clock
-from tconnectsync.errors import NetworkError, UnreachableError
+from tconnectsync.errors import NetworkError, Side, UnreachableError
 from tconnectsync.unreachable import DEFAULT_PORTS, Cause, cause_of, other_scheme
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class HttpClient:
         inspect: sees every answer before anything else is done with it, and may raise an error
             that is then not retried.
         writing: makes the block within which every request that may change something is sent.
+        side: whose service it is.
         given_in: the variable in which a person has given the address. Until something has answered
             there, an address that may be wrong is an error at once, without retries.
     """
@@ -116,9 +117,11 @@ class HttpClient:
         permit: Callable[[], None] = lambda: None,
         inspect: Callable[[requests.Response], None] | None = None,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+        side: Side = Side.TANDEM,
         given_in: str = "",
     ) -> None:
         self.service = service
+        self._side = side
         self.most_bytes = MOST_BYTES
         self.clock = clock
         self.retries = retries
@@ -166,6 +169,7 @@ class HttpClient:
         failures = 0
         while True:
             asked_wait = 0.0
+            self.clock.go_on()
             self._permit()
             try:
                 answer = self._send(method, url, options)
@@ -224,8 +228,8 @@ class HttpClient:
             cause = other_scheme(url) or cause
         what = f"{self.service} ({urlsplit(url).hostname}): {cause.text}"
         if is_new and cause.is_address:
-            return UnreachableError(f"{what} Check {self._given_in}.")
-        return NetworkError(what, can_retry=cause.can_retry)
+            return UnreachableError(f"{what} Check {self._given_in}.", side=self._side)
+        return NetworkError(what, can_retry=cause.can_retry, side=self._side)
 
     def _follow(
         self, method: str, url: str, *, allow_redirects: bool = True, **options: Any

@@ -39,7 +39,8 @@ def configuration_of(options: Options, host: Host) -> Configuration:
 def watch_of(options: Options, configuration: Configuration, host: Host) -> Watch:
     """Return what records how this run goes."""
     name = options.one.name if options.one else ""
-    return open_watch(configuration, host, person=name, continuous=options.auto_update)
+    keep = not options.pretend
+    return open_watch(configuration, host, person=name, continuous=options.auto_update, keep=keep)
 
 
 def check_features(options: Options, configuration: Configuration) -> None:

@@ -61,6 +61,9 @@ class Options:
     check_login: bool = False
     setup: bool = False
     shape_report: bool = False
+    status: bool = False
+    json: bool = False
+    """Say the status for a program to read."""
     verbose: bool = False
     quiet: bool = False
     """Say only what a person has to know."""
@@ -82,6 +85,7 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
     "--shape-report": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
     "--auto-update": SETTINGS | PEOPLE | {"--days", "--pretend", "--stay"},
+    "--status": PEOPLE | {"--json", "--env-file", "--verbose", "--quiet"},
 }
 """What can be asked for besides a run, and which options go with each."""
 
@@ -118,6 +122,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     if options.import_log and options.source not in (None, *(cloud.name for cloud in clouds)):
         titles = " or ".join(cloud.title for cloud in clouds)
         raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
+    if options.json and not options.status:
+        raise UsageError("--json goes with --status only.")
     if options.quiet and options.verbose:
         raise UsageError("--quiet cannot be combined with --verbose.")
     return options
@@ -236,6 +242,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write what Tandem's answers are made of, without values, to a file",
     )
+    add("--status", action="store_true", help="say how the last run went; exit code 0 if well")
+    add("--json", action="store_true", help="with --status: say it as JSON")
     add("-v", "--verbose", action="store_true", help="log more details")
     add("-q", "--quiet", action="store_true", help="say only what needs a person")
     return parser

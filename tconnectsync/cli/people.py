@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +17,14 @@ from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
+from tconnectsync.places import named_file
 from tconnectsync.redact import JointRedactor, Redactor
 from tconnectsync.stop import Stopped
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
+    from tconnectsync.config.people import Person
     from tconnectsync.config.settings import Configuration
 
 log = logging.getLogger(__name__)
@@ -41,18 +42,21 @@ class People:
     """
 
     def __init__(self, options: Options, host: Host) -> None:
-        folder = Path(os.path.normpath(host.folder / (options.accounts or Path()).expanduser()))
+        folder = _folder(options, host)
         self._everybody = {person.name: person for person in people_in(folder)}
+<<<<<<< HEAD
+=======
         if options.person is not None and options.person not in self._everybody:
-            meant = nearest(options.person, self._everybody)
+            meant = nearest(options.person, self._everybody, alike=0.6)
             raise UsageError(
                 f"--person: there is no {options.person}.env in {folder}"
                 + (f"; did you mean {meant}?" if meant else ".")
             )
         chosen = self._everybody if options.person is None else [options.person]
+>>>>>>> accounts
         self.options = {
-            name: replace(options, accounts=folder, person=name, one=self._everybody[name])
-            for name in chosen
+            each.name: replace(options, accounts=folder, person=each.name, one=each)
+            for each in chosen_people(options, host)
         }
         """The options by the names of those whom the run is for, each for that person alone."""
         # Of the others too: nobody may write to the site of one of them.
@@ -95,6 +99,29 @@ class People:
                 "Write it to that person's file.",
                 ", ".join(ignored),
             )
+
+
+def chosen_people(options: Options, host: Host) -> list[Person]:
+    """Return those whom a run is for.
+
+    Raises:
+        UsageError: the folder cannot be read, or there is nobody in it, or not the one asked for.
+    """
+    folder = _folder(options, host)
+    everybody = {person.name: person for person in people_in(folder)}
+    if options.person is None:
+        return list(everybody.values())
+    if options.person not in everybody:
+        meant = nearest(options.person, everybody, alike=0.6)
+        raise UsageError(
+            f"--person: there is no {options.person}.env in {folder}"
+            + (f"; did you mean {meant}?" if meant else ".")
+        )
+    return [everybody[options.person]]
+
+
+def _folder(options: Options, host: Host) -> Path:
+    return named_file(options.accounts or Path(), host.folder)
 
 
 def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> int:

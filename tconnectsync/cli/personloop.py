@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tconnectsync.state.lock import WriteLock
     from tconnectsync.sync.run.catchup import CatchUp
     from tconnectsync.sync.run.outcome import Outcome
+    from tconnectsync.watch.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class PersonLoop:
         self._read = read or (lambda options: configuration_of(options, host))
         self._problem = problem
         self._turn: Callable[[], Next] | None = None
+        self._watch: Watch | None = None
         self._seen: object = None
         self._rests_until = 0.0
         self._what_is_left: Callable[[], str] | None = None
@@ -83,6 +85,8 @@ class PersonLoop:
             TconnectsyncError: it cannot start, and does not stay.
         """
         if self.exit_code is not None and self._is_to_wait():
+            if self._watch:
+                self._watch.waiting()
             return Next(LOOK_AGAIN)
         try:
             following = (self._turn or self._open())()
@@ -139,14 +143,11 @@ class PersonLoop:
         options, host = self._options, self._host
         configuration = self._read(options)
         self._seen, self.exit_code = self._given(configuration), None
-        watch = watch_of(options, configuration, host)
-        try:
+        watch = self._watch = watch_of(options, configuration, host)
+        with watch.recording_errors():
             if problem := self._problem():
                 raise ConfigError([problem])
             settings = settings_of(options, configuration, host)
-        except TconnectsyncError as error:
-            watch.after_error(error)
-            raise
         options = completed(options, settings, configuration, host)
         catch_up = open_catch_up(
             settings,
@@ -167,11 +168,13 @@ class PersonLoop:
         next_look = NextLook(host.clock.now, catch_up.cycle.clock)
 
         def turn() -> Next:
-            following = rounds.turn()
+            with watch.recording_errors():
+                following = rounds.turn()
             next_look.after_step(following)
-            if not options.pretend:
-                watch.after_round(following.round)
+            watch.after_round(following)
             return following
+
+        watch.started()
 
         self._turn = turn
         return turn

@@ -57,6 +57,14 @@ def _carry_out(options: Options, host: Host | None) -> int:
         from tconnectsync.app import this_computer
 
         host = this_computer()
+    if options.status:
+        from tconnectsync.cli.status import status
+
+        if options.accounts:
+            from tconnectsync.cli.status import status_of_people
+
+            return status_of_people(options, host)
+        return status(options.env_file, host, as_json=options.json)
     if options.setup:
         from tconnectsync.cli.setup import setup
 

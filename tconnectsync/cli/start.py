@@ -5,6 +5,9 @@ It imports nothing at first: loading the program takes long enough for a Ctrl-C.
 
 from __future__ import annotations
 
+import io
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +34,15 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         host: where the program runs: this computer, unless another one is given.
     """
     try:
+        given = sys.argv[1:] if arguments is None else arguments
+        if "--status" in given:
+            from tconnectsync.cli.status import quick_status
+
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="backslashreplace")
+            code = quick_status(given, host)
+            if code is not None:
+                return code
         from tconnectsync.cli.outputs import UnreadError, lasting_outputs
 
         with lasting_outputs():

@@ -53,12 +53,17 @@ def sync(options: Options, host: Host) -> int:
 def _run(options: Options, host: Host, stop: Stop) -> int:
     configuration = configuration_of(options, host)
     watch = watch_of(options, configuration, host)
+    asked_for = bool(options.dates or options.import_log)
     try:
-        settings = settings_of(options, configuration, host)
-        options = completed(options, settings, configuration, host)
-        lock = write_lock(settings, host, pretend=options.pretend)
-        with lock(LONGEST_LOCK_WAIT if is_by_a_person(options) else 0.0):
-            outcome, clock = _sync(options, settings, host, stop)
+        with watch.recording_errors(asked_for=asked_for):
+            settings = settings_of(options, configuration, host)
+            options = completed(options, settings, configuration, host)
+            lock = write_lock(settings, host, pretend=options.pretend)
+            with lock(LONGEST_LOCK_WAIT if is_by_a_person(options) else 0.0):
+                if not asked_for:
+                    watch.started()
+                outcome, clock = _sync(options, settings, host, stop)
+            code = report(outcome, options, clock)
     except TakenError as other:
         if is_by_a_person(options):
             raise TconnectsyncError(
@@ -66,12 +71,8 @@ def _run(options: Options, host: Host, stop: Stop) -> int:
             ) from None
         log.info("%s; that run does the work, so this one ends.", other)
         return 0
-    except TconnectsyncError as error:
-        watch.after_error(error)
-        raise
-    if not options.pretend:
-        watch.after_run(outcome)
-    return report(outcome, options, clock)
+    watch.after_run(outcome, asked_for=asked_for)
+    return code
 
 
 def completed(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.config.names import known_names, may_be_shown, meant_by
 from tconnectsync.config.variables import VARIABLES
+from tconnectsync.places import files_among
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -61,25 +62,13 @@ class EnvFile(dict[str, str]):
         return other
 
 
-def env_files(home: Path, working_directory: Path) -> tuple[Path, Path]:
-    """Return where a ``.env`` file is looked for; the first that exists is used, and only that."""
-    return working_directory / ".env", home / ".config" / "tconnectsync" / ".env"
-
-
 def read_env_files(candidates: Sequence[Path]) -> EnvFile:
     """Read the first file that exists; what is wrong with it is in its problems."""
-    there = [path for path in candidates if _is_file(path)]
+    there = files_among(candidates)
     file = read_env_file(there[0]) if there else EnvFile()
     file.looked_for, file.unused = tuple(candidates), tuple(there[1:])
     file.passed_over = tuple(filter(None, map(_why_passed_over, candidates)))
     return file
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 def _why_passed_over(path: Path) -> str:

@@ -11,7 +11,7 @@ from tconnectsync.config.variables import RETIRED, VARIABLES
 
 PREFIXES = (
     *("TCONNECT_", "TANDEM_", "NS_", "NIGHTSCOUT_", "AUTOUPDATE_", "ALARM_SAFE_", "TIMEZONE"),
-    *("PUMP_SERIAL", "TCONNECTSYNC_"),
+    *("PUMP_SERIAL", "TCONNECTSYNC_", "PING_URL", "NOTIFY_", "STATUS_MAX_", "METRICS_FILE"),
 )
 """A variable whose name begins so was most likely meant for us."""
 

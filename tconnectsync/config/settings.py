@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from tconnectsync.clouds import cloud_named
-from tconnectsync.config.envfile import EnvFile, env_files, read_env_files
+from tconnectsync.config.envfile import EnvFile, read_env_files
 from tconnectsync.config.given import CommandLine, Given, find
 from tconnectsync.config.names import known_names
 from tconnectsync.config.notices import (
@@ -25,6 +25,7 @@ from tconnectsync.config.notices import (
 from tconnectsync.config.values import is_in_typographic_marks
 from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
+from tconnectsync.places import env_files, key_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -41,6 +42,7 @@ __all__ = [
     "SourceSettings",
     "SyncSettings",
     "TandemSettings",
+    "WatchSettings",
     "env_files",
     "load",
     "read_env_files",
@@ -143,6 +145,25 @@ class LoopSettings:
 
 
 @dataclass(frozen=True)
+class WatchSettings:
+    """How people and their monitors are told how syncing is going, and what is logged."""
+
+    ping_url: str = field(repr=False)
+    """The address of a monitor; empty: none."""
+    notify_urls: str = field(repr=False)
+    """Addresses of apprise, separated by blanks or commas; empty: none."""
+    notify_after_minutes: float
+    status_max_age_minutes: float
+    """0: what suits the way of running."""
+    metrics_file: str
+    """A path; empty: none."""
+    log_format: str
+    """``text`` or ``json``."""
+    log_level: str
+    """``debug``, ``info``, ``warning`` or ``error``."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings."""
 
@@ -152,6 +173,7 @@ class Settings:
     sync: SyncSettings
     profiles: ProfileSettings
     loop: LoopSettings
+    watch: WatchSettings
 
 
 GROUPS: Mapping[type, str] = {kind: name for name, kind in get_type_hints(Settings).items()}
@@ -272,7 +294,7 @@ class Configuration:
             ConfigError: with all problems.
         """
         if self._problems:
-            raise ConfigError(self.problems, self.advice)
+            raise ConfigError(self.problems, self.advice, [name for name, _ in self._problems])
         return self.completed()
 
     def group(self, kind: type[Group]) -> Group:
@@ -283,9 +305,9 @@ class Configuration:
         """
         names = {variable.name for variable in _variables(kind)}
         names.add("")
-        if problems := [problem for name, problem in self._problems if name in names]:
-            raise ConfigError(problems, self.advice)
-        return self._completed(kind)
+        if found := [(name, problem) for name, problem in self._problems if name in names]:
+            raise ConfigError([text for _, text in found], self.advice, [name for name, _ in found])
+        return self.usable(kind)
 
     def completed(self) -> Settings:
         """Return all settings for what only reads from the cloud.
@@ -296,9 +318,10 @@ class Configuration:
             ConfigError: with the problems of the Tandem account.
         """
         self.group(TandemSettings)
-        return Settings(**{name: self._completed(kind) for kind, name in GROUPS.items()})
+        return Settings(**{name: self.usable(kind) for kind, name in GROUPS.items()})
 
-    def _completed(self, kind: type[Group]) -> Group:
+    def usable(self, kind: type[Group]) -> Group:
+        """Return one group of settings; what cannot be used has its default, or is empty."""
         found = {}
         for variable in _variables(kind):
             default = variable.parse(variable.default) if variable.default else ""
@@ -312,9 +335,7 @@ class Configuration:
 
         It stays the same when a value is corrected.
         """
-        if self.file:
-            return str(self.file.absolute())
-        return next((place["NS_URL"] for place in self.places if "NS_URL" in place), "")
+        return key_of(self.file, *self.places)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -18,6 +18,19 @@ SHORTEST_PAUSE = 10
 """Seconds; asking more often brings nothing sooner and looks like an attack."""
 MOST_ALARM_SAFE_MINUTES = 60
 """Automatic treatments that are held back for longer would be shown too late."""
+LOG_LEVELS = {
+    "debug": "debug",
+    "trace": "debug",
+    "verbose": "debug",
+    "info": "info",
+    "notice": "info",
+    "warning": "warning",
+    "warn": "warning",
+    "error": "error",
+    "critical": "error",
+    "fatal": "error",
+}
+"""What may be written for a level of the log, and which one it means."""
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
 """Quotation marks of printed text."""
 MOST_THREADS = 64
@@ -138,6 +151,28 @@ def site(value: str) -> str:
             "in NS_SECRET), and / ? # @ in a user or password as %2F %3F %23 %40"
         )
     return value.partition("#")[0]
+
+
+def ping_address(value: str) -> str:
+    """Read a web address that a monitor is called at; all of it may be secret."""
+    _web_address(value)
+    return value
+
+
+def notify_addresses(value: str) -> str:
+    """Read one or several addresses of apprise, separated by blanks or commas."""
+    for each in re.split(r"[\s,]+(?=[\w+.-]+://)", value):
+        if not re.match(r"[\w+.-]+://.", each) or re.search(r"\s", each):
+            raise ValueError(
+                "write addresses of apprise, such as ntfy://topic or mailto://user:password@"
+                "example.com, separated by blanks, with a blank in a password as %20"
+            )
+    return value
+
+
+def log_level(value: str) -> str:
+    """Read how much is logged; other programs' words for it are understood."""
+    return LOG_LEVELS.get(value.lower()) or one_of(dict.fromkeys(LOG_LEVELS.values()))(value)
 
 
 def _web_address(value: str) -> SplitResult:

@@ -14,10 +14,13 @@ from tconnectsync.config.values import (
     days,
     features,
     limit,
+    log_level,
+    notify_addresses,
     number_as_written,
     one_of,
     optional,
     pause,
+    ping_address,
     region,
     serial,
     site,
@@ -335,6 +338,66 @@ VARIABLES = (
         "number that one of them has counts.",
         parse=threads,
         default="4",
+    ),
+    Variable(
+        "PING_URL",
+        "watch.ping_url",
+        "An address of a monitor such as healthchecks.io or Uptime Kuma that is called after every "
+        "run and every round of --auto-update: as it is when all is well, with /fail otherwise, "
+        "and with /start at the beginning. One with /api/push/ gets status=up or status=down.",
+        parse=optional(ping_address),
+        default="",
+        secret=True,
+        personal=True,
+    ),
+    Variable(
+        "NOTIFY_URLS",
+        "watch.notify_urls",
+        "Where messages go when syncing stops and when it is well again: addresses of apprise "
+        "(e-mail, ntfy, Telegram, Pushover …), separated by blanks. It needs "
+        '`pip install ".[notify]"`.',
+        parse=optional(notify_addresses),
+        default="",
+        secret=True,
+    ),
+    Variable(
+        "NOTIFY_AFTER_MINUTES",
+        "watch.notify_after_minutes",
+        "How long something must have been wrong before a message is sent, in minutes; 0 sends it "
+        "at once.",
+        parse=amount,
+        default="60",
+    ),
+    Variable(
+        "STATUS_MAX_AGE_MINUTES",
+        "watch.status_max_age_minutes",
+        "After this many minutes without a run, --status says that nothing runs. 0: for "
+        "--auto-update twice its longest wait, for single runs 180; if yours come less often, set "
+        "it.",
+        parse=amount,
+        default="0",
+    ),
+    Variable(
+        "METRICS_FILE",
+        "watch.metrics_file",
+        "A file that is written after every run for Prometheus' node exporter, which reads files "
+        "ending in .prom in its textfile folder. With several people each has one: the name is "
+        "added to it.",
+        default="",
+    ),
+    Variable(
+        "LOG_FORMAT",
+        "watch.log_format",
+        "text, or json for one JSON object per line.",
+        parse=one_of(("text", "json")),
+        default="text",
+    ),
+    Variable(
+        "LOG_LEVEL",
+        "watch.log_level",
+        "How much is logged: debug, info, warning or error. The options -v and -q overrule it.",
+        parse=log_level,
+        default="info",
     ),
     Variable(
         "ENABLE_TESTING_MODES",

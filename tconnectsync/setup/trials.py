@@ -74,9 +74,9 @@ class Trials:
     def known_pumps(self, configuration: Configuration) -> dict[str, str]:
         """Return the serial numbers of the account's pumps, by what people call the pump."""
         cloud = cloud_named(configuration.values["TCONNECT_SOURCE"])
-        if cloud.serial_numbers is None:
+        if cloud.list_pumps is None:
             return {}
-        found: dict[str, str] = cloud.serial_numbers(self._request(configuration))
+        found: dict[str, str] = cloud.list_pumps(self._request(configuration))
         return found
 
     def clocks(self, configuration: Configuration) -> Iterator[Result]:

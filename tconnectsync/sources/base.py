@@ -38,6 +38,8 @@ class Remark:
     """Whether asking again later may bring what is missing; the range then stays in the backlog."""
     changed: bool = False
     """Whether the cloud sent something in a form that this version does not know."""
+    pump_or_clock: bool = False
+    """Whether a person has to choose the pump, or set its clock, before it can be put right."""
     asks_something: bool = True
     """Whether there is something that a person could do about it; else it is only mentioned."""
     is_refusal: bool = field(default=False, compare=False)
@@ -73,6 +75,8 @@ class PumpSpan:
     """Whether its log is read; false for pumps that the settings leave out."""
     in_use: bool
     """Whether it is the pump that the person wears now, as far as known."""
+    uploaded: datetime | None = None
+    """When it uploaded last; ``None`` if that is not known."""
 
 
 class Reader(Protocol):

@@ -12,10 +12,11 @@ from tempfile import NamedTemporaryFile
 from urllib.parse import urlsplit
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
     """Replace a file as a whole, or leave it as it is; only its owner can read the new one.
 
-    That holds also if others could read the one before: it is replaced, not written to.
+    That holds also if others could read the one before: it is replaced, not written to. With
+    another ``mode``, others can read it, too.
 
     Raises:
         OSError: it cannot be written.
@@ -29,6 +30,8 @@ def write_atomically(path: Path, text: str) -> None:
         try:
             new.write(text)
             new.close()
+            if mode != 0o600:
+                Path(new.name).chmod(mode)
             Path(new.name).replace(path)
         except BaseException:
             with suppress(OSError):
@@ -63,10 +66,3 @@ def site_file(url: str, kind: str) -> str:
     site = urlsplit(url)
     where = f"{site.hostname}:{site.port or ''}{site.path.rstrip('/')}"
     return f"site-{sha256(where.encode()).hexdigest()[:32]}.{kind}"
-
-
-def cache_folder() -> Path:
-    """Return the folder for what this user's programs can do without."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("tconnectsync", appauthor=False)

@@ -9,41 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
-from enum import StrEnum
-from hashlib import sha256
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tconnectsync.state.files import make_private, write_atomically
+from tconnectsync.state.states import FORMAT, State, newest_record, record_paths
 
-FORMAT = 1
-"""The format of the file; a file of another format counts as none."""
+__all__ = ["RecordFile", "RunRecord", "State"]
 
-
-class State(StrEnum):
-    """How syncing for one person is going; the value stands in the file and in ``--json``."""
-
-    OK = "ok"
-    """All that the pump uploaded is in Nightscout."""
-    INCOMPLETE = "incomplete"
-    """Something is missing although all services answer: the cause says what."""
-    NOT_UPLOADING = "phone-not-uploading"
-    LOGIN_REFUSED = "login-refused"
-    TANDEM_UNREACHABLE = "tandem-unreachable"
-    TANDEM_CHANGED = "tandem-changed"
-    """Tandem answers in a form that this version does not know; a newer one is needed."""
-    BLOCKED = "blocked-for-a-while"
-    NIGHTSCOUT_UNREACHABLE = "nightscout-unreachable"
-    NIGHTSCOUT_REFUSES = "nightscout-refuses"
-    PUMP_OR_CLOCK = "pump-to-be-chosen-or-clock-wrong"
-    SETTINGS_WRONG = "settings-wrong"
-    NEVER_RUN = "never-run"
+INSTANTS = (
+    *("at", "since", "fresh_until", "bad_since", "last_ok", "newest_event", "last_upload"),
+    "deferred_until",
+)
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(NamedTuple):
     """How the last run went. All instants are aware, in UTC in the file."""
 
     at: datetime
@@ -51,6 +32,8 @@ class RunRecord:
     state: State
     since: datetime
     """Since when the state has been the same."""
+    fresh_until: datetime
+    """When the next run should have ended; later, the record says nothing about now."""
     cause: str = ""
     """A sentence on why it is not ok; without secrets and personal data."""
     action: str = ""
@@ -59,9 +42,11 @@ class RunRecord:
     """The name given to the person's settings file; empty where there is one person only."""
     continuous: bool = False
     """Whether the loop wrote it, not a single run."""
+    bad_since: datetime | None = None
+    """Since when the state has not been ok, whatever else it was; ``None`` while it is."""
     last_ok: datetime | None = None
     """When a run was ok for the last time."""
-    written: Mapping[str, int] = field(default_factory=dict)
+    written: Mapping[str, int] = {}
     """Documents created or updated by this run, by type."""
     newest_event: datetime | None = None
     """The newest treatment or entry that Nightscout holds of ours."""
@@ -69,6 +54,8 @@ class RunRecord:
     """When the pump uploaded last, as far as is known."""
     deferred: int = 0
     """Treatments held back so that they do not snooze alarms; they follow by themselves."""
+    deferred_until: datetime | None = None
+    """When all of these may be written."""
     missing: tuple[str, ...] = ()
     """A sentence for each thing that is not in Nightscout."""
     notified: State | None = None
@@ -80,13 +67,11 @@ class RecordFile:
 
     Args:
         folders: where it may be; the first in which it can be written.
-        key: what distinguishes the person on this computer, such as the path of the settings file;
-            only its hash is in the file's name.
+        key: what distinguishes the person on this computer, as :func:`record_paths` takes it.
     """
 
     def __init__(self, folders: Iterable[Path], key: str) -> None:
-        name = f"record-{sha256(key.encode()).hexdigest()[:32]}.json"
-        self.paths = [folder / name for folder in folders]
+        self.paths = record_paths(folders, key)
 
     def load(self) -> RunRecord | None:
         """Return the newest record there is; ``None`` if there is none, or none is readable.
@@ -94,15 +79,11 @@ class RecordFile:
         Raises:
             PermissionError: there is one that this user may not read.
         """
-        found = []
-        for path in self.paths:
-            try:
-                found.append(_parsed(path.read_text("utf-8")))
-            except PermissionError:
-                raise
-            except (OSError, ValueError, TypeError, LookupError, RecursionError):
-                continue
-        return max(found, key=lambda record: record.at, default=None)
+        path, found = newest_record(self.paths)
+        try:
+            return _parsed(found) if path else None
+        except (ValueError, TypeError, LookupError):
+            return None
 
     def save(self, record: RunRecord) -> Path:
         """Replace the record, readable by its owner only; return where it is.
@@ -123,31 +104,24 @@ class RecordFile:
 
 
 def _text(record: RunRecord) -> str:
-    values = {each.name: _plain(getattr(record, each.name)) for each in fields(record)}
+    values = {name: _plain(value) for name, value in record._asdict().items()}
     return json.dumps({"format": FORMAT, **values}, indent=1)
 
 
 def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case Mapping():
-            return dict(value)
-    return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds")
+    return dict(value) if isinstance(value, Mapping) else value
 
 
-def _parsed(text: str) -> RunRecord:
-    saved = json.loads(text)
-    if saved.pop("format") != FORMAT:
-        raise ValueError("another format")
-    for name in ("at", "since", "last_ok", "newest_event", "last_upload"):
+def _parsed(saved: dict[str, Any]) -> RunRecord:
+    for name in INSTANTS:
         if saved[name] is not None:
             saved[name] = datetime.fromisoformat(saved[name])
             if saved[name].tzinfo is None:
                 raise ValueError("a time without zone")
     record = RunRecord(**saved)
-    return replace(
-        record,
+    return record._replace(
         state=State(record.state),
         missing=tuple(record.missing),
         notified=State(record.notified) if record.notified else None,

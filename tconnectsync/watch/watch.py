@@ -3,94 +3,333 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any, NamedTuple, Protocol
 
-from tconnectsync.errors import TconnectsyncError
+from tconnectsync.config.settings import LoopSettings, WatchSettings
+from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.words import span_in_words
+from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.state.lock import TakenError
 from tconnectsync.state.record import RecordFile, RunRecord, State
-from tconnectsync.sync.loop.step import Round
+from tconnectsync.sync.loop.failures import ThrottledLog
+from tconnectsync.sync.loop.step import Next
 from tconnectsync.sync.run.outcome import Outcome
-from tconnectsync.watch.states import state_of
+from tconnectsync.watch.states import state_after, state_of, what_is_missing
+from tconnectsync.watch.words import action
 
-log = logging.getLogger(__name__)
+SINGLE_RUNS_EVERY = timedelta(minutes=180)
+"""A single run should be followed by another one in this time, unless a setting says otherwise."""
+LONGEST_CYCLE = timedelta(minutes=15)
+"""How long the loop may take for a cycle, besides its waits."""
+WAITING_SAID_AFTER = timedelta(minutes=5)
+"""How often the record says that the loop lives while it waits for somebody."""
+MOST_MISSING = 20
+"""Sentences about what is missing; more of them say nothing new."""
+SOON = timedelta(minutes=5)
+"""How far a clock may be wrong without anybody noticing."""
+
+STOPPED = "The run was stopped before its end."
+CRASHED = (
+    "An error that tconnectsync does not know ended the run. Start it by hand, and report the "
+    "lines that it shows."
+)
+_ENDING = re.compile(r" ?…\d+")
+"""The end of a serial number, by which people know a pump on the screen."""
+
+
+class Teller(Protocol):
+    """What is told of a run besides its record."""
+
+    def started(self) -> None:
+        """A run or the loop begins."""
+
+    def told(self, record: RunRecord) -> None:
+        """A run or a round has ended, and its record is saved."""
+
+    def notified(self, record: RunRecord, *, ended: bool) -> State | None:
+        """Send a message if one is due; return the state that people have been told of last.
+
+        ``ended`` says that no other round follows.
+        """
+        ...
+
+
+class Verdict(NamedTuple):
+    """What the last cycle has led to; it holds until the next one."""
+
+    state: State = State.OK
+    cause: str = ""
+    missing: tuple[str, ...] = ()
+    deferred: int = 0
+    deferred_until: datetime | None = None
 
 
 class Watch:
-    """Keeps the run record of one person.
+    """Keeps the run record of one person. Several threads may use it.
 
     Args:
-        file: where it is kept.
+        file: where the record is kept.
+        settings: when it is too old.
+        loop: when the loop looks again, and how long the pump may be silent.
         now: returns the current instant, aware.
         redact: removes secrets and personal data from a text.
+        teller: is told of every record.
         person: the name of the person's settings; empty where there is one only.
         continuous: whether the loop runs, not a single run.
+        keep: whether anything is recorded and anybody told.
     """
 
     def __init__(
         self,
         file: RecordFile,
+        settings: WatchSettings,
+        loop: LoopSettings,
         now: Callable[[], datetime],
         redact: Callable[[str], str],
+        teller: Teller,
         *,
         person: str = "",
         continuous: bool = False,
+        keep: bool = True,
     ) -> None:
         self._file = file
+        self._settings = settings
+        self._loop = loop
         self._now = now
         self._redact = redact
+        self._teller = teller
         self._person = person
         self._continuous = continuous
+        self._keeps = keep
+        self._before: RunRecord | None = None
+        """The last record of this process; it is needed where none can be saved."""
+        self._verdict = Verdict()
+        self._lock = Lock()
+        self._lines = ThrottledLog()
 
-    def after_run(self, outcome: Outcome) -> None:
-        """Record a run or a round of the loop that came to its end."""
-        worst = next((each.error for each in outcome.failures), None)
-        missing = [str(each.error) for each in outcome.failures]
-        missing += [each.text for each in outcome.remarks if each.missing]
-        state = State.OK if outcome.is_complete else State.INCOMPLETE
-        if any(each.changed for each in outcome.remarks):
-            state = State.TANDEM_CHANGED
-        self._keep(
-            state_of(worst) if worst else state,
-            missing,
-            written=dict(outcome.written),
-            newest_event=max(outcome.newest.values(), default=None),
-            deferred=len(outcome.deferred),
-        )
+    def started(self) -> None:
+        """Take note that a run or the loop begins."""
+        if self._keeps:
+            self._teller.started()
 
-    def after_round(self, done: Round) -> None:
-        """Record a round of the loop; one that had nothing to do leaves the state as it was."""
-        if done.error:
-            self.after_error(done.error)
-        elif done.outcome:
-            self.after_run(done.outcome)
-        elif done.silent_minutes is not None:
-            text = f"The pump has uploaded nothing for {done.silent_minutes:.0f} minutes."
-            self._keep(State.NOT_UPLOADING, [text])
+    @contextmanager
+    def recording_errors(self, *, asked_for: bool = False) -> Iterator[None]:
+        """Record whatever ends the block early; a run that leaves the work to another one is none.
 
-    def after_error(self, error: TconnectsyncError) -> None:
-        """Record a run or a round of the loop that an error ended."""
-        self._keep(state_of(error), [str(error)])
-
-    def _keep(self, state: State, missing: list[str], **what: object) -> None:
-        now = self._now()
+        That a loop is asked to end is nothing to record. ``asked_for`` says that a person sits
+        there, who asked for some days.
+        """
+        ended = self._continuous
         try:
-            before = self._file.load()
+            yield
+        except TakenError:
+            raise
+        except TconnectsyncError as error:
+            # Those of the command line say nothing about other runs.
+            if not (asked_for and state_of(error) is State.SETTINGS_WRONG):
+                self.after_error(error, asked_for=asked_for, ended=ended)
+            raise
+        except Exception:
+            crash = Verdict(State.INCOMPLETE, CRASHED, (CRASHED,))
+            self._keep(crash, asked_for=asked_for, ended=ended)
+            raise
+        except BaseException:
+            if not self._continuous:
+                self._keep(Verdict(State.INCOMPLETE, STOPPED, (STOPPED,)), asked_for=asked_for)
+            raise
+
+    def waiting(self) -> None:
+        """Take note that the loop lives, but waits for somebody to correct something."""
+        with self._lock:
+            last, now = self._last(), self._now()
+            if self._keeps and last and now - last.at > WAITING_SAID_AFTER:
+                fresh_until = now + self._longest_gap(WAITING_SAID_AFTER)
+                self._before = last._replace(at=now, fresh_until=fresh_until)
+                self._save(self._before)
+
+    def after_run(self, outcome: Outcome, *, asked_for: bool = False) -> None:
+        """Record a run that came to its end; ``asked_for``: one for days that a person chose."""
+        self._keep(self._judged(outcome), outcome, asked_for=asked_for)
+
+    def after_round(self, following: Next) -> None:
+        """Record a round of the loop; one that had nothing to do leaves the state as it was."""
+        done = following.round
+        pause = timedelta(seconds=following.pause)
+        ended = following.exit_code is not None
+        if done.outcome:
+            self._verdict = self._judged(done.outcome)
+            if done.nothing_new_minutes is not None and self._verdict.state is State.OK:
+                span = span_in_words(done.nothing_new_minutes * MINUTE)
+                text = (
+                    f"The pump uploads, but for {span} none of its data has been new to "
+                    "Nightscout. Compare the two, and check TIMEZONE_NAME."
+                )
+                self._verdict = self._verdict._replace(
+                    state=State.INCOMPLETE, cause=text, missing=(text,)
+                )
+        failed = [each.error for each in done.outcome.failures] if done.outcome else []
+        if done.error and done.error not in failed:
+            self.after_error(done.error, pause=pause, ended=ended)
+            return
+        silent = None if done.silent_minutes is None else done.silent_minutes * MINUTE
+        self._keep(self._verdict, done.outcome, pause=pause, ended=ended, silent=silent)
+
+    def after_error(
+        self,
+        error: TconnectsyncError,
+        *,
+        asked_for: bool = False,
+        pause: timedelta = timedelta(0),
+        ended: bool = False,
+    ) -> None:
+        """Record a run or a round of the loop that an error ended.
+
+        After ``pause`` another round follows, unless the loop has ``ended`` with it.
+        """
+        text = self._clean(_cause(error))
+        verdict = Verdict(state_of(error), text, (text,))
+        self._keep(verdict, pause=pause, ended=ended, asked_for=asked_for)
+
+    def _judged(self, outcome: Outcome) -> Verdict:
+        state, cause = state_after(outcome)
+        missing = tuple(dict.fromkeys(map(self._clean, what_is_missing(outcome))))
+        if len(missing) > MOST_MISSING:
+            more = f"And {len(missing) - MOST_MISSING} more of the kind."
+            missing = (*missing[:MOST_MISSING], more)
+        until = None if outcome.more_in is None else self._now() + outcome.more_in
+        return Verdict(state, self._clean(cause), missing, len(outcome.deferred), until)
+
+    def _clean(self, text: str) -> str:
+        return _ENDING.sub("", self._redact(text))
+
+    def _keep(
+        self,
+        verdict: Verdict,
+        outcome: Outcome | None = None,
+        *,
+        pause: timedelta = timedelta(0),
+        ended: bool = False,
+        silent: timedelta | None = None,
+        asked_for: bool = False,
+    ) -> None:
+        if not self._keeps:
+            return
+        with self._lock:
+            before = self._last()
+            known = self._known(before, outcome, asked_for=asked_for)
+            verdict = self._unless_silent(verdict, known["last_upload"], silent)
+            record = self._record(verdict, before, pause, asked_for=asked_for)._replace(**known)
+            self._before = record
+            is_saved = self._save(record)
+            if asked_for:
+                return
+            self._teller.told(record)
+            if not is_saved and not self._continuous:
+                return  # Every run would send the same again.
+            notified = self._teller.notified(record, ended=ended)
+            if notified is not record.notified:
+                self._before = record._replace(notified=notified)
+                self._save(self._before)
+
+    def _last(self) -> RunRecord | None:
+        """Return the last record, that of another process too."""
+        try:
+            saved = self._file.load()
         except OSError:
-            before = None
-        texts = tuple(dict.fromkeys(map(self._redact, missing)))
-        last_ok = now if state is State.OK else before.last_ok if before else None
-        record = RunRecord(
-            at=now,
-            state=state,
-            since=before.since if before and before.state is state else now,
-            cause=texts[0] if texts else "",
-            person=self._person,
-            continuous=self._continuous,
-            last_ok=last_ok,
-            missing=texts,
-            **what,  # type: ignore[arg-type]
+            saved = None
+        records = [each for each in (saved, self._before) if each]
+        return max(records, key=lambda each: each.at, default=None)
+
+    def _known(
+        self, before: RunRecord | None, outcome: Outcome | None, *, asked_for: bool
+    ) -> dict[str, Any]:
+        """Return what is known of the data, with what earlier runs have found."""
+        now = self._now()
+        newest = [before.newest_event] if before and before.newest_event else []
+        newest += outcome.newest.values() if outcome else []
+        # What a wrong date has put into the future would hide everything after it.
+        newest = [at for at in newest if at <= now + SOON]
+        upload = before.last_upload if before else None
+        if outcome and not asked_for:
+            has_news = outcome.created + outcome.updated > 0
+            upload = outcome.last_upload or (now if has_news else upload)
+        return {
+            "newest_event": max(newest, default=None),
+            "last_upload": upload,
+            "written": dict(outcome.written) if outcome else {},
+        }
+
+    def _unless_silent(
+        self, verdict: Verdict, last_upload: datetime | None, silent: timedelta | None
+    ) -> Verdict:
+        """Return the verdict, or that the phone does not upload, if nothing worse is known."""
+        if silent is None and last_upload:
+            span, limit = self._now() - last_upload, self._loop.no_data_failure_minutes * MINUTE
+            silent = span if limit and span >= limit else None
+        if silent is None or verdict.state not in (State.OK, State.INCOMPLETE):
+            return verdict
+        text = f"The pump has uploaded nothing for {span_in_words(silent)}."
+        return verdict._replace(
+            state=State.NOT_UPLOADING, cause=text, missing=(text, *verdict.missing)
         )
+
+    def _record(
+        self, verdict: Verdict, before: RunRecord | None, pause: timedelta, *, asked_for: bool
+    ) -> RunRecord:
+        now, is_ok = self._now(), verdict.state is State.OK
+        is_same = before is not None and before.state is verdict.state
+        bad_since = (before.bad_since if before else None) or now
+        fresh_until, continuous = now + self._longest_gap(pause), self._continuous
+        if asked_for and before and before.continuous and now < before.fresh_until:
+            # The loop goes on beside it.
+            fresh_until, continuous = before.fresh_until, True
+        return RunRecord(
+            at=now,
+            state=verdict.state,
+            since=before.since if before and is_same else now,
+            fresh_until=fresh_until,
+            cause=verdict.cause,
+            action=action(verdict.state),
+            person=self._person,
+            continuous=continuous,
+            bad_since=None if is_ok else bad_since,
+            last_ok=now if is_ok else before.last_ok if before else None,
+            deferred=verdict.deferred,
+            deferred_until=verdict.deferred_until,
+            missing=verdict.missing,
+            notified=before.notified if before else None,
+        )
+
+    def _longest_gap(self, pause: timedelta) -> timedelta:
+        """Return in which time the next run or round should have ended."""
+        if self._settings.status_max_age_minutes:
+            return self._settings.status_max_age_minutes * MINUTE
+        if not self._continuous:
+            return SINGLE_RUNS_EVERY
+        usual = max(self._loop.max_sleep_seconds, self._loop.default_sleep_seconds)
+        return 2 * max(pause, timedelta(seconds=usual)) + LONGEST_CYCLE
+
+    def _save(self, record: RunRecord) -> bool:
         try:
             self._file.save(record)
         except OSError as error:
-            log.debug("The run record cannot be saved (%s).", error.strerror)
+            self._lines.log(
+                logging.WARNING,
+                "How this run went cannot be saved (%s), so --status cannot show it.",
+                error.strerror or error,
+            )
+            return False
+        return True
+
+
+def _cause(error: TconnectsyncError) -> str:
+    """Return why a run has ended, without values of settings and names of folders."""
+    if isinstance(error, ConfigError):
+        names = ", ".join(dict.fromkeys(filter(None, error.variables)))
+        return f"Missing or not usable: {names or 'the file with the settings'}."
+    return str(error)

@@ -278,13 +278,9 @@ def test_without_any_place_for_files_a_run_goes_on_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (no_folder := tmp_path / "no folder").touch()
-    for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+    for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP"):
         monkeypatch.setenv(name, str(no_folder))
-
-    def none() -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setattr(tempfile, "tempdir", str(no_folder))
     with write_lock(SETTINGS, this_computer(), pretend=False)(0):
         (record,) = caplog.records
     assert record.message.startswith("No lock file can be made")

@@ -11,10 +11,12 @@ from pathlib import Path
 from tconnectsync.nightscout import eventtypes
 
 PACKAGE = Path(__file__).parents[2] / "tconnectsync"
-ANYWHERE = {"clock", "errors", "redact", "config", "clouds", ""}
+ANYWHERE = {"clock", "errors", "redact", "config", "clouds", "places", "now", ""}
 """What every room may use; the empty name is the package itself, for its version."""
 MAY_KNOW = {
     "clock": set(),
+    "now": set(),
+    "places": set(),
     "domain": set(),
     "errors": set(),
     "redact": set(),
@@ -30,7 +32,7 @@ MAY_KNOW = {
     "sources": {"api", "domain", "state"},
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state"},
-    "watch": {"sync", "domain", "state", "http"},
+    "watch": {"sync", "sources", "domain", "state", "http"},
     "app": {"api", "sources", "nightscout", "sync", "check", "watch", "domain", "state", "http"},
     "check": {"api", "sources", "nightscout", "sync", "domain", "state"},
     "setup": {"api", "check", "nightscout", "sync", "domain", "state"},
@@ -174,7 +176,8 @@ def test_only_one_module_asks_the_computer_for_the_time() -> None:
     asks = [
         name(path)
         for path in MODULES
-        if room(path) not in ("clock", "simulators") and asking.search(path.read_text("utf-8"))
+        if room(path) not in ("clock", "now", "simulators")
+        and asking.search(path.read_text("utf-8"))
     ]
     assert asks == []
 

@@ -147,6 +147,7 @@ class TandemSource(Source):
                 last_instant(pump, self._clock, self._now()),
                 is_read=pump.assignment_id in read,
                 in_use=pump in used,
+                uploaded=pump.uploaded,
             )
             for pump in self.account().pumps
             if has_data(pump) or pump.assignment_id in read
@@ -259,7 +260,7 @@ class TandemSource(Source):
         """Return what people have to know of a range because a pump is not read."""
         choice, pumps = self._chosen(time_range), self.account().pumps
         return [
-            Remark(choice.undecided[pump.assignment_id], heals=True)
+            Remark(choice.undecided[pump.assignment_id], heals=True, pump_or_clock=True)
             for pump in pumps
             if pump.assignment_id in choice.undecided
             and touches(pump, time_range, self._clock, self._now())

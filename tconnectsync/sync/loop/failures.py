@@ -72,10 +72,12 @@ class NothingNew:
         self._settings = settings
         self._since: float | None = None
         self._log = ThrottledLog()
+        self.minutes: float | None = None
+        """For how long it has been so, if that is too long."""
 
     def over(self) -> None:
         """Take note that a cycle has found something new."""
-        self._since = None
+        self._since = self.minutes = None
         self._log = ThrottledLog()
 
     def again(self, now: float) -> bool:
@@ -91,6 +93,7 @@ class NothingNew:
         self._since = now if self._since is None else self._since
         minutes = (now - self._since) / MINUTE_IN_SECONDS
         if minutes >= self._settings.failure_minutes:
+            self.minutes = minutes
             self._log.log(
                 logging.ERROR,
                 "The pump uploads, but for %s none of its data has been new to Nightscout. "

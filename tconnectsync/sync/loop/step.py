@@ -72,6 +72,8 @@ class Round:
     """Whether the pump has uploaded since the step before."""
     silent_minutes: float | None = None
     """For how long the pump has not uploaded, if that is too long."""
+    nothing_new_minutes: float | None = None
+    """For how long uploads have brought nothing new to Nightscout, if that is too long."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,11 @@ def _look_again(state: LoopState, actions: Actions, polled: float, clock: Clock)
     """
     if state.pretend or state.repeat_at < inf:
         return
-    if state.nothing_new.again(polled):
+    try:
+        is_first = state.nothing_new.again(polled)
+    finally:
+        state.round.nothing_new_minutes = state.nothing_new.minutes
+    if is_first:
         log.info("Looking again in a moment, after a new login.")
         actions.force_login()
         state.repeat_at = clock.monotonic() + state.settings.default_sleep_seconds

@@ -186,6 +186,8 @@ class CatchUp:
         self._resolve(time_range, cycle.windowed, outcome)
         backlog.remember_newest(outcome.newest)
         outcome.remark(coverage(spans, time_range, cycle.clock))
+        uploads = [span.uploaded or span.last for span in spans if span.is_read]
+        outcome.last_upload = max(filter(None, uploads), default=None)
         if outcome.moved_before:
             outcome.remark([self._still_moved(outcome.moved_before)])
         return outcome

@@ -69,6 +69,8 @@ class Outcome:
     """Those of these ranges of which the cloud refused something."""
     newest: dict[str, datetime] = field(default_factory=dict)
     """When the newest treatment or entry was that now stands or has failed, by its type."""
+    last_upload: datetime | None = None
+    """When the pump uploaded last, as far as the cloud says."""
     moved_before: datetime | None = None
     """Treatments before this instant may still stand where an earlier state of the pump's clock
     put them; the run was not allowed to go further back."""
@@ -152,6 +154,7 @@ class Outcome:
             self.not_given.setdefault(name, []).extend(ranges)
         for event_type, at in part.newest.items():
             self.note_newest(event_type, at)
+        self.last_upload = self.last_upload or part.last_upload
         self.moved_before = self.moved_before or part.moved_before
 
     def failed(self, window: TimeRange, features: Sequence[str], error: TconnectsyncError) -> None:

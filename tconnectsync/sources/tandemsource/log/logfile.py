@@ -127,5 +127,5 @@ class LogFile(SavedLog):
 def _remarks(clock: LogClock, undated: int) -> list[Remark]:
     """Return what people have to know if the clock shows a wrong date where the log ends."""
     if clock.shows_wrong_date:
-        return [Remark(set_wrong(clock.ahead, clock.changed_by_days))]
+        return [Remark(set_wrong(clock.ahead, clock.changed_by_days), pump_or_clock=True)]
     return [Remark(left_undated(undated))] if undated else []

@@ -42,7 +42,8 @@ def remarks(days: LogDays, time_range: TimeRange, now: datetime) -> list[Remark]
     touches = wrong.since < time_range.end and time_range.start < uploaded + DAY
     if not touches and now - uploaded > RECENT:
         return []
-    return [Remark(wrong.text, missing=wrong.is_sure, heals=wrong.is_sure and touches)]
+    heals = wrong.is_sure and touches
+    return [Remark(wrong.text, missing=wrong.is_sure, heals=heals, pump_or_clock=True)]
 
 
 def wrong_date(days: LogDays) -> WrongDate | None:

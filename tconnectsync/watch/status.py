@@ -1,0 +1,102 @@
+"""``--status``: what the run record of a person says, in words and as JSON.
+
+It reads the record and nothing else: no settings, which may be wrong, and no service. So it answers
+at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tconnectsync.state.states import State, newest_record
+from tconnectsync.watch.words import action, meaning
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+UNKNOWN = "unknown"
+"""In the place of a state: there is a record that may not be read."""
+MINUTES_IN_A_DAY = 24 * 60
+
+
+def status_of(
+    paths: Sequence[Path], settings: str, now: datetime, person: str = ""
+) -> dict[str, Any]:
+    """Return what is known of one person, as ``--json`` shows it.
+
+    That is what the record holds (see :class:`~tconnectsync.state.record.RunRecord`), and:
+    ``ok``, whether the last run was ok and is not too long ago; ``fresh``, whether it is not;
+    ``age_seconds`` since it; ``text``, all of it in words; ``file``, the record that was read.
+
+    Args:
+        paths: where the record may be.
+        settings: which settings it is about, for people, such as ``the settings in /x/.env``.
+        now: the current instant, aware.
+        person: the name of the person's settings; empty where there is one only.
+    """
+    try:
+        path, record = newest_record(paths)
+        at = datetime.fromisoformat(record["at"]) if path else now
+        fresh = path is not None and now <= datetime.fromisoformat(record["fresh_until"])
+        text = _sentences(record, now, fresh) if path else ""
+    except PermissionError as error:
+        path, record, fresh = Path(error.filename), {"state": UNKNOWN}, False
+        text = (
+            f"The record of the last run, {path}, belongs to another user and cannot be read. "
+            "Ask as the user that tconnectsync runs as."
+        )
+    except (ValueError, LookupError, TypeError):
+        path = None
+    if path is None:
+        folders = " and ".join(str(each.parent) for each in paths) or "no folder"
+        where = f"for {settings} (looked in {folders})"
+        record, fresh = {"state": State.NEVER_RUN.value}, False
+        text = f"{meaning(State.NEVER_RUN)} {where}. {action(State.NEVER_RUN)}"
+    elif "at" in record:
+        text += f" (From {path}.)"
+    record.pop("notified", None)
+    return {
+        **record,
+        "person": person,
+        "ok": fresh and record["state"] == State.OK,
+        "fresh": fresh,
+        "age_seconds": round((now - at).total_seconds()) if "at" in record else None,
+        "text": f"{person}: {text}" if person else text,
+        "file": str(path) if path else None,
+    }
+
+
+def _sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
+    def ago(name: str) -> str:
+        return f"{_span(now - datetime.fromisoformat(record[name]))} ago"
+
+    state, ran = State(record["state"]), f"last run {ago('at')}"
+    if not fresh:
+        ended = "" if state is State.OK else f" It ended so: {meaning(state)}."
+        advice = "Check that tconnectsync --auto-update still runs."
+        if not record["continuous"]:
+            advice = (
+                "Check that the planned runs take place. If they come less often than that, set "
+                "STATUS_MAX_AGE_MINUTES."
+            )
+        return f"Nothing has run since the {ran}.{ended} {advice}"
+    if state is State.OK:
+        newest = f"; newest data {ago('newest_event')}" if record["newest_event"] else ""
+        waiting = f"; {record['deferred']} held back for a moment" if record["deferred"] else ""
+        return f"ok: {meaning(State.OK)}, {ran}{newest}{waiting}."
+    said = [f"{meaning(state)} (since {_span(now - datetime.fromisoformat(record['since']))}, "]
+    said += [f"{ran}).", f" {record['cause']}" if record["cause"] else "", f" {record['action']}"]
+    return "".join(said)
+
+
+def _span(span: timedelta) -> str:
+    """Return how long something is; not from ``domain``, which takes long to import."""
+    minutes = max(int(span.total_seconds() // 60), 0)
+    if minutes >= 2 * MINUTES_IN_A_DAY:
+        return f"{minutes // MINUTES_IN_A_DAY} days"
+    if minutes >= 120:
+        return f"{minutes // 60} hours"
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"

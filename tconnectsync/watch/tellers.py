@@ -1,0 +1,78 @@
+"""Whom each run record is told: a monitor, people, Prometheus."""
+
+from __future__ import annotations
+
+import logging
+from datetime import tzinfo
+from pathlib import Path
+
+from tconnectsync.clock import Clock
+from tconnectsync.config.settings import WatchSettings
+from tconnectsync.state.files import write_atomically
+from tconnectsync.state.record import RunRecord, State
+from tconnectsync.sync.loop.failures import ThrottledLog
+from tconnectsync.watch.messages import WITHOUT_APPRISE, has_apprise, is_due, send, text_of
+from tconnectsync.watch.metrics import metrics
+from tconnectsync.watch.ping import Pings
+
+METRICS_MODE = 0o644
+"""Prometheus' exporter is another user; the file says nothing about treatments."""
+
+
+class Tellers:
+    """Tells about one person's runs, as the settings say; nothing that fails here ends a run.
+
+    Args:
+        settings: who is to be told.
+        clock: measures.
+        zone: that of times in messages.
+        person: the name of the person's settings; empty where there is one only.
+    """
+
+    def __init__(
+        self, settings: WatchSettings, clock: Clock, zone: tzinfo, person: str = ""
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._zone = zone
+        self._person = person
+        self._pings = Pings(settings.ping_url, clock) if settings.ping_url else None
+        self._lines = ThrottledLog()
+
+    def started(self) -> None:
+        """Tell the monitor that a run begins, without waiting for it."""
+        if self._settings.notify_urls and not has_apprise():
+            self._warn(WITHOUT_APPRISE)
+        if self._pings:
+            self._pings.start()
+
+    def told(self, record: RunRecord) -> None:
+        """Write the metrics and call the monitor."""
+        if self._settings.metrics_file:
+            self._write_metrics(record)
+        if self._pings:
+            self._warn(self._pings.result(record))
+
+    def notified(self, record: RunRecord, *, ended: bool) -> State | None:
+        """Send a message if one is due; return the state that people have been told of last."""
+        settings, now = self._settings, self._clock.now()
+        after = settings.notify_after_minutes
+        if not settings.notify_urls or not is_due(record, now, after, ended=ended):
+            return record.notified
+        problem = send(settings.notify_urls, *text_of(record, now, self._zone))
+        self._warn(problem)
+        return record.notified if problem else record.state
+
+    def _write_metrics(self, record: RunRecord) -> None:
+        path = Path(self._settings.metrics_file)
+        if self._person:
+            path = path.with_stem(f"{path.stem}-{self._person}")
+        try:
+            write_atomically(path, metrics(record), METRICS_MODE)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no name of a file"
+            self._warn(f"METRICS_FILE cannot be written: {reason}.")
+
+    def _warn(self, problem: str) -> None:
+        if problem:
+            self._lines.log(logging.WARNING, problem)
