@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.cli.commands import command, commands
 from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.logoutput import as_line
 from tconnectsync.person import named
 from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 
@@ -46,8 +47,9 @@ SAID_AGAIN_AFTER = timedelta(hours=1)
 
 
 def say(text: str) -> None:
-    """Print for a person, not for a pipe."""
-    print(named(text), file=sys.stderr)
+    """Print for a person, not for a pipe; among a log for programs, in its form."""
+    shown = as_line(text)
+    print(named(text) if shown == text else shown, file=sys.stderr)
 
 
 def say_why(error: TconnectsyncError) -> int:
