@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__version__ = "0.1.0"
+__version__ = "2026.12.0"
 
 
 def __getattr__(name: str) -> ModuleType:

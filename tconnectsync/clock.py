@@ -29,5 +29,7 @@ class Clock:
     """Returns seconds that only grow, also when the clock is set; for measuring."""
     sleep: Callable[[float], None] = time.sleep
     """Waits so many seconds."""
+    go_on: Callable[[], None] = lambda: None
+    """Is called before each request, and raises where the work is to end."""
     jitter: Callable[[], float] = _jitter
     """Returns a number from 0 to 1, so that not all retry at the same moment."""

@@ -43,7 +43,7 @@ class Cloud:
     check_steps: Callable[..., Any] | None = None
     """Takes a :class:`~tconnectsync.check.results.CheckRequest` and returns the steps of
     ``--check-login`` that ask it. ``None``: those that suit every cloud."""
-    serial_numbers: Callable[..., Any] | None = None
+    list_pumps: Callable[..., Any] | None = None
     """Takes the same and returns the serial numbers of the account's pumps, by what people call
     the pump. ``None``: the cloud does not know them."""
     shapes: Callable[..., Any] | None = None
@@ -61,7 +61,7 @@ TANDEM_SOURCE = Cloud(
     tests=frozenset({"BOLUS_BG"}),
     open_file=_imported_when_called("tconnectsync.sources.tandemsource.log.logfile:open_file"),
     check_steps=_imported_when_called("tconnectsync.check.tandemsource:steps"),
-    serial_numbers=_imported_when_called("tconnectsync.check.tandemsource:serial_numbers"),
+    list_pumps=_imported_when_called("tconnectsync.check.tandemsource:serial_numbers"),
     shapes=_imported_when_called("tconnectsync.sources.tandemsource.shapes:endpoints"),
     simulator=_imported_when_called(
         "tconnectsync.simulators.tandemsource.cloud:SimulatedTandemSource"
@@ -75,7 +75,7 @@ TCONNECT = Cloud(
     lacks=frozenset({"CGM_ALERTS", "DEVICE_STATUS"}),
     tests=frozenset({"BOLUS_BG", "CGM"}),
     check_steps=_imported_when_called("tconnectsync.check.tconnect:steps"),
-    serial_numbers=_imported_when_called("tconnectsync.check.tconnect:serial_numbers"),
+    list_pumps=_imported_when_called("tconnectsync.check.tconnect:serial_numbers"),
     shapes=_imported_when_called("tconnectsync.sources.tconnect.shapes:endpoints"),
     simulator=_imported_when_called("tconnectsync.simulators.tconnect.cloud:simulate"),
 )

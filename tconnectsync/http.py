@@ -169,6 +169,7 @@ class HttpClient:
         failures = 0
         while True:
             asked_wait = 0.0
+            self.clock.go_on()
             self._permit()
             try:
                 answer = self._send(method, url, options)

@@ -243,6 +243,13 @@ class JointRedactor(Redactor):
                 text = other(text)
         return super().__call__(text)
 
+    def sentence(self, text: str) -> str:
+        """Return a sentence of ours without what must not be shown."""
+        for other in self._others:
+            if other.may_find(text):
+                text = other.sentence(text)
+        return super().sentence(text)
+
 
 class RedactingFormatter(logging.Formatter):
     """A log formatter that lets no secret through, tracebacks included.

@@ -6,7 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
+
+from tconnectsync.clock import Clock
 
 LONGEST_WRITE = 0.7
 """Seconds that a write may still take after the request to stop."""
@@ -35,8 +38,12 @@ class Stop:
     twice does not wait for it; but a window that is closed may send several SIGHUP.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], on_request: Callable[[], None] = lambda: None
+    ) -> None:
+        """``on_request`` is called in the handler of a signal."""
         self._monotonic = monotonic
+        self._on_request = on_request
         self._asked: float | None = None
         self._writing = False
 
@@ -66,6 +73,7 @@ class Stop:
                 self._raise(self._asked)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._on_request()
         if self._asked is None:
             self._asked = self._monotonic()
             if self._writing:
@@ -85,15 +93,24 @@ class Stop:
 class StopTogether:
     """Ends what other threads do, at once, but not in the middle of a write.
 
-    Signals reach the main thread only. It calls :meth:`end`; then each other thread raises
-    :class:`Stopped` where it waits, and where it begins or ends a write. One that waits for an
+    Signals reach the main thread only. After :meth:`ask`, each other thread raises
+    :class:`Stopped` where it waits or begins a request, and after a write. One that waits for an
     answer ends with the process.
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._is_asked = False
         self._changed = threading.Condition()
         self._busy = 0
+
+    def ask(self) -> None:
+        """Ask all threads to end; a handler of a signal may do that."""
+        self._is_asked = True
+
+    def wait(self) -> None:
+        """Wait until no thread works any more, up to :data:`LONGEST_WRITE`."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy, LONGEST_WRITE)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -101,7 +118,7 @@ class StopTogether:
         with self._changed:
             self._busy += 1
         try:
-            self._raise_if_asked()
+            self.raise_if_asked()
             yield
         finally:
             with self._changed:
@@ -111,25 +128,24 @@ class StopTogether:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Let the block finish before stopping, or do not begin it."""
-        self._raise_if_asked()
+        self.raise_if_asked()
         yield
-        self._raise_if_asked()
+        self.raise_if_asked()
 
-    def sleep(self, seconds: float, wait: Callable[[float], None]) -> None:
-        """Sleep by means of ``wait``, unless asked to stop."""
-        left = seconds
-        while left > 0:
-            self._raise_if_asked()
-            wait(min(left, LONGEST_NAP))
-            left -= LONGEST_NAP
-        self._raise_if_asked()
+    def clock(self, clock: Clock) -> Clock:
+        """Return a clock for the threads: who sleeps by it, or begins a request, may be stopped."""
 
-    def end(self) -> None:
-        """Ask all threads to end, and wait for those that work, up to :data:`LONGEST_WRITE`."""
-        self._asked.set()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._busy, LONGEST_WRITE)
+        def sleep(seconds: float) -> None:
+            left = seconds
+            while left > 0:
+                self.raise_if_asked()
+                clock.sleep(min(left, LONGEST_NAP))
+                left -= LONGEST_NAP
+            self.raise_if_asked()
 
-    def _raise_if_asked(self) -> None:
-        if self._asked.is_set():
+        return replace(clock, sleep=sleep, go_on=self.raise_if_asked)
+
+    def raise_if_asked(self) -> None:
+        """Raise :class:`Stopped` if the threads were asked to end."""
+        if self._is_asked:
             raise Stopped

@@ -30,8 +30,8 @@ def auto_update(options: Options, host: Host) -> int:
     """Sync whenever a pump has uploaded, until asked to stop; return the exit code."""
     systemd = Systemd(host.environment)
     host = replace(host, clock=systemd.watched(host.clock))
-    stop = Stop(host.clock.monotonic)
     together = StopTogether()
+    stop = Stop(host.clock.monotonic, on_request=together.ask)
     loops: dict[str, PersonLoop] = {}
     try:
         with stop.listening():
@@ -53,7 +53,7 @@ def auto_update(options: Options, host: Host) -> int:
                 host.clock.sleep(REST)
             return code
     except Stopped as stopped:
-        together.end()
+        together.wait()
         if stopped.waited:
             log.debug("A write could go on for %.2f s.", stopped.waited)
         _say_what_is_left(loops)
@@ -84,11 +84,11 @@ def _loops(
     people: People, options: Options, host: Host, together: StopTogether
 ) -> dict[str, PersonLoop]:
     people.show_log(options)
-    clock = replace(host.clock, sleep=partial(together.sleep, wait=host.clock.sleep))
+    host = replace(host, clock=together.clock(host.clock))
     return {
         name: PersonLoop(
             one,
-            replace(host, clock=clock),
+            host,
             together.writing,
             stays=True,
             read=people.read,

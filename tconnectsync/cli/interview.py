@@ -105,24 +105,23 @@ class Interview:
             if result.state is State.OK:
                 self.is_logged_in = True
                 return
-            if not is_refusal(result):
-                if choose("What now", ["Try again", UNTESTED]) == 2:
-                    return
-                continue
-            self._refused.add(self._account())
-            while self._account() in self._refused:
+            if is_refusal(result):
+                self._refused.add(self._account())
+                print("What was sent was refused, and it is not sent there again.")
                 self._correct_account()
+            elif not self._go_on_after_trouble():
+                return
 
     def _account(self) -> tuple[str, ...]:
         names = ("TCONNECT_REGION", "TCONNECT_EMAIL", "TCONNECT_PASSWORD")
         return tuple(self._draft.answers.get(name, "") for name in names)
 
-    def _correct_account(self) -> None:
-        """Ask what was wrong with an account that was refused."""
-        choices: list[tuple[str, Callable[[], None]]] = [
-            ("Type another password", self._ask_password),
-            ("Type another e-mail address", self._ask_email),
-        ]
+    def _corrections(self) -> dict[str, Callable[[], None]]:
+        """Return what can be changed about an account, and what asks for it."""
+        found: dict[str, Callable[[], None]] = {
+            "Type another password": self._ask_password,
+            "Type another e-mail address": self._ask_email,
+        }
         if "TCONNECT_REGION" in self._draft.answers:
             other = "EU" if self._region == "US" else "US"
 
@@ -130,11 +129,27 @@ class Interview:
                 self._region, self._country = other, ""
                 self._answer("TCONNECT_REGION", other)
 
-            choices.append((f"Try {REGIONS[other]}; its accounts are others", change))
-        print("What was sent was refused, and it is not sent there again.")
-        choices[choose("What now", [text for text, _ in choices]) - 1][1]()
+            found[f"Try {REGIONS[other]}; its accounts are others"] = change
+        return found
+
+    def _correct_account(self) -> None:
+        """Have an account that was refused corrected until it is another one."""
+        while self._account() in self._refused:
+            choices = self._corrections()
+            list(choices.values())[choose("What now", list(choices)) - 1]()
+            if self._account() in self._refused:
+                print("  This was refused a moment ago.")
+
+    def _go_on_after_trouble(self) -> bool:
+        """Ask what to do after a login that failed for another reason; return whether to try it."""
+        choices = {"Try again": lambda: None, **self._corrections()}
+        number = choose("What now", [*choices, UNTESTED])
+        if number > len(choices):
+            return False
+        list(choices.values())[number - 1]()
         if self._account() in self._refused:
-            print("  This was refused a moment ago.")
+            self._correct_account()
+        return True
 
     def _ask_password(self) -> None:
         name = "TCONNECT_PASSWORD"

@@ -102,7 +102,7 @@ def chosen_people(options: Options, host: Host) -> list[Person]:
     if options.person is None:
         return list(everybody.values())
     if options.person not in everybody:
-        meant = nearest(options.person, everybody)
+        meant = nearest(options.person, everybody, alike=0.6)
         raise UsageError(
             f"--person: there is no {options.person}.env in {folder}"
             + (f"; did you mean {meant}?" if meant else ".")

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str] | None, host: Host | None) -> int:
         return _carry_out(options, host)
     except TconnectsyncError as error:
         return say_why(error)
-    except UnreadError:
+    except (UnreadError, ModuleNotFoundError):
         raise
     except Exception as error:
         if isinstance(error.__context__, KeyboardInterrupt):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.cli.commands import command, commands
 from tconnectsync.errors import ConfigError, TconnectsyncError
-from tconnectsync.logoutput import as_line
 from tconnectsync.person import named
 from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 
@@ -48,6 +47,8 @@ SAID_AGAIN_AFTER = timedelta(hours=1)
 
 def say(text: str) -> None:
     """Print for a person, not for a pipe; among a log for programs, in its form."""
+    from tconnectsync.logoutput import as_line
+
     shown = as_line(text)
     print(named(text) if shown == text else shown, file=sys.stderr)
 

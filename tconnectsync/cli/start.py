@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
     from tconnectsync.app import Host
 
+MISSING = """\
+tconnectsync cannot start: a Python package that it needs is not installed ({}). Install it with all
+that it needs, in the folder with main.py:
+  python3 -m venv .venv             (Windows: py -m venv .venv)
+  .venv/bin/pip install .           (Windows: .venv\\Scripts\\pip install .)
+and start it as .venv/bin/tconnectsync (Windows: .venv\\Scripts\\tconnectsync).
+"""
+
 
 def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
     """Run the program; return its exit code.
@@ -44,6 +52,11 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
                 return run(arguments, host)
             except UnreadError:
                 return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "tconnectsync"):
+            raise
+        sys.stderr.write(MISSING.format(error.name))
+        return 1
     except KeyboardInterrupt:
         import os
         from contextlib import suppress

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 HEAD = "# Settings of tconnectsync, written by tconnectsync --setup. README names all there are.\n"
-_PLAIN = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
+_PLAIN = re.compile(r"[^\s'\"#$]+")
 """Values that every program which reads such files takes as they are."""
+_READ_AS_ESCAPE = re.compile(r"\\(?=[\\']|$)|'")
+"""What would not be taken as it is between single quotation marks."""
 
 
 def quoted(value: str) -> str:
@@ -25,11 +27,9 @@ def quoted(value: str) -> str:
     """
     if _PLAIN.fullmatch(value):
         return value
-    if "'" not in value and "\\\\" not in value and not value.endswith("\\"):
-        return f"'{value}'"
-    if not re.search(r'["\\$]', value):
+    escaped = _READ_AS_ESCAPE.sub(lambda found: f"\\{found[0]}", value)
+    if escaped != value and not re.search(r'["\\$]', value):
         return f'"{value}"'
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 

@@ -38,15 +38,15 @@ WantedBy=default.target
 """
 
 TASK = """\
-<?xml version="1.0" encoding="UTF-16"?>
+<?xml version="1.0"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
   <RegistrationInfo>
     <Description>Copies insulin pump data from Tandem's cloud to Nightscout.</Description>
   </RegistrationInfo>
   <Triggers>
     <TimeTrigger>
-      <StartBoundary>2026-01-01T00:00:00</StartBoundary>
       <Repetition><Interval>PT{minutes}M</Interval></Repetition>
+      <StartBoundary>2026-01-01T00:00:00</StartBoundary>
       <Enabled>true</Enabled>
     </TimeTrigger>
   </Triggers>
@@ -92,9 +92,9 @@ def launchd_plist(program: Sequence[str], log: str) -> str:
     """Return the agent of macOS, which runs in the background while the user is logged in."""
     agent = {
         "Label": LABEL,
-        "ProgramArguments": [*program, "--auto-update"],
+        # launchd would start it again whatever it says; with --stay it waits for a person.
+        "ProgramArguments": [*program, "--auto-update", "--stay"],
         "RunAtLoad": True,
-        # Exit code 2 waits until a person has corrected something, and so does this.
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": 600,
         "StandardOutPath": log,

@@ -19,7 +19,7 @@ from tconnectsync.config.settings import (
     TandemSettings,
 )
 from tconnectsync.domain.clock import PumpClock
-from tconnectsync.errors import LoginError
+from tconnectsync.errors import LoginError, PasswordRefusedError
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.site import STATUS
 from tconnectsync.redact import Redactor
@@ -74,9 +74,9 @@ class Trials:
     def known_pumps(self, configuration: Configuration) -> dict[str, str]:
         """Return the serial numbers of the account's pumps, by what people call the pump."""
         cloud = cloud_named(configuration.values["TCONNECT_SOURCE"])
-        if cloud.serial_numbers is None:
+        if cloud.list_pumps is None:
             return {}
-        found: dict[str, str] = cloud.serial_numbers(self._request(configuration))
+        found: dict[str, str] = cloud.list_pumps(self._request(configuration))
         return found
 
     def clocks(self, configuration: Configuration) -> Iterator[Result]:
@@ -157,4 +157,5 @@ class Trials:
 def is_refusal(result: Result) -> bool:
     """Return whether a login failed for what was sent, so that sending it again does harm."""
     error = result.error and (result.error.__cause__ or result.error)
-    return isinstance(error, LoginError) and not error.can_retry
+    is_unnamed = isinstance(error, LoginError) and error.status == 401 and not error.can_retry
+    return is_unnamed or isinstance(error, PasswordRefusedError)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from dotenv import dotenv_values
 
+from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedPump
@@ -162,6 +163,36 @@ def test_a_refused_password_is_not_sent_again(desk: Desk) -> None:
     assert "Do not simply try again" in talk.text
 
 
+def test_where_tandem_asks_for_more_the_same_password_can_be_tried_again(desk: Desk) -> None:
+    def asks_for_more(request: Request) -> Response | None:
+        is_login = request.path == "/accounts/api/login"
+        return Response(b'{"status": "NEW_TERMS"}') if is_login else None
+
+    desk.tandem.fault = asks_for_more
+    with conversation(desk.home) as talk:
+        talk.answer(COUNTRY, "usa")
+        talk.answer(EMAIL_ADDRESS, EMAIL)
+        talk.answer(ITS_PASSWORD, PASSWORD)
+        talk.hear(WHAT_NOW)
+        assert "asks for something more" in " ".join(talk.text.split())
+        desk.tandem.fault = None
+        talk.child.sendline("1")
+        talk.hear(SITE)
+    assert "Go on without testing this" in talk.text
+
+
+def test_without_tandem_the_answers_are_written_untested(desk: Desk) -> None:
+    desk.tandem.refuse()
+    with conversation(desk.home) as talk:
+        for question, text in desk.answers().items():
+            if question == SITE:
+                talk.answer(WHAT_NOW, "5")
+            talk.answer(question, text)
+        assert talk.end() == 0, talk.text
+    assert desk.written["TCONNECT_PASSWORD"] == PASSWORD
+    assert "Pump's log" not in talk.text
+
+
 def test_the_other_region_is_tried_only_if_the_person_says_so(tmp_path: Path) -> None:
     europe = tandem_source(LIFE, PHOENIX)
     europe.login = type(europe.login)(EMAIL, PASSWORD, region="EU")
@@ -174,7 +205,7 @@ def test_the_other_region_is_tried_only_if_the_person_says_so(tmp_path: Path) ->
             talk.hear(WHAT_NOW)
             assert "Try the EU region (all other countries); its accounts are others" in talk.text
             before = len(europe.log)
-            talk.child.sendline("3")
+            talk.child.sendline("4")
             talk.hear(SITE)
             assert "It is an account of the EU region." in talk.text
             assert len(europe.log) > before

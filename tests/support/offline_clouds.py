@@ -50,7 +50,9 @@ from tconnectsync.sync.run.sync_profiles import store_profiles
 from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
-NOW = datetime(2024, 6, 5, 15, 0, tzinfo=UTC)
+UPLOADED = datetime(2024, 6, 5, 15, 0, tzinfo=UTC)
+NOW = UPLOADED + timedelta(days=2)
+"""So late that the age of the uploaded data says nothing about the zone."""
 DAYS = TimeRange(NEW_YORK.midnight(FIRST), NOW)
 STYLE = ProfileStyle("America/New_York", mmol=False, targets="segments", carbs_hr="20", delay="20")
 
@@ -108,7 +110,7 @@ def tandem_payloads() -> dict[str, Any]:
     """Return some of what Tandem Source says of them."""
     entries = log_entries()
     events = [as_served(entry) for entry in entries]
-    upload = Upload(NOW, entries[0].wall, entries[-1].wall, SETTINGS)
+    upload = Upload(UPLOADED, entries[0].wall, entries[-1].wall, SETTINGS)
     pumps = [pump(upload, control_iq=True)]
     return {
         "pumper": person(pumps),

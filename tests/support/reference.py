@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from tconnectsync.config import REQUIRED, RETIRED, VARIABLES, Variable
+from tconnectsync.setup.forever import LABEL, cron_line, launchd_plist, windows_task
 from tconnectsync.sync.features import FEATURES, Feature
 
 ROOT = Path(__file__).parents[2]
@@ -130,8 +131,51 @@ def _filled_in(file: str, texts: Mapping[str, str]) -> str:
     return whole
 
 
+CRONTAB = """\
+# Add these lines to your own: run crontab -e, paste them, adapt the folder, which holds .venv and
+# .env. (crontab FILE would replace all that you have there.) --quiet says only what needs you, so
+# cron mails nothing on a good day.
+{}
+# Once a week the last two weeks, for data that reached Tandem late.
+{} --days 14
+"""
+PLIST = """\
+<!-- Runs continuously while you are logged in. Replace YOU by your name, copy it to
+     ~/Library/LaunchAgents, then:
+     launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{}.plist -->
+"""
+TASK = """\
+<!-- Runs every 15 minutes while you are logged in. Replace YOU by your name, then:
+     schtasks /Create /TN tconnectsync /XML windows-task.xml -->
+"""
+
+
+def deploy_files() -> dict[str, str]:
+    """Return the files of ``deploy/`` that are made of the texts of ``--setup``, by their names."""
+    line = cron_line(_installed("/opt/tconnectsync/.venv/bin/tconnectsync"))
+    home = "/Users/YOU"
+    mac = _installed(f"{home}/tconnectsync/.venv/bin/tconnectsync")
+    windows = r"C:\Users\YOU\tconnectsync"
+    task = windows_task(
+        [rf"{windows}\.venv\Scripts\tconnectsync.exe", "--env-file", rf"{windows}\.env"]
+    )
+    plist = launchd_plist(mac, f"{home}/Library/Logs/tconnectsync.log")
+    return {
+        "crontab": CRONTAB.format(line, line.replace("*/15 * * * *", "5 3 * * 0")),
+        f"{LABEL}.plist": plist.replace("<plist ", f"{PLIST.format(LABEL)}<plist "),
+        "windows-task.xml": task.replace("<Task ", f"{TASK}<Task "),
+    }
+
+
+def _installed(program: str) -> list[str]:
+    """Return the words that start a program with the settings in the folder of its ``.venv``."""
+    return [program, "--env-file", f"{program.partition('/.venv')[0]}/.env"]
+
+
 def main() -> None:
-    """Write all three files."""
+    """Write all of these files."""
+    for file, text in deploy_files().items():
+        (ROOT / "deploy" / file).write_text(text, encoding="utf-8")
     for file, text in (
         (".env.example", env_example()),
         ("README.md", readme()),

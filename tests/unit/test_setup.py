@@ -100,7 +100,8 @@ def test_any_value_is_read_back_as_it_was_typed(tmp_path_factory: object, value:
     read = read_env_file(path)
     assert dict(read) == {"TCONNECT_PASSWORD": value}
     assert not read.problems
-    assert not read.notices
+    # Only a value that nothing but escapes can write is worth a second look.
+    assert not read.notices or "\\" in value
 
 
 @given(st.lists(VALUES, max_size=4), VALUES)
@@ -176,10 +177,10 @@ def test_the_cron_line_runs_the_program_of_any_folder() -> None:
 
 def test_the_windows_task_and_the_agent_of_macos_run_the_program_of_any_folder() -> None:
     agent = plistlib.loads(forever.launchd_plist(PROGRAM, "/tmp/log").encode())
-    assert agent["ProgramArguments"] == [*PROGRAM, "--auto-update"]
+    assert agent["ProgramArguments"] == [*PROGRAM, "--auto-update", "--stay"]
     assert agent["KeepAlive"] == {"SuccessfulExit": False}
     windows = [r"C:\Users\A & B\tconnectsync.exe", "--env-file", r"C:\Users\A & B\.env"]
-    task = ElementTree.fromstring(forever.windows_task(windows).partition("?>")[2])
+    task = ElementTree.fromstring(forever.windows_task(windows))
     space = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
     assert task.findtext(f".//{space}Command") == windows[0]
     assert task.findtext(f".//{space}Arguments") == r'--env-file "C:\Users\A & B\.env" --quiet'

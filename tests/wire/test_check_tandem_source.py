@@ -99,8 +99,8 @@ def test_where_all_is_well_every_step_says_so_and_nothing_is_written(world: Tand
     assert world.site.writes == 0
     assert "US region" in results["Tandem login"][1]
     pump = results["Account and pumps"][1]
-    assert pump.startswith("It is t:slim X2 Insulin Pump …0042, as PUMP")
-    assert "as PUMP_SERIAL_NUMBER says. It last uploaded 12 minutes ago (2024-06-04 14:48)" in pump
+    assert pump.startswith("It is t:slim X2 Insulin Pump …0042, the one that PUMP_")
+    assert "PUMP_SERIAL_NUMBER names. It last uploaded 12 minutes ago (2024-06-04 14:48)" in pump
     log = results["Pump's log"][1]
     assert re.match(r"\d+ entries from 2024-06-03 15:0\d to 2024-06-04 14:4\d by the pump's", log)
     assert re.search(r" [1-9]\d* basals, [1-9]\d* boluses, [1-9]\d* readings, ", log)
