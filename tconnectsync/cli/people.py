@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.configure import configuration_of, show_log
 from tconnectsync.cli.report import say_why
 from tconnectsync.config.people import ignored_for_all, people_in
 from tconnectsync.config.values import nearest
 from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError
-from tconnectsync.logoutput import enable_logging
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
 from tconnectsync.places import named_file
@@ -78,7 +77,8 @@ class People:
         for configuration in known:
             redactor.add(Redactor(configuration.secrets))
         zones = {configuration.zone for configuration in known}
-        enable_logging(options.log_level, redactor, zones.pop() if len(zones) == 1 else None)
+        first, zone = next(iter(known)), zones.pop() if len(zones) == 1 else None
+        show_log(options, first, redactor, zone)
         if len(zones) > 1:
             log.info(
                 "The pumps are in several zones. The time before each line is this computer's, all "
