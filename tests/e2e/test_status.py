@@ -166,6 +166,9 @@ def test_a_damaged_record_counts_as_none(home: Computer) -> None:
 
     code, person = status(home)
     assert (code, person["state"]) == (1, "never-run")
+    assert f"{record_file(home)}, cannot be read: it is damaged" in str(person["text"])
+    home.sync()
+    assert status(home)[0] == 0
 
 
 def test_an_old_record_says_that_nothing_runs_any_more(home: Computer) -> None:
@@ -194,9 +197,15 @@ def test_a_phone_that_does_not_upload_is_noticed_by_single_runs(
 ) -> None:
     uploaded, tandem.uploaded_until = tandem.uploaded_until, NOW - timedelta(hours=5)
     try:
-        assert home.run().code == 0
+        first, second = home.run("-q"), home.run("-q")
+        loud = home.run()
     finally:
         tandem.uploaded_until = uploaded
+    assert (first.code, second.code) == (0, 0)
+    said = "The pump has uploaded nothing for 5 hours. Check that the phone is on"
+    assert f"WARNING  {said}" in first.errors
+    assert second.errors == ""
+    assert f"INFO     {said}" in loud.errors
 
     code, person = status(home)
     assert (code, person["state"]) == (1, "phone-not-uploading")
