@@ -80,7 +80,9 @@ def _why_passed_over(path: Path) -> str:
     except PermissionError:
         return f"The user that runs tconnectsync may not see whether {path} exists."
     except OSError:
-        pass
+        others = [path.with_name(name) for name in (f"{path.name}.txt", "env", "env.txt")]
+        if found := files_among(others):
+            return f"There is {found[0]}: rename it to {path.name}."
     return ""
 
 
