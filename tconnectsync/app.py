@@ -187,6 +187,7 @@ def open_watch(
         continuous: whether the loop runs, not a single run.
         keep: whether anything is recorded and anybody told.
     """
+    from tconnectsync.watch.systemd import Systemd
     from tconnectsync.watch.tellers import Tellers
     from tconnectsync.watch.watch import Watch
 
@@ -200,7 +201,7 @@ def open_watch(
         configuration.usable(LoopSettings),
         host.clock.now,
         lambda text: configuration.without_folders(redact.sentence(text)),
-        Tellers(settings, host.clock, configuration.zone, person),
+        Tellers(settings, host.clock, configuration.zone, Systemd(host.environment), person),
         person=person,
         continuous=continuous,
         keep=keep,

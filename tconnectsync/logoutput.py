@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from tconnectsync.person import PERSON
 from tconnectsync.redact import JointRedactor, RedactingFormatter, Redactor
@@ -17,6 +17,7 @@ class LogFormatter(RedactingFormatter):
     def __init__(self, redactor: Redactor, zone: tzinfo | None) -> None:
         super().__init__(redactor, zone)
         self.redactor = redactor
+        self._zone = zone
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Format a line."""
@@ -29,10 +30,43 @@ class LogFormatter(RedactingFormatter):
             record.message = message
 
 
+class JsonFormatter(LogFormatter):
+    """Writes each record as one line of JSON: time, level, message, and the person's name."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record and replace what must not be shown."""
+        import json
+
+        at = datetime.fromtimestamp(record.created, self._zone or UTC)
+        said = {
+            "time": at.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": self.redactor.sentence(record.getMessage()),
+        }
+        if name := PERSON.get():
+            said["person"] = name
+        if record.exc_info:
+            said["traceback"] = self.redactor(self.formatException(record.exc_info))
+        return json.dumps(said, ensure_ascii=False)
+
+
+def as_line(text: str, level: int = logging.ERROR) -> str:
+    """Return a text for people in the form of the log, where that is one for programs."""
+    logger = logging.getLogger("tconnectsync")
+    formatter = logger.handlers[0].formatter if logger.handlers else None
+    if not isinstance(formatter, JsonFormatter):
+        return text
+    return formatter.format(logging.LogRecord(logger.name, level, "", 0, text, None, None))
+
+
 def enable_logging(
-    level: int = logging.INFO, redactor: Redactor | None = None, zone: tzinfo | None = None
+    level: int = logging.INFO,
+    redactor: Redactor | None = None,
+    zone: tzinfo | None = None,
+    *,
+    as_json: bool = False,
 ) -> None:
-    """Show what the program does on the standard error output.
+    """Show what the program does on the standard error output, ``as_json`` for programs.
 
     Times are those of ``zone``, or of this computer as long as none is known. What the redactor
     knows is not shown. Calling it again changes all of that. Other libraries stay silent: their
@@ -48,7 +82,8 @@ def enable_logging(
             shown.add(redactor)
             return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogFormatter(redactor, zone))
+    formatter = JsonFormatter if as_json else LogFormatter
+    handler.setFormatter(formatter(redactor, zone))
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False

@@ -14,10 +14,13 @@ from datetime import date, datetime, tzinfo
 from functools import cache
 from html.entities import codepoint2name
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 SHORTEST = 6
 """A value shorter than this is replaced only where it stands as a word of its own."""
+
+SHORTEST_PART = 8
+"""A shorter part of a secret address is hidden only within it."""
 
 WORTH_LEARNING = 3
 """A shorter value found on the way is hidden in its place but not looked for elsewhere."""
@@ -283,6 +286,9 @@ def _secrets_in(secret: str) -> Iterator[str]:
         for number in (*numbers, *(each.lstrip("0") for each in numbers)):
             if len(number) >= WORTH_LEARNING:
                 yield number
+    if "://" in secret:
+        for address in re.split(r"[\s,]+", secret):
+            yield from _parts_of_address(address)
     with suppress(ValueError):
         parts = urlsplit(secret)
         if parts.netloc and parts.username is not None:
@@ -291,6 +297,20 @@ def _secrets_in(secret: str) -> Iterator[str]:
             yield password
             if user.lower() not in OUR_OWN_WORDS:
                 yield user
+
+
+def _parts_of_address(address: str) -> Iterator[str]:
+    """Yield an address that is secret, and what of it is so alone, as others show it in errors.
+
+    That is its path; and where it is none of the web, in which a host is named, all of it.
+    """
+    yield address
+    with suppress(ValueError):
+        parts = urlsplit(address)
+        found = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+        if parts.scheme not in ("http", "https", "socks5", "socks5h"):
+            found += [parts.netloc, *re.split("[@:]", parts.netloc)]
+        yield from (unquote(each) for each in found if len(each) >= SHORTEST_PART)
 
 
 def _digests(secret: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from tconnectsync.person import about
 from tconnectsync.stop import Stop, Stopped, StopTogether
 from tconnectsync.sync.loop.loop import Turn, run_alone, run_together
 from tconnectsync.sync.loop.step import Next
+from tconnectsync.watch.systemd import Systemd
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 def auto_update(options: Options, host: Host) -> int:
     """Sync whenever a pump has uploaded, until asked to stop; return the exit code."""
+    systemd = Systemd(host.environment)
+    host = replace(host, clock=systemd.watched(host.clock))
     together = StopTogether()
     stop = Stop(host.clock.monotonic, on_request=together.ask)
     loops: dict[str, PersonLoop] = {}
@@ -55,6 +58,8 @@ def auto_update(options: Options, host: Host) -> int:
             log.debug("A write could go on for %.2f s.", stopped.waited)
         _say_what_is_left(loops)
         return 0
+    finally:
+        systemd.tell("STOPPING=1")
 
 
 def _say_what_is_left(loops: Mapping[str, PersonLoop]) -> None:

@@ -9,10 +9,14 @@ from tconnectsync.app import find_site, open_watch
 from tconnectsync.cli.options import check_available
 from tconnectsync.cli.startline import start_line
 from tconnectsync.clouds import clouds_with_files
+from tconnectsync.config.settings import WatchSettings
+from tconnectsync.errors import ConfigError
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.redact import Redactor
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
     from tconnectsync.config.settings import Configuration, Settings
@@ -55,6 +59,17 @@ def check_features(options: Options, configuration: Configuration) -> None:
         check_available(options.features, source, testing_enabled=testing)
 
 
+def show_log(
+    options: Options, configuration: Configuration, redactor: Redactor, zone: tzinfo | None
+) -> None:
+    """Show the log as the options and the settings say, without what the redactor hides."""
+    settings = configuration.usable(WatchSettings)
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    if options.verbose or options.quiet:
+        level = options.log_level
+    enable_logging(level, redactor, zone, as_json=settings.log_format == "json")
+
+
 def settings_of(options: Options, configuration: Configuration, host: Host) -> Settings:
     """Set up the log, and return the settings with the site's own address.
 
@@ -63,9 +78,14 @@ def settings_of(options: Options, configuration: Configuration, host: Host) -> S
         UsageError: the cloud lacks a chosen feature.
         TconnectsyncError: Nightscout cannot be asked where it is.
     """
-    settings = configuration.settings()
+    try:
+        settings = configuration.settings()
+    except ConfigError:
+        if configuration.usable(WatchSettings).log_format == "json":
+            show_log(options, configuration, Redactor(configuration.secrets), configuration.zone)
+        raise
     check_features(options, configuration)
-    enable_logging(options.log_level, Redactor(configuration.secrets), settings.tandem.zone)
+    show_log(options, configuration, Redactor(configuration.secrets), settings.tandem.zone)
     log.info("%s %s", start_line(options, settings), configuration.origin)
     for notice in configuration.notices():
         # It says what the person has set: nothing that a job has to report every time.

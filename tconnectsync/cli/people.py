@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.configure import configuration_of, show_log
 from tconnectsync.cli.report import say_why
 from tconnectsync.config.people import ignored_for_all, people_in
 from tconnectsync.config.values import nearest
 from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError
-from tconnectsync.logoutput import enable_logging
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
 from tconnectsync.places import named_file
@@ -77,7 +77,8 @@ class People:
         for configuration in known:
             redactor.add(Redactor(configuration.secrets))
         zones = {configuration.zone for configuration in known}
-        enable_logging(options.log_level, redactor, zones.pop() if len(zones) == 1 else None)
+        first, zone = next(iter(known)), zones.pop() if len(zones) == 1 else None
+        show_log(options, first, redactor, zone)
         if len(zones) > 1:
             log.info(
                 "The pumps are in several zones. The time before each line is this computer's, all "
@@ -203,9 +204,8 @@ def _place(url: str) -> tuple[str, int | None, str]:
 
 
 def _same_pump(one: Configuration, other: Configuration) -> bool:
-    emails = {
-        str(each.values.get("TCONNECT_EMAIL", "")).strip().lower() for each in (one, other)
-    } - {""}
-    serials = [str(each.values.get("PUMP_SERIAL_NUMBER", "")).lstrip("0") for each in (one, other)]
-    is_same_account = len(emails) == 1 and all("TCONNECT_EMAIL" in it.values for it in (one, other))
-    return is_same_account and (serials[0] == serials[1] or not all(serials))
+    """Return whether both may read one pump; without a number, all of an account are read."""
+    emails = {str(it.values.get("TCONNECT_EMAIL", "")).strip().lower() for it in (one, other)}
+    texts = [str(it.values.get("PUMP_SERIAL_NUMBER", "")) for it in (one, other)]
+    mine, theirs = ({it.lstrip("0") for it in re.findall(r"\d+", text)} for text in texts)
+    return len(emails) == 1 and emails != {""} and (not mine or not theirs or bool(mine & theirs))

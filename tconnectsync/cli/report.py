@@ -46,8 +46,11 @@ SAID_AGAIN_AFTER = timedelta(hours=1)
 
 
 def say(text: str) -> None:
-    """Print for a person, not for a pipe."""
-    print(named(text), file=sys.stderr)
+    """Print for a person, not for a pipe; among a log for programs, in its form."""
+    from tconnectsync.logoutput import as_line
+
+    shown = as_line(text)
+    print(named(text) if shown == text else shown, file=sys.stderr)
 
 
 def say_why(error: TconnectsyncError) -> int:

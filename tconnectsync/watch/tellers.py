@@ -14,6 +14,8 @@ from tconnectsync.sync.loop.failures import ThrottledLog
 from tconnectsync.watch.messages import WITHOUT_APPRISE, has_apprise, is_due, send, text_of
 from tconnectsync.watch.metrics import metrics
 from tconnectsync.watch.ping import Pings
+from tconnectsync.watch.systemd import Systemd
+from tconnectsync.watch.words import meaning
 
 METRICS_MODE = 0o644
 """Prometheus' exporter is another user; the file says nothing about treatments."""
@@ -26,28 +28,42 @@ class Tellers:
         settings: who is to be told.
         clock: measures.
         zone: that of times in messages.
+        systemd: the manager of the service, if it is one.
         person: the name of the person's settings; empty where there is one only.
     """
 
     def __init__(
-        self, settings: WatchSettings, clock: Clock, zone: tzinfo, person: str = ""
+        self,
+        settings: WatchSettings,
+        clock: Clock,
+        zone: tzinfo,
+        systemd: Systemd,
+        person: str = "",
     ) -> None:
         self._settings = settings
+        self._systemd = systemd
         self._clock = clock
         self._zone = zone
         self._person = person
         self._pings = Pings(settings.ping_url, clock) if settings.ping_url else None
         self._lines = ThrottledLog()
 
+    def waiting(self) -> None:
+        """Tell the manager of the service that it works, although somebody has to help."""
+        self._systemd.tell("READY=1")
+
     def started(self) -> None:
         """Tell the monitor that a run begins, without waiting for it."""
+        self._systemd.tell("READY=1")
         if self._settings.notify_urls and not has_apprise():
             self._warn(WITHOUT_APPRISE)
         if self._pings:
             self._pings.start()
 
     def told(self, record: RunRecord) -> None:
-        """Write the metrics and call the monitor."""
+        """Write the metrics, and tell the manager of the service and the monitor."""
+        name = f"{record.person}: " if record.person else ""
+        self._systemd.tell(f"STATUS={name}{meaning(record.state)}")
         if self._settings.metrics_file:
             self._write_metrics(record)
         if self._pings:

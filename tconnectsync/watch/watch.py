@@ -48,6 +48,9 @@ class Teller(Protocol):
     def started(self) -> None:
         """A run or the loop begins."""
 
+    def waiting(self) -> None:
+        """The loop waits for somebody to correct something."""
+
     def told(self, record: RunRecord) -> None:
         """A run or a round has ended, and its record is saved."""
 
@@ -145,6 +148,8 @@ class Watch:
 
     def waiting(self) -> None:
         """Take note that the loop lives, but waits for somebody to correct something."""
+        if self._keeps:
+            self._teller.waiting()
         with self._lock:
             last, now = self._last(), self._now()
             if self._keeps and last and now - last.at > WAITING_SAID_AFTER:
