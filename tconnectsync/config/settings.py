@@ -289,7 +289,8 @@ class Configuration:
         if len(self._files) > 1:
             # One of several people, for whom the environment does not say everything.
             where = " or ".join(str(each.path) for each in self._files if each.path)
-        return *self.notices(), self.origin, f"Set it in {where}."
+        asks = "" if file.path or not paths else " Or let tconnectsync --setup ask for all of it."
+        return *self.notices(), self.origin, f"Set it in {where}.{asks}"
 
     def settings(self) -> Settings:
         """Return all settings.
