@@ -16,7 +16,7 @@ from itertools import product
 
 from tconnectsync.clouds import CLOUDS
 from tests.bench.event_log import Rates, measure
-from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports
+from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports, status_in_starts
 from tests.bench.servers import FIRST_DAY, Counts, Servers, serving
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL
 
@@ -30,6 +30,7 @@ SAME_MEGABYTES = 0.1
 MOST_SECONDS = {(90, 0): 5.0, (7, 20): 1.5}
 """By days and latency (ms)."""
 MOST_HELP_SECONDS = 0.15
+MOST_STARTS = 2.5
 LEAST_JSON, LEAST_BINARY = 100_000, 300_000
 
 
@@ -79,7 +80,8 @@ def main() -> None:
                 _say(measured[-1].row)
     help_seconds = fastest_help()
     _say("")
-    for target in [*_targets(measured), _help_target(help_seconds), *_log_targets(measure())]:
+    starts = [_help_target(help_seconds), _status_target(status_in_starts())]
+    for target in [*_targets(measured), *starts, *_log_targets(measure())]:
         verdict = "reached" if target.reached else "NOT REACHED"
         _say(f"{verdict:<12} {target.text}: {target.figure}")
     if help_seconds > MOST_HELP_SECONDS:
@@ -182,6 +184,11 @@ def _help_target(seconds: float) -> Target:
     return Target(
         f"--help ≤ {MOST_HELP_SECONDS} s", f"{seconds:.3f} s", seconds <= MOST_HELP_SECONDS
     )
+
+
+def _status_target(starts: float) -> Target:
+    text = f"--status ≤ {MOST_STARTS} times the processor of python -c pass"
+    return Target(text, f"{starts:.2f} times", starts <= MOST_STARTS)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import pytest
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.state.record import State
 from tests.support.command import (
     COMMAND,
     EMAIL,
@@ -29,6 +31,7 @@ from tests.support.command import (
     days,
     tandem_source,
 )
+from tests.support.forked_command import CHECKOUT
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
 LATER = timedelta(hours=4)
@@ -93,6 +96,14 @@ def test_the_json_says_what_was_written_and_how_new_it_is(home: Computer) -> Non
     assert newest <= datetime.now(UTC)
     assert person["missing"] == []
     assert person["file"] == str(record_file(home))
+
+
+def test_every_key_and_state_is_documented(home: Computer) -> None:
+    home.sync()
+    _, person = status(home)
+    text = (CHECKOUT / "docs" / "status.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_-]+)`", text))
+    assert named >= {*person, *State}
 
 
 def test_the_record_is_private_and_holds_nothing_personal(home: Computer) -> None:
