@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -203,9 +204,8 @@ def _place(url: str) -> tuple[str, int | None, str]:
 
 
 def _same_pump(one: Configuration, other: Configuration) -> bool:
-    emails = {
-        str(each.values.get("TCONNECT_EMAIL", "")).strip().lower() for each in (one, other)
-    } - {""}
-    serials = [str(each.values.get("PUMP_SERIAL_NUMBER", "")).lstrip("0") for each in (one, other)]
-    is_same_account = len(emails) == 1 and all("TCONNECT_EMAIL" in it.values for it in (one, other))
-    return is_same_account and (serials[0] == serials[1] or not all(serials))
+    """Return whether both may read one pump; without a number, all of an account are read."""
+    emails = {str(it.values.get("TCONNECT_EMAIL", "")).strip().lower() for it in (one, other)}
+    texts = [str(it.values.get("PUMP_SERIAL_NUMBER", "")) for it in (one, other)]
+    mine, theirs = ({it.lstrip("0") for it in re.findall(r"\d+", text)} for text in texts)
+    return len(emails) == 1 and emails != {""} and (not mine or not theirs or bool(mine & theirs))

@@ -285,7 +285,11 @@ class Configuration:
         file = self.env_file
         paths = [file.path] if file.path else file.looked_for
         files = f", or in {' or '.join(map(str, paths))}" if paths else ""
-        return *self.notices(), self.origin, f"Set it in the environment{files}."
+        where = f"the environment{files}"
+        if len(self._files) > 1:
+            # One of several people, for whom the environment does not say everything.
+            where = " or ".join(str(each.path) for each in self._files if each.path)
+        return *self.notices(), self.origin, f"Set it in {where}."
 
     def settings(self) -> Settings:
         """Return all settings.

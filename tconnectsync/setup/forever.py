@@ -27,7 +27,7 @@ After=network-online.target
 [Service]
 Type=notify
 ExecStart={command}
-WatchdogSec=1h
+WatchdogSec=15min
 Restart=on-failure
 # Exit code 2 means that a setting or a password has to be corrected first.
 RestartPreventExitStatus=2

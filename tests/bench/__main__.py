@@ -15,6 +15,7 @@ from datetime import timedelta
 from itertools import product
 
 from tconnectsync.clouds import CLOUDS
+from tests.bench import people
 from tests.bench.event_log import Rates, measure
 from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports, status_in_starts
 from tests.bench.servers import FIRST_DAY, Counts, Servers, serving
@@ -31,6 +32,8 @@ MOST_SECONDS = {(90, 0): 5.0, (7, 20): 1.5}
 """By days and latency (ms)."""
 MOST_HELP_SECONDS = 0.15
 MOST_STARTS = 2.5
+MOST_MEGABYTES_FOR_PEOPLE, MOST_SECONDS_AN_HOUR = 300, 36.0
+"""For 100 people in one process; 36 seconds are one hundredth of a processor."""
 LEAST_JSON, LEAST_BINARY = 100_000, 300_000
 
 
@@ -80,8 +83,10 @@ def main() -> None:
                 _say(measured[-1].row)
     help_seconds = fastest_help()
     _say("")
-    starts = [_help_target(help_seconds), _status_target(status_in_starts())]
-    for target in [*_targets(measured), *starts, *_log_targets(measure())]:
+    targets = [*_targets(measured), _help_target(help_seconds), *_log_targets(measure())]
+    targets.append(_status_target(status_in_starts()))
+    targets += _people_targets(options.people) if options.people else []
+    for target in targets:
         verdict = "reached" if target.reached else "NOT REACHED"
         _say(f"{verdict:<12} {target.text}: {target.figure}")
     if help_seconds > MOST_HELP_SECONDS:
@@ -95,6 +100,7 @@ def _options() -> argparse.Namespace:
     add("--source", nargs="+", default=list(CLOUDS), help="the clouds to sync from")
     add("--days", type=int, nargs="+", default=[7, 28, 90], help="days of data per case")
     add("--latency", type=int, nargs="+", default=[0, 20], help="ms added to every answer")
+    add("--people", type=int, default=100, help="people in one process; 0 leaves out these minutes")
     return parser.parse_args()
 
 
@@ -177,6 +183,26 @@ def _log_targets(rates: Rates) -> Iterator[Target]:
         f"binary log records decoded in a second ≥ {LEAST_BINARY:,}",
         binary,
         rates.binary >= LEAST_BINARY,
+    )
+
+
+def _people_targets(number: int) -> Iterator[Target]:
+    """Judge a process for many people whose pumps upload every hour."""
+    cost = people.measure(number)
+    yield Target(
+        f"peak memory for {number} people in one process ≤ {MOST_MEGABYTES_FOR_PEOPLE} MB",
+        f"{cost.megabytes:.0f} MB",
+        cost.megabytes <= MOST_MEGABYTES_FOR_PEOPLE,
+    )
+    yield Target(
+        f"processor in an hour of hourly uploads of {number} people ≤ {MOST_SECONDS_AN_HOUR:.0f} s",
+        f"{cost.seconds_an_hour:.1f} s",
+        cost.seconds_an_hour <= MOST_SECONDS_AN_HOUR,
+    )
+    yield Target(
+        "people of whom all is in Nightscout but the last upload: all",
+        f"{cost.synced} of {number}",
+        cost.synced == number,
     )
 
 
