@@ -241,6 +241,28 @@ def test_a_range_of_long_ago_hides_nothing_about_now(home: Computer) -> None:
     assert person["last_upload"] == before["last_upload"]
 
 
+def test_each_of_several_people_has_a_sentence(home: Computer) -> None:
+    people = home.folder / "people"
+    people.mkdir()
+    personal = ("TCONNECT_EMAIL", "TCONNECT_PASSWORD", "NS_URL", "NS_SECRET", "PUMP_SERIAL_NUMBER")
+    lines = [f"{name}='{home.variables[name]}'" for name in personal]
+    (people / "anna.env").write_text("\n".join(lines))
+    (people / "bo.env").touch()
+    rest = {name: value for name, value in home.variables.items() if name not in personal}
+    everybody = replace(home, variables=rest)
+    assert everybody.run("--accounts", "people").code == 1
+
+    asked = everybody.run("--status", "--accounts", "people")
+    anna, bo = asked.output.splitlines()
+    assert asked.code == 1
+    assert anna.startswith("anna: ok: ")
+    assert bo.startswith("bo: The settings cannot be used (since 0 minutes, ")
+    alone = everybody.run("--status", "--accounts", "people", "--person", "anna", "--json")
+    assert alone.code == 0
+    assert [each["person"] for each in json.loads(alone.output)["people"]] == ["anna"]
+    assert everybody.run("--status", "--accounts", "nowhere").code == 2
+
+
 def test_it_loads_next_to_nothing(home: Computer) -> None:
     """Health checks ask every minute, on small computers."""
     home.sync()
@@ -257,7 +279,7 @@ def test_it_loads_next_to_nothing(home: Computer) -> None:
         timeout=60,
         check=True,
     )
-    heavy = {"requests", "arrow", "dotenv", "logging", "argparse", "dataclasses", "platformdirs"}
+    heavy = {"requests", "dotenv", "logging", "argparse", "dataclasses", "platformdirs", "pathlib"}
     assert run.stdout.startswith("ok: ")
     assert heavy & set(run.stderr.split()) == set()
 
