@@ -166,6 +166,22 @@ def test_problems_do_not_repeat_secrets() -> None:
     assert "correct horse" not in text
 
 
+@pytest.mark.parametrize("given", ["proxy:8080", "10.0.0.1", "https://", "ftp://u:pw@h", "http:h"])
+def test_a_proxy_needs_a_whole_address(given: str) -> None:
+    (problem,) = problems(REQUESTS_PROXY=given)
+    assert problem.startswith("REQUESTS_PROXY is not usable: write a whole address, with http://")
+    assert given not in problem
+    for whole in ("http://proxy:8080", "socks5h://u:pw@10.0.0.1:1080", "https://[::1]:3128"):
+        assert load({**COMPLETE, "REQUESTS_PROXY": whole}, {}).tandem.proxy == whole
+
+
+@pytest.mark.parametrize("given", ["robin", "robin.example.org", "@example.org", "robin@", "a b@c"])
+def test_what_is_no_e_mail_address_is_not_sent_to_tandem(given: str) -> None:
+    (problem,) = problems(TCONNECT_EMAIL=given)
+    assert "TCONNECT_EMAIL is not usable: write the whole e-mail address" in problem
+    assert f"{given}." not in problem
+
+
 @pytest.mark.parametrize("mark", ["'", '"'])
 def test_quotation_marks_left_by_docker_are_dropped(mark: str) -> None:
     quoted = {name: f"{mark}{value}{mark}" for name, value in COMPLETE.items()}
