@@ -265,7 +265,7 @@ def test_each_of_several_people_has_a_sentence(home: Computer) -> None:
     anna, bo = asked.output.splitlines()
     assert asked.code == 1
     assert anna.startswith("anna: ok: ")
-    assert bo.startswith("bo: The settings cannot be used (for 0 minutes, ")
+    assert bo.startswith("bo: The settings cannot be used (for less than a minute, ")
     alone = everybody.run("--status", "--accounts", "people", "--person", "anna", "--json")
     assert alone.code == 0
     assert [each["person"] for each in json.loads(alone.output)["people"]] == ["anna"]
