@@ -37,7 +37,7 @@ def entries(log: object) -> Iterator[tuple[str, str]]:
         code, properties = event.get("eventCode"), event.get("eventProperties")
         is_number = type(code) is int
         if is_number and code not in KNOWN_CODES and code not in REPORTED_ELSEWHERE:
-            is_code = 0 <= code <= HIGHEST_CODE
+            is_code = 0 <= int(code or 0) <= HIGHEST_CODE
             yield "[]", f"unknown event {code}" if is_code else "an event code that cannot be one"
         names = tuple(properties) if isinstance(properties, dict) else ()
         yield from _of_form(tuple(event), code if is_number else None, names)
