@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,21 @@ if TYPE_CHECKING:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message.removeprefix('argument ')}. See tconnectsync --help.")
+        said = message.removeprefix("argument ")
+        said = re.sub(r"expected (one|at least one) argument$", "a value must follow it", said)
+        said = re.sub(r"ignored explicit argument .*$", "no value may follow it", said)
+        raise UsageError(f"{said}. See tconnectsync --help.")
+
+    def unknown(self, word: str) -> str:
+        """Return a sentence about a word that is no option, with the one that may be meant."""
+        from tconnectsync.config.values import nearest
+
+        if not word.startswith("-"):
+            return f"“{word}” belongs to no option. Options begin with --, such as --days 3."
+        name = word.partition("=")[0]
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        meant = nearest(name, known)
+        return f"there is no option {name}" + (f"; did you mean {meant}?" if meant else ".")
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,11 @@ def parse(arguments: Sequence[str] | None) -> Options:
     Raises:
         UsageError: an option is unknown, unreadable or does not go with another.
     """
-    given = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    known, rest = parser.parse_known_args(arguments)
+    if rest:
+        raise UsageError(f"{parser.unknown(rest[0])} See tconnectsync --help.")
+    given = vars(known)
     if given.pop("tandem_source"):
         if given["source"] not in (None, TANDEM_SOURCE.name):
             raise UsageError(f"--tandem-source cannot be combined with --source {given['source']}.")
@@ -190,7 +209,7 @@ settings, or a pump that has to be chosen first; with --auto-update also a
 refused login"""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     default, *rest = CLOUDS
     others = ", ".join(rest)
     names = "\n".join(map(_described, FEATURES.values()))

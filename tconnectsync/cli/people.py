@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from tconnectsync.config.values import nearest
 from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
-from tconnectsync.places import named_file
+from tconnectsync.places import whole_path
 from tconnectsync.redact import JointRedactor, Redactor
 from tconnectsync.stop import Stopped
 
@@ -111,7 +112,7 @@ def chosen_people(options: Options, host: Host) -> list[Person]:
 
 
 def _folder(options: Options, host: Host) -> Path:
-    return named_file(options.accounts or Path(), host.folder)
+    return Path(whole_path(str(options.accounts or Path()), str(host.folder)))
 
 
 def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> int:
@@ -203,9 +204,8 @@ def _place(url: str) -> tuple[str, int | None, str]:
 
 
 def _same_pump(one: Configuration, other: Configuration) -> bool:
-    emails = {
-        str(each.values.get("TCONNECT_EMAIL", "")).strip().lower() for each in (one, other)
-    } - {""}
-    serials = [str(each.values.get("PUMP_SERIAL_NUMBER", "")).lstrip("0") for each in (one, other)]
-    is_same_account = len(emails) == 1 and all("TCONNECT_EMAIL" in it.values for it in (one, other))
-    return is_same_account and (serials[0] == serials[1] or not all(serials))
+    """Return whether both may read one pump; without a number, all of an account are read."""
+    emails = {str(it.values.get("TCONNECT_EMAIL", "")).strip().lower() for it in (one, other)}
+    texts = [str(it.values.get("PUMP_SERIAL_NUMBER", "")) for it in (one, other)]
+    mine, theirs = ({it.lstrip("0") for it in re.findall(r"\d+", text)} for text in texts)
+    return len(emails) == 1 and emails != {""} and (not mine or not theirs or bool(mine & theirs))

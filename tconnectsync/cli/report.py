@@ -113,12 +113,16 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
     """Say what was written, or would be, and what was left out."""
     from tconnectsync.cli.results import boluses_only, documents_in_words
 
+    has_written = bool(outcome.created or outcome.updated or outcome.others)
+    # What failed may be new.
+    may_be_new = bool(outcome.failures) and not has_written and not options.pretend
     result = documents_in_words(
         outcome.new,
         outcome.written - outcome.new,
         removed=outcome.updated - (outcome.written - outcome.new).total(),
         unchanged=outcome.kept,
         insulin=outcome.new_insulin if options.pretend else boluses_only(outcome.new_insulin),
+        nothing="Nothing was written" if may_be_new else "Nothing new",
     )
     if options.pretend:
         print_result("\n".join(["Nothing was written (--pretend). In a real run:", result]))

@@ -15,6 +15,7 @@ def documents_in_words(
     removed: int,
     unchanged: int,
     insulin: Mapping[str, float],
+    nothing: str = "Nothing new",
 ) -> str:
     """Return how many documents there are of each kind, as sentences.
 
@@ -24,8 +25,9 @@ def documents_in_words(
         removed: how many basals are removed.
         unchanged: how many stay as they are.
         insulin: U of the new ones; a number in brackets follows each type that is named here.
+        nothing: what is said if none is created.
     """
-    sentences = [f"New: {_counted(new, insulin)}" if any(new.values()) else "Nothing new"]
+    sentences = [f"New: {_counted(new, insulin)}" if any(new.values()) else nothing]
     if any(changed.values()):
         sentences.append(f"Changed: {_counted(changed, {})}")
     if removed:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from tconnectsync.clouds import cloud_named
-from tconnectsync.config.envfile import EnvFile, read_env_files
+from tconnectsync.config.envfile import EnvFile, env_files, read_env_files
 from tconnectsync.config.given import CommandLine, Given, find
 from tconnectsync.config.names import known_names
 from tconnectsync.config.notices import (
@@ -25,7 +25,7 @@ from tconnectsync.config.notices import (
 from tconnectsync.config.values import is_in_typographic_marks
 from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
-from tconnectsync.places import env_files, key_of
+from tconnectsync.places import key_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -285,7 +285,12 @@ class Configuration:
         file = self.env_file
         paths = [file.path] if file.path else file.looked_for
         files = f", or in {' or '.join(map(str, paths))}" if paths else ""
-        return *self.notices(), self.origin, f"Set it in the environment{files}."
+        where = f"the environment{files}"
+        if len(self._files) > 1:
+            # One of several people, for whom the environment does not say everything.
+            where = " or ".join(str(each.path) for each in self._files if each.path)
+        asks = "" if file.path or not paths else " Or let tconnectsync --setup ask for all of it."
+        return *self.notices(), self.origin, f"Set it in {where}.{asks}"
 
     def settings(self) -> Settings:
         """Return all settings.
@@ -335,7 +340,7 @@ class Configuration:
 
         It stays the same when a value is corrected.
         """
-        return key_of(self.file, *self.places)
+        return key_of(str(self.file or ""), *self.places)
 
     @property
     def zone(self) -> ZoneInfo:

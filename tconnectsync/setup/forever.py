@@ -21,13 +21,11 @@ USER_UNIT = Path(".config/systemd/user/tconnectsync.service")
 UNIT = """\
 [Unit]
 Description=Copy insulin pump data from Tandem's cloud to Nightscout
-Wants=network-online.target
-After=network-online.target
 
 [Service]
 Type=notify
 ExecStart={command}
-WatchdogSec=1h
+WatchdogSec=15min
 Restart=on-failure
 # Exit code 2 means that a setting or a password has to be corrected first.
 RestartPreventExitStatus=2

@@ -15,8 +15,9 @@ from datetime import timedelta
 from itertools import product
 
 from tconnectsync.clouds import CLOUDS
+from tests.bench import people
 from tests.bench.event_log import Rates, measure
-from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports
+from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports, status_in_starts
 from tests.bench.servers import FIRST_DAY, Counts, Servers, serving
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL
 
@@ -30,6 +31,9 @@ SAME_MEGABYTES = 0.1
 MOST_SECONDS = {(90, 0): 5.0, (7, 20): 1.5}
 """By days and latency (ms)."""
 MOST_HELP_SECONDS = 0.15
+MOST_STARTS = 2.5
+MOST_MEGABYTES_FOR_PEOPLE, MOST_SECONDS_AN_HOUR = 300, 36.0
+"""For 100 people in one process; 36 seconds are one hundredth of a processor."""
 LEAST_JSON, LEAST_BINARY = 100_000, 300_000
 
 
@@ -79,7 +83,10 @@ def main() -> None:
                 _say(measured[-1].row)
     help_seconds = fastest_help()
     _say("")
-    for target in [*_targets(measured), _help_target(help_seconds), *_log_targets(measure())]:
+    targets = [*_targets(measured), _help_target(help_seconds), *_log_targets(measure())]
+    targets.append(_status_target(status_in_starts()))
+    targets += _people_targets(options.people) if options.people else []
+    for target in targets:
         verdict = "reached" if target.reached else "NOT REACHED"
         _say(f"{verdict:<12} {target.text}: {target.figure}")
     if help_seconds > MOST_HELP_SECONDS:
@@ -93,6 +100,7 @@ def _options() -> argparse.Namespace:
     add("--source", nargs="+", default=list(CLOUDS), help="the clouds to sync from")
     add("--days", type=int, nargs="+", default=[7, 28, 90], help="days of data per case")
     add("--latency", type=int, nargs="+", default=[0, 20], help="ms added to every answer")
+    add("--people", type=int, default=100, help="people in one process; 0 leaves out these minutes")
     return parser.parse_args()
 
 
@@ -178,10 +186,35 @@ def _log_targets(rates: Rates) -> Iterator[Target]:
     )
 
 
+def _people_targets(number: int) -> Iterator[Target]:
+    """Judge a process for many people whose pumps upload every hour."""
+    cost = people.measure(number)
+    yield Target(
+        f"peak memory for {number} people in one process ≤ {MOST_MEGABYTES_FOR_PEOPLE} MB",
+        f"{cost.megabytes:.0f} MB",
+        cost.megabytes <= MOST_MEGABYTES_FOR_PEOPLE,
+    )
+    yield Target(
+        f"processor in an hour of hourly uploads of {number} people ≤ {MOST_SECONDS_AN_HOUR:.0f} s",
+        f"{cost.seconds_an_hour:.1f} s",
+        cost.seconds_an_hour <= MOST_SECONDS_AN_HOUR,
+    )
+    yield Target(
+        "people of whom all is in Nightscout but the last upload: all",
+        f"{cost.synced} of {number}",
+        cost.synced == number,
+    )
+
+
 def _help_target(seconds: float) -> Target:
     return Target(
         f"--help ≤ {MOST_HELP_SECONDS} s", f"{seconds:.3f} s", seconds <= MOST_HELP_SECONDS
     )
+
+
+def _status_target(starts: float) -> Target:
+    text = f"--status ≤ {MOST_STARTS} times the processor of python -c pass"
+    return Target(text, f"{starts:.2f} times", starts <= MOST_STARTS)
 
 
 if __name__ == "__main__":

@@ -76,9 +76,14 @@ WRONG_USE = {
     "--days many": "'many' is not a number of days",
     "--days 0": "'0' is not a number of days",
     "--features BASAL DREAMS": "DREAMS is not a feature",
-    "--features": "--features",
-    "--frobnicate": "--frobnicate",
-    "yesterday": "yesterday",
+    "--features": "--features: a value must follow it",
+    "--pretend=yes": "--pretend: no value may follow it",
+    "--days": "--days: a value must follow it",
+    "--frobnicate": "there is no option --frobnicate. See",
+    "--pretent": "there is no option --pretent; did you mean --pretend?",
+    "-days 3": "there is no option -days; did you mean --days?",
+    "--day=3": "there is no option --day; did you mean --days?",
+    "yesterday": "“yesterday” belongs to no option",
 }
 
 
@@ -181,7 +186,7 @@ def test_wrong_use_is_the_same_however_it_is_started(
     tmp_path: Path, command: Sequence[str]
 ) -> None:
     check_wrong_use(
-        Computer(tmp_path, {}).run("--frobnicate", command=command), "unrecognized arguments"
+        Computer(tmp_path, {}).run("--frobnicate", command=command), "no option --frobnicate"
     )
 
 

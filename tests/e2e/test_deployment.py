@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from site import getsitepackages
 from tempfile import TemporaryDirectory
@@ -30,12 +32,14 @@ from tests.support.deployment import (
     exec_form,
     service,
     text_of,
+    unit,
 )
 from tests.support.fast_process import soon
 from tests.support.forked_command import CHECKOUT
 
 LIFE = live(date(2024, 5, 6), 1)
 ZONE = ZoneInfo("America/New_York")
+PHOENIX = "America/Phoenix"
 BO = "bo.sample@example.org"
 PACKAGES = {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), *getsitepackages()])}
 """Where another Python finds the program and what it needs."""
@@ -95,8 +99,9 @@ def container(tandem: Cloud, site: str, options: list[str], **changes: str) -> I
                 stderr=log,
                 **user,
             )
+        again = {"cwd": home, "env": {**given, **PACKAGES, **changes}, **user}
         try:
-            yield Container(process, home)
+            yield Container(process, home, command, again)
         finally:
             process.kill()
             process.wait()
@@ -105,9 +110,32 @@ def container(tandem: Cloud, site: str, options: list[str], **changes: str) -> I
 class Container:
     """A process that runs what a container would."""
 
-    def __init__(self, process: subprocess.Popen[bytes], home: Path) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        home: Path,
+        command: list[str],
+        again: dict[str, Any],
+    ) -> None:
         self.process = process
         self.home = home
+        self._command = command
+        self._again = again
+
+    def health(self) -> tuple[int, str]:
+        """Run the health check as Docker does; return its exit code and what it says."""
+        program, *options = exec_form(dockerfile("HEALTHCHECK")[0])
+        assert program == "tconnectsync"
+        assert service("docker-compose.yml")["healthcheck"]["test"][1:] == [program, *options]
+        run = subprocess.run(
+            [*self._command, *options],
+            **self._again,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        return run.returncode, run.stdout + run.stderr
 
     @property
     def user(self) -> int:
@@ -134,23 +162,32 @@ def test_wrong_credentials_are_sent_once_and_then_waited_with() -> None:
         soon(lambda: "does not accept the e-mail address and password" in running.said())
         with pytest.raises(subprocess.TimeoutExpired):
             running.process.wait(timeout=2)
+        code, said = running.health()
+        assert code == 1
+        assert "password" in said
         running.ends_when_asked()
         assert logins(tandem) == 1
 
 
-def test_a_container_keeps_its_login_for_the_next_one_in_the_volume() -> None:
+def test_a_container_is_healthy_and_keeps_its_login_in_the_volume() -> None:
     options = service("docker-compose.yml")["command"]
+    # A zone whose clocks are never set; the pump has uploaded a moment ago.
+    now = datetime.now(ZoneInfo(PHOENIX)).replace(tzinfo=None)
     with (
-        tandem_source(LIFE) as tandem,
+        tandem_source(live(now.date() - timedelta(days=1), 3), PHOENIX) as tandem,
         SmallNightscout(SECRET) as site,
-        container(tandem, site.url, options) as running,
     ):
-        soon(lambda: any("bff/pumper" in entry.request.path for entry in tandem.log))
-        user = running.user
-        running.ends_when_asked()
-        files = [path.name for path in (running.home / ".cache").rglob("*.json")]
+        tandem.uploaded_until = now - timedelta(minutes=5)
+        with container(tandem, site.url, options, TIMEZONE_NAME=PHOENIX) as running:
+            soon(lambda: site.treatments)
+            soon(lambda: running.health()[0] == 0)
+            user = running.user
+            running.ends_when_asked()
+            files = {
+                path.name: path.stat().st_uid for path in (running.home / ".cache").rglob("*.json")
+            }
         assert any(name.startswith("tandem-source-") for name in files)
-        assert {path.stat().st_uid for path in running.home.rglob("*.json")} == {user}
+        assert set(files.values()) == {user}
 
 
 def test_two_people_s_container_finds_both(tmp_path: Path) -> None:
@@ -192,6 +229,44 @@ def test_compose_files_are_all_tried() -> None:
     assert COMPOSE_FILES == ["docker-compose.two-people.yml", "docker-compose.yml"]
 
 
+def test_it_tells_systemd_when_it_is_ready_and_that_it_lives(tmp_path: Path) -> None:
+    options = shlex.split(unit("tconnectsync.service")["ExecStart"][0])[1:]
+    with (
+        tandem_source(LIFE) as tandem,
+        SmallNightscout(SECRET) as site,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        home = computer(tmp_path, tandem, site.url, SECRET)
+        options[options.index("--env-file") + 1] = settings_of(home)
+        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1500000"}
+        run = subprocess.Popen(
+            [sys.executable, str(CHECKOUT / "main.py"), *options],
+            cwd=tmp_path,
+            env={**Computer(tmp_path, {}).environment, **told},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            heard = ""
+            while "READY=1" not in heard or "WATCHDOG=1" not in heard.partition("READY=1")[2]:
+                heard += manager.recv(10_000).decode() + "\n"
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(timeout=20) == 0
+        finally:
+            run.kill()
+            run.wait()
+
+
+def settings_of(home: Computer) -> str:
+    """Write a computer's settings to the usual file; return where it is."""
+    file = home.folder / ".env"
+    text = "".join(f"{name}='{value}'\n" for name, value in home.variables.items())
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+    return str(file)
+
+
 # supervisord
 
 FOREGROUND = """\
@@ -223,9 +298,7 @@ def supervised(home: Computer) -> Iterator[Supervisor]:
     text = text.replace("/var/log/tconnectsync.log", f"{folder}/tconnectsync.log")
     conf = folder / "supervisord.conf"
     conf.write_text(FOREGROUND.format(user=user, folder=folder) + text, encoding="utf-8")
-    given = "".join(f"{name}='{value}'\n" for name, value in home.variables.items())
-    (folder / ".env").write_text(given, encoding="utf-8")
-    (folder / ".env").chmod(0o600)
+    settings_of(home)
     assert SUPERVISORD
     process = subprocess.Popen(
         [SUPERVISORD, "-c", str(conf)],

@@ -42,7 +42,7 @@ HOST_ZONE = {"TZ": os.environ["E2E_HOST_TZ"]} if "E2E_HOST_TZ" in os.environ els
 
 ALL_FEATURES = ("--features", "BASAL", "BOLUS", "PUMP_EVENTS")
 
-_RESULT = re.compile(r"(?:^|INFO +)(N(?:ew: |othing new\.).*)$", re.MULTILINE)
+_RESULT = re.compile(r"(?:^|INFO +)(N(?:ew: |othing (?:new|was written)\.).*)$", re.MULTILINE)
 """What a run says of all that it wrote, or would have; the last such line counts."""
 _SENTENCE = re.compile(r"(New|Changed|Removed|Unchanged): (.+?)\.(?= |$)")
 _REPEAT = re.compile(r"^To repeat what failed: tconnectsync (.+)$", re.MULTILINE)

@@ -186,7 +186,10 @@ def test_that_there_is_no_file_is_said_with_the_places_where_one_may_be(tmp_path
         f"No file with settings was found: there is no {tmp_path / '.env'} and no {home}. "
         "The settings come from the environment."
     )
-    assert found.advice[-1] == f"Set it in the environment, or in {tmp_path / '.env'} or {home}."
+    assert found.advice[-1] == (
+        f"Set it in the environment, or in {tmp_path / '.env'} or {home}. Or let tconnectsync "
+        "--setup ask for all of it."
+    )
     assert (found.key, found.file) == ("x", None)
 
 

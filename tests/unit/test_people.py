@@ -163,6 +163,8 @@ def test_no_two_people_have_one_site(one: str, other: str, same: bool) -> None:
         (("x@example.org", "1111"), ("x@example.org", "2222"), False),
         (("x@example.org", "1111"), ("x@example.org", ""), True),
         (("x@example.org", ""), ("x@example.org", ""), True),
+        (("x@example.org", "1111,3333"), ("x@example.org", "2222"), False),
+        (("x@example.org", "1111,2222"), ("x@example.org", "2222"), True),
         (("", ""), ("", ""), False),
     ],
 )

@@ -31,10 +31,11 @@ from tconnectsync.sources.base import Remark
 from tconnectsync.sources.leftout import may_be_missing
 from tconnectsync.sources.tandemsource.log.records import unknown_event
 from tconnectsync.sync.loop.step import Next, Round
-from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.outcome import Failure, Outcome
 from tests.support.event_builders import NEW_YORK
 
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
+FAILURE = Failure(TimeRange(NOON - DAY, NOON), ("BASAL",), NetworkError("no answer"))
 
 
 # -- the first line ------------------------------------------------------------------------------
@@ -143,6 +144,24 @@ def test_the_result_of_a_run_is_a_line_of_the_log_and_nothing_else(
         say_what_was_done(outcome, Options(), NEW_YORK)
     assert caplog.messages == ["New: 5 basals, 2 boluses (3.25 U). Changed: 1 basal."]
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome(), "Nothing new."),
+        (Outcome(kept=3), "Nothing new. Unchanged: 3."),
+        (Outcome(failures=[FAILURE]), "Nothing was written."),
+        (Outcome(kept=3, failures=[FAILURE]), "Nothing was written. Unchanged: 3."),
+        (Outcome(others=["Profile: written"], failures=[FAILURE]), "Nothing new."),
+    ],
+)
+def test_what_failed_is_not_said_to_hold_nothing_new(
+    outcome: Outcome, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "tconnectsync"):
+        say_what_was_done(outcome, Options(), NEW_YORK)
+    assert caplog.messages[0] == said
 
 
 def test_what_was_pretended_ends_with_the_totals_of_basal_and_bolus(
