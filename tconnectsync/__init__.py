@@ -6,8 +6,9 @@ is there without a further import; it is loaded at first use.
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __version__ = "2026.12.0"
 
@@ -15,5 +16,7 @@ __version__ = "2026.12.0"
 def __getattr__(name: str) -> ModuleType:
     """Load ``tconnectsync.util`` when somebody first asks for it."""
     if name == "util":
+        import importlib
+
         return importlib.import_module("tconnectsync.util")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

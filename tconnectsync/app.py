@@ -20,7 +20,7 @@ from tconnectsync.api.guard import open_guard
 from tconnectsync.api.shapes import Shapes
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import cloud_named, known_shapes
-from tconnectsync.config.envfile import read_env_file, read_env_files
+from tconnectsync.config.envfile import env_files, read_env_file, read_env_files
 from tconnectsync.config.given import CommandLine
 from tconnectsync.config.people import Person, places_of
 from tconnectsync.config.settings import (
@@ -36,7 +36,7 @@ from tconnectsync.errors import Side, TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
-from tconnectsync.places import cache_folders, env_files, named_file
+from tconnectsync.places import cache_folders, whole_path
 from tconnectsync.redact import Redactor
 from tconnectsync.sources.base import Reader, SavedLog, Source
 from tconnectsync.state.backlog import Backlog
@@ -108,7 +108,7 @@ class Host:
         if env_file is None:
             file = read_env_files(env_files(self.home, self.folder))
             return Configuration(options, self.environment, file)
-        path = named_file(env_file, self.folder)
+        path = Path(whole_path(str(env_file), str(self.folder)))
         if not path.exists():
             raise UsageError(f"--env-file: there is no file {path}.")
         return Configuration(options, read_env_file(path), self.environment)
@@ -119,7 +119,7 @@ def this_computer() -> Host:
     folder = Path()  # Where nothing is found if it was removed meanwhile.
     with suppress(OSError):
         folder = Path.cwd()
-    return Host(Clock(), dict(os.environ), Path.home(), folder, cache_folders())
+    return Host(Clock(), dict(os.environ), Path.home(), folder, list(map(Path, cache_folders())))
 
 
 def open_tandem(settings: TandemSettings, host: Host, *, insist: bool = False) -> TConnectApi:

@@ -102,6 +102,7 @@ class LoginGuard:
         try:
             login = make()
         except PasswordRefusedError as error:
+            self._address.worked()
             self._refused.remember(sent, error.locked_for)
             raise
         self._address.worked()

@@ -31,6 +31,12 @@ FILE_NAME = "tandem-shapes.json"
 MOST_DIFFERENCES = 200
 """More of one endpoint say nothing new."""
 MOST_LETTERS = 40
+MOST_DIGITS = 2
+"""Of a name; more could be part of a serial number or of a date."""
+GIVEN_NAMES = frozenset({"max", "min"})
+"""Words that could be a person's name where they stand alone."""
+_PART = re.compile(r"(eventProperties\([0-9]{1,5}\))|([^.\[\]() ]+)")
+"""A part of a name, or which event properties belong to."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _TYPES = {
     str: "text",
@@ -223,17 +229,18 @@ class Shapes:
 
     def _shown(self, name: str) -> str:
         """Return a name that cannot be a person's."""
-        return re.sub(r"[^.\[\]() ]+", lambda part: self._safe(part[0]), name)
+        return _PART.sub(lambda part: part[1] or self._safe(part[2]), name)
 
     def _safe(self, name: str) -> str:
         words = _words(name)
         digits = sum(map(str.isdecimal, name))
         letters = sum(len(word) for word in words)
-        is_plain = name.isascii() and digits <= 4 and len(name) <= MOST_LETTERS
-        if is_plain and letters + digits + name.count("_") == len(name):
-            if all(word in self._words for word in words):
+        is_plain = name.isascii() and digits <= MOST_DIGITS and len(name) <= MOST_LETTERS
+        if is_plain and words and letters + digits + name.count("_") == len(name):
+            known = self._words - GIVEN_NAMES
+            if all(word in self._words for word in words) and not known.isdisjoint(words):
                 return name
-            shown = [w if w.lower() in self._words else "?" * len(w) for w in _WORD.findall(name)]
+            shown = [w if w.lower() in known else "?" * len(w) for w in _WORD.findall(name)]
             if any(word.strip("?") for word in shown):
                 return "".join(shown)
         return f"(a name of {len(name)} characters)"

@@ -287,7 +287,7 @@ class Interview:
             return names
 
         chosen = ask("Which of these, with blanks between them", parse, " ".join(proposed))
-        self._answer("FEATURES", ", ".join(chosen))
+        self._answer("FEATURES", ",".join(chosen))  # Without blanks: plain for every reader.
         if is_known and set(chosen) - set(DEFAULT):
             results = self._trials.rights(self._draft.configuration(), chosen)
             _show(it for it in results if it.state is State.FAILED)

@@ -17,7 +17,7 @@ from tconnectsync.config.values import nearest
 from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
-from tconnectsync.places import named_file
+from tconnectsync.places import whole_path
 from tconnectsync.redact import JointRedactor, Redactor
 from tconnectsync.stop import Stopped
 
@@ -112,7 +112,7 @@ def chosen_people(options: Options, host: Host) -> list[Person]:
 
 
 def _folder(options: Options, host: Host) -> Path:
-    return named_file(options.accounts or Path(), host.folder)
+    return Path(whole_path(str(options.accounts or Path()), str(host.folder)))
 
 
 def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> int:

@@ -64,7 +64,7 @@ def _carry_out(options: Options, host: Host | None) -> int:
             from tconnectsync.cli.status import status_of_people
 
             return status_of_people(options, host)
-        return status(options.env_file, host, as_json=options.json)
+        return status(str(options.env_file or ""), host, as_json=options.json)
     if options.setup:
         from tconnectsync.cli.setup import setup
 

@@ -13,9 +13,9 @@ from tconnectsync.cli.ask import choose, confirm
 from tconnectsync.cli.commands import program, quoted
 from tconnectsync.cli.interview import Interview
 from tconnectsync.cli.report import say
+from tconnectsync.config.envfile import env_files
 from tconnectsync.errors import UsageError
 from tconnectsync.logoutput import enable_logging
-from tconnectsync.places import env_files
 from tconnectsync.setup.draft import Draft
 from tconnectsync.setup.forever import (
     ENABLE,

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tconnectsync.now import now as this_moment
-from tconnectsync.places import cache_folders, env_files, files_among, key_of, named_file
+from tconnectsync.places import cache_folders, env_file_paths, key_of, whole_path
 from tconnectsync.state.states import record_paths
 from tconnectsync.watch.status import status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from tconnectsync.app import Host
@@ -29,34 +28,34 @@ def quick_status(arguments: Sequence[str], host: Host | None = None) -> int | No
 
     ``None`` means that nothing was done, because the parser of all options has to look first.
     """
-    rest, as_json, env_file = list(arguments), False, None
+    rest, as_json, env_file = list(arguments), False, ""
     while rest:
         option, _, value = rest.pop(0).partition("=")
         if option == "--env-file" and (value or rest):
-            env_file = Path(value or rest.pop(0))
+            env_file = value or rest.pop(0)
         elif value or option not in ("--status", "--json"):
             return None
         as_json = as_json or option == "--json"
     return status(env_file, host, as_json=as_json)
 
 
-def status(env_file: Path | None, host: Host | None = None, *, as_json: bool = False) -> int:
+def status(env_file: str, host: Host | None = None, *, as_json: bool = False) -> int:
     """Say how syncing is going; return 0 if all is well, else 1.
 
     Args:
-        env_file: the file with the settings; ``None``: the usual ones.
+        env_file: the file with the settings; empty: the usual ones.
         host: the computer; this one, unless another one is given.
         as_json: whether it is said for programs.
     """
     now = host.clock.now() if host else this_moment()
     environment: Mapping[str, str] = host.environment if host else os.environ
-    folder = host.folder if host else _working_folder()
-    if env_file:
-        file: Path | None = named_file(env_file, folder)
-    else:
-        home = host.home if host else Path.home()
-        file = next(iter(files_among(env_files(home, folder))), None)
-    paths = record_paths(host.caches if host else cache_folders(), key_of(file, environment))
+    folder = str(host.folder) if host else _working_folder()
+    home = str(host.home) if host else os.path.expanduser("~")
+    file = whole_path(env_file, folder) if env_file else ""
+    if not file:
+        file = next(filter(os.path.isfile, env_file_paths(home, folder)), "")
+    caches = map(str, host.caches) if host else cache_folders()
+    paths = record_paths(caches, key_of(file, environment))
     settings = f"the settings in {file or 'the environment'}"
     return show([status_of(paths, settings, now)], as_json=as_json)
 
@@ -72,7 +71,7 @@ def status_of_people(options: Options, host: Host) -> int:
     now = host.clock.now()
     found = []
     for person in chosen_people(options, host):
-        paths = record_paths(host.caches, key_of(person.file))
+        paths = record_paths(map(str, host.caches), key_of(str(person.file)))
         found.append(status_of(paths, f"the settings in {person.file}", now, person.name))
     return show(found, as_json=options.json)
 
@@ -92,8 +91,8 @@ def show(people: Sequence[Mapping[str, Any]], *, as_json: bool) -> int:
     return 0 if is_well else 1
 
 
-def _working_folder() -> Path:
+def _working_folder() -> str:
     try:
-        return Path.cwd()
+        return os.getcwd()
     except OSError:
-        return Path()  # It was removed.
+        return ""  # It was removed.

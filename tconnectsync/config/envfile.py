@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.config.names import known_names, may_be_shown, meant_by
 from tconnectsync.config.variables import VARIABLES
-from tconnectsync.places import files_among
+from tconnectsync.places import env_file_paths
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -62,9 +62,15 @@ class EnvFile(dict[str, str]):
         return other
 
 
+def env_files(home: Path, working_directory: Path) -> tuple[Path, Path]:
+    """Return where a ``.env`` file is looked for; the first that exists is used, and only that."""
+    here, usual = map(Path, env_file_paths(str(home), str(working_directory)))
+    return here, usual
+
+
 def read_env_files(candidates: Sequence[Path]) -> EnvFile:
     """Read the first file that exists; what is wrong with it is in its problems."""
-    there = files_among(candidates)
+    there = [path for path in candidates if os.path.isfile(path)]  # noqa: PTH113
     file = read_env_file(there[0]) if there else EnvFile()
     file.looked_for, file.unused = tuple(candidates), tuple(there[1:])
     file.passed_over = tuple(filter(None, map(_why_passed_over, candidates)))
@@ -81,8 +87,8 @@ def _why_passed_over(path: Path) -> str:
         return f"The user that runs tconnectsync may not see whether {path} exists."
     except OSError:
         others = [path.with_name(name) for name in (f"{path.name}.txt", "env", "env.txt")]
-        if found := files_among(others):
-            return f"There is {found[0]}: rename it to {path.name}."
+        if found := next((each for each in others if each.is_file()), None):
+            return f"There is {found}: rename it to {path.name}."
     return ""
 
 

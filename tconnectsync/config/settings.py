@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from tconnectsync.clouds import cloud_named
-from tconnectsync.config.envfile import EnvFile, read_env_files
+from tconnectsync.config.envfile import EnvFile, env_files, read_env_files
 from tconnectsync.config.given import CommandLine, Given, find
 from tconnectsync.config.names import known_names
 from tconnectsync.config.notices import (
@@ -25,7 +25,7 @@ from tconnectsync.config.notices import (
 from tconnectsync.config.values import is_in_typographic_marks
 from tconnectsync.config.variables import VARIABLES, Variable
 from tconnectsync.errors import ConfigError
-from tconnectsync.places import env_files, key_of
+from tconnectsync.places import key_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -353,7 +353,7 @@ class Configuration:
 
         It stays the same when a value is corrected.
         """
-        return key_of(self.file, *self.places)
+        return key_of(str(self.file or ""), *self.places)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -21,23 +21,35 @@ Australia/Brisbane Australia/Sydney Pacific/Auckland
 """
 """Zones to name as examples, from west to east."""
 
+OFFSETS = (
+    [hours * HOUR for hours in range(-12, 15)],
+    [minutes * MINUTE for minutes in (-210, -150, 210, 270, 330, 345, 390, 570, 630)],
+)
+"""The offsets of zones: whole hours, and the others except those of a few islands."""
+
 
 def fitting_offset(newest: datetime, age: timedelta, delay: timedelta) -> timedelta | None:
     """Return another offset that makes data no older than ``delay``, if just one does.
+
+    It differs by an hour or more. One of whole hours is preferred.
 
     Args:
         newest: the newest instant of the data, with the offset by which they are understood.
         age: how old they are with that offset, when they are uploaded or now.
         delay: the greatest age that is usual.
     """
-    shifts = [
-        hours for hours in range(-26, 27) if hours and -TOLERANCE <= age + hours * HOUR <= delay
-    ]
-    offset = newest.utcoffset()
-    if len(shifts) != 1 or offset is None:
+    known = newest.utcoffset()
+    if known is None:
         return None
-    offset += shifts[0] * HOUR
-    return offset if -12 * HOUR <= offset <= 14 * HOUR else None
+    for offsets in OFFSETS:
+        found = [
+            each
+            for each in offsets
+            if abs(each - known) >= HOUR and -TOLERANCE <= age + (each - known) <= delay
+        ]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def offset_in_words(offset: timedelta, wall: datetime) -> str:

@@ -21,8 +21,6 @@ USER_UNIT = Path(".config/systemd/user/tconnectsync.service")
 UNIT = """\
 [Unit]
 Description=Copy insulin pump data from Tandem's cloud to Nightscout
-Wants=network-online.target
-After=network-online.target
 
 [Service]
 Type=notify

@@ -36,3 +36,13 @@ def may_be_missing(what: str) -> Literal["insulin", "carbs", ""]:
     if what.startswith(_CARBS):
         return "carbs"
     return "" if what.endswith(NO_DOSES) or what.startswith(_HARMLESS) else "insulin"
+
+
+def is_lost_insulin(what: str) -> bool:
+    """Return whether what was left out was insulin, or sounds like it.
+
+    Other entries that may be insulin, such as one without a time, are repeated by the cloud or have
+    a remark of their own.
+    """
+    is_of_doses = what.startswith(MAYBE_DOSES) or "bolus" in what or "basal" in what
+    return is_of_doses and may_be_missing(what) == "insulin"

@@ -47,7 +47,7 @@ class Pace:
         self._account = account
         self._now = now
         self._key = f"{urlsplit(proxy).hostname}:{urlsplit(proxy).port}" if proxy else "own"
-        self._tries_first = False
+        self._tries_after: datetime | None = None
 
     def rests_until(self) -> datetime | None:
         """Return before when nothing may be sent; ``None`` if a request may be sent now.
@@ -55,7 +55,8 @@ class Pace:
         After a rest, the first account that asks is the one that tries; the others wait for
         :meth:`worked`.
         """
-        if self._tries_first or _time(self._file.read().get(self._key), "rest") is None:
+        over = _time(self._file.read().get(self._key), "rest")
+        if over in (None, self._tries_after):
             return None
         with self._file.change() as found:
             known, now = found.get(self._key), self._now()
@@ -67,24 +68,25 @@ class Pace:
                 return trial
             if rest:
                 found[self._key]["trial"] = (now + TRIAL).isoformat()
-                self._tries_first = True
+                self._tries_after = rest
         return None
 
     def blocked(self) -> datetime:
         """Take note that the firewall blocks the address; return until when all accounts rest."""
         until = self._now() + REST
-        self._tries_first = False
+        self._tries_after = None
         with self._file.change() as found:
             found[self._key] = {**_dict(found, self._key), "rest": until.isoformat(), "trial": None}
         return until
 
     def worked(self) -> None:
-        """Take note that Tandem has given what was asked for: after a rest, all may go on."""
-        if not self._tries_first:
+        """Take note that Tandem has answered what was asked: after a rest, all may go on."""
+        tried, self._tries_after = self._tries_after, None
+        if tried is None:
             return
-        self._tries_first = False
         with self._file.change() as found:
-            found[self._key] = {**_dict(found, self._key), "rest": None, "trial": None}
+            if _time(found.get(self._key), "rest") == tried:  # And not a later one.
+                found[self._key] = {**_dict(found, self._key), "rest": None, "trial": None}
 
     def count_login(self, *, insist: bool = False) -> datetime | None:
         """Count a login that is about to be sent; ``None`` if it may be sent now.

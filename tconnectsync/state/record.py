@@ -71,7 +71,7 @@ class RecordFile:
     """
 
     def __init__(self, folders: Iterable[Path], key: str) -> None:
-        self.paths = record_paths(folders, key)
+        self.paths = [Path(each) for each in record_paths(map(str, folders), key)]
 
     def load(self) -> RunRecord | None:
         """Return the newest record there is; ``None`` if there is none, or none is readable.
@@ -79,7 +79,7 @@ class RecordFile:
         Raises:
             PermissionError: there is one that this user may not read.
         """
-        path, found = newest_record(self.paths)
+        path, found = newest_record([str(each) for each in self.paths])
         try:
             return _parsed(found) if path else None
         except (ValueError, TypeError, LookupError):

@@ -20,6 +20,8 @@ from tconnectsync.state.shared import SharedFile
 FILE_NAME = "tandem-refused-passwords.json"
 MOST = 100
 """How many refusals are kept, the latest."""
+LONGEST_LOCK = timedelta(days=1)
+"""Of an account; nobody is said to wait for longer."""
 COST = 2**13
 """Of scrypt: 8 MB and some 20 milliseconds, once per login while anything is remembered."""
 
@@ -59,15 +61,17 @@ class RefusedPasswords:
             if each:
                 until = datetime.fromisoformat(each["until"]) if each.get("until") else None
                 refusal = Refusal(datetime.fromisoformat(each["at"]), until)
-                return refusal if until is None or self._now() < until else None
+                now = self._now()
+                # A time further away was written while this computer's clock was wrong.
+                return refusal if until is None or now < until <= now + LONGEST_LOCK else None
         return None
 
     def remember(self, sent: tuple[str, ...], locked_for: timedelta | None = None) -> None:
         """Remember that this was refused; for how long, if the service has said that."""
         now = self._now()
         until = now + locked_for if locked_for else None
-        with suppress(ValueError, AttributeError), self._file.change() as found:
-            if not isinstance(found.get("salt"), str) or not isinstance(found.get("refused"), dict):
+        with suppress(ValueError, TypeError, AttributeError), self._file.change() as found:
+            if not _is_salt(found.get("salt")) or not isinstance(found.get("refused"), dict):
                 found |= {"salt": secrets.token_hex(16), "refused": {}}
             name = _hashed(sent, found["salt"])
             kept: dict[str, Any] = found["refused"]
@@ -80,8 +84,15 @@ class RefusedPasswords:
         """Forget a refusal: the same was accepted."""
         if not self._file.read().get("refused"):
             return
-        with suppress(ValueError, LookupError, AttributeError), self._file.change() as found:
+        faults = (ValueError, TypeError, LookupError, AttributeError)
+        with suppress(*faults), self._file.change() as found:
             found["refused"].pop(_hashed(sent, found["salt"]), None)
+
+
+def _is_salt(text: Any) -> bool:
+    with suppress(ValueError, TypeError):
+        return bool(bytes.fromhex(text))
+    return False
 
 
 def _hashed(sent: tuple[str, ...], salt: str) -> str:

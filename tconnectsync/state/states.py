@@ -6,12 +6,12 @@ Nothing here takes long to import, so that ``--status`` answers at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
 from enum import StrEnum
-from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 FORMAT = 2
@@ -39,7 +39,7 @@ class State(StrEnum):
     NEVER_RUN = "never-run"
 
 
-def record_paths(folders: Iterable[Path], key: str) -> list[Path]:
+def record_paths(folders: Iterable[str], key: str) -> list[str]:
     """Return where the record of one person may be.
 
     Args:
@@ -50,19 +50,20 @@ def record_paths(folders: Iterable[Path], key: str) -> list[Path]:
     number = _START
     for byte in key.encode("utf-8", "surrogateescape"):
         number = (number ^ byte) * _FACTOR % (1 << _BITS)
-    return [folder / f"record-{number:016x}.json" for folder in folders]
+    return [os.path.join(folder, f"record-{number:016x}.json") for folder in folders]
 
 
-def newest_record(paths: Sequence[Path]) -> tuple[Path | None, dict[str, Any]]:
-    """Return the newest of some records and where it is; ``None`` and nothing if there is none.
+def newest_record(paths: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return where the newest of some records is, and what it says; nothing if there is none.
 
     Raises:
         PermissionError: there is one that this user may not read; it names the file.
     """
-    newest: tuple[Path | None, dict[str, Any]] = None, {}
+    newest: tuple[str, dict[str, Any]] = "", {}
     for path in paths:
         try:
-            found = json.loads(path.read_text("utf-8"))
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
             if found.pop("format") != FORMAT:
                 continue
             if found["at"] > newest[1].get("at", ""):

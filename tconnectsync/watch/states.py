@@ -50,6 +50,7 @@ UNREACHABLE = {
     Side.NIGHTSCOUT: State.NIGHTSCOUT_UNREACHABLE,
 }
 
+MAYBE_MISSING = "Something was left out that may be insulin; compare the day with the pump"
 URGENCY = (
     *(State.SETTINGS_WRONG, State.LOGIN_REFUSED, State.PUMP_OR_CLOCK, State.NIGHTSCOUT_REFUSES),
     *(State.TANDEM_CHANGED, State.BLOCKED, State.TANDEM_UNREACHABLE, State.NIGHTSCOUT_UNREACHABLE),
@@ -82,7 +83,8 @@ def what_is_missing(outcome: Outcome) -> list[str]:
         first, last = failure.window.start, failure.window.end
         names = " ".join(failure.features)
         said.append(f"{names} from {first:%Y-%m-%d} to {last:%Y-%m-%d}: {failure.error}")
-    return said + [each.text for each in outcome.remarks if each.missing]
+    said += [each.text for each in outcome.remarks if each.missing]
+    return said + [f"{MAYBE_MISSING} ({what})." for what in outcome.lost_insulin]
 
 
 def _found(outcome: Outcome) -> Iterator[tuple[State, str]]:
@@ -91,6 +93,8 @@ def _found(outcome: Outcome) -> Iterator[tuple[State, str]]:
     for remark in outcome.remarks:
         if remark.missing:
             yield _state_of_remark(remark), remark.text
+    for what in outcome.lost_insulin:
+        yield State.INCOMPLETE, f"{MAYBE_MISSING} ({what})."
 
 
 def _state_of_remark(remark: Remark) -> State:

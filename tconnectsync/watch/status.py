@@ -6,15 +6,15 @@ at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from tconnectsync.state.states import State, newest_record
 from tconnectsync.watch.words import action, meaning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 UNKNOWN = "unknown"
@@ -23,7 +23,7 @@ MINUTES_IN_A_DAY = 24 * 60
 
 
 def status_of(
-    paths: Sequence[Path], settings: str, now: datetime, person: str = ""
+    paths: Sequence[str], settings: str, now: datetime, person: str = ""
 ) -> dict[str, Any]:
     """Return what is known of one person, as ``--json`` shows it.
 
@@ -40,22 +40,22 @@ def status_of(
     try:
         path, record = newest_record(paths)
         at = datetime.fromisoformat(record["at"]) if path else now
-        fresh = path is not None and now <= datetime.fromisoformat(record["fresh_until"])
+        fresh = bool(path) and now <= datetime.fromisoformat(record["fresh_until"])
         text = _sentences(record, now, fresh) if path else ""
     except PermissionError as error:
-        path, record, fresh = Path(error.filename), {"state": UNKNOWN}, False
+        path, record, fresh = str(error.filename), {"state": UNKNOWN}, False
         text = (
             f"The record of the last run, {path}, belongs to another user and cannot be read. "
             "Ask as the user that tconnectsync runs as."
         )
     except (ValueError, LookupError, TypeError):
-        path = None
-    if path is None:
-        folders = " and ".join(str(each.parent) for each in paths) or "no folder"
+        path = ""
+    if not path:
+        folders = " and ".join(map(os.path.dirname, paths)) or "no folder"
         where = f"for {settings} (looked in {folders})"
         record, fresh = {"state": State.NEVER_RUN.value}, False
         text = f"{meaning(State.NEVER_RUN)} {where}. {action(State.NEVER_RUN)}"
-        if damaged := next((each for each in paths if _is_there(each)), None):
+        if damaged := next((each for each in paths if os.path.isfile(each)), None):
             text = (
                 f"The record of the last run, {damaged}, cannot be read: it is damaged, or of "
                 "another version. The next run writes a new one."
@@ -70,7 +70,7 @@ def status_of(
         "fresh": fresh,
         "age_seconds": round((now - at).total_seconds()) if "at" in record else None,
         "text": f"{person}: {text}" if person else text,
-        "file": str(path) if path else None,
+        "file": path or None,
     }
 
 
@@ -98,13 +98,6 @@ def _sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
     if cause := record["cause"]:
         said.append(cause if cause.endswith((".", "!", "?")) else f"{cause}.")
     return " ".join([*said, record["action"]]).rstrip()
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 def _span(span: timedelta) -> str:

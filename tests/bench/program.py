@@ -16,6 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 300.0
 """Seconds after which a run is broken off."""
 HELP_TRIES = 5
+STATUS_TRIES = 20
 SHOWN_IMPORTS = 12
 
 
@@ -59,6 +60,25 @@ def run(arguments: Sequence[str], settings: Mapping[str, str] | None = None) -> 
 def fastest_help() -> float:
     """Return the seconds that ``--help`` takes, the best of some tries."""
     return min(run(["--help"]).seconds for _ in range(HELP_TRIES))
+
+
+def status_in_starts() -> float:
+    """Return how many times as much processor ``--status`` takes as Python that does nothing."""
+    nothing = [sys.executable, "-c", "pass"]
+    status = [sys.executable, "-m", "tconnectsync", "--status"]
+    least = [min(_processor(command) for _ in range(STATUS_TRIES)) for command in (nothing, status)]
+    return least[1] / least[0]
+
+
+def _processor(command: Sequence[str]) -> float:
+    with tempfile.TemporaryDirectory() as home:
+        environment = {"HOME": home, "PYTHONPATH": str(CHECKOUT)}
+        process = subprocess.Popen(
+            command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
 
 
 def slowest_imports() -> list[str]:

@@ -129,7 +129,7 @@ def test_it_asks_tries_and_writes_what_the_next_run_reads(desk: Desk) -> None:
         "TCONNECT_PASSWORD": PASSWORD,
         "NS_URL": desk.site.url,
         "NS_SECRET": SECRET,
-        "FEATURES": "BASAL, BOLUS, PUMP_EVENTS, PROFILES, DEVICE_STATUS",
+        "FEATURES": "BASAL,BOLUS,PUMP_EVENTS,PROFILES,DEVICE_STATUS",
     }
     assert mode(desk.env_file) == 0o600
     assert PASSWORD not in talk.text
@@ -270,7 +270,7 @@ def test_a_zone_that_the_pump_s_log_contradicts_is_asked_again(desk: Desk) -> No
     assert "such as Europe/Berlin: Phoenix" in text
     assert "DREAMS is not a feature" in text
     assert desk.written["TIMEZONE_NAME"] == PHOENIX
-    assert desk.written["FEATURES"] == "BASAL, BOLUS"
+    assert desk.written["FEATURES"] == "BASAL,BOLUS"
 
 
 def test_two_people_s_pumps_are_told_apart_by_the_person(desk: Desk) -> None:
@@ -309,7 +309,7 @@ def test_what_others_bring_to_the_site_decides_what_is_proposed(desk: Desk) -> N
     assert "loop://phone also writes basals or boluses." in text
     assert "Insulin was also entered by xdrip." in text
     assert "The state of a pump comes from loop://phone." in text
-    assert desk.written["FEATURES"] == "BASAL, BOLUS, PUMP_EVENTS, PROFILES"
+    assert desk.written["FEATURES"] == "BASAL,BOLUS,PUMP_EVENTS,PROFILES"
 
 
 def test_a_token_s_missing_rights_decide_too(desk: Desk) -> None:
@@ -356,8 +356,7 @@ def test_ctrl_c_at_any_question_leaves_everything_as_it_was(desk: Desk, question
         if question == WHAT_NOW:
             talk.answer(SITE, "http://127.0.0.1:9")
         talk.hear(question)
-        talk.child.sendintr()
-        assert talk.end() == 1
+        assert talk.press_until_it_ends(talk.child.sendintr) == 1
     assert talk.text.endswith("\nStopped. Nothing was written; everything is as it was.\n")
     assert files(desk.home.folder) == before
 
@@ -373,14 +372,13 @@ def test_whatever_else_ends_it_changes_nothing(desk: Desk, question: str, how: s
                 break
             talk.answer(each, text)
         talk.hear(question)
-        if how == "end of input":
-            talk.child.sendeof()
-        elif how == "hang up":
+        if how == "hang up":
             talk.child.close(force=False)
         else:
-            talk.child.kill(getattr(signal, how))
-        if how != "hang up":
-            assert talk.end() == 1
+            press = {"end of input": talk.child.sendeof}.get(
+                how, lambda: talk.child.kill(getattr(signal, how))
+            )
+            assert talk.press_until_it_ends(press) == 1
             assert "Stopped. Nothing was written" in talk.text
     assert files(desk.home.folder) == before
 

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -134,6 +135,14 @@ def test_one_message_comes_when_it_stops_and_one_when_it_is_well_again(
     assert not [each for each in (*PERSONAL, site.url, SERIAL[-4:]) if each in text]
     kinds = {document["eventType"] for document in site.treatments}
     assert kinds.isdisjoint({"Announcement", "Note"})
+
+
+def test_without_the_package_for_messages_it_says_how_to_install_it(home: Computer) -> None:
+    lacking = replace(home, patch="import sys; sys.modules['apprise'] = None")
+    run = lacking.run(NOTIFY_URLS="ntfy://a-secret-topic", NOTIFY_AFTER_MINUTES="0")
+    assert run.code == 0
+    assert run.errors.count("pip install apprise") == 1
+    assert "a-secret-topic" not in run.errors
 
 
 def test_settings_that_cannot_be_used_are_told_too(

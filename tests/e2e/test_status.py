@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import pytest
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.state.record import State
 from tests.support.command import (
     COMMAND,
     EMAIL,
@@ -29,6 +31,7 @@ from tests.support.command import (
     days,
     tandem_source,
 )
+from tests.support.forked_command import CHECKOUT
 
 NOW = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
 LATER = timedelta(hours=4)
@@ -93,6 +96,14 @@ def test_the_json_says_what_was_written_and_how_new_it_is(home: Computer) -> Non
     assert newest <= datetime.now(UTC)
     assert person["missing"] == []
     assert person["file"] == str(record_file(home))
+
+
+def test_every_key_and_state_is_documented(home: Computer) -> None:
+    home.sync()
+    _, person = status(home)
+    text = (CHECKOUT / "docs" / "status.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_-]+)`", text))
+    assert named >= {*person, *State}
 
 
 def test_the_record_is_private_and_holds_nothing_personal(home: Computer) -> None:
@@ -239,6 +250,28 @@ def test_a_range_of_long_ago_hides_nothing_about_now(home: Computer) -> None:
     assert person["last_upload"] == before["last_upload"]
 
 
+def test_each_of_several_people_has_a_sentence(home: Computer) -> None:
+    people = home.folder / "people"
+    people.mkdir()
+    personal = ("TCONNECT_EMAIL", "TCONNECT_PASSWORD", "NS_URL", "NS_SECRET", "PUMP_SERIAL_NUMBER")
+    lines = [f"{name}='{home.variables[name]}'" for name in personal]
+    (people / "anna.env").write_text("\n".join(lines))
+    (people / "bo.env").touch()
+    rest = {name: value for name, value in home.variables.items() if name not in personal}
+    everybody = replace(home, variables=rest)
+    assert everybody.run("--accounts", "people").code == 1
+
+    asked = everybody.run("--status", "--accounts", "people")
+    anna, bo = asked.output.splitlines()
+    assert asked.code == 1
+    assert anna.startswith("anna: ok: ")
+    assert bo.startswith("bo: The settings cannot be used (for less than a minute, ")
+    alone = everybody.run("--status", "--accounts", "people", "--person", "anna", "--json")
+    assert alone.code == 0
+    assert [each["person"] for each in json.loads(alone.output)["people"]] == ["anna"]
+    assert everybody.run("--status", "--accounts", "nowhere").code == 2
+
+
 def test_it_loads_next_to_nothing(home: Computer) -> None:
     """Health checks ask every minute, on small computers."""
     home.sync()
@@ -255,7 +288,7 @@ def test_it_loads_next_to_nothing(home: Computer) -> None:
         timeout=60,
         check=True,
     )
-    heavy = {"requests", "arrow", "dotenv", "logging", "argparse", "dataclasses", "platformdirs"}
+    heavy = {"requests", "dotenv", "logging", "argparse", "dataclasses", "platformdirs", "pathlib"}
     assert run.stdout.startswith("ok: ")
     assert heavy & set(run.stderr.split()) == set()
 

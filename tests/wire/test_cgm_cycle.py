@@ -200,7 +200,7 @@ def test_a_reading_that_arrives_late_is_added_and_changes_no_other(
 
 
 def test_readings_of_the_future_wait(world: TConnectWorld, life: PumpHistory) -> None:
-    now = NEW_YORK.instant(at(0, 12))
+    now = NEW_YORK.instant(at(0, 23.6))
     world.sync(0, 0, "CGM", now=now)
     assert arrived(world) == [e for e in expected(life, 1) if e[1] < now.timestamp()]
     world.sync(0, 0, "CGM")

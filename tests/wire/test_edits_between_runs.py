@@ -67,7 +67,7 @@ def test_runs_of_days_with_a_person_in_between(
 ) -> None:
     home = make_home(
         source,
-        replace(live(FIRST, 3), readings=()),
+        replace(live(FIRST, 4), readings=()),
         keyed_by_identifier=keyed_by_identifier,
     )
     home.features = ("BASAL", "BOLUS", "PUMP_EVENTS")

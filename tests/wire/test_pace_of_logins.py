@@ -206,6 +206,38 @@ def test_a_first_try_that_never_ends_does_not_stop_the_others_for_long(desk: Des
     assert desk.ask(desk.api()) is None
 
 
+def test_a_first_try_whose_password_is_refused_lets_the_others_go_on_and_rests_again(
+    desk: Desk,
+) -> None:
+    block(desk)
+    first, second = desk.api(1), desk.api()
+    assert desk.ask(second) is FirewallError
+    desk.now += REST
+    desk.tandem.fault = None
+    assert desk.ask(first) is PasswordRefusedError
+    assert desk.ask(second) is None
+    block(desk)
+    assert desk.ask(second) is FirewallError
+    before = len(desk.tandem.log)
+    assert desk.ask(first) in (FirewallError, PasswordRefusedError)
+    assert len(desk.tandem.log) == before
+
+
+def test_who_tried_first_after_a_rest_keeps_the_next_one(desk: Desk) -> None:
+    block(desk)
+    first, second = desk.api(), desk.api()
+    assert desk.ask(second) is FirewallError
+    desk.now += REST
+    desk.tandem.fault = lambda request: Response(b"", 500)
+    assert desk.ask(first) is not FirewallError
+    desk.now += TRIAL
+    block(desk)
+    assert desk.ask(second) is FirewallError
+    before = len(desk.tandem.log)
+    assert desk.ask(first) is FirewallError
+    assert len(desk.tandem.log) == before
+
+
 def test_a_time_from_a_clock_that_was_wrong_stops_nothing(desk: Desk) -> None:
     block(desk)
     desk.now = NOON + timedelta(days=400)

@@ -25,7 +25,7 @@ from tests.support.command import (
     tandem_source,
 )
 from tests.support.settings import account, host
-from tests.support.virtual_home import Home, Make
+from tests.support.virtual_home import DAY, Home, Make
 
 LOGIN = "/accounts/api/login"
 WRONG = "tr0ub4dor&3"
@@ -168,6 +168,18 @@ def test_a_locked_account_is_left_alone_for_as_long_as_tandem_says(home: Home) -
     assert home.run().code == 0
 
 
+def test_a_lock_of_an_hour_does_not_last_longer_where_the_clock_was_wrong(home: Home) -> None:
+    text = {"error": "account/locked_out", "message": "Try again in 45 minutes."}
+    locked = Response(json.dumps(text).encode(), 423)
+    home.tandem.fault = lambda it: locked if it.path == LOGIN else None
+    home.changes = {}
+    now, home.now = home.now, home.now + 300 * DAY
+    assert home.run().code == 2
+    home.tandem.fault = None
+    home.now = now
+    assert home.run().code == 0
+
+
 def test_neither_password_nor_address_can_be_read_from_what_is_remembered(home: Home) -> None:
     home.run()
     (file,) = (home.folder / ".cache" / "tconnectsync").glob("tandem-refused-*.json")
@@ -178,7 +190,13 @@ def test_neither_password_nor_address_can_be_read_from_what_is_remembered(home: 
         assert secret.lower() not in text.lower()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"refused": 1, "salt": "00"}', '{"refused": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{", '{"refused": 1, "salt": "00"}', '{"refused": {}}'),
+        *('{"refused": {"a": 1}, "salt": 1}', '{"refused": {"a": 1}, "salt": "zz"}'),
+    ],
+)
 def test_a_damaged_memory_counts_as_none(home: Home, text: str) -> None:
     home.run()
     (file,) = (home.folder / ".cache" / "tconnectsync").glob("tandem-refused-*.json")
@@ -187,6 +205,9 @@ def test_a_damaged_memory_counts_as_none(home: Home, text: str) -> None:
     assert sent(home) == 2
     assert home.run().code == 2
     assert sent(home) == 2
+    file.write_text(text)
+    home.changes = {}
+    assert home.run().code == 0
 
 
 def test_where_nothing_can_be_kept_nothing_breaks_and_this_process_still_knows(

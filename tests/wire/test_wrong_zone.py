@@ -20,7 +20,7 @@ from tests.support.virtual_home import Home, Make, at
 
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
 FIRST = date(2024, 6, 3)
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 UPLOADED = 1.5 + 20 / 60 / 24
 """Ten minutes after the upload of the second day's noon; two thirds of an hour before the next."""
 
@@ -133,6 +133,30 @@ def test_the_correction_of_a_wrong_zone_goes_through(
     assert home.run("--days", "2").counts[:2] == (0, 0)
 
 
+@pytest.mark.parametrize("age", [56, 65, 75])
+def test_a_correction_does_not_depend_on_how_soon_t_connect_expects_an_upload(
+    make_home: Make, age: int
+) -> None:
+    home = home_of(make_home, "tconnect")
+    days = ("--start-date", "2024-06-03", "--end-date", "2024-06-03")
+    assert home.run(*days, TIMEZONE_NAME="America/Chicago").code == 0
+    home.now = at(1.5) + (age - 5) * MINUTE
+    assert home.run("--days", "2", TIMEZONE_NAME=NEW_YORK).code == 0
+
+
+def test_where_only_the_next_upload_can_decide_the_loop_waits_for_it(make_home: Make) -> None:
+    home = home_of(make_home, "tconnect")
+    days = ("--start-date", "2024-06-03", "--end-date", "2024-06-03")
+    assert home.run(*days, TIMEZONE_NAME="America/Chicago").code == 0
+    wrong = home.site.treatments
+    home.now = at(1.5) + 110 * MINUTE
+    assert "wait for its next upload" in stopped(home, NEW_YORK, "--days", "2")
+    home.go_to(UPLOADED + 2 / 24)
+    ran = home.run("--days", "3")
+    assert ran.code == 0
+    assert ran.counts.updated >= len(wrong) - 5
+
+
 def test_a_correction_that_is_still_wrong_is_stopped(home: Home) -> None:
     fill(home, "America/Los_Angeles")
     assert "UTC-4 would fit" in stopped(home, "America/Chicago")
@@ -172,6 +196,27 @@ def uploads_at(home: Home, moment: datetime) -> Callable[[Request], Response | N
 
 
 # A site that is empty
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Kolkata", "Asia/Kathmandu"])
+def test_a_wrong_zone_of_half_hours_brings_nothing_to_an_empty_site(home: Home, zone: str) -> None:
+    assert "UTC-4 would fit" in stopped(home, zone)
+
+
+def test_a_zone_that_should_be_one_of_half_hours_brings_nothing_to_an_empty_site(
+    make_home: Make,
+) -> None:
+    pump = SimulatedTandemSource(
+        live(FIRST, 4), email=EMAIL, password=PASSWORD, zone=ZoneInfo("Asia/Kolkata")
+    )
+    home = home_of(make_home, "tandem-source")
+    with pump:
+        home.tandem = pump
+        home.changes |= pump.variables
+        pump.uploaded_until = midnight(FIRST) + timedelta(days=1.5)
+        home.now = datetime(2024, 6, 4, 6, 40, tzinfo=UTC)
+        assert "UTC+5:30 would fit" in stopped(home, "Asia/Singapore")
+        assert home.run(TIMEZONE_NAME="Asia/Kolkata").code == 0
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ UNUSED = ("spare", "reserved", "infusionset", "rfu", "padding")
 """How the plain names of properties begin that stand in the log but mean nothing to us."""
 BINARY_ONLY = frozenset({(66, "queued")})
 """Fields by code that stand in the pump's own form of the log, but not in that of the cloud."""
+HIGHEST_CODE = 0xFFFF
+"""A greater number could be the serial number of a pump."""
 _ENTRY = ("deviceAssignmentId", "estimatedDateTime", "eventProperties", "eventCode")
 _NEEDED = ("eventCode", "pumpDateTime", "sequenceNumber")
 _HEAD = frozenset((*_ENTRY, *_NEEDED, "sequenceGroup"))
@@ -35,7 +37,8 @@ def entries(log: object) -> Iterator[tuple[str, str]]:
         code, properties = event.get("eventCode"), event.get("eventProperties")
         is_number = type(code) is int
         if is_number and code not in KNOWN_CODES and code not in REPORTED_ELSEWHERE:
-            yield "[]", f"unknown event {code}"
+            is_code = 0 <= int(code or 0) <= HIGHEST_CODE
+            yield "[]", f"unknown event {code}" if is_code else "an event code that cannot be one"
         names = tuple(properties) if isinstance(properties, dict) else ()
         yield from _of_form(tuple(event), code if is_number else None, names)
 

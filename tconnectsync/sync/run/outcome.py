@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
 from tconnectsync.sources.base import Remark
+from tconnectsync.sources.leftout import is_lost_insulin
 from tconnectsync.sync.features import FEATURES
 
 Work = tuple[TimeRange, Sequence[str]]
@@ -88,7 +89,14 @@ class Outcome:
     @property
     def is_complete(self) -> bool:
         """Whether Nightscout shows all that the pump did, as far as is known."""
-        return not self.failures and not any(remark.missing for remark in self.remarks)
+        return not (
+            self.failures or self.lost_insulin or any(remark.missing for remark in self.remarks)
+        )
+
+    @property
+    def lost_insulin(self) -> list[str]:
+        """What was left out because it was not understood, and was insulin or sounds like it."""
+        return [what for what in self.skipped if is_lost_insulin(what)]
 
     @property
     def missing(self) -> dict[str, list[TimeRange]]:

@@ -32,7 +32,9 @@ TOO_OLD = 55 * MINUTE
 FRESH = 15 * MINUTE
 """The greatest age of data when they are uploaded; the pump writes an entry every 5 minutes."""
 USUAL = 65 * MINUTE
-"""Their greatest age at any time, as the app uploads every hour."""
+"""Their greatest age right before an upload, as the app uploads every hour."""
+TOO_OLD_NOW = 80 * MINUTE
+"""What is so old now comes from no upload of the last hour."""
 MOST = 26 * HOUR
 """By how much zones differ; more is a wrong date, of which others take care."""
 RECENT = DAY
@@ -54,7 +56,8 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
     if newest.uploaded is None and planned.range.end < now - HOUR:
         return  # Then what this range ends with is not the newest.
     age = (newest.uploaded or now) - newest.at
-    if not (age <= -IMPOSSIBLE or age >= TOO_OLD) or abs(age) > MOST:
+    too_old = TOO_OLD if newest.uploaded else TOO_OLD_NOW
+    if not (age <= -IMPOSSIBLE or age >= too_old) or abs(age) > MOST:
         return
     name = f"TIMEZONE_NAME ({planner.cycle.clock.zone.key})"
     moves = _moves(plan)
@@ -70,7 +73,7 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
                 f"{number_of(len(moves), 'treatment')} in Nightscout would move by "
                 f"{span_in_words(abs(moves[-1]))}",
                 moves[-1],
-                is_sure=age < timedelta(0) or before <= USUAL,
+                is_sure=age < timedelta(0) or (newest.uploaded is not None and before <= FRESH),
             )
     elif (age < timedelta(0) or _is_likely(newest, age, now)) and _is_first(plan, planner):
         what = "the first treatments in this Nightscout would have wrong times"
