@@ -302,7 +302,7 @@ class Configuration:
             # One of several people, for whom the environment does not say everything.
             where = " or ".join(str(each.path) for each in self._files if each.path)
         yield f"Set {'it' if len(self._missing) == 1 else 'them'} in {where}."
-        if not file.path and not self.given:
+        if not file.path and {"TCONNECT_EMAIL", "NS_URL"} <= self._missing:
             yield "Or start tconnectsync --setup: it asks for all of them and tries each answer."
 
     def settings(self) -> Settings:

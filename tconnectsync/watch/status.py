@@ -61,7 +61,7 @@ def status_of(
                 "another version. The next run writes a new one."
             )
     elif "at" in record:
-        text += f" (From {path}.)"
+        text += f" (About {settings}; from {path}.)"
     record.pop("notified", None)
     return {
         **record,

@@ -79,7 +79,7 @@ def test_after_a_good_run_all_is_well(home: Computer) -> None:
     asked = home.run("--status")
     assert (asked.code, asked.errors) == (0, "")
     assert asked.output.startswith("ok: All that the pump has uploaded is in Nightscout, last run ")
-    assert f"(From {record_file(home)}.)" in asked.output
+    assert f"; from {record_file(home)}.)" in asked.output
     assert asked.output.count("\n") == 1
 
 

@@ -152,6 +152,13 @@ def test_what_only_a_browser_needs_of_an_address_is_left_out_and_mentioned(end: 
     assert "The part of NS_URL after #" in notice
 
 
+def test_a_secret_that_is_too_short_for_nightscout_is_pointed_out() -> None:
+    (notice,) = Configuration({**COMPLETE, "NS_SECRET": "only-eleven"}, {}).notices()
+    assert "NS_SECRET (the environment) has fewer than 12 characters" in notice
+    assert "only-eleven" not in notice
+    assert Configuration({**COMPLETE, "NS_SECRET": "twelve-chars"}, {}).notices() == []
+
+
 def test_a_login_in_the_address_of_the_site_is_a_secret() -> None:
     address = "https://robin:s%40cret-word@ns.example.org"
     configuration = Configuration({**COMPLETE, "NS_URL": address}, {})

@@ -189,7 +189,9 @@ def test_that_there_is_no_file_is_said_with_the_places_where_one_may_be(tmp_path
     where = f"Set them in the environment, or in {tmp_path / '.env'} or {home}."
     assert found.advice[-1] == where
     assert (found.key, found.file) == ("x", None)
-    nothing = Configuration({}, read_env_files(env_files(tmp_path / "home", tmp_path)))
+    nothing = Configuration(
+        {"TZ": "Etc/UTC"}, read_env_files(env_files(tmp_path / "home", tmp_path))
+    )
     assert nothing.advice[-2] == where
     assert "tconnectsync --setup" in nothing.advice[-1]
 
