@@ -1,4 +1,4 @@
-"""A run that is stopped, wherever it is, says what brings the rest, or has nothing left to bring."""
+"""A run that is stopped, wherever it is, says what brings the rest, if anything is left."""
 
 from __future__ import annotations
 
