@@ -15,7 +15,7 @@ from tconnectsync.cli.report import plan_printer, report, say
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.lock import TakenError
 from tconnectsync.stop import Stop, Stopped
-from tconnectsync.sync.run.window import date_range
+from tconnectsync.sync.run.window import date_range, last_days
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -113,6 +113,8 @@ def _sync(
     cycle, chosen = catch_up.cycle, file.covered if file else None
     if options.dates:
         chosen = date_range(*options.dates, cycle.clock, cycle.now())
+    # Who is stopped before that has not begun.
+    catch_up.remember(chosen or last_days(options.days or 1, cycle.now()))
     try:
         if chosen:
             outcome = catch_up.sync_range(chosen)

@@ -166,11 +166,11 @@ class SiteLock:
         try:
             if not self._try_lock(file):
                 raise TakenError(self._about_owner(file))
+            since = self._clock.now().astimezone().isoformat(timespec="seconds")
+            _write(file, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}))
         except BaseException:
             os.close(file)
             raise
-        since = self._clock.now().astimezone().isoformat(timespec="seconds")
-        _write(file, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}))
         return file
 
     def _about_owner(self, file: int) -> str:

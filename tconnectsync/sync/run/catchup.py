@@ -70,7 +70,7 @@ class CatchUp:
             ClockContradictionError: what would be written has the times of a wrong zone.
         """
         self._announce(time_range)
-        self._remember(time_range)
+        self.remember(time_range)
         outcome, spans = self._pumps(time_range)
         if outcome.failures:
             return outcome
@@ -90,7 +90,7 @@ class CatchUp:
         cycle, backlog = self.cycle, self.backlog
         earliest = self._earliest()
         asked_for = last_days(days, cycle.now())
-        self._remember(asked_for)
+        self.remember(asked_for)
         known = backlog.newest()
         time_range = self._reaching_back(asked_for, known)
         outcome, spans = self._pumps(time_range)
@@ -114,6 +114,10 @@ class CatchUp:
         outcome.remark(self._out_of_reach(min(time_range.start, earliest)))
         return outcome
 
+    def remember(self, time_range: TimeRange) -> None:
+        """Put a range into the backlog: should this run break off, the next one knows."""
+        self.backlog.add({name: [time_range] for name in self.cycle.windowed})
+
     def unfinished(self, within: TimeRange | None = None) -> list[Work]:
         """Return what is missing, also while a run is under way; of a range or of all time."""
         return _by_range(self.backlog.missing(self.cycle.features), within)
@@ -122,10 +126,6 @@ class CatchUp:
         """Return whether the next run up to now does all of some work without being told."""
         is_near = all(part.start >= self._earliest() for part, _ in work)
         return not work or (self.backlog.is_saved and is_near)
-
-    def _remember(self, time_range: TimeRange) -> None:
-        """Put a range into the backlog: should this run break off, the next one knows."""
-        self.backlog.add({name: [time_range] for name in self.cycle.windowed})
 
     def _resolve(self, window: TimeRange, features: Sequence[str], result: Outcome) -> None:
         self.backlog.resolve(window, features, result.missing, result.refused)
@@ -173,7 +173,7 @@ class CatchUp:
     ) -> Outcome:
         """Run the cycle over a range and keep the backlog by what becomes of it."""
         cycle, backlog = self.cycle, self.backlog
-        self._remember(time_range)
+        self.remember(time_range)
         outcome = cycle.run(
             time_range,
             self.progress,
