@@ -90,9 +90,7 @@ class Outcome:
     def is_complete(self) -> bool:
         """Whether Nightscout shows all that the pump did, as far as is known."""
         return not (
-            self.failures
-            or self.lost_insulin
-            or any(remark.missing for remark in self.remarks)
+            self.failures or self.lost_insulin or any(remark.missing for remark in self.remarks)
         )
 
     @property
