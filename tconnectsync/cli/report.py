@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tconnectsync.cli.commands import command, commands
-from tconnectsync.errors import ConfigError, TconnectsyncError
+from tconnectsync.errors import ConfigError, FirewallError, TconnectsyncError
 from tconnectsync.person import named
 from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 
@@ -100,13 +100,20 @@ def report(outcome: Outcome, options: Options, clock: PumpClock) -> int:
         first, last = clock.days(failure.window)
         names = " ".join(failure.features)
         log.error("%s from %s to %s failed. %s", names, first, last, failure.error)
-    # Nothing that the same command could change.
-    is_pointless = outcome.ended_by is not None and outcome.ended_by.needs_a_person
-    for line in () if is_pointless else commands(outcome.failures, options, clock):
-        say(f"To repeat what failed: {line}")
+    if not _is_pointless(outcome.ended_by, options):
+        for line in commands(outcome.failures, options, clock):
+            say(f"To repeat what failed: {line}")
     if outcome.ended_by:
         return outcome.ended_by.exit_code
     return 0 if outcome.is_complete else 1
+
+
+def _is_pointless(error: TconnectsyncError | None, options: Options) -> bool:
+    """Return whether the same command would change nothing, or the next run does it by itself."""
+    if isinstance(error, FirewallError):
+        # Every try prolongs the block.
+        return not (options.dates or options.days or options.import_log)
+    return error is not None and error.needs_a_person
 
 
 def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> None:

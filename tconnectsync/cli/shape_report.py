@@ -101,7 +101,7 @@ def _ask(source: Source, chosen: TimeRange) -> Iterator[str]:
 def _lines(shapes: Shapes) -> Iterator[str]:
     differences = shapes.found()
     for (endpoint, status), times in sorted(shapes.asked.items()):
-        yield f"{endpoint}: HTTP {status}, {times} times"
+        yield f"{endpoint}: HTTP {status}, {'once' if times == 1 else f'{times} times'}"
     yield ""
     if not differences:
         yield "Nothing differs from what this version knows."

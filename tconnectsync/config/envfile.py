@@ -86,7 +86,9 @@ def _why_passed_over(path: Path) -> str:
     except PermissionError:
         return f"The user that runs tconnectsync may not see whether {path} exists."
     except OSError:
-        pass
+        others = [path.with_name(name) for name in (f"{path.name}.txt", "env", "env.txt")]
+        if found := next((each for each in others if each.is_file()), None):
+            return f"There is {found}: rename it to {path.name}."
     return ""
 
 

@@ -33,6 +33,8 @@ WITHOUT_SUMMER_TIME = {
 _FIXED = re.compile(
     r"(Etc/.+|UTC|UCT|GMT(0|[+-]0)?|Zulu|Universal|Greenwich|EST|MST)", re.IGNORECASE
 )
+SHORTEST_SECRET = 12
+"""Characters; a Nightscout with a shorter API secret does not start, and tokens are longer."""
 MOST_SHOWN = 40
 """Characters of a value that is quoted."""
 
@@ -198,6 +200,11 @@ def _odd_secrets(given: Mapping[str, Given]) -> Iterator[str]:
             yield (
                 f"{found.name} ({found.where}) holds a character that cannot be seen, as it may "
                 "come from copying. Type the value by hand if the login is refused."
+            )
+        if variable.name == "NS_SECRET" and len(found.value) < SHORTEST_SECRET:
+            yield (
+                f"{found.name} ({found.where}) has fewer than {SHORTEST_SECRET} characters, which "
+                "no secret or token of Nightscout has. Perhaps a part of it is missing."
             )
         is_direct = found.name in variable.names and not isinstance(found.place, EnvFile)
         if is_direct and found.place[found.name].strip("\r\n") != found.place[found.name].strip():

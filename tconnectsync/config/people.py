@@ -12,6 +12,8 @@ from tconnectsync.config.variables import VARIABLES
 from tconnectsync.errors import UsageError
 
 SUFFIX = ".env"
+HIDDEN_ENDING = ".txt"
+"""Editors of Windows add it, and its file manager does not show it."""
 LONGEST_NAME = 40
 _NAME = re.compile(rf"\w[\w .-]{{0,{LONGEST_NAME - 1}}}")
 
@@ -38,11 +40,7 @@ def people_in(folder: Path) -> list[Person]:
         UsageError: the folder cannot be read, or there is nobody in it.
     """
     try:
-        files = sorted(
-            path
-            for path in folder.iterdir()
-            if path.name.endswith(SUFFIX) and not path.name.startswith(".")
-        )
+        there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except NotADirectoryError:
         raise UsageError(
             f"--accounts: {folder} is a file. Name the folder in which each person has a file."
@@ -51,12 +49,18 @@ def people_in(folder: Path) -> list[Person]:
         raise UsageError(f"--accounts: there is no folder {folder}.") from None
     except OSError as error:
         raise UsageError(f"--accounts: {folder} cannot be read: {why_not_read(error)}.") from None
-    if not files:
+    files = [path for path in there if path.name.endswith(SUFFIX)]
+    misnamed = [
+        _misnamed(path)
+        for path in there
+        if path.name.endswith(SUFFIX + HIDDEN_ENDING) and path.with_suffix("") not in files
+    ]
+    if not (files or misnamed):
         raise UsageError(
             f"--accounts: no settings were found in {folder}. Write a file for each person there, "
             "named after that person, such as anna.env."
         )
-    return [_person(path) for path in files]
+    return [*map(_person, files), *misnamed]
 
 
 def _person(path: Path) -> Person:
@@ -71,6 +75,12 @@ def _person(path: Path) -> Person:
         "it stands in the log. Take one of letters, digits, dots, blanks, - and _, of at most "
         f"{LONGEST_NAME} characters, and no e-mail address.",
     )
+
+
+def _misnamed(path: Path) -> Person:
+    person = _person(path.with_suffix(""))
+    rename = f"Rename {path.name} to {path.stem}: the file of a person ends in {SUFFIX}."
+    return Person(person.name, path, person.problem or rename)
 
 
 def places_of(

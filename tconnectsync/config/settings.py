@@ -198,6 +198,8 @@ class Configuration:
         self.given: dict[str, Given] = {}
         """What somebody has set, by the variable's name; the rest has its default."""
         self._problems = [problem for file in self._files for problem in file.problems]
+        self._missing: set[str] = set()
+        """What has to be set and is not."""
         misread = {name for name, _ in self._problems}
         for variable in VARIABLES:
             problem = self._read(variable)
@@ -205,6 +207,8 @@ class Configuration:
             is_missing = variable.name not in self.given
             if problem and not (is_missing and misread & {"", variable.name}):
                 self._problems.append((variable.name, problem))
+            else:
+                self._missing.discard(variable.name)
         self._problems += self._not_of_this_cloud()
 
     def _read(self, variable: Variable) -> str:
@@ -217,6 +221,7 @@ class Configuration:
         if given:
             self.given[variable.name] = given
         if text is None:
+            self._missing.add(variable.name)
             return not_set(variable, self.places)
         if given and given.name in variable.names and is_in_typographic_marks(text):
             return (
@@ -245,6 +250,7 @@ class Configuration:
         cloud = cloud_named(self.values["TCONNECT_SOURCE"])
         for name, reason in cloud.needs.items():
             if self.values.get(name) == "":
+                self._missing.add(name)
                 yield name, f"{name} is not set. {reason}"
             elif name == "PUMP_SERIAL_NUMBER" and "," in self.values.get(name, ""):
                 yield (
@@ -282,6 +288,12 @@ class Configuration:
     @property
     def advice(self) -> tuple[str, ...]:
         """Sentences below problems: what else is odd, which file was read, and where to set it."""
+        return *self.notices(), self.origin, *self._where_to_set()
+
+    def _where_to_set(self) -> Iterator[str]:
+        """Yield where to set what is missing; what is wrong is said with its place."""
+        if not self._missing:
+            return
         file = self.env_file
         paths = [file.path] if file.path else file.looked_for
         files = f", or in {' or '.join(map(str, paths))}" if paths else ""
@@ -289,8 +301,9 @@ class Configuration:
         if len(self._files) > 1:
             # One of several people, for whom the environment does not say everything.
             where = " or ".join(str(each.path) for each in self._files if each.path)
-        asks = "" if file.path or not paths else " Or let tconnectsync --setup ask for all of it."
-        return *self.notices(), self.origin, f"Set it in {where}.{asks}"
+        yield f"Set {'it' if len(self._missing) == 1 else 'them'} in {where}."
+        if not file.path and {"TCONNECT_EMAIL", "NS_URL"} <= self._missing:
+            yield "Or start tconnectsync --setup: it asks for all of them and tries each answer."
 
     def settings(self) -> Settings:
         """Return all settings.

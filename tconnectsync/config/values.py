@@ -34,6 +34,7 @@ LOG_LEVELS = {
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a"
 """Quotation marks of printed text."""
 MOST_THREADS = 64
+PROXY_KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _PLACE = re.compile(r"(?!Etc/|SystemV/)[A-Z][A-Za-z_]+(/[A-Z][\w+-]*)+")
 """The name of a zone that is called after a place, such as ``America/Indiana/Knox``."""
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
@@ -151,6 +152,28 @@ def site(value: str) -> str:
             "in NS_SECRET), and / ? # @ in a user or password as %2F %3F %23 %40"
         )
     return value.partition("#")[0]
+
+
+def email(value: str) -> str:
+    """Read an e-mail address: Tandem knows people by nothing else."""
+    if not re.fullmatch(r"[^\s@]+@[^\s@]+", value):
+        raise ValueError("write the whole e-mail address, such as name@example.com")
+    return value
+
+
+def proxy(value: str) -> str:
+    """Read the address of a proxy, which may hold a user and password."""
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and (parts.port or 0) >= 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or parts.scheme not in PROXY_KINDS:
+        raise ValueError(
+            "write a whole address, with http:// or socks5h:// at its beginning, for example "
+            "http://proxy.example.com:8080"
+        )
+    return value
 
 
 def ping_address(value: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from datetime import datetime, timedelta, tzinfo
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 
 from tconnectsync.domain.clock import MINUTE
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 WHAT = "The message to NOTIFY_URLS"
 WITHOUT_APPRISE = (
     "NOTIFY_URLS is set, but no message can be sent without apprise. Run: pip install apprise"
+)
+NOT_UNDERSTOOD = (
+    "NOTIFY_URLS: apprise does not understand address {}, so no message will be sent there."
 )
 
 
@@ -52,6 +55,22 @@ def text_of(record: RunRecord, now: datetime, zone: tzinfo) -> tuple[str, str]:
         said.append(f"All was well at {_time(record.last_ok, now, zone)} for the last time.")
     said.append(record.action)
     return f"{who}: {meaning(record.state)}", "\n".join(filter(None, said))
+
+
+@cache
+def why_not_sent(urls: str) -> str:
+    """Return why no message will reach some of the addresses, as far as that can be known now."""
+    if not has_apprise():
+        return WITHOUT_APPRISE
+
+    def look() -> str:
+        from apprise import Apprise
+
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        numbers = [n for n, url in enumerate(addresses(urls), 1) if not Apprise().add(url)]
+        return " ".join(map(NOT_UNDERSTOOD.format, numbers))
+
+    return Limited(look, "The look at NOTIFY_URLS").result()
 
 
 def send(urls: str, title: str, text: str) -> str:
@@ -96,7 +115,7 @@ def _send(number: int, url: str, title: str, text: str, results: dict[int, str])
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     one = Apprise()
     if not one.add(url):
-        results[number] = f"NOTIFY_URLS: apprise does not understand address {number}."
+        results[number] = NOT_UNDERSTOOD.format(number)
     elif one.notify(body=text, title=title):
         results[number] = ""
     else:

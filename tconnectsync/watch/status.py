@@ -55,8 +55,13 @@ def status_of(
         where = f"for {settings} (looked in {folders})"
         record, fresh = {"state": State.NEVER_RUN.value}, False
         text = f"{meaning(State.NEVER_RUN)} {where}. {action(State.NEVER_RUN)}"
+        if damaged := next((each for each in paths if os.path.isfile(each)), None):
+            text = (
+                f"The record of the last run, {damaged}, cannot be read: it is damaged, or of "
+                "another version. The next run writes a new one."
+            )
     elif "at" in record:
-        text += f" (From {path}.)"
+        text += f" (About {settings}; from {path}.)"
     record.pop("notified", None)
     return {
         **record,
@@ -87,9 +92,12 @@ def _sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
         newest = f"; newest data {ago('newest_event')}" if record["newest_event"] else ""
         waiting = f"; {record['deferred']} held back for a moment" if record["deferred"] else ""
         return f"ok: {meaning(State.OK)}, {ran}{newest}{waiting}."
-    said = [f"{meaning(state)} (since {_span(now - datetime.fromisoformat(record['since']))}, "]
-    said += [f"{ran}).", f" {record['cause']}" if record["cause"] else "", f" {record['action']}"]
-    return "".join(said)
+    said = [
+        f"{meaning(state)} (for {_span(now - datetime.fromisoformat(record['since']))}, {ran})."
+    ]
+    if cause := record["cause"]:
+        said.append(cause if cause.endswith((".", "!", "?")) else f"{cause}.")
+    return " ".join([*said, record["action"]]).rstrip()
 
 
 def _span(span: timedelta) -> str:
@@ -99,4 +107,6 @@ def _span(span: timedelta) -> str:
         return f"{minutes // MINUTES_IN_A_DAY} days"
     if minutes >= 120:
         return f"{minutes // 60} hours"
+    if minutes == 0:
+        return "less than a minute"
     return "1 minute" if minutes == 1 else f"{minutes} minutes"

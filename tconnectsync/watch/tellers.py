@@ -11,7 +11,7 @@ from tconnectsync.config.settings import WatchSettings
 from tconnectsync.state.files import write_atomically
 from tconnectsync.state.record import RunRecord, State
 from tconnectsync.sync.loop.failures import ThrottledLog
-from tconnectsync.watch.messages import WITHOUT_APPRISE, has_apprise, is_due, send, text_of
+from tconnectsync.watch.messages import is_due, send, text_of, why_not_sent
 from tconnectsync.watch.metrics import metrics
 from tconnectsync.watch.ping import Pings
 from tconnectsync.watch.systemd import Systemd
@@ -55,8 +55,6 @@ class Tellers:
     def started(self) -> None:
         """Tell the monitor that a run begins, without waiting for it."""
         self._systemd.tell("READY=1")
-        if self._settings.notify_urls and not has_apprise():
-            self._warn(WITHOUT_APPRISE)
         if self._pings:
             self._pings.start()
 
@@ -64,6 +62,8 @@ class Tellers:
         """Write the metrics, and tell the manager of the service and the monitor."""
         name = f"{record.person}: " if record.person else ""
         self._systemd.tell(f"STATUS={name}{meaning(record.state)}")
+        if self._settings.notify_urls:
+            self._warn(why_not_sent(self._settings.notify_urls))
         if self._settings.metrics_file:
             self._write_metrics(record)
         if self._pings:
@@ -83,6 +83,10 @@ class Tellers:
         path = Path(self._settings.metrics_file)
         if self._person:
             path = path.with_stem(f"{path.stem}-{self._person}")
+        if not path.parent.exists():
+            # A new folder would be one that nobody reads.
+            self._warn(f"METRICS_FILE cannot be written: there is no folder {path.parent}.")
+            return
         try:
             write_atomically(path, metrics(record), METRICS_MODE)
         except (OSError, ValueError) as error:

@@ -22,6 +22,8 @@ from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.watch.states import state_after, state_of, what_is_missing
 from tconnectsync.watch.words import action
 
+log = logging.getLogger(__name__)
+
 SINGLE_RUNS_EVERY = timedelta(minutes=180)
 """A single run should be followed by another one in this time, unless a setting says otherwise."""
 LONGEST_CYCLE = timedelta(minutes=15)
@@ -159,7 +161,14 @@ class Watch:
 
     def after_run(self, outcome: Outcome, *, asked_for: bool = False) -> None:
         """Record a run that came to its end; ``asked_for``: one for days that a person chose."""
+        before = self._last()
         self._keep(self._judged(outcome), outcome, asked_for=asked_for)
+        record = self._before
+        if record and record.state is State.NOT_UPLOADING and not asked_for:
+            # A job that runs every few minutes has to report it once.
+            is_known = before is not None and before.state is State.NOT_UPLOADING
+            level = logging.INFO if is_known else logging.WARNING
+            log.log(level, "%s %s", record.cause, record.action)
 
     def after_round(self, following: Next) -> None:
         """Record a round of the loop; one that had nothing to do leaves the state as it was."""

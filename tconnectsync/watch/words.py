@@ -59,8 +59,8 @@ TEXTS: Mapping[State, tuple[str, str]] = {
     ),
     State.NEVER_RUN: (
         "No run has left a record yet",
-        "Start tconnectsync once. If it runs as a service or in a container, ask there, as the "
-        "user that it runs as.",
+        "Start tconnectsync once. If it has run already, ask in the same folder and as the same "
+        "user, or with the same --env-file; if it runs in a container, ask there.",
     ),
 }
 """A sentence without full stop on what a state means, and sentences on what to do."""

@@ -73,10 +73,9 @@ def test_a_file_that_is_damaged_in_many_ways_is_explained_at_once(desk: Desk) ->
         assert hidden not in run.errors
     assert desk.nobody_was_asked
     records = [each.read_text() for each in desk.home.folder.glob(".cache/tconnectsync/*.json")]
-    (record,) = [text for text in records if "settings-wrong" in text]
-    assert "NS_URL" in record
-    for hidden in ("New York", str(desk.home.folder)):
-        assert hidden not in record
+    (record,) = [text for text in records if "NS_URL" in text]
+    for value in ("New York", "hi-there", str(desk.home.folder)):
+        assert value not in record
 
 
 def test_a_mistyped_zone_is_not_replaced_by_that_of_the_computer(desk: Desk) -> None:

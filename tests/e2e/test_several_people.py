@@ -181,7 +181,7 @@ def test_nobody_gets_what_is_missing_from_the_environment(
     finished = shared.run(*FOR_ALL)
     assert finished.code == 1
     assert "ben:   TCONNECT_PASSWORD is not set." in finished.errors
-    assert f"ben: Set it in {home.folder / PEOPLE}/ben.env or " in finished.errors
+    assert f"ben: Set them in {home.folder / PEOPLE}/ben.env or " in finished.errors
     assert "ben:   NS_SECRET (or API_SECRET, NS_API_SECRET) is not set." in finished.errors
     assert "TCONNECT_PASSWORD, API_SECRET, NS_URL in the environment" in finished.errors
     assert (ben.tandem.log, ben.site.log) == ([], [])

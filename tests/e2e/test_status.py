@@ -79,7 +79,7 @@ def test_after_a_good_run_all_is_well(home: Computer) -> None:
     asked = home.run("--status")
     assert (asked.code, asked.errors) == (0, "")
     assert asked.output.startswith("ok: All that the pump has uploaded is in Nightscout, last run ")
-    assert f"(From {record_file(home)}.)" in asked.output
+    assert f"; from {record_file(home)}.)" in asked.output
     assert asked.output.count("\n") == 1
 
 
@@ -177,6 +177,9 @@ def test_a_damaged_record_counts_as_none(home: Computer) -> None:
 
     code, person = status(home)
     assert (code, person["state"]) == (1, "never-run")
+    assert f"{record_file(home)}, cannot be read: it is damaged" in str(person["text"])
+    home.sync()
+    assert status(home)[0] == 0
 
 
 def test_an_old_record_says_that_nothing_runs_any_more(home: Computer) -> None:
@@ -205,9 +208,15 @@ def test_a_phone_that_does_not_upload_is_noticed_by_single_runs(
 ) -> None:
     uploaded, tandem.uploaded_until = tandem.uploaded_until, NOW - timedelta(hours=5)
     try:
-        assert home.run().code == 0
+        first, second = home.run("-q"), home.run("-q")
+        loud = home.run()
     finally:
         tandem.uploaded_until = uploaded
+    assert (first.code, second.code) == (0, 0)
+    said = "The pump has uploaded nothing for 5 hours. Check that the phone is on"
+    assert f"WARNING  {said}" in first.errors
+    assert second.errors == ""
+    assert f"INFO     {said}" in loud.errors
 
     code, person = status(home)
     assert (code, person["state"]) == (1, "phone-not-uploading")
@@ -256,7 +265,7 @@ def test_each_of_several_people_has_a_sentence(home: Computer) -> None:
     anna, bo = asked.output.splitlines()
     assert asked.code == 1
     assert anna.startswith("anna: ok: ")
-    assert bo.startswith("bo: The settings cannot be used (since 0 minutes, ")
+    assert bo.startswith("bo: The settings cannot be used (for less than a minute, ")
     alone = everybody.run("--status", "--accounts", "people", "--person", "anna", "--json")
     assert alone.code == 0
     assert [each["person"] for each in json.loads(alone.output)["people"]] == ["anna"]

@@ -40,6 +40,8 @@ FIRST = date(2024, 5, 6)
 LAST = FIRST + timedelta(days=1)
 UPLOADED = datetime(2024, 5, 7, 22)
 """When the pump has last uploaded, on its clock."""
+TAKES_PASSWORD = "Tandem POST /cloud/oauth2/token"
+"""Where 401 is all that t:connect says of a wrong password: a person has to try it once more."""
 PATIENCE = 0.25
 """Seconds that the program waits for an answer that comes too late."""
 
@@ -300,10 +302,15 @@ class Stage:
             if first.code == 0 and after_first == self._due:
                 second, after_second = first, after_first  # Nothing is left to catch up with.
             else:
+                if self._is_refused(trouble):
+                    run_here(home, ["--check-login"])
                 second = self._run(home, site, Saboteur())
                 after_second = meaning(site.contents())
         wrong = ". ".join(self._faults(trouble, first, after_first, second, after_second))
         return Result(trouble, self.places[trouble.number - 1], first.code, wrong)
+
+    def _is_refused(self, trouble: Trouble) -> bool:
+        return trouble.way == "401" and self.places[trouble.number - 1] == TAKES_PASSWORD
 
     def _faults(
         self,
@@ -314,7 +321,8 @@ class Stage:
         after_second: Contents,
     ) -> Iterator[str]:
         killed = WAYS[trouble.way].kills
-        if first.code not in ((-signal.SIGKILL,) if killed else (0, 1)):
+        usual = (2,) if self._is_refused(trouble) else (0, 1)
+        if first.code not in ((-signal.SIGKILL,) if killed else usual):
             yield f"The first run ended with {first.code}: {first.errors}"
         for run in (first, second):
             if "Traceback" in run.errors or "should not have happened" in run.errors:

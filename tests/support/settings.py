@@ -25,7 +25,7 @@ COMPLETE = {
 
 def account(email: str, password: str, **changes: Any) -> TandemSettings:
     """Return the settings of an account; what is not changed is as if nothing else was set."""
-    given = {"TCONNECT_EMAIL": "-", "TCONNECT_PASSWORD": "-", "TIMEZONE_NAME": "UTC"}
+    given = {"TCONNECT_EMAIL": "-@-", "TCONNECT_PASSWORD": "-", "TIMEZONE_NAME": "UTC"}
     usual = Configuration(given, {}).group(TandemSettings)
     return replace(usual, email=email, password=password, **changes)
 

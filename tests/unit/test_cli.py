@@ -16,10 +16,12 @@ from tconnectsync.app import this_computer, write_lock
 from tconnectsync.cli.commands import commands, program, quoted
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.planview import lines
+from tconnectsync.cli.report import report
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import (
     ApiError,
+    FirewallError,
     LoginError,
     MissingRightError,
     NightscoutAddressError,
@@ -32,7 +34,7 @@ from tconnectsync.errors import (
 from tconnectsync.nightscout.stored import stored_treatments
 from tconnectsync.sync.features import DEFAULT
 from tconnectsync.sync.plan import Plan, Update
-from tconnectsync.sync.run.outcome import Failure
+from tconnectsync.sync.run.outcome import Failure, Outcome
 from tests.support.event_builders import NEW_YORK, Site, basal, bolus, planned, sleep, wanted
 
 
@@ -168,6 +170,16 @@ def test_the_commands_are_in_order_and_leave_no_day_out() -> None:
 def test_repeating_is_advised_only_where_it_can_help(error: TconnectsyncError, helps: bool) -> None:
     failures = [failure((6, 3), (6, 10), "BASAL", error=error)]
     assert bool(commands(failures, parse([]), NEW_YORK)) is helps
+
+
+@pytest.mark.parametrize(("given", "helps"), [([], False), (["--days", "7"], True)])
+def test_a_block_by_the_firewall_is_not_answered_with_another_try(
+    given: list[str], helps: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = FirewallError("Tandem's firewall blocks this address for a while.")
+    outcome = Outcome(failures=[failure((6, 3), (6, 10), "BASAL", error=error)])
+    assert report(outcome, parse(given), NEW_YORK) == 1
+    assert ("To repeat what failed" in capsys.readouterr().err) is helps
 
 
 def test_a_command_starts_the_program_as_it_was_started(tmp_path: Path) -> None:

@@ -152,6 +152,13 @@ def test_what_only_a_browser_needs_of_an_address_is_left_out_and_mentioned(end: 
     assert "The part of NS_URL after #" in notice
 
 
+def test_a_secret_that_is_too_short_for_nightscout_is_pointed_out() -> None:
+    (notice,) = Configuration({**COMPLETE, "NS_SECRET": "only-eleven"}, {}).notices()
+    assert "NS_SECRET (the environment) has fewer than 12 characters" in notice
+    assert "only-eleven" not in notice
+    assert Configuration({**COMPLETE, "NS_SECRET": "twelve-chars"}, {}).notices() == []
+
+
 def test_a_login_in_the_address_of_the_site_is_a_secret() -> None:
     address = "https://robin:s%40cret-word@ns.example.org"
     configuration = Configuration({**COMPLETE, "NS_URL": address}, {})
@@ -164,6 +171,22 @@ def test_problems_do_not_repeat_secrets() -> None:
     text = " ".join(problems(NS_SECRET="", NS_URL="s3cret", REQUESTS_PROXY="http://u:pw@h"))
     assert "pw" not in text
     assert "correct horse" not in text
+
+
+@pytest.mark.parametrize("given", ["proxy:8080", "10.0.0.1", "https://", "ftp://u:pw@h", "http:h"])
+def test_a_proxy_needs_a_whole_address(given: str) -> None:
+    (problem,) = problems(REQUESTS_PROXY=given)
+    assert problem.startswith("REQUESTS_PROXY is not usable: write a whole address, with http://")
+    assert given not in problem
+    for whole in ("http://proxy:8080", "socks5h://u:pw@10.0.0.1:1080", "https://[::1]:3128"):
+        assert load({**COMPLETE, "REQUESTS_PROXY": whole}, {}).tandem.proxy == whole
+
+
+@pytest.mark.parametrize("given", ["robin", "robin.example.org", "@example.org", "robin@", "a b@c"])
+def test_what_is_no_e_mail_address_is_not_sent_to_tandem(given: str) -> None:
+    (problem,) = problems(TCONNECT_EMAIL=given)
+    assert "TCONNECT_EMAIL is not usable: write the whole e-mail address" in problem
+    assert f"{given}." not in problem
 
 
 @pytest.mark.parametrize("mark", ["'", '"'])

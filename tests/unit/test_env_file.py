@@ -174,7 +174,7 @@ def test_the_file_that_is_read_and_the_one_that_it_hides_are_said(tmp_path: Path
     assert found.origin == (
         f"The settings come from {here}. {home / '.env'} is not used, because there is {here}."
     )
-    assert found.advice[-2:] == (found.origin, f"Set it in the environment, or in {here}.")
+    assert found.advice[-2:] == (found.origin, f"Set them in the environment, or in {here}.")
     assert found.information()[-1].endswith("does not use: MONGODB_URI.")
     assert "mongodb://" not in said(found)
 
@@ -186,11 +186,33 @@ def test_that_there_is_no_file_is_said_with_the_places_where_one_may_be(tmp_path
         f"No file with settings was found: there is no {tmp_path / '.env'} and no {home}. "
         "The settings come from the environment."
     )
-    assert found.advice[-1] == (
-        f"Set it in the environment, or in {tmp_path / '.env'} or {home}. Or let tconnectsync "
-        "--setup ask for all of it."
-    )
+    where = f"Set them in the environment, or in {tmp_path / '.env'} or {home}."
+    assert found.advice[-1] == where
     assert (found.key, found.file) == ("x", None)
+    nothing = Configuration(
+        {"TZ": "Etc/UTC"}, read_env_files(env_files(tmp_path / "home", tmp_path))
+    )
+    assert nothing.advice[-2] == where
+    assert "tconnectsync --setup" in nothing.advice[-1]
+
+
+def test_where_to_set_it_is_said_of_what_is_missing_only(tmp_path: Path) -> None:
+    wrong = configuration(tmp_path, COMPLETE_FILE + "LOG_LEVEL=loud\n")
+    assert wrong.problems
+    assert wrong.advice[-1] == wrong.origin
+    lines = [line for line in COMPLETE_FILE.splitlines() if not line.startswith("NS_URL")]
+    missing = configuration(tmp_path, "\n".join(lines))
+    assert missing.advice[-1] == f"Set it in the environment, or in {tmp_path / '.env'}."
+
+
+@pytest.mark.parametrize("name", [".env.txt", "env", "env.txt"])
+def test_a_file_with_almost_the_right_name_is_pointed_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(COMPLETE_FILE)
+    places = env_files(tmp_path / "home", tmp_path)
+    sentence = f"There is {tmp_path / name}: rename it to .env."
+    assert sentence in Configuration({}, read_env_files(places)).origin
+    (tmp_path / ".env").write_text(COMPLETE_FILE)
+    assert sentence not in Configuration({}, read_env_files(places)).origin
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")

@@ -79,6 +79,16 @@ def test_the_record_belongs_to_the_persons_file(tmp_path: Path) -> None:
 # --- the folder ---
 
 
+def test_a_file_that_windows_gave_another_ending_is_pointed_out(tmp_path: Path) -> None:
+    write_settings(tmp_path / "anna.env", {})
+    write_settings(tmp_path / "anna.env.txt", {})
+    write_settings(tmp_path / "ben.env.txt", {})
+    anna, ben = people_in(tmp_path)
+    assert (anna.name, anna.problem) == ("anna", "")
+    assert (ben.name, ben.file.name) == ("ben", "ben.env.txt")
+    assert ben.problem.startswith("Rename ben.env.txt to ben.env:")
+
+
 def test_files_that_are_nobodys_are_left_alone(tmp_path: Path) -> None:
     for name in (".env", "ben.env", "anna.env", "anna.env.bak", "ben.env~", ".#ben.env", "notes"):
         (tmp_path / name).touch()

@@ -279,7 +279,9 @@ def test_secrets_that_hold_what_nobody_sees_are_said_without_showing_them() -> N
 
 
 def test_a_secret_that_ends_where_a_comment_begins_is_said(tmp_path: Path) -> None:
-    path = in_file(tmp_path, "TCONNECT_PASSWORD=correct #horse\nNS_SECRET='word' # mine\n")
+    path = in_file(
+        tmp_path, "TCONNECT_PASSWORD=correct #horse\nNS_SECRET='a word of good length' # mine\n"
+    )
     found = Configuration(without("TCONNECT_PASSWORD", "NS_SECRET"), read_env_files((path,)))
     (notice,) = found.notices()
     assert notice.startswith(f"TCONNECT_PASSWORD in line 1 of {path} ends before a blank and #")

@@ -68,7 +68,7 @@ def test_ages_are_right_from_the_first_day(make_home: Make, life: PumpHistory, s
     assert source == "tconnect" or set(ages) == set(AGES)
 
 
-@pytest.mark.parametrize("day", [9.9, 0.4], ids=["long worn", "a sensor joined this day"])
+@pytest.mark.parametrize("day", [9.9, 0.4, 1.9, 6.9, 12.9])
 def test_pretending_shows_what_the_first_run_brings_and_remembers_nothing(
     make_home: Make, life: PumpHistory, day: float
 ) -> None:
@@ -77,6 +77,15 @@ def test_pretending_shows_what_the_first_run_brings_and_remembers_nothing(
     real = home.run()
     assert pretended.counts == real.counts
     assert newest(home)
+
+
+@pytest.mark.parametrize("day", [8, 10, 14])
+def test_no_age_is_lost_where_two_searches_meet(
+    make_home: Make, life: PumpHistory, day: int
+) -> None:
+    home = moved_on(make_home("tandem-source", life), day + 0.5)
+    assert home.run().code == 0
+    assert set(newest(home)) == set(AGES)
 
 
 def test_what_anybody_has_entered_is_not_looked_for(make_home: Make, life: PumpHistory) -> None:

@@ -157,7 +157,7 @@ def test_one_address_that_fails_keeps_no_other_from_the_message(
     assert send(urls, "title", "text") == ""
     assert caplog.messages == [
         "The message to NOTIFY_URLS could not be sent to address 1. NOTIFY_URLS: apprise does not "
-        "understand address 3."
+        "understand address 3, so no message will be sent there."
     ]
 
 
@@ -226,6 +226,19 @@ def test_a_monitor_that_fails_is_a_warning_now_and_then(
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 4
 
 
+def test_an_address_that_no_message_would_reach_is_a_warning_while_all_is_well(
+    receiver: LoopbackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = tellers(NOTIFY_URLS=f"{notify(receiver)} nfty://robins-topic")
+    one.started()
+    assert caplog.messages == []
+    one.told(OK)
+    assert len(caplog.messages) == 1
+    assert "does not understand address 2, so no message will be sent there" in caplog.text
+    assert "robins-topic" not in caplog.text
+    assert receiver.log == []
+
+
 def test_a_message_is_noted_only_if_it_was_sent(receiver: LoopbackServer) -> None:
     one = tellers(NOTIFY_URLS=notify(receiver))
     receiver.fault = lambda request: Response(status=500)
@@ -264,6 +277,10 @@ def test_each_person_has_a_file_that_the_exporter_may_read(
 
     tellers(METRICS_FILE=str(path / "below a file")).told(OK)
     assert "METRICS_FILE cannot be written" in caplog.text
+
+    tellers(METRICS_FILE=str(tmp_path / "nowhere" / "tconnectsync.prom")).told(OK)
+    assert f"METRICS_FILE cannot be written: there is no folder {tmp_path}/nowhere" in caplog.text
+    assert not (tmp_path / "nowhere").exists()
 
 
 # systemd

@@ -100,7 +100,9 @@ def write_last_changes(cycle: Cycle, done: TimeRange, earliest: datetime) -> Out
         ]
         if found:
             chosen = {part: [event for p, event in found if p == part] for part, _ in found}
-            outcome.absorb(cycle.write_events(chosen, window))
+            # What comes from before the window was read with it.
+            since = min(window.start, *(event.begins for _, event in found))
+            outcome.absorb(cycle.write_events(chosen, TimeRange(since, window.end)))
     return outcome
 
 

@@ -78,7 +78,7 @@ def store_device_status(read: Read, nightscout: NightscoutApi, *, pretend: bool)
         return []
     if not pretend:
         nightscout.add(document, "devicestatus")
-    return [f"Device status: {', '.join(_words(status))} at {status.at}"]
+    return [f"Device status: {', '.join(_words(status))} at {status.at:%Y-%m-%d %H:%M}"]
 
 
 def _words(status: DeviceStatus) -> Iterator[str]:

@@ -42,7 +42,10 @@ def sync_iob(
     if stored and _when(stored[-1]) >= newest.at:
         outdated, done = stored[:-1], []
     else:
-        outdated, done = stored, [f"Insulin on board: {newest.units:g} U at {newest.at}"]
+        outdated, done = (
+            stored,
+            [f"Insulin on board: {newest.units:g} U at {newest.at:%Y-%m-%d %H:%M}"],
+        )
         if not pretend:
             nightscout.add(_record(newest), "activity")
     for record in () if pretend else outdated:
