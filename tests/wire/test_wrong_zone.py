@@ -99,6 +99,20 @@ def test_a_zone_that_was_right_and_becomes_utc_moves_nothing(make_home: Make, so
     assert home.run().counts[:2] == (0, 0)
 
 
+@pytest.mark.parametrize("zone", ["America/Chicago", "Etc/UTC"])
+def test_a_wrong_zone_adds_nothing_before_the_days_that_it_would_move(
+    make_home: Make, zone: str
+) -> None:
+    home = make_home("tandem-source", live(FIRST, 16))
+    home.features = FEATURES
+    home.go_to(14.5 + 20 / 60 / 24)
+    assert home.run().code == 0
+    said = stopped(home, zone, "--days", "14")
+    assert "would move" in said
+    stopped(home, zone, "--start-date", "2024-06-04", "--end-date", "2024-06-17")
+    assert home.run("--days", "14").code == 0
+
+
 @pytest.mark.parametrize(
     ("zone", "would_fit"),
     [

@@ -19,7 +19,7 @@ from tconnectsync.sync.run.firstwindow import first_window
 from tconnectsync.sync.run.outcome import Outcome, Work, failed_throughout
 from tconnectsync.sync.run.parts import CycleParts
 from tconnectsync.sync.run.windowplan import WindowPlan, WindowPlanner
-from tconnectsync.sync.run.zonecheck import require_right_zone
+from tconnectsync.sync.run.zonecheck import require_right_zone, require_right_zone_throughout
 
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
 AfterWindow = Callable[[TimeRange, Sequence[str], Outcome], None]
@@ -91,6 +91,7 @@ class Cycle(CycleParts):
         """Sync window by window; return the last window, and its reader if it was read."""
         features = self.windowed
         chunks, planned = begin(features)
+        require_right_zone_throughout(planned, chunks[1:], features, planner)
         for window in progress(chunks):
             if not features:
                 break
@@ -99,7 +100,8 @@ class Cycle(CycleParts):
                 del planned  # Its reader holds a payload.
                 planned = planner.plan(window, features, before)
             result = planned.outcome
-            require_right_zone(planned, planner)
+            if window != chunks[0]:
+                require_right_zone(planned, planner)
             self._carry_out(planned.plan, window, features, result, planner.rest(window, features))
             outcome.absorb(result)
             if outcome.ended_by:

@@ -13,10 +13,10 @@ adds to what is there is never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from tconnectsync.domain.clock import DAY, MINUTE
+from tconnectsync.domain.clock import DAY, MINUTE, TimeRange
 from tconnectsync.domain.offsets import HOUR, fitting_offset, offset_in_words
 from tconnectsync.domain.words import number_of, span_in_words
 from tconnectsync.errors import ClockContradictionError, TconnectsyncError
@@ -43,22 +43,36 @@ MANY = 3
 """Fewer treatments that move may do so for a reason of their own."""
 
 
+def require_right_zone_throughout(
+    first: WindowPlan,
+    later: Iterable[TimeRange],
+    features: Sequence[str],
+    planner: WindowPlanner,
+) -> None:
+    """Let a run pass before its first window is written; the rest is as for one plan.
+
+    Where the data look wrong, the later windows are planned for that, too: stored treatments may
+    move there, although the first window only adds some.
+
+    Raises:
+        ClockContradictionError: nothing of it may be written.
+    """
+    require_right_zone(first, planner)
+    if _wrong_age(first, planner):
+        for window in later:
+            require_right_zone(planner.plan(window, features), planner)
+
+
 def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
     """Let a plan pass, unless the pump's data contradict the zone by an hour or more.
 
     Raises:
         ClockContradictionError: nothing of it may be written.
     """
-    plan = planned.plan
-    if plan == Plan() or (newest := planned.reader.newest_data()) is None:
+    plan, now = planned.plan, planner.cycle.now()
+    if plan == Plan() or not (found := _wrong_age(planned, planner)):
         return
-    now = planner.cycle.now()
-    if newest.uploaded is None and planned.range.end < now - HOUR:
-        return  # Then what this range ends with is not the newest.
-    age = (newest.uploaded or now) - newest.at
-    too_old = TOO_OLD if newest.uploaded else TOO_OLD_NOW
-    if not (age <= -IMPOSSIBLE or age >= too_old) or abs(age) > MOST:
-        return
+    newest, age = found
     name = f"TIMEZONE_NAME ({planner.cycle.clock.zone.key})"
     moves = _moves(plan)
     if len(moves) >= min(MANY, plan.kept + 1):
@@ -78,6 +92,18 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
     elif (age < timedelta(0) or _is_likely(newest, age, now)) and _is_first(plan, planner):
         what = "the first treatments in this Nightscout would have wrong times"
         raise _contradiction(newest, age, name, what, is_sure=age < timedelta(0))
+
+
+def _wrong_age(planned: WindowPlan, planner: WindowPlanner) -> tuple[NewestData, timedelta] | None:
+    """Return the newest data with their age, if data so old or so young may have a wrong zone."""
+    now = planner.cycle.now()
+    newest = planned.reader.newest_data()
+    if newest is None or (newest.uploaded is None and planned.range.end < now - HOUR):
+        return None  # What such a range ends with is not the newest.
+    age = (newest.uploaded or now) - newest.at
+    too_old = TOO_OLD if newest.uploaded else TOO_OLD_NOW
+    is_wrong = (age <= -IMPOSSIBLE or age >= too_old) and abs(age) <= MOST
+    return (newest, age) if is_wrong else None
 
 
 def _is_likely(newest: NewestData, age: timedelta, now: datetime) -> bool:
