@@ -77,7 +77,7 @@ def _converse(options: Options, host: Host, stop: Stop) -> int:
     words = [*_program(), "--env-file", str(draft.path)]
     unit = host.home / USER_UNIT if sys.platform == "linux" and shutil.which("systemctl") else None
     writes_unit = unit is not None and confirm(
-        f"Shall systemd run it for ever, with the file {unit}, which this writes then",
+        f"Write {unit}, so that systemd can run it for ever",
         proposed=False,
     )
     if not confirm(f"Write the settings to {draft.path}", proposed=True):
