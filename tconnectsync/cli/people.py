@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NOT_BEGUN = (
+    "Stopped before anything was done for {}. Start the same command again; for one person alone, "
+    "add --person and the name."
+)
+
 
 class People:
     """Those whom a run is for, with what is configured for each.
@@ -132,7 +137,8 @@ def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> 
             codes.append(_act_for(name, one, people, host, act))
         except Stopped as stopped:
             texts = [f"{name}: {stopped}"] if str(stopped) else []
-            texts += [f"Stopped before anything was done for {', '.join(left)}."] if left else []
+            if not_begun := left if texts else [name, *left]:
+                texts.append(NOT_BEGUN.format(", ".join(not_begun)))
             raise Stopped(stopped.waited, "\n".join(texts)) from None
     return code_of_all(codes)
 

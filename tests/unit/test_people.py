@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.cli.options import parse
-from tconnectsync.cli.people import code_of_all, conflict
+from tconnectsync.cli.options import Options, parse
+from tconnectsync.cli.people import code_of_all, conflict, each_person
 from tconnectsync.clock import Clock
 from tconnectsync.config.people import people_in, places_of
 from tconnectsync.config.settings import Configuration
@@ -24,6 +24,8 @@ from tconnectsync.stop import Stopped, StopTogether
 from tconnectsync.sync.loop.loop import run_together, starts
 from tconnectsync.sync.loop.step import Next
 from tests.support.people import write_settings
+from tests.support.settings import COMPLETE, host
+from tests.support.virtual_home import logging_restored
 
 FAST = Clock(sleep=lambda seconds: time.sleep(0.001))
 
@@ -286,3 +288,21 @@ def test_threads_stop_where_they_wait_or_write_but_not_in_the_middle_of_a_write(
         together.clock(FAST).go_on()
     quietly()
     assert done == ["written"]
+
+
+@pytest.mark.parametrize("text", ["", "Stopped before all was done."])
+def test_a_run_that_is_stopped_names_everybody_who_was_not_begun(tmp_path: Path, text: str) -> None:
+    for name in ("anna", "ben"):
+        variables = {**COMPLETE, "TCONNECT_EMAIL": name, "NS_URL": f"https://{name}.example.org"}
+        write_settings(tmp_path / f"{name}.env", variables)
+
+    def act(one: Options) -> int:
+        raise Stopped(0.0, text)
+
+    options = parse(["--accounts", str(tmp_path), "--days", "2"])
+    with pytest.raises(Stopped) as stopped, logging_restored():
+        each_person(options, host(tmp_path), act)
+    *told, last = str(stopped.value).splitlines()
+    assert told == ([f"anna: {text}"] if text else [])
+    who = "ben" if text else "anna, ben"
+    assert last.startswith(f"Stopped before anything was done for {who}. Start the same command")
