@@ -347,7 +347,7 @@ class Watch:
         return True
 
 
-def _until(now: datetime, record: RunRecord) -> dict[str, datetime]:
+def _until(now: datetime, record: RunRecord) -> dict[str, Any]:
     """Return the instants of a record that are past, so that none is later than now."""
     names = ("at", "since", "bad_since", "last_ok", "last_upload")
     found = {name: at for name in names if (at := getattr(record, name)) and at > now}
