@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
+from posixpath import normpath
+from socket import inet_aton, inet_ntoa
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tconnectsync.cli.configure import configuration_of, show_log
 from tconnectsync.cli.report import say_why
@@ -204,9 +208,23 @@ def _sites(configuration: Configuration) -> set[tuple[str, int | None, str]]:
 
 
 def _place(url: str) -> tuple[str, int | None, str]:
+    """Return what is the same for all ways to write the address of one place."""
     parts = urlsplit(url)
     port = None if parts.port in (80, 443) else parts.port
-    return parts.hostname or "", port, parts.path.rstrip("/")
+    path = normpath(unquote(f"/{parts.path.strip('/')}"))
+    return _host(parts.hostname or ""), port, path
+
+
+def _host(name: str) -> str:
+    plain = name.rstrip(".")
+    with suppress(UnicodeError):
+        plain = plain.encode("idna").decode()
+    with suppress(OSError):
+        plain = inet_ntoa(inet_aton(plain))  # Such as 127.1.
+    with suppress(ValueError):
+        address = ip_address(plain)
+        return "localhost" if address.is_loopback else str(address)
+    return "localhost" if plain.endswith(".localhost") else plain
 
 
 def _same_pump(one: Configuration, other: Configuration) -> bool:

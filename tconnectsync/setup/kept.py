@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 
@@ -21,7 +22,13 @@ def replace_keeping(path: Path, text: str) -> Path | None:
     """
     path = path.resolve()  # What a link leads to, not the link.
     kept = _copied(path) if path.exists() else None
-    write_atomically(path, text)
+    try:
+        write_atomically(path, text)
+    except OSError:
+        if kept:
+            with suppress(OSError):
+                kept.unlink()
+        raise
     return kept
 
 
@@ -34,7 +41,12 @@ def _copied(path: Path) -> Path:
             number = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        with os.fdopen(number, "wb") as file:
-            file.write(before)
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(before)
+        except OSError:
+            with suppress(OSError):
+                kept.unlink()  # A part of it would pass for the file as it was.
+            raise
         return kept
     raise AssertionError  # There is always a further number.

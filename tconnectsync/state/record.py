@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +100,11 @@ class RecordFile:
             except OSError as error:
                 problem = error
                 continue
+            for other in self.paths:
+                # It would count if this computer's clock has been set back since.
+                with suppress(OSError):
+                    if other != path:
+                        other.unlink()
             return path
         raise problem
 

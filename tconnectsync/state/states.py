@@ -63,6 +63,8 @@ def newest_record(paths: Sequence[str]) -> tuple[str, dict[str, Any]]:
     for path in paths:
         try:
             with open(path, encoding="utf-8") as file:
+                if not _may_be_believed(file.fileno()):
+                    continue
                 found = json.load(file)
             if found.pop("format") != FORMAT:
                 continue
@@ -73,3 +75,14 @@ def newest_record(paths: Sequence[str]) -> tuple[str, dict[str, Any]]:
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             continue
     return newest
+
+
+def _may_be_believed(file: int) -> bool:
+    """Return whether nobody else can have written an open file; its folder may be a public one.
+
+    The superuser may ask for the record of another user.
+    """
+    if os.name != "posix":
+        return True
+    status = os.fstat(file)
+    return os.getuid() in (0, status.st_uid) and not status.st_mode & 0o022

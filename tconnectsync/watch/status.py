@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 """In the place of a state: there is a record that may not be read."""
 MINUTES_IN_A_DAY = 24 * 60
+SOON = timedelta(minutes=5)
+"""How far a clock may be set back without anybody noticing."""
 
 
 def status_of(
@@ -40,7 +42,8 @@ def status_of(
     try:
         path, record = newest_record(paths)
         at = datetime.fromisoformat(record["at"]) if path else now
-        fresh = bool(path) and now <= datetime.fromisoformat(record["fresh_until"])
+        # Of a record from the future nobody knows how old it is.
+        fresh = bool(path) and at - SOON <= now <= datetime.fromisoformat(record["fresh_until"])
         text = _sentences(record, now, fresh) if path else ""
     except PermissionError as error:
         path, record, fresh = str(error.filename), {"state": UNKNOWN}, False
@@ -79,6 +82,13 @@ def _sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
         return f"{_span(now - datetime.fromisoformat(record[name]))} ago"
 
     state, ran = State(record["state"]), f"last run {ago('at')}"
+    ahead = datetime.fromisoformat(record["at"]) - now
+    if ahead > SOON:
+        return (
+            f"This computer's clock was {_span(ahead)} ahead when the last run ended, or is wrong "
+            "now, so it is not known how long ago that was. The next run will tell; check the "
+            "clock."
+        )
     if not fresh:
         ended = "" if state is State.OK else f" It ended so: {meaning(state)}."
         advice = "Check that tconnectsync --auto-update still runs."

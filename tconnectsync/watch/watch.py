@@ -156,7 +156,10 @@ class Watch:
             last, now = self._last(), self._now()
             if self._keeps and last and now - last.at > WAITING_SAID_AFTER:
                 fresh_until = now + self._longest_gap(WAITING_SAID_AFTER)
-                self._before = last._replace(at=now, fresh_until=fresh_until)
+                record = last._replace(at=now, fresh_until=fresh_until)
+                # The message may have failed when the loop began to wait.
+                notified = self._teller.notified(record, ended=True)
+                self._before = record._replace(notified=notified)
                 self._save(self._before)
 
     def after_run(self, outcome: Outcome, *, asked_for: bool = False) -> None:
@@ -235,9 +238,13 @@ class Watch:
             return
         with self._lock:
             before = self._last()
+            if asked_for and not before and verdict.state is State.OK:
+                return  # Some days only: nothing is known of all others.
             known = self._known(before, outcome, asked_for=asked_for)
             verdict = self._unless_silent(verdict, known["last_upload"], silent)
-            record = self._record(verdict, before, pause, asked_for=asked_for)._replace(**known)
+            record = self._record(verdict, before, pause)._replace(**known)
+            if asked_for and before:
+                record = _beside(before, record)
             self._before = record
             is_saved = self._save(record)
             if asked_for:
@@ -251,13 +258,18 @@ class Watch:
                 self._save(self._before)
 
     def _last(self) -> RunRecord | None:
-        """Return the last record, that of another process too."""
+        """Return the last record, that of another process too.
+
+        What it says of the future was written before this computer's clock was set back; it would
+        hold up messages until then.
+        """
         try:
             saved = self._file.load()
         except OSError:
             saved = None
-        records = [each for each in (saved, self._before) if each]
-        return max(records, key=lambda each: each.at, default=None)
+        now, records = self._now(), [each for each in (saved, self._before) if each]
+        last = max(records, key=lambda each: min(each.at, now), default=None)
+        return last._replace(**_until(now, last)) if last else None
 
     def _known(
         self, before: RunRecord | None, outcome: Outcome | None, *, asked_for: bool
@@ -292,25 +304,19 @@ class Watch:
             state=State.NOT_UPLOADING, cause=text, missing=(text, *verdict.missing)
         )
 
-    def _record(
-        self, verdict: Verdict, before: RunRecord | None, pause: timedelta, *, asked_for: bool
-    ) -> RunRecord:
+    def _record(self, verdict: Verdict, before: RunRecord | None, pause: timedelta) -> RunRecord:
         now, is_ok = self._now(), verdict.state is State.OK
         is_same = before is not None and before.state is verdict.state
         bad_since = (before.bad_since if before else None) or now
-        fresh_until, continuous = now + self._longest_gap(pause), self._continuous
-        if asked_for and before and before.continuous and now < before.fresh_until:
-            # The loop goes on beside it.
-            fresh_until, continuous = before.fresh_until, True
         return RunRecord(
             at=now,
             state=verdict.state,
             since=before.since if before and is_same else now,
-            fresh_until=fresh_until,
+            fresh_until=now + self._longest_gap(pause),
             cause=verdict.cause,
             action=action(verdict.state),
             person=self._person,
-            continuous=continuous,
+            continuous=self._continuous,
             bad_since=None if is_ok else bad_since,
             last_ok=now if is_ok else before.last_ok if before else None,
             deferred=verdict.deferred,
@@ -339,6 +345,28 @@ class Watch:
             )
             return False
         return True
+
+
+def _until(now: datetime, record: RunRecord) -> dict[str, Any]:
+    """Return the instants of a record that are past, so that none is later than now."""
+    names = ("at", "since", "bad_since", "last_ok", "last_upload")
+    found = {name: at for name in names if (at := getattr(record, name)) and at > now}
+    if record.at > now + SOON:
+        found["fresh_until"] = record.at
+    return dict.fromkeys(found, now)
+
+
+def _beside(before: RunRecord, record: RunRecord) -> RunRecord:
+    """Return the record of a run over some days that a person chose.
+
+    It says nothing of the planned runs: neither that they take place, nor that what they could not
+    bring is there.
+    """
+    if record.state is State.OK:
+        return before._replace(written=record.written, newest_event=record.newest_event)
+    return record._replace(
+        at=before.at, fresh_until=before.fresh_until, continuous=before.continuous
+    )
 
 
 def _cause(error: TconnectsyncError) -> str:

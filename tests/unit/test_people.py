@@ -161,6 +161,12 @@ def conflicting(anna: Mapping[str, str], ben: Mapping[str, str]) -> list[bool]:
         ("https://a.example.org/anna", "https://a.example.org/ben", False),
         ("https://u:p@a.example.org/", "https://a.example.org/", True),
         ("https://a.example.org:1337", "https://a.example.org:1338", False),
+        ("https://a.example.org.", "https://a.example.org", True),
+        ("https://müller.example.org", "https://xn--mller-kva.example.org", True),
+        ("http://localhost:1337", "http://127.0.0.1:1337", True),
+        ("http://[::1]:1337", "http://127.1:1337", True),
+        ("https://a.example.org/x/../ben", "https://a.example.org/be%6e", True),
+        ("https://10.0.0.1", "https://10.0.0.2", False),
     ],
 )
 def test_no_two_people_have_one_site(one: str, other: str, same: bool) -> None:

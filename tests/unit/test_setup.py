@@ -139,6 +139,25 @@ def test_a_file_that_cannot_be_kept_whole_is_not_begun_with(tmp_path: Path) -> N
         Draft(tmp_path, {})
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit here")
+@pytest.mark.parametrize("most", [10, 150])
+def test_a_full_disk_leaves_no_part_of_a_copy(tmp_path: Path, most: int) -> None:
+    """It would pass for the settings as they were."""
+    path, text = tmp_path / ".env", "# my settings, which take some place on the disk\n" * 2
+    path.write_text(text)
+    write = (
+        "import resource, signal; from pathlib import Path\n"
+        "from tconnectsync.setup.kept import replace_keeping\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
+        f"replace_keeping(Path({str(path)!r}), 'x' * 1000)"
+    )
+    run = subprocess.run([sys.executable, "-c", write], cwd=CHECKOUT, capture_output=True)
+    assert b"OSError" in run.stderr
+    assert [it.name for it in tmp_path.iterdir()] == [".env"]
+    assert path.read_text() == text
+
+
 def test_what_is_not_changed_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("TCONNECT_EMAIL=a@b.c\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ from tconnectsync.sync.loop.step import Next, Round
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.watch.messages import is_due
 from tconnectsync.watch.states import URGENCY, state_after, state_of
+from tconnectsync.watch.status import status_of
 from tconnectsync.watch.watch import LONGEST_CYCLE, SINGLE_RUNS_EVERY, Watch
 from tconnectsync.watch.words import TEXTS
 
@@ -504,3 +506,93 @@ def test_without_a_wait_a_message_comes_at_once(loop: Desk) -> None:
     loop.teller.after_minutes = 0
     loop.round(0, error=ApiError("Busy", 503))
     assert loop.teller.messages == [State.TANDEM_UNREACHABLE]
+
+
+# What is beside the usual: clocks that are set, runs by hand, other users
+
+
+def said(desk: Desk) -> tuple[bool, str]:
+    """Return what --status says: whether all is well, and the sentence."""
+    found = status_of([str(path) for path in desk.file.paths], "the settings", desk.now)
+    return found["ok"], found["text"]
+
+
+def test_a_record_from_the_future_is_not_ok(loop: Desk) -> None:
+    """The clock was far ahead for a while; nothing may run any more, and yet it would be well."""
+    loop.round(0, outcome=outcome())
+    loop.now -= timedelta(days=400)
+    is_ok, text = said(loop)
+    assert not is_ok
+    assert text.startswith("This computer's clock was 400 days ahead")
+    loop.round(5, outcome=outcome())
+    assert said(loop)[0]
+
+
+def test_a_clock_that_was_ahead_holds_up_no_message(loop: Desk) -> None:
+    loop.round(0, error=ApiError("Busy", 503))
+    loop.now -= timedelta(days=400)
+    for minutes in (5, 61):
+        loop.round(minutes, error=ApiError("Busy", 503))
+    assert loop.teller.messages == [State.TANDEM_UNREACHABLE]
+    assert max(filter(None, (loop.record.since, loop.record.bad_since))) <= loop.now
+
+
+def test_a_clock_that_was_ahead_hides_no_silence(desk: Desk) -> None:
+    desk.watch.after_run(outcome(created=1))
+    desk.now -= timedelta(days=400)
+    desk.watch.after_run(outcome())
+    desk.now += 20 * HOUR
+    desk.watch.after_run(outcome())
+    assert desk.record.state is State.NOT_UPLOADING
+
+
+def test_an_old_record_elsewhere_does_not_come_back(tmp_path: Path) -> None:
+    """It may be of a time in which the clock was ahead."""
+    places = [tmp_path / "one", tmp_path / "two"]
+    RecordFile(places[1:], "key").save(RunRecord(NOON + 99 * HOUR, State.OK, NOON, NOON))
+    both = RecordFile(places, "key")
+    both.save(RunRecord(NOON, State.BLOCKED, NOON, NOON))
+    assert (both.load() or 0).state is State.BLOCKED  # type: ignore[union-attr]
+
+
+def test_some_days_that_go_well_do_not_say_that_all_is_well(desk: Desk) -> None:
+    desk.watch.after_run(outcome(ApiError("Busy", 503)))
+    before = desk.record
+    desk.now += 10 * MINUTE
+    desk.watch.after_run(outcome(created=3), asked_for=True)
+    assert desk.record == before
+    assert not said(desk)[0]
+
+
+def test_some_days_do_not_say_that_the_planned_runs_take_place(desk: Desk) -> None:
+    desk.watch.after_run(outcome())
+    desk.now += 26 * HOUR
+    desk.watch.after_run(outcome(), asked_for=True)
+    is_ok, text = said(desk)
+    assert not is_ok
+    assert text.startswith("Nothing has run since the last run 26 hours ago.")
+
+
+def test_some_days_alone_say_nothing_of_all_others(desk: Desk) -> None:
+    desk.watch.after_run(outcome(), asked_for=True)
+    assert desk.file.load() is None
+    desk.watch.after_run(outcome(ApiError("Busy", 503)), asked_for=True)
+    assert desk.record.state is State.TANDEM_UNREACHABLE
+
+
+def test_a_loop_that_waits_tries_a_message_again(loop: Desk) -> None:
+    loop.teller.fails = True
+    loop.round(0, error=PasswordRefusedError("Wrong."), exit_code=2)
+    loop.teller.fails = False
+    for _ in range(30):
+        loop.now += MINUTE
+        loop.watch.waiting()
+    assert loop.teller.messages == [State.LOGIN_REFUSED]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such owners here")
+def test_what_others_may_have_written_is_not_believed(desk: Desk) -> None:
+    desk.watch.after_run(outcome())
+    desk.file.paths[0].chmod(0o666)
+    assert not said(desk)[0]
+    assert desk.file.load() is None
