@@ -36,7 +36,8 @@ def key_of(file: str, *places: Mapping[str, str]) -> str:
     """
     if file:
         return file if os.path.isabs(file) else os.path.join(os.getcwd(), file)
-    return next((place["NS_URL"] for place in places if "NS_URL" in place), "")
+    names = "NS_URL", "NS_URL_FILE"
+    return next((place[name] for name in names for place in places if place.get(name)), "")
 
 
 def cache_folders() -> list[str]:

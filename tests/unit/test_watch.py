@@ -596,3 +596,16 @@ def test_what_others_may_have_written_is_not_believed(desk: Desk) -> None:
     desk.file.paths[0].chmod(0o666)
     assert not said(desk)[0]
     assert desk.file.load() is None
+
+
+def test_whose_site_is_named_in_a_file_has_a_record_of_his_own() -> None:
+    """As with systemd's credentials: otherwise one person's ok would hide another's fault."""
+    keys = {
+        Configuration(dict(given)).key
+        for given in (
+            {"NS_URL_FILE": "/run/credentials/anna/site"},
+            {"NS_URL_FILE": "/run/credentials/ben/site", "NS_URL": ""},
+            {"NS_URL": "https://a.example.org", "NS_URL_FILE": "/run/credentials/ben/site"},
+        )
+    }
+    assert len(keys - {""}) == 3

@@ -140,5 +140,6 @@ def _unverifiable(why: str) -> LoginError:
     return LoginError(
         f"The proof of identity that came with Tandem's login cannot be trusted: {why}. Something "
         "between this computer and Tandem may change the answers, or the login service has "
-        "changed; in that case a newer tconnectsync is needed."
+        "changed; in that case a newer tconnectsync is needed.",
+        changed=True,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _SSO_SITE = "https://sso.tandemdiabetes.com"
 _API = "/accounts/api"
 _SESSION = "accounts.session"
+_MAKING = Lock()
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,17 @@ class LoginService:
         return jwt.encode({"alg": "RS256", "kid": _key().kid}, claims, _key())
 
 
-@cache
 def _key() -> RSAKey:
-    """Return the key that signs; making one takes a moment, so there is one per process."""
+    """Return the key that signs; making one takes a moment, so there is one per process.
+
+    Two threads that need the first one must not get one each.
+    """
+    with _MAKING:
+        return _made()
+
+
+@cache
+def _made() -> RSAKey:
     from joserfc.jwk import RSAKey
 
     return RSAKey.generate_key(2048, {"kid": uuid4().hex, "use": "sig", "alg": "RS256"})
