@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tconnectsync.simulators.loopback import Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
@@ -323,3 +324,24 @@ def test_wrong_use_is_refused(home: Computer, line: str, sentence: str) -> None:
     run = home.run(*line.split())
     assert (run.code, run.output) == (2, "")
     assert sentence in run.errors
+
+
+def test_a_log_that_comes_empty_is_not_a_pump_that_did_nothing(
+    home: Computer, tandem: SimulatedTandemSource, site: SmallNightscout
+) -> None:
+    """As on the day on which Tandem gives the list of events another name."""
+    assert home.run().code == 0
+    before = len(site.treatments)
+    tandem.fault = lambda request: (
+        Response(b'{"newEvents": [], "clockChanges": []}') if "pump-logs" in request.path else None
+    )
+    try:
+        failed = home.run()
+    finally:
+        tandem.fault = None
+    assert failed.code == 1
+    assert "nothing of its log that could be read" in failed.errors
+    assert status(home)[1]["state"] == "tandem-changed"
+    assert len(site.treatments) == before
+    assert home.run().code == 0
+    assert status(home)[0] == 0

@@ -9,7 +9,7 @@ import pytest
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.sources.base import PumpSpan
 from tconnectsync.sync.run.catchup import late_since, newest_entries
-from tconnectsync.sync.run.coverage import coverage
+from tconnectsync.sync.run.coverage import coverage, empty_log
 from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
@@ -162,3 +162,22 @@ def test_a_pump_that_is_left_out_or_ended_long_ago_reaches_back_for_nothing() ->
 def test_only_pumps_that_are_read_are_remembered() -> None:
     left_out = span(0, 5, name="…1122", read=False, use=False)
     assert newest_entries([left_out, NEW]) == {NEW.mark: NEW.last}
+
+
+@pytest.mark.parametrize(
+    ("pump", "is_said"),
+    [
+        (span(0, 8.9), True),
+        (span(None, 8.9), True),
+        (span(0, 8.2), False),
+        (span(8.8, 8.9), False),
+        (span(0, 20), False),  # Perhaps it was not worn on these days.
+        (span(0, 7), False),
+        (span(0, None), False),
+        (span(0, 8.9, read=False), False),
+        (span(0, 8.9, use=False), False),
+    ],
+)
+def test_a_log_that_should_end_here_and_is_empty_is_said(pump: PumpSpan, is_said: bool) -> None:
+    found = empty_log([pump], days(8, 9), NEW_YORK)
+    assert [(it.missing, it.changed, it.heals) for it in found] == [(True, True, True)] * is_said

@@ -35,7 +35,7 @@ from tconnectsync.nightscout.eventtypes import SGV
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.state.backlog import Backlog, Missing, reduced
 from tconnectsync.sync.features import FEATURES
-from tconnectsync.sync.run.coverage import coverage
+from tconnectsync.sync.run.coverage import coverage, empty_log
 from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.firstlook import look_once
 from tconnectsync.sync.run.outcome import Outcome, Work
@@ -183,6 +183,9 @@ class CatchUp:
             is_known=any(backlog.newest().values()),
             after_window=self._resolve,
         )
+        if "BASAL" in cycle.windowed and not (outcome.newest or outcome.failures):
+            work = (time_range, cycle.windowed)
+            outcome.remark(empty_log(spans, time_range, cycle.clock), work)
         self._resolve(time_range, cycle.windowed, outcome)
         backlog.remember_newest(outcome.newest)
         outcome.remark(coverage(spans, time_range, cycle.clock))

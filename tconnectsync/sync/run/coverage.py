@@ -13,6 +13,8 @@ from tconnectsync.sources.base import PumpSpan, Remark
 
 MOST_NAMED = 5
 """So many ranges of days are named; the others are counted."""
+LONGEST_EMPTY = timedelta(hours=12)
+"""A pump that is worn delivers something, or records that it does not, in much less time."""
 SHORTEST = timedelta(minutes=15)
 """Shorter times between two pumps are not named: one is taken off, the other put on."""
 
@@ -50,6 +52,32 @@ def coverage(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock)
         *(remark for name, days in others.items() for remark in _said(days, _LEFT_OUT, name)),
         *_said(before, _BEFORE, asks_something=False),
     ]
+
+
+def empty_log(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock) -> list[Remark]:
+    """Return a remark on a pump whose log should end in a range of which nothing was found.
+
+    It is said by the list of pumps alone: the log itself is in a form that is not read, or was not
+    given. Without it, that would look like a pump that did nothing.
+    """
+    ends = [
+        span.last
+        for span in spans
+        if span.is_read
+        and span.in_use
+        and span.last
+        and span.last <= time_range.end
+        and span.last - max(time_range.start, span.first or LONG_AGO) >= LONGEST_EMPTY
+    ]
+    if not ends:
+        return []
+    until = clock.here(max(ends))
+    text = (
+        f"Tandem says that it has the pump's data up to {until:%Y-%m-%d %H:%M}, but has given "
+        "nothing of its log that could be read. The insulin of this time is not in Nightscout. The "
+        "next run asks again; if this lasts, a newer tconnectsync is needed."
+    )
+    return [Remark(text, heals=True, changed=True)]
 
 
 def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:
