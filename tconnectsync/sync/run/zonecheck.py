@@ -97,7 +97,10 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
 def _wrong_age(planned: WindowPlan, planner: WindowPlanner) -> tuple[NewestData, timedelta] | None:
     """Return the newest data with their age, if data so old or so young may have a wrong zone."""
     now = planner.cycle.now()
-    newest = planned.reader.newest_data()
+    try:
+        newest = planned.reader.newest_data()
+    except TconnectsyncError:
+        return None  # It could not be read, which its features have reported.
     if newest is None or (newest.uploaded is None and planned.range.end < now - HOUR):
         return None  # What such a range ends with is not the newest.
     age = (newest.uploaded or now) - newest.at
