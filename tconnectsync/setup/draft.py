@@ -50,8 +50,7 @@ class Draft:
 
     def configuration(self) -> Configuration:
         """Return the settings as they will be read; what is answered overrules all else."""
-        names = {each for it in VARIABLES if it.name in self.answers for each in it.names}
-        hidden = names | {f"{name}_FILE" for name in names}
+        hidden = {each for it in VARIABLES if it.name in self.answers for each in it.all_names}
         file = EnvFile(self.path)
         file.update((name, it) for name, it in self._before.items() if name not in hidden)
         file.update(self.answers)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import WatchSettings
-from tconnectsync.state.files import write_atomically
+from tconnectsync.state.files import own_file, write_atomically
 from tconnectsync.state.record import RunRecord, State
 from tconnectsync.sync.loop.failures import ThrottledLog
 from tconnectsync.watch.messages import is_due, send, text_of, why_not_sent
@@ -80,9 +80,7 @@ class Tellers:
         return record.notified if problem else record.state
 
     def _write_metrics(self, record: RunRecord) -> None:
-        path = Path(self._settings.metrics_file)
-        if self._person:
-            path = path.with_stem(f"{path.stem}-{self._person}")
+        path = own_file(Path(self._settings.metrics_file), self._person)
         if not path.parent.exists():
             # A new folder would be one that nobody reads.
             self._warn(f"METRICS_FILE cannot be written: there is no folder {path.parent}.")

@@ -20,6 +20,7 @@ from tconnectsync.sync.loop.failures import ThrottledLog
 from tconnectsync.sync.loop.step import Next
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.watch.states import state_after, state_of, what_is_missing
+from tconnectsync.watch.status import SOON
 from tconnectsync.watch.words import action
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,6 @@ WAITING_SAID_AFTER = timedelta(minutes=5)
 """How often the record says that the loop lives while it waits for somebody."""
 MOST_MISSING = 20
 """Sentences about what is missing; more of them say nothing new."""
-SOON = timedelta(minutes=5)
-"""How far a clock may be wrong without anybody noticing."""
 
 STOPPED = "The run was stopped before its end."
 CRASHED = (
