@@ -96,7 +96,8 @@ class Host:
         """Return what is configured, of several people for one of them.
 
         Variables that are ``chosen`` overrule everything. A file that a person has named comes
-        before the environment, which may be about somebody else; one that was found comes after it.
+        before the environment, which may be about another person; one that was found comes after
+        it.
 
         Raises:
             UsageError: there is no file ``env_file``.
@@ -176,7 +177,7 @@ def open_watch(
     continuous: bool = False,
     keep: bool = True,
 ) -> Watch:
-    """Return what records how runs with these settings go, and tells people.
+    """Return what records how runs with these settings go, and reports it.
 
     The settings may be wrong: what can be used of them is used.
 
@@ -185,10 +186,10 @@ def open_watch(
         host: where the runs are.
         person: the name of the person's settings; empty where there is one only.
         continuous: whether the loop runs, not a single run.
-        keep: whether anything is recorded and anybody told.
+        keep: whether anything is recorded and reported.
     """
+    from tconnectsync.watch.reporter import RunReporter
     from tconnectsync.watch.systemd import Systemd
-    from tconnectsync.watch.tellers import Tellers
     from tconnectsync.watch.watch import Watch
 
     redact = Redactor(configuration.secrets)
@@ -201,7 +202,7 @@ def open_watch(
         configuration.usable(LoopSettings),
         host.clock.now,
         lambda text: configuration.without_folders(redact.sentence(text)),
-        Tellers(settings, host.clock, configuration.zone, Systemd(host.environment), person),
+        RunReporter(settings, host.clock, configuration.zone, Systemd(host.environment), person),
         person=person,
         continuous=continuous,
         keep=keep,

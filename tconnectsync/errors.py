@@ -6,7 +6,7 @@ to do. Each class knows the exit code it leads to and whether trying again later
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Self
@@ -277,3 +277,9 @@ class UnprovenWriteError(NightscoutError):
     ) -> None:
         self.missing = tuple(missing)
         super().__init__(message, status, can_retry=True)
+
+
+def code_of_all(codes: Iterable[int]) -> int:
+    """Return the exit code for several people: that of all if it is the same, else 1."""
+    found = set(codes)
+    return found.pop() if len(found) == 1 else 1

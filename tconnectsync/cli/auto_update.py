@@ -59,7 +59,7 @@ def auto_update(options: Options, host: Host) -> int:
         _say_what_is_left(loops)
         return 0
     finally:
-        systemd.tell("STOPPING=1")
+        systemd.notify("STOPPING=1")
 
 
 def _say_what_is_left(loops: Mapping[str, PersonLoop]) -> None:

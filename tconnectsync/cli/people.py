@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -14,11 +14,11 @@ from socket import inet_aton, inet_ntoa
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tconnectsync.cli.configure import configuration_of, show_log
-from tconnectsync.cli.report import say_why
+from tconnectsync.cli.configure import configuration_of, show_log, watch_of
+from tconnectsync.cli.report import say_crash, say_why
 from tconnectsync.config.people import ignored_for_all, people_in
 from tconnectsync.config.values import nearest
-from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError
+from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError, code_of_all
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
 from tconnectsync.places import whole_path
@@ -55,7 +55,7 @@ class People:
         self._everybody = {person.name: person for person in people_in(folder)}
         self.options = {
             each.name: replace(options, accounts=folder, person=each.name, one=each)
-            for each in chosen_people(options, host)
+            for each in _chosen(options.person, self._everybody, folder)
         }
         """The options by the names of those whom the run is for, each for that person alone."""
         # Of the others too: nobody may write to the site of one of them.
@@ -108,16 +108,19 @@ def chosen_people(options: Options, host: Host) -> list[Person]:
         UsageError: the folder cannot be read, or there is nobody in it, or not the one asked for.
     """
     folder = _folder(options, host)
-    everybody = {person.name: person for person in people_in(folder)}
-    if options.person is None:
+    return _chosen(options.person, {person.name: person for person in people_in(folder)}, folder)
+
+
+def _chosen(name: str | None, everybody: Mapping[str, Person], folder: Path) -> list[Person]:
+    if name is None:
         return list(everybody.values())
-    if options.person not in everybody:
-        meant = nearest(options.person, everybody, alike=0.6)
+    if name not in everybody:
+        meant = nearest(name, everybody, alike=0.6)
         raise UsageError(
-            f"--person: there is no {options.person}.env in {folder}"
+            f"--person: there is no {name}.env in {folder}"
             + (f"; did you mean {meant}?" if meant else ".")
         )
-    return [everybody[options.person]]
+    return [everybody[name]]
 
 
 def _folder(options: Options, host: Host) -> Path:
@@ -150,8 +153,6 @@ def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> 
 def _act_for(
     name: str, options: Options, people: People, host: Host, act: Callable[[Options], int]
 ) -> int:
-    from tconnectsync.cli.configure import watch_of
-
     with about(name):
         try:
             if problem := people.problem_of(name):
@@ -166,14 +167,7 @@ def _act_for(
         except Exception as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None  # While something was imported.
-            log.exception("This should not have happened. Please report it with the lines below.")
-            return 1
-
-
-def code_of_all(codes: Iterable[int]) -> int:
-    """Return the exit code for several people: that of all if it is the same, else 1."""
-    found = set(codes)
-    return found.pop() if len(found) == 1 else 1
+            return say_crash()
 
 
 def conflict(name: str, configurations: dict[str, Configuration]) -> str:

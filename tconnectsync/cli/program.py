@@ -8,20 +8,17 @@ for is a file with its name. What takes long to import is imported when it is ne
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.outputs import UnreadError, only_shows
-from tconnectsync.cli.report import ignore, say_why
+from tconnectsync.cli.report import ignore, say_crash, say_why
 from tconnectsync.errors import TconnectsyncError
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
-
-log = logging.getLogger(__name__)
 
 GC_THRESHOLD = 50_000
 """JSON payloads create many small acyclic objects: collect less often."""
@@ -40,8 +37,7 @@ def run(arguments: Sequence[str] | None, host: Host | None) -> int:
     except Exception as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None  # While something was imported.
-        log.exception("This should not have happened. Please report it with the lines below.")
-        return 1
+        return say_crash()
 
 
 def _carry_out(options: Options, host: Host | None) -> int:

@@ -66,6 +66,12 @@ def say_why(error: TconnectsyncError) -> int:
     return error.exit_code
 
 
+def say_crash() -> int:
+    """Log the error that is being handled, the program's own fault; return the exit code."""
+    log.exception("This should not have happened. Please report it with the lines below.")
+    return 1
+
+
 def print_result(text: str) -> None:
     """Print a result at once, so that its place among the log lines is right in a file, too."""
     print(named(text), flush=True)

@@ -1,4 +1,4 @@
-"""`--setup`: asks, tries each answer at once, writes the settings, shows how to run it for ever."""
+"""`--setup`: asks, tries each answer at once, writes the settings, shows how to keep it running."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tconnectsync.cli.report import say
 from tconnectsync.config.envfile import env_files
 from tconnectsync.errors import UsageError
 from tconnectsync.logoutput import enable_logging
+from tconnectsync.setup.backup import replace_with_backup
 from tconnectsync.setup.draft import Draft
-from tconnectsync.setup.forever import (
+from tconnectsync.setup.keeprunning import (
     ENABLE,
     USER_UNIT,
     to_paste,
     unit_to_paste,
     user_unit,
 )
-from tconnectsync.setup.kept import replace_keeping
 from tconnectsync.setup.trials import Trials
 from tconnectsync.stop import Stop, Stopped
 
@@ -77,7 +77,7 @@ def _converse(options: Options, host: Host, stop: Stop) -> int:
     words = [*_program(), "--env-file", str(draft.path)]
     unit = host.home / USER_UNIT if sys.platform == "linux" and shutil.which("systemctl") else None
     writes_unit = unit is not None and confirm(
-        f"Write {unit}, so that systemd can run it for ever",
+        f"Write {unit}, so that systemd can run it continuously",
         proposed=False,
     )
     if not confirm(f"Write the settings to {draft.path}", proposed=True):
@@ -111,14 +111,14 @@ def _file(options: Options, host: Host) -> Path:
 
 def _write(draft: Draft) -> None:
     try:
-        kept = draft.write()
+        backup = draft.write()
     except OSError as error:
         raise UsageError(
             f"{draft.path} cannot be written ({error.strerror}). Choose another with --env-file."
         ) from None
     print(f"\nWritten: {draft.path}; only you can read it.")
-    if kept:
-        print(f"What it held before is in {kept}.")
+    if backup:
+        print(f"What it held before is in {backup}.")
     for name in draft.overruled():
         print(f"Warning: {name} is set in the environment too, and overrules the file. Remove it.")
     for sentence in draft.configuration().notices():
@@ -127,11 +127,11 @@ def _write(draft: Draft) -> None:
 
 def _write_unit(unit: Path, words: list[str]) -> None:
     try:
-        kept = replace_keeping(unit, user_unit(words))
+        backup = replace_with_backup(unit, user_unit(words))
     except OSError as error:
         say(f"{unit} cannot be written ({error.strerror}). The settings are written.")
         return
-    print(f"Written: {unit}." + (f" What it held before is in {kept}." if kept else ""))
+    print(f"Written: {unit}." + (f" What it held before is in {backup}." if backup else ""))
 
 
 def _say_how_to_go_on(
@@ -141,7 +141,7 @@ def _say_how_to_go_on(
     print(f"\n{quoted([*words, '--pretend'])}\n")
     print("Sync once:")
     print(f"\n{quoted(words)}\n")
-    print("For ever, choose one:")
+    print("To keep Nightscout up to date, choose one:")
     found = to_paste(
         sys.platform, words, env_file, home, has_docker=shutil.which("docker") is not None
     )

@@ -130,7 +130,7 @@ def what_is_left(catch_up: CatchUp, options: Options, chosen: TimeRange | None =
     if options.pretend:
         return "Stopped. Nothing was written (--pretend)."
     left = catch_up.unfinished(chosen)
-    if catch_up.is_in_reach(left) and not (left and is_by_a_person(options)):
+    if catch_up.follows_automatically(left) and not (left and is_by_a_person(options)):
         return NOTHING_LOST
     texts = commands_for(left, options, catch_up.cycle.clock)
     return "\n".join(["Stopped before all was done. To sync the rest, run:", *texts])

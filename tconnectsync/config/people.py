@@ -111,16 +111,11 @@ def ignored_for_all(environment: Mapping[str, str]) -> list[str]:
 
 def _names(variables: Iterable[str]) -> set[str]:
     """Return all names under which the values of some variables may be given."""
-    wanted = set(variables)
-    names = {name for it in VARIABLES if it.name in wanted for name in it.names}
-    return names | {f"{name}_FILE" for name in names}
+    chosen = set(variables)
+    return {name for it in VARIABLES if it.name in chosen for name in it.all_names}
 
 
 def _other_names(place: Mapping[str, str]) -> set[str]:
     """Return the names that a place does not use for the variables that it sets."""
-    given = {
-        variable.name
-        for variable in VARIABLES
-        if any(each in place for name in variable.names for each in (name, f"{name}_FILE"))
-    }
+    given = {it.name for it in VARIABLES if any(each in place for each in it.all_names)}
     return _names(given) - set(place)

@@ -146,7 +146,7 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class WatchSettings:
-    """How people and their monitors are told how syncing is going, and what is logged."""
+    """How people and their monitors learn how syncing is going, and what is logged."""
 
     ping_url: str = field(repr=False)
     """The address of a monitor; empty: none."""

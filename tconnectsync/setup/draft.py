@@ -9,8 +9,8 @@ from tconnectsync.config.envfile import EnvFile, read_env_file, text_of, why_not
 from tconnectsync.config.settings import Configuration
 from tconnectsync.config.variables import VARIABLES
 from tconnectsync.errors import UsageError
+from tconnectsync.setup.backup import replace_with_backup
 from tconnectsync.setup.envtext import changed
-from tconnectsync.setup.kept import replace_keeping
 
 
 class Draft:
@@ -50,8 +50,7 @@ class Draft:
 
     def configuration(self) -> Configuration:
         """Return the settings as they will be read; what is answered overrules all else."""
-        names = {each for it in VARIABLES if it.name in self.answers for each in it.names}
-        hidden = names | {f"{name}_FILE" for name in names}
+        hidden = {each for it in VARIABLES if it.name in self.answers for each in it.all_names}
         file = EnvFile(self.path)
         file.update((name, it) for name, it in self._before.items() if name not in hidden)
         file.update(self.answers)
@@ -76,9 +75,9 @@ class Draft:
         text = changed(self._text, new)
         if not self.is_new and text == self._text:
             return None
-        kept = replace_keeping(self.path, text)
+        backup = replace_with_backup(self.path, text)
         self.is_written = True
-        return kept
+        return backup
 
 
 def _text_of(path: Path) -> str:

@@ -54,7 +54,7 @@ class NewestData:
     """The newest of all that a pump has uploaded."""
 
     at: datetime
-    """Its instant, as far as zone and log tell, with the offset that the pump's clock had."""
+    """Its instant, as far as zone and log show, with the offset that the pump's clock had."""
     uploaded: datetime | None
     """When it was uploaded (aware); ``None`` if the cloud does not say."""
 

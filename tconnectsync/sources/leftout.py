@@ -1,6 +1,6 @@
 """What was left out because it was not understood, and what may be missing because of it.
 
-What is left out is counted by a few words. These say what it was, so they also tell whether
+What is left out is counted by a few words. These say what it was, so they also show whether
 insulin or carbs may be missing. What is not known to be harmless may be.
 """
 

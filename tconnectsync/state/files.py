@@ -46,10 +46,20 @@ def make_private(folder: Path) -> None:
         OSError: it cannot be made, or others may write to it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform != "win32":
-        status = folder.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o022:
-            raise PermissionError(EPERM, "others may write to its folder")
+    if not is_private(folder):
+        raise PermissionError(EPERM, "others may write to its folder")
+
+
+def is_private(path: Path) -> bool:
+    """Return whether a file or folder is the user's own and nobody else may write to it.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    if sys.platform == "win32":
+        return True
+    status = path.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def own_file(path: Path, person: str) -> Path:

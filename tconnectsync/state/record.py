@@ -1,6 +1,6 @@
 """The run record: one small file per person that says how the last run went.
 
-Every run and every round of the loop replaces it. Whatever tells people about the program's health
+Every run and every round of the loop replaces it. Whatever reports the program's health
 (``--status``, pings, messages, metrics) reads it and nothing else. It holds no personal data: no
 e-mail address, serial number, site or secret, and no single treatment.
 """

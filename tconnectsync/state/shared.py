@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +15,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from tconnectsync.state.files import make_private, write_atomically
+from tconnectsync.state.files import is_private, make_private, write_atomically
 from tconnectsync.state.lock import try_lock
 
 log = logging.getLogger(__name__)
@@ -51,8 +50,8 @@ class SharedFile:
         for path in self._paths:
             with suppress(OSError, ValueError, RecursionError):
                 text = path.read_text("utf-8")
-                if not _belongs_to_us(path):
-                    continue
+                if not is_private(path):
+                    continue  # Others may have written it.
                 content = json.loads(text)
                 return content if isinstance(content, dict) else {}
         return deepcopy(self._remembered)
@@ -104,11 +103,3 @@ class SharedFile:
                         return
                     self._sleep(INTERVAL)
                 return
-
-
-def _belongs_to_us(path: Path) -> bool:
-    """Return whether nobody else can have written a file; the folder may be in a public one."""
-    if sys.platform == "win32":
-        return True
-    status = path.stat()
-    return status.st_uid == os.getuid() and not status.st_mode & 0o022

@@ -1,1 +1,1 @@
-"""Tells people and their monitors how syncing is going: run record, status, pings, messages."""
+"""Shows people and their monitors how syncing is going: run record, status, pings, messages."""

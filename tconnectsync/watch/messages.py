@@ -35,10 +35,10 @@ def is_due(record: RunRecord, now: datetime, after_minutes: float, *, ended: boo
     again. States that alternate count as one until the first message. ``ended`` says that no other
     round follows, so that there is nothing to wait for.
     """
-    told = record.notified or State.OK
-    if record.state is told or record.state is State.OK:
-        return record.state is not told
-    is_first = told is State.OK
+    last = record.notified or State.OK
+    if record.state is last or record.state is State.OK:
+        return record.state is not last
+    is_first = last is State.OK
     since = (record.bad_since or record.since) if is_first else record.since
     return ended or now - since >= after_minutes * MINUTE
 

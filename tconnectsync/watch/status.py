@@ -42,7 +42,7 @@ def status_of(
     try:
         path, record = newest_record(paths)
         at = datetime.fromisoformat(record["at"]) if path else now
-        # Of a record from the future nobody knows how old it is.
+        # It is not known how old a record from the future is.
         fresh = bool(path) and at - SOON <= now <= datetime.fromisoformat(record["fresh_until"])
         text = _sentences(record, now, fresh) if path else ""
     except PermissionError as error:
@@ -86,8 +86,8 @@ def _sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
     if ahead > SOON:
         return (
             f"This computer's clock was {_span(ahead)} ahead when the last run ended, or is wrong "
-            "now, so it is not known how long ago that was. The next run will tell; check the "
-            "clock."
+            "now, so it is not known how long ago that was. The next run will show it; check "
+            "the clock."
         )
     if not fresh:
         ended = "" if state is State.OK else f" It ended so: {meaning(state)}."

@@ -1,4 +1,4 @@
-"""Tells systemd how a service of ``Type=notify`` is doing, and that it lives (``WatchdogSec``)."""
+"""Reports to systemd how a ``Type=notify`` service is doing and that it lives (``WatchdogSec``)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Systemd:
         self.interval = int(microseconds) / 1e6 / BEATS if asks and int(microseconds) else inf
         """Seconds between two signs of life; infinite if none is asked for."""
 
-    def tell(self, *lines: str) -> None:
+    def notify(self, *lines: str) -> None:
         """Send lines such as ``READY=1``; one that cannot be sent is left out."""
         if not self._address or not hasattr(socket, "AF_UNIX"):
             return
@@ -56,7 +56,7 @@ class Systemd:
             now = clock.monotonic()
             if now - last >= self.interval:
                 last = now
-                self.tell("WATCHDOG=1")
+                self.notify("WATCHDOG=1")
             return now
 
         def sleep(seconds: float) -> None:

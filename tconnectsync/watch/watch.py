@@ -20,6 +20,7 @@ from tconnectsync.sync.loop.failures import ThrottledLog
 from tconnectsync.sync.loop.step import Next
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.watch.states import state_after, state_of, what_is_missing
+from tconnectsync.watch.status import SOON
 from tconnectsync.watch.words import action
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,9 @@ SINGLE_RUNS_EVERY = timedelta(minutes=180)
 LONGEST_CYCLE = timedelta(minutes=15)
 """How long the loop may take for a cycle, besides its waits."""
 WAITING_SAID_AFTER = timedelta(minutes=5)
-"""How often the record says that the loop lives while it waits for somebody."""
+"""How often the record says that the loop lives while it waits for a person."""
 MOST_MISSING = 20
 """Sentences about what is missing; more of them say nothing new."""
-SOON = timedelta(minutes=5)
-"""How far a clock may be wrong without anybody noticing."""
 
 STOPPED = "The run was stopped before its end."
 CRASHED = (
@@ -44,20 +43,20 @@ _ENDING = re.compile(r" ?…\d+")
 """The end of a serial number, by which people know a pump on the screen."""
 
 
-class Teller(Protocol):
-    """What is told of a run besides its record."""
+class Reporter(Protocol):
+    """What reports a run besides its record."""
 
     def started(self) -> None:
         """A run or the loop begins."""
 
     def waiting(self) -> None:
-        """The loop waits for somebody to correct something."""
+        """The loop waits for a person to correct something."""
 
-    def told(self, record: RunRecord) -> None:
+    def recorded(self, record: RunRecord) -> None:
         """A run or a round has ended, and its record is saved."""
 
     def notified(self, record: RunRecord, *, ended: bool) -> State | None:
-        """Send a message if one is due; return the state that people have been told of last.
+        """Send a message if one is due; return the state of the last message.
 
         ``ended`` says that no other round follows.
         """
@@ -83,10 +82,10 @@ class Watch:
         loop: when the loop looks again, and how long the pump may be silent.
         now: returns the current instant, aware.
         redact: removes secrets and personal data from a text.
-        teller: is told of every record.
+        reporter: reports every record.
         person: the name of the person's settings; empty where there is one only.
         continuous: whether the loop runs, not a single run.
-        keep: whether anything is recorded and anybody told.
+        keep: whether anything is recorded and reported.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Watch:
         loop: LoopSettings,
         now: Callable[[], datetime],
         redact: Callable[[str], str],
-        teller: Teller,
+        reporter: Reporter,
         *,
         person: str = "",
         continuous: bool = False,
@@ -107,7 +106,7 @@ class Watch:
         self._loop = loop
         self._now = now
         self._redact = redact
-        self._teller = teller
+        self._reporter = reporter
         self._person = person
         self._continuous = continuous
         self._keeps = keep
@@ -120,7 +119,7 @@ class Watch:
     def started(self) -> None:
         """Take note that a run or the loop begins."""
         if self._keeps:
-            self._teller.started()
+            self._reporter.started()
 
     @contextmanager
     def recording_errors(self, *, asked_for: bool = False) -> Iterator[None]:
@@ -149,16 +148,16 @@ class Watch:
             raise
 
     def waiting(self) -> None:
-        """Take note that the loop lives, but waits for somebody to correct something."""
+        """Take note that the loop lives, but waits for a person to correct something."""
         if self._keeps:
-            self._teller.waiting()
+            self._reporter.waiting()
         with self._lock:
             last, now = self._last(), self._now()
             if self._keeps and last and now - last.at > WAITING_SAID_AFTER:
                 fresh_until = now + self._longest_gap(WAITING_SAID_AFTER)
                 record = last._replace(at=now, fresh_until=fresh_until)
                 # The message may have failed when the loop began to wait.
-                notified = self._teller.notified(record, ended=True)
+                notified = self._reporter.notified(record, ended=True)
                 self._before = record._replace(notified=notified)
                 self._save(self._before)
 
@@ -249,10 +248,10 @@ class Watch:
             is_saved = self._save(record)
             if asked_for:
                 return
-            self._teller.told(record)
+            self._reporter.recorded(record)
             if not is_saved and not self._continuous:
                 return  # Every run would send the same again.
-            notified = self._teller.notified(record, ended=ended)
+            notified = self._reporter.notified(record, ended=ended)
             if notified is not record.notified:
                 self._before = record._replace(notified=notified)
                 self._save(self._before)

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from tconnectsync.config import REQUIRED, RETIRED, VARIABLES, Variable
-from tconnectsync.setup.forever import LABEL, cron_line, launchd_plist, windows_task
+from tconnectsync.setup.keeprunning import LABEL, cron_line, launchd_plist, windows_task
 from tconnectsync.sync.features import FEATURES, Feature
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import pytest
 
 from tconnectsync import __version__
 from tconnectsync.cli.options import parse
-from tconnectsync.setup.forever import LABEL, user_unit
+from tconnectsync.setup.keeprunning import LABEL, user_unit
 from tests.support.deployment import (
     COMPOSE_FILES,
     DEPLOY,

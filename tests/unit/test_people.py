@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tconnectsync.cli.options import Options, parse
-from tconnectsync.cli.people import code_of_all, conflict, each_person
+from tconnectsync.cli.people import conflict, each_person
 from tconnectsync.clock import Clock
 from tconnectsync.config.people import people_in, places_of
 from tconnectsync.config.settings import Configuration
-from tconnectsync.errors import UsageError
+from tconnectsync.errors import UsageError, code_of_all
 from tconnectsync.logoutput import LogFormatter
 from tconnectsync.person import about, named
 from tconnectsync.redact import JointRedactor, Redactor

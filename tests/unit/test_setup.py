@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tconnectsync.config.envfile import read_env_file
 from tconnectsync.errors import UsageError
 from tconnectsync.nightscout.provenance import ENTERED_BY
-from tconnectsync.setup import forever
+from tconnectsync.setup import keeprunning
 from tconnectsync.setup.countries import country, only_zone
 from tconnectsync.setup.draft import Draft
 from tconnectsync.setup.envtext import changed, quoted
@@ -147,10 +147,10 @@ def test_a_full_disk_leaves_no_part_of_a_copy(tmp_path: Path, most: int) -> None
     path.write_text(text)
     write = (
         "import resource, signal; from pathlib import Path\n"
-        "from tconnectsync.setup.kept import replace_keeping\n"
+        "from tconnectsync.setup.backup import replace_with_backup\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
-        f"replace_keeping(Path({str(path)!r}), 'x' * 1000)"
+        f"replace_with_backup(Path({str(path)!r}), 'x' * 1000)"
     )
     run = subprocess.run([sys.executable, "-c", write], cwd=CHECKOUT, capture_output=True)
     assert b"OSError" in run.stderr
@@ -187,7 +187,7 @@ def test_what_the_environment_overrules_is_known(tmp_path: Path) -> None:
 
 
 def test_the_cron_line_runs_the_program_of_any_folder() -> None:
-    line = forever.cron_line(PROGRAM)
+    line = keeprunning.cron_line(PROGRAM)
     assert line.startswith("*/15 * * * * ")
     # cron ends a command at a percent sign without a backslash, and drops the backslash.
     assert shlex.split(line.split(maxsplit=5)[5].replace(r"\%", "%")) == [*PROGRAM, "--quiet"]
@@ -195,15 +195,15 @@ def test_the_cron_line_runs_the_program_of_any_folder() -> None:
 
 
 def test_the_windows_task_and_the_agent_of_macos_run_the_program_of_any_folder() -> None:
-    agent = plistlib.loads(forever.launchd_plist(PROGRAM, "/tmp/log").encode())
+    agent = plistlib.loads(keeprunning.launchd_plist(PROGRAM, "/tmp/log").encode())
     assert agent["ProgramArguments"] == [*PROGRAM, "--auto-update", "--stay"]
     assert agent["KeepAlive"] == {"SuccessfulExit": False}
     windows = [r"C:\Users\A & B\tconnectsync.exe", "--env-file", r"C:\Users\A & B\.env"]
-    task = ElementTree.fromstring(forever.windows_task(windows))
+    task = ElementTree.fromstring(keeprunning.windows_task(windows))
     space = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
     assert task.findtext(f".//{space}Command") == windows[0]
     assert task.findtext(f".//{space}Arguments") == r'--env-file "C:\Users\A & B\.env" --quiet'
-    assert forever.windows_command(windows) == (
+    assert keeprunning.windows_command(windows) == (
         r"schtasks /Create /TN tconnectsync /SC MINUTE /MO 15 /TR "
         r'"\"C:\Users\A & B\tconnectsync.exe\" --env-file \"C:\Users\A & B\.env\" --quiet"'
     )
@@ -219,7 +219,7 @@ def test_the_windows_task_and_the_agent_of_macos_run_the_program_of_any_folder()
 )
 def test_each_system_has_its_own_lines(system: str, words: list[str]) -> None:
     home = Path("/home/a b")
-    found = forever.to_paste(system, PROGRAM, home / ".env", home, has_docker=True)
+    found = keeprunning.to_paste(system, PROGRAM, home / ".env", home, has_docker=True)
     text = "\n".join(line for block in found for line in block)
     assert all(word in text for word in [*words, "docker run", "--auto-update --stay"])
 

@@ -150,7 +150,7 @@ class Noted:
     def waiting(self) -> None:
         self.waits += 1
 
-    def told(self, record: RunRecord) -> None:
+    def recorded(self, record: RunRecord) -> None:
         self.records.append(record)
 
     def notified(self, record: RunRecord, *, ended: bool) -> State | None:
@@ -165,7 +165,7 @@ class Desk:
 
     def __init__(self, folder: Path, *, continuous: bool = False, **variables: str) -> None:
         self.now = NOON
-        self.teller = Noted()
+        self.reporter = Noted()
         self.file = RecordFile([folder], "robin")
         self._configuration = Configuration(variables, {})
         self._continuous = continuous
@@ -178,7 +178,7 @@ class Desk:
             self._configuration.usable(LoopSettings),
             lambda: self.now,
             lambda text: text.replace("robin@example.org", "[EMAIL]"),
-            self.teller,
+            self.reporter,
             continuous=self._continuous,
         )
 
@@ -412,7 +412,7 @@ def test_a_range_beside_the_loop_does_not_hide_that_the_loop_stops(tmp_path: Pat
     single.now += 10 * MINUTE
     single.watch.after_run(outcome(), asked_for=True)
     assert (single.record.fresh_until, single.record.continuous) == (until, True)
-    assert single.teller.records == []
+    assert single.reporter.records == []
 
 
 def test_a_loop_that_waits_for_somebody_still_lives(loop: Desk) -> None:
@@ -421,7 +421,7 @@ def test_a_loop_that_waits_for_somebody_still_lives(loop: Desk) -> None:
     loop.watch.waiting()
     assert (loop.record.at, loop.record.since) == (NOON + 2 * HOUR, NOON)
     assert loop.record.fresh_until > loop.now
-    assert loop.teller.waits == 1
+    assert loop.reporter.waits == 1
 
 
 def test_where_nothing_can_be_saved_the_run_goes_on_with_few_warnings(
@@ -432,7 +432,7 @@ def test_where_nothing_can_be_saved_the_run_goes_on_with_few_warnings(
     for _ in range(7):
         desk.now += HOUR
         desk.watch.after_round(Next(300, None, Round(error=ApiError("Busy", 503))))
-    assert desk.teller.messages == [State.TANDEM_UNREACHABLE]
+    assert desk.reporter.messages == [State.TANDEM_UNREACHABLE]
     assert [it.levelname for it in caplog.records if "--status" in it.message] == ["WARNING"] * 4
 
 
@@ -446,14 +446,14 @@ def test_a_message_comes_once_after_the_fault_has_lasted_and_once_when_it_is_ove
         loop.round(minutes, error=ApiError("Busy", 503))
     loop.round(5, outcome=outcome(created=1))
     loop.round(5)
-    assert loop.teller.messages == [State.TANDEM_UNREACHABLE, State.OK]
+    assert loop.reporter.messages == [State.TANDEM_UNREACHABLE, State.OK]
 
 
 def test_a_short_fault_is_no_message(loop: Desk) -> None:
     loop.round(0, error=ApiError("Busy", 503))
     loop.round(59, error=ApiError("Busy", 503))
     loop.round(5)
-    assert loop.teller.messages == []
+    assert loop.reporter.messages == []
 
 
 def test_restarts_and_single_runs_repeat_no_message(desk: Desk) -> None:
@@ -461,7 +461,7 @@ def test_restarts_and_single_runs_repeat_no_message(desk: Desk) -> None:
         desk.watch.after_error(PasswordRefusedError("Wrong."))
         desk.now += 30 * MINUTE
         desk.restart()
-    assert desk.teller.messages == [State.LOGIN_REFUSED]
+    assert desk.reporter.messages == [State.LOGIN_REFUSED]
     assert desk.record.notified is State.LOGIN_REFUSED
 
 
@@ -470,7 +470,7 @@ def test_another_fault_is_another_message_after_it_has_lasted(loop: Desk) -> Non
         loop.round(minutes, error=ApiError("Busy", 503))
     for minutes in (10, 59, 1):
         loop.round(minutes, error=FirewallError("Blocked."))
-    assert loop.teller.messages == [State.TANDEM_UNREACHABLE, State.BLOCKED]
+    assert loop.reporter.messages == [State.TANDEM_UNREACHABLE, State.BLOCKED]
 
 
 def test_faults_that_alternate_are_a_message_too(loop: Desk) -> None:
@@ -478,34 +478,34 @@ def test_faults_that_alternate_are_a_message_too(loop: Desk) -> None:
     for _ in range(4):
         loop.round(10, error=ApiError("Busy", 503))
         loop.round(10, error=FirewallError("Blocked."))
-    assert len(loop.teller.messages) == 1
+    assert len(loop.reporter.messages) == 1
 
 
 def test_a_loop_that_ends_says_so_at_once(loop: Desk) -> None:
     """Nothing would come later that could say it."""
     loop.round(0, error=PasswordRefusedError("Wrong."), exit_code=2)
-    assert loop.teller.messages == [State.LOGIN_REFUSED]
+    assert loop.reporter.messages == [State.LOGIN_REFUSED]
 
 
 def test_wrong_settings_of_a_loop_are_said_at_once(loop: Desk) -> None:
     with pytest.raises(ConfigError), loop.watch.recording_errors():
         raise ConfigError(["NS_URL is not set."], (), ["NS_URL"])
-    assert loop.teller.messages == [State.SETTINGS_WRONG]
+    assert loop.reporter.messages == [State.SETTINGS_WRONG]
 
 
 def test_a_message_that_cannot_be_sent_is_tried_again(loop: Desk) -> None:
-    loop.teller.fails = True
+    loop.reporter.fails = True
     for minutes in (0, 60):
         loop.round(minutes, error=ApiError("Busy", 503))
-    loop.teller.fails = False
+    loop.reporter.fails = False
     loop.round(5, error=ApiError("Busy", 503))
-    assert loop.teller.messages == [State.TANDEM_UNREACHABLE]
+    assert loop.reporter.messages == [State.TANDEM_UNREACHABLE]
 
 
 def test_without_a_wait_a_message_comes_at_once(loop: Desk) -> None:
-    loop.teller.after_minutes = 0
+    loop.reporter.after_minutes = 0
     loop.round(0, error=ApiError("Busy", 503))
-    assert loop.teller.messages == [State.TANDEM_UNREACHABLE]
+    assert loop.reporter.messages == [State.TANDEM_UNREACHABLE]
 
 
 # What is beside the usual: clocks that are set, runs by hand, other users
@@ -533,7 +533,7 @@ def test_a_clock_that_was_ahead_holds_up_no_message(loop: Desk) -> None:
     loop.now -= timedelta(days=400)
     for minutes in (5, 61):
         loop.round(minutes, error=ApiError("Busy", 503))
-    assert loop.teller.messages == [State.TANDEM_UNREACHABLE]
+    assert loop.reporter.messages == [State.TANDEM_UNREACHABLE]
     assert max(filter(None, (loop.record.since, loop.record.bad_since))) <= loop.now
 
 
@@ -581,13 +581,13 @@ def test_some_days_alone_say_nothing_of_all_others(desk: Desk) -> None:
 
 
 def test_a_loop_that_waits_tries_a_message_again(loop: Desk) -> None:
-    loop.teller.fails = True
+    loop.reporter.fails = True
     loop.round(0, error=PasswordRefusedError("Wrong."), exit_code=2)
-    loop.teller.fails = False
+    loop.reporter.fails = False
     for _ in range(30):
         loop.now += MINUTE
         loop.watch.waiting()
-    assert loop.teller.messages == [State.LOGIN_REFUSED]
+    assert loop.reporter.messages == [State.LOGIN_REFUSED]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such owners here")

@@ -21,8 +21,8 @@ from tconnectsync.state.record import RunRecord, State
 from tconnectsync.watch.messages import addresses, send, text_of
 from tconnectsync.watch.metrics import metrics
 from tconnectsync.watch.ping import Pings, address_for
+from tconnectsync.watch.reporter import RunReporter
 from tconnectsync.watch.systemd import Systemd
-from tconnectsync.watch.tellers import Tellers
 from tests.support.clocks import NO_WAITING
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
@@ -203,16 +203,16 @@ def test_no_part_of_a_secret_address_reaches_the_log() -> None:
 # All of them together
 
 
-def tellers(**values: str) -> Tellers:
+def reporter(**values: str) -> RunReporter:
     settings = Configuration(values, {}).usable(WatchSettings)
     clock = replace(NO_WAITING, now=lambda: NOON)
-    return Tellers(settings, clock, UTC, Systemd({}), "robin")
+    return RunReporter(settings, clock, UTC, Systemd({}), "robin")
 
 
 def test_nobody_is_told_unless_the_settings_name_somebody(receiver: LoopbackServer) -> None:
-    quiet = tellers()
+    quiet = reporter()
     quiet.started()
-    quiet.told(BAD)
+    quiet.recorded(BAD)
     assert quiet.notified(BAD, ended=True) is None
 
 
@@ -220,19 +220,19 @@ def test_a_monitor_that_fails_is_a_warning_now_and_then(
     receiver: LoopbackServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.fault = lambda request: Response(status=500)
-    many = tellers(PING_URL=f"{receiver.url}/{TOKEN}")
+    many = reporter(PING_URL=f"{receiver.url}/{TOKEN}")
     for _ in range(8):
-        many.told(OK)
+        many.recorded(OK)
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 4
 
 
 def test_an_address_that_no_message_would_reach_is_a_warning_while_all_is_well(
     receiver: LoopbackServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = tellers(NOTIFY_URLS=f"{notify(receiver)} nfty://robins-topic")
+    one = reporter(NOTIFY_URLS=f"{notify(receiver)} nfty://robins-topic")
     one.started()
     assert caplog.messages == []
-    one.told(OK)
+    one.recorded(OK)
     assert len(caplog.messages) == 1
     assert "does not understand address 2, so no message will be sent there" in caplog.text
     assert "robins-topic" not in caplog.text
@@ -240,7 +240,7 @@ def test_an_address_that_no_message_would_reach_is_a_warning_while_all_is_well(
 
 
 def test_a_message_is_noted_only_if_it_was_sent(receiver: LoopbackServer) -> None:
-    one = tellers(NOTIFY_URLS=notify(receiver))
+    one = reporter(NOTIFY_URLS=notify(receiver))
     receiver.fault = lambda request: Response(status=500)
     assert one.notified(BAD, ended=False) is None
     receiver.fault = None
@@ -270,15 +270,15 @@ def test_prometheus_reads_the_record(tmp_path: Path) -> None:
 def test_each_person_has_a_file_that_the_exporter_may_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tellers(METRICS_FILE=str(tmp_path / "tconnectsync.prom")).told(OK)
+    reporter(METRICS_FILE=str(tmp_path / "tconnectsync.prom")).recorded(OK)
     (path,) = tmp_path.iterdir()
     assert path.name == "tconnectsync-robin.prom"
     assert path.stat().st_mode & 0o777 == 0o644
 
-    tellers(METRICS_FILE=str(path / "below a file")).told(OK)
+    reporter(METRICS_FILE=str(path / "below a file")).recorded(OK)
     assert "METRICS_FILE cannot be written" in caplog.text
 
-    tellers(METRICS_FILE=str(tmp_path / "nowhere" / "tconnectsync.prom")).told(OK)
+    reporter(METRICS_FILE=str(tmp_path / "nowhere" / "tconnectsync.prom")).recorded(OK)
     assert f"METRICS_FILE cannot be written: there is no folder {tmp_path}/nowhere" in caplog.text
     assert not (tmp_path / "nowhere").exists()
 
@@ -298,7 +298,7 @@ def manager(tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
 
 def test_systemd_gets_its_lines(manager: tuple[socket.socket, str]) -> None:
     receiver, path = manager
-    Systemd({"NOTIFY_SOCKET": path}).tell("READY=1", "STATUS=all\nis well")
+    Systemd({"NOTIFY_SOCKET": path}).notify("READY=1", "STATUS=all\nis well")
     assert receiver.recv(1000) == b"READY=1\nSTATUS=all is well"
 
 
@@ -309,7 +309,7 @@ def test_a_socket_without_a_file_is_reached_too() -> None:
         except OSError:
             pytest.skip("only Linux has them")
         receiver.settimeout(20)
-        Systemd({"NOTIFY_SOCKET": "@tconnectsync test"}).tell("READY=1")
+        Systemd({"NOTIFY_SOCKET": "@tconnectsync test"}).notify("READY=1")
         assert receiver.recv(100) == b"READY=1"
 
 
@@ -334,7 +334,7 @@ def test_a_long_wait_gives_signs_of_life(manager: tuple[socket.socket, str]) -> 
 )
 def test_elsewhere_the_clock_is_left_alone(environment: dict[str, str]) -> None:
     systemd = Systemd(environment)
-    systemd.tell("READY=1")
+    systemd.notify("READY=1")
     assert systemd.watched(NO_WAITING) is NO_WAITING
 
 

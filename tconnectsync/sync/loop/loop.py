@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import LoopSettings
+from tconnectsync.errors import code_of_all
 from tconnectsync.sync.loop.rhythm import MINUTE_IN_SECONDS
 from tconnectsync.sync.loop.step import Actions, LoopState, Next, step
 
@@ -97,7 +98,7 @@ def run_together(turns: Mapping[str, Turn], clock: Clock, threads: int) -> int:
         threads: how many there are.
 
     Returns:
-        int: the exit code, which is that of all if all have the same, else 1.
+        int: the exit code for all of them.
     """
     due: SimpleQueue[_Waiting] = SimpleQueue()
     done: SimpleQueue[tuple[_Waiting, Next]] = SimpleQueue()
@@ -126,7 +127,7 @@ def run_together(turns: Mapping[str, Turn], clock: Clock, threads: int) -> int:
             continue
         waiting.due = clock.monotonic() + following.pause
         heapq.heappush(queue, waiting)
-    return codes[0] if len(set(codes)) == 1 else 1
+    return code_of_all(codes)
 
 
 def starts(names: Mapping[str, object]) -> dict[str, float]:

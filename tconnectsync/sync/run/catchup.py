@@ -44,7 +44,7 @@ from tconnectsync.sync.run.window import last_days
 log = logging.getLogger(__name__)
 
 LONGEST_MOVED = timedelta(days=31)
-"""How far before it the remark tells people to sync again."""
+"""How far before it the remark asks people to sync again."""
 Kinds = tuple[str, ...]
 """Types of treatments or entries that show together how far earlier runs got."""
 ENTRIES: Kinds = (SGV,)
@@ -122,8 +122,8 @@ class CatchUp:
         """Return what is missing, also while a run is under way; of a range or of all time."""
         return _by_range(self.backlog.missing(self.cycle.features), within)
 
-    def is_in_reach(self, work: Sequence[Work]) -> bool:
-        """Return whether the next run up to now does all of some work without being told."""
+    def follows_automatically(self, work: Sequence[Work]) -> bool:
+        """Return whether the next run up to now does all of some work automatically."""
         is_near = all(part.start >= self._earliest() for part, _ in work)
         return not work or (self.backlog.is_saved and is_near)
 

@@ -1,4 +1,4 @@
-"""Whom each run record is told: a monitor, people, Prometheus."""
+"""Reports each run record: to a monitor, people, Prometheus and systemd."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import WatchSettings
-from tconnectsync.state.files import write_atomically
+from tconnectsync.state.files import own_file, write_atomically
 from tconnectsync.state.record import RunRecord, State
 from tconnectsync.sync.loop.failures import ThrottledLog
 from tconnectsync.watch.messages import is_due, send, text_of, why_not_sent
@@ -21,11 +21,11 @@ METRICS_MODE = 0o644
 """Prometheus' exporter is another user; the file says nothing about treatments."""
 
 
-class Tellers:
-    """Tells about one person's runs, as the settings say; nothing that fails here ends a run.
+class RunReporter:
+    """Reports one person's runs, as the settings say; nothing that fails here ends a run.
 
     Args:
-        settings: who is to be told.
+        settings: where to report.
         clock: measures.
         zone: that of times in messages.
         systemd: the manager of the service, if it is one.
@@ -49,19 +49,19 @@ class Tellers:
         self._lines = ThrottledLog()
 
     def waiting(self) -> None:
-        """Tell the manager of the service that it works, although somebody has to help."""
-        self._systemd.tell("READY=1")
+        """Report to systemd that the service runs, although a person has to correct something."""
+        self._systemd.notify("READY=1")
 
     def started(self) -> None:
-        """Tell the monitor that a run begins, without waiting for it."""
-        self._systemd.tell("READY=1")
+        """Report to systemd and the monitor that a run begins, without waiting for it."""
+        self._systemd.notify("READY=1")
         if self._pings:
             self._pings.start()
 
-    def told(self, record: RunRecord) -> None:
-        """Write the metrics, and tell the manager of the service and the monitor."""
+    def recorded(self, record: RunRecord) -> None:
+        """Write the metrics, and report the record to systemd and the monitor."""
         name = f"{record.person}: " if record.person else ""
-        self._systemd.tell(f"STATUS={name}{meaning(record.state)}")
+        self._systemd.notify(f"STATUS={name}{meaning(record.state)}")
         if self._settings.notify_urls:
             self._warn(why_not_sent(self._settings.notify_urls))
         if self._settings.metrics_file:
@@ -70,7 +70,7 @@ class Tellers:
             self._warn(self._pings.result(record))
 
     def notified(self, record: RunRecord, *, ended: bool) -> State | None:
-        """Send a message if one is due; return the state that people have been told of last."""
+        """Send a message if one is due; return the state of the last message."""
         settings, now = self._settings, self._clock.now()
         after = settings.notify_after_minutes
         if not settings.notify_urls or not is_due(record, now, after, ended=ended):
@@ -80,11 +80,9 @@ class Tellers:
         return record.notified if problem else record.state
 
     def _write_metrics(self, record: RunRecord) -> None:
-        path = Path(self._settings.metrics_file)
-        if self._person:
-            path = path.with_stem(f"{path.stem}-{self._person}")
+        path = own_file(Path(self._settings.metrics_file), self._person)
         if not path.parent.exists():
-            # A new folder would be one that nobody reads.
+            # A new folder would be one that Prometheus does not read.
             self._warn(f"METRICS_FILE cannot be written: there is no folder {path.parent}.")
             return
         try:

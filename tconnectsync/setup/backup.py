@@ -1,4 +1,4 @@
-"""Writes a file of settings, and keeps the one before."""
+"""Replaces a file of settings, with a backup of the one before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tconnectsync.state.files import write_atomically
 
 
-def replace_keeping(path: Path, text: str) -> Path | None:
+def replace_with_backup(path: Path, text: str) -> Path | None:
     """Replace a file as a whole; only its owner can read it and the copy of the one before.
 
     Returns:
@@ -21,24 +21,24 @@ def replace_keeping(path: Path, text: str) -> Path | None:
         OSError: it cannot be written; then it is as it was.
     """
     path = path.resolve()  # What a link leads to, not the link.
-    kept = _copied(path) if path.exists() else None
+    backup = _copied(path) if path.exists() else None
     try:
         write_atomically(path, text)
     except OSError:
-        if kept:
+        if backup:
             with suppress(OSError):
-                kept.unlink()
+                backup.unlink()
         raise
-    return kept
+    return backup
 
 
 def _copied(path: Path) -> Path:
     before = path.read_bytes()
     for ending in chain([".bak"], (f".bak.{number}" for number in count(1))):
-        kept = path.with_name(path.name + ending)
+        backup = path.with_name(path.name + ending)
         try:
             # Private from the beginning, and never in the place of another file.
-            number = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            number = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
         try:
@@ -46,7 +46,7 @@ def _copied(path: Path) -> Path:
                 file.write(before)
         except OSError:
             with suppress(OSError):
-                kept.unlink()  # A part of it would pass for the file as it was.
+                backup.unlink()  # A part of it would pass for the file as it was.
             raise
-        return kept
+        return backup
     raise AssertionError  # There is always a further number.

@@ -1,4 +1,4 @@
-"""What makes the program run for ever on a system, ready to paste.
+"""What keeps the program running on a system, ready to paste.
 
 The examples in ``deploy/`` are made of the same texts.
 """
@@ -131,7 +131,7 @@ def docker_command(env_file: str) -> str:
 def to_paste(
     system: str, program: Sequence[str], env_file: Path, home: Path, *, has_docker: bool
 ) -> list[tuple[str, str]]:
-    """Return what makes it run for ever, each with a sentence that says where it belongs.
+    """Return what keeps it running, each with a sentence that says where it belongs.
 
     Args:
         system: as ``sys.platform`` names it.
