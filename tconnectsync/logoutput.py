@@ -50,13 +50,14 @@ class JsonFormatter(LogFormatter):
         return json.dumps(said, ensure_ascii=False)
 
 
-def as_line(text: str, level: int = logging.ERROR) -> str:
+def as_line(text: str) -> str:
     """Return a text for people in the form of the log, where that is one for programs."""
     logger = logging.getLogger("tconnectsync")
     formatter = logger.handlers[0].formatter if logger.handlers else None
     if not isinstance(formatter, JsonFormatter):
         return text
-    return formatter.format(logging.LogRecord(logger.name, level, "", 0, text, None, None))
+    record = logging.LogRecord(logger.name, logging.ERROR, "", 0, text, None, None)
+    return formatter.format(record)
 
 
 def enable_logging(
@@ -72,8 +73,8 @@ def enable_logging(
     knows is not shown. Calling it again changes all of that. Other libraries stay silent: their
     warnings name whole addresses, with what is in them.
 
-    In the turn of one of several people, it only adds what the redactor hides: the log is that of
-    all of them.
+    While this thread works for one of several people, it only adds what the redactor hides: the
+    log is that of all of them.
     """
     logger, redactor = logging.getLogger("tconnectsync"), redactor or Redactor()
     for handler in logger.handlers if PERSON.get() else ():

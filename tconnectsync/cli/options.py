@@ -205,8 +205,9 @@ features (those still being tested need ENABLE_TESTING_MODES=true):
 {}
 
 exit codes: 0 done, 1 something failed or is missing, 2 wrong options or
-settings, or a pump that has to be chosen first; with --auto-update also a
-refused login"""
+settings, a pump that has to be chosen first, a time zone that the pump's
+data contradict or a password that Tandem refuses; with --auto-update any
+wrong credentials; --status: 0 all is well, 1 not"""
 
 
 def _parser() -> _Parser:

@@ -26,8 +26,9 @@ and start it as .venv/bin/tconnectsync (Windows: .venv\\Scripts\\tconnectsync).
 def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
     """Run the program; return its exit code.
 
-    It is 0 when done, 1 when something failed, 2 for wrong use. ``--auto-update`` also returns 2
-    for wrong credentials: it must not be started again before they are fixed.
+    It is 0 when done, 1 when something failed, 2 when a person has to change something first: the
+    options, the settings or a refused password. ``--auto-update`` returns 2 for any wrong
+    credentials: it must not be started again before they are corrected.
 
     Args:
         arguments: those of the command line, unless others are given.

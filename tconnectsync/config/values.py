@@ -60,37 +60,30 @@ def switch(value: str) -> bool:
     raise ValueError("write true or false")
 
 
-def days(value: str) -> float:
-    """Read a number of days."""
+def _number(value: str, most: float, advice: str) -> float:
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not 0 <= number <= 3650:
-        raise ValueError("write a number of days, for example 14")
+    if not 0 <= number <= most:
+        raise ValueError(advice)
     return number
+
+
+def days(value: str) -> float:
+    """Read a number of days."""
+    return _number(value, 3650, "write a number of days, for example 14")
 
 
 def amount(value: str) -> float:
     """Read a number that is not negative."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1_000_000:
-        raise ValueError("write a number, 0 or more")
-    return number
+    return _number(value, 1_000_000, "write a number, 0 or more")
 
 
 def alarm_safe_minutes(value: str) -> float:
     """Read the minutes for which automatic treatments are deferred."""
-    try:
-        minutes = float(value)
-    except ValueError:
-        minutes = -1.0
-    if not 0 <= minutes <= MOST_ALARM_SAFE_MINUTES:
-        raise ValueError(f"write a number of minutes from 0 to {MOST_ALARM_SAFE_MINUTES}")
-    return minutes
+    most = MOST_ALARM_SAFE_MINUTES
+    return _number(value, most, f"write a number of minutes from 0 to {most}")
 
 
 def pause(value: str) -> float:
