@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_check
 from tconnectsync.check.run import State
-from tconnectsync.cli.configure import check_features, configuration_of
+from tconnectsync.cli.configure import check_features, configuration_of, range_of
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.report import print_result, say
 from tconnectsync.domain.words import number_of
 from tconnectsync.logoutput import enable_logging
-from tconnectsync.sync.run.window import date_range, last_days
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -28,10 +27,7 @@ def _check(options: Options, host: Host) -> int:
     check_features(options, configuration)
     check = open_check(configuration, configuration.values.get("FEATURES", ()), host)
     enable_logging(options.log_level, check.redactor, check.clock.zone)
-    if options.dates:
-        chosen = date_range(*options.dates, check.clock, check.started)
-    else:
-        chosen = last_days(options.days or 1, check.started)
+    chosen = range_of(options, check.clock, check.started)
     failed: list[int] = []
     for result in check.run(chosen):
         if not (options.quiet and result.state is State.OK):

@@ -13,13 +13,15 @@ from tconnectsync.config.settings import WatchSettings
 from tconnectsync.errors import ConfigError
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.redact import Redactor
+from tconnectsync.sync.run.window import date_range, last_days
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
     from tconnectsync.config.settings import Configuration, Settings
+    from tconnectsync.domain.clock import PumpClock, TimeRange
     from tconnectsync.watch.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,13 @@ def check_features(options: Options, configuration: Configuration) -> None:
     testing = configuration.values.get("ENABLE_TESTING_MODES", False)
     if options.features and source:
         check_available(options.features, source, testing_enabled=testing)
+
+
+def range_of(options: Options, clock: PumpClock, now: datetime) -> TimeRange:
+    """Return the range that the options name: dates, or the last days."""
+    if options.dates:
+        return date_range(*options.dates, clock, now)
+    return last_days(options.days or 1, now)
 
 
 def show_log(

@@ -190,7 +190,9 @@ class NextLook:
 
 
 def _times(what: str, number: int) -> str:
-    return f"{what.removesuffix(NO_DOSES)} ({'once' if number == 1 else f'{number} times'})"
+    from tconnectsync.domain.words import times_in_words
+
+    return f"{what.removesuffix(NO_DOSES)} ({times_in_words(number)})"
 
 
 def _level_of(remark: Remark) -> int:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from tconnectsync import __version__
 from tconnectsync.api.shapes import Shapes
 from tconnectsync.app import open_tandem
-from tconnectsync.cli.configure import configuration_of
+from tconnectsync.cli.configure import configuration_of, range_of
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.report import print_result, say
 from tconnectsync.clouds import cloud_named
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.words import times_in_words
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.redact import Redactor
 from tconnectsync.state.files import own_file, write_atomically
 from tconnectsync.sync.features import FEATURES, parts_of
-from tconnectsync.sync.run.window import date_range, last_days
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -53,10 +53,7 @@ def _report(options: Options, host: Host) -> int:
     cloud, clock = cloud_named(settings.source.name), PumpClock(settings.tandem.zone)
     api = open_tandem(settings.tandem, host)
     source = cloud.open_source(api, settings, clock, host.clock, needs_readings=True)
-    now = host.clock.now()
-    chosen = last_days(options.days or 1, now)
-    if options.dates:
-        chosen = date_range(*options.dates, clock, now)
+    chosen = range_of(options, clock, host.clock.now())
     problems = list(_ask(source, chosen))
     lines = [
         f"Shapes of {cloud.title}'s answers, seen by tconnectsync {__version__}.",
@@ -101,10 +98,12 @@ def _ask(source: Source, chosen: TimeRange) -> Iterator[str]:
 def _lines(shapes: Shapes) -> Iterator[str]:
     differences = shapes.found()
     for (endpoint, status), times in sorted(shapes.asked.items()):
-        yield f"{endpoint}: HTTP {status}, {'once' if times == 1 else f'{times} times'}"
+        yield f"{endpoint}: HTTP {status}, {times_in_words(times)}"
     yield ""
     if not differences:
         yield "Nothing differs from what this version knows."
     for each in differences:
         seen = shapes.times[each]
-        yield f"{each.endpoint}: {each.what}" + (f" ({seen} times)" if seen else " (earlier)")
+        yield f"{each.endpoint}: {each.what}" + (
+            f" ({times_in_words(seen)})" if seen else " (earlier)"
+        )

@@ -36,6 +36,11 @@ def number_of(count: int, what: str) -> str:
     return f"{count} {what}{'es' if what.endswith('s') else 's'}"
 
 
+def times_in_words(count: int) -> str:
+    """Return how often something was."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def wait_in_words(seconds: float) -> str:
     """Return how long a wait is: in seconds up to two minutes."""
     if seconds < 120:

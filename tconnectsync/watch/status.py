@@ -39,6 +39,24 @@ def status_of(
         now: the current instant, aware.
         person: the name of the person's settings; empty where there is one only.
     """
+    path, record, fresh, text = _looked_up(paths, settings, now)
+    record.pop("notified", None)
+    age = now - datetime.fromisoformat(record["at"]) if "at" in record else None
+    return {
+        **record,
+        "person": person,
+        "ok": fresh and record["state"] == State.OK,
+        "fresh": fresh,
+        "age_seconds": None if age is None else round(age.total_seconds()),
+        "text": f"{person}: {text}" if person else text,
+        "file": path or None,
+    }
+
+
+def _looked_up(
+    paths: Sequence[str], settings: str, now: datetime
+) -> tuple[str, dict[str, Any], bool, str]:
+    """Return where the newest record is, what it says, whether it is fresh, and it in words."""
     try:
         path, record = newest_record(paths)
         at = datetime.fromisoformat(record["at"]) if path else now
@@ -65,16 +83,7 @@ def status_of(
             )
     elif "at" in record:
         text += f" (About {settings}; from {path}.)"
-    record.pop("notified", None)
-    return {
-        **record,
-        "person": person,
-        "ok": fresh and record["state"] == State.OK,
-        "fresh": fresh,
-        "age_seconds": round((now - at).total_seconds()) if "at" in record else None,
-        "text": f"{person}: {text}" if person else text,
-        "file": path or None,
-    }
+    return path, record, fresh, text
 
 
 def _sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tconnectsync.domain.words import times_in_words
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.leftout import MAYBE_DOSES
 from tconnectsync.sources.tandemsource.log.codes import (
@@ -31,9 +32,9 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
     codes = Counter(entry.code for entry in entries)
     found = [
         Remark(
-            f"The pump reports that {what} ({_times(codes[code])}). Insulin of that time may be "
-            "missing in Nightscout, and cannot be recovered. Compare the totals with the pump's "
-            "own.",
+            f"The pump reports that {what} ({times_in_words(codes[code])}). Insulin of that time "
+            "may be missing in Nightscout, and cannot be recovered. Compare the totals with the "
+            "pump's own.",
             missing=False,
         )
         for code, what in LOST.items()
@@ -45,9 +46,9 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
         found.append(
             Remark(
                 "The pump's log has entries that this version of tconnectsync cannot read and "
-                f"that may be about insulin, carbs or glucose ({_times(sum(unread.values()))}): "
-                f"{named}. Compare Nightscout's totals with the pump's, and look for a newer "
-                "version of tconnectsync.",
+                "that may be about insulin, carbs or glucose "
+                f"({times_in_words(sum(unread.values()))}): {named}. Compare Nightscout's totals "
+                "with the pump's, and look for a newer version of tconnectsync.",
                 changed=True,
             )
         )
@@ -71,12 +72,8 @@ def glucose_remarks(entries: Iterable[Entry]) -> list[Remark]:
     return [
         Remark(
             "The pump's log has glucose values of a sensor in a form that this version of "
-            f"tconnectsync cannot show ({_times(unread)}). No insulin is missing because of "
-            "that. Look for a newer version.",
+            f"tconnectsync cannot show ({times_in_words(unread)}). No insulin is missing because "
+            "of that. Look for a newer version.",
             missing=False,
         )
     ]
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
