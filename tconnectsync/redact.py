@@ -14,6 +14,7 @@ from datetime import date, datetime, tzinfo
 from functools import cache
 from html.entities import codepoint2name
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 SHORTEST = 6
@@ -36,14 +37,6 @@ _BEFORE_DATA = r"(?=[=/@&?%#+{}<>\\|~^*$\d]|[:.]\w)"
 
 MOST_BACKSLASHES = 15
 """More than a JSON text in a repr of a repr has before a quotation mark."""
-
-_SHAPES = {
-    "GUID": r"(?<![0-9a-z])[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-z])",
-    "EMAIL": r"(?<![\w.+-])[\w.+-]+(?:@|%40|&#64;|\\u0040)[\w-]+(?:\.[\w-]+)+",
-    "TOKEN": r"(?<!\w)eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/=-]{16,}",
-    "LOGIN": r"(?<=://)[^\s/?#@]+(?=@)",
-}
-"""Patterns of values that are always personal."""
 
 # Keys under which something personal stands, written small and without punctuation.
 _BIRTH = re.compile(r"birth|dob$")
@@ -70,6 +63,27 @@ _QUERY = re.compile(
 )
 
 
+class _Form(NamedTuple):
+    """Something to look for, and what stands in its place."""
+
+    title: str
+    pattern: str
+    part: str
+    """What every text that fits has in it, folded: looking for this costs little."""
+
+
+_SHAPES = [
+    _Form(title, pattern, "")
+    for title, pattern in {
+        "GUID": r"(?<![0-9a-z])[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-z])",
+        "EMAIL": r"(?<![\w.+-])[\w.+-]+(?:@|%40|&#64;|\\u0040)[\w-]+(?:\.[\w-]+)+",
+        "TOKEN": r"(?<!\w)eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/=-]{16,}",
+        "LOGIN": r"(?<=://)[^\s/?#@]+(?=@)",
+    }.items()
+]
+"""Patterns of values that are always personal."""
+
+
 class Redactor:
     """Replaces in a text what must not be shown by its name in brackets.
 
@@ -81,10 +95,8 @@ class Redactor:
 
     def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
         self._known: dict[str, tuple[str, str]] = {}
-        self._pattern: re.Pattern[str] | None = None
-        self._titles: list[str] = []
+        self._forms: list[_Form] = []
         self._words: dict[str, str] = {}
-        self._plain_parts: frozenset[str] | None = None
         for name, whole in (secrets or {}).items():
             for secret in _secrets_in(whole):
                 self.learn(name, secret)
@@ -129,31 +141,25 @@ class Redactor:
         """Return the text without what must not be shown, except the words that are ``left``."""
         for quotation in (_QUOTED, _QUERY):
             text = quotation.sub(self._without_value, text)
-        pattern = self._pattern or self._compile()
+        folded = _folded(text)
+        forms = [form for form in self._in_order() if form.part in folded]
 
         def title(found: re.Match[str]) -> str:
             is_left = found[0].lower() in left
-            return found[0] if is_left else f"[{self._titles[(found.lastindex or 0) - 1]}]"
+            return found[0] if is_left else f"[{forms[(found.lastindex or 0) - 1].title}]"
 
-        return pattern.sub(title, text)
+        choices = "|".join(f"({form.pattern})" for form in forms)
+        return re.sub(choices, title, text, flags=re.IGNORECASE)
 
     def learn(self, name: str, value: str) -> None:
         """Hide a value from now on, under this name."""
         if value and value.lower() not in self._known:
             self._known[value.lower()] = (name, value)
-            self._pattern = self._plain_parts = None
 
     def may_find(self, text: str) -> bool:
-        """Return whether a text may hold something that it was given or has learned.
-
-        That costs little: of each value, its longest part without signs, which looks the same in
-        every dress, is looked for.
-        """
-        if self._plain_parts is None:
-            parts = (re.findall("[a-z0-9]+", value) for value in list(self._known))
-            self._plain_parts = frozenset(max(each, key=len, default="") for each in parts)
-        folded = text.casefold()
-        return any(part in folded for part in self._plain_parts)
+        """Return whether a text may hold something that it was given or has learned."""
+        folded = _folded(text)
+        return any(form.part in folded and form not in _SHAPES for form in self._in_order())
 
     def learn_address(self, name: str, url: str) -> None:
         """Hide a web address, and its host wherever that stands.
@@ -211,18 +217,16 @@ class Redactor:
         mark = quoted[: len(quoted) - len(quoted.lstrip("\\\"'"))]
         return f"{before}{mark}[{_title(key)}]{mark}"
 
-    def _compile(self) -> re.Pattern[str]:
-        # The longest first: a whole address before the host in it. Plain words come last, because
-        # a name may be a part of somebody's e-mail address.
-        known = sorted(self._known.values(), key=lambda item: (item[1].isalpha(), -len(item[1])))
-        words = [item for item in known if item[1].isalpha()]
-        others = [item for item in known if not item[1].isalpha()]
-        forms = [(name, _as_pattern(value)) for name, value in others]
-        forms += _SHAPES.items()
-        forms += [(name, _as_pattern(value)) for name, value in words]
-        self._titles = [name for name, _ in forms]
-        self._pattern = re.compile("|".join(f"({form})" for _, form in forms), re.IGNORECASE)
-        return self._pattern
+    def _in_order(self) -> list[_Form]:
+        """Return all that is looked for, what is to be found rather than another thing first."""
+        if len(self._forms) != len(self._known) + len(_SHAPES):
+            # The longest first: a whole address before the host in it. Plain words come last,
+            # because a name may be a part of somebody's e-mail address.
+            known = sorted(self._known.values(), key=lambda item: -len(item[1]))
+            words = [_form(*item) for item in known if item[1].isalpha()]
+            others = [_form(*item) for item in known if not item[1].isalpha()]
+            self._forms = [*others, *_SHAPES, *words]
+        return self._forms
 
 
 class JointRedactor(Redactor):
@@ -324,6 +328,21 @@ def _digests(secret: str) -> Iterator[str]:
         if len(core) >= SHORTEST:
             yield core
             yield core.translate({ord("+"): "-", ord("/"): "_"})
+
+
+def _form(title: str, value: str) -> _Form:
+    """Return what finds a value; its longest part without signs looks the same in every dress."""
+    part = max(re.findall("[A-Za-z0-9]+", value), key=len, default="")
+    return _Form(title, _as_pattern(value), part.lower())
+
+
+def _folded(text: str) -> str:
+    """Return a text in which a small letter stands for all that it fits where case is ignored."""
+    return text.translate(_OTHER_I).casefold()
+
+
+_OTHER_I = str.maketrans("İı", "ii")
+"""What fits an i besides what `casefold` knows."""
 
 
 def _as_pattern(value: str) -> str:

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+from urllib.parse import quote
 
 import pytest
 
@@ -15,6 +16,7 @@ from tconnectsync.redact import RedactingFormatter, Redactor
 
 SECRETS = {"PASSWORD": 'p"ss wörd/&', "EMAIL": "Someone@example.org", "SERIAL": "00123456"}
 redact = Redactor(SECRETS)
+EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,19 @@ def test_secrets_are_found_in_every_dress(text: str, shown: str) -> None:
 def test_the_sha1_of_a_secret_is_as_secret() -> None:
     digest = hashlib.sha1(SECRETS["PASSWORD"].encode()).hexdigest()
     assert redact(f"api-secret: {digest}") == "api-secret: [PASSWORD]"
+
+
+@pytest.mark.parametrize("letter", "abcdefghijklmnopqrstuvwxyz0123456789")
+def test_a_secret_is_found_in_whatever_fits_it_where_case_is_ignored(letter: str) -> None:
+    for other in re.findall(letter, EVERY_CHARACTER, re.IGNORECASE):
+        for secret in (letter, letter.upper()):
+            assert Redactor({"PASSWORD": secret * 8})(f"a-{other * 8}!") == "a-[PASSWORD]!"
+
+
+def test_a_secret_whose_letters_change_with_their_case_is_found_as_it_is() -> None:
+    secret = "-İ-ß-1-ſ-"
+    for text in (secret, quote(secret)):
+        assert Redactor({"PASSWORD": secret})(f"a {text}!") == "a [PASSWORD]!"
 
 
 def test_a_short_secret_does_not_garble_words() -> None:
