@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import requests
 from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
@@ -75,7 +76,26 @@ def json_of(answer: requests.Response, what: str, shape: type[Shape]) -> Shape:
         ApiError: another status than 200, no JSON, or JSON of another shape.
     """
     require_ok(answer, what)
-    return shaped(parse_json(text_of(answer), what), what, shape)
+    try:
+        payload = payload_of(answer)
+    except (ValueError, RecursionError):
+        raise unusable(text_of(answer), what) from None
+    return shaped(payload, what, shape)
+
+
+def payload_of(answer: requests.Response) -> Any:
+    """Return the JSON of an answer, which is read only once: a long log takes long.
+
+    Raises:
+        ValueError: it is something else.
+        RecursionError: it is too deep.
+    """
+    if answer not in _payloads:
+        _payloads[answer] = json.loads(text_of(answer))
+    return _payloads[answer]
+
+
+_payloads: WeakKeyDictionary[requests.Response, Any] = WeakKeyDictionary()
 
 
 def parse_json(text: str, what: str) -> Any:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import requests
 
 from tconnectsync import __version__
+from tconnectsync.api.answers import payload_of
 from tconnectsync.state.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Shapes:
         if answer.status_code in _USUAL_REFUSALS or answer.status_code >= 500:
             return
         try:
-            payload = json.loads(answer.content.decode("utf-8-sig"))
+            payload = payload_of(answer)
         except (ValueError, RecursionError):
             return
         times = Counter(

@@ -246,8 +246,9 @@ def _shown(event: Event) -> Iterator[Treatment]:
                 "reason": event.reason,
                 **numbers,
             }
-            shown = _treatment(TEMP_BASAL, event.start, event.key, fields, growing=event.running)
-            yield replace(shown, cut=event.cut)
+            yield _treatment(
+                TEMP_BASAL, event.start, event.key, fields, growing=event.running, cut=event.cut
+            )
         case Bolus():
             yield from _bolus(event)
         case CarbEntry():
@@ -259,8 +260,8 @@ def _shown(event: Event) -> Iterator[Treatment]:
             yield _treatment(kind, event.start, event.key, fields, growing=event.running)
         case PumpEvent():
             fields = {"reason": event.text, "notes": event.text, **numbers}
-            shown = _treatment(PUMP_EVENT_TYPES[event.kind], event.at, event.key, fields)
-            yield replace(shown, noted_at=event.noted_at)
+            kind = PUMP_EVENT_TYPES[event.kind]
+            yield _treatment(kind, event.at, event.key, fields, noted_at=event.noted_at)
 
 
 def _bolus(bolus: Bolus) -> Iterator[Treatment]:
@@ -286,8 +287,9 @@ def _bolus(bolus: Bolus) -> Iterator[Treatment]:
     if bolus.piece:
         fields[PIECE] = bolus.piece.number
     at, growing = bolus.completed or bolus.requested_at, bolus.completed is None
-    yield replace(
-        _treatment(COMBO_BOLUS, at, bolus.key, known(**fields), growing=growing),
+    yield _treatment(
+        *(COMBO_BOLUS, at, bolus.key, known(**fields)),
+        growing=growing,
         piece=bolus.piece,
         whole_since=bolus.whole_since,
         other_identifier=identifier_of(bolus.other_key) if bolus.other_key else "",
@@ -318,8 +320,15 @@ def _whole(number: float) -> float | int:
 
 
 def _treatment(
-    event_type: str, at: datetime, key: str, fields: Document, *, growing: bool = False
+    event_type: str,
+    at: datetime,
+    key: str,
+    fields: Document,
+    *,
+    growing: bool = False,
+    **others: Any,
 ) -> Treatment:
+    """Return the treatment of an event; ``others`` are further fields of :class:`Treatment`."""
     identifier = identifier_of(key)
     body = {
         "eventType": event_type,
@@ -330,4 +339,4 @@ def _treatment(
         "syncIdentifier": identifier,
     }
     body["checksum"] = checksum(body)
-    return Treatment(at, event_type, identifier, body, growing)
+    return Treatment(at, event_type, identifier, body, growing, **others)

@@ -132,8 +132,8 @@ class SmallNightscout(LoopbackServer):
             collection: "treatments", "entries", "activity", "profile" or "devicestatus".
         """
         with self._lock:
-            for document in documents:
-                self._stored[collection].seed(_copy(document))
+            for document in _copies(documents):
+                self._stored[collection].seed(document)
 
     def give_token(self, token: str, roles: str) -> None:
         """Let an access token have roles and rights, separated by blanks, from now on."""
@@ -141,7 +141,7 @@ class SmallNightscout(LoopbackServer):
 
     def _copies(self, collection: str) -> list[Document]:
         with self._lock:
-            return [_copy(document) for document in self._stored[collection].oldest_first()]
+            return _copies(self._stored[collection].oldest_first())
 
     def _count_written(self, documents: int) -> None:
         self.writes += documents
@@ -206,6 +206,6 @@ class SmallNightscout(LoopbackServer):
         )
 
 
-def _copy(document: Document) -> Document:
-    copy: Document = json.loads(json.dumps(document))
-    return copy
+def _copies(documents: Iterable[Document]) -> list[Document]:
+    copies: list[Document] = json.loads(json.dumps(list(documents)))
+    return copies

@@ -108,14 +108,18 @@ class LogDays:
         log = by_code(records_of(self.events, used, skipped), self.log_clock, now, skipped)
         if len(self._asked) == 1 and not self.log_clock.had_wrong_date:
             return log
-        return {code: [each for each in log[code] if self._is_within(each)] for code in log}
+        begin, end = self.begin, self._end
+        return {
+            code: [entry for entry in entries if self._is_within(entry, begin, end)]
+            for code, entries in log.items()
+        }
 
-    def _is_within(self, entry: Entry) -> bool:
+    def _is_within(self, entry: Entry, begin: datetime, end: datetime) -> bool:
         """Return whether an entry was written in these days, or is kept under them as usual."""
-        offset = entry.wall - entry.at.astimezone(UTC).replace(tzinfo=None)
-        if not is_wrong_date(offset) and self.first <= entry.wall.date() <= self.last:
+        if begin <= entry.at < end:
             return True
-        return self.begin <= entry.at < self._end
+        offset = entry.wall - entry.at.astimezone(UTC).replace(tzinfo=None)
+        return not is_wrong_date(offset) and self.first <= entry.wall.date() <= self.last
 
     def _clock_with(self, newest: datetime | None) -> LogClock:
         return LogClock(
