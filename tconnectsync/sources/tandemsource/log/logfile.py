@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 from tconnectsync.clock import Clock
@@ -16,7 +20,7 @@ from tconnectsync.errors import ApiError, LogFileError
 from tconnectsync.sources.base import Remark, SavedLog
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
-from tconnectsync.sources.tandemsource.log.logentries import UNDATED, Log, by_code
+from tconnectsync.sources.tandemsource.log.logentries import UNDATED, Entry, Log, by_code
 from tconnectsync.sources.tandemsource.log.logfileformats import read_log
 from tconnectsync.sources.tandemsource.pumps.clockmessages import (
     disagreement,
@@ -28,6 +32,7 @@ from tconnectsync.sources.tandemsource.reader import LONG_LASTING, LONGEST_LOOK_
 log = logging.getLogger(__name__)
 
 MARGIN = DAY
+_at = attrgetter("at")
 
 
 def open_file(path: Path, settings: Settings, pump_clock: PumpClock, clock: Clock) -> LogFile:
@@ -73,6 +78,12 @@ class LogFile(SavedLog):
             clock, changes, newest=newest, uploaded=None, oldest=walls[0] if walls else None
         )
         self._log = by_code(records, log_clock, now, self._skipped)
+        # In the order of the log, times may go back where the clock was set.
+        self._by_time = {
+            code
+            for code, entries in self._log.items()
+            if all(one.at <= other.at for one, other in pairwise(entries))
+        }
         self._remarks = _remarks(log_clock, self._skipped[UNDATED])
         if said := disagreement(log_clock):
             log.warning(said)
@@ -117,10 +128,16 @@ class LogFile(SavedLog):
 
     def _around(self, time_range: TimeRange) -> Log:
         """Return the entries of a range and some before and after, as they are fetched else."""
-        found, until = {}, time_range.end + MARGIN
+        found: dict[int, Sequence[Entry]] = {}
+        until = time_range.end + MARGIN
         for code, entries in self._log.items():
             since = time_range.start - (LONGEST_LOOK_BACK if code in LONG_LASTING else MARGIN)
-            found[code] = [entry for entry in entries if since <= entry.at < until]
+            if code in self._by_time:
+                # A log of years is cut into very many ranges.
+                low, high = (bisect_left(entries, at, key=_at) for at in (since, until))
+                found[code] = entries[low:high]
+            else:
+                found[code] = [entry for entry in entries if since <= entry.at < until]
         return found
 
 
