@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from bisect import bisect_left
 from collections import Counter
@@ -26,6 +27,8 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.entries import EPOCH, LogEntry
 from tconnectsync.simulators.tandemsource.log import PumpLog, pump_log
+from tconnectsync.simulators.tandemsource.pumps import SimulatedPump
+from tconnectsync.simulators.tandemsource.query import LogQuery
 from tests.support.binary_log import binary_log
 
 FIRST = date(2024, 10, 25)
@@ -83,6 +86,24 @@ def test_the_log_of_a_longer_life_begins_with_that_of_the_shorter(
     count = bisect_left(early.entries, short.end, key=attrgetter("at"))
     assert count > 300 * days
     assert early.entries[:count] == late.entries[:count]
+
+
+def test_a_history_gives_the_same_log_again_and_another_with_another_clock() -> None:
+    again, late = replace(LIFE), log_of(LIFE, AUTUMN)
+    assert log_of(again).entries == LOG.entries != late.entries == log_of(again, AUTUMN).entries
+    assert log_of(LIFE) is log_of(LIFE) is not log_of(again)
+
+
+def test_what_is_served_is_the_same_however_often_it_is_asked_for() -> None:
+    pump, other = (SimulatedPump(LIFE, zone=ZONE, serial=serial) for serial in ("1", "2"))
+    assert pump.log_of_pump is other.log_of_pump
+    for codes in (None, frozenset({279, 20}), None):
+        for days in (1, 2):
+            query = LogQuery(START + days * DAY, START + 4 * DAY, codes)
+            for each in (pump, other):
+                served = each.log_of_range(query)
+                assert json.loads(each.text_of_range(query)) == served
+                assert {it["deviceAssignmentId"] for it in served["events"]} == {each.assignment_id}
 
 
 def test_numbers_grow_with_time_and_leave_gaps() -> None:

@@ -60,6 +60,11 @@ class Clocks:
             on_record = number not in unrecorded
             self.changes.append(ClockChange(at, before, after, shift, on_record))
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What equal clocks have in common."""
+        return self._began, self._true_beginning, *self.changes
+
     def wall(self, moment: datetime) -> datetime:
         """Return what the pump's clock shows; in the second of a change, the new time."""
         passed = bisect_right(self.changes, moment, key=attrgetter("at"))

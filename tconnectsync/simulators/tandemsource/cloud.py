@@ -193,7 +193,7 @@ class SimulatedTandemSource(SimulatedCloud):
             if isinstance(each, SimulatedPump):
                 if each.assignment_id == assignment_id:
                     asked = query if self.filters else replace(query, codes=None)
-                    return _json(each.log_of_range(asked))
+                    return Response(each.text_of_range(asked).encode())
             elif each["assignmentId"] == assignment_id:
                 return _json({"events": [], "clockChanges": []})
         return _error(404)

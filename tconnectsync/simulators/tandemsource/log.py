@@ -44,6 +44,8 @@ class PumpLog:
     def __init__(self, entries: Sequence[LogEntry]) -> None:
         self.entries = entries
         """All entries; what is logged does not depend on when it is uploaded."""
+        self.texts: dict[tuple[int, str], str] = {}
+        """What has been served of it, as JSON, by the entry and the pump's assignment."""
         changes = [place for place, e in enumerate(entries) if e.code in _CLOCK_CHANGES]
         self.clock_changes = [entries[place] for place in changes]
         """Those of the entries that record how the clock was set."""
@@ -83,10 +85,24 @@ class PumpLog:
 
 
 def pump_log(history: PumpHistory, clocks: Clocks) -> PumpLog:
-    """Write the log of a whole history; the same arguments give the same log.
+    """Write the log of a whole history, once for one and the same history and equal clocks.
 
     A longer history that begins with a shorter one has the same entries until the shorter one ends.
     """
+    key = id(history), *clocks.key
+    if key not in _written:
+        if len(_written) == MOST_LOGS:
+            del _written[next(iter(_written))]  # The oldest.
+        _written[key] = history, _write(history, clocks)
+    return _written[key][1]
+
+
+MOST_LOGS = 16
+_written: dict[object, tuple[PumpHistory, PumpLog]] = {}
+"""The logs written last. As long as they are here, no other history can have the same id."""
+
+
+def _write(history: PumpHistory, clocks: Clocks) -> PumpLog:
     meter = BasalMeter(history.basal)
     # Of what happens in one second, this is the order in which a pump notes it down.
     happenings: list[Happening] = [

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -83,12 +84,12 @@ class SimulatedPump:
         self.settings = SETTINGS
         """What the pump is set to, mg/dL; replace it to change a profile."""
         self.clocks = Clocks(midnight(history.first_day), zone, clock_changes, unrecorded)
-        whole = pump_log(history, self.clocks).entries
-        entries = [entry for entry in whole if began <= entry.at <= ended]
+        log = pump_log(history, self.clocks)
+        entries = [entry for entry in log.entries if began <= entry.at <= ended]
         ahead = entries[0].number - first_number if entries else 0
         if ahead:
             entries = [replace(entry, number=entry.number - ahead) for entry in entries]
-        self.log_of_pump = PumpLog(entries)
+        self.log_of_pump = log if entries == log.entries else PumpLog(entries)
 
     @property
     def until(self) -> datetime:
@@ -119,15 +120,31 @@ class SimulatedPump:
 
         One entry from before the range comes along: it is in the answer for that range, too.
         """
+        return {
+            name: [as_served(entry, self.assignment_id) for entry in entries]
+            for name, entries in self._answer(query).items()
+        }
+
+    def text_of_range(self, query: LogQuery) -> str:
+        """Return the same as JSON."""
+        lists = (
+            f'"{name}":[{",".join(map(self._text, entries))}]'
+            for name, entries in self._answer(query).items()
+        )
+        return f"{{{','.join(lists)}}}"
+
+    def _answer(self, query: LogQuery) -> dict[str, list[LogEntry]]:
         before = self._time_range(query, query.first - _BEFORE, query.first - _SECOND)
-        found = self._time_range(query, query.first, query.last)
-        events = [as_served(entry, self.assignment_id) for entry in (*before[-1:], *found)]
+        events = [*before[-1:], *self._time_range(query, query.first, query.last)]
         Random(str(query.first)).shuffle(events)
         changes = [each for each in self.log_of_pump.clock_changes if each.at <= self.until]
-        return {
-            "events": events,
-            "clockChanges": [as_served(entry, self.assignment_id) for entry in changes],
-        }
+        return {"events": events, "clockChanges": changes}
+
+    def _text(self, entry: LogEntry) -> str:
+        texts, key = self.log_of_pump.texts, (id(entry), self.assignment_id)
+        if key not in texts:
+            texts[key] = json.dumps(as_served(entry, self.assignment_id), separators=(",", ":"))
+        return texts[key]
 
     def _time_range(self, query: LogQuery, first: datetime, last: datetime) -> list[LogEntry]:
         count = self.log_of_pump.uploaded(self.until)
