@@ -33,6 +33,7 @@ from tconnectsync.config.settings import (
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import Side, TconnectsyncError, UsageError
+from tconnectsync.history import History
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
@@ -254,6 +255,19 @@ def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:
         raise UsageError(f"Logs of {cloud.title} cannot be read from a file.")
     log: SavedLog = cloud.open_file(path, settings, PumpClock(settings.tandem.zone), host.clock)
     return log
+
+
+def open_history(settings: Settings, host: Host, *, file: SavedLog | None = None) -> History:
+    """Return the story of the pumps of the account that the settings name, or of a saved log.
+
+    Of the settings, those of the Tandem account are enough.
+    """
+    clock, cloud = PumpClock(settings.tandem.zone), cloud_named(settings.source.name)
+    source: Source | None = file
+    if source is None:
+        api = open_tandem(settings.tandem, host)
+        source = cloud.open_source(api, settings, clock, host.clock, needs_readings=True)
+    return History(source, clock, host.clock.now, cloud.lacks)
 
 
 def open_catch_up(

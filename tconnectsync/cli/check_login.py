@@ -8,7 +8,7 @@ from tconnectsync.app import open_check
 from tconnectsync.check.run import State
 from tconnectsync.cli.configure import check_features, configuration_of, range_of
 from tconnectsync.cli.people import each_person
-from tconnectsync.cli.report import print_result, say
+from tconnectsync.cli.say import print_result, say
 from tconnectsync.domain.words import number_of
 from tconnectsync.logoutput import enable_logging
 

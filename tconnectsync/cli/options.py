@@ -76,6 +76,16 @@ class Options:
     check_login: bool = False
     setup: bool = False
     shape_report: bool = False
+    report: bool = False
+    output: Path | None = None
+    """The file to write the report to; ``None``: the usual one."""
+    export: Path | None = None
+    """The folder to write files of the pump's data to."""
+    format: str | None = None
+    """The format of these files; ``None`` is csv."""
+    serve: bool = False
+    """Whether the demo stays up to be looked at."""
+    forget: bool = False
     status: bool = False
     json: bool = False
     """Say the status for a program to read."""
@@ -92,14 +102,19 @@ class Options:
 SETTINGS = frozenset({"--source", "--region", "--env-file", "--features", "--verbose", "--quiet"})
 """Options that go with every action that uses the settings."""
 PEOPLE = frozenset({"--accounts", "--person"})
+DATES = frozenset({"--days", "--start-date", "--end-date"})
 
 ACTIONS: Mapping[str, frozenset[str]] = {
-    "--demo": frozenset({"--source", "--verbose", "--quiet"}),
+    "--demo": frozenset({"--source", "--verbose", "--quiet", "--serve", "--output"}),
     "--setup": frozenset({"--source", "--region", "--env-file", "--verbose"}),
-    "--check-login": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
-    "--import-log": SETTINGS | {"--start-date", "--end-date", "--pretend"},
-    "--shape-report": SETTINGS | PEOPLE | {"--days", "--start-date", "--end-date"},
+    "--check-login": SETTINGS | PEOPLE | DATES,
+    "--import-log": SETTINGS
+    | {"--start-date", "--end-date", "--pretend", "--report", "--output", "--export", "--format"},
+    "--shape-report": SETTINGS | PEOPLE | DATES,
     "--auto-update": SETTINGS | PEOPLE | {"--days", "--pretend", "--stay"},
+    "--report": SETTINGS | PEOPLE | DATES | {"--import-log", "--output"},
+    "--export": SETTINGS | PEOPLE | DATES | {"--import-log", "--format"},
+    "--forget": PEOPLE | {"--env-file", "--verbose", "--quiet"},
     "--status": PEOPLE | {"--json", "--env-file", "--verbose", "--quiet"},
 }
 """What can be asked for besides a run, and which options go with each."""
@@ -143,6 +158,12 @@ def parse(arguments: Sequence[str] | None) -> Options:
         raise UsageError(f"--import-log reads the log of {titles}; leave out --source.")
     if options.json and not options.status:
         raise UsageError("--json goes with --status only.")
+    if options.output and not (options.report or options.demo):
+        raise UsageError("--output goes with --report and --demo only.")
+    if options.format and not options.export:
+        raise UsageError("--format goes with --export only.")
+    if options.serve and not options.demo:
+        raise UsageError("--serve goes with --demo only.")
     if options.quiet and options.verbose:
         raise UsageError("--quiet cannot be combined with --verbose.")
     return options
@@ -262,6 +283,14 @@ def _parser() -> _Parser:
         action="store_true",
         help="write what Tandem's answers are made of, without values, to a file",
     )
+    add("--report", action="store_true", help="write a page with totals and a picture per day")
+    where = "the file for it (default: tconnectsync-report.html)"
+    add("--output", type=Path, metavar="FILE", help=where)
+    what = "write the pump's data to files in this folder"
+    add("--export", type=Path, metavar="DIR", help=what)
+    add("--format", type=_format, help="with --export: csv (default) or jsonl")
+    add("--serve", action="store_true", help="with --demo: stay up, to be looked at")
+    add("--forget", action="store_true", help="remove saved logins and what earlier runs left")
     add("--status", action="store_true", help="say how the last run went; exit code 0 if well")
     add("--json", action="store_true", help="with --status: say it as JSON")
     add("-v", "--verbose", action="store_true", help="log more details")
@@ -303,6 +332,12 @@ def _source(text: str) -> str:
     from tconnectsync.config.values import one_of
 
     return _read(one_of(CLOUDS), text)
+
+
+def _format(text: str) -> str:
+    from tconnectsync.config.values import one_of
+
+    return _read(one_of(("csv", "jsonl")), text)
 
 
 def _region(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tconnectsync.cli.configure import configuration_of, show_log, watch_of
-from tconnectsync.cli.report import say_crash, say_why
+from tconnectsync.cli.say import say_crash, say_why
 from tconnectsync.config.people import ignored_for_all, people_in
 from tconnectsync.config.values import nearest
 from tconnectsync.errors import ConfigError, TconnectsyncError, UsageError, code_of_all

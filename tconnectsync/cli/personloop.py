@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tconnectsync.app import open_catch_up, open_refused, write_lock
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
 from tconnectsync.cli.progress import progress_of
-from tconnectsync.cli.report import NextLook, plan_printer, say_crash, say_what_was_done, say_why
+from tconnectsync.cli.say import NextLook, plan_printer, say_crash, say_what_was_done, say_why
 from tconnectsync.cli.sync import NOTHING_LOST, completed, what_is_left
 from tconnectsync.errors import ConfigError, PasswordRefusedError, TconnectsyncError
 from tconnectsync.sync.loop.loop import Rounds

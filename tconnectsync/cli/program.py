@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.outputs import UnreadError, only_shows
-from tconnectsync.cli.report import ignore, say_crash, say_why
+from tconnectsync.cli.say import ignore, say_crash, say_why
 from tconnectsync.errors import TconnectsyncError
 
 if TYPE_CHECKING:
@@ -73,6 +73,18 @@ def _carry_out(options: Options, host: Host | None) -> int:
         from tconnectsync.cli.shape_report import shape_report
 
         return shape_report(options, host)
+    if options.report:
+        from tconnectsync.cli.report import report
+
+        return report(options, host)
+    if options.export:
+        from tconnectsync.cli.export import export
+
+        return export(options, host)
+    if options.forget:
+        from tconnectsync.cli.forget import forget
+
+        return forget(options, host)
     if options.auto_update:
         from tconnectsync.cli.auto_update import auto_update
 

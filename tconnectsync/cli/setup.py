@@ -12,7 +12,7 @@ from tconnectsync.app import open_nightscout, open_tandem
 from tconnectsync.cli.ask import choose, confirm
 from tconnectsync.cli.commands import program, quoted
 from tconnectsync.cli.interview import Interview
-from tconnectsync.cli.report import say
+from tconnectsync.cli.say import say
 from tconnectsync.config.envfile import env_files
 from tconnectsync.errors import UsageError
 from tconnectsync.logoutput import enable_logging

@@ -15,7 +15,7 @@ from tconnectsync.api.shapes import Shapes
 from tconnectsync.app import open_tandem
 from tconnectsync.cli.configure import configuration_of, range_of
 from tconnectsync.cli.people import each_person
-from tconnectsync.cli.report import print_result, say
+from tconnectsync.cli.say import print_result, say
 from tconnectsync.clouds import cloud_named
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.words import times_in_words

@@ -11,7 +11,7 @@ from tconnectsync.cli.commands import commands_for
 from tconnectsync.cli.configure import configuration_of, settings_of, watch_of
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.progress import progress_of
-from tconnectsync.cli.report import plan_printer, report, say
+from tconnectsync.cli.say import plan_printer, say, say_outcome
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.state.lock import TakenError
 from tconnectsync.stop import Stop, Stopped
@@ -63,7 +63,7 @@ def _run(options: Options, host: Host, stop: Stop) -> int:
                 if not asked_for:
                     watch.started()
                 outcome, clock = _sync(options, settings, host, stop)
-            code = report(outcome, options, clock)
+            code = say_outcome(outcome, options, clock)
     except TakenError as other:
         if is_by_a_person(options):
             raise TconnectsyncError(

@@ -16,7 +16,7 @@ from tconnectsync.app import this_computer, write_lock
 from tconnectsync.cli.commands import commands, program, quoted
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.planview import lines
-from tconnectsync.cli.report import report
+from tconnectsync.cli.say import say_outcome
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import (
@@ -178,7 +178,7 @@ def test_a_block_by_the_firewall_is_not_answered_with_another_try(
 ) -> None:
     error = FirewallError("Tandem's firewall blocks this address for a while.")
     outcome = Outcome(failures=[failure((6, 3), (6, 10), "BASAL", error=error)])
-    assert report(outcome, parse(given), NEW_YORK) == 1
+    assert say_outcome(outcome, parse(given), NEW_YORK) == 1
     assert ("To repeat what failed" in capsys.readouterr().err) is helps
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconnectsync.cli.options import Options
-from tconnectsync.cli.report import say_what_was_done
+from tconnectsync.cli.say import say_what_was_done
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.domain.events import Bolus, Event, Reading, ReadingKind, Split
 from tconnectsync.errors import ClockContradictionError, TconnectsyncError

@@ -17,8 +17,8 @@ import pytest
 from tconnectsync import __version__
 from tconnectsync.cli.options import Options, parse
 from tconnectsync.cli.progress import progress
-from tconnectsync.cli.report import NextLook, say_what_was_done, say_what_was_left_out
 from tconnectsync.cli.results import documents_in_words
+from tconnectsync.cli.say import NextLook, say_what_was_done, say_what_was_left_out
 from tconnectsync.cli.startline import start_line
 from tconnectsync.config.settings import Configuration, Settings
 from tconnectsync.domain.clock import DAY, TimeRange

@@ -399,10 +399,15 @@ def test_options_are_read_in_small_and_capital_letters() -> None:
     assert (options.source, options.region) == ("tconnect", "EU")
 
 
-def test_the_table_of_actions_names_options_that_exist_and_none_goes_with_another() -> None:
+def test_the_table_of_actions_names_options_that_exist_and_only_a_log_goes_with_others() -> None:
     known = {name for action in _parser()._actions for name in action.option_strings}
     assert known >= {*ACTIONS, *(each for options in ACTIONS.values() for each in options)}
-    assert not any(set(ACTIONS) & options for options in ACTIONS.values())
+    together = {action: set(ACTIONS) & options for action, options in ACTIONS.items()}
+    assert {action: others for action, others in together.items() if others} == {
+        "--import-log": {"--report", "--export"},
+        "--report": {"--import-log"},
+        "--export": {"--import-log"},
+    }
 
 
 def test_all_files_that_settings_come_from_are_named(tmp_path: Path) -> None:

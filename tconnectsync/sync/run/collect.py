@@ -13,7 +13,7 @@ from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan.glucose import without_glucose_kind
 from tconnectsync.sync.plan.validate import validate
 from tconnectsync.sync.run.outcome import Outcome
-from tconnectsync.sync.run.parts import CycleParts
+from tconnectsync.sync.run.parts import ReadingParts
 from tconnectsync.sync.run.window import halves
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,11 @@ gave it."""
 
 
 def collect(
-    cycle: CycleParts, reader: Reader, window: TimeRange, features: Sequence[str], outcome: Outcome
+    parts: ReadingParts,
+    reader: Reader,
+    window: TimeRange,
+    features: Sequence[str],
+    outcome: Outcome,
 ) -> Events:
     """Return the valid events that ``reader`` finds for some features.
 
@@ -36,7 +40,7 @@ def collect(
     """
     failed_before = len(outcome.failures)
     events = {
-        part: _read(cycle, reader, window, part, names, features, outcome)
+        part: _read(parts, reader, window, part, names, features, outcome)
         for part, names in parts_of(features).items()
     }
     outcome.skipped.update(reader.skipped)
@@ -50,7 +54,7 @@ def collect(
 
 
 def _read(
-    cycle: CycleParts,
+    parts: ReadingParts,
     reader: Reader,
     window: TimeRange,
     part: str,
@@ -60,19 +64,19 @@ def _read(
 ) -> list[Any]:
     """Return the events of one part, which the features with these ``names`` need."""
     try:
-        return validate(getattr(reader, part)(), cycle.now(), outcome.skipped)
+        return validate(getattr(reader, part)(), parts.now(), outcome.skipped)
     except TconnectsyncError as error:
         if error.fatal:
             raise
-        shorter = list(halves(window, cycle.clock)) if error.shorter_may_help else [window]
+        shorter = list(halves(window, parts.clock)) if error.shorter_may_help else [window]
         if len(shorter) < 2:
             outcome.failed(window, names, error)
             return []
         log.info("%s. Asking for shorter ranges.", str(error).removesuffix("."))
     found = []
     for each in shorter:
-        of_half = cycle.source.read(each)
-        found += _read(cycle, of_half, each, part, names, features, outcome)
+        of_half = parts.source.read(each)
+        found += _read(parts, of_half, each, part, names, features, outcome)
         outcome.skipped.update(of_half.skipped)
         outcome.remark(of_half.remarks, (each, features))
     return found

@@ -13,18 +13,24 @@ from tconnectsync.sync.plan import Plan
 
 
 @dataclass(frozen=True)
-class CycleParts:
+class ReadingParts:
+    """What reads the pump's story: a cloud, the pump's clock, and this computer's."""
+
+    source: Source
+    clock: PumpClock
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class CycleParts(ReadingParts):
     """What a cycle is made of.
 
     ``features`` are names of :data:`tconnectsync.sync.features.FEATURES`. With ``pretend`` nothing
     is written. ``on_plan`` sees the plan of every window before it is carried out.
     """
 
-    source: Source
     nightscout: NightscoutApi
-    clock: PumpClock
     features: Sequence[str]
-    now: Callable[[], datetime]
     pretend: bool
     fill_gaps: bool
     on_plan: Callable[[TimeRange, Plan], None]

@@ -1,0 +1,1 @@
+"""Files of what a pump did, for spreadsheets and programs."""

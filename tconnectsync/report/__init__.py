@@ -1,0 +1,1 @@
+"""A page that shows what a pump did: totals, and a picture for each day."""
