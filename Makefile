@@ -1,5 +1,5 @@
 # make demo   try tconnectsync with a simulated pump; needs Python 3.11+ only
-# make test   everything: unit, wire, end-to-end with a real Nightscout (needs npm), acceptance
+# make test   everything: with a real Nightscout (needs npm) and a browser (chromium)
 # make test-fast  unit and acceptance tests only: no npm, under a minute
 # make lint   style and types
 # make law    more random weeks than the suite has: make law SEEDS=20, or FROM=100 SEEDS=20
@@ -24,6 +24,7 @@ demo: .venv/installed
 
 test: .venv/installed-for-tests
 	@$(BIN)/python -m tests.support.provision
+	@$(BIN)/python -m tests.support.browser
 	$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: .venv/installed-for-tests
