@@ -22,9 +22,9 @@ from tconnectsync.domain.events import (
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Reader, Remark
-from tconnectsync.sync.features import FEATURES
+from tconnectsync.sync.features import FEATURES, parts_of
 from tconnectsync.sync.plan.validate import Found
-from tconnectsync.sync.run.collect import collect
+from tconnectsync.sync.run.collect import collect_parts
 from tconnectsync.sync.run.coverage import coverage, empty_log
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
@@ -189,8 +189,10 @@ class History(ReadingParts):
         """Return what touches a window, what was noted in it, and whether something failed."""
         failed_before = len(self.outcome.failures)
         reader = self.source.read(window)
-        besides = {} if STATUS in self.lacking else {"statuses": (STATUS,)}
-        parts = collect(self, reader, window, self.features, self.outcome, besides)
+        features, asked_for = self.features, parts_of(self.features)
+        if STATUS not in self.lacking:
+            asked_for["statuses"] = (STATUS,)
+        parts = collect_parts(self, reader, window, features, asked_for, self.outcome)
         statuses = sorted(parts.pop("statuses", []), key=attrgetter("at"))
         found = _each_once(event for part in parts.values() for event in part)
         return found, statuses, len(self.outcome.failures) > failed_before
