@@ -41,6 +41,7 @@ def compare(days: Sequence[Day], nightscout: NightscoutApi) -> tuple[list[Compar
     Raises:
         TconnectsyncError: Nightscout cannot be asked.
     """
+    nightscout.find_site()
     found, unclear = [], 0
     for first in range(0, len(days), AT_ONCE):
         few = days[first : first + AT_ONCE]
