@@ -269,7 +269,8 @@ def open_history(settings: Settings, host: Host, *, file: SavedLog | None = None
     if source is None:
         api = open_tandem(settings.tandem, host)
         source = cloud.open_source(api, settings, clock, host.clock, needs_readings=True)
-    return History(source, clock, host.clock.now, cloud.lacks)
+    covered = file.covered if file else None
+    return History(source, clock, host.clock.now, cloud.lacks, covered)
 
 
 def open_catch_up(
