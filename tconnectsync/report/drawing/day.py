@@ -28,9 +28,8 @@ from tconnectsync.report.drawing.layout import (
 )
 from tconnectsync.report.drawing.scales import TimeScale, clock_changes, halves, ticks
 from tconnectsync.report.drawing.shapes import LINE, Shape, Text, line, rectangle, short, text
-from tconnectsync.report.entries import duration
 from tconnectsync.report.model import Day
-from tconnectsync.report.words import amount
+from tconnectsync.report.words import amount, duration
 
 GUTTER = 46.0
 """The width of the axis beside a half."""

@@ -21,7 +21,8 @@ from tconnectsync.report.drawing.shapes import (
     triangle,
     width_of,
 )
-from tconnectsync.report.entries import MODE_NAMES, duration, mode_text
+from tconnectsync.report.entries import MODE_NAMES, mode_text
+from tconnectsync.report.words import duration
 
 LONGEST_LABEL = 26
 """Letters; the whole text is in the title and in the list."""
