@@ -26,6 +26,7 @@ from tconnectsync.domain.clock import DAY, PumpClock
 from tconnectsync.domain.events import ReadingKind
 from tconnectsync.domain.words import days_in_words, number_of
 from tconnectsync.report import words
+from tconnectsync.report.compare import HOW_IT_COUNTS
 from tconnectsync.report.drawing.day import DayPicture, draw_day, has_data
 from tconnectsync.report.drawing.glucose import LEVELS
 from tconnectsync.report.drawing.layout import Axes, axes_of
@@ -122,6 +123,7 @@ def _context(report: Report) -> Mapping[str, object]:
         "worn": list(_worn(report.worn)),
         "alarms": sorted(report.alarms.items(), key=lambda item: (-item[1], item[0])),
         "different": len(different),
+        "how_it_counts": HOW_IT_COUNTS,
     }
 
 
