@@ -94,7 +94,7 @@ class TConnectApi:
         """The upload counter and account data; logs in at its first call."""
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
         log_in = partial(android.log_in, self.account, http)
-        guarded = partial(self._guard.log_in, "t:connect app", self.account.services_url, log_in)
+        guarded = partial(self._guard.log_in, *self._services["app"], log_in)
         return AndroidApi(self.account, http, LoginKeeper(guarded, self._clock.now))
 
     @cached_property
@@ -153,7 +153,20 @@ class TConnectApi:
     def _web_login(self) -> weblogin.WebLogin:
         http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
         log_in = partial(weblogin.log_in, self.account, http, self._app_token)
-        return self._guard.log_in("t:connect", self.account.web_url, log_in)
+        return self._guard.log_in(*self._services["web"], log_in)
+
+    @property
+    def _services(self) -> dict[str, tuple[str, str]]:
+        """The services that the password is sent to, each with its address."""
+        return {
+            "app": ("t:connect app", self.account.services_url),
+            "web": ("t:connect", self.account.web_url),
+            "source": ("Tandem Source", cloud_of(self.account).accounts_url),
+        }
+
+    def forget_refusals(self) -> int:
+        """Let the account's password be sent again; return how many services had refused it."""
+        return sum(self._guard.forget(*service) for service in self._services.values())
 
     def _tandem_client(self, **options: Any) -> HttpClient:
         return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, **options)
@@ -161,7 +174,7 @@ class TConnectApi:
     def _tandem_login(self) -> tandem_login.TandemLogin:
         http = self._tandem_client(retries=tandem_login.RETRIES)
         log_in = partial(tandem_login.log_in, self.account, http, self._clock.now)
-        return self._guard.log_in("Tandem Source", cloud_of(self.account).accounts_url, log_in)
+        return self._guard.log_in(*self._services["source"], log_in)
 
     def _app_token(self) -> Token:
         # Not the token that android holds: controliq may be logging in because that one is refused.
