@@ -134,19 +134,6 @@ class History(ReadingParts):
             work = (time_range, self.features)
             self.outcome.remark(empty_log(spans, time_range, self.clock), work)
 
-    @property
-    def problems(self) -> list[str]:
-        """A sentence for everything of what was asked for so far that is missing."""
-        outcome = self.outcome
-        found = []
-        for failure in outcome.failures:
-            first, last = self.clock.days(failure.window)
-            names = ", ".join(failure.features)
-            found.append(f"{names} from {first} to {last} could not be read. {failure.error}")
-        if lost := outcome.lost_insulin:
-            found.append(f"Left out, although it may be insulin: {'; '.join(lost)}.")
-        return found + [remark.text for remark in outcome.remarks if remark.missing]
-
     def taken(self, reader: Reader, read: TimeRange, events: Sequence[Found]) -> Sequence[Found]:
         """Return the events that touch the range that was read, each with its pump.
 

@@ -185,7 +185,7 @@ def test_what_is_missing_is_raised_after_all_the_rest_has_come(
 
     def fault(request: Request) -> Response | None:
         is_first = "2024-06-02" in str(request.query) and "pump-logs" in request.path
-        return Response(b"{}") if is_first else None
+        return Response(b'{"status": "error"}') if is_first else None
 
     cloud.fault = fault
     found: list[tconnectsync.Event] = []
