@@ -1,9 +1,10 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
-COPY pyproject.toml setup.py README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE requirements.lock ./
 COPY tconnectsync ./tconnectsync
 RUN python -m venv /opt/tconnectsync \
-    && /opt/tconnectsync/bin/pip install --no-cache-dir ".[notify]" \
+    && /opt/tconnectsync/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+    && /opt/tconnectsync/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
     && /opt/tconnectsync/bin/pip uninstall --yes pip setuptools
 
 FROM python:3.12-slim

@@ -33,7 +33,6 @@ from tconnectsync.config.settings import (
 )
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import Side, TconnectsyncError, UsageError
-from tconnectsync.history import History
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.profiles import ProfileStyle
@@ -56,6 +55,7 @@ from tconnectsync.sync.run.sync_profiles import sync_profiles
 
 if TYPE_CHECKING:
     from tconnectsync.check.run import Check
+    from tconnectsync.history import History
     from tconnectsync.watch.watch import Watch
 
 NIGHTSCOUT_TIMEOUT = 60.0
@@ -262,12 +262,15 @@ def open_history(settings: Settings, host: Host, *, file: SavedLog | None = None
 
     Of the settings, those of the Tandem account are enough.
     """
+    from tconnectsync.history import History
+
     clock, cloud = PumpClock(settings.tandem.zone), cloud_named(settings.source.name)
     source: Source | None = file
     if source is None:
         api = open_tandem(settings.tandem, host)
         source = cloud.open_source(api, settings, clock, host.clock, needs_readings=True)
-    return History(source, clock, host.clock.now, cloud.lacks)
+    covered = file.covered if file else None
+    return History(source, clock, host.clock.now, cloud.lacks, covered)
 
 
 def open_catch_up(

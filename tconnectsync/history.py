@@ -5,20 +5,34 @@ The report, the export and the Python interface are built on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import DeviceStatus, Event, Reading
+from tconnectsync.domain.events import (
+    Basal,
+    Bolus,
+    DeviceStatus,
+    Event,
+    Reading,
+    UserMode,
+)
 from tconnectsync.domain.profiles import PumpSettings
-from tconnectsync.errors import TconnectsyncError
-from tconnectsync.sources.base import PumpSpan
+from tconnectsync.errors import PumpChoiceError, TconnectsyncError
+from tconnectsync.sources.base import PumpSpan, Reader, Remark
 from tconnectsync.sync.features import FEATURES
-from tconnectsync.sync.run.collect import collect
+from tconnectsync.sync.plan.validate import Found
+from tconnectsync.sync.run.collect import collect, read_part
+from tconnectsync.sync.run.coverage import coverage, empty_log
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
 from tconnectsync.sync.run.window import windows
+
+STATUS = "DEVICE_STATUS"
+Name = tuple[type, str]
+"""The kind and the key of an event or a reading, by which it is known in every window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +41,17 @@ class Window:
 
     range: TimeRange
     events: Sequence[Event]
-    """In order of their beginnings. In all windows together each event stands once, in the window
-    in which it begins; the first window also has those that began before it and reach into it."""
+    """In order of their beginnings; each is whole, also where it reaches over an end of the range.
+
+    In all windows together each stands once, in the window in which it begins. What still went on
+    when the log of that window ended, such as a suspension over days, stands in a later one, as
+    soon as its end is known. The first window also has what began before it and reaches into it.
+    """
     readings: Sequence[Reading]
     """The glucose readings in time order, each once."""
-    status: DeviceStatus | None
-    """The pump's state at the end of the window, as far as known."""
+    statuses: Sequence[DeviceStatus]
+    """What the pump noted of its battery, reservoir and insulin on board, in time order; each has
+    only what was noted at its instant."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,8 @@ class History(ReadingParts):
 
     lacking: frozenset[str] = frozenset()
     """The features that the cloud has no data for."""
+    covered: TimeRange | None = None
+    """What a saved log covers; ``None`` for a cloud."""
     outcome: Outcome = field(default_factory=Outcome, compare=False)
     """What of all that was asked for could not be read or understood."""
 
@@ -52,7 +73,7 @@ class History(ReadingParts):
         ]
 
     def pumps(self, time_range: TimeRange) -> Sequence[PumpSpan]:
-        """Return the pumps of the account.
+        """Return the pumps of the account; empty where the cloud, or a saved log, names none.
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
@@ -77,26 +98,143 @@ class History(ReadingParts):
         What cannot be read is noted in :attr:`outcome`, and the rest goes on.
 
         Raises:
+            PumpChoiceError: a person has to say first which pump is meant.
             TconnectsyncError: going on makes no sense.
         """
+        time_range = self._as_covered(time_range)
+        spans = self._spans(time_range)
+        if spans is None:
+            return
+        given: dict[Name, datetime] = {}
+        going_on: dict[Name, Event | Reading] = {}
+        is_empty, follows_hole = True, True
         for window in windows(time_range, self.source.window_days, self.clock):
-            begins = time_range.start == window.start
-            reader = self.source.read(window)
-            found = collect(self, reader, window, self.features, self.outcome)
-            readings = found.pop("readings", [])
-            events = [
-                event
-                for part in found.values()
-                for event in part
-                if window.start <= event.begins < window.end
-                or (begins and event.begins < window.start < event.ends)
-            ]
-            yield Window(
-                window,
-                sorted(events, key=attrgetter("begins")),
-                sorted(
-                    (it for it in readings if window.start <= it.at < window.end),
-                    key=attrgetter("at"),
-                ),
-                reader.device_status(),
-            )
+            found, statuses, has_hole = self._read(window)
+            events = {
+                name: event
+                for name, event in found.items()
+                if name not in given
+                and (event.begins >= window.start or name in going_on or follows_hole)
+            }
+            for name, event in going_on.items():
+                events.setdefault(name, event if has_hole else _until(event, window.start))
+            still = events if has_hole else found
+            is_last = window.end >= time_range.end
+            going_on = {
+                name: event
+                for name, event in events.items()
+                if not is_last and name in still and _goes_on(event)
+            }
+            told = [event for name, event in events.items() if name not in going_on]
+            given = {name: ends for name, ends in given.items() if ends > window.end}
+            given |= {_name(event): event.ends for event in told}
+            is_empty, follows_hole = is_empty and not told, has_hole
+            del found, events, still
+            yield _window(window, told, statuses)
+        if is_empty and not self.outcome.failures:
+            work = (time_range, self.features)
+            self.outcome.remark(empty_log(spans, time_range, self.clock), work)
+
+    def taken(self, reader: Reader, read: TimeRange, events: Sequence[Found]) -> Sequence[Found]:
+        """Return the events that touch the range that was read, each with its pump.
+
+        A reader knows less of the others: it may report the whole of a bolus for its parts.
+        """
+        return [_named(event, reader) for event in events if _touches(event, read)]
+
+    def _as_covered(self, time_range: TimeRange) -> TimeRange:
+        """Return the part of a range that a saved log can say something about."""
+        if not self.covered:
+            return time_range
+        first, last = self.clock.days(self.covered)
+        asked_first, asked_last = self.clock.days(time_range)
+        if asked_first < first or asked_last > last:
+            text = f"The saved log is about {first} to {last}: it says nothing about other days."
+            self.outcome.remark([Remark(text, missing=False, asks_something=False)])
+        start = max(time_range.start, self.covered.start)
+        return TimeRange(start, min(time_range.end, self.covered.end))
+
+    def _spans(self, time_range: TimeRange) -> Sequence[PumpSpan] | None:
+        """Return the pumps of the account, and note the days that none covers.
+
+        If that fails, it is noted, and ``None`` is returned.
+        """
+        try:
+            spans = self.pumps(time_range)
+        except PumpChoiceError:
+            raise
+        except TconnectsyncError as error:
+            if error.fatal:
+                raise
+            self.outcome.failed(time_range, self.features, error)
+            return None
+        self.outcome.remark(coverage(spans, time_range, self.clock))
+        return spans
+
+    def _read(
+        self, window: TimeRange
+    ) -> tuple[dict[Name, Event | Reading], Sequence[DeviceStatus], bool]:
+        """Return what touches a window, what was noted in it, and whether something failed."""
+        failed_before = len(self.outcome.failures)
+        reader = self.source.read(window)
+        parts = collect(self, reader, window, self.features, self.outcome)
+        statuses: Sequence[DeviceStatus] = ()
+        if STATUS not in self.lacking:
+            asked = (self, reader, window, "statuses", (STATUS,), self.features, self.outcome)
+            statuses = sorted(read_part(*asked), key=attrgetter("at"))
+        found = _each_once(event for part in parts.values() for event in part)
+        return found, statuses, len(self.outcome.failures) > failed_before
+
+
+def _window(
+    window: TimeRange, told: Sequence[Event | Reading], notes: Sequence[DeviceStatus]
+) -> Window:
+    told = sorted(told, key=attrgetter("begins"))
+    return Window(
+        window,
+        [event for event in told if not isinstance(event, Reading)],
+        [event for event in told if isinstance(event, Reading)],
+        notes,
+    )
+
+
+def _named(event: Found, reader: Reader) -> Found:
+    if isinstance(event, DeviceStatus):
+        return event
+    pump = reader.pump_of(event)
+    return replace(event, pump=pump) if pump else event
+
+
+def _touches(event: Event | Reading | DeviceStatus, time_range: TimeRange) -> bool:
+    """Return whether something happens in a range; nothing does in a basal without duration."""
+    if isinstance(event, Basal | Bolus | UserMode) and event.begins < time_range.start:
+        return event.ends > time_range.start
+    is_nothing = isinstance(event, Basal) and not event.duration
+    return time_range.start <= event.begins < time_range.end and not is_nothing
+
+
+def _name(event: Event | Reading) -> Name:
+    return type(event), event.key
+
+
+def _each_once(events: Iterable[Event | Reading]) -> dict[Name, Event | Reading]:
+    """Return events by their names; of one that was read twice, what is known for longer."""
+    found: dict[Name, Event | Reading] = {}
+    for event in events:
+        other = found.get(_name(event))
+        if other is None or event.ends > other.ends:
+            found[_name(event)] = event
+    return found
+
+
+def _goes_on(event: Event | Reading) -> bool:
+    if isinstance(event, Bolus):
+        return event.completed is None
+    return isinstance(event, Basal | UserMode) and event.running
+
+
+def _until(event: Event | Reading, border: datetime) -> Event | Reading:
+    """Return an event of which the window after the border knows no more, so others follow it."""
+    if isinstance(event, Basal) and event.ends > border:
+        return replace(event, duration=border - event.start)
+    return event

@@ -13,7 +13,7 @@ settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
 
 
-ROOMS = ("e2e", "wire", "acceptance", "unit")
+ROOMS = ("e2e", "browser", "wire", "acceptance", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,20 +7,15 @@ firewall.
 from __future__ import annotations
 
 import json
-import warnings
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import requests
-from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
-from bs4.builder import ParserRejectedMarkup
 
 from tconnectsync.errors import ApiError, FirewallError
 
 _FIREWALL_MARKS = ("Web Page Blocked!", "Attack ID:", "The request is blocked")
 
-BIGGEST_PAGE = 2_000_000
-"""Letters of a web page; to take one apart takes long."""
 
 Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
@@ -145,20 +140,3 @@ def unusable(text: str, what: str, *, divisible: bool = True) -> ApiError:
 def text_of(answer: requests.Response) -> str:
     """Return the body as text: UTF-8 with or without mark, whatever the header claims."""
     return answer.content.decode("utf-8-sig", errors="replace")
-
-
-def parsed_page(page: str) -> BeautifulSoup | None:
-    """Take a web page apart; ``None`` if it is too damaged or too long for that.
-
-    Text after its last tag is left out: for each unfinished tag, the library would search all the
-    rest for its end, which takes hours if there are many.
-    """
-    if len(page) > BIGGEST_PAGE:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
-        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
-        try:
-            return BeautifulSoup(page[: page.rfind(">") + 1], "html.parser")
-        except ParserRejectedMarkup:
-            return None

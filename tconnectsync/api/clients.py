@@ -6,9 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
-
-import requests
+from typing import TYPE_CHECKING, Any
 
 from tconnectsync.api.guard import LoginGuard, open_guard
 from tconnectsync.api.session import LoginKeeper, Token
@@ -18,14 +16,18 @@ from tconnectsync.api.tandemsource.client import TandemSourceApi
 from tconnectsync.api.tandemsource.extracodes import Refusals
 from tconnectsync.api.tandemsource.regions import cloud_of
 from tconnectsync.api.tandemsource.tokens import SavedLogins, TokenCache
-from tconnectsync.api.tconnect import android, weblogin
-from tconnectsync.api.tconnect.android import AndroidApi
-from tconnectsync.api.tconnect.controliq import ControlIqApi
-from tconnectsync.api.tconnect.webui import WebUiApi
-from tconnectsync.api.tconnect.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.http import HttpClient
+
+if TYPE_CHECKING:
+    import requests
+
+    from tconnectsync.api.tconnect.android import AndroidApi
+    from tconnectsync.api.tconnect.controliq import ControlIqApi
+    from tconnectsync.api.tconnect.weblogin import WebLogin
+    from tconnectsync.api.tconnect.webui import WebUiApi
+    from tconnectsync.api.tconnect.ws2 import Ws2Api
 
 USER_AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -84,6 +86,8 @@ class TConnectApi:
     @cached_property
     def controliq(self) -> ControlIqApi:
         """Basal rates, activity, boluses, readings; logs in at its first call."""
+        from tconnectsync.api.tconnect.controliq import ControlIqApi
+
         http = self._browser("t:connect", read_timeout=self._read_timeout)
         return ControlIqApi(
             self.account, http, LoginKeeper(self._web_login, self._clock.now), self._today
@@ -92,14 +96,18 @@ class TConnectApi:
     @cached_property
     def android(self) -> AndroidApi:
         """The upload counter and account data; logs in at its first call."""
+        from tconnectsync.api.tconnect import android
+
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
         log_in = partial(android.log_in, self.account, http)
         guarded = partial(self._guard.log_in, "t:connect app", self.account.services_url, log_in)
-        return AndroidApi(self.account, http, LoginKeeper(guarded, self._clock.now))
+        return android.AndroidApi(self.account, http, LoginKeeper(guarded, self._clock.now))
 
     @cached_property
     def ws2(self) -> Ws2Api:
         """The CSV export and basal suspensions; logs in to controliq for the user's GUID."""
+        from tconnectsync.api.tconnect.ws2 import CSV_RETRIES, TIMEOUT, Ws2Api
+
         user_guid = self.controliq.user_guid
         client = partial(
             self._browser, "tconnectws2", read_timeout=min(self._read_timeout, TIMEOUT)
@@ -109,6 +117,8 @@ class TConnectApi:
     @cached_property
     def webui(self) -> WebUiApi:
         """The web site's pages; shares its login with controliq."""
+        from tconnectsync.api.tconnect.webui import WebUiApi
+
         http = self._browser("t:connect", read_timeout=self._read_timeout)
         return WebUiApi(self.account, http, self.controliq.logins)
 
@@ -150,7 +160,9 @@ class TConnectApi:
     def _today(self) -> date:
         return self._clock.now().astimezone(self.account.zone).date()
 
-    def _web_login(self) -> weblogin.WebLogin:
+    def _web_login(self) -> WebLogin:
+        from tconnectsync.api.tconnect import weblogin
+
         http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
         log_in = partial(weblogin.log_in, self.account, http, self._app_token)
         return self._guard.log_in("t:connect", self.account.web_url, log_in)
@@ -164,6 +176,8 @@ class TConnectApi:
         return self._guard.log_in("Tandem Source", cloud_of(self.account).accounts_url, log_in)
 
     def _app_token(self) -> Token:
+        from tconnectsync.api.tconnect import android
+
         # Not the token that android holds: controliq may be logging in because that one is refused.
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
         return android.log_in(self.account, http).token

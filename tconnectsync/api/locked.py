@@ -8,12 +8,11 @@ from datetime import timedelta
 import requests
 
 from tconnectsync.api.answers import text_of
+from tconnectsync.state.refused import LONGEST_LOCK
 
 LOCKED = re.compile("(?<![bc])lock|disabled|suspended|attempts")
 """Words of an answer about a locked account, but not about a clock or a block."""
 _SPAN = re.compile(r"\b(\d{1,4}) ?(second|minute|hour)s?\b")
-LONGEST = timedelta(days=1)
-"""A longer time is no time to wait for."""
 
 
 def locked_for(answer: requests.Response) -> timedelta | None:
@@ -23,9 +22,9 @@ def locked_for(answer: requests.Response) -> timedelta | None:
         return None
     seconds = answer.headers.get("Retry-After", "").strip()
     if seconds.isascii() and seconds.isdigit():
-        span = timedelta(seconds=min(int(seconds), LONGEST.total_seconds() + 1))
+        span = timedelta(seconds=min(int(seconds), LONGEST_LOCK.total_seconds() + 1))
     elif found := _SPAN.search(text):
         span = timedelta(**{f"{found[2]}s": int(found[1])})
     else:
         return None
-    return span if timedelta(0) < span <= LONGEST else None
+    return span if timedelta(0) < span <= LONGEST_LOCK else None

@@ -1,35 +1,51 @@
 """``--demo``: three days of a simulated pump, synced twice, and what came of it.
 
 The simulated cloud and the small Nightscout speak real HTTP on loopback; what runs between them is
-the ordinary program.
+the ordinary program. With ``--serve`` the small Nightscout stays, to be looked at in a browser.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tconnectsync import config
-from tconnectsync.app import assemble, this_computer
+from tconnectsync.app import assemble
+from tconnectsync.cli.say import ignore, print_result
 from tconnectsync.clouds import TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
+from tconnectsync.simulators.nightscout.homepage import home_page
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
+from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
+
+if TYPE_CHECKING:
+    from tconnectsync.app import Host
+    from tconnectsync.cli.options import Options
 
 FIRST_DAY = date(2024, 6, 3)
 DAYS = 3
 ZONE = "America/New_York"
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
+LINKS = {
+    "/api/v1/treatments.json?find[created_at][$gte]=2024-01-01&count=100": (
+        "The newest 100 treatments as the API shows them"
+    ),
+    "/api/v1/status.json": "What the API says of the site",
+}
+"""Where to look besides the page itself."""
+HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -40,22 +56,27 @@ class Insulin:
     bolus: float
 
 
-def demo(say: Callable[[str], None], source: str = TANDEM_SOURCE.name) -> None:
-    """Run the demo and show it line by line; ``source`` is the cloud that is simulated.
+def demo(options: Options, host: Host) -> int:
+    """Run the demo and show it line by line; return the exit code.
 
     Raises:
         ConfigError: there is no such cloud.
         UsageError: it has no simulator.
         TconnectsyncError: a run failed, insulin did not add up, or the second run was not idle.
     """
-    cloud = cloud_named(source)
+    cloud = cloud_named(options.source or TANDEM_SOURCE.name)
     if cloud.simulator is None:
         raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
+    # The simulated cloud's logins are no business of the real one's.
+    host = replace(host, caches=())
+    show = ignore if options.quiet else print
     history = live(FIRST_DAY, DAYS)
     email, password, secret = "someone@example.org", secrets.token_hex(), secrets.token_hex()
+    # In a browser nobody can give the secret; without one, nobody is asked to look.
+    roles = "readable" if options.serve else "denied"
     with (
         cloud.simulator(history, email=email, password=password, zone=ZoneInfo(ZONE)) as tandem,
-        SmallNightscout(secret) as nightscout,
+        SmallNightscout(secret, default_roles=roles) as nightscout,
     ):
         settings = config.load(
             {
@@ -71,22 +92,39 @@ def demo(say: Callable[[str], None], source: str = TANDEM_SOURCE.name) -> None:
             },
             {},
         )
-        say(f"A simulated pump, a simulated {cloud.title} and a small Nightscout on this")
-        say(f"computer; between them tconnectsync, for {DAYS} days from {FIRST_DAY} on.")
-        first = _run(settings, history)
-        say("")
+        show(f"A simulated pump, a simulated {cloud.title} and a small Nightscout on this")
+        show(f"computer; between them tconnectsync, for {DAYS} days from {FIRST_DAY} on.")
+        first = _run(settings, history, host)
+        show("")
         for line in _arrived(nightscout.treatments, _given(history)):
-            say(line)
-        second = _run(settings, history)
-        say("")
-        say(f"First run: {first.created} treatments created.")
-        say(f"Second run: {second.created + second.updated} changes.")
+            show(line)
+        second = _run(settings, history, host)
+        show("")
+        show(f"First run: {first.created} treatments created.")
+        show(f"Second run: {second.created + second.updated} changes.")
         _check(_given(history), _shown(nightscout.treatments), second)
+        if options.serve:
+            _serve(nightscout, cloud.title, host)
+    return 0
 
 
-def _run(settings: config.Settings, history: PumpHistory) -> Outcome:
-    # The simulated cloud's logins are no business of the real one's.
-    cycle = assemble(settings, FEATURES, replace(this_computer(), caches=()))
+def _serve(nightscout: SmallNightscout, title: str, host: Host) -> None:
+    """Show the small Nightscout in a browser until somebody asks to stop."""
+    about = (
+        f"It lives in the memory of this computer until tconnectsync --demo --serve ends. All of "
+        f"its data are simulated; tconnectsync has copied them from a simulated {title}."
+    )
+    nightscout.pages["/"] = lambda: home_page(nightscout.treatments, about, LINKS)
+    with suppress(Stopped), Stop(host.clock.monotonic).listening():
+        print_result(
+            f"\nLook at the small Nightscout: {nightscout.url}/\nTo stop it, press Ctrl-C."
+        )
+        while True:
+            host.clock.sleep(HOUR)
+
+
+def _run(settings: config.Settings, history: PumpHistory, host: Host) -> Outcome:
+    cycle = assemble(settings, FEATURES, host)
     last_day = history.end.date() - timedelta(days=1)
     outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
     for failure in outcome.failures:

@@ -62,9 +62,9 @@ class Options:
     accounts: Path | None = None
     """The folder with a file of settings for each of several people."""
     person: str | None = None
-    """The name of the one of them whose turn it is, or who alone was asked for."""
+    """The name of the person that is worked for now, or who alone was asked for."""
     one: Person | None = None
-    """The one of them whose turn it is."""
+    """The person that is worked for now."""
     stay: bool = False
     """Whether the loop waits for other settings instead of ending."""
     folder: Path | None = None

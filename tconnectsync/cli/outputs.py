@@ -16,14 +16,14 @@ PASSES = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN)
 
 
 class UnreadError(BrokenPipeError):
-    """Nobody reads any more what a run shows that does nothing else."""
+    """The output was closed of a run that only shows something."""
 
 
 class Output:
     """The standard output, or that for errors, which may go away while the program works.
 
     What cannot be written is dropped. Where a run only shows something, ``must_be_read``, and
-    nobody reads any more, the next write raises :class:`UnreadError`.
+    its pipe is closed, the next write raises :class:`UnreadError`.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -71,7 +71,7 @@ class Output:
 
 
 def only_shows() -> None:
-    """Say that this run does nothing but show something: it ends if nobody reads that."""
+    """Say that this run does nothing but show something: it ends if the output is closed."""
     if isinstance(sys.stdout, Output):
         sys.stdout.must_be_read = True
 

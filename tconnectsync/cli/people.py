@@ -58,14 +58,14 @@ class People:
             for each in _chosen(options.person, self._everybody, folder)
         }
         """The options by the names of those whom the run is for, each for that person alone."""
-        # Of the others too: nobody may write to the site of one of them.
+        # Of the others too: the site of one of them must be no other person's.
         self._known: dict[str, Configuration] = {}
         self._host = host
         for name, person in self._everybody.items():
             self.read(replace(options, accounts=folder, person=name, one=person))
 
     def read(self, options: Options) -> Configuration:
-        """Read one person's settings anew."""
+        """Read one person's settings again."""
         configuration = configuration_of(options, self._host)
         self._known[str(options.person)] = configuration
         return configuration
@@ -130,8 +130,8 @@ def _folder(options: Options, host: Host) -> Path:
 def each_person(options: Options, host: Host, act: Callable[[Options], int]) -> int:
     """Act once, or with --accounts for one person after the other; return the exit code.
 
-    What goes wrong for one person is said and keeps nobody else waiting; a request to stop ends
-    it for all.
+    What goes wrong for one person is said, and the others go on; a request to stop ends it for
+    all.
     """
     if not options.accounts:
         return act(options)
@@ -163,7 +163,7 @@ def _act_for(
         except TconnectsyncError as error:
             return say_why(error)
         except BrokenPipeError:
-            raise  # Nobody reads what is shown.
+            raise  # The pipe was closed: what is shown is not read.
         except Exception as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None  # While something was imported.

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN = 30.0
 """Seconds after which is looked whether settings that cannot work were changed."""
 REST = 600.0
-"""Seconds until a loop that gave up begins anew, and until one ends that nothing remembers."""
+"""Seconds until a loop that gave up starts again, or ends if its refusal cannot be saved."""
 REFUSED = 2
 """The exit code of what will not work before a person has changed something."""
 
@@ -125,7 +125,7 @@ class PersonLoop:
         if exit_code == REFUSED:
             log.error("Waiting until the settings are changed. Nothing is synced until then.")
         else:
-            log.error("Resting; starting anew in %.0f minutes.", REST / 60)
+            log.error("Resting; starting again in %.0f minutes.", REST / 60)
         return Next(LOOK_AGAIN)
 
     def _given(self, configuration: Configuration) -> object:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tconnectsync.cli.options import parse
 from tconnectsync.cli.outputs import UnreadError, only_shows
-from tconnectsync.cli.say import ignore, say_crash, say_why
+from tconnectsync.cli.say import say_crash, say_why
 from tconnectsync.errors import TconnectsyncError
 
 if TYPE_CHECKING:
@@ -44,15 +44,14 @@ def _carry_out(options: Options, host: Host | None) -> int:
     """Do what is asked for; return the exit code."""
     if options.demo or options.check_login or options.pretend:
         only_shows()
-    if options.demo:
-        from tconnectsync.cli.demo import demo
-
-        demo(ignore if options.quiet else print, *filter(None, [options.source]))
-        return 0
     if host is None:
         from tconnectsync.app import this_computer
 
         host = this_computer()
+    if options.demo:
+        from tconnectsync.cli.demo import demo
+
+        return demo(options, host)
     if options.status:
         from tconnectsync.cli.status import status
 

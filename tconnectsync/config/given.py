@@ -1,4 +1,4 @@
-"""Finds the value that somebody gave a variable, and says where it was given."""
+"""Finds the value that a variable was given, and says where."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _set(name: str, variable: Variable, places: Sequence[Mapping[str, str]]) -> 
 def _content(named: Given) -> Given:
     """Return the secret in a file that a variable names, without the end of its line."""
     path = Path(named.value)
-    with suppress(RuntimeError):  # Nobody knows the user's folder.
+    with suppress(RuntimeError):  # The user's folder is not known.
         path = path.expanduser()
     if isinstance(named.place, EnvFile) and named.place.path:
         path = named.place.path.parent / path

@@ -191,7 +191,7 @@ def foreign_names(file: EnvFile) -> str:
 
 
 def _odd_secrets(given: Mapping[str, Given]) -> Iterator[str]:
-    """Yield which secrets hold what nobody can see or was left out, without showing them."""
+    """Yield which secrets hold what cannot be seen or was left out, without showing them."""
     for variable in VARIABLES:
         found = given.get(variable.name)
         if not found or not variable.secret:

@@ -7,14 +7,15 @@ corrected meanwhile. ``begins`` and ``ends`` are the first and the last instant 
 ``automatic`` is false for what the person did or asked for; everything else, also of unknown
 origin, is automatic. ``log_ids`` are the numbers of the entries of the pump's log that report the
 event, the one that gives it its time first; they are empty where the cloud does not hand the log
-out.
+out. ``pump`` is what people call the pump that it is from, such as ``t:slim X2 …0042``; it is empty
+where the cloud does not say that, or nobody has asked. Events that differ in it alone are equal.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -72,6 +73,9 @@ class Basal(_Period):
     """Whether another pump claims the rest of its time. A stored treatment that shows more of it is
     shortened, and removed where ``duration`` is zero; a segment without duration is never new."""
     automatic: bool = True
+    profile_rate: float | None = field(default=None, compare=False)
+    """U/h that the active profile gave for the time at which it began; ``None`` if not known."""
+    pump: str = field(default="", compare=False)
 
 
 class ReadingKind(Enum):
@@ -92,6 +96,7 @@ class Reading(_Instant):
     """mg/dL."""
     kind: ReadingKind
     log_ids: tuple[int, ...] = ()
+    pump: str = field(default="", compare=False)
 
 
 def newest_reading(readings: Sequence[Reading], at: datetime, max_age: timedelta) -> Reading | None:
@@ -183,6 +188,7 @@ class Bolus:
     """When the later part began of which it is the whole; ``None`` for anything else."""
     other_key: str = ""
     """The key under which it was reported as long as its end was missing; may be empty."""
+    pump: str = field(default="", compare=False)
 
     @property
     def begins(self) -> datetime:
@@ -220,6 +226,7 @@ class UserMode(_Period):
     running: bool = True
     """Whether it may still go on, as far as the cloud says."""
     log_ids: tuple[int, ...] = ()
+    pump: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +239,7 @@ class CarbEntry(_Instant):
     """g."""
     log_ids: tuple[int, ...] = ()
     automatic: bool = False
+    pump: str = field(default="", compare=False)
 
 
 class PumpEventKind(Enum):
@@ -262,6 +270,7 @@ class PumpEvent(_Instant):
     log_ids: tuple[int, ...] = ()
     noted_at: datetime | None = None
     """When the pump noted it, if that is later than it happened."""
+    pump: str = field(default="", compare=False)
 
     @property
     def ends(self) -> datetime:
@@ -270,11 +279,11 @@ class PumpEvent(_Instant):
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceStatus:
-    """The state of the pump at its last upload, as far as known."""
+class DeviceStatus(_Instant):
+    """The state of the pump at an instant, as far as known."""
 
     at: datetime
-    """The instant of the newest data of the pump."""
+    """The instant of the newest data that it is made of."""
     battery_percent: int | None
     """0..100."""
     battery_volts: float | None
@@ -291,6 +300,7 @@ class DeviceStatus:
     """Whether the pump reported that amount, and nothing was delivered since."""
     reservoir_is_searched: bool = True
     """Whether every source of the amount left was tried, so that a later status can build on it."""
+    pump: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Treatment:
     noted_at: datetime | None = None
     """When the pump wrote the entry, if later; older versions used that as its time."""
     automatic: bool = False
-    """It shows what the pump did automatically; while young, it would snooze alarms."""
+    """It shows what the pump did automatically; while recent, it would snooze alarms."""
     cut: bool = False
     """Another pump claims the rest of its time: what is stored longer is shortened, and removed
     where no duration is left."""

@@ -14,6 +14,14 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Bolus, CarbEntry, PumpEvent, Reading, UserMode
 
 
+def is_by_pump(bolus: Bolus) -> bool:
+    """Return whether the pump gave a bolus by itself.
+
+    The later part of an extended bolus counts as automatic elsewhere, but a person asked for it.
+    """
+    return bolus.automatic and bolus.piece is None and bolus.whole_since is None
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """The sums of one day, or their mean over days."""
@@ -23,7 +31,7 @@ class Totals:
     bolus: float
     """U, automatic ones included."""
     automatic: float
-    """U of boluses that the pump gave by itself."""
+    """U of boluses that the pump gave by itself; see :func:`is_by_pump`."""
     carbs: float
     """g."""
 
@@ -37,8 +45,9 @@ class Totals:
 class Day:
     """What happened on one day of the pump's calendar.
 
-    What reaches over midnight stands, whole, in each of the days that it touches; the sums count
-    the part within the day.
+    What reaches over midnight stands, whole, in each of the days that it touches. Of a basal the
+    sums count the part within the day; a bolus counts, with its carbs, on the day on which it
+    ended.
     """
 
     date: date
@@ -56,6 +65,9 @@ class Day:
     """When delivery was suspended."""
     gaps: Sequence[TimeRange]
     """When it is not known what basal insulin was delivered."""
+    is_whole: bool = True
+    """Whether it is known from midnight to midnight what was delivered: only then does the day
+    count for the average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +151,8 @@ class Compared:
     def difference(self) -> float:
         """How much more Nightscout holds than the pump told, U; negative if less."""
         held = self.nightscout_basal + self.nightscout_bolus
-        return held - self.pump_basal - self.pump_bolus
+        # Without the traces of binary fractions, which would show as -0.00.
+        return round(held - self.pump_basal - self.pump_bolus, 4) + 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +175,7 @@ class Report:
     average: Totals
     """The mean per day, over the days that have data from midnight to midnight."""
     averaged_days: int
-    """How many days that are."""
+    """How many days that are; which ones, :attr:`Day.is_whole` says."""
     glucose: Glucose | None
     """``None`` if there are no readings."""
     worn: Sequence[Worn]

@@ -17,6 +17,7 @@ from tconnectsync.domain.events import (
     Bolus,
     CarbEntry,
     DeviceStatus,
+    Event,
     InsulinOnBoard,
     PumpEvent,
     Reading,
@@ -128,6 +129,20 @@ class Reader(Protocol):
         Only for a cloud that does not say it: others have it in what :meth:`boluses` returns.
         """
         return boluses
+
+    def statuses(self) -> list[DeviceStatus]:
+        """Return what the pump noted of its state within the range, in time order.
+
+        Each has the instant at which it was noted, and of the values only what was noted then.
+        """
+        return []
+
+    def pump_of(self, event: Event | Reading) -> str:
+        """Return what people call the pump that one of the events or readings above is from.
+
+        It is the :attr:`PumpSpan.name`; empty where the cloud does not say which pump it was.
+        """
+        return ""
 
     def insulin_on_board(self) -> list[InsulinOnBoard]:
         """Return how much insulin was on board towards the end of the range.

@@ -21,7 +21,7 @@ FILE_NAME = "tandem-refused-passwords.json"
 MOST = 100
 """How many refusals are kept, the latest."""
 LONGEST_LOCK = timedelta(days=1)
-"""Of an account; nobody is said to wait for longer."""
+"""Of an account; a longer lock is not believed."""
 COST = 2**13
 """Of scrypt: 8 MB and some 20 milliseconds, once per login while anything is remembered."""
 

@@ -21,7 +21,7 @@ UNKNOWN = "unknown"
 """In the place of a state: there is a record that may not be read."""
 MINUTES_IN_A_DAY = 24 * 60
 SOON = timedelta(minutes=5)
-"""How far a clock may be set back without anybody noticing."""
+"""How far a clock may be wrong without being noticed."""
 
 
 def status_of(

@@ -295,7 +295,7 @@ def test_a_person_for_whom_it_gave_up_is_tried_again_after_some_minutes(
     anna, ben = people.values()
     anna.tandem.fault = lambda request: Response(b"<html>Sorry</html>", 503, "text/html")
     with running(home, *FOR_ALL, AUTOUPDATE_API_FAILURE_MINUTES="2") as process:
-        soon(lambda: "anna: Resting; starting anew in 10 minutes." in said(home))
+        soon(lambda: "anna: Resting; starting again in 10 minutes." in said(home))
         anna.tandem.fault = None
         soon(lambda: len(anna.site.treatments) > 100)
         ends_well(home, process)

@@ -88,7 +88,7 @@ def test_after_a_long_outage_it_begins_anew_by_itself(
 ) -> None:
     tandem.fault = lambda request: Response(b"<html>Sorry</html>", 503, "text/html")
     with running(home, "--stay", AUTOUPDATE_API_FAILURE_MINUTES="2") as process:
-        soon(lambda: "Resting; starting anew in 10 minutes." in said(home))
+        soon(lambda: "Resting; starting again in 10 minutes." in said(home))
         assert process.poll() is None
         tandem.fault = None
         soon(lambda: len(site.treatments) > 100)

@@ -8,8 +8,7 @@ import pytest
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.sources.base import PumpSpan
-from tconnectsync.sync.run.catchup import late_since, newest_entries
-from tconnectsync.sync.run.coverage import coverage, empty_log
+from tconnectsync.sync.run.coverage import coverage, empty_log, late_since, newest_entries
 from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)

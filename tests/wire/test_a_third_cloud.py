@@ -16,7 +16,7 @@ import pytest
 from tconnectsync.app import assemble, open_check
 from tconnectsync.check.run import State
 from tconnectsync.cli.demo import demo
-from tconnectsync.cli.options import check_available, parse
+from tconnectsync.cli.options import Options, check_available, parse
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, TCONNECT, Cloud, cloud_named
 from tconnectsync.config import Configuration, load
@@ -244,7 +244,7 @@ def test_it_is_chosen_and_refused_as_any_other() -> None:
     with pytest.raises(UsageError, match="diary has no data for DEVICE_STATUS"):
         check_available(["DEVICE_STATUS"], "diary", testing_enabled=True)
     with pytest.raises(UsageError, match="no simulation of Pump Diary"):
-        demo(lambda line: None, "diary")
+        demo(Options(source="diary"), host())
     with pytest.raises(UsageError, match="reads the log of Tandem Source"):
         parse(["--source", "diary", "--import-log", "log.json"])
 
@@ -255,7 +255,7 @@ def asked_for(name: str) -> list[Callable[[], object]]:
     return [
         lambda: cloud_named(name),
         lambda: load(given, {}),
-        lambda: demo(lambda line: None, name),
+        lambda: demo(Options(source=name), host()),
         lambda: check_available(["BASAL"], name, testing_enabled=True),
     ]
 

@@ -14,9 +14,10 @@ from urllib.parse import urljoin
 import requests
 from bs4 import BeautifulSoup
 
-from tconnectsync.api.answers import parsed_page, text_of
+from tconnectsync.api.answers import text_of
 from tconnectsync.api.locked import locked_for
 from tconnectsync.api.session import Token, parse_expiry
+from tconnectsync.api.tconnect.markup import parsed_page
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import LoginError, PasswordRefusedError
 from tconnectsync.http import HttpClient, Retries, endpoint, same_origin

@@ -72,6 +72,8 @@ class SmallNightscout(LoopbackServer):
         """How many documents requests have created, replaced or deleted."""
         self.crashes = 0
         """How often a request has ended it."""
+        self.pages: dict[str, Callable[[], str]] = {}
+        """Pages for people besides the API, by path: what makes the HTML of each."""
         self._keyed_by_identifier = keyed_by_identifier
         self._now = now
         roles = {**(tokens or {}), **({token: "admin"} if token else {})}
@@ -156,6 +158,9 @@ class SmallNightscout(LoopbackServer):
 
     def _respond(self, request: Request) -> Response:
         name, *rest = request.path.removeprefix(_API).removesuffix(".json").rstrip("/").split("/")
+        if request.path in self.pages and request.method == "GET":
+            html = self.pages[request.path]()
+            return Response(html.encode(), 200, "text/html; charset=utf-8")
         visitor = self._rights.visitor(request)
         if request.path == f"{_API}verifyauth":
             return json_answer({"status": 200, "message": self._rights.answer_to(visitor)})

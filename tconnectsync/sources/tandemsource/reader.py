@@ -186,6 +186,10 @@ class LogReader(Reader):
         """Return how much insulin was on board whenever the pump noted it."""
         return status.insulin_on_board(self._log())
 
+    def statuses(self) -> list[DeviceStatus]:
+        """Return what the pump noted of its state within the range."""
+        return status.noted(self._inside(self._log(), *dict.fromkeys(status.CODES)))
+
     def newest(self) -> datetime | None:
         """Return the instant of the newest entry."""
         known_until = self._known_until()

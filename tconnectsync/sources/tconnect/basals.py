@@ -60,7 +60,11 @@ def timeline_basals(
     starts = {segment.start for segment in segments}
     reasons = {halt.at: halt.by for halt in reversed(suspensions)}
     segments = [
-        replace(segment, reason=f"{segment.reason} ({reasons[segment.start]} suspension)")
+        replace(
+            segment,
+            reason=f"{segment.reason} ({reasons[segment.start]} suspension)",
+            profile_rate=None,
+        )
         if reasons.get(segment.start)
         else segment
         for segment in segments
@@ -84,6 +88,7 @@ def _segments(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[st
                 duration=seconds_long(entry["duration"]),
                 rate=required(entry["y"], "rate"),
                 reason=reason,
+                profile_rate=entry["y"] if kind == "PROFILE" else None,
             )
 
         segments += read_each(objects(timeline, "basal", name), read, "basal entry", skipped)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
-from tconnectsync.api.answers import parsed_page
+from tconnectsync.api.tconnect.markup import parsed_page
 from tconnectsync.domain.profiles import (
     LONGEST_DURATION,
     MGDL_PER_MMOL,

@@ -87,8 +87,8 @@ class _Waiting:
 def run_together(turns: Mapping[str, Turn], clock: Clock, threads: int) -> int:
     """Take the turns of several people, each when it is due, until all have ended.
 
-    A turn that takes long, or that waits for an answer, keeps nobody else waiting as long as there
-    are more ``threads``. They end with the process, whatever they are doing; this thread only
+    A turn that takes long, or that waits for an answer, keeps no other person waiting as long as
+    there are more ``threads``. They end with the process, whatever they are doing; this thread only
     waits, so that a signal is handled at once.
 
     Args:

@@ -18,7 +18,7 @@ from tconnectsync.sync.plan import Plan
 log = logging.getLogger(__name__)
 
 TWO_CLOCKS = timedelta(seconds=30)
-"""How far Nightscout's clock, by which it judges what is young, may be behind ours."""
+"""How far Nightscout's clock, by which it judges what is recent, may be behind ours."""
 LONGEST_DEFERRAL = timedelta(minutes=MOST_ALARM_SAFE_MINUTES) + TWO_CLOCKS
 """The longest that a treatment may have waited under any setting."""
 
@@ -38,12 +38,12 @@ def defer_recent(
     """
     automatic = {treatment.identifier for treatment in desired if treatment.automatic}
     planned = [*plan.create, *(update.after for update in plan.update)]
-    young = {
+    recent = {
         each.identifier: each.at
         for each in planned
         if each.identifier in automatic and each.at > since
     }
-    return plan.without(young) if young else plan, young
+    return plan.without(recent) if recent else plan, recent
 
 
 def log_deferred(number: int, until: datetime, clock: PumpClock) -> None:

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
     CarbEntry,
+    DeviceStatus,
     Event,
     PumpEvent,
     Reading,
@@ -39,14 +40,14 @@ NAMES = {
     UserMode: "user mode",
     PumpEvent: "pump event",
     Reading: "reading",
+    DeviceStatus: "status",
 }
+Found = TypeVar("Found", bound=Event | Reading | DeviceStatus)
 LONGEST_EVENT = timedelta(days=31)
 """A pump in a drawer is suspended for weeks; nothing that it does lasts longer."""
 
 
-def validate(
-    events: Iterable[Event | Reading], now: datetime, skipped: Counter[str]
-) -> list[Event | Reading]:
+def validate(events: Iterable[Found], now: datetime, skipped: Counter[str]) -> list[Found]:
     """Return the events that can have happened, in their order.
 
     Of a bolus, the insulin that was delivered is what matters: any other value that cannot be true
@@ -57,17 +58,19 @@ def validate(
         now: the current instant, aware.
         skipped: counts by what is left out, and why.
     """
-    found: list[Event | Reading] = []
+    found: list[Found] = []
     for event in events:
         reason = _reason_to_reject(event, now)
         if reason:
             skipped[f"{NAMES[type(event)]} with {reason}"] += 1
+        elif isinstance(event, Bolus):
+            found.append(cast("Found", _sanitized(event, skipped)))
         else:
-            found.append(_sanitized(event, skipped) if isinstance(event, Bolus) else event)
+            found.append(event)
     return found
 
 
-def _reason_to_reject(event: Event | Reading, now: datetime) -> str:
+def _reason_to_reject(event: Event | Reading | DeviceStatus, now: datetime) -> str:
     """Say what about an event cannot be; empty if all of it can."""
     if isinstance(event, Reading):
         begins = ends = event.at

@@ -35,7 +35,7 @@ from tconnectsync.nightscout.eventtypes import SGV
 from tconnectsync.sources.base import PumpSpan, Remark
 from tconnectsync.state.backlog import Backlog, Missing, reduced
 from tconnectsync.sync.features import FEATURES
-from tconnectsync.sync.run.coverage import coverage, empty_log
+from tconnectsync.sync.run.coverage import coverage, empty_log, late_since, newest_entries
 from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.firstlook import look_once
 from tconnectsync.sync.run.outcome import Outcome, Work
@@ -366,44 +366,3 @@ def caught_up(
     if unfinished_since:
         left_off.append(unfinished_since)
     return TimeRange(max(min([time_range.start, *left_off]), earliest), time_range.end), False
-
-
-def late_since(
-    spans: Sequence[PumpSpan],
-    known: Mapping[str, datetime],
-    time_range: TimeRange,
-    earliest: datetime,
-) -> datetime:
-    """Return from when on the logs of several pumps may hold what earlier runs have not seen.
-
-    A replaced pump may upload its last hours when the new one has been in use for days. How far
-    the last run got with the pump in use follows from the newest treatment; but one whose date was
-    ahead for a while may be taken for it.
-
-    Args:
-        spans: the pumps of the account.
-        known: up to when the log of each was known at the last run, by its mark.
-        time_range: the range of this run.
-        earliest: how far back it may go.
-    """
-    read = [span for span in spans if span.is_read and span.last and span.last > earliest]
-    if len(read) < 2:
-        return time_range.start
-    new = (
-        _news(span, known.get(span.mark), earliest)
-        for span in read
-        if span.mark in known or not span.in_use
-    )
-    return max(min([time_range.start, *filter(None, new)]), earliest)
-
-
-def newest_entries(spans: Iterable[PumpSpan]) -> dict[str, datetime]:
-    """Return up to when the logs of the pumps that are read are known now, by their marks."""
-    return {span.mark: span.last for span in spans if span.is_read and span.last}
-
-
-def _news(span: PumpSpan, known: datetime | None, earliest: datetime) -> datetime | None:
-    """Return since when the log of a pump may be new to us; ``None`` if nothing is."""
-    if known is None:
-        return span.first or earliest
-    return known if span.last and span.last > known else None

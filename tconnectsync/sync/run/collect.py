@@ -40,7 +40,7 @@ def collect(
     """
     failed_before = len(outcome.failures)
     events = {
-        part: _read(parts, reader, window, part, names, features, outcome)
+        part: read_part(parts, reader, window, part, names, features, outcome)
         for part, names in parts_of(features).items()
     }
     outcome.skipped.update(reader.skipped)
@@ -53,7 +53,7 @@ def collect(
     return events
 
 
-def _read(
+def read_part(
     parts: ReadingParts,
     reader: Reader,
     window: TimeRange,
@@ -62,9 +62,13 @@ def _read(
     features: Sequence[str],
     outcome: Outcome,
 ) -> list[Any]:
-    """Return the events of one part, which the features with these ``names`` need."""
+    """Return the valid events of one part, which the features with these ``names`` need.
+
+    It is a method of :class:`tconnectsync.sources.base.Reader`; see :func:`collect`.
+    """
     try:
-        return validate(getattr(reader, part)(), parts.now(), outcome.skipped)
+        events = parts.taken(reader, window, getattr(reader, part)())
+        return validate(events, parts.now(), outcome.skipped)
     except TconnectsyncError as error:
         if error.fatal:
             raise
@@ -76,7 +80,7 @@ def _read(
     found = []
     for each in shorter:
         of_half = parts.source.read(each)
-        found += _read(parts, of_half, each, part, names, features, outcome)
+        found += read_part(parts, of_half, each, part, names, features, outcome)
         outcome.skipped.update(of_half.skipped)
         outcome.remark(of_half.remarks, (each, features))
     return found

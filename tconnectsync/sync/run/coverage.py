@@ -1,11 +1,11 @@
-"""Which days of a range the pumps of the account cover, and remarks on the others.
+"""Which days the pumps of the account cover, remarks on the others, and what is new of them.
 
 Pure. Days are days of the pump's calendar.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
@@ -165,3 +165,44 @@ def _said(
     text = ", ".join(words[:MOST_NAMED]) + (f" and {more} further ranges" if more > 0 else "")
     text = sentence.format(days=text, name=name)
     return [Remark(text, missing=missing, asks_something=asks_something)]
+
+
+def late_since(
+    spans: Sequence[PumpSpan],
+    known: Mapping[str, datetime],
+    time_range: TimeRange,
+    earliest: datetime,
+) -> datetime:
+    """Return from when on the logs of several pumps may hold what earlier runs have not seen.
+
+    A replaced pump may upload its last hours when the new one has been in use for days. How far
+    the last run got with the pump in use follows from the newest treatment; but one whose date was
+    ahead for a while may be taken for it.
+
+    Args:
+        spans: the pumps of the account.
+        known: up to when the log of each was known at the last run, by its mark.
+        time_range: the range of this run.
+        earliest: how far back it may go.
+    """
+    read = [span for span in spans if span.is_read and span.last and span.last > earliest]
+    if len(read) < 2:
+        return time_range.start
+    new = (
+        _news(span, known.get(span.mark), earliest)
+        for span in read
+        if span.mark in known or not span.in_use
+    )
+    return max(min([time_range.start, *filter(None, new)]), earliest)
+
+
+def newest_entries(spans: Iterable[PumpSpan]) -> dict[str, datetime]:
+    """Return up to when the logs of the pumps that are read are known now, by their marks."""
+    return {span.mark: span.last for span in spans if span.is_read and span.last}
+
+
+def _news(span: PumpSpan, known: datetime | None, earliest: datetime) -> datetime | None:
+    """Return since when the log of a pump may be new to us; ``None`` if nothing is."""
+    if known is None:
+        return span.first or earliest
+    return known if span.last and span.last > known else None

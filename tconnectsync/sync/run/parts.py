@@ -10,6 +10,7 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.sources.base import Reader, Source
 from tconnectsync.sync.plan import Plan
+from tconnectsync.sync.plan.validate import Found
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class ReadingParts:
     source: Source
     clock: PumpClock
     now: Callable[[], datetime]
+
+    def taken(self, reader: Reader, read: TimeRange, events: Sequence[Found]) -> Sequence[Found]:
+        """Return what is needed of the events that a reader found when a range was ``read``."""
+        return events
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:
 
 
 def _wrong_age(planned: WindowPlan, planner: WindowPlanner) -> tuple[NewestData, timedelta] | None:
-    """Return the newest data with their age, if data so old or so young may have a wrong zone."""
+    """Return the newest data with their age, if data of that age may have a wrong zone."""
     now = planner.cycle.now()
     try:
         newest = planned.reader.newest_data()

@@ -6,11 +6,11 @@ down every five minutes and whenever it changes, also while it is suspended.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile, zip_longest
+from itertools import islice, takewhile, zip_longest
 from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange
@@ -40,6 +40,8 @@ REASONS: dict[int | None, str] = {
 }
 """The reason to show of a basal, by the source of its rate."""
 
+_at = attrgetter("at")
+
 
 def basals(
     log: Log, known_until: datetime, skipped: Counter[str], resumed: Sequence[Entry] = ()
@@ -64,6 +66,7 @@ def basals(
             reason=REASONS[NOTHING],
             running=running,
             log_ids=(entry.sequence,),
+            profile_rate=_profile_rate_within(story, span),
         )
         for entry, span, running in suspensions
     ]
@@ -143,7 +146,21 @@ def _delivered(
         reason=REASONS.get(_source(entry), ""),
         running=running,
         log_ids=(entry.sequence,),
+        profile_rate=_profile_rate(entry),
     )
+
+
+def _profile_rate(entry: Entry) -> float | None:
+    rate = whole(entry.values, "profilebasalrate")
+    return rate / 1000 if rate is not None and 0 <= rate <= MOST_RATE * 1000 else None
+
+
+def _profile_rate_within(story: Sequence[Entry], span: TimeRange) -> float | None:
+    """Return the profile's rate by the first entry of a span that says it."""
+    first = bisect_left(story, span.start, key=_at)
+    within = takewhile(lambda entry: entry.at < span.end, islice(story, first, None))
+    rates = (_profile_rate(entry) for entry in within if entry.code == BASAL_RATE)
+    return next((rate for rate in rates if rate is not None), None)
 
 
 def is_suspension(basal: Basal) -> bool:

@@ -15,7 +15,14 @@ from typing import NamedTuple
 from tconnectsync.domain.clock import DAY, LONG_AGO
 from tconnectsync.domain.events import Basal
 from tconnectsync.sources.tandemsource.basals.basals import REASONS, is_suspension
-from tconnectsync.sources.tandemsource.basals.rates import RATE_CODES, RESUMES, Flow, Rates, rate_of
+from tconnectsync.sources.tandemsource.basals.rates import (
+    RATE_CODES,
+    RESUMES,
+    Flow,
+    Rates,
+    profile_rate_of,
+    rate_of,
+)
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES
 from tconnectsync.sources.tandemsource.log.codes import (
     BASAL_RATE,
@@ -161,6 +168,7 @@ def _segments(section: Section, rates: Rates) -> Iterator[Basal]:
                 reason=REASONS[flow.source],
                 running=section.is_last and entry is points[-1][0],
                 log_ids=(entry.sequence,),
+                profile_rate=profile_rate_of(entry, flow),
             )
 
 

@@ -183,6 +183,11 @@ def rate_of(entry: Entry) -> float | None:
     return _rate(entry, "commandedbasalrate")
 
 
+def profile_rate_of(entry: Entry, flow: Flow) -> float | None:
+    """Return the rate of the profile (U/h) at an entry from which something flows, if known."""
+    return flow.rate if flow.source == PROFILE else _rate(entry, "basebasalrate")
+
+
 def _rate(entry: Entry, name: str) -> float | None:
     rate = number(entry.values, name)
     return round(rate, 3) if rate is not None and 0 <= rate <= MOST_RATE else None

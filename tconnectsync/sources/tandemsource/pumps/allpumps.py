@@ -45,6 +45,7 @@ from tconnectsync.sources.tandemsource.reader import LogReader
 from tconnectsync.sources.tandemsource.sensor import SESSION
 
 Found = TypeVar("Found", bound=Event | Reading)
+Told = TypeVar("Told", bound=Event | Reading | DeviceStatus)
 
 
 class AllPumpsReader(Reader):
@@ -81,12 +82,16 @@ class AllPumpsReader(Reader):
         self._notes = CachedCall(remarks)
         self._holes: dict[str, Remark] = {}
         """The failures, by pump."""
+        self._given: list[tuple[ReadPump, Sequence[Event | Reading]]] = []
+        """The events of several pumps that were given since :meth:`pump_of` was asked."""
+        self._pump_names: dict[tuple[type, str], str] = {}
+        """What people call the pump of an event, by its kind and key."""
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, each as far as its pump owns its time."""
         found = self._distinct(LogReader.basals)
         if self._is_alone():
-            return sorted((it for _, events in found for it in events), key=attrgetter("start"))
+            return self._together(found)
         of_interest = [
             (read, [basal for basal in events if basal.ends >= self._since])
             for read, events in found
@@ -94,16 +99,17 @@ class AllPumpsReader(Reader):
         earliest = min((b.start for _, events in of_interest for b in events), default=self._since)
         # A suspension may have begun days ago.
         owners = self._owners_since(earliest) if earliest < self._since else self._owners()
-        left = [
-            basal
-            for read, events in of_interest
-            for basal in owned_parts(events, owners.signs[read.number], read.number, owners.owners)
-        ]
+        left = self._together(
+            [
+                (read, owned_parts(events, owners.signs[read.number], read.number, owners.owners))
+                for read, events in of_interest
+            ]
+        )
         if owners.are_uncertain:
             # Whose time it was is not known there; what is stored stays.
             left = [basal for basal in left if not basal.cut]
         self._collect()
-        return sorted(left, key=attrgetter("start"))
+        return left
 
     def boluses(self) -> list[Bolus | CarbEntry]:
         """Return the boluses of all pumps, and carbs that were entered without one."""
@@ -134,6 +140,27 @@ class AllPumpsReader(Reader):
         found = [value for read in self._in_use() for value in read.reader.insulin_on_board()]
         self._collect()
         return sorted(found, key=attrgetter("at"))
+
+    def statuses(self) -> list[DeviceStatus]:
+        """Return what each pump noted of its state within the range."""
+        return sorted(
+            (
+                replace(status, pump=named(read.pump))
+                for read, statuses in self._of_each(LogReader.statuses)
+                for status in statuses
+            ),
+            key=attrgetter("at"),
+        )
+
+    def pump_of(self, event: Event | Reading) -> str:
+        """Return what people call the pump of an event."""
+        pumps_read = self._read()
+        if len(pumps_read) == 1:
+            return named(pumps_read[0].pump)
+        for read, events in self._given:
+            self._pump_names |= {(type(it), it.key): named(read.pump) for it in events}
+        self._given.clear()
+        return self._pump_names.get((type(event), event.key), "")
 
     def newest(self) -> datetime | None:
         """Return the instant of the newest entry of the pump in use."""
@@ -229,9 +256,13 @@ class AllPumpsReader(Reader):
     # -- events --------------------------------------------------------------------------------
 
     def _all(self, events_of: Callable[[LogReader], Sequence[Found]]) -> list[Found]:
-        found = self._distinct(events_of)
+        return self._together(self._distinct(events_of))
+
+    def _together(self, found: Sequence[tuple[ReadPump, list[Found]]]) -> list[Found]:
+        """Return the events of all pumps in time order."""
         if len(found) == 1:
             return found[0][1]
+        self._given += found
         return sorted((it for _, events in found for it in events), key=attrgetter("begins"))
 
     def _distinct(
@@ -256,15 +287,15 @@ class AllPumpsReader(Reader):
         return found
 
     def _of_each(
-        self, events_of: Callable[[LogReader], Sequence[Found]]
-    ) -> list[tuple[ReadPump, Sequence[Found]]]:
+        self, events_of: Callable[[LogReader], Sequence[Told]]
+    ) -> list[tuple[ReadPump, Sequence[Told]]]:
         """Return the events of each pump, or of those that can be read if another one fails.
 
         Raises:
             TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
                 ranges may bring more.
         """
-        found: list[tuple[ReadPump, Sequence[Found]]] = []
+        found: list[tuple[ReadPump, Sequence[Told]]] = []
         failed: list[tuple[ReadPump, TconnectsyncError]] = []
         try:
             for read in self._read():

@@ -37,8 +37,14 @@ LONGEST_DELIVERY = timedelta(minutes=30)
 
 def noted(log: Log) -> list[tuple[Entry, float]]:
     """Return the entries with insulin on board (U), and how much, in time order."""
-    values = ((entry, number(entry.values, "iob")) for entry in entries_of(log, *CODES))
-    return [(entry, iob) for entry, iob in values if iob is not None and 0 <= iob <= MOST_IOB]
+    values = ((entry, noted_by(entry)) for entry in entries_of(log, *CODES))
+    return [(entry, iob) for entry, iob in values if iob is not None]
+
+
+def noted_by(entry: Entry) -> float | None:
+    """Return the insulin on board (U) that an entry notes; ``None`` if it notes none."""
+    iob = number(entry.values, "iob") if entry.code in CODES else None
+    return iob if iob is not None and 0 <= iob <= MOST_IOB else None
 
 
 def still_true(log: Log) -> list[tuple[Entry, float]]:

@@ -94,6 +94,11 @@ def _last_word(log: Log) -> Entry | None:
     return said[-1] if said else None
 
 
+def noted(entry: Entry) -> float | None:
+    """Return how much an entry says is left (U); ``None`` if it does not say."""
+    return _units(entry) if entry.code in WORDS and _says_something(entry) else None
+
+
 def _says_something(entry: Entry) -> bool:
     if entry.code == ALERT:
         return whole(entry.values, "alertid") == VERY_LOW

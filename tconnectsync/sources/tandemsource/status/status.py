@@ -5,7 +5,7 @@ See docs/protocol/tandem-source-processing.md §7, §18 and §20, tandem-event-l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
@@ -86,6 +86,20 @@ def device_status(
         reservoir_is_reported=left.is_reported,
         reservoir_is_searched=is_searched,
     )
+
+
+def noted(entries: Iterable[Entry]) -> list[DeviceStatus]:
+    """Return what entries note of the pump's state: each what it says alone, in their order."""
+    found = []
+    for entry in entries:
+        percent, volts = (_battery(entry) if entry.code in BATTERY else None) or _Battery()
+        units, on_board = reservoir.noted(entry), onboard.noted_by(entry)
+        is_halt = entry.code in (SUSPENDED, RESUMED)
+        if is_halt or {percent, volts, units, on_board} != {None}:
+            suspended = entry.code == SUSPENDED if is_halt else None
+            values = (entry.at, percent, volts, units, on_board, suspended)
+            found.append(DeviceStatus(*values, log_ids=(entry.sequence,)))
+    return found
 
 
 def _newest(

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tconnectsync.domain.clock import DAY, TimeRange
-from tconnectsync.report.drawing.events import event_lane, strips, strips_height
-from tconnectsync.report.drawing.glucose import glucose_axis, glucose_plot
-from tconnectsync.report.drawing.insulin import basal_plot, bolus_lane, carbs_row
+from tconnectsync.report.drawing.eventmarks import event_lane, strips, strips_height
+from tconnectsync.report.drawing.glucoseplot import glucose_axis, glucose_plot
+from tconnectsync.report.drawing.insulinplot import basal_plot, bolus_lane, carbs_row
 from tconnectsync.report.drawing.layout import (
     BASAL,
     BOLUS,
@@ -29,7 +29,7 @@ from tconnectsync.report.drawing.layout import (
 from tconnectsync.report.drawing.scales import TimeScale, clock_changes, halves, ticks
 from tconnectsync.report.drawing.shapes import LINE, Shape, Text, line, rectangle, short, text
 from tconnectsync.report.model import Day
-from tconnectsync.report.words import amount, duration
+from tconnectsync.report.wording import amount, duration
 
 GUTTER = 46.0
 """The width of the axis beside a half."""

@@ -1,0 +1,92 @@
+"""Per day, the insulin that the pump told and that Nightscout holds.
+
+Whatever stands in Nightscout counts, whoever wrote it: also what a person entered or edited there,
+and what other programs wrote. Two records of the same insulin count twice, so that nothing doubled
+can hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from tconnectsync.domain.clock import DAY, TimeRange
+from tconnectsync.domain.numbers import as_number
+from tconnectsync.nightscout.api import NightscoutApi
+from tconnectsync.nightscout.eventtypes import TEMP_BASAL
+from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
+from tconnectsync.report.insulin import overlap, units, units_over_time
+from tconnectsync.report.model import Compared, Day
+
+HOW_IT_COUNTS = (
+    "Everything that stands in Nightscout counts, whoever wrote it: also what was entered or "
+    "edited there by hand, and what other programs wrote. Basal insulin is cut at midnight; a "
+    "bolus counts on the day on which it ended. 0.00: both are the same. More than that: something "
+    "was added in Nightscout, or stands there twice. Less: something is not in Nightscout, such as "
+    "what the pump did since the last sync."
+)
+"""What a person has to know to read the comparison."""
+AT_ONCE = 7
+"""Days asked for at once."""
+LOOK_BEFORE, LOOK_AFTER = timedelta(hours=36), DAY
+"""How much more is read: a basal lasts from one day into the next, and Nightscout sorts times that
+some programs write in another form up to a day away."""
+NOTHING = -100
+"""The percentage of a temporary basal that stops delivery."""
+
+
+def compare(days: Sequence[Day], nightscout: NightscoutApi) -> tuple[list[Compared], list[str]]:
+    """Return both amounts for each of some days in time order, and sentences about what is unclear.
+
+    Raises:
+        TconnectsyncError: Nightscout cannot be asked.
+    """
+    found, unclear = [], 0
+    for first in range(0, len(days), AT_ONCE):
+        few = days[first : first + AT_ONCE]
+        since, until = few[0].range.start - LOOK_BEFORE, few[-1].range.end + LOOK_AFTER
+        stored = stored_treatments(nightscout.treatments(since, until))
+        whole = TimeRange(few[0].range.start, few[-1].range.end)
+        unclear += sum(_is_unclear(each) for each in _within(stored, whole))
+        found += [_compared(day, stored) for day in few]
+    remarks = []
+    if unclear:
+        remarks.append(
+            f"Of {unclear} temporary basals, Nightscout holds only a percentage, not an amount: "
+            "their insulin is not counted in what Nightscout holds."
+        )
+    return found, remarks
+
+
+def _compared(day: Day, stored: Sequence[StoredTreatment]) -> Compared:
+    basals, later_parts = [], []
+    for it in stored:
+        if it.at is None or not it.minutes:
+            continue
+        span = overlap(it.at, it.at + it.duration, day.range)
+        if not span:
+            continue
+        if it.event_type == TEMP_BASAL and it.rate is not None:
+            basals.append((it.rate, span))
+        # Other programs show the later part of a bolus as a rate.
+        if (rate := as_number(it.body.get("relative"))) is not None:
+            later_parts.append((rate, span))
+    boluses = units(it.insulin for it in _within(stored, day.range) if it.insulin is not None)
+    return Compared(
+        date=day.date,
+        pump_basal=day.totals.basal,
+        pump_bolus=day.totals.bolus,
+        nightscout_basal=units_over_time(basals),
+        nightscout_bolus=boluses + units_over_time(later_parts),
+    )
+
+
+def _within(stored: Sequence[StoredTreatment], time_range: TimeRange) -> Iterator[StoredTreatment]:
+    return (it for it in stored if it.at and time_range.start <= it.at < time_range.end)
+
+
+def _is_unclear(treatment: StoredTreatment) -> bool:
+    """Return whether a treatment is a temporary basal of an unknown amount."""
+    percent = as_number(treatment.body.get("percent"))
+    is_unknown = treatment.rate is None and percent is not None and percent != NOTHING
+    return treatment.event_type == TEMP_BASAL and is_unknown and treatment.minutes > 0

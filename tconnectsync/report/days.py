@@ -1,0 +1,130 @@
+"""One day of the pump's calendar: what happened, its sums, and what of it is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange, merged, without
+from tconnectsync.domain.events import (
+    Basal,
+    Bolus,
+    CarbEntry,
+    Event,
+    PumpEvent,
+    PumpEventKind,
+    Reading,
+    UserMode,
+)
+from tconnectsync.report.insulin import overlap, units, units_over_time
+from tconnectsync.report.model import Day, Totals, is_by_pump
+
+SHORTEST_GAP = MINUTE
+"""What is missing between two basals for less than that is rounding."""
+MOST_UNKNOWN = timedelta(minutes=30)
+"""A day of which no more than that is unknown counts for the average."""
+STOPPED = (PumpEventKind.SUSPENSION, PumpEventKind.SITE_CHANGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """When the pump itself stopped and went on, unlike a rate of 0 U/h by its algorithm."""
+
+    begun: Collection[datetime]
+    over: Collection[datetime]
+
+
+def stops_in(events: Iterable[PumpEvent]) -> Stops:
+    """Return the stops that some events report."""
+    found = list(events)
+    return Stops(
+        {event.at for event in found if event.kind in STOPPED},
+        {event.at for event in found if event.kind is PumpEventKind.RESUME},
+    )
+
+
+def day_of(
+    time_range: TimeRange,
+    events: Sequence[Event],
+    readings: Sequence[Reading],
+    stops: Stops,
+    clock: PumpClock,
+    *,
+    unread: bool = False,
+) -> Day:
+    """Return one day of the pump's calendar.
+
+    Args:
+        time_range: from midnight to midnight, or to the end of the report.
+        events: all that may touch the day.
+        readings: all that may be of the day.
+        stops: when the pump itself stopped, or went on.
+        clock: the pump's.
+        unread: whether some of the day's insulin is known to be missing.
+    """
+    start, end = time_range.start, time_range.end
+    touching = [it for it in events if it.begins < end and (it.ends > start or it.begins >= start)]
+    basals = [it for it in touching if isinstance(it, Basal) and it.duration]
+    boluses = [it for it in touching if isinstance(it, Bolus)]
+    carbs = [it for it in touching if isinstance(it, CarbEntry)]
+    happened = [it for it in touching if isinstance(it, PumpEvent) and start <= it.at < end]
+    gaps = without([(start, end)], [(it.begins, it.ends) for it in basals])
+    # Of a site change, t:connect reports no basal of 0 U/h.
+    changes = [it for it in gaps if it[0] in stops.begun and it[1] - it[0] <= MOST_UNKNOWN]
+    gaps = [it for it in gaps if it not in changes and it[1] - it[0] >= SHORTEST_GAP]
+    unknown = sum((stop - begin for begin, stop in gaps), timedelta())
+    stood = merged([*_stood_still(time_range, basals, stops), *changes])
+    date = clock.day(start)
+    is_whole = start == clock.midnight(date) and end == clock.midnight(date + DAY)
+    return Day(
+        date=date,
+        range=time_range,
+        totals=totals(time_range, basals, boluses, carbs),
+        basals=basals,
+        boluses=boluses,
+        carbs=carbs,
+        modes=[it for it in touching if isinstance(it, UserMode)],
+        events=happened,
+        readings=[it for it in readings if start <= it.at < end],
+        suspended=[TimeRange(begin, stop) for begin, stop in stood],
+        gaps=[TimeRange(begin, stop) for begin, stop in gaps],
+        is_whole=is_whole and unknown <= MOST_UNKNOWN and not unread,
+    )
+
+
+def totals(
+    time_range: TimeRange,
+    basals: Iterable[Basal],
+    boluses: Iterable[Bolus],
+    carbs: Iterable[CarbEntry],
+) -> Totals:
+    """Return the sums of a day: of basals the part within it, of boluses those that ended in it."""
+    start, end = time_range.start, time_range.end
+    ended = [it for it in boluses if start <= it.ends < end]
+    return Totals(
+        basal=units_over_time((it.rate, overlap(it.begins, it.ends, time_range)) for it in basals),
+        bolus=units(it.insulin for it in ended),
+        automatic=units(it.insulin for it in ended if is_by_pump(it)),
+        carbs=units([*(it.carbs for it in ended), *(it.carbs for it in carbs)]),
+    )
+
+
+def _stood_still(
+    time_range: TimeRange, basals: Iterable[Basal], stops: Stops
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield when the pump stood still: at 0 U/h, as it says itself at the beginning or the end."""
+    for basal in basals:
+        if not basal.rate and (basal.begins in stops.begun or basal.ends in stops.over):
+            yield max(basal.begins, time_range.start), min(basal.ends, time_range.end)
+
+
+def average(totals: Sequence[Totals]) -> Totals:
+    """Return the mean of some days; zeros without any."""
+    number = len(totals) or 1
+    return Totals(
+        basal=units(it.basal for it in totals) / number,
+        bolus=units(it.bolus for it in totals) / number,
+        automatic=units(it.automatic for it in totals) / number,
+        carbs=units(it.carbs for it in totals) / number,
+    )

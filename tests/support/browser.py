@@ -1,0 +1,235 @@
+"""Debian's chromium, headless, and what tests ask of a page that is open in it.
+
+Running this module (`python -m tests.support.browser`) installs chromium where that needs nobody:
+on Debian, as root.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tests.support.provision import InstallError, UnavailableError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    # Nothing leaves this computer, whatever a page or the browser itself asks for.
+    *("--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+)
+INSTALL_LIMIT = 600.0
+"""Longest time (seconds) that each of the two steps of the installation may take."""
+PATIENCE = 20_000
+"""Longest time (milliseconds) that a page may take for one thing."""
+OUTSIDE = ("http", "https", "ws", "wss", "ftp")
+
+PROBLEMS_OF_LAYOUT = """() => {
+  const found = [], near = 1.5;
+  const name = (it) => `<${it.tagName.toLowerCase()} class="${it.getAttribute("class") || ""}"> `
+    + JSON.stringify((it.textContent || "").trim().slice(0, 40));
+  const root = document.documentElement;
+  if (root.scrollWidth > innerWidth)
+    found.push(`the page is ${root.scrollWidth} px wide in a window of ${innerWidth} px`);
+  const scrolls = (it) => ["auto", "scroll"].includes(getComputedStyle(it).overflowX);
+  for (const it of document.body.querySelectorAll("*")) {
+    if (it.closest("svg") && it.tagName !== "svg") continue;
+    const box = it.getBoundingClientRect();
+    if (!box.width || !box.height) continue;
+    let around = it.parentElement;
+    while (around && !scrolls(around)) around = around.parentElement;
+    if (!around && (box.right > innerWidth + near || box.left < -near))
+      found.push(`${name(it)} lies outside the window: ${box.left} to ${box.right}`);
+    const style = getComputedStyle(it);
+    if (["hidden", "clip"].includes(style.overflowX) && it.scrollWidth > it.clientWidth + near
+        && it.clientWidth > 1 && it.tagName !== "svg")
+      found.push(`${name(it)} is cut: ${it.scrollWidth} px in ${it.clientWidth} px`);
+  }
+  for (const svg of document.querySelectorAll("svg")) {
+    const frame = svg.getBoundingClientRect();
+    const drawn = "path, rect, circle, line, polygon, polyline, text, use";
+    for (const it of svg.querySelectorAll(drawn)) {
+      if (it.closest("defs, clipPath, pattern, symbol, marker, [clip-path]")) continue;
+      const box = it.getBoundingClientRect();
+      if (!box.width && !box.height) continue;
+      if (box.left < frame.left - near || box.right > frame.right + near
+          || box.top < frame.top - near || box.bottom > frame.bottom + near)
+        found.push(`${name(it)} leaves its picture by ` + [frame.left - box.left,
+          box.right - frame.right, frame.top - box.top, box.bottom - frame.bottom].map(
+          (by) => by.toFixed(1)).join(", ") + " px (left, right, top, bottom)");
+    }
+    const texts = [...svg.querySelectorAll("text")].filter((it) => it.textContent.trim());
+    const small = texts.filter((it) => it.getBoundingClientRect().height < 7);
+    if (small.length) found.push(`${small.length} texts are too small to read: ${name(small[0])}`);
+  }
+  return [...new Set(found)];
+}"""
+"""Returns in words what of a page lies outside the window or its picture, is cut, or too small."""
+
+
+def chromium() -> str:
+    """Return the path of the browser.
+
+    Raises:
+        UnavailableError: there is none, or nothing to drive it with.
+    """
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        raise UnavailableError("The tests of pages need a browser: install Debian's chromium.")
+    if find_spec("playwright") is None:
+        raise UnavailableError(
+            "The tests of pages need Playwright for Python: pip install -e '.[test]'."
+        )
+    return path
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Run the browser beside the block, with a new and empty profile.
+
+    Raises:
+        UnavailableError: there is none here.
+    """
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+class Watched:
+    """A page that is open in a window of its own, and what it asked for and complained about."""
+
+    def __init__(
+        self, browser: Browser, url: str, *, width: int = 1400, dark: bool = False
+    ) -> None:
+        self.complaints: list[str] = []
+        """Errors and warnings of the console, and errors of scripts."""
+        self.requests: list[str] = []
+        """The addresses that were asked for."""
+        self.page: Page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    @property
+    def layout_problems(self) -> list[str]:
+        """What lies outside the window or its picture, is cut, or is too small to be read."""
+        found: list[str] = self.page.evaluate(PROBLEMS_OF_LAYOUT)
+        return found
+
+    def violations(self) -> list[str]:
+        """Return each rule of accessibility that the page breaks, with the first places."""
+        script = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+        self.page.evaluate(script)
+        found: dict[str, Any] = self.page.evaluate(
+            "() => axe.run(document, {resultTypes: ['violations']})"
+        )
+        return [
+            f"{rule['id']}: {rule['help']} {[node['html'][:160] for node in rule['nodes'][:3]]}"
+            for rule in found["violations"]
+        ]
+
+
+def asked_of_the_network(page: Path) -> list[str]:
+    """Open a file in a browser of its own; return each address on a network that it asked for.
+
+    Read from the browser's log of the network, without what the browser asked for by itself.
+    """
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        log = Path(folder, "network.json")
+        own = [f"--user-data-dir={folder}/profile", f"--log-net-log={log}", "--dump-dom"]
+        subprocess.run(
+            [chromium(), *OPTIONS, *own, page.as_uri()],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=PATIENCE / 1000 * 3,
+        )
+        asked = json.loads(log.read_text("utf-8"))
+    starts = asked["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    requests = [event.get("params", {}) for event in asked["events"] if event["type"] == starts]
+    return [
+        request["url"]
+        for request in requests
+        if "file:" in request.get("network_isolation_key", "")
+        and urlsplit(request["url"]).scheme in OUTSIDE
+    ]
+
+
+def install() -> None:
+    """Install Debian's chromium if there is no browser and this needs nobody.
+
+    Raises:
+        InstallError: it failed or took too long.
+    """
+    if any(map(shutil.which, NAMES)) or os.name != "posix" or os.geteuid() != 0:
+        return
+    apt = shutil.which("apt-get")
+    if apt is None:
+        return
+    steps = [["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]]
+    for step in steps:
+        try:
+            run = subprocess.run(
+                [apt, *step],
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=INSTALL_LIMIT,
+            )
+        except subprocess.TimeoutExpired:
+            raise InstallError(
+                f"Debian's chromium was not installed within {INSTALL_LIMIT:.0f} s. "
+                "Check the network and try again."
+            ) from None
+        if run.returncode:
+            raise InstallError(f"apt-get {step[0]} failed:\n{run.stdout}{run.stderr}")
+
+
+def main() -> int:
+    """Have a browser for the tests of pages, or say in one line why not; return the exit code."""
+    say = sys.stdout.write
+    if not any(map(shutil.which, NAMES)):
+        say("Looking for a browser for the tests of pages: up to a minute, only once.\n")
+        sys.stdout.flush()
+    try:
+        install()
+        chromium()
+    except UnavailableError as reason:
+        say(f"{reason} They are skipped here.\n")
+    except InstallError as error:
+        say(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""The lock files: every dependency, one version each, for every system and Python."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS, EXTRAS = PROJECT["dependency-groups"], PROJECT["project"]["optional-dependencies"]
+RUN = [*PROJECT["project"]["dependencies"], *EXTRAS["notify"], *EXTRAS["socks"], *GROUPS["build"]]
+WANTED = {
+    "requirements.lock": RUN,
+    "requirements-dev.lock": [*RUN, *(it for each in EXTRAS.values() for it in each)]
+    + GROUPS["release"],
+}
+SYSTEMS = [
+    {
+        "os_name": "nt" if system == "win32" else "posix",
+        "sys_platform": system,
+        "platform_system": {"win32": "Windows", "darwin": "Darwin"}.get(system, "Linux"),
+        "platform_python_implementation": "CPython",
+        "implementation_name": "cpython",
+        "platform_machine": "x86_64",
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+        "extra": "",
+    }
+    for system in ("linux", "darwin", "win32")
+    for python in ("3.11", "3.12", "3.13", "3.14")
+]
+
+
+class Pin(NamedTuple):
+    """A version in a lock file, and where it counts."""
+
+    version: str
+    marker: Marker | None
+    hashes: list[str]
+
+
+def pins(name: str) -> dict[str, list[Pin]]:
+    """Read a lock file; whatever is no exact version with checksums ends the test."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace(" \\\n", " ")
+    found: dict[str, list[Pin]] = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        whole = re.fullmatch(
+            r"([a-z0-9-]+)==([\w.]+)(?: ; ([^#]+?))?((?:\s+--hash=sha256:[0-9a-f]{64})+)", line
+        )
+        assert whole, f"{name}: {line[:80]}"
+        marker = Marker(whole[3]) if whole[3] else None
+        found.setdefault(whole[1], []).append(Pin(whole[2], marker, whole[4].split()))
+    return found
+
+
+def counting(found: list[Pin], system: dict[str, str]) -> list[str]:
+    return [it.version for it in found if it.marker is None or it.marker.evaluate(system)]
+
+
+def needed(wanted: list[str], system: dict[str, str]) -> Iterator[Requirement]:
+    """Yield what a system needs, and all that this needs itself, as far as it is known here."""
+    left, seen = [Requirement(each) for each in wanted], set[str]()
+    while left:
+        one = left.pop()
+        if str(one) in seen:
+            continue
+        seen.add(str(one))
+        yield one
+        try:
+            inner = [Requirement(each) for each in requires(one.name) or ()]
+        except PackageNotFoundError:
+            continue  # Of another system.
+        left += [
+            each
+            for each in inner
+            if not each.marker
+            or any(each.marker.evaluate({**system, "extra": it}) for it in ("", *one.extras))
+        ]
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_every_system_gets_one_version_of_all_that_it_needs(name: str) -> None:
+    locked = pins(name)
+    for system in SYSTEMS:
+        here = [
+            it
+            for it in map(Requirement, WANTED[name])
+            if not it.marker or it.marker.evaluate(system)
+        ]
+        for one in needed(list(map(str, here)), system):
+            versions = counting(locked.get(canonicalize_name(one.name), []), system)
+            where = f"{one} on {system['sys_platform']}, Python {system['python_version']}"
+            assert len(versions) == 1, f"{name} has {versions} of {where}. Run: make lock"
+            assert one.specifier.contains(versions[0], prereleases=True), (
+                f"{name} has {versions[0]} of {where}. Run: make lock"
+            )
+
+
+def test_the_tests_run_with_the_versions_that_people_install() -> None:
+    tests = pins("requirements-dev.lock")
+    for name, found in pins("requirements.lock").items():
+        for system in SYSTEMS:
+            assert counting(tests[name], system) == counting(found, system), name
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_lock_file_names_no_place_to_download_from(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    assert not re.search(r"--(?!hash=)|@|\.(org|com|whl|gz)\b", text)
+
+
+def test_what_builds_the_package_is_locked_too() -> None:
+    assert PROJECT["build-system"]["requires"] == GROUPS["build"]
+
+
+def test_the_image_and_the_tests_install_nothing_without_a_checksum() -> None:
+    for name in ("Dockerfile", "Makefile"):
+        text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        if name == "Makefile":
+            text = text.replace("$(PIP_INSTALL)", "pip install")
+            text = text[text.index("\n.venv/installed-for-tests:") : text.index("\nclean:")]
+        found = re.findall(r"\bpip install ([^&\n]+)", text)
+        assert len(found) == 2, name
+        assert re.search(r"--require-hashes -r requirements(-dev)?\.lock", found[0]), name
+        assert re.search(r"--no-deps --no-build-isolation (-e )?\.\s*$", found[1]), name
+
+
+def test_the_image_is_given_all_that_it_copies() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    copied = [
+        each for line in re.findall(r"^COPY (?!--)(.+)$", text, re.M) for each in line.split()[:-1]
+    ]
+    let_through = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "requirements.lock" in copied
+    assert all((ROOT / each).exists() and f"!{each}" in let_through for each in copied)

@@ -1,0 +1,65 @@
+"""What a release is made of, and that anybody can build the same one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from tconnectsync import __version__
+from tests.support.release import ROOT, built_twice, sbom
+from tests.unit.test_locks import pins
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("git") and (ROOT / ".git").exists()),
+    reason="a release is built from a clone made by git, and this is none",
+)
+
+
+def test_two_builds_in_other_surroundings_are_the_same_and_hold_what_they_should(
+    tmp_path: Path,
+) -> None:
+    one, other = built_twice(tmp_path)
+    name = f"tconnectsync-{__version__}"
+    assert one == other
+    assert sorted(one) == [f"{name}-py3-none-any.whl", f"{name}.tar.gz"]
+
+    (wheel,) = tmp_path.glob("*0/*.whl")
+    with zipfile.ZipFile(wheel) as whole:
+        in_wheel = {each for each in whole.namelist() if ".dist-info/" not in each}
+    (archive,) = tmp_path.glob("*0/*.tar.gz")
+    with tarfile.open(archive) as whole_source:
+        members = whole_source.getmembers()
+    in_archive = {each.name.removeprefix(f"{name}/") for each in members if each.isfile()}
+    package = {each for each in in_archive if each.startswith("tconnectsync/")}
+    assert in_wheel == package, "the wheel is the package and nothing else"
+    assert {"tests/conftest.py", "deploy/crontab", "SECURITY.md", ".ci/run"} <= in_archive
+    assert {"requirements.lock", "requirements-dev.lock", ".env.example"} <= in_archive
+    assert {(each.uid, each.uname, each.gid, each.gname) for each in members} == {(0, "", 0, "")}
+
+
+def test_the_list_of_components_is_whole_valid_and_names_nobody_s_computer() -> None:
+    text = sbom()
+    assert text == sbom()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    document = json.loads(text)
+    about = document["metadata"]
+    assert (about["component"]["name"], about["component"]["version"]) == (
+        "tconnectsync",
+        __version__,
+    )
+    listed = {(each["name"], each["version"]) for each in document["components"]}
+    locked = {
+        (name, it.version) for name, found in pins("requirements.lock").items() for it in found
+    }
+    assert listed == locked
+    root = next(it for it in document["dependencies"] if "dependsOn" in it)
+    assert any(each.startswith("pkg:pypi/requests@") for each in root["dependsOn"])
+    assert str(ROOT) not in text
+    assert "://" not in text.replace(document["$schema"], "")
