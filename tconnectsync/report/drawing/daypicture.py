@@ -68,7 +68,7 @@ def draw_day(day: Day, axes: Axes) -> DayPicture:
     highest = min(
         (float(it.y) for _, marks in drawn for it in marks if isinstance(it, Text)), default=0
     )
-    top = min(highest, 0) - LINE
+    top = min(highest, -4) - LINE
     bottom = STRIPS + strips_height(bool(day.modes), bool(day.suspended))
     pictures = [
         _with_hours(day, part, marks, axes, bottom, is_last=part.end == whole.end)
