@@ -133,7 +133,7 @@ def _common(time: str, key: Callable[[Any], str]) -> list[Column]:
             "pump",
             "text",
             "The pump: its model and the end of its serial number, if known.",
-            lambda it: getattr(it, "pump", None) or None,
+            lambda it: it.pump or None,
         ),
         Column(
             "key",
@@ -189,7 +189,7 @@ BASALS = Kind(
             "profile_rate_u_per_h",
             "number",
             "The rate of the pump's profile at that time, in U/h, if the pump noted it.",
-            lambda it: getattr(it, "profile_rate", None),
+            lambda it: it.profile_rate,
         ),
         Column("reason", "text", "Why the pump had that rate, in its words.", lambda it: it.reason),
         _AUTOMATIC,
@@ -343,7 +343,7 @@ READINGS = Kind(
 )
 STATUS = Kind(
     "status",
-    "The state of the pump, as it was known at some times.",
+    "What the pump noted of its state at some times; a row has only what was noted then.",
     frozenset({"DEVICE_STATUS"}),
     [
         *_common("at", lambda it: f"status {it.at.isoformat()} {' '.join(map(str, it.log_ids))}"),
@@ -356,12 +356,6 @@ STATUS = Kind(
         Column("battery_v", "number", "Its voltage, in V.", lambda it: it.battery_volts),
         Column("reservoir_u", "number", "The insulin left, in U.", lambda it: it.reservoir),
         Column("iob_u", "number", "The insulin on board, in U.", lambda it: it.iob),
-        Column(
-            "iob_utc",
-            "time",
-            "When the pump noted the insulin on board, in UTC.",
-            lambda it: _utc(it.iob_at or it.at) if it.iob is not None else None,
-        ),
         Column(
             "suspended",
             "true or false",
