@@ -3,7 +3,7 @@
 # make test-fast  unit and acceptance tests only: no npm, under a minute
 # make lint   style and types
 # make law    more random weeks than the suite has: make law SEEDS=20, or FROM=100 SEEDS=20
-# make docs   rewrite what the README and .env.example take from the tables in the code
+# make docs   rewrite what docs and .env.example take from the tables in the code
 # make lock   write the lock files anew after a change of dependencies; newest versions: UPGRADE=--upgrade
 # make dist   the wheel and the source archive, in dist/
 # make sbom   what a release depends on, as CycloneDX, in dist/

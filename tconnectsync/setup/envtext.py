@@ -12,7 +12,7 @@ from tconnectsync.config.variables import VARIABLES
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
-HEAD = "# Settings of tconnectsync, written by tconnectsync --setup. README names all there are.\n"
+HEAD = "# Settings of tconnectsync, written by tconnectsync --setup; docs/settings.md names all.\n"
 _PLAIN = re.compile(r"[^\s'\"#$]+")
 """Values that every program which reads such files takes as they are."""
 _READ_AS_ESCAPE = re.compile(r"\\(?=[\\']|$)|'")

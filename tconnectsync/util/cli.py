@@ -1,6 +1,6 @@
 """Logging, and the t:connect clients as the configuration describes them, for a Python shell.
 
-The recipe of the README: ``tconnectsync.util.cli.enable_logging()``, then
+The recipe of docs/python.md: ``tconnectsync.util.cli.enable_logging()``, then
 ``api = tconnectsync.util.cli.get_api()``.
 """
 

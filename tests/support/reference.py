@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING and .env.example take from the code.
+"""What docs, CONTRIBUTING, .env.example and deploy take from the code.
 
 ``make docs`` (``python -m tests.support.reference``) writes it; a test compares.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def _wrapped(text: str) -> Iterator[str]:
 
 
 def settings_tables() -> str:
-    """Return the README's tables of variables."""
+    """Return the tables of variables."""
     lines: list[str] = []
     for heading, variables in groupby(VARIABLES, key=lambda variable: variable.heading):
         lines += [f"**{heading}**", "", "| variable | meaning | default |", "|---|---|---|"]
@@ -77,7 +77,7 @@ def _row(variable: Variable) -> str:
 
 
 def feature_table() -> str:
-    """Return the README's table of features."""
+    """Return the table of features."""
     lines = ["| feature | on by default | what appears in Nightscout |", "|---|---|---|"]
     for feature in FEATURES.values():
         default = "yes" if feature.default else ""
@@ -111,23 +111,21 @@ def _purpose(module: Path) -> str:
     return " ".join(text.partition("\n\n")[0].split()).replace("``", "`").replace(":func:", "")
 
 
-def readme() -> str:
-    """Return the README with today's settings and features."""
-    return _filled_in("README.md", {"features": feature_table(), "settings": settings_tables()})
+GENERATED: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "docs/settings.md": {"settings": settings_tables},
+    "docs/nightscout.md": {"features": feature_table},
+    "CONTRIBUTING.md": {"rooms": rooms},
+}
+"""The pages with parts that are made of the code: the name of each part, and what makes it."""
 
 
-def contributing() -> str:
-    """Return CONTRIBUTING with today's rooms."""
-    return _filled_in("CONTRIBUTING.md", {"rooms": rooms()})
-
-
-def _filled_in(file: str, texts: Mapping[str, str]) -> str:
-    """Return a file with the text between its markers made anew."""
+def page(file: str) -> str:
+    """Return one of these pages with its parts made anew."""
     whole = (ROOT / file).read_text(encoding="utf-8")
-    for name, text in texts.items():
+    for name, text in GENERATED[file].items():
         begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
         before, _, rest = whole.partition(begin)
-        whole = f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+        whole = f"{before}{begin}\n{text()}\n{end}{rest.partition(end)[2]}"
     return whole
 
 
@@ -176,12 +174,9 @@ def main() -> None:
     """Write all of these files."""
     for file, text in deploy_files().items():
         (ROOT / "deploy" / file).write_text(text, encoding="utf-8")
-    for file, text in (
-        (".env.example", env_example()),
-        ("README.md", readme()),
-        ("CONTRIBUTING.md", contributing()),
-    ):
-        (ROOT / file).write_text(text, encoding="utf-8")
+    (ROOT / ".env.example").write_text(env_example(), encoding="utf-8")
+    for file in GENERATED:
+        (ROOT / file).write_text(page(file), encoding="utf-8")
 
 
 if __name__ == "__main__":

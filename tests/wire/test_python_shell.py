@@ -1,4 +1,4 @@
-"""The README's recipe for a Python shell."""
+"""The recipe of docs/python.md for a Python shell."""
 
 from __future__ import annotations
 
