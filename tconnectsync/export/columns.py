@@ -50,6 +50,8 @@ class Kind:
 
     name: str
     """How the names of the files begin, such as ``basals``."""
+    noun: str
+    """What one row is called."""
     meaning: str
     """A sentence for the documentation."""
     features: frozenset[str]
@@ -172,6 +174,7 @@ _OF_EVENTS = _common("begins", lambda it: it.key)
 
 BASALS = Kind(
     "basals",
+    "basal",
     "Basal insulin: one row for each time at one rate.",
     frozenset({"BASAL"}),
     [
@@ -203,6 +206,7 @@ BASALS = Kind(
 )
 BOLUSES = Kind(
     "boluses",
+    "bolus",
     "Boluses, with what was asked for and what was delivered. An extended bolus has one row for "
     "the part that was given at once, and one or more for the later part.",
     frozenset({"BOLUS"}),
@@ -282,6 +286,7 @@ BOLUSES = Kind(
 )
 EVENTS = Kind(
     "events",
+    "event",
     "All else that happened: carbs without a bolus, sleep, exercise, suspensions, alarms, fills, "
     "site changes, sensor sessions, alerts.",
     frozenset({"BOLUS", "PUMP_EVENTS", "PUMP_EVENTS_BASAL_SUSPENSION", "CGM_ALERTS"}),
@@ -328,6 +333,7 @@ EVENTS = Kind(
 )
 READINGS = Kind(
     "readings",
+    "reading",
     "Glucose readings, of the sensor and entered by the person.",
     frozenset({"CGM"}),
     [
@@ -343,6 +349,7 @@ READINGS = Kind(
 )
 STATUS = Kind(
     "status",
+    "state",
     "What the pump noted of its state at some times; a row has only what was noted then.",
     frozenset({"DEVICE_STATUS"}),
     [
@@ -366,6 +373,7 @@ STATUS = Kind(
 )
 PROFILES = Kind(
     "profiles",
+    "profile segment",
     "What the pump is set to: one row for each segment of each profile. The cloud knows only the "
     "settings of today; rows are added in the month in which other ones are read.",
     frozenset({"PROFILES"}),

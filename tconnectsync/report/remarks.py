@@ -19,6 +19,7 @@ NOUNS = {
     "PROFILES": "the pump's profiles",
     "CGM": "glucose readings",
     "CGM_ALERTS": "glucose alerts",
+    "DEVICE_STATUS": "states of the pump",
 }
 """What people call what a feature brings."""
 LEFT_OUT = {

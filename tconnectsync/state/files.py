@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from urllib.parse import urlsplit
 
-
 NEW = ".new"
 """The end of the names of files that are being written; they begin with a point and the name."""
 
