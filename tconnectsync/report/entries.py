@@ -43,7 +43,6 @@ class Entry:
 MODE_NAMES = {
     UserModeKind.SLEEP: "sleep",
     UserModeKind.EXERCISE: "exercise",
-    UserModeKind.OTHER: "mode",
 }
 
 
@@ -99,7 +98,7 @@ def bolus_text(bolus: Bolus, *, mmol: bool) -> str:
 
 def mode_text(mode: UserMode) -> str:
     """Return what a mode was, and for how long."""
-    return f"{mode.text or MODE_NAMES[mode.kind]}, {duration(mode.duration)}"
+    return f"{mode.text or MODE_NAMES.get(mode.kind, mode.kind.value)}, {duration(mode.duration)}"
 
 
 def entries(day: Day, *, mmol: bool) -> list[Entry]:

@@ -24,7 +24,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tconnectsync import __version__
 from tconnectsync.domain.clock import DAY, PumpClock
 from tconnectsync.domain.events import ReadingKind
-from tconnectsync.domain.words import days_in_words, number_of
+from tconnectsync.domain.words import number_of
 from tconnectsync.report import words
 from tconnectsync.report.compare import HOW_IT_COUNTS
 from tconnectsync.report.drawing.day import DayPicture, draw_day, has_data
@@ -48,6 +48,8 @@ class DayView:
     picture: DayPicture | None
     """``None`` if nothing is known of the day."""
     entries: Sequence[Entry]
+    until: str
+    """At what time the report ends on this day; empty if that is at midnight."""
     mean: str
     """Mean glucose with its unit; empty without readings."""
     in_range: str
@@ -101,7 +103,7 @@ def render(report: Report) -> str:
         percent=words.percent,
         short_date=words.short_date,
         duration=duration,
-        days=days_in_words,
+        worn_for=words.worn_for,
     )
     return environment.get_template("report.html").render(_context(report))
 
@@ -113,6 +115,7 @@ def _context(report: Report) -> Mapping[str, object]:
         "report": report,
         "version": __version__,
         "number_of": number_of,
+        "without_data": {day.date for day in report.days if not has_data(day)},
         "days": (_view(day, axes) for day in report.days),
         "unit": glucose_unit(mmol=report.mmol),
         "levels": [glucose_text(it, mmol=report.mmol) for it in LEVELS],
@@ -131,10 +134,12 @@ def _view(day: Day, axes: Axes) -> DayView:
     values = [it.glucose for it in day.readings if it.kind is not ReadingKind.FINGER]
     in_range = sum(IN_RANGE.low <= value < IN_RANGE.high for value in values)
     unit = glucose_unit(mmol=axes.mmol)
+    midnight = axes.clock.midnight(day.date + DAY)
     return DayView(
         day,
         draw_day(day, axes) if has_data(day) else None,
         entries(day, mmol=axes.mmol),
+        "" if day.range.end >= midnight else f"{axes.clock.here(day.range.end):%H:%M}",
         f"{glucose_text(fmean(values), mmol=axes.mmol)} {unit}" if values else "",
         words.percent(in_range / len(values)) if values else "",
     )
@@ -166,8 +171,8 @@ def _worn(worn: Sequence[Worn]) -> Iterator[WornView]:
         yield WornView(
             kind,
             len(spans),
-            days_in_words(mean) if mean else "",
-            days_in_words(min(spans)) if spans else "",
-            days_in_words(max(spans)) if spans else "",
+            words.worn_for(mean) if mean else "",
+            words.worn_for(min(spans)) if spans else "",
+            words.worn_for(max(spans)) if spans else "",
             all_of_kind,
         )

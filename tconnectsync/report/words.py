@@ -8,6 +8,8 @@ from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.events import IN_PROGRESS
 from tconnectsync.domain.profiles import MGDL_PER_MMOL
 
+HOUR = timedelta(hours=1)
+
 
 def long_date(day: date) -> str:
     """Return a date such as ``Sunday, 1 March 2026``."""
@@ -65,6 +67,12 @@ def duration(span: timedelta) -> str:
     """Return a length of time such as ``2 h 5 min``."""
     hours, rest = divmod(round(span / MINUTE), 60)
     return " ".join(f"{n} {unit}" for n, unit in ((hours, "h"), (rest, "min")) if n) or "0 min"
+
+
+def worn_for(span: timedelta) -> str:
+    """Return how long something was worn, such as ``2 d 5 h``."""
+    days, hours = divmod(round(span / HOUR), 24)
+    return " ".join(f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h")) if n) or "0 h"
 
 
 def glucose_text(mgdl: float, *, mmol: bool) -> str:

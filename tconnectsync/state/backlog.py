@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange, merged, without
-from tconnectsync.state.files import make_private, site_file, write_atomically
+from tconnectsync.state.files import is_private, make_private, site_file, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,8 @@ class Backlog:
     def _read(self) -> _State:
         for path in self._paths:
             try:
+                if not is_private(path):
+                    continue  # Others may have written it.
                 changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 return _parsed(path.read_text(encoding="utf-8"), changed)
             except OSError:

@@ -103,14 +103,14 @@ def _with_hours(
         behind.append(Shape(css, "".join(lines)))
     if day.range.end < part.end:
         left = max(0.0, x(day.range.end))
-        behind.append(Shape("later-on", rectangle(left, GLUCOSE[0], WIDTH, BASAL[1])))
+        behind.append(Shape("rest", rectangle(left, GLUCOSE[0], WIDTH, BASAL[1])))
     texts = [_hour(x(it.at), it.text, bottom) for it in ticks(part, axes.clock) if it.text]
     if is_last:
         texts = [it for it in texts if float(it.x) < WIDTH - 50]
         texts.append(text("end", WIDTH, bottom + LINE, "24:00"))
     for at, changed in clock_changes(part, axes.clock):
         behind.append(Shape("clock", line(x(at), GLUCOSE[0], x(at), bottom)))
-        texts.append(text("", x(at) + 3, GLUCOSE[1] - 4, _change(changed)))
+        texts.append(text("", x(at) + 3, GLUCOSE[0] + 22, _change(changed)))
     shapes = [it for it in [*behind, *marks] if isinstance(it, Shape)]
     texts += [it for it in marks if isinstance(it, Text)]
     return HalfPicture(_name(part, axes, is_last=is_last), shapes, texts)
@@ -132,11 +132,10 @@ def _name(part: TimeRange, axes: Axes, *, is_last: bool) -> str:
 
 def _axis(day: Day, axes: Axes) -> Iterator[Text]:
     x = GUTTER - 5
-    yield from glucose_axis(axes, x)
+    yield from glucose_axis(axes.glucose, x, mmol=axes.mmol)
     yield text("end", x, BOLUS[1] - 1, "bolus")
     yield text("end", x, CARBS, "carbs")
     yield text("end", x, BASAL[0] + 9, amount(axes.basal.high))
-    yield text("end", x, BASAL[0] + 22, "U/h")
     yield text("end", x, BASAL[1] + 1, "basal")
     rows = ["mode"] * bool(day.modes) + ["stop"] * bool(day.suspended)
     for row, words in enumerate(rows, start=1):

@@ -103,7 +103,8 @@ def strips(half: Half) -> Drawn:
     for mode in half.day.modes:
         css = "sleep" if mode.kind is UserModeKind.SLEEP else "exercise"
         span = TimeRange(mode.start, mode.ends)
-        drawn += _strip(half, span, STRIPS, css, (MODE_NAMES[mode.kind], mode_text(mode)))
+        name = MODE_NAMES.get(mode.kind) or _shortened(mode.text)
+        drawn += _strip(half, span, STRIPS, css, (name, mode_text(mode)))
     top = STRIPS + (STRIP if half.day.modes else 0)
     for gap in half.day.suspended:
         lasted = duration(gap.end - gap.start)

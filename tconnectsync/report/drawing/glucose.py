@@ -7,7 +7,8 @@ from datetime import timedelta
 from itertools import groupby
 
 from tconnectsync.domain.events import Reading, ReadingKind
-from tconnectsync.report.drawing.layout import GLUCOSE, WIDTH, Axes, Drawn, Half
+from tconnectsync.report.drawing.layout import WIDTH, Drawn, Half
+from tconnectsync.report.drawing.scales import Scale
 from tconnectsync.report.drawing.shapes import (
     Shape,
     Text,
@@ -66,12 +67,11 @@ def glucose_plot(half: Half) -> Drawn:
     return drawn
 
 
-def glucose_axis(axes: Axes, x: float) -> Iterator[Text]:
-    """Yield the values at the levels, with the highest one and the unit, right-aligned at ``x``."""
-    top = axes.glucose.high
+def glucose_axis(y: Scale, x: float, *, mmol: bool) -> Iterator[Text]:
+    """Yield the values at the levels, with the highest one and the unit, left of a place."""
+    top = y.high
     for level in (*LEVELS, top):
         # 54 and 70 lie closer together than two lines of text.
-        apart = {LEVELS[0]: 8.0, LOW: 2.0, top: 9.0}.get(level, 4.0)
-        value = glucose_text(level, mmol=axes.mmol)
-        yield text("end", x, axes.glucose(level) + apart, value)
-    yield text("end", x, GLUCOSE[0] - 3, glucose_unit(mmol=axes.mmol))
+        apart = {LEVELS[0]: 8.0, LOW: 2.0, top: 11.0}.get(level, 4.0)
+        yield text("end", x, y(level) + apart, glucose_text(level, mmol=mmol))
+    yield text("", 0, y.end - 4, glucose_unit(mmol=mmol))

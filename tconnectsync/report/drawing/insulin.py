@@ -11,7 +11,6 @@ from tconnectsync.report.drawing.scales import instant_of_day
 from tconnectsync.report.drawing.shapes import (
     LINE,
     Shape,
-    circle,
     diamond,
     line,
     polyline,
@@ -95,11 +94,10 @@ def carbs_row(half: Half) -> Drawn:
     for at, carbs, why in eaten:
         x, words = half.x(at), grams(carbs)
         if 0 <= x < WIDTH:
-            drawn.append(Shape("carbs", circle(x, CARBS - 4, 3), f"{at:%H:%M} {words}{why}"))
-            box = Box(x + 4, CARBS - LINE + 1, x + 6 + width_of(words), CARBS + 1)
-            labels.append((box, "carbs", words))
-    beside = [(0.0, 0.0), *((-width_of(words) - 12, 0.0) for _, _, words in labels[:1])]
-    return drawn + _written(labels, Box(0, CARBS - LINE, WIDTH, CARBS + 2), (*beside, *ASIDE), ())
+            mark = line(x, BOLUS[1], x, BOLUS[1] + 4)
+            drawn.append(Shape("eaten", mark, f"{at:%H:%M} {words}{why}"))
+            labels.append((_above(x, CARBS + 3, words), "mid carbs", words))
+    return drawn + _written(labels, Box(0, BOLUS[1], WIDTH, CARBS + 4), ASIDE, ())
 
 
 def _above(x: float, y: float, words: str) -> Box:

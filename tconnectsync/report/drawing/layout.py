@@ -14,16 +14,16 @@ WIDTH = 400.0
 """Of half a day."""
 LOWEST = 40.0
 """mg/dL at the bottom of the glucose axis."""
-GLUCOSE = (0.0, 150.0)
+GLUCOSE = (0.0, 140.0)
 """Top and bottom of the glucose plot; events stand above it."""
-BOLUS = (154.0, 218.0)
+BOLUS = (142.0, 204.0)
 """Top of the labels of boluses, and the line on which boluses stand."""
 TALLEST_BOLUS = 34.0
-CARBS = 231.0
+CARBS = 217.0
 """The line on which carbs are written."""
-BASAL = (240.0, 284.0)
+BASAL = (225.0, 267.0)
 """Top and bottom of the basal plot."""
-STRIPS = 288.0
+STRIPS = 270.0
 """The top of the strips for sleep, exercise and suspensions."""
 STRIP = LINE
 
@@ -57,14 +57,15 @@ class Half:
 
 def axes_of(report: Report, clock: PumpClock) -> Axes:
     """Return the scales in which all of a report has room."""
-    glucose = [it.glucose for day in report.days for it in day.readings]
+    values = [it.glucose for day in report.days for it in day.readings]
     boluses = [max(it.insulin, it.requested or 0) for day in report.days for it in day.boluses]
     rates = [it.rate for day in report.days for it in day.basals]
     rates += [rate for _, rate in report.profile]
+    top = top_of_glucose(max(values, default=0), mmol=report.mmol)
     return Axes(
         clock,
         report.mmol,
-        Scale(LOWEST, top_of_glucose(max(glucose, default=0)), *reversed(GLUCOSE)),
+        Scale(LOWEST, top, *reversed(GLUCOSE)),
         Scale(0, max(5.0, *boluses, 0), 4, TALLEST_BOLUS),
         Scale(0, round_up(max(1.0, *rates, 0)), BASAL[1], BASAL[0]),
         report.profile,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tconnectsync.report.drawing.glucose import LEVELS, LOW, TARGET_TOP
+from tconnectsync.report.drawing.glucose import LEVELS, LOW, TARGET_TOP, glucose_axis
 from tconnectsync.report.drawing.layout import LOWEST
 from tconnectsync.report.drawing.scales import Scale, top_of_glucose
 from tconnectsync.report.drawing.shapes import Shape, Text, line, polyline, rectangle, text
 from tconnectsync.report.model import BANDS, Glucose, Percentiles
-from tconnectsync.report.words import glucose_text, glucose_unit
 
 DAY_MINUTES = 1440
 HOURS = range(0, DAY_MINUTES + 1, 180)
-LEFT, RIGHT, BOTTOM = 46.0, 516.0, 200.0
+NAMED_HOURS = HOURS[::2]
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 418.0, 17.0, 200.0
 BAR = (500.0, 34.0)
 """Width and height of the bar of bands."""
 
@@ -35,7 +35,8 @@ def draw_bands(glucose: Glucose) -> list[Shape]:
     for number, band in enumerate(BANDS):
         right = left + glucose.shares.get(band.name, 0) * BAR[0]
         if right > left:
-            shapes.append(Shape(f"band{number}", rectangle(left, 0, right, BAR[1]), band.name))
+            path = rectangle(left, 0, right, BAR[1])
+            shapes += [Shape(f"band{number}", path), Shape(f"over{number}", path, band.name)]
         left = right
     return shapes
 
@@ -44,11 +45,11 @@ def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
     """Return how glucose was over the day: the median within two bands of percentiles."""
     highest = max((it.p95 for it in glucose.profile), default=0)
     x = Scale(0, DAY_MINUTES, LEFT, RIGHT)
-    y = Scale(LOWEST, top_of_glucose(highest), BOTTOM, 16)
+    y = Scale(LOWEST, top_of_glucose(highest, mmol=mmol), BOTTOM, TOP)
     shapes = [
         Shape("band", rectangle(LEFT, y(TARGET_TOP), RIGHT, y(LOW))),
         Shape("level", "".join(line(LEFT, y(it), RIGHT, y(it)) for it in LEVELS)),
-        Shape("hours", "".join(line(x(it), 16, x(it), BOTTOM) for it in HOURS)),
+        Shape("hours", "".join(line(x(it), TOP, x(it), BOTTOM) for it in HOURS)),
     ]
     for part in _parts(glucose.profile):
         wide = [(x(it.minute), y(it.p95)) for it in part]
@@ -62,21 +63,23 @@ def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
 
 
 def _parts(profile: Sequence[Percentiles]) -> Iterator[Sequence[Percentiles]]:
-    """Yield the parts between which there are no percentiles."""
+    """Yield the parts between which there are no percentiles.
+
+    What ends at midnight goes on to how the day begins.
+    """
     between = [b.minute - a.minute for a, b in pairwise(profile)]
     usual = min(between, default=0)
+    closes = usual and not profile[0].minute and profile[-1].minute + usual == DAY_MINUTES
+    after = [replace(profile[0], minute=DAY_MINUTES)] if closes else []
     begin = 0
     for index in range(1, len(profile) + 1):
         if index == len(profile) or between[index - 1] > usual:
-            yield profile[begin:index]
+            yield [*profile[begin:index], *(after if index == len(profile) else ())]
             begin = index
 
 
 def _texts(x: Scale, y: Scale, *, mmol: bool) -> Iterator[Text]:
-    yield text("end", LEFT - 5, 9, glucose_unit(mmol=mmol))
-    for level in (*LEVELS, y.high):
-        apart = {LEVELS[0]: 8.0, LOW: 2.0, y.high: 9.0}.get(level, 4.0)
-        yield text("end", LEFT - 5, y(level) + apart, glucose_text(level, mmol=mmol))
-    for minute in HOURS:
+    yield from glucose_axis(y, LEFT - 5, mmol=mmol)
+    for minute in NAMED_HOURS:
         css = "end" if minute == DAY_MINUTES else "mid" if minute else ""
         yield text(css, x(minute), BOTTOM + 14, f"{minute // 60:02}:00")

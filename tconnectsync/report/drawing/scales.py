@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from itertools import pairwise
+from math import ceil
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
+from tconnectsync.domain.profiles import MGDL_PER_MMOL
 
 HALF_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
 
@@ -80,14 +82,15 @@ def instant_of_day(day_start: datetime, seconds: float, clock: PumpClock) -> dat
     return clock.instant(midnight + timedelta(seconds=seconds))
 
 
-def top_of_glucose(highest: float) -> float:
-    """Return where a glucose axis ends that holds a value, in mg/dL: 300 or more."""
-    return max(300.0, -(-highest // 50) * 50.0)
+def top_of_glucose(highest: float, *, mmol: bool) -> float:
+    """Return where a glucose axis ends that holds a value, in mg/dL: a round number of its unit."""
+    step = 5 * MGDL_PER_MMOL if mmol else 50.0
+    return max(ceil(300 / step), ceil(highest / step)) * step
 
 
 def round_up(value: float) -> float:
     """Return the next round number from which on an axis of insulin is well read."""
     for step in (0.5, 1.0, 2.0, 5.0):
         if value <= 5 * step:
-            return max(step, -(-value // step) * step)
-    return -(-value // 10) * 10.0
+            return max(1, ceil(value / step)) * step
+    return ceil(value / 10) * 10.0
