@@ -15,7 +15,10 @@ from tconnectsync.config import VARIABLES, load
 from tconnectsync.config.envfile import read_env_file
 from tconnectsync.config.names import known_names
 from tconnectsync.config.settings import Configuration
+from tconnectsync.domain.profiles import MGDL_PER_MMOL
 from tconnectsync.errors import ConfigError
+from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
+from tconnectsync.report.model import BANDS
 from tconnectsync.sync.features import FEATURES
 from tests.support.pages import PAGES, ROOT, blocks, prose, text_of
 from tests.support.reference import GENERATED, env_example, page
@@ -76,6 +79,18 @@ def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
         "make test",
     ]
     assert "about an hour old" in readme[: readme.index("## Set it up")]
+
+
+def test_clinicians_read_the_definitions_that_the_report_uses() -> None:
+    text = text_of("docs/for-clinicians.md")
+    assert f"{GMI_BASE} + {GMI_PER_MGDL} × mean" in text
+    assert f"{MGDL_PER_MMOL} mg/dL" in text
+    very_low, low, in_range, high, very_high = BANDS
+    assert f"from {in_range.low} to {in_range.high - 1} mg/dL" in text
+    assert f"from {low.low} to {low.high - 1} mg/dL" in text
+    assert f"from {high.low} to {high.high - 1} mg/dL" in text
+    assert f"below {very_low.high} mg/dL" in text
+    assert f"above {very_high.low - 1} mg/dL" in text
 
 
 @pytest.mark.parametrize("name", GUIDES)
