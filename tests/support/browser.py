@@ -61,6 +61,7 @@ PROBLEMS_OF_LAYOUT = """() => {
   }
   for (const svg of document.querySelectorAll("svg")) {
     const frame = svg.getBoundingClientRect();
+    if (!frame.width) continue;
     const drawn = "path, rect, circle, line, polygon, polyline, text, use";
     for (const it of svg.querySelectorAll(drawn)) {
       if (it.closest("defs, clipPath, pattern, symbol, marker, [clip-path]")) continue;
