@@ -24,7 +24,7 @@ from tconnectsync.errors import PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Reader, Remark
 from tconnectsync.sync.features import FEATURES
 from tconnectsync.sync.plan.validate import Found
-from tconnectsync.sync.run.collect import collect, read_part
+from tconnectsync.sync.run.collect import collect
 from tconnectsync.sync.run.coverage import coverage, empty_log
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
@@ -68,9 +68,8 @@ class History(ReadingParts):
     @property
     def features(self) -> list[str]:
         """The features of which the events are read."""
-        return [
-            name for name, feature in FEATURES.items() if feature.parts and name not in self.lacking
-        ]
+        left_out = {*self.lacking, "PUMP_EVENTS_BASAL_SUSPENSION"}  # A part of PUMP_EVENTS.
+        return [name for name, it in FEATURES.items() if it.parts and name not in left_out]
 
     def pumps(self, time_range: TimeRange) -> Sequence[PumpSpan]:
         """Return the pumps of the account; empty where the cloud, or a saved log, names none.
@@ -135,6 +134,19 @@ class History(ReadingParts):
             work = (time_range, self.features)
             self.outcome.remark(empty_log(spans, time_range, self.clock), work)
 
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for everything of what was asked for so far that is missing."""
+        outcome = self.outcome
+        found = []
+        for failure in outcome.failures:
+            first, last = self.clock.days(failure.window)
+            names = ", ".join(failure.features)
+            found.append(f"{names} from {first} to {last} could not be read. {failure.error}")
+        if lost := outcome.lost_insulin:
+            found.append(f"Left out, although it may be insulin: {'; '.join(lost)}.")
+        return found + [remark.text for remark in outcome.remarks if remark.missing]
+
     def taken(self, reader: Reader, read: TimeRange, events: Sequence[Found]) -> Sequence[Found]:
         """Return the events that touch the range that was read, each with its pump.
 
@@ -177,11 +189,9 @@ class History(ReadingParts):
         """Return what touches a window, what was noted in it, and whether something failed."""
         failed_before = len(self.outcome.failures)
         reader = self.source.read(window)
-        parts = collect(self, reader, window, self.features, self.outcome)
-        statuses: Sequence[DeviceStatus] = ()
-        if STATUS not in self.lacking:
-            asked = (self, reader, window, "statuses", (STATUS,), self.features, self.outcome)
-            statuses = sorted(read_part(*asked), key=attrgetter("at"))
+        besides = {} if STATUS in self.lacking else {"statuses": (STATUS,)}
+        parts = collect(self, reader, window, self.features, self.outcome, besides)
+        statuses = sorted(parts.pop("statuses", []), key=attrgetter("at"))
         found = _each_once(event for part in parts.values() for event in part)
         return found, statuses, len(self.outcome.failures) > failed_before
 

@@ -1,12 +1,178 @@
-"""Draws a report as a page."""
+"""Writes the report as one page of HTML that needs no script and loads nothing.
+
+What tests and other programs may rely on: ``<main data-averaged-days>`` with the ``data-basal``,
+``data-bolus``, ``data-automatic`` and ``data-carbs`` of the average; ``<section class="day"
+id="day-2026-03-01">`` per day with the same four (U and g, to the hundredth), ``data-readings``
+(how many) and ``data-boluses``; in it ``<div class="picture">`` with two ``<svg role="img">``, or
+``<p class="no-data">``; ``#time-in-range``, ``#profile``, ``#totals``, ``#worn``, ``#suspensions``,
+``#alarms``, ``#compared`` (with ``<tr data-difference>``), ``#remarks``, ``#definitions`` and
+``#disclaimer``.
+"""
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
+from statistics import fmean
+from zoneinfo import ZoneInfo
 
-from tconnectsync.report.model import Report
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tconnectsync import __version__
+from tconnectsync.domain.clock import DAY, PumpClock
+from tconnectsync.domain.events import ReadingKind
+from tconnectsync.domain.words import number_of
+from tconnectsync.report import words
+from tconnectsync.report.compare import HOW_IT_COUNTS
+from tconnectsync.report.drawing.day import DayPicture, draw_day, has_data
+from tconnectsync.report.drawing.glucose import LEVELS
+from tconnectsync.report.drawing.layout import Axes, axes_of
+from tconnectsync.report.drawing.overview import draw_bands, draw_profile
+from tconnectsync.report.entries import Entry, entries
+from tconnectsync.report.model import BANDS, Day, Glucose, Report, Worn
+from tconnectsync.report.words import duration, glucose_text, glucose_unit
+
+IN_RANGE = next(band for band in BANDS if band.name == "in range")
+SMALLEST_DIFFERENCE = 0.005
+"""U; what is less is rounded away."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayView:
+    """A day with all that is shown of it."""
+
+    day: Day
+    picture: DayPicture | None
+    """``None`` if nothing is known of the day."""
+    entries: Sequence[Entry]
+    until: str
+    """At what time the report ends on this day; empty if that is at midnight."""
+    mean: str
+    """Mean glucose with its unit; empty without readings."""
+    in_range: str
+    """The share of readings in range; empty without readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class BandView:
+    """A band of glucose with its share, in words."""
+
+    number: int
+    name: str
+    range: str
+    share: str
+    per_day: str
+    """How long that is in a day, on average."""
+
+
+@dataclass(frozen=True, slots=True)
+class WornView:
+    """How long the sites, the cartridges or the sensors lasted."""
+
+    kind: str
+    count: int
+    mean: str
+    shortest: str
+    longest: str
+    all: Sequence[Worn]
 
 
 def render(report: Report) -> str:
-    """Return the page."""
-    return f"<!doctype html>\n<title>{escape(f'{report.first} to {report.last}')}</title>\n"
+    """Return the whole page.
+
+    Raises:
+        ZoneInfoNotFoundError: the zone of the report has no such name.
+    """
+    environment = Environment(
+        loader=PackageLoader("tconnectsync.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        amount=words.amount,
+        dates=words.dates,
+        glucose=lambda mgdl: glucose_text(mgdl, mmol=report.mmol),
+        grams=words.grams,
+        long_date=words.long_date,
+        moment=words.moment,
+        percent=words.percent,
+        short_date=words.short_date,
+        duration=duration,
+        worn_for=words.worn_for,
+    )
+    return environment.get_template("report.html").render(_context(report))
+
+
+def _context(report: Report) -> Mapping[str, object]:
+    axes = axes_of(report, PumpClock(ZoneInfo(report.zone)))
+    different = [it for it in report.compared if abs(it.difference) >= SMALLEST_DIFFERENCE]
+    return {
+        "report": report,
+        "version": __version__,
+        "number_of": number_of,
+        "without_data": {day.date for day in report.days if not has_data(day)},
+        "days": (_view(day, axes) for day in report.days),
+        "unit": glucose_unit(mmol=report.mmol),
+        "levels": [glucose_text(it, mmol=report.mmol) for it in LEVELS],
+        "mean": report.glucose and glucose_text(report.glucose.mean, mmol=report.mmol),
+        "bands": list(_bands(report.glucose, mmol=report.mmol)) if report.glucose else [],
+        "bands_picture": report.glucose and draw_bands(report.glucose),
+        "profile_picture": report.glucose and draw_profile(report.glucose, mmol=report.mmol),
+        "worn": list(_worn(report.worn)),
+        "alarms": sorted(report.alarms.items(), key=lambda item: (-item[1], item[0])),
+        "different": len(different),
+        "how_it_counts": HOW_IT_COUNTS,
+    }
+
+
+def _view(day: Day, axes: Axes) -> DayView:
+    values = [it.glucose for it in day.readings if it.kind is not ReadingKind.FINGER]
+    in_range = sum(IN_RANGE.low <= value < IN_RANGE.high for value in values)
+    unit = glucose_unit(mmol=axes.mmol)
+    midnight = axes.clock.midnight(day.date + DAY)
+    return DayView(
+        day,
+        draw_day(day, axes) if has_data(day) else None,
+        entries(day, mmol=axes.mmol),
+        "" if day.range.end >= midnight else f"{axes.clock.here(day.range.end):%H:%M}",
+        f"{glucose_text(fmean(values), mmol=axes.mmol)} {unit}" if values else "",
+        words.percent(in_range / len(values)) if values else "",
+    )
+
+
+def _bands(glucose: Glucose, *, mmol: bool) -> Iterator[BandView]:
+    """Yield the bands from the highest to the lowest, as people read them."""
+    levels = [glucose_text(it, mmol=mmol) for it in LEVELS]
+    ranges = [
+        f"below {levels[0]}",
+        f"{levels[0]} to below {levels[1]}",
+        f"{levels[1]} to {levels[2]}",
+        f"above {levels[2]} to {levels[3]}",
+        f"above {levels[3]}",
+    ]
+    for number, band in reversed(list(enumerate(BANDS))):
+        share = glucose.shares.get(band.name, 0)
+        yield BandView(
+            number, band.name, ranges[number], words.percent(share), duration(share * DAY)
+        )
+
+
+def _worn(worn: Sequence[Worn]) -> Iterator[WornView]:
+    """Yield the kinds of what was worn, with how long those lasted that have ended."""
+    for kind, group in groupby(sorted(worn, key=attrgetter("kind", "began")), attrgetter("kind")):
+        all_of_kind = list(group)
+        spans = [it.ended - it.began for it in all_of_kind if it.ended]
+        mean = sum(spans, timedelta()) / len(spans) if spans else None
+        yield WornView(
+            kind,
+            len(spans),
+            words.worn_for(mean) if mean else "",
+            words.worn_for(min(spans)) if spans else "",
+            words.worn_for(max(spans)) if spans else "",
+            all_of_kind,
+        )

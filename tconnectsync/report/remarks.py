@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from tconnectsync.domain.clock import PumpClock
@@ -29,8 +30,15 @@ LEFT_OUT = {
 """What follows from what was left out, by what may be missing."""
 
 
-def sentences(outcome: Outcome, clock: PumpClock) -> Iterator[str]:
-    """Yield what could not be read, what was left out, and what else is to be known."""
+def sentences(outcome: Outcome, clock: PumpClock) -> dict[str, int]:
+    """Return what could not be read, what was left out, and what else is to be known.
+
+    With each sentence comes the level at which it is logged.
+    """
+    return {text: level for level, text in _sentences(outcome, clock)}
+
+
+def _sentences(outcome: Outcome, clock: PumpClock) -> Iterator[tuple[int, str]]:
     for failure in outcome.failures:
         names = list(dict.fromkeys(NOUNS.get(name, name) for name in failure.features))
         what = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
@@ -39,12 +47,15 @@ def sentences(outcome: Outcome, clock: PumpClock) -> Iterator[str]:
         if failure.window.start == failure.window.end:
             days = ""  # Something of today, such as what the pump is set to.
         subject = f"{what[0].upper()}{what[1:]} {days}".strip()
-        yield f"{subject} could not be read. {failure.error}"
+        yield logging.ERROR, f"{subject} could not be read. {failure.error}"
     found: dict[str, list[str]] = {}
     for what, number in outcome.skipped.most_common():
         text = f"{what.removesuffix(NO_DOSES)} ({times_in_words(number)})"
         found.setdefault(may_be_missing(what), []).append(text)
     for missing, consequence in LEFT_OUT.items():
         if missing in found:
-            yield f"Left out: {'; '.join(found[missing])}. {consequence}"
-    yield from dict.fromkeys(remark.text for remark in outcome.remarks)
+            level = logging.WARNING if missing else logging.INFO
+            yield level, f"Left out: {'; '.join(found[missing])}. {consequence}"
+    for remark in outcome.remarks:
+        level = logging.WARNING if remark.asks_something else logging.INFO
+        yield logging.ERROR if remark.missing else level, remark.text

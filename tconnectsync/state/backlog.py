@@ -168,6 +168,13 @@ class Backlog:
         log.debug("The backlog cannot be saved for the next run.")
 
 
+def missing_in(path: Path) -> dict[str, tuple[TimeRange, ...]]:
+    """Return the ranges that the file of a backlog names, whichever site it is of."""
+    backlog = Backlog("", ())
+    backlog._paths = [path]
+    return dict(backlog._read().missing)
+
+
 def _joined(one: Missing, other: Missing) -> dict[str, tuple[TimeRange, ...]]:
     """Return the ranges of both; those that touch become one."""
     names = dict.fromkeys([*one, *other])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
@@ -29,22 +30,26 @@ def collect(
     window: TimeRange,
     features: Sequence[str],
     outcome: Outcome,
+    besides: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Events:
     """Return the valid events that ``reader`` finds for some features.
 
     If the answer for a range cannot be used, shorter ranges are requested, down to a day. What
-    still fails, and what is left out, is noted in ``outcome``.
+    still fails, and what is left out, is noted in ``outcome``. ``besides`` are further parts, each
+    with the features that a failure of it is noted for.
 
     Raises:
         TconnectsyncError: going on makes no sense.
     """
     failed_before = len(outcome.failures)
+    readers = {window: reader}
     events = {
-        part: read_part(parts, reader, window, part, names, features, outcome)
-        for part, names in parts_of(features).items()
+        part: _read(parts, readers, window, part, names, outcome)
+        for part, names in {**parts_of(features), **besides}.items()
     }
-    outcome.skipped.update(reader.skipped)
-    outcome.remark(reader.remarks, (window, features))
+    for read, each in readers.items():
+        outcome.skipped.update(each.skipped)
+        outcome.remark(each.remarks, (read, features))
     failed = {name for each in outcome.failures[failed_before:] for name in each.features}
     if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
         events["boluses"] = list(reader.with_glucose_kind(events["boluses"], events["readings"]))
@@ -53,19 +58,19 @@ def collect(
     return events
 
 
-def read_part(
+def _read(
     parts: ReadingParts,
-    reader: Reader,
+    readers: dict[TimeRange, Reader],
     window: TimeRange,
     part: str,
     names: tuple[str, ...],
-    features: Sequence[str],
     outcome: Outcome,
 ) -> list[Any]:
-    """Return the valid events of one part, which the features with these ``names`` need.
+    """Return the events of one part, which the features with these ``names`` need.
 
-    It is a method of :class:`tconnectsync.sources.base.Reader`; see :func:`collect`.
+    ``readers`` are those of the ranges so far, which all parts share.
     """
+    reader = readers.get(window) or readers.setdefault(window, parts.source.read(window))
     try:
         events = parts.taken(reader, window, getattr(reader, part)())
         return validate(events, parts.now(), outcome.skipped)
@@ -77,10 +82,6 @@ def read_part(
             outcome.failed(window, names, error)
             return []
         log.info("%s. Asking for shorter ranges.", str(error).removesuffix("."))
-    found = []
-    for each in shorter:
-        of_half = parts.source.read(each)
-        found += read_part(parts, of_half, each, part, names, features, outcome)
-        outcome.skipped.update(of_half.skipped)
-        outcome.remark(of_half.remarks, (each, features))
-    return found
+    return [
+        event for each in shorter for event in _read(parts, readers, each, part, names, outcome)
+    ]

@@ -1,0 +1,85 @@
+"""The pictures of the first page: the bands of glucose as a bar, and glucose over the day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from tconnectsync.report.drawing.glucose import LEVELS, LOW, TARGET_TOP, glucose_axis
+from tconnectsync.report.drawing.layout import LOWEST
+from tconnectsync.report.drawing.scales import Scale, top_of_glucose
+from tconnectsync.report.drawing.shapes import Shape, Text, line, polyline, rectangle, text
+from tconnectsync.report.model import BANDS, Glucose, Percentiles
+
+DAY_MINUTES = 1440
+HOURS = range(0, DAY_MINUTES + 1, 180)
+NAMED_HOURS = HOURS[::2]
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 418.0, 17.0, 200.0
+BAR = (500.0, 34.0)
+"""Width and height of the bar of bands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture, drawn."""
+
+    shapes: Sequence[Shape]
+    texts: Sequence[Text]
+
+
+def draw_bands(glucose: Glucose) -> list[Shape]:
+    """Return the shares of the bands side by side, each with a pattern of its own."""
+    shapes: list[Shape] = []
+    left = 0.0
+    for number, band in enumerate(BANDS):
+        right = left + glucose.shares.get(band.name, 0) * BAR[0]
+        if right > left:
+            path = rectangle(left, 0, right, BAR[1])
+            shapes += [Shape(f"band{number}", path), Shape(f"over{number}", path, band.name)]
+        left = right
+    return shapes
+
+
+def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
+    """Return how glucose was over the day: the median within two bands of percentiles."""
+    highest = max((it.p95 for it in glucose.profile), default=0)
+    x = Scale(0, DAY_MINUTES, LEFT, RIGHT)
+    y = Scale(LOWEST, top_of_glucose(highest, mmol=mmol), BOTTOM, TOP)
+    shapes = [
+        Shape("band", rectangle(LEFT, y(TARGET_TOP), RIGHT, y(LOW))),
+        Shape("level", "".join(line(LEFT, y(it), RIGHT, y(it)) for it in LEVELS)),
+        Shape("hours", "".join(line(x(it), TOP, x(it), BOTTOM) for it in HOURS)),
+    ]
+    for part in _parts(glucose.profile):
+        wide = [(x(it.minute), y(it.p95)) for it in part]
+        wide += [(x(it.minute), y(it.p5)) for it in reversed(part)]
+        close = [(x(it.minute), y(it.p75)) for it in part]
+        close += [(x(it.minute), y(it.p25)) for it in reversed(part)]
+        middle = [(x(it.minute), y(it.p50)) for it in part]
+        shapes += [Shape("p90", polyline(wide) + "Z"), Shape("p50", polyline(close) + "Z")]
+        shapes.append(Shape("median", polyline(middle)))
+    return Picture(shapes, list(_texts(x, y, mmol=mmol)))
+
+
+def _parts(profile: Sequence[Percentiles]) -> Iterator[Sequence[Percentiles]]:
+    """Yield the parts between which there are no percentiles.
+
+    What ends at midnight goes on to how the day begins.
+    """
+    between = [b.minute - a.minute for a, b in pairwise(profile)]
+    usual = min(between, default=0)
+    closes = usual and not profile[0].minute and profile[-1].minute + usual == DAY_MINUTES
+    after = [replace(profile[0], minute=DAY_MINUTES)] if closes else []
+    begin = 0
+    for index in range(1, len(profile) + 1):
+        if index == len(profile) or between[index - 1] > usual:
+            yield [*profile[begin:index], *(after if index == len(profile) else ())]
+            begin = index
+
+
+def _texts(x: Scale, y: Scale, *, mmol: bool) -> Iterator[Text]:
+    yield from glucose_axis(y, LEFT - 5, mmol=mmol)
+    for minute in NAMED_HOURS:
+        css = "end" if minute == DAY_MINUTES else "mid" if minute else ""
+        yield text(css, x(minute), BOTTOM + 14, f"{minute // 60:02}:00")
