@@ -129,7 +129,7 @@ class Export:
             self._take(kind, event, found)
         for reading in window.readings:
             self._take(READINGS, reading, self._found[READINGS.name, month_of(reading.at)])
-        for status in [window.status] if window.status else []:
+        for status in window.statuses:
             self._take(STATUS, status, self._found[STATUS.name, month_of(status.at)])
         outcome = self._history.outcome
         lost = sum(outcome.skipped[what] for what in outcome.lost_insulin)

@@ -65,9 +65,7 @@ def axes_of(report: Report, clock: PumpClock) -> Axes:
     return Axes(
         clock,
         report.mmol,
-        Scale(
-            LOWEST, top_of_glucose(max(glucose, default=0), mmol=report.mmol), *reversed(GLUCOSE)
-        ),
+        Scale(LOWEST, top, *reversed(GLUCOSE)),
         Scale(0, max(5.0, *boluses, 0), 4, TALLEST_BOLUS),
         Scale(0, round_up(max(1.0, *rates, 0)), BASAL[1], BASAL[0]),
         report.profile,
