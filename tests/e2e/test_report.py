@@ -246,6 +246,21 @@ def test_what_cannot_be_written_is_one_sentence(
     assert not (home.folder / NAME).exists()
 
 
+def test_the_unit_is_the_pump_s_unless_the_settings_say_another(tmp_path: Path) -> None:
+    with tandem_source(live(FIRST, 1)) as tandem:
+        home = alone(computer(tmp_path, tandem, "", ""))
+        one_day = ("--report", *days(FIRST, FIRST))
+        for told, units, expected in (
+            (None, "", "mg/dL"),
+            ("mmol/L", "", "mmol/L"),
+            ("mmol/L", "mg/dl", "mg/dL"),
+            ("stone", "", "mg/dL"),
+        ):
+            tandem.pump.glucose_unit = told
+            assert home.run(*one_day, UNITS=units).code == 0
+            assert f"to 180 {expected}" in page(home) or f"to 10.0 {expected}" in page(home)
+
+
 def test_wrong_units_are_one_sentence(home: Computer) -> None:
     finished = home.run(*WHOLE, UNITS="furlong")
     assert finished.code == 2
