@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tconnectsync import __version__
 from tconnectsync.app import open_file, open_history
-from tconnectsync.cli.configure import configuration_of, range_of, show_log
+from tconnectsync.cli.configure import configuration_of, show_log
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.progress import progress_of
-from tconnectsync.cli.say import level_of, say, say_what_was_left_out
+from tconnectsync.cli.report import range_of, settings_of_pump
+from tconnectsync.cli.say import say
 from tconnectsync.clouds import cloud_named
+from tconnectsync.config.settings import SourceSettings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.words import number_of
 from tconnectsync.errors import TconnectsyncError, UsageError
@@ -22,7 +25,7 @@ from tconnectsync.export.fileformat import CSV, FORMATS
 from tconnectsync.export.folder import Folder, month_of
 from tconnectsync.places import whole_path
 from tconnectsync.redact import Redactor
-from tconnectsync.sources.base import Remark
+from tconnectsync.report.remarks import sentences
 from tconnectsync.stop import Stop, Stopped
 
 if TYPE_CHECKING:
@@ -30,20 +33,10 @@ if TYPE_CHECKING:
     from tconnectsync.cli.options import Options
     from tconnectsync.history import History
     from tconnectsync.sources.base import SavedLog
-    from tconnectsync.sync.run.outcome import Failure
 
 log = logging.getLogger(__name__)
 
 STOPPED = "Stopped. Each file is whole, the old one or the new one. Start the same command again."
-NOUNS = {
-    "basals": "basal",
-    "boluses": "bolus",
-    "events": "event",
-    "readings": "reading",
-    "status": "status",
-    "profiles": "profile segment",
-}
-"""What a row of a kind is called."""
 
 
 def export(options: Options, host: Host) -> int:
@@ -66,28 +59,30 @@ def export(options: Options, host: Host) -> int:
 def _export(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
     settings = configuration.completed()
+    configuration.group(SourceSettings)
+    # Of basals without insulin, people want to see that there was none.
+    settings = replace(settings, sync=replace(settings.sync, ignore_zero_unit_basal=False))
     show_log(options, configuration, Redactor(configuration.secrets), settings.tandem.zone)
     folder = _folder(options, host)
     file = open_file(options.import_log, settings, host) if options.import_log else None
-    file_name = options.import_log.name if options.import_log else ""
-    log.info(
-        "tconnectsync %s: %s to files in %s. Times are those of the pump, %s.",
-        __version__,
-        f"the saved log {file_name}" if file_name else cloud_named(settings.source.name).title,
-        folder.path,
-        settings.tandem.zone.key,
-    )
     history = open_history(settings, host, file=file)
     work = Export(history, _range(options, history, file), folder)
+    first, last = history.clock.days(work.range)
+    source = cloud_named(settings.source.name).title
+    if options.import_log:
+        source = f"{options.import_log.name}, a saved log of {source}"
+    log.info(
+        f"tconnectsync {__version__}: files from {source}, {first} to {last}. Times are those of "
+        f"the pump, {settings.tandem.zone.key}. {configuration.origin}"
+    )
+    for notice in configuration.notices():
+        log.log(logging.INFO if options.quiet else logging.WARNING, notice)
     with folder.held(host.clock):
         folder.check({*work.months, month_of(history.clock.day(history.now()))})
         try:
             work.run(progress_of(options))
-            if not file and (found := history.settings()):
+            if not file and (found := settings_of_pump(history)):
                 work.write_profiles(found)
-                for broken in found.broken:
-                    text = f"The profile {broken.name or 'without a name'} is left out"
-                    history.outcome.remark([Remark(f"{text}: {broken.why}.")])
         except TconnectsyncError:
             _say_outcome(work, folder, history)
             raise
@@ -100,18 +95,16 @@ def _folder(options: Options, host: Host) -> Folder:
 
 
 def _range(options: Options, history: History, file: SavedLog | None) -> TimeRange:
-    """Return the range to export: of a saved log all, or what it holds of the dates.
+    """Return the range to export: whole days, of a saved log no more than it holds.
 
     Raises:
-        UsageError: it holds nothing of them, or they lie in the future.
+        UsageError: it holds nothing of the dates, or they lie in the future.
     """
-    if file is None:
-        return range_of(options, history.clock, history.now())
+    chosen = range_of(options, history, file)
+    if not file:
+        return chosen
     covered = file.covered
-    if not options.dates:
-        return covered
-    asked = range_of(options, history.clock, history.now())
-    both = TimeRange(max(asked.start, covered.start), min(asked.end, covered.end))
+    both = TimeRange(max(chosen.start, covered.start), min(chosen.end, covered.end))
     if both.start >= both.end:
         first, last = history.clock.days(covered)
         raise UsageError(f"The saved log is about {first} to {last}; give dates of that time.")
@@ -120,28 +113,15 @@ def _range(options: Options, history: History, file: SavedLog | None) -> TimeRan
 
 def _say_outcome(work: Export, folder: Folder, history: History) -> int:
     """Say what was exported and what was not; return the exit code."""
-    counted = [number_of(work.rows[kind.name], NOUNS[kind.name]) for kind in KINDS]
-    found = [text for kind, text in zip(KINDS, counted, strict=True) if work.rows[kind.name]]
-    if found:
+    counted = [number_of(work.rows[kind.name], kind.noun) for kind in KINDS if work.rows[kind.name]]
+    if counted:
         files = number_of(len(work.files), "file")
-        log.info("Exported: %s, in %s in %s.", ", ".join(found), files, folder.path)
+        log.info("Exported: %s, in %s in %s.", ", ".join(counted), files, folder.path)
     else:
-        log.info("Nothing to export: the pump did nothing in that time that is known.")
-    outcome = history.outcome
-    say_what_was_left_out(outcome, "the files")
-    for remark in outcome.remarks:
-        # They are about the site that most runs write to.
-        log.log(level_of(remark), remark.text.replace("in Nightscout", "in the files"))
-    for failure in outcome.failures:
-        first, last = history.clock.days(failure.window)
-        log.error(
-            "%s from %s to %s could not be read. %s", _kinds(failure), first, last, failure.error
-        )
-    if outcome.failures:
+        log.info("Nothing to export: nothing is known of that time.")
+    for text, level in sentences(history.outcome, history.clock).items():
+        # Most runs write to a site, and this is said of it.
+        log.log(level, text.replace("in Nightscout", "in the files"))
+    if history.outcome.failures:
         log.error("What the files held of it before is kept. Start the same command again.")
-    return 0 if outcome.is_complete else 1
-
-
-def _kinds(failure: Failure) -> str:
-    names = [kind.name for kind in KINDS if kind.features & {*failure.features}]
-    return ", ".join(names).capitalize() or "Something"
+    return 0 if history.outcome.is_complete else 1

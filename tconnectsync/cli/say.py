@@ -30,13 +30,13 @@ LEFT_OUT = (
     (
         "insulin",
         logging.WARNING,
-        "Insulin may be missing in {} because of that: compare the day with the pump's own "
-        "history.",
+        "Insulin may be missing in Nightscout because of that: compare the day with the pump's "
+        "own history.",
     ),
     (
         "carbs",
         logging.WARNING,
-        "Carbs may be missing in {} because of that, but no insulin.",
+        "Carbs may be missing in Nightscout because of that, but no insulin.",
     ),
     ("", logging.INFO, "No insulin is missing because of that."),
 )
@@ -151,17 +151,17 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
         if remark.repeat:
             window, features = remark.repeat
             text += f" {command(*clock.days(window), features, options)}"
-        log.log(level_of(remark), text)
+        log.log(_level_of(remark), text)
 
 
-def say_what_was_left_out(outcome: Outcome, where: str = "Nightscout") -> None:
+def say_what_was_left_out(outcome: Outcome) -> None:
     """Say what was not understood, and whether insulin or carbs may be missing because of it."""
     found: dict[str, list[str]] = {}
     for what, number in outcome.skipped.most_common():
         found.setdefault(may_be_missing(what), []).append(_times(what, number))
     for missing, level, consequence in LEFT_OUT:
         if missing in found:
-            log.log(level, "Left out: %s. %s", "; ".join(found[missing]), consequence.format(where))
+            log.log(level, "Left out: %s. %s", "; ".join(found[missing]), consequence)
 
 
 class NextLook:
@@ -195,8 +195,7 @@ def _times(what: str, number: int) -> str:
     return f"{what.removesuffix(NO_DOSES)} ({times_in_words(number)})"
 
 
-def level_of(remark: Remark) -> int:
-    """Return how a remark is logged."""
+def _level_of(remark: Remark) -> int:
     if remark.missing:
         return logging.ERROR
     return logging.WARNING if remark.asks_something else logging.INFO

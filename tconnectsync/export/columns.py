@@ -50,6 +50,8 @@ class Kind:
 
     name: str
     """How the names of the files begin, such as ``basals``."""
+    noun: str
+    """What one row is called."""
     meaning: str
     """A sentence for the documentation."""
     features: frozenset[str]
@@ -133,7 +135,7 @@ def _common(time: str, key: Callable[[Any], str]) -> list[Column]:
             "pump",
             "text",
             "The pump: its model and the end of its serial number, if known.",
-            lambda it: getattr(it, "pump", None) or None,
+            lambda it: it.pump or None,
         ),
         Column(
             "key",
@@ -172,6 +174,7 @@ _OF_EVENTS = _common("begins", lambda it: it.key)
 
 BASALS = Kind(
     "basals",
+    "basal",
     "Basal insulin: one row for each time at one rate.",
     frozenset({"BASAL"}),
     [
@@ -189,7 +192,7 @@ BASALS = Kind(
             "profile_rate_u_per_h",
             "number",
             "The rate of the pump's profile at that time, in U/h, if the pump noted it.",
-            lambda it: getattr(it, "profile_rate", None),
+            lambda it: it.profile_rate,
         ),
         Column("reason", "text", "Why the pump had that rate, in its words.", lambda it: it.reason),
         _AUTOMATIC,
@@ -203,6 +206,7 @@ BASALS = Kind(
 )
 BOLUSES = Kind(
     "boluses",
+    "bolus",
     "Boluses, with what was asked for and what was delivered. An extended bolus has one row for "
     "the part that was given at once, and one or more for the later part.",
     frozenset({"BOLUS"}),
@@ -282,6 +286,7 @@ BOLUSES = Kind(
 )
 EVENTS = Kind(
     "events",
+    "event",
     "All else that happened: carbs without a bolus, sleep, exercise, suspensions, alarms, fills, "
     "site changes, sensor sessions, alerts.",
     frozenset({"BOLUS", "PUMP_EVENTS", "PUMP_EVENTS_BASAL_SUSPENSION", "CGM_ALERTS"}),
@@ -328,6 +333,7 @@ EVENTS = Kind(
 )
 READINGS = Kind(
     "readings",
+    "reading",
     "Glucose readings, of the sensor and entered by the person.",
     frozenset({"CGM"}),
     [
@@ -343,7 +349,8 @@ READINGS = Kind(
 )
 STATUS = Kind(
     "status",
-    "The state of the pump, as it was known at some times.",
+    "state",
+    "What the pump noted of its state at some times; a row has only what was noted then.",
     frozenset({"DEVICE_STATUS"}),
     [
         *_common("at", lambda it: f"status {it.at.isoformat()} {' '.join(map(str, it.log_ids))}"),
@@ -357,12 +364,6 @@ STATUS = Kind(
         Column("reservoir_u", "number", "The insulin left, in U.", lambda it: it.reservoir),
         Column("iob_u", "number", "The insulin on board, in U.", lambda it: it.iob),
         Column(
-            "iob_utc",
-            "time",
-            "When the pump noted the insulin on board, in UTC.",
-            lambda it: _utc(it.iob_at or it.at) if it.iob is not None else None,
-        ),
-        Column(
             "suspended",
             "true or false",
             "Whether delivery was suspended.",
@@ -372,6 +373,7 @@ STATUS = Kind(
 )
 PROFILES = Kind(
     "profiles",
+    "profile segment",
     "What the pump is set to: one row for each segment of each profile. The cloud knows only the "
     "settings of today; rows are added in the month in which other ones are read.",
     frozenset({"PROFILES"}),

@@ -61,7 +61,7 @@ class Export:
         self.files: set[Path] = set()
         """The files that were brought up to date."""
         self._history = history
-        self._range = time_range
+        self.range = time_range
         self._folder = folder
         self._read_until = time_range.start
         self._found: dict[tuple[str, Month], _Found] = defaultdict(_Found)
@@ -75,8 +75,8 @@ class Export:
     def months(self) -> list[Month]:
         """The months in whose files there may be rows of the range."""
         clock = self._history.clock
-        months = [month_of(clock.day(self._range.start - SHIFT))]
-        last = month_of(clock.day(self._range.end + SHIFT))
+        months = [month_of(clock.day(self.range.start - SHIFT))]
+        last = month_of(clock.day(self.range.end + SHIFT))
         while months[-1] < last:
             year, month = months[-1]
             months.append((year + 1, 1) if month == 12 else (year, month + 1))
@@ -91,8 +91,8 @@ class Export:
                 before that is written.
         """
         self._note_pumps()
-        cut = windows(self._range, self._history.source.window_days, self._history.clock)
-        steps, story = iter(progress(list(cut))), self._history.windows(self._range)
+        cut = windows(self.range, self._history.source.window_days, self._history.clock)
+        steps, story = iter(progress(list(cut))), self._history.windows(self.range)
         while True:
             next(steps, None)
             try:
@@ -108,12 +108,12 @@ class Export:
 
     def _note_pumps(self) -> None:
         """Note whose rows may be replaced, and when no pump was worn that is known."""
-        spans = [it for it in self._history.pumps(self._range) if it.is_read]
+        spans = [it for it in self._history.pumps(self.range) if it.is_read]
         self._pumps.update(span.name for span in spans)
         self._in_use = next((span.name for span in spans if span.in_use), "")
         known = [(it.first, it.last + SECOND) for it in spans if it.first and it.last]
         if known and len(known) == len(spans):
-            whole = (self._range.start, self._range.end)
+            whole = (self.range.start, self.range.end)
             self._unread += [TimeRange(*it) for it in without([whole], merged(known))]
 
     def _add(self, window: Window) -> None:
@@ -179,7 +179,7 @@ class Export:
         unread = [it.window for it in outcome.failures if kind.features & {*it.features}]
         unread += [it for name in kind.features for it in outcome.healing.get(name, ())]
         unread += self._unread
-        read = TimeRange(self._range.start, self._read_until)
+        read = TimeRange(self.range.start, self._read_until)
 
         def is_stale(row: Row) -> bool:
             return (

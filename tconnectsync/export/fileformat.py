@@ -147,8 +147,10 @@ CSV = FileFormat(
 
 
 def _json_text(value: Value) -> str:
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
+    if value is None or value == "":
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, str | datetime):
         text = _time(value) if isinstance(value, datetime) else _writable(value)
         return json.dumps(text, ensure_ascii=False)

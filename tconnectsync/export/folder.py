@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -16,7 +16,7 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.export.columns import KINDS, Kind
 from tconnectsync.export.fileformat import FileFormat, Row, UnknownFileError
-from tconnectsync.state.files import write_atomically
+from tconnectsync.state.files import NEW, write_atomically
 from tconnectsync.state.lock import TakenError, try_lock
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,17 @@ class Folder:
             ) from None
         try:
             _wait_for(file, self.path, clock)
+            self._remove_unfinished()
             yield
         finally:
             os.close(file)
+
+    def _remove_unfinished(self) -> None:
+        """Remove what an export that was killed had begun to write."""
+        for kind in KINDS:
+            for path in self.path.glob(f".{kind.name}-????-??.*{NEW}"):
+                with suppress(OSError):
+                    path.unlink()
 
     def check(self, months: Collection[Month]) -> None:
         """Look, before anything is read, whether files of these months can be replaced.
