@@ -74,6 +74,15 @@ class ConfigError(TconnectsyncError):
         super().__init__("\n".join(self.problems))
 
 
+class IncompleteError(TconnectsyncError):
+    """Part of what the pump did could not be read or understood; the rest has been given."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        """A sentence for each thing that is missing."""
+        super().__init__("\n".join(self.problems))
+
+
 class LogFileError(TconnectsyncError):
     """A file that is to be imported holds no pump log, or one that is damaged or cut short."""
 

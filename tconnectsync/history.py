@@ -22,9 +22,9 @@ from tconnectsync.domain.events import (
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Reader, Remark
-from tconnectsync.sync.features import FEATURES
+from tconnectsync.sync.features import FEATURES, parts_of
 from tconnectsync.sync.plan.validate import Found
-from tconnectsync.sync.run.collect import collect, read_part
+from tconnectsync.sync.run.collect import collect_parts
 from tconnectsync.sync.run.coverage import coverage, empty_log
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
@@ -68,9 +68,8 @@ class History(ReadingParts):
     @property
     def features(self) -> list[str]:
         """The features of which the events are read."""
-        return [
-            name for name, feature in FEATURES.items() if feature.parts and name not in self.lacking
-        ]
+        left_out = {*self.lacking, "PUMP_EVENTS_BASAL_SUSPENSION"}  # A part of PUMP_EVENTS.
+        return [name for name, it in FEATURES.items() if it.parts and name not in left_out]
 
     def pumps(self, time_range: TimeRange) -> Sequence[PumpSpan]:
         """Return the pumps of the account; empty where the cloud, or a saved log, names none.
@@ -177,11 +176,11 @@ class History(ReadingParts):
         """Return what touches a window, what was noted in it, and whether something failed."""
         failed_before = len(self.outcome.failures)
         reader = self.source.read(window)
-        parts = collect(self, reader, window, self.features, self.outcome)
-        statuses: Sequence[DeviceStatus] = ()
+        features, asked_for = self.features, parts_of(self.features)
         if STATUS not in self.lacking:
-            asked = (self, reader, window, "statuses", (STATUS,), self.features, self.outcome)
-            statuses = sorted(read_part(*asked), key=attrgetter("at"))
+            asked_for["statuses"] = (STATUS,)
+        parts = collect_parts(self, reader, window, features, asked_for, self.outcome)
+        statuses = sorted(parts.pop("statuses", []), key=attrgetter("at"))
         found = _each_once(event for part in parts.values() for event in part)
         return found, statuses, len(self.outcome.failures) > failed_before
 

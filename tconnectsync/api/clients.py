@@ -100,7 +100,7 @@ class TConnectApi:
 
         http = self._client("t:connect app service", read_timeout=self._read_timeout)
         log_in = partial(android.log_in, self.account, http)
-        guarded = partial(self._guard.log_in, "t:connect app", self.account.services_url, log_in)
+        guarded = partial(self._guard.log_in, *self._services["app"], log_in)
         return android.AndroidApi(self.account, http, LoginKeeper(guarded, self._clock.now))
 
     @cached_property
@@ -165,7 +165,20 @@ class TConnectApi:
 
         http = self._browser("t:connect", read_timeout=self._read_timeout, retries=weblogin.RETRIES)
         log_in = partial(weblogin.log_in, self.account, http, self._app_token)
-        return self._guard.log_in("t:connect", self.account.web_url, log_in)
+        return self._guard.log_in(*self._services["web"], log_in)
+
+    @property
+    def _services(self) -> dict[str, tuple[str, str]]:
+        """The services that the password is sent to, each with its address."""
+        return {
+            "app": ("t:connect app", self.account.services_url),
+            "web": ("t:connect", self.account.web_url),
+            "source": ("Tandem Source", cloud_of(self.account).accounts_url),
+        }
+
+    def forget_refusals(self) -> int:
+        """Let the account's password be sent again; return how many services had refused it."""
+        return sum(self._guard.forget(*service) for service in self._services.values())
 
     def _tandem_client(self, **options: Any) -> HttpClient:
         return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, **options)
@@ -173,7 +186,7 @@ class TConnectApi:
     def _tandem_login(self) -> tandem_login.TandemLogin:
         http = self._tandem_client(retries=tandem_login.RETRIES)
         log_in = partial(tandem_login.log_in, self.account, http, self._clock.now)
-        return self._guard.log_in("Tandem Source", cloud_of(self.account).accounts_url, log_in)
+        return self._guard.log_in(*self._services["source"], log_in)
 
     def _app_token(self) -> Token:
         from tconnectsync.api.tconnect import android

@@ -88,8 +88,7 @@ class LoginGuard:
             FirewallError: too many logins were sent from this address lately; nothing is sent.
             TconnectsyncError: what else ``make`` raises.
         """
-        account = self._account
-        sent = (account.email.strip().lower(), account.password, service, account.region, address)
+        sent = self._sent(service, address)
         if not self._insist and (before := self._refused.find(sent)):
             raise self._still_refused(before)
         self.before_request()
@@ -108,6 +107,14 @@ class LoginGuard:
         self._address.worked()
         self._refused.forget(sent)
         return login
+
+    def forget(self, service: str, address: str) -> bool:
+        """Let the password be sent again; return whether it was refused before."""
+        return self._refused.forget(self._sent(service, address))
+
+    def _sent(self, service: str, address: str) -> tuple[str, ...]:
+        account = self._account
+        return account.email.strip().lower(), account.password, service, account.region, address
 
     def _not_before(self, until: datetime, why: str) -> FirewallError:
         seconds = max((until - self._now()).total_seconds(), 1.0)

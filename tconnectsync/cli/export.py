@@ -2,15 +2,126 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tconnectsync.errors import UsageError
+from tconnectsync import __version__
+from tconnectsync.app import open_file, open_history
+from tconnectsync.cli.configure import configuration_of, show_log
+from tconnectsync.cli.people import each_person
+from tconnectsync.cli.progress import progress_of
+from tconnectsync.cli.report import range_of, settings_of_pump
+from tconnectsync.cli.say import say
+from tconnectsync.clouds import cloud_named
+from tconnectsync.config.settings import SourceSettings
+from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.words import number_of
+from tconnectsync.errors import TconnectsyncError, UsageError
+from tconnectsync.export.columns import KINDS
+from tconnectsync.export.export import Export
+from tconnectsync.export.fileformat import CSV, FORMATS
+from tconnectsync.export.folder import Folder, month_of
+from tconnectsync.places import whole_path
+from tconnectsync.redact import Redactor
+from tconnectsync.report.remarks import sentences
+from tconnectsync.stop import Stop, Stopped
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
+    from tconnectsync.history import History
+    from tconnectsync.sources.base import SavedLog
+
+log = logging.getLogger(__name__)
+
+STOPPED = "Stopped. Each file is whole, the old one or the new one. Start the same command again."
 
 
 def export(options: Options, host: Host) -> int:
-    """Write the files of the range that the options name; return the exit code."""
-    raise UsageError("--export is not part of this version.")
+    """Write the files of the range that the options name; return the exit code.
+
+    Raises:
+        ConfigError: the settings of the Tandem account are missing or wrong.
+        UsageError: the folder cannot be used, or holds files that are not ours.
+        TconnectsyncError: nothing can be read, or files cannot be written.
+    """
+    stop = Stop(host.clock.monotonic)
+    try:
+        with stop.listening():
+            return each_person(options, host, lambda one: _export(one, host))
+    except Stopped as stopped:
+        say(str(stopped) or STOPPED)
+        return 1
+
+
+def _export(options: Options, host: Host) -> int:
+    configuration = configuration_of(options, host)
+    settings = configuration.completed()
+    configuration.group(SourceSettings)
+    # Of basals without insulin, people want to see that there was none.
+    settings = replace(settings, sync=replace(settings.sync, ignore_zero_unit_basal=False))
+    show_log(options, configuration, Redactor(configuration.secrets), settings.tandem.zone)
+    folder = _folder(options, host)
+    file = open_file(options.import_log, settings, host) if options.import_log else None
+    history = open_history(settings, host, file=file)
+    work = Export(history, _range(options, history, file), folder)
+    first, last = history.clock.days(work.range)
+    source = cloud_named(settings.source.name).title
+    if options.import_log:
+        source = f"{options.import_log.name}, a saved log of {source}"
+    log.info(
+        f"tconnectsync {__version__}: files from {source}, {first} to {last}. Times are those of "
+        f"the pump, {settings.tandem.zone.key}. {configuration.origin}"
+    )
+    for notice in configuration.notices():
+        log.log(logging.INFO if options.quiet else logging.WARNING, notice)
+    with folder.held(host.clock):
+        folder.check({*work.months, month_of(history.clock.day(history.now()))})
+        try:
+            work.run(progress_of(options))
+            if not file and (found := settings_of_pump(history)):
+                work.write_profiles(found)
+        except TconnectsyncError:
+            _say_outcome(work, folder, history)
+            raise
+    return _say_outcome(work, folder, history)
+
+
+def _folder(options: Options, host: Host) -> Folder:
+    path = Path(whole_path(str(options.export), str(host.folder)))
+    return Folder(path / (options.person or ""), FORMATS[options.format or CSV.name])
+
+
+def _range(options: Options, history: History, file: SavedLog | None) -> TimeRange:
+    """Return the range to export: whole days, of a saved log no more than it holds.
+
+    Raises:
+        UsageError: it holds nothing of the dates, or they lie in the future.
+    """
+    chosen = range_of(options, history, file)
+    if not file:
+        return chosen
+    covered = file.covered
+    both = TimeRange(max(chosen.start, covered.start), min(chosen.end, covered.end))
+    if both.start >= both.end:
+        first, last = history.clock.days(covered)
+        raise UsageError(f"The saved log is about {first} to {last}; give dates of that time.")
+    return both
+
+
+def _say_outcome(work: Export, folder: Folder, history: History) -> int:
+    """Say what was exported and what was not; return the exit code."""
+    counted = [number_of(work.rows[kind.name], kind.noun) for kind in KINDS if work.rows[kind.name]]
+    if counted:
+        files = number_of(len(work.files), "file")
+        log.info("Exported: %s, in %s in %s.", ", ".join(counted), files, folder.path)
+    else:
+        log.info("Nothing to export: nothing is known of that time.")
+    for text, level in sentences(history.outcome, history.clock).items():
+        # Most runs write to a site, and this is said of it.
+        log.log(level, text.replace("in Nightscout", "in the files"))
+    if history.outcome.failures:
+        log.error("What the files held of it before is kept. Start the same command again.")
+    return 0 if history.outcome.is_complete else 1

@@ -113,7 +113,7 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "--shape-report": SETTINGS | PEOPLE | DATES,
     "--auto-update": SETTINGS | PEOPLE | {"--days", "--pretend", "--stay"},
     "--report": SETTINGS | PEOPLE | DATES | {"--import-log", "--output"},
-    "--export": SETTINGS | PEOPLE | DATES | {"--import-log", "--format"},
+    "--export": SETTINGS - {"--features"} | PEOPLE | DATES | {"--import-log", "--format"},
     "--forget": PEOPLE | {"--env-file", "--verbose", "--quiet"},
     "--status": PEOPLE | {"--json", "--env-file", "--verbose", "--quiet"},
 }
@@ -123,6 +123,7 @@ REASONS = {
     ("--demo", "--pretend"): "--demo writes to a Nightscout of its own only",
     ("--check-login", "--pretend"): "--check-login writes nothing to Nightscout anyway",
     ("--shape-report", "--pretend"): "--shape-report asks Tandem only",
+    ("--export", "--features"): "all that the pump did is exported",
     ("--import-log", "--accounts"): (
         "a log is one person's; name that person's file with --env-file"
     ),

@@ -121,6 +121,14 @@ class WatchSettings:
 
 
 @dataclass(frozen=True)
+class ReportSettings:
+    """How reports show things."""
+
+    units: str
+    """``mg/dL`` or ``mmol/L``; empty: as the cloud says."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings."""
 
@@ -131,6 +139,7 @@ class Settings:
     profiles: ProfileSettings
     loop: LoopSettings
     watch: WatchSettings
+    report: ReportSettings
 
 
 GROUPS: Mapping[type, str] = {kind: name for name, kind in get_type_hints(Settings).items()}

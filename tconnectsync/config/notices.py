@@ -15,7 +15,7 @@ from tconnectsync.config.names import (
     may_be_shown,
     mistyped,
 )
-from tconnectsync.config.variables import RETIRED, VARIABLES, Variable
+from tconnectsync.config.variables import ADVANCED, RETIRED, VARIABLES, Variable
 
 Places = Sequence[Mapping[str, str]]
 
@@ -227,7 +227,7 @@ def _zone(given: Mapping[str, Given]) -> Iterator[str]:
 
 
 def _risks(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what makes the connection to Nightscout less safe than it could be."""
+    """Yield what makes a connection less safe than it could be."""
     url = str(values.get("NS_URL", ""))
     if url.lower().startswith("http:") and not _is_private(url):
         yield (
@@ -235,6 +235,14 @@ def _risks(values: Mapping[str, Any]) -> Iterator[str]:
             "unencrypted, and others on the way can read and use them. Write https:// if your "
             "site offers it."
         )
+    for variable in VARIABLES:
+        url = str(values.get(variable.name, "")) if variable.heading == ADVANCED else ""
+        if url.lower().startswith("http:") and not _is_private(url):
+            yield (
+                f"{variable.name} begins with http://, so what is sent there, such as the password "
+                "of your Tandem account, travels unencrypted, and others on the way can read and "
+                "use it. Write https://."
+            )
     if values.get("NS_SKIP_TLS_VERIFY"):
         yield (
             "NS_SKIP_TLS_VERIFY is on: another server could pose as your site and would "

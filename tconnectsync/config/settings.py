@@ -17,6 +17,7 @@ from tconnectsync.config.groups import (
     LoopSettings,
     NightscoutSettings,
     ProfileSettings,
+    ReportSettings,
     Settings,
     SourceSettings,
     SyncSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "LoopSettings",
     "NightscoutSettings",
     "ProfileSettings",
+    "ReportSettings",
     "Settings",
     "SourceSettings",
     "SyncSettings",
@@ -202,21 +204,30 @@ class Configuration:
         Raises:
             ConfigError: with the problems of that group.
         """
-        names = {variable.name for variable in _variables(kind)}
-        names.add("")
-        if found := [(name, problem) for name, problem in self._problems if name in names]:
-            raise ConfigError([text for _, text in found], self.advice, [name for name, _ in found])
+        self._require({variable.name for variable in _variables(kind)})
         return self.usable(kind)
 
-    def completed(self) -> Settings:
-        """Return all settings for what only reads from the cloud.
+    def _require(self, names: set[str]) -> None:
+        names = {"", *names}
+        if found := [(name, problem) for name, problem in self._problems if name in names]:
+            raise ConfigError([text for _, text in found], self.advice, [name for name, _ in found])
+
+    def completed(self, *, with_account: bool = True) -> Settings:
+        """Return all settings for what only reads: the cloud, or a saved log.
 
         What else cannot be used has its default, or is empty.
 
+        Args:
+            with_account: whether the Tandem account is needed; a saved log needs only the zone.
+
         Raises:
-            ConfigError: with the problems of the Tandem account.
+            ConfigError: with the problems of what is needed.
         """
-        self.group(TandemSettings)
+        needed = {variable.name for variable in _variables(SourceSettings)} - (
+            set() if with_account else {"PUMP_SERIAL_NUMBER"}
+        )
+        account = {variable.name for variable in _variables(TandemSettings)}
+        self._require(needed | (account if with_account else {"TIMEZONE_NAME"}))
         return Settings(**{name: self.usable(kind) for kind, name in GROUPS.items()})
 
     def usable(self, kind: type[Group]) -> Group:

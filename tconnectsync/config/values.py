@@ -105,6 +105,15 @@ def limit(value: str) -> int:
         raise ValueError("write a whole number; 0 or less means no limit") from None
 
 
+def glucose_unit(value: str) -> str:
+    """Read a unit of glucose as people and pumps spell it: ``mg/dL`` or ``mmol/L``."""
+    units = {"mg": "mg/dL", "mgdl": "mg/dL", "mmol": "mmol/L", "mmoll": "mmol/L"}
+    letters = "".join(filter(str.isalpha, value.lower()))
+    if letters not in units:
+        raise ValueError("write mg/dL or mmol/L")
+    return units[letters]
+
+
 def threads(value: str) -> int:
     """Read a number of threads."""
     if not value.isdecimal() or not 1 <= int(value) <= MOST_THREADS:

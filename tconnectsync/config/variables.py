@@ -14,6 +14,7 @@ from tconnectsync.config.values import (
     days,
     email,
     features,
+    glucose_unit,
     limit,
     log_level,
     notify_addresses,
@@ -401,6 +402,15 @@ VARIABLES = (
         "How much is logged: debug, info, warning or error. The options -v and -q overrule it.",
         parse=log_level,
         default="info",
+    ),
+    Variable(
+        "UNITS",
+        "report.units",
+        "The unit of glucose in reports: mg/dL or mmol/L. When it is not set, the one that Tandem "
+        "Source gives for the pump. If it gives none: mg/dL, in which the pump's log is, since the "
+        "region of an account does not show what people use.",
+        parse=optional(glucose_unit),
+        default="",
     ),
     Variable(
         "ENABLE_TESTING_MODES",

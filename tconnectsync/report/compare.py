@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.domain.numbers import as_number
+from tconnectsync.domain.words import number_of
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
@@ -20,10 +21,9 @@ from tconnectsync.report.model import Compared, Day
 
 HOW_IT_COUNTS = (
     "Everything that stands in Nightscout counts, whoever wrote it: also what was entered or "
-    "edited there by hand, and what other programs wrote. Basal insulin is cut at midnight; a "
-    "bolus counts on the day on which it ended. 0.00: both are the same. More than that: something "
-    "was added in Nightscout, or stands there twice. Less: something is not in Nightscout, such as "
-    "what the pump did since the last sync."
+    "edited there by hand, and what other programs wrote. + means that Nightscout holds more: "
+    "something was added there, or stands there twice. − means that it holds less: something was "
+    "removed there, or has not been synced yet."
 )
 """What a person has to know to read the comparison."""
 AT_ONCE = 7
@@ -41,6 +41,7 @@ def compare(days: Sequence[Day], nightscout: NightscoutApi) -> tuple[list[Compar
     Raises:
         TconnectsyncError: Nightscout cannot be asked.
     """
+    nightscout.find_site()
     found, unclear = [], 0
     for first in range(0, len(days), AT_ONCE):
         few = days[first : first + AT_ONCE]
@@ -52,8 +53,8 @@ def compare(days: Sequence[Day], nightscout: NightscoutApi) -> tuple[list[Compar
     remarks = []
     if unclear:
         remarks.append(
-            f"Of {unclear} temporary basals, Nightscout holds only a percentage, not an amount: "
-            "their insulin is not counted in what Nightscout holds."
+            f"Of {number_of(unclear, 'temporary basal')}, Nightscout holds only a percentage, not "
+            "an amount: that insulin is not counted in what Nightscout holds."
         )
     return found, remarks
 

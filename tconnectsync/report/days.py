@@ -57,18 +57,16 @@ def day_of(
 
     Args:
         time_range: from midnight to midnight, or to the end of the report.
-        events: all that may touch the day.
-        readings: all that may be of the day.
+        events: all that touch the day, in order of their beginnings.
+        readings: those of the day, in time order.
         stops: when the pump itself stopped, or went on.
         clock: the pump's.
         unread: whether some of the day's insulin is known to be missing.
     """
     start, end = time_range.start, time_range.end
-    touching = [it for it in events if it.begins < end and (it.ends > start or it.begins >= start)]
-    basals = [it for it in touching if isinstance(it, Basal) and it.duration]
-    boluses = [it for it in touching if isinstance(it, Bolus)]
-    carbs = [it for it in touching if isinstance(it, CarbEntry)]
-    happened = [it for it in touching if isinstance(it, PumpEvent) and start <= it.at < end]
+    basals = [it for it in events if isinstance(it, Basal) and it.duration]
+    boluses = [it for it in events if isinstance(it, Bolus)]
+    carbs = [it for it in events if isinstance(it, CarbEntry)]
     gaps = without([(start, end)], [(it.begins, it.ends) for it in basals])
     # Of a site change, t:connect reports no basal of 0 U/h.
     changes = [it for it in gaps if it[0] in stops.begun and it[1] - it[0] <= MOST_UNKNOWN]
@@ -84,9 +82,9 @@ def day_of(
         basals=basals,
         boluses=boluses,
         carbs=carbs,
-        modes=[it for it in touching if isinstance(it, UserMode)],
-        events=happened,
-        readings=[it for it in readings if start <= it.at < end],
+        modes=[it for it in events if isinstance(it, UserMode)],
+        events=[it for it in events if isinstance(it, PumpEvent)],
+        readings=readings,
         suspended=[TimeRange(begin, stop) for begin, stop in stood],
         gaps=[TimeRange(begin, stop) for begin, stop in gaps],
         is_whole=is_whole and unknown <= MOST_UNKNOWN and not unread,

@@ -9,19 +9,23 @@ A report of a simulated life, as the demo and the tests need it, takes a few lin
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import attrgetter
 
 from tconnectsync.domain.clock import TimeRange, merged
 from tconnectsync.domain.events import (
     Event,
     PumpEvent,
     PumpEventKind,
+    Reading,
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.history import History
+from tconnectsync.history import History, Window
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.report.compare import compare
 from tconnectsync.report.days import average, day_of, stops_in
@@ -67,17 +71,17 @@ def make_report(
         TconnectsyncError: the cloud cannot be asked.
     """
     values, clock = Values(), history.clock
-    events: list[PumpEvent] = []
-    days = list(_days(history, time_range, values, events, progress))
+    days, events = read_days(history, time_range, progress)
+    for day in days:
+        values.add(day.readings, day.range)
     compared: list[Compared] = []
     remarks = list(sentences(history.outcome, clock))
     if nightscout:
         try:
-            compared, more = compare(days, nightscout)
+            compared, unclear = compare(days, nightscout)
+            remarks += unclear
         except TconnectsyncError as error:
             why_not_compared = f"Nightscout could not be asked, so nothing is compared. {error}"
-            more = [why_not_compared]
-        remarks += more
     stops = merged((it.start, it.end) for day in days for it in day.suspended)
     whole = [day.totals for day in days if day.is_whole]
     first, last = clock.days(time_range)
@@ -112,29 +116,62 @@ def has_data(report: Report) -> bool:
     )
 
 
-def _days(
-    history: History,
-    time_range: TimeRange,
-    values: Values,
-    happened: list[PumpEvent],
-    progress: Progress,
-) -> Iterator[Day]:
-    """Yield the days of a range in time order; what lasts goes on in the next window.
+@dataclass(slots=True)
+class _DayParts:
+    """What is known of a day so far."""
 
-    All that happened is added to ``happened``, also what began before the range.
+    range: TimeRange
+    events: list[Event] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+
+
+def read_days(
+    history: History, time_range: TimeRange, progress: Progress
+) -> tuple[list[Day], list[PumpEvent]]:
+    """Return the days of a range in time order, and all that happened, perhaps before it began.
+
+    What lasts for days may come in a window after those in which it went on, so no day is finished
+    before all windows have been read.
     """
-    lasting: list[Event] = []
-    planned = list(windows(time_range, history.source.window_days, history.clock))
-    for _, window in zip(progress(planned), history.windows(time_range), strict=False):
-        events = [*lasting, *window.events]
-        happened += [it for it in window.events if isinstance(it, PumpEvent)]
-        stops = stops_in(happened)
-        for each in windows(window.range, 1, history.clock):
-            unread = _unread(history, each)
-            day = day_of(each, events, window.readings, stops, history.clock, unread=unread)
-            values.add(day.readings, each)
-            yield day
-        lasting = [event for event in events if event.ends > window.range.end]
+    parts = [_DayParts(each) for each in windows(time_range, 1, history.clock)]
+    happened: list[PumpEvent] = []
+    steps = iter(progress(list(windows(time_range, history.source.window_days, history.clock))))
+    next(steps, None)
+    for window in history.windows(time_range):
+        happened += [event for event in window.events if isinstance(event, PumpEvent)]
+        _share_out(window, parts)
+        next(steps, None)
+    stops = stops_in(happened)
+    days = [
+        day_of(
+            each.range,
+            sorted(each.events, key=attrgetter("begins")),
+            each.readings,
+            stops,
+            history.clock,
+            unread=_unread(history, each.range),
+        )
+        for each in parts
+    ]
+    return days, happened
+
+
+def _share_out(window: Window, days: Sequence[_DayParts]) -> None:
+    """Add what a window tells to each of the days that it touches."""
+    starts = [day.range.start for day in days]
+    for event in window.events:
+        # When the pump noted it does not matter here.
+        ends = event.at if isinstance(event, PumpEvent) else event.ends
+        first, last = (bisect_right(starts, at) for at in (event.begins, ends))
+        for day in days[max(first, 1) - 1 : last]:
+            if event.begins < day.range.end and (
+                ends > day.range.start or event.begins >= day.range.start
+            ):
+                day.events.append(event)
+    for reading in window.readings:
+        number = bisect_right(starts, reading.at)
+        if number and reading.at < days[number - 1].range.end:
+            days[number - 1].readings.append(reading)
 
 
 def _unread(history: History, time_range: TimeRange) -> bool:

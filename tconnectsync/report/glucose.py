@@ -41,7 +41,7 @@ class Values:
         """Count the readings of a range; all ranges together must not overlap."""
         slots = set()
         for reading in readings:
-            if reading.kind is not ReadingKind.SENSOR:
+            if reading.kind is ReadingKind.FINGER:
                 continue
             slots.add((reading.at - time_range.start) // EVERY)
             slot = _minute(reading.at) // STEP

@@ -26,6 +26,7 @@ from tconnectsync.domain.clock import DAY, PumpClock
 from tconnectsync.domain.events import ReadingKind
 from tconnectsync.domain.words import number_of
 from tconnectsync.report import wording
+from tconnectsync.report.compare import HOW_IT_COUNTS
 from tconnectsync.report.daylist import Entry, entries
 from tconnectsync.report.drawing.daypicture import DayPicture, draw_day, has_data
 from tconnectsync.report.drawing.glucoseplot import LEVELS
@@ -128,6 +129,7 @@ def _context(report: Report) -> Mapping[str, object]:
         "incomplete": any(not it.is_whole and has_data(it) for it in report.days),
         "gmi": f"{GMI_BASE} + {GMI_PER_MGDL} × mean glucose in mg/dL",
         "different": len(different),
+        "how_it_counts": HOW_IT_COUNTS,
     }
 
 

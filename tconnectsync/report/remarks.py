@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 
-from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.words import times_in_words
 from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 from tconnectsync.sync.run.outcome import Outcome
@@ -18,6 +19,7 @@ NOUNS = {
     "PROFILES": "the pump's profiles",
     "CGM": "glucose readings",
     "CGM_ALERTS": "glucose alerts",
+    "DEVICE_STATUS": "battery and reservoir",
 }
 """What people call what a feature brings."""
 LEFT_OUT = {
@@ -29,22 +31,44 @@ LEFT_OUT = {
 """What follows from what was left out, by what may be missing."""
 
 
-def sentences(outcome: Outcome, clock: PumpClock) -> Iterator[str]:
-    """Yield what could not be read, what was left out, and what else is to be known."""
+def sentences(outcome: Outcome, clock: PumpClock) -> dict[str, int]:
+    """Return what could not be read, what was left out, and what else is to be known.
+
+    With each sentence comes the level at which it is logged.
+    """
+    return {text: level for level, text in _sentences(outcome, clock)}
+
+
+def _sentences(outcome: Outcome, clock: PumpClock) -> Iterator[tuple[int, str]]:
+    failed: dict[tuple[TimeRange, str], list[str]] = {}
     for failure in outcome.failures:
-        names = list(dict.fromkeys(NOUNS.get(name, name) for name in failure.features))
-        what = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-        first, last = clock.days(failure.window)
-        days = f"of {first}" if first == last else f"from {first} to {last}"
-        if failure.window.start == failure.window.end:
-            days = ""  # Something of today, such as what the pump is set to.
-        subject = f"{what[0].upper()}{what[1:]} {days}".strip()
-        yield f"{subject} could not be read. {failure.error}"
+        failed.setdefault((failure.window, str(failure.error)), []).extend(failure.features)
+    for (window, error), names in failed.items():
+        yield logging.ERROR, f"{_what(names)}{_when(window, clock)} could not be read. {error}"
     found: dict[str, list[str]] = {}
     for what, number in outcome.skipped.most_common():
         text = f"{what.removesuffix(NO_DOSES)} ({times_in_words(number)})"
         found.setdefault(may_be_missing(what), []).append(text)
     for missing, consequence in LEFT_OUT.items():
         if missing in found:
-            yield f"Left out: {'; '.join(found[missing])}. {consequence}"
-    yield from dict.fromkeys(remark.text for remark in outcome.remarks)
+            level = logging.WARNING if missing else logging.INFO
+            yield level, f"Left out: {'; '.join(found[missing])}. {consequence}"
+    for remark in outcome.remarks:
+        level = logging.WARNING if remark.asks_something else logging.INFO
+        yield logging.ERROR if remark.missing else level, remark.text
+
+
+def _what(names: Sequence[str]) -> str:
+    """Return what some features bring, as the beginning of a sentence."""
+    nouns = [NOUNS.get(name, name) for name in dict.fromkeys(names)]
+    # It comes with the boluses and the readings.
+    nouns = [noun for noun in nouns if noun != NOUNS["BOLUS_BG"] or len(nouns) == 1]
+    text = " and ".join([", ".join(nouns[:-1]), nouns[-1]] if len(nouns) > 1 else nouns)
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def _when(window: TimeRange, clock: PumpClock) -> str:
+    if window.start == window.end:
+        return ""  # Something of today, such as what the pump is set to.
+    first, last = clock.days(window)
+    return f" of {first}" if first == last else f" from {first} to {last}"

@@ -78,6 +78,8 @@ class PumpSpan:
     """Whether it is the pump that the person wears now, as far as known."""
     uploaded: datetime | None = None
     """When it uploaded last; ``None`` if that is not known."""
+    mmol: bool | None = None
+    """Whether it shows glucose in mmol/L, not in mg/dL; ``None`` if that is not known."""
 
 
 class Reader(Protocol):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange, merged, without
-from tconnectsync.state.files import make_private, site_file, write_atomically
+from tconnectsync.state.files import is_private, make_private, site_file, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,8 @@ class Backlog:
     def _read(self) -> _State:
         for path in self._paths:
             try:
+                if not is_private(path):
+                    continue  # Others may have written it.
                 changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 return _parsed(path.read_text(encoding="utf-8"), changed)
             except OSError:
@@ -164,6 +166,13 @@ class Backlog:
             return
         self.is_saved = False
         log.debug("The backlog cannot be saved for the next run.")
+
+
+def missing_in(path: Path) -> dict[str, tuple[TimeRange, ...]]:
+    """Return the ranges that the file of a backlog names, whichever site it is of."""
+    backlog = Backlog("", ())
+    backlog._paths = [path]
+    return dict(backlog._read().missing)
 
 
 def _joined(one: Missing, other: Missing) -> dict[str, tuple[TimeRange, ...]]:

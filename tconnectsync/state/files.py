@@ -11,8 +11,13 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from urllib.parse import urlsplit
 
+NEW = ".new"
+"""The end of the names of files that are being written; they begin with a point and the name."""
 
-def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+
+def write_atomically(
+    path: Path, text: str, mode: int = 0o600, *, newline: str | None = None
+) -> None:
     """Replace a file as a whole, or leave it as it is; only its owner can read the new one.
 
     That holds also if others could read the one before: it is replaced, not written to. With
@@ -25,7 +30,13 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
     # Made with mode 0600 from the beginning. In the same folder, since only there it can be renamed
     # atomically.
     with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, suffix=".new", delete=False
+        "w",
+        encoding="utf-8",
+        newline=newline,
+        dir=path.parent,
+        prefix=f".{path.name}.",
+        suffix=NEW,
+        delete=False,
     ) as new:
         try:
             new.write(text)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Self
 
 from tconnectsync.clock import Clock
 from tconnectsync.errors import TconnectsyncError
@@ -103,6 +104,13 @@ class SiteLock:
         self._try_lock = try_lock
         self._has_warned = False
 
+    @classmethod
+    def at(cls, path: Path, clock: Clock, zone: tzinfo | None = None) -> Self:
+        """Return the lock that a file is, whichever site it is of."""
+        lock = cls("", (), clock, zone=zone)
+        lock._paths = [path]
+        return lock
+
     @contextmanager
     def held(self, patience: float) -> Iterator[None]:
         """Hold the lock during the block, after waiting for it up to ``patience`` seconds.
@@ -161,11 +169,14 @@ class SiteLock:
             OSError: the file cannot be made, or no file can be locked here.
         """
         make_private(path.parent)
-        # Never removed: a process that has it open already would then lock a file without a name.
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not self._try_lock(file):
                 raise TakenError(self._about_owner(file))
+            if not _is_at(path, file):
+                # --forget has removed it meanwhile: another process would lock one of its own.
+                os.close(file)
+                return self._open_locked(path)
             since = self._clock.now().astimezone().isoformat(timespec="seconds")
             _write(file, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}))
         except BaseException:
@@ -187,6 +198,13 @@ class SiteLock:
         is_today = since.date() == self._clock.now().astimezone(self._zone).date()
         when = since.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
         return f"Another tconnectsync ({who}) has been syncing this site since {when}"
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Return whether an open file is still the one that has this name."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file), path.stat())
+    return False
 
 
 def _write(file: int, text: str) -> None:

@@ -80,13 +80,15 @@ class RefusedPasswords:
             while len(kept) > MOST:
                 kept.pop(next(iter(kept)))
 
-    def forget(self, sent: tuple[str, ...]) -> None:
-        """Forget a refusal: the same was accepted."""
-        if not self._file.read().get("refused"):
-            return
-        faults = (ValueError, TypeError, LookupError, AttributeError)
-        with suppress(*faults), self._file.change() as found:
-            found["refused"].pop(_hashed(sent, found["salt"]), None)
+    def forget(self, sent: tuple[str, ...]) -> bool:
+        """Forget a refusal, because the same may be sent again; return whether there was one."""
+        was_there = False
+        if self._file.read().get("refused"):
+            faults = (ValueError, TypeError, LookupError, AttributeError)
+            with suppress(*faults), self._file.change() as found:
+                name = _hashed(sent, found["salt"])
+                was_there = found["refused"].pop(name, None) is not None
+        return was_there
 
 
 def _is_salt(text: Any) -> bool:

@@ -11,6 +11,8 @@ from itertools import groupby
 from pathlib import Path
 
 from tconnectsync.config import REQUIRED, RETIRED, VARIABLES, Variable
+from tconnectsync.export.columns import KINDS
+from tconnectsync.export.fileformat import COMMON
 from tconnectsync.setup.keeprunning import LABEL, cron_line, launchd_plist, windows_task
 from tconnectsync.sync.features import FEATURES, Feature
 
@@ -91,6 +93,20 @@ def _where(feature: Feature) -> str:
     return f" (testing on {' and '.join(feature.testing)})" if feature.testing else ""
 
 
+def export_columns() -> str:
+    """Return the tables of the columns of exported files."""
+    common, others = KINDS[0].columns[:COMMON], [kind.columns[COMMON:] for kind in KINDS]
+    titled = [("All files begin with", "What every row says.", common)]
+    titled += [(it.name, it.meaning, own) for it, own in zip(KINDS, others, strict=True)]
+    lines: list[str] = []
+    for title, meaning, columns in titled:
+        lines += [f"### {title}", "", meaning, "", "| column | type | what it says |"]
+        lines += ["|---|---|---|"]
+        lines += [f"| `{it.name}` | {it.type} | {it.meaning} |" for it in columns]
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
 def rooms() -> str:
     """Return CONTRIBUTING's list of every folder and file, each with what it says of itself."""
     lines: list[str] = []
@@ -114,6 +130,7 @@ def _purpose(module: Path) -> str:
 GENERATED: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "docs/settings.md": {"settings": settings_tables},
     "docs/nightscout.md": {"features": feature_table},
+    "docs/export.md": {"columns": export_columns},
     "CONTRIBUTING.md": {"rooms": rooms},
 }
 """The pages with parts that are made of the code: the name of each part, and what makes it."""

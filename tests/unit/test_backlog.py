@@ -124,6 +124,17 @@ def test_the_file_is_private_and_does_not_name_the_site(tmp_path: Path) -> None:
         assert file.parent.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="This system has no such modes.")
+def test_what_others_may_have_written_is_not_believed(tmp_path: Path) -> None:
+    backlog(tmp_path).remember_done("ages")
+    (file,) = tmp_path.iterdir()
+    file.chmod(0o620)
+    assert not backlog(tmp_path).is_done("ages")
+    backlog(tmp_path).remember_done("sensors")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not backlog(tmp_path).is_done("ages")
+
+
 def test_a_run_that_only_looks_changes_nothing(tmp_path: Path) -> None:
     backlog(tmp_path).add({"BASAL": [hours(0, 1)]})
     looking = backlog(tmp_path, keep=False)

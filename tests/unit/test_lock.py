@@ -340,6 +340,22 @@ def test_the_file_does_not_name_the_site(folder: Path) -> None:
         assert "my-site" not in file.name + file.read_text()
 
 
+def test_a_file_that_was_removed_meanwhile_counts_for_nothing(folder: Path) -> None:
+    lock = SiteLock(URL, [folder], Clock())
+    (path,) = lock._paths
+
+    def removed_before_it_is_locked(file: int) -> bool:
+        if not (folder / "removed").exists():
+            (folder / "removed").touch()
+            path.unlink()
+        return try_lock(file)
+
+    with SiteLock(URL, [folder], Clock(), removed_before_it_is_locked).held(0):
+        with pytest.raises(TakenError), lock.held(0):
+            pass
+        assert path.exists()
+
+
 def test_where_the_first_folder_cannot_be_used_the_second_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -189,6 +189,15 @@ def test_a_site_that_is_not_near_is_better_reached_over_https(
     assert "robin" not in notices
 
 
+@pytest.mark.parametrize("name", ["TANDEM_ACCOUNTS_URL", "TCONNECT_SERVICES_URL"])
+def test_a_password_that_would_travel_unencrypted_is_warned_about(name: str) -> None:
+    (notice,) = config.Configuration({name: "http://robin.example.org"}, {}).notices()
+    assert notice.startswith(f"{name} begins with http://")
+    assert "robin" not in notice
+    for near in ("https://robin.example.org", "http://127.0.0.1:8080"):
+        assert config.Configuration({name: near}, {}).notices() == []
+
+
 def test_connections_that_are_not_verified_are_warned_about() -> None:
     given = {"NS_URL": "https://robin.example.org"}
     assert config.Configuration(given, {}).notices() == []

@@ -72,7 +72,8 @@ MAY_KNOW = {
         "simulators",
     },
     "__main__": {"cli"},
-    "": {"util"},
+    "pumpdata": {"app", "history", "report", "sources", "sync", "domain"},
+    "": {"util", "pumpdata", "history", "sources", "domain"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((PACKAGE.parent / "tests").rglob("*.py"))

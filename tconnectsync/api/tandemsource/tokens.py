@@ -47,7 +47,8 @@ class TokenCache:
     def __init__(self, folder: Path, account: TandemSettings) -> None:
         cloud = cloud_of(account)
         who = "\n".join([account.email.strip().lower(), cloud.region, cloud.accounts_url])
-        self._path = folder / f"tandem-source-{sha256(who.encode()).hexdigest()[:32]}.json"
+        self.path = folder / f"tandem-source-{sha256(who.encode()).hexdigest()[:32]}.json"
+        """The file."""
         self._is_usable = True
 
     def load(self) -> TandemLogin | None:
@@ -55,7 +56,7 @@ class TokenCache:
         if not self._is_usable:
             return None
         try:
-            with self._path.open("rb") as file:
+            with self.path.open("rb") as file:
                 # Others could have read or written it; not all systems have such modes.
                 if os.name == "posix" and S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                     raise PermissionError
@@ -72,12 +73,12 @@ class TokenCache:
         One of unknown expiry is not saved: nothing would ever show that it is too old.
         """
         if self._is_usable and login.token.expires_at is not None:
-            self._try(lambda: write_atomically(self._path, _written(login)))
+            self._try(lambda: write_atomically(self.path, _written(login)))
 
     def drop(self) -> None:
         """Remove the file."""
         if self._is_usable:
-            self._try(lambda: self._path.unlink(missing_ok=True))
+            self._try(lambda: self.path.unlink(missing_ok=True))
 
     def _try(self, change: Callable[[], None]) -> None:
         try:

@@ -148,6 +148,7 @@ class TandemSource(Source):
                 is_read=pump.assignment_id in read,
                 in_use=pump in used,
                 uploaded=pump.uploaded,
+                mmol=pump.mmol,
             )
             for pump in self.account().pumps
             if has_data(pump) or pump.assignment_id in read

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
@@ -30,42 +30,74 @@ def collect(
     features: Sequence[str],
     outcome: Outcome,
 ) -> Events:
-    """Return the valid events that ``reader`` finds for some features.
+    """Return the valid events that ``reader`` finds for some features, for these alone.
+
+    Glucose of boluses is shown only where BOLUS_BG is one of them and nothing of it failed. The
+    rest is as for :func:`collect_parts`.
+    """
+    failed_before = len(outcome.failures)
+    events = collect_parts(parts, reader, window, features, parts_of(features), outcome)
+    shows_glucose = "BOLUS_BG" in features and not _has_failed("BOLUS_BG", outcome, failed_before)
+    if "boluses" in events and not shows_glucose:
+        events["boluses"] = without_glucose_kind(events["boluses"])
+    return events
+
+
+def collect_parts(
+    parts: ReadingParts,
+    reader: Reader,
+    window: TimeRange,
+    features: Sequence[str],
+    asked_for: Mapping[str, tuple[str, ...]],
+    outcome: Outcome,
+) -> Events:
+    """Return the valid events that ``reader`` finds for some parts.
 
     If the answer for a range cannot be used, shorter ranges are requested, down to a day. What
     still fails, and what is left out, is noted in ``outcome``.
+
+    Args:
+        parts: what reads.
+        reader: that of the window.
+        window: the range.
+        features: those that all of it is for.
+        asked_for: the methods of a reader, each with the features that need it.
+        outcome: where to note what is missing.
 
     Raises:
         TconnectsyncError: going on makes no sense.
     """
     failed_before = len(outcome.failures)
+    readers = {window: reader}
     events = {
-        part: read_part(parts, reader, window, part, names, features, outcome)
-        for part, names in parts_of(features).items()
+        part: _read(parts, readers, window, part, names, outcome)
+        for part, names in asked_for.items()
     }
-    outcome.skipped.update(reader.skipped)
-    outcome.remark(reader.remarks, (window, features))
-    failed = {name for each in outcome.failures[failed_before:] for name in each.features}
-    if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
+    for read, each in readers.items():
+        outcome.skipped.update(each.skipped)
+        outcome.remark(each.remarks, (read, features))
+    if "BOLUS_BG" in features and not _has_failed("BOLUS_BG", outcome, failed_before):
         events["boluses"] = list(reader.with_glucose_kind(events["boluses"], events["readings"]))
-    elif "boluses" in events:
-        events["boluses"] = without_glucose_kind(events["boluses"])
     return events
 
 
-def read_part(
+def _has_failed(feature: str, outcome: Outcome, failed_before: int) -> bool:
+    return any(feature in each.features for each in outcome.failures[failed_before:])
+
+
+def _read(
     parts: ReadingParts,
-    reader: Reader,
+    readers: dict[TimeRange, Reader],
     window: TimeRange,
     part: str,
     names: tuple[str, ...],
-    features: Sequence[str],
     outcome: Outcome,
 ) -> list[Any]:
-    """Return the valid events of one part, which the features with these ``names`` need.
+    """Return the events of one part, which the features with these ``names`` need.
 
-    It is a method of :class:`tconnectsync.sources.base.Reader`; see :func:`collect`.
+    ``readers`` are those of the ranges so far, which all parts share.
     """
+    reader = readers.get(window) or readers.setdefault(window, parts.source.read(window))
     try:
         events = parts.taken(reader, window, getattr(reader, part)())
         return validate(events, parts.now(), outcome.skipped)
@@ -77,10 +109,6 @@ def read_part(
             outcome.failed(window, names, error)
             return []
         log.info("%s. Asking for shorter ranges.", str(error).removesuffix("."))
-    found = []
-    for each in shorter:
-        of_half = parts.source.read(each)
-        found += read_part(parts, of_half, each, part, names, features, outcome)
-        outcome.skipped.update(of_half.skipped)
-        outcome.remark(of_half.remarks, (each, features))
-    return found
+    return [
+        event for each in shorter for event in _read(parts, readers, each, part, names, outcome)
+    ]

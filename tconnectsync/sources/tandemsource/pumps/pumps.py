@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from tconnectsync.config.values import glucose_unit
 from tconnectsync.domain import words
 from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
 from tconnectsync.domain.limits import AHEAD, PUMP_EPOCH
@@ -47,6 +48,8 @@ class Pump:
     """When its oldest event was, by its own clock (naive)."""
     algorithm: str = field(default="", repr=False)
     """What doses its insulin, such as ``Control-IQ``; empty if that is unknown."""
+    mmol: bool | None = field(default=None, repr=False)
+    """Whether it shows glucose in mmol/L, not in mg/dL; ``None`` if that is unknown."""
 
     @property
     def lacks_control_iq(self) -> bool:
@@ -243,7 +246,16 @@ def _pump(item: Mapping[str, Any], clock: PumpClock) -> Pump:
         model=_text(item.get("modelname")) or _text(item.get("modelnumber")),
         oldest=_without_zone(_time(covered.get("start")), clock),
         algorithm=_text(item.get("algorithm")),
+        mmol=_shows_mmol(_text(item.get("glucoseunit"))),
     )
+
+
+def _shows_mmol(unit: str) -> bool | None:
+    """Return whether a unit of glucose is mmol/L; its spelling has not been seen yet."""
+    try:
+        return glucose_unit(unit) == "mmol/L"
+    except ValueError:
+        return None
 
 
 def newest_event(pump: Pump, clock: PumpClock, now: datetime) -> datetime | None:

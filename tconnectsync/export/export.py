@@ -1,0 +1,218 @@
+"""Writes a range of the pump's story to files, week by week; about one month is kept in memory.
+
+In the files, rows of the range are replaced by those that are read now; rows outside of it stay.
+Where something could not be read, those stay that are already there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tconnectsync.domain.clock import DAY, TimeRange, merged, without
+from tconnectsync.domain.events import Basal, Bolus
+from tconnectsync.domain.profiles import PumpSettings
+from tconnectsync.errors import TconnectsyncError
+from tconnectsync.export.columns import (
+    KINDS,
+    PROFILES,
+    READINGS,
+    STATUS,
+    Kind,
+    kind_of,
+    profile_rows,
+)
+from tconnectsync.export.fileformat import Row
+from tconnectsync.export.folder import Folder, Month, month_of
+from tconnectsync.history import History, Window
+from tconnectsync.sync.run.cycle import Progress
+from tconnectsync.sync.run.window import windows
+
+SECOND = DAY / 86_400
+SHIFT = 2 * DAY
+"""By how much more than the range files are looked through: the clock of a pump may have been set
+to another zone than now, and what happened around midnight then stands in the next month."""
+
+
+@dataclass
+class _Found:
+    """What was read for one file."""
+
+    rows: dict[tuple[datetime, str], Row] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    """The keys of these rows, and of others that they take the place of."""
+
+
+class Export:
+    """The export of a range to a folder, which is held meanwhile.
+
+    Args:
+        history: the story of the pumps.
+        time_range: what is exported of it.
+        folder: where the files are.
+    """
+
+    def __init__(self, history: History, time_range: TimeRange, folder: Folder) -> None:
+        self.rows: Counter[str] = Counter()
+        """How many rows were read, by kind."""
+        self.files: set[Path] = set()
+        """The files that were brought up to date."""
+        self._history = history
+        self.range = time_range
+        self._folder = folder
+        self._read_until = time_range.start
+        self._found: dict[tuple[str, Month], _Found] = defaultdict(_Found)
+        self._is_written: set[Month] = set()
+        self._pumps: set[str] = {""}
+        self._in_use = ""
+        self._unread: list[TimeRange] = []
+        self._lost = 0
+
+    @property
+    def months(self) -> list[Month]:
+        """The months in whose files there may be rows of the range."""
+        clock = self._history.clock
+        months = [month_of(clock.day(self.range.start - SHIFT))]
+        last = month_of(clock.day(self.range.end + SHIFT))
+        while months[-1] < last:
+            year, month = months[-1]
+            months.append((year + 1, 1) if month == 12 else (year, month + 1))
+        return months
+
+    def run(self, progress: Progress) -> None:
+        """Write what happened in the range.
+
+        Raises:
+            UsageError: a file is not ours; it is left as it is.
+            TconnectsyncError: going on makes no sense, or a file cannot be written. What was read
+                before that is written.
+        """
+        self._note_pumps()
+        cut = windows(self.range, self._history.source.window_days, self._history.clock)
+        steps, story = iter(progress(list(cut))), self._history.windows(self.range)
+        while True:
+            next(steps, None)
+            try:
+                window = next(story, None)
+            except TconnectsyncError:
+                self._write()
+                raise
+            if window is None:
+                break
+            self._add(window)
+            self._write(before=month_of(self._history.clock.day(window.range.end - SHIFT)))
+        self._write()
+
+    def _note_pumps(self) -> None:
+        """Note whose rows may be replaced, and when no pump was worn that is known."""
+        spans = [it for it in self._history.pumps(self.range) if it.is_read]
+        self._pumps.update(span.name for span in spans)
+        self._in_use = next((span.name for span in spans if span.in_use), "")
+        known = [(it.first, it.last + SECOND) for it in spans if it.first and it.last]
+        if known and len(known) == len(spans):
+            whole = (self.range.start, self.range.end)
+            self._unread += [TimeRange(*it) for it in without([whole], merged(known))]
+
+    def _add(self, window: Window) -> None:
+        """Take what happened in a window."""
+        for event in window.events:
+            kind = kind_of(event)
+            found = self._found[kind.name, month_of(event.begins)]
+            if isinstance(event, Basal) and not event.duration:
+                found.keys.add(event.key)  # Another pump claims all of its time.
+                continue
+            if isinstance(event, Bolus):
+                found.keys.add(event.other_key)
+            self._take(kind, event, found)
+        for reading in window.readings:
+            self._take(READINGS, reading, self._found[READINGS.name, month_of(reading.at)])
+        for status in window.statuses:
+            self._take(STATUS, status, self._found[STATUS.name, month_of(status.at)])
+        outcome = self._history.outcome
+        lost = sum(outcome.skipped[what] for what in outcome.lost_insulin)
+        if lost > self._lost:
+            self._unread.append(window.range)
+        self._lost, self._read_until = lost, window.range.end
+
+    def _take(self, kind: Kind, thing: object, found: _Found) -> None:
+        row = self._folder.format.row(kind, thing)
+        found.rows[row.at, row.key] = row
+        found.keys.add(row.key)
+        self._pumps.add(row.pump)
+        self.rows[kind.name] += 1
+
+    def _write(self, before: Month = (9999, 12)) -> None:
+        """Write the files of all months before one."""
+        months = {month for month in self.months if month not in self._is_written}
+        months |= {month for _, month in self._found}
+        for month in sorted(it for it in months if it < before):
+            for kind in KINDS:
+                if kind is not PROFILES:
+                    self._replace(kind, month)
+            self._is_written.add(month)
+
+    def _replace(self, kind: Kind, month: Month) -> None:
+        pending = [each.keys for (name, _), each in self._found.items() if name == kind.name]
+        keys = set[str]().union(*pending)
+        found = self._found.pop((kind.name, month), _Found())
+        # What went on for long comes late, when its month is written already.
+        is_stale = self._is_stale(kind) if month not in self._is_written else lambda row: False
+        self._put(
+            kind,
+            month,
+            found.rows.values(),
+            lambda row: row.key not in keys and not is_stale(row),
+        )
+
+    def _put(
+        self, kind: Kind, month: Month, rows: Collection[Row], is_kept: Callable[[Row], bool]
+    ) -> None:
+        if self._folder.replace(kind, month, rows, is_kept):
+            self.files.add(self._folder.file(kind, month))
+
+    def _is_stale(self, kind: Kind) -> Callable[[Row], bool]:
+        """Return what says whether a row would have been read if it were still true."""
+        outcome = self._history.outcome
+        unread = [it.window for it in outcome.failures if kind.features & {*it.features}]
+        unread += [it for name in kind.features for it in outcome.healing.get(name, ())]
+        unread += self._unread
+        read = TimeRange(self.range.start, self._read_until)
+
+        def is_stale(row: Row) -> bool:
+            return (
+                row.pump in self._pumps
+                and _holds(read, row.at)
+                and not any(_holds(each, row.at) for each in unread)
+            )
+
+        return is_stale
+
+    def write_profiles(self, settings: PumpSettings) -> None:
+        """Write what the pump is set to, unless the newest rows say the same.
+
+        Raises:
+            UsageError: a file is not ours; it is left as it is.
+            TconnectsyncError: a file cannot be written.
+        """
+
+        def rows(at: datetime) -> list[Row]:
+            found = profile_rows(settings, self._history.clock.here(at), self._in_use)
+            return [self._folder.format.row(PROFILES, each) for each in found]
+
+        at = self._history.now().replace(microsecond=0)
+        new = rows(at)
+        self.rows[PROFILES.name] += len(new)
+        for month in self._folder.months(PROFILES)[-1:]:
+            known = list(self._folder.rows(PROFILES, month))
+            last = max((row.at for row in known), default=at)
+            if {row for row in known if row.at == last} == {*rows(last)}:
+                self.files.add(self._folder.file(PROFILES, month))
+                return
+        self._put(PROFILES, month_of(self._history.clock.day(at)), new, lambda row: True)
+
+
+def _holds(time_range: TimeRange, at: datetime) -> bool:
+    return time_range.start <= at < time_range.end
