@@ -4,6 +4,7 @@
 # make lint   style and types
 # make law    more random weeks than the suite has: make law SEEDS=20, or FROM=100 SEEDS=20
 # make docs   rewrite what docs and .env.example take from the tables in the code
+# make pictures   make the README's pictures again; needs npm and chromium
 # make lock   write the lock files anew after a change of dependencies; newest versions: UPGRADE=--upgrade
 # make dist   the wheel and the source archive, in dist/
 # make sbom   what a release depends on, as CycloneDX, in dist/
@@ -25,7 +26,7 @@ FROM ?= 100
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: demo test test-fast law lint docs bench lock dist sbom rebuild-check clean
+.PHONY: demo test test-fast law lint docs pictures bench lock dist sbom rebuild-check clean
 
 demo: .venv/installed
 	@$(BIN)/tconnectsync --demo
@@ -48,6 +49,9 @@ lint: .venv/installed-for-tests
 
 docs: .venv/installed-for-tests
 	$(BIN)/python -m tests.support.reference
+
+pictures: .venv/installed-for-tests
+	$(BIN)/python -m tests.support.pictures
 
 bench: .venv/installed-for-tests
 	$(BIN)/python -m tests.bench

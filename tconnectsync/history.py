@@ -22,9 +22,9 @@ from tconnectsync.domain.events import (
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.base import PumpSpan, Reader, Remark
-from tconnectsync.sync.features import FEATURES
+from tconnectsync.sync.features import FEATURES, parts_of
 from tconnectsync.sync.plan.validate import Found
-from tconnectsync.sync.run.collect import collect
+from tconnectsync.sync.run.collect import collect_parts
 from tconnectsync.sync.run.coverage import coverage, empty_log
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
@@ -134,19 +134,6 @@ class History(ReadingParts):
             work = (time_range, self.features)
             self.outcome.remark(empty_log(spans, time_range, self.clock), work)
 
-    @property
-    def problems(self) -> list[str]:
-        """A sentence for everything of what was asked for so far that is missing."""
-        outcome = self.outcome
-        found = []
-        for failure in outcome.failures:
-            first, last = self.clock.days(failure.window)
-            names = ", ".join(failure.features)
-            found.append(f"{names} from {first} to {last} could not be read. {failure.error}")
-        if lost := outcome.lost_insulin:
-            found.append(f"Left out, although it may be insulin: {'; '.join(lost)}.")
-        return found + [remark.text for remark in outcome.remarks if remark.missing]
-
     def taken(self, reader: Reader, read: TimeRange, events: Sequence[Found]) -> Sequence[Found]:
         """Return the events that touch the range that was read, each with its pump.
 
@@ -189,8 +176,10 @@ class History(ReadingParts):
         """Return what touches a window, what was noted in it, and whether something failed."""
         failed_before = len(self.outcome.failures)
         reader = self.source.read(window)
-        besides = {} if STATUS in self.lacking else {"statuses": (STATUS,)}
-        parts = collect(self, reader, window, self.features, self.outcome, besides)
+        features, asked_for = self.features, parts_of(self.features)
+        if STATUS not in self.lacking:
+            asked_for["statuses"] = (STATUS,)
+        parts = collect_parts(self, reader, window, features, asked_for, self.outcome)
         statuses = sorted(parts.pop("statuses", []), key=attrgetter("at"))
         found = _each_once(event for part in parts.values() for event in part)
         return found, statuses, len(self.outcome.failures) > failed_before

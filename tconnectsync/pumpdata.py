@@ -5,6 +5,7 @@ Its names are those of the package: ``tconnectsync.open_source`` and the types o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.domain.events import DeviceStatus, Event, Reading
 from tconnectsync.errors import IncompleteError
+from tconnectsync.report.remarks import sentences
 from tconnectsync.sync.run.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class PumpData:
     @property
     def problems(self) -> Sequence[str]:
         """A sentence for everything of what was asked for so far that could not be brought."""
-        return tuple(dict.fromkeys(self._history.problems))
+        return _problems(self._history)
 
     def history(self, first: date, last: date, *, partial: bool = False) -> Iterator[Event]:
         """Yield the events of some days; one week is kept in memory at a time.
@@ -98,8 +100,8 @@ class PumpData:
             yield from history.windows(time_range)
         finally:
             self._history.outcome.absorb(history.outcome)
-        if history.problems and not partial:
-            raise IncompleteError(history.problems)
+        if not history.outcome.is_complete and not partial:
+            raise IncompleteError(_problems(history))
 
     def pumps(self) -> Sequence[PumpSpan]:
         """Return the pumps of the account; a saved log and t:connect name none.
@@ -127,6 +129,14 @@ class PumpData:
             raise ValueError(f"{first} lies in the future: it is {clock.day(now)} on the pump.")
         end = now if last >= clock.day(now) else clock.midnight(last + DAY)
         return TimeRange(clock.midnight(first), end)
+
+
+def _problems(history: History) -> tuple[str, ...]:
+    """Return what is missing, in sentences."""
+    if history.outcome.is_complete:
+        return ()
+    said = sentences(history.outcome, history.clock)
+    return tuple(text for text, level in said.items() if level >= logging.WARNING)
 
 
 def open_source(env_file: File | None = None, *, saved_log: File | None = None) -> PumpData:

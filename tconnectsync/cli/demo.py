@@ -1,4 +1,4 @@
-"""``--demo``: three days of a simulated pump, synced twice, and what came of it.
+"""``--demo``: three days of a simulated pump, synced twice, what came of it, and a report of it.
 
 The simulated cloud and the small Nightscout speak real HTTP on loopback; what runs between them is
 the ordinary program. With ``--serve`` the small Nightscout stays, to be looked at in a browser.
@@ -12,20 +12,25 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tconnectsync import config
-from tconnectsync.app import assemble
-from tconnectsync.cli.say import ignore, print_result
+from tconnectsync.app import assemble, open_history, open_nightscout
+from tconnectsync.cli.report import file_to_write
+from tconnectsync.cli.say import ignore, print_result, say
 from tconnectsync.clouds import TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
+from tconnectsync.report.figures import make_report
+from tconnectsync.report.page import render
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.simulators.nightscout.homepage import home_page
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
+from tconnectsync.state.files import write_atomically
 from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
@@ -38,7 +43,10 @@ FIRST_DAY = date(2024, 6, 3)
 DAYS = 3
 ZONE = "America/New_York"
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
+FILE = Path("tconnectsync-demo-report.html")
+"""Where the report goes unless told otherwise."""
 LINKS = {
+    "/report": "The report of these days",
     "/api/v1/treatments.json?find[created_at][$gte]=2024-01-01&count=100": (
         "The newest 100 treatments as the API shows them"
     ),
@@ -67,6 +75,7 @@ def demo(options: Options, host: Host) -> int:
     cloud = cloud_named(options.source or TANDEM_SOURCE.name)
     if cloud.simulator is None:
         raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
+    path = file_to_write(replace(options, output=options.output or FILE), host)
     # The simulated cloud's logins are no business of the real one's.
     host = replace(host, caches=())
     show = ignore if options.quiet else print
@@ -103,17 +112,42 @@ def demo(options: Options, host: Host) -> int:
         show(f"First run: {first.created} treatments created.")
         show(f"Second run: {second.created + second.updated} changes.")
         _check(_given(history), _shown(nightscout.treatments), second)
+        page = _report(settings, history, host)
+        try:
+            write_atomically(path, page)
+        except OSError as error:
+            say(f"tconnectsync: The report cannot be written to {path} ({error.strerror}).")
+            return 1
+        show("")
+        show(f"A report of these days, to be opened in a browser: {path}")
         if options.serve:
-            _serve(nightscout, cloud.title, host)
+            _serve(nightscout, page, cloud.title, host)
     return 0
 
 
-def _serve(nightscout: SmallNightscout, title: str, host: Host) -> None:
+def _report(settings: config.Settings, history: PumpHistory, host: Host) -> str:
+    """Return the page about all of the days."""
+    story = open_history(settings, host)
+    chosen = date_range(history.first_day, _last_day(history), story.clock, story.now())
+    report = make_report(
+        story,
+        chosen,
+        pumps=[pump.name for pump in story.pumps(chosen) if pump.is_read],
+        settings=story.settings(),
+        nightscout=open_nightscout(settings.nightscout, host.clock),
+    )
+    for failure in story.outcome.failures:
+        raise failure.error
+    return render(report)
+
+
+def _serve(nightscout: SmallNightscout, report: str, title: str, host: Host) -> None:
     """Show the small Nightscout in a browser until somebody asks to stop."""
     about = (
         f"It lives in the memory of this computer until tconnectsync --demo --serve ends. All of "
         f"its data are simulated; tconnectsync has copied them from a simulated {title}."
     )
+    nightscout.pages["/report"] = lambda: report
     nightscout.pages["/"] = lambda: home_page(nightscout.treatments, about, LINKS)
     with suppress(Stopped), Stop(host.clock.monotonic).listening():
         print_result(
@@ -125,11 +159,15 @@ def _serve(nightscout: SmallNightscout, title: str, host: Host) -> None:
 
 def _run(settings: config.Settings, history: PumpHistory, host: Host) -> Outcome:
     cycle = assemble(settings, FEATURES, host)
-    last_day = history.end.date() - timedelta(days=1)
-    outcome = cycle.run(date_range(history.first_day, last_day, cycle.clock, cycle.now()))
+    chosen = date_range(history.first_day, _last_day(history), cycle.clock, cycle.now())
+    outcome = cycle.run(chosen)
     for failure in outcome.failures:
         raise failure.error
     return outcome
+
+
+def _last_day(history: PumpHistory) -> date:
+    return history.end.date() - timedelta(days=1)
 
 
 def _arrived(treatments: list[dict[str, Any]], given: Insulin) -> Iterator[str]:

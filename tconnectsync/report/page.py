@@ -25,15 +25,16 @@ from tconnectsync import __version__
 from tconnectsync.domain.clock import DAY, PumpClock
 from tconnectsync.domain.events import ReadingKind
 from tconnectsync.domain.words import number_of
-from tconnectsync.report import words
+from tconnectsync.report import wording
 from tconnectsync.report.compare import HOW_IT_COUNTS
-from tconnectsync.report.drawing.day import DayPicture, draw_day, has_data
-from tconnectsync.report.drawing.glucose import LEVELS
+from tconnectsync.report.daylist import Entry, entries
+from tconnectsync.report.drawing.daypicture import DayPicture, draw_day, has_data
+from tconnectsync.report.drawing.glucoseplot import LEVELS
 from tconnectsync.report.drawing.layout import Axes, axes_of
 from tconnectsync.report.drawing.overview import draw_bands, draw_profile
-from tconnectsync.report.entries import Entry, entries
+from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
 from tconnectsync.report.model import BANDS, Day, Glucose, Report, Worn
-from tconnectsync.report.words import duration, glucose_text, glucose_unit
+from tconnectsync.report.wording import duration, glucose_text, glucose_unit
 
 IN_RANGE = next(band for band in BANDS if band.name == "in range")
 SMALLEST_DIFFERENCE = 0.005
@@ -94,16 +95,16 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        amount=words.amount,
-        dates=words.dates,
+        amount=wording.amount,
+        dates=wording.dates,
         glucose=lambda mgdl: glucose_text(mgdl, mmol=report.mmol),
-        grams=words.grams,
-        long_date=words.long_date,
-        moment=words.moment,
-        percent=words.percent,
-        short_date=words.short_date,
+        grams=wording.grams,
+        long_date=wording.long_date,
+        moment=wording.moment,
+        percent=wording.percent,
+        short_date=wording.short_date,
         duration=duration,
-        worn_for=words.worn_for,
+        worn_for=wording.worn_for,
     )
     return environment.get_template("report.html").render(_context(report))
 
@@ -125,13 +126,15 @@ def _context(report: Report) -> Mapping[str, object]:
         "profile_picture": report.glucose and draw_profile(report.glucose, mmol=report.mmol),
         "worn": list(_worn(report.worn)),
         "alarms": sorted(report.alarms.items(), key=lambda item: (-item[1], item[0])),
+        "incomplete": any(not it.is_whole and has_data(it) for it in report.days),
+        "gmi": f"{GMI_BASE} + {GMI_PER_MGDL} × mean glucose in mg/dL",
         "different": len(different),
         "how_it_counts": HOW_IT_COUNTS,
     }
 
 
 def _view(day: Day, axes: Axes) -> DayView:
-    values = [it.glucose for it in day.readings if it.kind is not ReadingKind.FINGER]
+    values = [it.glucose for it in day.readings if it.kind is ReadingKind.SENSOR]
     in_range = sum(IN_RANGE.low <= value < IN_RANGE.high for value in values)
     unit = glucose_unit(mmol=axes.mmol)
     midnight = axes.clock.midnight(day.date + DAY)
@@ -141,7 +144,7 @@ def _view(day: Day, axes: Axes) -> DayView:
         entries(day, mmol=axes.mmol),
         "" if day.range.end >= midnight else f"{axes.clock.here(day.range.end):%H:%M}",
         f"{glucose_text(fmean(values), mmol=axes.mmol)} {unit}" if values else "",
-        words.percent(in_range / len(values)) if values else "",
+        wording.percent(in_range / len(values)) if values else "",
     )
 
 
@@ -158,7 +161,7 @@ def _bands(glucose: Glucose, *, mmol: bool) -> Iterator[BandView]:
     for number, band in reversed(list(enumerate(BANDS))):
         share = glucose.shares.get(band.name, 0)
         yield BandView(
-            number, band.name, ranges[number], words.percent(share), duration(share * DAY)
+            number, band.name, ranges[number], wording.percent(share), duration(share * DAY)
         )
 
 
@@ -171,8 +174,8 @@ def _worn(worn: Sequence[Worn]) -> Iterator[WornView]:
         yield WornView(
             kind,
             len(spans),
-            words.worn_for(mean) if mean else "",
-            words.worn_for(min(spans)) if spans else "",
-            words.worn_for(max(spans)) if spans else "",
+            wording.worn_for(mean) if mean else "",
+            wording.worn_for(min(spans)) if spans else "",
+            wording.worn_for(max(spans)) if spans else "",
             all_of_kind,
         )

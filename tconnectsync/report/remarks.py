@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tconnectsync.domain.clock import PumpClock
+from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.words import times_in_words
 from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 from tconnectsync.sync.run.outcome import Outcome
@@ -19,7 +19,7 @@ NOUNS = {
     "PROFILES": "the pump's profiles",
     "CGM": "glucose readings",
     "CGM_ALERTS": "glucose alerts",
-    "DEVICE_STATUS": "states of the pump",
+    "DEVICE_STATUS": "battery and reservoir",
 }
 """What people call what a feature brings."""
 LEFT_OUT = {
@@ -40,15 +40,11 @@ def sentences(outcome: Outcome, clock: PumpClock) -> dict[str, int]:
 
 
 def _sentences(outcome: Outcome, clock: PumpClock) -> Iterator[tuple[int, str]]:
+    failed: dict[tuple[TimeRange, str], list[str]] = {}
     for failure in outcome.failures:
-        names = list(dict.fromkeys(NOUNS.get(name, name) for name in failure.features))
-        what = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-        first, last = clock.days(failure.window)
-        days = f"of {first}" if first == last else f"from {first} to {last}"
-        if failure.window.start == failure.window.end:
-            days = ""  # Something of today, such as what the pump is set to.
-        subject = f"{what[0].upper()}{what[1:]} {days}".strip()
-        yield logging.ERROR, f"{subject} could not be read. {failure.error}"
+        failed.setdefault((failure.window, str(failure.error)), []).extend(failure.features)
+    for (window, error), names in failed.items():
+        yield logging.ERROR, f"{_what(names)}{_when(window, clock)} could not be read. {error}"
     found: dict[str, list[str]] = {}
     for what, number in outcome.skipped.most_common():
         text = f"{what.removesuffix(NO_DOSES)} ({times_in_words(number)})"
@@ -60,3 +56,19 @@ def _sentences(outcome: Outcome, clock: PumpClock) -> Iterator[tuple[int, str]]:
     for remark in outcome.remarks:
         level = logging.WARNING if remark.asks_something else logging.INFO
         yield logging.ERROR if remark.missing else level, remark.text
+
+
+def _what(names: Sequence[str]) -> str:
+    """Return what some features bring, as the beginning of a sentence."""
+    nouns = [NOUNS.get(name, name) for name in dict.fromkeys(names)]
+    # It comes with the boluses and the readings.
+    nouns = [noun for noun in nouns if noun != NOUNS["BOLUS_BG"] or len(nouns) == 1]
+    text = " and ".join([", ".join(nouns[:-1]), nouns[-1]] if len(nouns) > 1 else nouns)
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def _when(window: TimeRange, clock: PumpClock) -> str:
+    if window.start == window.end:
+        return ""  # Something of today, such as what the pump is set to.
+    first, last = clock.days(window)
+    return f" of {first}" if first == last else f" from {first} to {last}"

@@ -64,11 +64,12 @@ def as_image_user() -> tuple[list[str], dict[str, Any]]:
     same = "python{}.{}".format(*sys.version_info)
     for python in filter(None, (sys.executable, shutil.which(same, path="/usr/bin"))):
         command = [python, "-m", "tconnectsync"]
-        with suppress(OSError, subprocess.CalledProcessError):
+        with suppress(OSError, subprocess.CalledProcessError), TemporaryDirectory() as folder:
+            os.chown(folder, user, group)
             subprocess.run(
                 [*command, "--demo"],
                 **options,
-                cwd="/",
+                cwd=folder,
                 env=PACKAGES,
                 capture_output=True,
                 timeout=60,

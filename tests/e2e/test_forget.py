@@ -174,6 +174,17 @@ def test_it_removes_nothing_while_another_run_writes(
     assert not [name for name in kept(home) if name.startswith(("site-", "record-"))]
 
 
+def test_it_says_that_something_may_still_run_and_leave_files_again(
+    alone: tuple[Computer, SmallNightscout],
+) -> None:
+    home, _ = alone
+    home.run(*ROBIN, "--auto-update", AUTOUPDATE_MAX_LOOP_INVOCATIONS="1")
+    done = home.run(*ROBIN, "--forget")
+    assert done.code == 0
+    assert "--auto-update was at work" in done.errors
+    assert "at work" not in home.run(*ROBIN, "--forget").errors
+
+
 def test_files_of_others_in_the_folder_and_behind_links_stay(
     alone: tuple[Computer, SmallNightscout],
 ) -> None:

@@ -42,43 +42,60 @@ PROBLEMS_OF_LAYOUT = """() => {
   const found = [], near = 1.5;
   const name = (it) => `<${it.tagName.toLowerCase()} class="${it.getAttribute("class") || ""}"> `
     + JSON.stringify((it.textContent || "").trim().slice(0, 40));
+  const box = (it) => it.getBoundingClientRect();
+  const scrolls = (it) => ["auto", "scroll"].includes(getComputedStyle(it).overflowX);
   const root = document.documentElement;
   if (root.scrollWidth > innerWidth)
     found.push(`the page is ${root.scrollWidth} px wide in a window of ${innerWidth} px`);
-  const scrolls = (it) => ["auto", "scroll"].includes(getComputedStyle(it).overflowX);
   for (const it of document.body.querySelectorAll("*")) {
-    if (it.closest("svg") && it.tagName !== "svg") continue;
-    const box = it.getBoundingClientRect();
-    if (!box.width || !box.height) continue;
+    const {left, right, width, height} = box(it), style = getComputedStyle(it);
+    // What is far off on purpose is shown when the keyboard comes to it.
+    if (!width || !height || right < 0 || (it.closest("svg") && it.tagName !== "svg")) continue;
     let around = it.parentElement;
     while (around && !scrolls(around)) around = around.parentElement;
-    if (!around && (box.right > innerWidth + near || box.left < -near))
-      found.push(`${name(it)} lies outside the window: ${box.left} to ${box.right}`);
-    const style = getComputedStyle(it);
-    if (["hidden", "clip"].includes(style.overflowX) && it.scrollWidth > it.clientWidth + near
-        && it.clientWidth > 1 && it.tagName !== "svg")
+    if (!around && (right > innerWidth + near || left < -near))
+      found.push(`${name(it)} lies outside the window: ${left} to ${right}`);
+    if (!it.childElementCount && /^[\\p{L}\\d.,:+−]+$/u.test(it.textContent.trim())) {
+      const range = document.createRange();
+      range.selectNodeContents(it);
+      const lines = new Set([...range.getClientRects()].map((line) => Math.round(line.top)));
+      if (lines.size > 1) found.push(`${name(it)} is broken over ${lines.size} lines`);
+    }
+    if (["hidden", "clip"].includes(style.overflowX) && it.tagName !== "svg"
+        && it.clientWidth > 1 && it.scrollWidth > it.clientWidth + near)
       found.push(`${name(it)} is cut: ${it.scrollWidth} px in ${it.clientWidth} px`);
   }
   for (const svg of document.querySelectorAll("svg")) {
-    const frame = svg.getBoundingClientRect();
-    const drawn = "path, rect, circle, line, polygon, polyline, text, use";
+    const frame = box(svg), texts = [];
+    if (!frame.width) continue;
+    const clips = getComputedStyle(svg).overflowX !== "visible";
+    const drawn = "path, rect, circle, ellipse, line, polygon, polyline, text, use";
     for (const it of svg.querySelectorAll(drawn)) {
+      const {left, right, top, bottom, width, height} = box(it);
       if (it.closest("defs, clipPath, pattern, symbol, marker, [clip-path]")) continue;
-      const box = it.getBoundingClientRect();
-      if (!box.width && !box.height) continue;
-      if (box.left < frame.left - near || box.right > frame.right + near
-          || box.top < frame.top - near || box.bottom > frame.bottom + near)
-        found.push(`${name(it)} leaves its picture by ` + [frame.left - box.left,
-          box.right - frame.right, frame.top - box.top, box.bottom - frame.bottom].map(
-          (by) => by.toFixed(1)).join(", ") + " px (left, right, top, bottom)");
+      if (!width && !height) continue;
+      const isText = it.tagName === "text";
+      // A text's box has room for accents; what runs on to the next day may be cut at the edge.
+      const above = isText ? height / 4 : near;
+      const runsOn = clips && !isText && width > 16;
+      const beyond = runsOn ? 0 : Math.max(frame.left - left, right - frame.right);
+      if (Math.max(beyond, frame.top - top - above + near, bottom - frame.bottom) > near)
+        found.push(`${name(it)} leaves its picture: ${[left, right, top, bottom].map(Math.round)}`
+          + ` in ${[frame.left, frame.right, frame.top, frame.bottom].map(Math.round)}`);
+      if (!isText || !it.textContent.trim()) continue;
+      if (height < 7) found.push(`${name(it)} is too small to be read: ${height} px`);
+      for (const other of texts) {
+        const its = box(other);
+        const across = Math.min(right, its.right) - Math.max(left, its.left);
+        const along = Math.min(bottom, its.bottom) - Math.max(top, its.top);
+        if (across > 2 && along > height / 3) found.push(`${name(it)} covers ${name(other)}`);
+      }
+      texts.push(it);
     }
-    const texts = [...svg.querySelectorAll("text")].filter((it) => it.textContent.trim());
-    const small = texts.filter((it) => it.getBoundingClientRect().height < 7);
-    if (small.length) found.push(`${small.length} texts are too small to read: ${name(small[0])}`);
   }
   return [...new Set(found)];
 }"""
-"""Returns in words what of a page lies outside the window or its picture, is cut, or too small."""
+"""Returns in words what lies outside the window or its picture, is cut, broken or covered."""
 
 
 def chromium() -> str:
@@ -137,6 +154,11 @@ class Watched:
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+    def on_paper(self, width: int) -> None:
+        """Show the page as it is printed."""
+        self.page.emulate_media(media="print")
+        self.page.set_viewport_size({"width": width, "height": 900})
 
     @property
     def layout_problems(self) -> list[str]:

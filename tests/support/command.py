@@ -106,6 +106,7 @@ class Computer:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
             "PYTHONPATH": str(CHECKOUT),
             **HOST_ZONE,
             **self.variables,

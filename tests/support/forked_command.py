@@ -23,15 +23,19 @@ TIME_LIMIT = 90.0
 
 LAUNCHER = """
 import dataclasses, datetime, gc, importlib, json, os, pkgutil, sys, time, zoneinfo
-import arrow, authlib.integrations.requests_client, bs4, dotenv.main, encodings.idna, joserfc.jwt
-import netrc, platformdirs, requests, tzdata
+import arrow, authlib.integrations.requests_client, bs4, dotenv.main, encodings.idna
+import encodings.utf_8_sig, joserfc.jwt, netrc, platformdirs, re, requests, tzdata
 import tconnectsync
 for module in pkgutil.walk_packages(tconnectsync.__path__, "tconnectsync."):
     if not module.name.startswith(("tconnectsync.simulators", "tconnectsync.__main__")):
         importlib.import_module(module.name)
 from tconnectsync.app import this_computer
 from tconnectsync.cli import main
+from tconnectsync.cli.options import parse
 from tconnectsync.clock import Clock
+from tconnectsync.config.settings import Configuration
+from tconnectsync.redact import Redactor
+from tconnectsync.sources import tandemsource, tconnect
 from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
 
 send = requests.Session.request
@@ -53,6 +57,11 @@ def clock_of(moment, haste):
 requests.Session.request = send_with_patience
 zone_rules(zoneinfo.ZoneInfo("America/New_York"))
 bs4.BeautifulSoup("&amp;", "html.parser").select("a[href='b'] > i.c, #d:not(e)")
+parse(["--start-date", "2024-05-06", "--end-date", "2024-05-06", "--features", "BASAL"])
+Configuration({"TCONNECT_EMAIL": "a@example.org", "PUMP_SERIAL_NUMBER": "90210042"})
+Redactor({"": "some secret 1"}).sentence("a@example.org")
+for each in *tandemsource.shapes.endpoints(), *tconnect.shapes.endpoints():
+    re.search(each.path, "/")
 gc.freeze()
 for line in sys.stdin:
     job = json.loads(line)
@@ -73,7 +82,10 @@ for line in sys.stdin:
     print(process, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
-"""A request that sets itself no time limit is an error."""
+"""A request that sets itself no time limit is an error.
+
+Patterns and tables that each copy would make for itself are made before.
+"""
 
 
 class _Launcher:

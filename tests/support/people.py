@@ -66,11 +66,16 @@ class Somebody:
 
 @contextmanager
 def household(
-    folder: Path, first: date, days: int, *names: str, until: datetime | None = None
+    folder: Path,
+    first: date,
+    days: int,
+    *names: str,
+    until: datetime | None = None,
+    zone: str = NEW_YORK,
 ) -> Iterator[dict[str, Somebody]]:
     """Let some people live for some days, and write their files; give them by their names.
 
-    ``until`` is when their pumps have uploaded, by their wall clocks.
+    ``until`` is when their pumps have uploaded, by their wall clocks, which show ``zone``.
     """
     with ExitStack() as serving:
         found = {}
@@ -78,12 +83,12 @@ def household(
             email, password = f"{name}.sample@example.org", f'{name}\'s secret "horse" & 100%'
             pump = SimulatedPump(
                 live(first, days, seed=number + 1),
-                zone=ZoneInfo(NEW_YORK),
+                zone=ZoneInfo(zone),
                 serial=f"9021{number + 10:04}",
                 uploaded_until=until,
             )
             tandem = SimulatedTandemSource(
-                pump, email=email, password=password, zone=ZoneInfo(NEW_YORK)
+                pump, email=email, password=password, zone=ZoneInfo(zone)
             )
             secret = f"the long secret of {name}"
             site = SmallNightscout(secret)
@@ -93,7 +98,7 @@ def household(
             write_settings(folder / PEOPLE / f"{name}.env", found[name].variables)
         write_settings(
             folder / PEOPLE / ".env",
-            {"TIMEZONE_NAME": NEW_YORK, "TCONNECT_SOURCE": TANDEM_SOURCE.name},
+            {"TIMEZONE_NAME": zone, "TCONNECT_SOURCE": TANDEM_SOURCE.name},
         )
         yield found
 

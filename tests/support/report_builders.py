@@ -44,9 +44,10 @@ def bolus(at: datetime, insulin: float, **other: object) -> Bolus:
     return replace(whole, **other)  # type: ignore[arg-type]
 
 
-def basal(at: datetime, hours: float, rate: float) -> Basal:
+def basal(at: datetime, hours: float, rate: float, *, profile_rate: float | None = None) -> Basal:
     """Return basal insulin at one rate, in U/h."""
-    return Basal(f"basal {at}", at, timedelta(hours=hours), rate, "Profile")
+    lasted = timedelta(hours=hours)
+    return Basal(f"basal {at}", at, lasted, rate, "Profile", profile_rate=profile_rate)
 
 
 def readings(at: datetime, *values: int, kind: ReadingKind = ReadingKind.SENSOR) -> list[Reading]:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from tconnectsync.cli import main, options
 from tconnectsync.config import VARIABLES, load
+from tconnectsync.config.envfile import read_env_file
 from tconnectsync.config.names import known_names
+from tconnectsync.config.settings import Configuration
+from tconnectsync.domain.profiles import MGDL_PER_MMOL
 from tconnectsync.errors import ConfigError
+from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
+from tconnectsync.report.model import BANDS
 from tconnectsync.sync.features import FEATURES
 from tests.support.pages import PAGES, ROOT, blocks, prose, text_of
 from tests.support.reference import GENERATED, env_example, page
+from tests.support.settings import COMPLETE
 
 GUIDES = [name for name in PAGES if "protocol/" not in name]
 """Those that say what to do; the others are about how Tandem's clouds and Nightscout behave."""
@@ -74,9 +81,22 @@ def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
     assert "about an hour old" in readme[: readme.index("## Set it up")]
 
 
+def test_clinicians_read_the_definitions_that_the_report_uses() -> None:
+    text = text_of("docs/for-clinicians.md")
+    assert f"{GMI_BASE} + {GMI_PER_MGDL} × mean" in text
+    assert f"{MGDL_PER_MMOL} mg/dL" in text
+    very_low, low, in_range, high, very_high = BANDS
+    assert f"from {in_range.low} to {in_range.high - 1} mg/dL" in text
+    assert f"from {low.low} to {low.high - 1} mg/dL" in text
+    assert f"from {high.low} to {high.high - 1} mg/dL" in text
+    assert f"below {very_low.high} mg/dL" in text
+    assert f"above {very_high.low - 1} mg/dL" in text
+
+
 @pytest.mark.parametrize("name", GUIDES)
 def test_every_option_that_a_page_names_exists(name: str) -> None:
-    others = {"--rm", "--volumes", "--install", "--now", "--no-deps", "--require-hashes"}
+    others = {"--rm", "--volumes", "--install", "--now"}  # Those of other programs.
+    others |= {"--no-deps", "--no-build-isolation", "--require-hashes", "--strict"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text_of(name)))
     known = {option for action in options._parser()._actions for option in action.option_strings}
     assert named - others <= known
@@ -86,7 +106,7 @@ def test_every_option_that_a_page_names_exists(name: str) -> None:
 def test_commands_within_a_sentence_can_be_given(name: str) -> None:
     for command in re.findall(r"`(tconnectsync(?: [^`]*)?)`", text_of(name)):
         words = shlex.split(command)[1:]
-        if "--help" not in words and "…" not in command:
+        if not {"--help", "--version"} & set(words) and "…" not in command:
             options.parse(words)
 
 
@@ -156,11 +176,28 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(name: str) -> None:
 # --- what is to be run ---
 
 
+def check_settings(text: str, folder: Path) -> None:
+    """Insist that some lines are settings that can be used, beside all that a user has to set."""
+    for name in re.findall(r"^(\w+_FILE)=", text, re.MULTILINE):
+        (folder / name).write_text("a value of good length")
+        text = re.sub(rf"^{name}=.*", f"{name}={folder / name}", text, flags=re.MULTILINE)
+    (folder / ".env").write_text(text)
+    (folder / ".env").chmod(0o600)
+    file = read_env_file(folder / ".env")
+    assert set(file) <= known_names()
+    given = {name.removesuffix("_FILE") for name in file}
+    rest = {name: value for name, value in COMPLETE.items() if name not in given}
+    configuration = Configuration(file, rest)
+    assert (configuration.problems, configuration.notices()) == ([], [])
+
+
 @pytest.mark.parametrize("name", GUIDES)
-def test_every_block_says_what_it_is_and_why_it_is_not_run(name: str) -> None:
+def test_every_block_says_what_it_is_and_why_it_is_not_run(name: str, tmp_path: Path) -> None:
     kinds = {"sh", "python", "env", "console", "text", "json", "html", "csv"}
     for block in blocks(name):
         assert block.kind in kinds, block
         assert bool(block.reason) == (block.kind == "console"), block
+        if block.kind == "env":
+            check_settings(block.text, tmp_path)
     # A block that is only set further in would go unseen.
     assert not re.search(r"^\n {4}(?![ -])\S", re.sub(r"^ {3}\S.*", "-", prose(name), flags=re.M))

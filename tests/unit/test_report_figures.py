@@ -291,8 +291,7 @@ def test_a_report_is_made_of_windows_and_leaves_out_of_the_mean_what_was_not_rea
     assert [it.is_whole for it in report.days[::-1]] == [True, True, False, True]
     assert (report.averaged_days, report.average.basal) == (3, 49 / 3)
     assert report.remarks == [
-        "Boluses and the glucose of boluses of 2024-10-28 could not be read. "
-        "Tandem's cloud refuses (HTTP 404)."
+        "Boluses of 2024-10-28 could not be read. Tandem's cloud refuses (HTTP 404)."
     ]
     assert report.glucose is None
     assert "No Nightscout site is set" in report.why_not_compared

@@ -122,7 +122,7 @@ def test_wherever_a_range_is_cut_the_insulin_is_all_there_and_events_do_not_depe
                 start <= it.at < end for it in LIFE.finger_sticks
             )
             assert (events, readings) == told(list(opened(cloud, 7).windows(span)))
-            assert history.problems == []
+            assert history.outcome.is_complete
             assert not history.outcome.skipped
 
 
@@ -176,7 +176,7 @@ def test_of_several_pumps_each_event_says_which_and_basal_is_of_the_one_worn() -
     for kind in (Basal, Bolus):
         assert {event.pump for event in events if isinstance(event, kind)} == names
     assert {it.pump for it in (*events, *readings, *statuses)} == names
-    assert history.problems == []
+    assert history.outcome.is_complete
 
 
 @contextmanager
@@ -206,14 +206,14 @@ def test_what_has_to_be_read_in_shorter_ranges_is_the_same_and_what_fails_is_sai
         with failing(cloud, 4):
             history = opened(cloud)
             assert told(list(history.windows(span))) == whole
-            assert history.problems == []
+            assert history.outcome.is_complete
         with failing(cloud, 9, "2024-06-05"):
             history = opened(cloud, 1)
             windows = list(history.windows(span))
         events, _ = told(windows)
         failed = {failure.window.start for failure in history.outcome.failures}
         assert failed == {CLOCK.instant(at(day, 0)) for day in range(4)}
-        assert "could not be read" in history.problems[0]
+        assert not history.outcome.is_complete
         missing = set(whole[0]) - set(events)
         gap = between(at(0, 0), at(4, 0))
         assert all(gap.start <= event.begins < gap.end for event in missing)
@@ -262,7 +262,7 @@ def test_a_saved_log_tells_only_of_what_it_covers(tmp_path: Path) -> None:
     settings = here.configuration().completed(with_account=False)
     history = open_history(settings, here, file=open_file(path, settings, here))
     assert told(list(history.windows(between(at(0, 12), at(2, 12))))) == from_cloud
-    assert history.problems == []
+    assert history.outcome.is_complete
     assert not history.outcome.remarks
     assert history.covered
     events, _ = told(list(history.windows(between(at(-30, 0), at(30, 0)))))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
-from tconnectsync.report.drawing.glucose import LEVELS, LOW, TARGET_TOP, glucose_axis
+from tconnectsync.report.drawing.glucoseplot import LEVELS, LOW, TARGET_TOP, glucose_axis
 from tconnectsync.report.drawing.layout import LOWEST
 from tconnectsync.report.drawing.scales import Scale, top_of_glucose
 from tconnectsync.report.drawing.shapes import Shape, Text, line, polyline, rectangle, text
@@ -63,18 +63,13 @@ def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
 
 
 def _parts(profile: Sequence[Percentiles]) -> Iterator[Sequence[Percentiles]]:
-    """Yield the parts between which there are no percentiles.
-
-    What ends at midnight goes on to how the day begins.
-    """
+    """Yield the parts between which there are no percentiles."""
     between = [b.minute - a.minute for a, b in pairwise(profile)]
     usual = min(between, default=0)
-    closes = usual and not profile[0].minute and profile[-1].minute + usual == DAY_MINUTES
-    after = [replace(profile[0], minute=DAY_MINUTES)] if closes else []
     begin = 0
     for index in range(1, len(profile) + 1):
         if index == len(profile) or between[index - 1] > usual:
-            yield [*profile[begin:index], *(after if index == len(profile) else ())]
+            yield profile[begin:index]
             begin = index
 
 

@@ -43,7 +43,7 @@ def short(value: float) -> str:
 
 def width_of(words: str) -> float:
     """Return how wide a text is at most, roughly, in units of a picture."""
-    return 6.6 * len(words)
+    return 7.4 * len(words)
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> str:

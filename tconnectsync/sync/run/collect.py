@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from tconnectsync.domain.clock import TimeRange
@@ -30,13 +29,40 @@ def collect(
     window: TimeRange,
     features: Sequence[str],
     outcome: Outcome,
-    besides: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Events:
-    """Return the valid events that ``reader`` finds for some features.
+    """Return the valid events that ``reader`` finds for some features, for these alone.
+
+    Glucose of boluses is shown only where BOLUS_BG is one of them and nothing of it failed. The
+    rest is as for :func:`collect_parts`.
+    """
+    failed_before = len(outcome.failures)
+    events = collect_parts(parts, reader, window, features, parts_of(features), outcome)
+    shows_glucose = "BOLUS_BG" in features and not _has_failed("BOLUS_BG", outcome, failed_before)
+    if "boluses" in events and not shows_glucose:
+        events["boluses"] = without_glucose_kind(events["boluses"])
+    return events
+
+
+def collect_parts(
+    parts: ReadingParts,
+    reader: Reader,
+    window: TimeRange,
+    features: Sequence[str],
+    asked_for: Mapping[str, tuple[str, ...]],
+    outcome: Outcome,
+) -> Events:
+    """Return the valid events that ``reader`` finds for some parts.
 
     If the answer for a range cannot be used, shorter ranges are requested, down to a day. What
-    still fails, and what is left out, is noted in ``outcome``. ``besides`` are further parts, each
-    with the features that a failure of it is noted for.
+    still fails, and what is left out, is noted in ``outcome``.
+
+    Args:
+        parts: what reads.
+        reader: that of the window.
+        window: the range.
+        features: those that all of it is for.
+        asked_for: the methods of a reader, each with the features that need it.
+        outcome: where to note what is missing.
 
     Raises:
         TconnectsyncError: going on makes no sense.
@@ -45,17 +71,18 @@ def collect(
     readers = {window: reader}
     events = {
         part: _read(parts, readers, window, part, names, outcome)
-        for part, names in {**parts_of(features), **besides}.items()
+        for part, names in asked_for.items()
     }
     for read, each in readers.items():
         outcome.skipped.update(each.skipped)
         outcome.remark(each.remarks, (read, features))
-    failed = {name for each in outcome.failures[failed_before:] for name in each.features}
-    if "BOLUS_BG" in features and "BOLUS_BG" not in failed:
+    if "BOLUS_BG" in features and not _has_failed("BOLUS_BG", outcome, failed_before):
         events["boluses"] = list(reader.with_glucose_kind(events["boluses"], events["readings"]))
-    elif "boluses" in events:
-        events["boluses"] = without_glucose_kind(events["boluses"])
     return events
+
+
+def _has_failed(feature: str, outcome: Outcome, failed_before: int) -> bool:
+    return any(feature in each.features for each in outcome.failures[failed_before:])
 
 
 def _read(

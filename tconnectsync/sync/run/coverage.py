@@ -74,7 +74,7 @@ def empty_log(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock
     until = clock.here(max(ends))
     text = (
         f"Tandem says that it has the pump's data up to {until:%Y-%m-%d %H:%M}, but has given "
-        "nothing of its log that could be read. The insulin of this time is not in Nightscout. The "
+        "nothing of its log that could be read. The insulin of this time is missing. The "
         "next run asks again; if this lasts, a newer tconnectsync is needed."
     )
     return [Remark(text, heals=True, changed=True)]
@@ -133,7 +133,7 @@ def _days(time_range: TimeRange, clock: PumpClock) -> Iterator[tuple[date, TimeR
 
 _UNCOVERED = (
     "No pump of the account has data for {days}, although there are earlier and later ones: "
-    "insulin delivered then is not in Nightscout. Upload the pump that was worn then from a "
+    "insulin delivered then is missing. Upload the pump that was worn then from a "
     "computer; data that were never uploaded cannot be synced."
 )
 _LEFT_OUT = (

@@ -33,7 +33,7 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
     found = [
         Remark(
             f"The pump reports that {what} ({times_in_words(codes[code])}). Insulin of that time "
-            "may be missing in Nightscout, and cannot be recovered. Compare the totals with the "
+            "may be missing, and cannot be recovered. Compare the totals with the "
             "pump's own.",
             missing=False,
         )
@@ -47,7 +47,7 @@ def remarks(entries: Sequence[Entry], skipped: Counter[str]) -> list[Remark]:
             Remark(
                 "The pump's log has entries that this version of tconnectsync cannot read and "
                 "that may be about insulin, carbs or glucose "
-                f"({times_in_words(sum(unread.values()))}): {named}. Compare Nightscout's totals "
+                f"({times_in_words(sum(unread.values()))}): {named}. Compare the totals "
                 "with the pump's, and look for a newer version of tconnectsync.",
                 changed=True,
             )

@@ -329,7 +329,7 @@ class AllPumpsReader(Reader):
         first, last = self._clock.days(self.time_range)
         self._holes[pump.assignment_id] = Remark(
             f"The log of the pump {named(pump)} from {first} to {last} cannot be read: "
-            f"{str(error).removesuffix('.')}. Its insulin is missing in Nightscout, and so is "
+            f"{str(error).removesuffix('.')}. Its insulin is missing, and so is "
             "the basal of other pumps for times at which this pump may have been worn. The next "
             "run asks again.",
             heals=True,

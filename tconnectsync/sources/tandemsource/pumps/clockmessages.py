@@ -87,7 +87,7 @@ def left_undated(count: int) -> str:
 
 def _until_set(since: datetime) -> str:
     return (
-        "Until it is corrected, insulin given meanwhile is missing in Nightscout or appears on "
+        "Until it is corrected, insulin given meanwhile is missing or appears on "
         "a wrong day. Set the date and the time on the pump; the next sync after its upload "
         "then moves these days to their true dates. For days older than CATCH_UP_DAYS, sync "
         f"again with --start-date {since:%Y-%m-%d}."

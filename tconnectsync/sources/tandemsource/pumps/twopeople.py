@@ -164,7 +164,7 @@ def _undecided(used: Pump, left: Pump) -> str:
     return (
         f"The pumps {named(used)} and {named(left)} of this account both deliver insulin at the "
         "moment. It is not clear yet whether two people wear them, so only the one in use, "
-        f"{ending(used)}, is synced: insulin of {ending(left)} is missing in Nightscout. If the "
+        f"{ending(used)}, is synced: insulin of {ending(left)} is missing. If the "
         "old one was only left running, switch it off. Otherwise set PUMP_SERIAL_NUMBER to the "
         "pump whose data belong here."
     )
@@ -174,7 +174,7 @@ def _not_compared(used: Pump, left: Pump, error: TconnectsyncError) -> str:
     return (
         f"It is not clear whether the pumps {named(used)} and {named(left)} of this account are "
         f"worn by two people, because a log cannot be read: {str(error).removesuffix('.')}. Only "
-        f"{ending(used)} is synced: insulin of {ending(left)} may be missing in Nightscout. The "
+        f"{ending(used)} is synced: insulin of {ending(left)} may be missing. The "
         "next run asks again."
     )
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
+from tconnectsync.domain.clock import DAY, without
 from tconnectsync.domain.events import Bolus
+from tconnectsync.report.daylist import bolus_text, immediate, later_parts
 from tconnectsync.report.drawing.labels import Box, place
 from tconnectsync.report.drawing.layout import BASAL, BOLUS, CARBS, WIDTH, Drawn, Half
-from tconnectsync.report.drawing.scales import instant_of_day
+from tconnectsync.report.drawing.scales import HALF_HOUR, instant_of_day
 from tconnectsync.report.drawing.shapes import (
     LINE,
     Shape,
     diamond,
     line,
-    polyline,
     rectangle,
+    short,
     steps,
     text,
     width_of,
 )
-from tconnectsync.report.entries import bolus_text, immediate, later_parts
-from tconnectsync.report.words import amount, given, grams
+from tconnectsync.report.wording import amount, given, grams
 
 UP_AND_ASIDE = tuple(
     (aside, -up) for up in (0, 6, 12, 18, 24, 30, 36) for aside in (0, 9, -9, 18, -18, 27, -27)
@@ -140,14 +142,47 @@ def basal_plot(half: Half) -> Drawn:
 
 
 def _profile(half: Half) -> str:
-    """Return the profile's rates as a line with steps."""
-    axes, day = half.axes, half.day
-    points: list[tuple[float, float]] = []
-    starts = [instant_of_day(day.range.start, s, axes.clock) for s, _ in axes.profile]
-    for index, (_, rate) in enumerate(axes.profile):
-        left = half.x(starts[index])
-        right = half.x(starts[index + 1]) if index + 1 < len(starts) else WIDTH + 2
-        if right >= 0 and left < WIDTH:
-            level = axes.basal(rate)
-            points += [(max(left, -2), level), (min(right, WIDTH + 2), level)]
-    return polyline(points) if points else ""
+    """Return the profile's rates as a line with steps: those of the basals, else the one of now."""
+    told = _told_rates(half)
+    known = [(start, end) for start, end, _ in told]
+    rest = [
+        (begin, stop, rate)
+        for start, end, rate in _rates_of_now(half)
+        for begin, stop in without([(start, end)], known)
+    ]
+    path, last = "", None
+    for start, end, rate in sorted([*told, *rest]):
+        left, right = half.x(start), half.x(end)
+        if left < WIDTH and right > 0:
+            y = short(half.axes.basal(rate))
+            path += f"V{y}" if start == last else f"M{short(max(left, 0))} {y}"
+            path += f"H{short(min(right, WIDTH))}"
+            last = end
+    return path
+
+
+def _told_rates(half: Half) -> list[tuple[datetime, datetime, float]]:
+    """Return since when and until when the basals say what the profile's rate was, in U/h.
+
+    A basal says it for its beginning; it holds until the next one does, half an hour at most.
+    """
+    basals = half.day.basals
+    found: list[tuple[datetime, datetime, float]] = []
+    for index, basal in enumerate(basals):
+        start, rate = basal.start, basal.profile_rate
+        following = basals[index + 1].start if index + 1 < len(basals) else basal.ends
+        if rate is None or following <= start:
+            continue
+        if found and found[-1][1] == start and found[-1][2] == rate:
+            start = found.pop()[0]
+        found.append((start, min(following, basal.ends + HALF_HOUR), rate))
+    return found
+
+
+def _rates_of_now(half: Half) -> Iterator[tuple[datetime, datetime, float]]:
+    """Yield the rates of the profile that is active now, for this day."""
+    axes, midnight = half.axes, half.day.range.start
+    end = axes.clock.midnight(half.day.date + DAY)
+    starts = [instant_of_day(midnight, seconds, axes.clock) for seconds, _ in axes.profile]
+    for (_, rate), start, until in zip(axes.profile, starts, [*starts[1:], end], strict=False):
+        yield start, until, rate

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from tconnectsync.domain.events import Bolus, Piece, UserMode, UserModeKind
 from tconnectsync.report.model import Day
-from tconnectsync.report.words import duration, given, glucose_text, glucose_unit, grams
+from tconnectsync.report.wording import duration, given, glucose_text, glucose_unit, grams
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tconnectsync.report.drawing.shapes import (
     rectangle,
     text,
 )
-from tconnectsync.report.words import glucose_text, glucose_unit
+from tconnectsync.report.wording import glucose_text, glucose_unit
 
 LONGEST_STEP = timedelta(minutes=15)
 """No line is drawn over more time without a reading."""

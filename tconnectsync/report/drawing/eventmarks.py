@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import PumpEventKind, UserModeKind
+from tconnectsync.report.daylist import MODE_NAMES, mode_text
 from tconnectsync.report.drawing.labels import Box, place
 from tconnectsync.report.drawing.layout import GLUCOSE, STRIP, STRIPS, WIDTH, Drawn, Half
 from tconnectsync.report.drawing.shapes import (
@@ -21,8 +22,7 @@ from tconnectsync.report.drawing.shapes import (
     triangle,
     width_of,
 )
-from tconnectsync.report.entries import MODE_NAMES, mode_text
-from tconnectsync.report.words import duration
+from tconnectsync.report.wording import duration
 
 LONGEST_LABEL = 26
 """Letters; the whole text is in the title and in the list."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tconnectsync.domain.clock import DAY, TimeRange
-from tconnectsync.report.drawing.events import event_lane, strips, strips_height
-from tconnectsync.report.drawing.glucose import glucose_axis, glucose_plot
-from tconnectsync.report.drawing.insulin import basal_plot, bolus_lane, carbs_row
+from tconnectsync.report.drawing.eventmarks import event_lane, strips, strips_height
+from tconnectsync.report.drawing.glucoseplot import glucose_axis, glucose_plot
+from tconnectsync.report.drawing.insulinplot import basal_plot, bolus_lane, carbs_row
 from tconnectsync.report.drawing.layout import (
     BASAL,
     BOLUS,
@@ -29,7 +29,7 @@ from tconnectsync.report.drawing.layout import (
 from tconnectsync.report.drawing.scales import TimeScale, clock_changes, halves, ticks
 from tconnectsync.report.drawing.shapes import LINE, Shape, Text, line, rectangle, short, text
 from tconnectsync.report.model import Day
-from tconnectsync.report.words import amount, duration
+from tconnectsync.report.wording import amount, duration
 
 GUTTER = 46.0
 """The width of the axis beside a half."""
@@ -68,7 +68,7 @@ def draw_day(day: Day, axes: Axes) -> DayPicture:
     highest = min(
         (float(it.y) for _, marks in drawn for it in marks if isinstance(it, Text)), default=0
     )
-    top = min(highest, 0) - LINE
+    top = min(highest, -4) - LINE
     bottom = STRIPS + strips_height(bool(day.modes), bool(day.suspended))
     pictures = [
         _with_hours(day, part, marks, axes, bottom, is_last=part.end == whole.end)
