@@ -13,8 +13,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from tconnectsync import __version__
+from tests.support.lockfiles import pins
 from tests.support.release import ROOT, built_twice, sbom
-from tests.unit.test_locks import pins
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("git") and (ROOT / ".git").exists()),
