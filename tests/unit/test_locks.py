@@ -19,7 +19,7 @@ RUN = [*PROJECT["project"]["dependencies"], *EXTRAS["notify"], *EXTRAS["socks"],
 WANTED = {
     "requirements.lock": RUN,
     "requirements-dev.lock": [*RUN, *(it for each in EXTRAS.values() for it in each)]
-    + GROUPS["release"],
+    + GROUPS["lock"],
 }
 SYSTEMS = [
     {
