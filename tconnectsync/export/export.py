@@ -60,7 +60,7 @@ class Export:
         """How many rows were read, by kind."""
         self.files: set[Path] = set()
         """The files that were brought up to date."""
-        self._history = history
+        self.history = history
         self.range = time_range
         self._folder = folder
         self._read_until = time_range.start
@@ -74,7 +74,7 @@ class Export:
     @property
     def months(self) -> list[Month]:
         """The months in whose files there may be rows of the range."""
-        clock = self._history.clock
+        clock = self.history.clock
         months = [month_of(clock.day(self.range.start - SHIFT))]
         last = month_of(clock.day(self.range.end + SHIFT))
         while months[-1] < last:
@@ -91,8 +91,8 @@ class Export:
                 before that is written.
         """
         self._note_pumps()
-        cut = windows(self.range, self._history.source.window_days, self._history.clock)
-        steps, story = iter(progress(list(cut))), self._history.windows(self.range)
+        cut = windows(self.range, self.history.source.window_days, self.history.clock)
+        steps, story = iter(progress(list(cut))), self.history.windows(self.range)
         while True:
             next(steps, None)
             try:
@@ -103,12 +103,12 @@ class Export:
             if window is None:
                 break
             self._add(window)
-            self._write(before=month_of(self._history.clock.day(window.range.end - SHIFT)))
+            self._write(before=month_of(self.history.clock.day(window.range.end - SHIFT)))
         self._write()
 
     def _note_pumps(self) -> None:
         """Note whose rows may be replaced, and when no pump was worn that is known."""
-        spans = [it for it in self._history.pumps(self.range) if it.is_read]
+        spans = [it for it in self.history.pumps(self.range) if it.is_read]
         self._pumps.update(span.name for span in spans)
         self._in_use = next((span.name for span in spans if span.in_use), "")
         known = [(it.first, it.last + SECOND) for it in spans if it.first and it.last]
@@ -131,7 +131,7 @@ class Export:
             self._take(READINGS, reading, self._found[READINGS.name, month_of(reading.at)])
         for status in window.statuses:
             self._take(STATUS, status, self._found[STATUS.name, month_of(status.at)])
-        outcome = self._history.outcome
+        outcome = self.history.outcome
         lost = sum(outcome.skipped[what] for what in outcome.lost_insulin)
         if lost > self._lost:
             self._unread.append(window.range)
@@ -175,7 +175,7 @@ class Export:
 
     def _is_stale(self, kind: Kind) -> Callable[[Row], bool]:
         """Return what says whether a row would have been read if it were still true."""
-        outcome = self._history.outcome
+        outcome = self.history.outcome
         unread = [it.window for it in outcome.failures if kind.features & {*it.features}]
         unread += [it for name in kind.features for it in outcome.healing.get(name, ())]
         unread += self._unread
@@ -199,10 +199,10 @@ class Export:
         """
 
         def rows(at: datetime) -> list[Row]:
-            found = profile_rows(settings, self._history.clock.here(at), self._in_use)
+            found = profile_rows(settings, self.history.clock.here(at), self._in_use)
             return [self._folder.format.row(PROFILES, each) for each in found]
 
-        at = self._history.now().replace(microsecond=0)
+        at = self.history.now().replace(microsecond=0)
         new = rows(at)
         self.rows[PROFILES.name] += len(new)
         for month in self._folder.months(PROFILES)[-1:]:
@@ -211,7 +211,7 @@ class Export:
             if {row for row in known if row.at == last} == {*rows(last)}:
                 self.files.add(self._folder.file(PROFILES, month))
                 return
-        self._put(PROFILES, month_of(self._history.clock.day(at)), new, lambda row: True)
+        self._put(PROFILES, month_of(self.history.clock.day(at)), new, lambda row: True)
 
 
 def _holds(time_range: TimeRange, at: datetime) -> bool:
