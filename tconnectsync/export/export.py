@@ -6,8 +6,9 @@ Where something could not be read, those stay that are already there.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -93,18 +94,27 @@ class Export:
         self._note_pumps()
         cut = windows(self.range, self.history.source.window_days, self.history.clock)
         steps, story = iter(progress(list(cut))), self.history.windows(self.range)
-        while True:
+        next(steps, None)
+        while self._add_next(story):
+            gc.collect()  # What read the window refers to itself, and would stay for many more.
+            self._write(before=month_of(self.history.clock.day(self._read_until - SHIFT)))
             next(steps, None)
-            try:
-                window = next(story, None)
-            except TconnectsyncError:
-                self._write()
-                raise
-            if window is None:
-                break
-            self._add(window)
-            self._write(before=month_of(self.history.clock.day(window.range.end - SHIFT)))
         self._write()
+
+    def _add_next(self, story: Iterator[Window]) -> bool:
+        """Read and take the next window; return whether there was one.
+
+        Raises:
+            TconnectsyncError: going on makes no sense. What was read before is written.
+        """
+        try:
+            window = next(story, None)
+        except TconnectsyncError:
+            self._write()
+            raise
+        if window:
+            self._add(window)
+        return window is not None
 
     def _note_pumps(self) -> None:
         """Note whose rows may be replaced, and when no pump was worn that is known."""
