@@ -58,7 +58,7 @@ bench: .venv/installed-for-tests
 
 lock: .venv/installed-for-tests
 	$(LOCK) --extra notify --extra socks --group build --output-file requirements.lock
-	$(LOCK) --all-extras --group build --group release --constraint requirements.lock \
+	$(LOCK) --all-extras --group build --group lock --constraint requirements.lock \
 		--output-file requirements-dev.lock
 
 dist sbom rebuild-check: .venv/installed-for-tests

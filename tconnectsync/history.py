@@ -5,7 +5,7 @@ The report, the export and the Python interface are built on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
@@ -104,35 +104,22 @@ class History(ReadingParts):
         spans = self._spans(time_range)
         if spans is None:
             return
-        given: dict[Name, datetime] = {}
-        going_on: dict[Name, Event | Reading] = {}
-        is_empty, follows_hole = True, True
+        border = _Border()
         for window in windows(time_range, self.source.window_days, self.clock):
-            found, statuses, has_hole = self._read(window)
-            events = {
-                name: event
-                for name, event in found.items()
-                if name not in given
-                and (event.begins >= window.start or name in going_on or follows_hole)
-            }
-            for name, event in going_on.items():
-                events.setdefault(name, event if has_hole else _until(event, window.start))
-            still = events if has_hole else found
-            is_last = window.end >= time_range.end
-            going_on = {
-                name: event
-                for name, event in events.items()
-                if not is_last and name in still and _goes_on(event)
-            }
-            told = [event for name, event in events.items() if name not in going_on]
-            given = {name: ends for name, ends in given.items() if ends > window.end}
-            given |= {_name(event): event.ends for event in told}
-            is_empty, follows_hole = is_empty and not told, has_hole
-            del found, events, still
-            yield _window(window, told, statuses)
-        if is_empty and not self.outcome.failures:
+            yield self._window(window, border, is_last=window.end >= time_range.end)
+        if border.is_empty and not self.outcome.failures:
             work = (time_range, self.features)
             self.outcome.remark(empty_log(spans, time_range, self.clock), work)
+
+    def _window(self, window: TimeRange, border: _Border, *, is_last: bool) -> Window:
+        found, statuses, has_hole = self._read(window)
+        told = border.passed(window, found, has_hole=has_hole, is_last=is_last)
+        return Window(
+            window,
+            [event for event in told if not isinstance(event, Reading)],
+            [event for event in told if isinstance(event, Reading)],
+            statuses,
+        )
 
     def taken(self, reader: Reader, read: TimeRange, events: Sequence[Found]) -> Sequence[Found]:
         """Return the events that touch the range that was read, each with its pump.
@@ -185,16 +172,46 @@ class History(ReadingParts):
         return found, statuses, len(self.outcome.failures) > failed_before
 
 
-def _window(
-    window: TimeRange, told: Sequence[Event | Reading], notes: Sequence[DeviceStatus]
-) -> Window:
-    told = sorted(told, key=attrgetter("begins"))
-    return Window(
-        window,
-        [event for event in told if not isinstance(event, Reading)],
-        [event for event in told if isinstance(event, Reading)],
-        notes,
-    )
+@dataclass
+class _Border:
+    """What is known of earlier windows when the next one is read."""
+
+    given: dict[Name, datetime] = field(default_factory=dict)
+    """When the events end that were given with the last window, or reach beyond it."""
+    going_on: dict[Name, Event | Reading] = field(default_factory=dict)
+    """What went on when the log of the last window ended, and has not been given."""
+    follows_hole: bool = True
+    """Whether something of the last window could not be read, or there was none."""
+    is_empty: bool = True
+    """Whether nothing has been given."""
+
+    def passed(
+        self,
+        window: TimeRange,
+        found: Mapping[Name, Event | Reading],
+        *,
+        has_hole: bool,
+        is_last: bool,
+    ) -> list[Event | Reading]:
+        """Return what of the events that touch a window is to be given with it, in order."""
+        events = {
+            name: event
+            for name, event in found.items()
+            if name not in self.given
+            and (event.begins >= window.start or name in self.going_on or self.follows_hole)
+        }
+        for name, event in self.going_on.items():
+            events.setdefault(name, event if has_hole else _until(event, window.start))
+        self.going_on = {
+            name: event
+            for name, event in events.items()
+            if not is_last and (has_hole or name in found) and _goes_on(event)
+        }
+        told = [event for name, event in events.items() if name not in self.going_on]
+        self.given = {name: ends for name, ends in self.given.items() if ends > window.end}
+        self.given |= {_name(event): event.ends for event in told}
+        self.is_empty, self.follows_hole = self.is_empty and not told, has_hole
+        return sorted(told, key=attrgetter("begins"))
 
 
 def _named(event: Found, reader: Reader) -> Found:

@@ -112,7 +112,7 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     | {"--start-date", "--end-date", "--pretend", "--report", "--output", "--export", "--format"},
     "--shape-report": SETTINGS | PEOPLE | DATES,
     "--auto-update": SETTINGS | PEOPLE | {"--days", "--pretend", "--stay"},
-    "--report": SETTINGS | PEOPLE | DATES | {"--import-log", "--output"},
+    "--report": SETTINGS.difference({"--features"}) | PEOPLE | DATES | {"--import-log", "--output"},
     "--export": SETTINGS - {"--features"} | PEOPLE | DATES | {"--import-log", "--format"},
     "--forget": PEOPLE | {"--env-file", "--verbose", "--quiet"},
     "--status": PEOPLE | {"--json", "--env-file", "--verbose", "--quiet"},
@@ -124,6 +124,7 @@ REASONS = {
     ("--check-login", "--pretend"): "--check-login writes nothing to Nightscout anyway",
     ("--shape-report", "--pretend"): "--shape-report asks Tandem only",
     ("--export", "--features"): "all that the pump did is exported",
+    ("--report", "--features"): "a report shows everything",
     ("--import-log", "--accounts"): (
         "a log is one person's; name that person's file with --env-file"
     ),
@@ -284,7 +285,8 @@ def _parser() -> _Parser:
         action="store_true",
         help="write what Tandem's answers are made of, without values, to a file",
     )
-    add("--report", action="store_true", help="write a page with totals and a picture per day")
+    page = "write a page with totals and a picture per day, of 14 days or those named"
+    add("--report", action="store_true", help=page)
     where = "the file for it (default: tconnectsync-report.html)"
     add("--output", type=Path, metavar="FILE", help=where)
     what = "write the pump's data to files in this folder"

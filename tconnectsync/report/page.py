@@ -126,7 +126,6 @@ def _context(report: Report) -> Mapping[str, object]:
         "profile_picture": report.glucose and draw_profile(report.glucose, mmol=report.mmol),
         "worn": list(_worn(report.worn)),
         "alarms": sorted(report.alarms.items(), key=lambda item: (-item[1], item[0])),
-        "incomplete": any(not it.is_whole and has_data(it) for it in report.days),
         "gmi": f"{GMI_BASE} + {GMI_PER_MGDL} × mean glucose in mg/dL",
         "different": len(different),
         "how_it_counts": HOW_IT_COUNTS,

@@ -151,31 +151,6 @@ def test_the_newest_changes_are_those_of_this_version() -> None:
     assert changes.startswith(f"# Changes\n\n## {__version__} ")
 
 
-def test_the_source_archive_has_what_packagers_need(tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    shutil.copytree(
-        CHECKOUT,
-        tree,
-        ignore=shutil.ignore_patterns(
-            ".git", ".cache", ".venv", "__pycache__", "*.egg-info", ".*_*"
-        ),
-    )
-    build = "from setuptools import build_meta; print(build_meta.build_sdist('.'))"
-    run = subprocess.run(
-        [sys.executable, "-c", build], cwd=tree, capture_output=True, encoding="utf-8", timeout=100
-    )
-    assert run.returncode == 0, run.stderr
-    shutil.unpack_archive(tree / run.stdout.splitlines()[-1], tmp_path, filter="data")
-    (unpacked,) = tmp_path.glob("tconnectsync-*")
-    wanted = ("tests", "deploy", "docs", "tconnectsync")
-    for folder in wanted:
-        there = {path.relative_to(tree) for path in (tree / folder).rglob("*") if path.is_file()}
-        there = {path for path in there if "__pycache__" not in path.parts}
-        assert not [path for path in there if not (unpacked / path).is_file()]
-    files = "CHANGELOG.md CONTRIBUTING.md Makefile Pipfile Dockerfile .env.example main.py LICENSE"
-    assert not [name for name in files.split() if not (unpacked / name).is_file()]
-
-
 @pytest.mark.parametrize("start", [["main.py"], ["-m", "tconnectsync"]])
 def test_without_its_packages_it_says_what_to_install(start: list[str]) -> None:
     run = subprocess.run(

@@ -6,22 +6,20 @@ import re
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
+from tests.support.lockfiles import ROOT, Pin, pins
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS, EXTRAS = PROJECT["dependency-groups"], PROJECT["project"]["optional-dependencies"]
 RUN = [*PROJECT["project"]["dependencies"], *EXTRAS["notify"], *EXTRAS["socks"], *GROUPS["build"]]
 WANTED = {
     "requirements.lock": RUN,
     "requirements-dev.lock": [*RUN, *(it for each in EXTRAS.values() for it in each)]
-    + GROUPS["release"],
+    + GROUPS["lock"],
 }
 SYSTEMS = [
     {
@@ -38,30 +36,6 @@ SYSTEMS = [
     for system in ("linux", "darwin", "win32")
     for python in ("3.11", "3.12", "3.13", "3.14")
 ]
-
-
-class Pin(NamedTuple):
-    """A version in a lock file, and where it counts."""
-
-    version: str
-    marker: Marker | None
-    hashes: list[str]
-
-
-def pins(name: str) -> dict[str, list[Pin]]:
-    """Read a lock file; whatever is no exact version with checksums ends the test."""
-    text = (ROOT / name).read_text(encoding="utf-8").replace(" \\\n", " ")
-    found: dict[str, list[Pin]] = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
-            continue
-        whole = re.fullmatch(
-            r"([a-z0-9-]+)==([\w.]+)(?: ; ([^#]+?))?((?:\s+--hash=sha256:[0-9a-f]{64})+)", line
-        )
-        assert whole, f"{name}: {line[:80]}"
-        marker = Marker(whole[3]) if whole[3] else None
-        found.setdefault(whole[1], []).append(Pin(whole[2], marker, whole[4].split()))
-    return found
 
 
 def counting(found: list[Pin], system: dict[str, str]) -> list[str]:

@@ -125,12 +125,11 @@ def test_a_day_without_data_says_so_and_has_no_zeros() -> None:
 
 
 def test_an_incomplete_day_is_marked() -> None:
-    soup = drawn(day(is_whole=False, basals=[basal(when(3), 2, 1.0)]))
+    soup = drawn(day(is_whole=False, basals=[basal(when(3), 2, 1.0)]), averaged_days=1)
     assert "not complete" in soup.select_one(".day h3").get_text()  # type: ignore[union-attr]
     totals = soup.select_one("#totals")
     assert totals
-    assert "Mon 2 Mar *" in totals.get_text()
-    assert "The mean leaves this day out." in totals.get_text()
+    assert "Mon 2 Mar not in the mean" in totals.get_text()
 
 
 def test_no_line_is_drawn_over_more_than_15_minutes_without_a_reading() -> None:
@@ -362,3 +361,46 @@ def test_texts_in_pictures_can_be_read_in_both_themes() -> None:
             assert contrast(theme["ink"], theme[behind]) >= 4.5, behind
         for mark in ("trace", "low", "high", "basal-edge", "profile", "suspended-edge", "unknown"):
             assert contrast(theme[mark], theme["paper"]) >= 3, mark
+
+
+def busy_day() -> Day:
+    alarms = [(10, "Occlusion of the tubing, a long text"), (10.2, "Pump reset"), (23.8, "Empty")]
+    kinds = [(9.8, PumpEventKind.CARTRIDGE), (9.9, PumpEventKind.SITE_CHANGE)]
+    stops = [(13.0, 13.9), (14.0, 14.1), (14.3, 14.4), (23.6, 24.5), (11.8, 12.2)]
+    return day(
+        boluses=[
+            *(bolus(when(7 + it * 0.12), 1.25 + it, carbs=10 * it) for it in range(8)),
+            *(bolus(when(it * 1.02), 0.4 + it / 7, automatic=True) for it in range(23)),
+            bolus(when(11.95), 2.25, requested=6.5, incomplete="User Aborted"),
+            *pieces(18, 7, 0.25, 12),
+        ],
+        events=[
+            *(PumpEvent(text, when(at), PumpEventKind.ALARM, text, True) for at, text in alarms),
+            *(PumpEvent(kind.name, when(at), kind, "Filled", False) for at, kind in kinds),
+        ],
+        modes=[
+            UserMode("a", UserModeKind.SLEEP, when(-1), timedelta(hours=2), "", True),
+            UserMode("b", UserModeKind.EXERCISE, when(1.1), timedelta(minutes=20), "", False),
+            UserMode("c", UserModeKind.EXERCISE, when(1.6), timedelta(minutes=20), "", False),
+        ],
+        suspended=[TimeRange(when(start), when(end)) for start, end in stops],
+    )
+
+
+def test_no_words_of_a_full_day_lie_over_others_nor_outside_the_picture() -> None:
+    soup = drawn(busy_day())
+    for half in soup.select(".half"):
+        _, top, width, _ = map(float, str(half["viewbox"]).split())
+        found: list[tuple[Box, str]] = []
+        for it in half.select("text"):
+            words, across = it.get_text(), 6.4 * len(it.get_text())
+            x, y, css = float(str(it["x"])), float(str(it["y"])), str(it.get("class"))
+            left = x - across / 2 if "mid" in css else x - across if "end" in css else x
+            box = Box(left, y - 9, left + across, y + 2)
+            assert box.left >= -1, words
+            assert box.right <= width + 1, words
+            assert box.top >= top, words
+            for other, name in found:
+                assert not box.meets(other), (words, name)
+            found.append((box, words))
+        assert len(found) >= 20

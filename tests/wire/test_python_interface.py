@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -21,8 +22,9 @@ from tconnectsync.simulators.history import bolus_insulin
 from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
+from tconnectsync.simulators.tandemsource.query import LogQuery
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, addresses, tandem_source
-from tests.support.pages import ROOT, blocks
+from tests.support.pages import ROOT, blocks, text_of
 from tests.support.world import FIRST, at
 
 LIFE = live(FIRST, 3)
@@ -210,6 +212,38 @@ def test_a_pass_over_windows_gives_all_of_it_and_each_method_its_part(
     assert [profile.active for profile in data.settings().profiles].count(True) == 1
     assert data.covered is None
     assert str(data.zone) == NEW_YORK
+
+
+def test_a_saved_log_needs_the_zone_alone(
+    cloud: SimulatedTandemSource, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.fault = None
+    log = outside.folder / "pump.json"
+    log.write_text(json.dumps(cloud.pump.log_of_range(LogQuery(at(0, 0), at(3, 0), None))))
+    for name in [it for it in os.environ if it.startswith("TCONNECT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TIMEZONE_NAME", NEW_YORK)
+    monkeypatch.chdir(outside.folder)
+    requests = len(cloud.log)
+    data = tconnectsync.open_source(saved_log=log)
+    assert data.covered == (FIRST, FIRST + timedelta(days=3))
+    boluses = [it for it in data.history(*data.covered) if isinstance(it, tconnectsync.Bolus)]
+    delivered = bolus_insulin(LIFE, at(0, 0), at(3, 0))
+    assert sum(bolus.insulin for bolus in boluses) == pytest.approx(delivered)
+    with pytest.raises(tconnectsync.TconnectsyncError, match="does not hold the pump's profiles"):
+        data.settings()
+    assert len(cloud.log) == requests
+    monkeypatch.setenv("TIMEZONE_NAME", "Nowhere/Town")
+    with pytest.raises(tconnectsync.ConfigError, match="TIMEZONE_NAME"):
+        tconnectsync.open_source(saved_log=log)
+
+
+def test_the_page_names_only_what_is_there() -> None:
+    named = re.findall(r"`(?:tconnectsync\.)?([A-Z][a-z]+[A-Za-z]*)`", text_of("docs/python.md"))
+    others = {"ValueError", "DeprecationWarning"}
+    assert set(named) - others <= set(tconnectsync.__all__)
+    methods = re.findall(r"^\| `(\w+)\(", text_of("docs/python.md"), re.M)
+    assert set(methods) < {name for name in dir(tconnectsync.PumpData) if name[0] != "_"}
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 0), (20_000, 20_000)])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.domain.events import PumpEventKind, UserModeKind
+from tconnectsync.domain.events import PumpEventKind
 from tconnectsync.report.daylist import MODE_NAMES, mode_text
 from tconnectsync.report.drawing.labels import Box, place
 from tconnectsync.report.drawing.layout import GLUCOSE, STRIP, STRIPS, WIDTH, Drawn, Half
@@ -99,17 +99,21 @@ def _shortened(words: str) -> str:
 
 def strips(half: Half) -> Drawn:
     """Return sleep and exercise as bars with their names, and suspensions in a row below."""
-    drawn: Drawn = []
-    for mode in half.day.modes:
-        css = "sleep" if mode.kind is UserModeKind.SLEEP else "exercise"
-        span = TimeRange(mode.start, mode.ends)
-        name = MODE_NAMES.get(mode.kind) or _shortened(mode.text)
-        drawn += _strip(half, span, STRIPS, css, (name, mode_text(mode)))
-    top = STRIPS + (STRIP if half.day.modes else 0)
+    modes = [
+        _Bar(
+            TimeRange(it.start, it.ends),
+            it.kind.name.lower(),
+            MODE_NAMES.get(it.kind) or _shortened(it.text),
+            mode_text(it),
+        )
+        for it in half.day.modes
+    ]
+    stops = []
     for gap in half.day.suspended:
         lasted = duration(gap.end - gap.start)
-        drawn += _strip(half, gap, top, "suspended", (lasted, f"no delivery for {lasted}"))
-    return drawn
+        stops.append(_Bar(gap, "suspended", lasted, f"no delivery for {lasted}"))
+    below = STRIPS + strips_height(bool(modes), False)
+    return [*_strip(half, modes, STRIPS), *_strip(half, stops, below)]
 
 
 def strips_height(day_has_modes: bool, day_has_suspensions: bool) -> float:
@@ -117,16 +121,40 @@ def strips_height(day_has_modes: bool, day_has_suspensions: bool) -> float:
     return STRIP * (day_has_modes + day_has_suspensions)
 
 
-def _strip(half: Half, span: TimeRange, top: float, css: str, words: tuple[str, str]) -> Drawn:
-    """Return a bar; its words, the short and the whole ones, stand in it or else beside it."""
-    left, right = max(half.x(span.start), -4.0), min(half.x(span.end), WIDTH + 4)
-    if left >= WIDTH or right < 0:
-        return []
-    label, title = words
-    bar = rectangle(left, top + 2, max(right, left + 1), top + STRIP - 1)
-    drawn: Drawn = [Shape(css, bar, f"{span.start:%H:%M} {title}")]
-    across = width_of(label) + 6
-    begin = max(left, 0) + 3 if right - max(left, 0) >= across else right + 3
-    if begin + across <= WIDTH:
-        return [*drawn, text("strip", begin, top + STRIP - 3, label)]
-    return [*drawn, text("strip end", left - 3, top + STRIP - 3, label)]
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """A time with its words, the short and the whole ones."""
+
+    span: TimeRange
+    css: str
+    label: str
+    title: str
+
+
+def _strip(half: Half, bars: Sequence[_Bar], top: float) -> Drawn:
+    """Return a row of bars; the words of each stand in it, or else beside it."""
+    bottom = top + STRIP
+    drawn: Drawn = []
+    seen: list[tuple[_Bar, Box]] = []
+    for bar in bars:
+        left, right = half.x(bar.span.start), half.x(bar.span.end)
+        if left < WIDTH and right > 0:
+            box = Box(max(left, 0), top, min(max(right, left + 1), WIDTH), bottom)
+            path = rectangle(box.left, top + 2, box.right, bottom - 1)
+            drawn.append(Shape(bar.css, path, f"{bar.span.start:%H:%M} {bar.title}"))
+            seen.append((bar, box))
+    taken = [box for _, box in seen]
+    for bar, box in seen:
+        across = width_of(bar.label) + 4
+        if box.right - box.left >= across:
+            drawn.append(text("", box.left + 3, bottom - 3, bar.label))
+            continue
+        beside = Box(box.right, top, box.right + across, bottom)
+        before = (box.left - box.right - across, 0.0)
+        frame = Box(0, top, WIDTH, bottom)
+        spots = [beside, beside.moved(*before)]
+        spot = next((it for it in place(spots, [(0, 0)], frame, taken) if it), None)
+        if spot:
+            taken.append(spot)
+            drawn.append(text("", spot.left + 3, bottom - 3, bar.label))
+    return drawn

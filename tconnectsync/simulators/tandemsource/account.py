@@ -43,6 +43,7 @@ def pump(
     serial: str = str(SERIAL_NUMBER),
     assignment_id: str = ASSIGNMENT_ID,
     model: str = DEVICE,
+    glucose_unit: str | None = None,
 ) -> dict[str, Any]:
     """Return a simulated pump; one that has not uploaded anything is listed all the same."""
     return {
@@ -53,7 +54,7 @@ def pump(
         "partNumber": "1013006",
         "softwareVersion": "7.8.1.0",
         "algorithm": "Control-IQ" if control_iq else "Basal-IQ",
-        "glucoseUnit": None,
+        "glucoseUnit": glucose_unit,
         "availableDataRange": {
             "start": upload.oldest.isoformat() if upload else None,
             "end": upload.newest.isoformat() if upload else None,

@@ -83,6 +83,8 @@ class SimulatedPump:
         """Records whose log entries are held back as if the upload had missed them."""
         self.settings = SETTINGS
         """What the pump is set to, mg/dL; replace it to change a profile."""
+        self.glucose_unit: str | None = None
+        """The unit in which the pump shows glucose, if the account says it."""
         self.clocks = Clocks(midnight(history.first_day), zone, clock_changes, unrecorded)
         log = pump_log(history, self.clocks)
         entries = [entry for entry in log.entries if began <= entry.at <= ended]
@@ -113,6 +115,7 @@ class SimulatedPump:
             serial=self.serial_number,
             assignment_id=self.assignment_id,
             model=self.model,
+            glucose_unit=self.glucose_unit,
         )
 
     def log_of_range(self, query: LogQuery) -> dict[str, Any]:
