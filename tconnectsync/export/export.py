@@ -29,6 +29,7 @@ from tconnectsync.export.columns import (
 from tconnectsync.export.fileformat import Row
 from tconnectsync.export.folder import Folder, Month, month_of
 from tconnectsync.history import History, Window
+from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.cycle import Progress
 from tconnectsync.sync.run.window import windows
 
@@ -203,6 +204,8 @@ class Export:
     def write_profiles(self, settings: PumpSettings) -> None:
         """Write what the pump is set to, unless the newest rows say the same.
 
+        What cannot be true of it is noted in the outcome of the history.
+
         Raises:
             UsageError: a file is not ours; it is left as it is.
             TconnectsyncError: a file cannot be written.
@@ -212,6 +215,10 @@ class Export:
             found = profile_rows(settings, self.history.clock.here(at), self._in_use)
             return [self._folder.format.row(PROFILES, each) for each in found]
 
+        for broken in settings.broken:
+            name = broken.name or "without a name"
+            text = f"The profile {name} is left out: {broken.why}."
+            self.history.outcome.remark([Remark(text)])
         at = self.history.now().replace(microsecond=0)
         new = rows(at)
         self.rows[PROFILES.name] += len(new)
