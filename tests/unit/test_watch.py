@@ -55,7 +55,7 @@ EXAMPLES: list[tuple[TconnectsyncError, State]] = [
     (TconnectsyncError("Not tried."), State.INCOMPLETE),
     (UsageError("No."), State.SETTINGS_WRONG),
     (ConfigError(["NS_URL is not set."], (), ["NS_URL"]), State.SETTINGS_WRONG),
-    (IncompleteError(["Part of it could not be read."]), State.INCOMPLETE),
+    (IncompleteError(["A day."]), State.INCOMPLETE),
     (LogFileError("No log."), State.SETTINGS_WRONG),
     (NetworkError("Cut."), State.TANDEM_UNREACHABLE),
     (NetworkError("Cut.", side=Side.NIGHTSCOUT), State.NIGHTSCOUT_UNREACHABLE),
