@@ -289,7 +289,7 @@ def _parser() -> _Parser:
     add("--report", action="store_true", help=page)
     where = "the file for it (default: tconnectsync-report.html)"
     add("--output", type=Path, metavar="FILE", help=where)
-    what = "write the pump's data to files in this folder"
+    what = "write the pump's data to files in this folder (default: of the last 14 days)"
     add("--export", type=Path, metavar="DIR", help=what)
     add("--format", type=_format, help="with --export: csv (default) or jsonl")
     add("--serve", action="store_true", help="with --demo: stay up, to be looked at")
