@@ -140,12 +140,12 @@ def saved_log() -> SavedLog:
 HOURS = st.integers(0, 24 * DAYS)
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(
     borders=st.lists(HOURS, min_size=4, max_size=4, unique=True).map(sorted),
     nested=st.booleans(),
     swapped=st.booleans(),
-    days=st.sampled_from([1, 2, 7]),
+    days=st.sampled_from([2, 7]),
     how=st.sampled_from([CSV, JSONL]),
 )
 def test_two_overlapping_ranges_in_any_order_give_what_one_export_of_both_gives(
