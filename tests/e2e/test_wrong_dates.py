@@ -166,8 +166,12 @@ def test_a_wrong_date_is_said_by_every_run_until_it_is_put_right_and_then_all_is
 ) -> None:
     home = lived(make_home, changes, unrecorded)
     put_right = (changes[-1][1] - wall(0)) / DAY
-    # Every two hours; on the days before, when all is well, every six.
-    for step in (*range(1, 25, 3), *range(25, 12 * 6)):
+    # The days before are the same for all: one run brings them.
+    home.go_to(2)
+    assert home.run(*days(LIVED, LIVED + DAY)).code == 0
+    # Every two hours; when all is well again, every six.
+    about = int(put_right * 12) + 7
+    for step in (*range(25, about), *range(about, 12 * 6, 3)):
         day = step / 12 + 0.01
         home.go_to(day)
         run = home.run()
@@ -192,6 +196,15 @@ def test_while_the_record_says_how_the_date_is_wrong_boluses_are_placed_at_once(
         expected = {tandem.clocks.instant(at) for at in ended if at < until}
         assert len(expected) > 10
         assert expected <= set(boluses_of(home))
+
+
+def test_while_the_date_is_right_no_run_says_anything_of_it(make_home: Make) -> None:
+    home = lived(make_home, ())
+    for step in range(1, 25, 3):
+        home.go_to(step / 12 + 0.01)
+        run = home.run()
+        assert (run.code, run.errors.count("Set the date")) == (0, 0), run.errors
+    check(home)
 
 
 def test_one_look_around_the_clock_is_enough_where_all_is_well(make_home: Make) -> None:
