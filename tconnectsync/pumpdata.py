@@ -90,7 +90,7 @@ class PumpData:
             yield from window.statuses
 
     def windows(self, first: date, last: date, *, partial: bool = False) -> Iterator[Window]:
-        """Yield all of this together, week by week, with one request for each; see :meth:`history`.
+        """Yield all of this together, week by week and read once; see :meth:`history`.
 
         The other three ask for the same once more.
         """

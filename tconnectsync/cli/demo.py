@@ -75,7 +75,7 @@ def demo(options: Options, host: Host) -> int:
     cloud = cloud_named(options.source or TANDEM_SOURCE.name)
     if cloud.simulator is None:
         raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
-    path = file_to_write(replace(options, output=options.output or FILE), host)
+    path = file_to_write(options._replace(output=options.output or FILE), host)
     # The simulated cloud's logins are no business of the real one's.
     host = replace(host, caches=())
     show = ignore if options.quiet else print

@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatch
 from pathlib import Path
@@ -78,7 +77,12 @@ def forget(options: Options, host: Host) -> int:
         return code_of_all(_forget_person(one, host) for one in _each(options, host))
     if options.env_file:
         return _forget_one(options, host)
-    files = [path for folder in _own_folders(host) for path in _ours(folder)]
+    try:
+        files = [path for folder in _own_folders(host) for path in _ours(folder)]
+    except OSError as error:
+        raise TconnectsyncError(
+            f"{error.filename} cannot be read ({error.strerror}), so nothing was removed."
+        ) from None
     code = _forget_files(files, options, host, host.configuration())
     for folder in _own_folders(host):
         if number := sum(1 for path in folder.iterdir() if not _pattern(path)):
@@ -88,7 +92,7 @@ def forget(options: Options, host: Host) -> int:
 
 def _each(options: Options, host: Host) -> Iterator[Options]:
     for person in chosen_people(options, host):
-        yield replace(options, person=person.name, one=person)
+        yield options._replace(person=person.name, one=person)
 
 
 def _forget_person(options: Options, host: Host) -> int:
@@ -130,7 +134,7 @@ def _check(configuration: Configuration) -> None:
         wrong = [
             (name, text)
             for name, text in zip(error.variables, error.problems, strict=True)
-            if name in needed and (name in configuration.given or not name)
+            if name in needed and (not name or _is_set(name, configuration))
         ]
         if wrong:
             advice = (
@@ -139,6 +143,10 @@ def _check(configuration: Configuration) -> None:
             raise ConfigError(
                 [text for _, text in wrong], [configuration.origin, advice], [n for n, _ in wrong]
             ) from None
+
+
+def _is_set(name: str, configuration: Configuration) -> bool:
+    return any({name, f"{name}_FILE"} & set(place) for place in configuration.places)
 
 
 def _site(configuration: Configuration, host: Host) -> str:
@@ -219,7 +227,10 @@ def _forget_files(
         print_result(_in_words(removed, options))
     for path in left:
         say(f"{path} could not be removed. Remove it by hand.")
-    return 1 if left else 0
+    others = [folder for folder in host.caches if folder.is_dir() and not _is_own(folder)]
+    for folder in others:
+        say(f"{folder} belongs to another user of this computer; nothing in it was removed.")
+    return 1 if left or others else 0
 
 
 def _remove(files: Sequence[Path]) -> list[Path]:

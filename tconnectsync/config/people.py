@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tconnectsync.config.envfile import EnvFile, read_env_file, why_not_read
 from tconnectsync.config.variables import VARIABLES
@@ -18,8 +18,7 @@ LONGEST_NAME = 40
 _NAME = re.compile(rf"\w[\w .-]{{0,{LONGEST_NAME - 1}}}")
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """Somebody whose settings stand in a file of their own, from which they have their name."""
 
     name: str

@@ -6,8 +6,9 @@ Where something could not be read, those stay that are already there.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from tconnectsync.export.columns import (
 from tconnectsync.export.fileformat import Row
 from tconnectsync.export.folder import Folder, Month, month_of
 from tconnectsync.history import History, Window
+from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.cycle import Progress
 from tconnectsync.sync.run.window import windows
 
@@ -93,18 +95,27 @@ class Export:
         self._note_pumps()
         cut = windows(self.range, self.history.source.window_days, self.history.clock)
         steps, story = iter(progress(list(cut))), self.history.windows(self.range)
-        while True:
+        next(steps, None)
+        while self._add_next(story):
+            gc.collect()  # What read the window refers to itself, and would stay for many more.
+            self._write(before=month_of(self.history.clock.day(self._read_until - SHIFT)))
             next(steps, None)
-            try:
-                window = next(story, None)
-            except TconnectsyncError:
-                self._write()
-                raise
-            if window is None:
-                break
-            self._add(window)
-            self._write(before=month_of(self.history.clock.day(window.range.end - SHIFT)))
         self._write()
+
+    def _add_next(self, story: Iterator[Window]) -> bool:
+        """Read and take the next window; return whether there was one.
+
+        Raises:
+            TconnectsyncError: going on makes no sense. What was read before is written.
+        """
+        try:
+            window = next(story, None)
+        except TconnectsyncError:
+            self._write()
+            raise
+        if window:
+            self._add(window)
+        return window is not None
 
     def _note_pumps(self) -> None:
         """Note whose rows may be replaced, and when no pump was worn that is known."""
@@ -193,6 +204,8 @@ class Export:
     def write_profiles(self, settings: PumpSettings) -> None:
         """Write what the pump is set to, unless the newest rows say the same.
 
+        What cannot be true of it is noted in the outcome of the history.
+
         Raises:
             UsageError: a file is not ours; it is left as it is.
             TconnectsyncError: a file cannot be written.
@@ -202,6 +215,10 @@ class Export:
             found = profile_rows(settings, self.history.clock.here(at), self._in_use)
             return [self._folder.format.row(PROFILES, each) for each in found]
 
+        for broken in settings.broken:
+            name = broken.name or "without a name"
+            text = f"The profile {name} is left out: {broken.why}."
+            self.history.outcome.remark([Remark(text)])
         at = self.history.now().replace(microsecond=0)
         new = rows(at)
         self.rows[PROFILES.name] += len(new)

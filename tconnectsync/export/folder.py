@@ -60,7 +60,8 @@ class Folder:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except (FileExistsError, NotADirectoryError):
-            raise UsageError(f"--export: {self.path} is a file; name a folder.") from None
+            file_there = next(it for it in (self.path, *self.path.parents) if it.exists())
+            raise UsageError(f"--export: {file_there} is a file; name a folder.") from None
         except OSError as error:
             raise TconnectsyncError(
                 f"Nothing can be written to the folder {self.path} ({error.strerror}). Nothing "
@@ -99,14 +100,15 @@ class Folder:
         """
         path = self.file(kind, month)
         try:
+            if not path.exists():
+                return
+            if not path.is_file():
+                raise UnknownFileError("it is no ordinary file")
             with path.open(encoding="utf-8", newline="") as file:
                 text = file.read()
             yield from self.format.parse(text, kind.names)
-        except FileNotFoundError:
-            return
-        except (UnknownFileError, UnicodeDecodeError, IsADirectoryError) as error:
+        except (UnknownFileError, UnicodeDecodeError) as error:
             why = str(error) if isinstance(error, UnknownFileError) else "it is no text"
-            why = "it is a folder" if isinstance(error, IsADirectoryError) else why
             raise UsageError(
                 f"{path} cannot be continued: {why}. It is left as it is. Move it away, or "
                 "export to another folder."

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from statistics import fmean
@@ -94,16 +95,17 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    with_year = report.first.year != report.last.year
     environment.filters.update(
         amount=wording.amount,
         dates=wording.dates,
         glucose=lambda mgdl: glucose_text(mgdl, mmol=report.mmol),
         grams=wording.grams,
         long_date=wording.long_date,
-        moment=wording.moment,
+        moment=partial(wording.moment, with_year=with_year),
         percent=wording.percent,
-        short_date=wording.short_date,
-        duration=duration,
+        short_date=partial(wording.short_date, with_year=with_year),
+        lasted=lambda span: (duration if span < 2 * DAY else wording.worn_for)(span),
         worn_for=wording.worn_for,
     )
     return environment.get_template("report.html").render(_context(report))

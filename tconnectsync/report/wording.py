@@ -16,9 +16,9 @@ def long_date(day: date) -> str:
     return f"{day:%A}, {day.day} {day:%B} {day.year}"
 
 
-def short_date(day: date) -> str:
+def short_date(day: date, *, with_year: bool = False) -> str:
     """Return a date such as ``Sun 1 Mar``."""
-    return f"{day:%a} {day.day} {day:%b}"
+    return f"{day:%a} {day.day} {day:%b}" + (f" {day.year}" if with_year else "")
 
 
 def dates(first: date, last: date) -> str:
@@ -29,9 +29,9 @@ def dates(first: date, last: date) -> str:
     return f"{begin} to {last.day} {last:%B} {last.year}"
 
 
-def moment(at: datetime) -> str:
+def moment(at: datetime, *, with_year: bool = False) -> str:
     """Return a date and a time of the pump's clock, such as ``Sun 1 Mar, 07:05``."""
-    return f"{short_date(at.date())}, {at:%H:%M}"
+    return f"{short_date(at.date(), with_year=with_year)}, {at:%H:%M}"
 
 
 def amount(value: float) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
@@ -23,8 +23,10 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError
+
+if TYPE_CHECKING:
+    from tconnectsync.domain.profiles import PumpSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,7 @@ class Remark:
     follows the text."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewestData:
+class NewestData(NamedTuple):
     """The newest of all that a pump has uploaded."""
 
     at: datetime
@@ -60,8 +61,7 @@ class NewestData:
     """When it was uploaded (aware); ``None`` if the cloud does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class PumpSpan:
+class PumpSpan(NamedTuple):
     """A pump of the account, and the time of which the cloud holds its log."""
 
     name: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tconnectsync.config.settings import LoopSettings, WatchSettings
 from tconnectsync.domain.clock import MINUTE
@@ -17,11 +17,13 @@ from tconnectsync.errors import ConfigError, TconnectsyncError
 from tconnectsync.state.lock import TakenError
 from tconnectsync.state.record import RecordFile, RunRecord, State
 from tconnectsync.sync.loop.failures import ThrottledLog
-from tconnectsync.sync.loop.step import Next
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.watch.states import state_after, state_of, what_is_missing
 from tconnectsync.watch.status import SOON
 from tconnectsync.watch.words import action
+
+if TYPE_CHECKING:
+    from tconnectsync.sync.loop.step import Next
 
 log = logging.getLogger(__name__)
 

@@ -202,6 +202,19 @@ def test_files_of_others_in_the_folder_and_behind_links_stay(
     assert secret.read_text() == "kept"
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_folder_of_another_user_is_left_alone_and_named(
+    alone: tuple[Computer, SmallNightscout],
+) -> None:
+    home, _ = alone
+    assert home.run(*ROBIN, *DAY).code == 0
+    cache, before = home.folder / ".cache" / "tconnectsync", kept(home)
+    os.chown(cache, 12345, 12345)
+    done = home.run("--forget")
+    assert (done.code, kept(home)) == (1, before)
+    assert f"{cache} belongs to another user" in done.errors
+
+
 def test_settings_that_do_not_show_what_is_theirs_are_refused(
     alone: tuple[Computer, SmallNightscout],
 ) -> None:

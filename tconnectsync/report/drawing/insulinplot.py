@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tconnectsync.domain.clock import DAY, without
+from tconnectsync.domain.clock import without
 from tconnectsync.domain.events import Bolus
 from tconnectsync.report.daylist import bolus_text, immediate, later_parts
 from tconnectsync.report.drawing.labels import Box, place
@@ -181,8 +181,8 @@ def _told_rates(half: Half) -> list[tuple[datetime, datetime, float]]:
 
 def _rates_of_now(half: Half) -> Iterator[tuple[datetime, datetime, float]]:
     """Yield the rates of the profile that is active now, for this day."""
-    axes, midnight = half.axes, half.day.range.start
-    end = axes.clock.midnight(half.day.date + DAY)
+    axes, midnight, end = half.axes, half.day.range.start, half.day.range.end
     starts = [instant_of_day(midnight, seconds, axes.clock) for seconds, _ in axes.profile]
     for (_, rate), start, until in zip(axes.profile, starts, [*starts[1:], end], strict=False):
-        yield start, until, rate
+        if start < end:
+            yield start, min(until, end), rate

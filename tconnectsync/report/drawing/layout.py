@@ -12,8 +12,8 @@ from tconnectsync.report.model import Day, Report
 
 WIDTH = 400.0
 """Of half a day."""
-LOWEST = 40.0
-"""mg/dL at the bottom of the glucose axis."""
+LOWEST, HIGHEST = 40.0, 400.0
+"""mg/dL at the bottom of the glucose axis, and the highest that a sensor gives."""
 GLUCOSE = (0.0, 140.0)
 """Top and bottom of the glucose plot; events stand above it."""
 BOLUS = (142.0, 204.0)
@@ -61,7 +61,7 @@ def axes_of(report: Report, clock: PumpClock) -> Axes:
     boluses = [max(it.insulin, it.requested or 0) for day in report.days for it in day.boluses]
     rates = [it.rate for day in report.days for it in day.basals]
     rates += [rate for _, rate in report.profile]
-    top = top_of_glucose(max(values, default=0), mmol=report.mmol)
+    top = top_of_glucose(min(max(values, default=0), HIGHEST), mmol=report.mmol)
     return Axes(
         clock,
         report.mmol,

@@ -6,9 +6,9 @@ Times are naive UTC here, and an offset is how far a wall clock is ahead of UTC.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tconnectsync.domain.clock import DAY
@@ -22,8 +22,7 @@ WIDEST_OFFSET = timedelta(hours=15)
 SECOND = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneRules:
+class ZoneRules(NamedTuple):
     """When a zone switches, and its offset before, between and after the switches."""
 
     switches: tuple[datetime, ...]
