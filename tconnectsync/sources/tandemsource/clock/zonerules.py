@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from tconnectsync.domain.clock import DAY
+from tconnectsync.domain.clock import DAY, SECOND
 
 FIRST, LAST = datetime(2007, 1, 1), datetime(2070, 1, 1)
 """What the table covers: pumps count from 2008. Beyond it, the outermost offsets hold."""
@@ -19,7 +19,6 @@ STEP = timedelta(days=10)
 """No zone changes its clocks twice within so few days."""
 WIDEST_OFFSET = timedelta(hours=15)
 """No zone is further from UTC."""
-SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
