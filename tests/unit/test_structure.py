@@ -72,7 +72,7 @@ MAY_KNOW = {
         "simulators",
     },
     "__main__": {"cli"},
-    "pumpdata": {"app", "history", "report", "sources", "sync", "domain"},
+    "pumpdata": {"app", "history", "sources", "sync", "domain"},
     "": {"util", "pumpdata", "history", "sources", "domain"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
