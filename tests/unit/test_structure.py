@@ -71,6 +71,7 @@ MAY_KNOW = {
         "person",
         "simulators",
     },
+    "fleet": {"cli", "app", "sync", "watch", "state", "stop", "person", "logoutput"},
     "__main__": {"cli"},
     "pumpdata": {"app", "history", "sources", "sync", "domain"},
     "": {"util", "pumpdata", "history", "sources", "domain"},
