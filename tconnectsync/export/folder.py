@@ -16,7 +16,7 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.export.columns import KINDS, Kind
 from tconnectsync.export.fileformat import FileFormat, Row, UnknownFileError
-from tconnectsync.state.files import NEW, write_atomically
+from tconnectsync.state.files import unfinished, write_atomically
 from tconnectsync.state.lock import TakenError, try_lock
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Folder:
     def _remove_unfinished(self) -> None:
         """Remove what an export that was killed had begun to write."""
         for kind in KINDS:
-            for path in self.path.glob(f".{kind.name}-????-??.*{NEW}"):
+            for path in self.path.glob(unfinished(f"{kind.name}-????-??.*")):
                 with suppress(OSError):
                     path.unlink()
 

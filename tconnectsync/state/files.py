@@ -78,6 +78,11 @@ def own_file(path: Path, person: str) -> Path:
     return path.with_stem(f"{path.stem}-{person}") if person else path
 
 
+def unfinished(name: str) -> str:
+    """Return the pattern of the names of what a killed run had begun to write to a file."""
+    return f".{name}.*{NEW}"
+
+
 def site_file(url: str, kind: str) -> str:
     """Return the name of a file about a Nightscout site, from which its address cannot be seen.
 

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.clock import Clock
 from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError, try_lock
+from tconnectsync.state.shared import SharedFile
 
 URL = "https://my-site.example.org/nightscout"
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -433,3 +434,21 @@ def test_on_a_full_disk_the_lock_works_and_only_its_owner_is_unknown(folder: Pat
         site_lock(folder).held(0),
     ):
         pass
+
+
+@ON_POSIX
+def test_a_lock_that_is_removed_while_it_is_waited_for_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "tandem-things.lock"
+    path.parent.chmod(0o700)
+    before = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    assert try_lock(before)
+
+    def removed(_: float) -> None:
+        path.unlink(missing_ok=True)
+        os.close(before)
+
+    with SharedFile("tandem-things.json", [tmp_path], removed).change() as content:
+        content["a"] = 1
+        other = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        assert not try_lock(other)
+        os.close(other)
