@@ -24,10 +24,10 @@ from tconnectsync.export.columns import (
     STATUS,
     Kind,
     kind_of,
-    profile_rows,
 )
 from tconnectsync.export.fileformat import Row
 from tconnectsync.export.folder import Folder, Month, month_of
+from tconnectsync.export.profilerows import profile_rows
 from tconnectsync.history import History, Window
 from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.cycle import Progress
