@@ -11,11 +11,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -61,8 +60,7 @@ class _UnwantedError(Exception):
         super().__init__(why)
 
 
-@dataclass(frozen=True)
-class Retries:
+class Retries(NamedTuple):
     """Seconds to wait before each further try, by what went wrong; an empty tuple means no retry.
 
     ``Retry-After`` of the server replaces the wait for ``busy``.
@@ -84,6 +82,7 @@ class Retries:
         return self.busy if status in (429, 502, 503, 504) else ()
 
 
+USUAL_RETRIES = Retries()
 NO_RETRIES = Retries(network=(), busy=(), server_error=())
 
 
@@ -119,7 +118,7 @@ class HttpClient:
         clock: Clock,
         *,
         read_timeout: float = 30.0,
-        retries: Retries = Retries(),
+        retries: Retries = USUAL_RETRIES,
         proxy: str = "",
         verify: bool = True,
         permit: Callable[[], None] = lambda: None,

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.app import assemble, open_history, open_nightscout
-from tconnectsync.cli.report import file_to_write
-from tconnectsync.cli.say import ignore, print_result, say
+from tconnectsync.cli.report import file_to_write, write_page
+from tconnectsync.cli.say import ignore, print_result
 from tconnectsync.clouds import TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
@@ -30,7 +30,6 @@ from tconnectsync.simulators.nightscout.homepage import home_page
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
-from tconnectsync.state.files import write_atomically
 from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
@@ -75,7 +74,7 @@ def demo(options: Options, host: Host) -> int:
     cloud = cloud_named(options.source or TANDEM_SOURCE.name)
     if cloud.simulator is None:
         raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
-    path = file_to_write(replace(options, output=options.output or FILE), host)
+    path = file_to_write(options._replace(output=options.output or FILE), host)
     # The simulated cloud's logins are no business of the real one's.
     host = replace(host, caches=())
     show = ignore if options.quiet else print
@@ -113,10 +112,7 @@ def demo(options: Options, host: Host) -> int:
         show(f"Second run: {second.created + second.updated} changes.")
         _check(_given(history), _shown(nightscout.treatments), second)
         page = _report(settings, history, host)
-        try:
-            write_atomically(path, page)
-        except OSError as error:
-            say(f"tconnectsync: The report cannot be written to {path} ({error.strerror}).")
+        if not write_page(path, page):
             return 1
         show("")
         show(f"A report of these days, to be opened in a browser: {path}")

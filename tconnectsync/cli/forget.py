@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatch
 from pathlib import Path
@@ -98,7 +97,7 @@ def forget(options: Options, host: Host) -> int:
 
 def _each(options: Options, host: Host) -> Iterator[Options]:
     for person in chosen_people(options, host):
-        yield replace(options, person=person.name, one=person)
+        yield options._replace(person=person.name, one=person)
 
 
 def _forget_person(options: Options, host: Host) -> int:

@@ -15,7 +15,8 @@ from operator import itemgetter
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """An instant before all others."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.clock import HOUR, MINUTE
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -27,8 +27,6 @@ from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
 Value = str | float | datetime | None
 """What stands in a column: a text, a number, true or false, an instant, or nothing."""
 Type = Literal["time", "text", "number", "true or false"]
-
-HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
-from tconnectsync.report.insulin import overlap, units, units_over_time
+from tconnectsync.report.insulin import exact_sum, insulin_of_rates, overlap
 from tconnectsync.report.model import Compared, Day
 
 HOW_IT_COUNTS = (
@@ -72,13 +72,13 @@ def _compared(day: Day, stored: Sequence[StoredTreatment]) -> Compared:
         # Other programs show the later part of a bolus as a rate.
         if (rate := as_number(it.body.get("relative"))) is not None:
             later_parts.append((rate, span))
-    boluses = units(it.insulin for it in _within(stored, day.range) if it.insulin is not None)
+    boluses = exact_sum(it.insulin for it in _within(stored, day.range) if it.insulin is not None)
     return Compared(
         date=day.date,
         pump_basal=day.totals.basal,
         pump_bolus=day.totals.bolus,
-        nightscout_basal=units_over_time(basals),
-        nightscout_bolus=boluses + units_over_time(later_parts),
+        nightscout_basal=insulin_of_rates(basals),
+        nightscout_bolus=boluses + insulin_of_rates(later_parts),
     )
 
 

@@ -31,8 +31,8 @@ from tconnectsync.report.compare import compare
 from tconnectsync.report.days import average, day_of, stops_in
 from tconnectsync.report.glucose import Values
 from tconnectsync.report.model import Compared, Day, Report
-from tconnectsync.report.remarks import sentences
 from tconnectsync.report.wear import worn
+from tconnectsync.sync.run.unread import sentences
 from tconnectsync.sync.run.window import windows
 
 NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
@@ -105,14 +105,6 @@ def make_report(
         compared=compared[::-1],
         why_not_compared="" if compared else why_not_compared,
         remarks=remarks,
-    )
-
-
-def has_data(report: Report) -> bool:
-    """Return whether anything at all is known of the range of a report."""
-    return any(
-        day.basals or day.boluses or day.carbs or day.modes or day.events or day.readings
-        for day in report.days
     )
 
 

@@ -29,15 +29,13 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.report import wording
 from tconnectsync.report.compare import HOW_IT_COUNTS
 from tconnectsync.report.daylist import Entry, entries
-from tconnectsync.report.drawing.daypicture import DayPicture, draw_day, has_data
-from tconnectsync.report.drawing.glucoseplot import LEVELS
+from tconnectsync.report.drawing.daypicture import DayPicture, draw_day
 from tconnectsync.report.drawing.layout import Axes, axes_of
 from tconnectsync.report.drawing.overview import draw_bands, draw_profile
 from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
-from tconnectsync.report.model import BANDS, Day, Glucose, Report, Worn
+from tconnectsync.report.model import BANDS, IN_RANGE, LEVELS, Day, Glucose, Report, Worn
 from tconnectsync.report.wording import duration, glucose_text, glucose_unit
 
-IN_RANGE = next(band for band in BANDS if band.name == "in range")
 SMALLEST_DIFFERENCE = 0.005
 """U; what is less is rounded away."""
 
@@ -118,7 +116,6 @@ def _context(report: Report) -> Mapping[str, object]:
         "report": report,
         "version": __version__,
         "number_of": number_of,
-        "without_data": {day.date for day in report.days if not has_data(day)},
         "days": (_view(day, axes) for day in report.days),
         "unit": glucose_unit(mmol=report.mmol),
         "levels": [glucose_text(it, mmol=report.mmol) for it in LEVELS],
@@ -141,7 +138,7 @@ def _view(day: Day, axes: Axes) -> DayView:
     midnight = axes.clock.midnight(day.date + DAY)
     return DayView(
         day,
-        draw_day(day, axes) if has_data(day) else None,
+        draw_day(day, axes) if day.has_data else None,
         entries(day, mmol=axes.mmol),
         "" if day.range.end >= midnight else f"{axes.clock.here(day.range.end):%H:%M}",
         f"{glucose_text(fmean(values), mmol=axes.mmol)} {unit}" if values else "",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.clock import HOUR, MINUTE
 from tconnectsync.domain.events import IN_PROGRESS
 from tconnectsync.domain.profiles import MGDL_PER_MMOL
-
-HOUR = timedelta(hours=1)
 
 
 def long_date(day: date) -> str:

@@ -5,11 +5,12 @@ An adapter subclasses both classes and keeps these defaults for what its cloud l
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
@@ -23,8 +24,10 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError
+
+if TYPE_CHECKING:
+    from tconnectsync.domain.profiles import PumpSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,15 @@ class Remark:
     """The range and the features that a person can sync to put it right; a command that does so
     follows the text."""
 
+    @property
+    def level(self) -> int:
+        """The level at which it is logged."""
+        if self.missing:
+            return logging.ERROR
+        return logging.WARNING if self.asks_something else logging.INFO
 
-@dataclass(frozen=True, slots=True)
-class NewestData:
+
+class NewestData(NamedTuple):
     """The newest of all that a pump has uploaded."""
 
     at: datetime
@@ -60,8 +69,7 @@ class NewestData:
     """When it was uploaded (aware); ``None`` if the cloud does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class PumpSpan:
+class PumpSpan(NamedTuple):
     """A pump of the account, and the time of which the cloud holds its log."""
 
     name: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -178,7 +178,8 @@ class SiteLock:
                 os.close(file)
                 return self._open_locked(path)
             since = self._clock.now().astimezone().isoformat(timespec="seconds")
-            _write(file, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}))
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+            _write(file, json.dumps(owner))
         except BaseException:
             os.close(file)
             raise
@@ -188,7 +189,7 @@ class SiteLock:
         """Return a sentence about who holds the lock, as far as the file says."""
         try:
             owner = json.loads(os.read(file, SIZE))
-            if owner["host"] == platform.node():
+            if owner["host"] == socket.gethostname():
                 who = f"process {int(owner['pid'])}"
             else:
                 who = "on another computer or in another container"

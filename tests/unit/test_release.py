@@ -10,8 +10,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from tconnectsync import __version__
 from tests.support.lockfiles import pins
@@ -51,6 +49,10 @@ def test_two_builds_in_other_surroundings_are_the_same_and_hold_what_they_should
 
 
 def test_the_list_of_components_is_whole_valid_and_names_nobody_s_computer() -> None:
+    # Takes a second to import, which every process that collects the tests would spend.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = sbom()
     assert text == sbom()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None

@@ -27,7 +27,7 @@ from tconnectsync.report.drawing.layout import (
     Half,
 )
 from tconnectsync.report.drawing.scales import TimeScale, clock_changes, halves, ticks
-from tconnectsync.report.drawing.shapes import LINE, Shape, Text, line, rectangle, short, text
+from tconnectsync.report.drawing.svgpaths import LINE, Shape, Text, line, rectangle, short, text
 from tconnectsync.report.model import Day
 from tconnectsync.report.wording import amount, duration
 
@@ -54,11 +54,6 @@ class DayPicture:
     height: str
     axis: Sequence[Text]
     halves: Sequence[HalfPicture]
-
-
-def has_data(day: Day) -> bool:
-    """Return whether anything at all is known of a day."""
-    return bool(day.basals or day.boluses or day.carbs or day.modes or day.events or day.readings)
 
 
 def draw_day(day: Day, axes: Axes) -> DayPicture:

@@ -9,7 +9,7 @@ from itertools import groupby
 from tconnectsync.domain.events import Reading, ReadingKind
 from tconnectsync.report.drawing.layout import WIDTH, Drawn, Half
 from tconnectsync.report.drawing.scales import Scale
-from tconnectsync.report.drawing.shapes import (
+from tconnectsync.report.drawing.svgpaths import (
     Shape,
     Text,
     diamond,
@@ -19,13 +19,12 @@ from tconnectsync.report.drawing.shapes import (
     rectangle,
     text,
 )
+from tconnectsync.report.model import LEVELS
 from tconnectsync.report.wording import glucose_text, glucose_unit
 
 LONGEST_STEP = timedelta(minutes=15)
 """No line is drawn over more time without a reading."""
-LOW, TARGET_TOP = 70.0, 180.0
-LEVELS = (54.0, LOW, TARGET_TOP, 250.0)
-"""mg/dL, where lines are drawn."""
+_, LOW, TARGET_TOP, _ = LEVELS
 
 
 def runs(readings: Sequence[Reading]) -> Iterator[Sequence[Reading]]:

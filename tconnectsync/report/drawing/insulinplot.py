@@ -11,7 +11,7 @@ from tconnectsync.report.daylist import bolus_text, immediate, later_parts
 from tconnectsync.report.drawing.labels import Box, place
 from tconnectsync.report.drawing.layout import BASAL, BOLUS, CARBS, WIDTH, Drawn, Half
 from tconnectsync.report.drawing.scales import HALF_HOUR, instant_of_day
-from tconnectsync.report.drawing.shapes import (
+from tconnectsync.report.drawing.svgpaths import (
     LINE,
     Shape,
     diamond,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from tconnectsync.domain.clock import DAY, TimeRange, merged, without
+from tconnectsync.domain.clock import DAY, SECOND, TimeRange, merged, without
 from tconnectsync.domain.events import Basal, Bolus
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
@@ -33,7 +33,6 @@ from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.cycle import Progress
 from tconnectsync.sync.run.window import windows
 
-SECOND = DAY / 86_400
 SHIFT = 2 * DAY
 """By how much more than the range files are looked through: the clock of a pump may have been set
 to another zone than now, and what happened around midnight then stands in the next month."""
