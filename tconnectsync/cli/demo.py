@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.app import assemble, open_history, open_nightscout
-from tconnectsync.cli.report import file_to_write, write_page
+from tconnectsync.cli.pagefile import file_to_write, write_page
 from tconnectsync.cli.say import ignore, print_result
 from tconnectsync.clouds import TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import TconnectsyncError, UsageError
