@@ -127,8 +127,8 @@ def _common(time: str, key: Callable[[Any], str]) -> list[Column]:
         Column(
             "time_pump",
             "time",
-            "The same instant as the pump's clock showed it, with its offset from UTC; in UTC where "
-            "the pump showed a wrong date.",
+            "The same instant as the pump's clock showed it, with its offset from UTC; in UTC "
+            "where the pump showed a wrong date.",
             instant,
         ),
         Column(
