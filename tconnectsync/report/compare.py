@@ -1,4 +1,4 @@
-"""Per day, the insulin that the pump told and that Nightscout holds.
+"""Per day, the insulin that the pump reported and that Nightscout holds.
 
 Whatever stands in Nightscout counts, whoever wrote it: also what a person entered or edited there,
 and what other programs wrote. Two records of the same insulin count twice, so that nothing doubled

@@ -29,7 +29,7 @@ from tconnectsync.history import History, Window
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.report.compare import compare
 from tconnectsync.report.days import average, day_of, stops_in
-from tconnectsync.report.glucose import ReadingCounts
+from tconnectsync.report.glucosefigures import ReadingCounts
 from tconnectsync.report.model import Compared, Day, Report
 from tconnectsync.report.wear import worn
 from tconnectsync.sync.run.unread import sentences
@@ -149,7 +149,7 @@ def read_days(
 
 
 def _add_to_days(window: Window, days: Sequence[_DayParts]) -> None:
-    """Add what a window tells to each of the days that it touches."""
+    """Add what is known of a window to each of the days that it touches."""
     starts = [day.range.start for day in days]
     for event in window.events:
         # When the pump noted it does not matter here.

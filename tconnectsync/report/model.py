@@ -163,7 +163,7 @@ class Compared:
 
     @property
     def difference(self) -> float:
-        """How much more Nightscout holds than the pump told, U; negative if less."""
+        """How much more Nightscout holds than the pump reported, U; negative if less."""
         held = self.nightscout_basal + self.nightscout_bolus
         # Without the traces of binary fractions, which would show as -0.00.
         return round(held - self.pump_basal - self.pump_bolus, 4) + 0.0

@@ -26,7 +26,7 @@ from tconnectsync.errors import ApiError
 from tconnectsync.history import History
 from tconnectsync.report.days import Stops, average, day_of
 from tconnectsync.report.figures import make_report
-from tconnectsync.report.glucose import ReadingCounts, percentiles
+from tconnectsync.report.glucosefigures import ReadingCounts, percentiles
 from tconnectsync.report.model import Compared, Day, Glucose, Totals
 from tconnectsync.report.wear import worn
 from tconnectsync.sources.base import Reader, Source
