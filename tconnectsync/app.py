@@ -35,7 +35,6 @@ from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import Side, TconnectsyncError, UsageError
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.nightscout.profiles import ProfileStyle
 from tconnectsync.places import cache_folders, whole_path
 from tconnectsync.redact import Redactor
 from tconnectsync.sources.base import Reader, SavedLog, Source
@@ -49,9 +48,6 @@ from tconnectsync.sync.features import parts_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.run.catchup import CatchUp
 from tconnectsync.sync.run.cycle import Cycle, Progress
-from tconnectsync.sync.run.sync_device_status import sync_device_status
-from tconnectsync.sync.run.sync_iob import sync_iob
-from tconnectsync.sync.run.sync_profiles import sync_profiles
 
 if TYPE_CHECKING:
     from tconnectsync.check.run import Check
@@ -347,20 +343,31 @@ def _once_features(
     pretend: bool,
 ) -> dict[str, Callable[[Reader], list[str]]]:
     """Return what syncs the features that are synced once, after all windows."""
-    chosen = settings.profiles
-    # What remains to be given depends on the site.
-    style = partial(
-        ProfileStyle,
-        timezone=settings.tandem.zone.key,
-        targets=chosen.targets,
-        carbs_hr=chosen.carbs_hr,
-        delay=chosen.delay,
-    )
-    mode = chosen.upload_mode
-    return {
-        "PROFILES": lambda _: sync_profiles(
-            source.pump_settings(), nightscout, style, mode=mode, now=clock.now, pretend=pretend
-        ),
-        "IOB": lambda it: sync_iob(it.insulin_on_board(), nightscout, backlog, pretend=pretend),
-        "DEVICE_STATUS": lambda it: sync_device_status(it, nightscout, backlog, pretend=pretend),
-    }
+
+    def profiles(reader: Reader) -> list[str]:
+        from tconnectsync.nightscout.profiles import ProfileStyle
+        from tconnectsync.sync.run.sync_profiles import sync_profiles
+
+        chosen = settings.profiles
+        # What remains to be given depends on the site.
+        style = partial(
+            ProfileStyle,
+            timezone=settings.tandem.zone.key,
+            targets=chosen.targets,
+            carbs_hr=chosen.carbs_hr,
+            delay=chosen.delay,
+        )
+        pump, mode = source.pump_settings(), chosen.upload_mode
+        return sync_profiles(pump, nightscout, style, mode=mode, now=clock.now, pretend=pretend)
+
+    def iob(reader: Reader) -> list[str]:
+        from tconnectsync.sync.run.sync_iob import sync_iob
+
+        return sync_iob(reader.insulin_on_board(), nightscout, backlog, pretend=pretend)
+
+    def device_status(reader: Reader) -> list[str]:
+        from tconnectsync.sync.run.sync_device_status import sync_device_status
+
+        return sync_device_status(reader, nightscout, backlog, pretend=pretend)
+
+    return {"PROFILES": profiles, "IOB": iob, "DEVICE_STATUS": device_status}

@@ -7,20 +7,19 @@ package may import this table, and it is cheap where only names are needed, as i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pkgutil import resolve_name
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from tconnectsync.errors import ConfigError
 
 
 def _imported_when_called(function: str) -> Callable[..., Any]:
     """Return a function that is given as ``module:name`` and imported when it is first called."""
-    return lambda *given, **named: resolve_name(function)(*given, **named)
+    module, _, name = function.partition(":")
+    return lambda *given, **named: getattr(import_module(module), name)(*given, **named)
 
 
-@dataclass(frozen=True)
-class Cloud:
+class Cloud(NamedTuple):
     """A cloud that holds a pump's data."""
 
     name: str
@@ -31,7 +30,7 @@ class Cloud:
     """Returns its :class:`~tconnectsync.sources.base.Source`; sends nothing yet. Takes Tandem's
     clients, the settings, the pump's clock and this computer's, and by the keyword
     ``needs_readings`` whether glucose readings are needed."""
-    needs: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = {}
     """The variables that only this cloud requires, each with the reason, as a sentence."""
     lacks: frozenset[str] = frozenset()
     """The features that it has no data for."""

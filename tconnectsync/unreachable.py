@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -25,8 +25,7 @@ SPEAKS_HTTP = (
 )
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     """Why no answer came."""
 
     text: str

@@ -16,8 +16,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -66,8 +66,7 @@ timestamp timezone total type unit units update upload uploaded utc value versio
 _USUAL_REFUSALS = (401, 403, 404, 429)
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One kind of request, and the shape of its answer that this version knows.
 
     Args:
@@ -83,13 +82,10 @@ class Endpoint:
     name: str
     path: str
     known: Mapping[str, str]
-    special: Mapping[str, Callable[[object], Iterable[tuple[str, str]]]] = field(
-        default_factory=dict
-    )
+    special: Mapping[str, Callable[[object], Iterable[tuple[str, str]]]] = {}
 
 
-@dataclass(frozen=True, order=True)
-class Difference:
+class Difference(NamedTuple):
     """Something in an answer that this version does not know, safe to be shown."""
 
     endpoint: str

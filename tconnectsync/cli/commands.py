@@ -7,8 +7,6 @@ settings, and the quotation marks of the system.
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -65,7 +63,13 @@ def command(first: date, last: date, features: Sequence[str], options: Options) 
 
 def quoted(words: Sequence[str], *, for_windows: bool = os.name == "nt") -> str:
     """Return words as they are typed in a command line of this system, or of Windows."""
-    return subprocess.list2cmdline(words) if for_windows else shlex.join(words)
+    if for_windows:
+        from subprocess import list2cmdline
+
+        return list2cmdline(words)
+    import shlex
+
+    return shlex.join(words)
 
 
 def program(started_as: str) -> list[str]:

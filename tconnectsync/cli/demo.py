@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.app import assemble, open_history, open_nightscout
-from tconnectsync.cli.report import file_to_write, write_page
+from tconnectsync.cli.pagefile import file_to_write, write_page
 from tconnectsync.cli.say import ignore, print_result
 from tconnectsync.clouds import TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import TconnectsyncError, UsageError
@@ -75,7 +75,7 @@ def demo(options: Options, host: Host) -> int:
     cloud = cloud_named(options.source or TANDEM_SOURCE.name)
     if cloud.simulator is None:
         raise UsageError(f"--demo has no simulation of {cloud.title}. Leave out --source.")
-    path = file_to_write(replace(options, output=options.output or FILE), host)
+    path = file_to_write(options._replace(output=options.output or FILE), host)
     # The simulated cloud's logins are no business of the real one's.
     host = replace(host, caches=())
     show = ignore if options.quiet else print

@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,7 +28,7 @@ from tconnectsync.errors import ConfigError, TconnectsyncError, code_of_all
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
 from tconnectsync.state.backlog import missing_in
-from tconnectsync.state.files import site_file
+from tconnectsync.state.files import site_file, unfinished
 from tconnectsync.state.lock import SiteLock, TakenError
 from tconnectsync.state.states import newest_record, record_paths
 
@@ -44,7 +43,8 @@ if TYPE_CHECKING:
 RECORD, BACKLOG, LOCK = "record-*.json", "site-*.unfinished", "site-*.lock"
 REFUSED = ""
 """A line in the list of refused passwords, which is no file."""
-KINDS = {
+UNFINISHED = "unfinished file", "unfinished files"
+FILES = {
     "tandem-source-*.json": ("saved login to Tandem", "saved logins to Tandem"),
     RECORD: ("record of the last run", "records of the last run"),
     BACKLOG: ("list of what is missing", "lists of what is missing"),
@@ -55,8 +55,12 @@ KINDS = {
     "tandem-refused-codes.json": ("note on Tandem's answers", "notes on Tandem's answers"),
     "pumps-in-use.json": ("list of days of pumps", "lists of days of pumps"),
     "tandem-*.lock": ("lock file", "lock files"),
-    "tmp*.new": ("unfinished file", "unfinished files"),
-    "*.try": ("unfinished file", "unfinished files"),
+}
+KINDS = {
+    **FILES,
+    "tandem-*.json.try": UNFINISHED,
+    **{unfinished(name): UNFINISHED for name in FILES},
+    "tmp????????.new": UNFINISHED,  # As older versions named all of them.
     REFUSED: ("refused password", "refused passwords"),
 }
 """What runs leave: patterns of names, and what the file is, for one and for several of them."""
@@ -76,20 +80,20 @@ def forget(options: Options, host: Host) -> int:
     """
     if options.accounts:
         people = chosen_people(options, host)
-        each = [replace(options, person=person.name, one=person) for person in people]
+        each = [options._replace(person=person.name, one=person) for person in people]
         return code_of_all(_forget_person(one, host) for one in each)
     if options.env_file:
         return _forget_one(options, host)
     try:
         found = [path for folder in _own_folders(host) for path in sorted(folder.iterdir())]
-        files = [path for path in found if _pattern(path) and not path.is_dir()]
+        files = [path for path in found if _is_ours(path)]
     except OSError as error:
         raise TconnectsyncError(
             f"{error.filename} cannot be read ({error.strerror}), so nothing was removed."
         ) from None
     code = _forget_files(files, options, host, host.configuration())
     for folder in _own_folders(host):
-        if number := sum(1 for path in folder.iterdir() if not _pattern(path)):
+        if number := sum(1 for path in folder.iterdir() if not _is_ours(path)):
             say(f"{folder} also holds {number_of(number, 'file')} of other programs, which stay.")
     return code
 
@@ -119,7 +123,12 @@ def _forget_one(options: Options, host: Host) -> int:
     else:
         say("TCONNECT_EMAIL is not set, so no saved login was looked for.")
     names += [Path(each).name for each in record_paths([""], configuration.key)]
-    files = [folder / name for folder in folders for name in names]
+    files = [
+        path
+        for folder in folders
+        for name in names
+        for path in (folder / name, *sorted(folder.glob(unfinished(name))))
+    ]
     return _forget_files(files, options, host, configuration, account)
 
 
@@ -177,6 +186,15 @@ def _is_own(folder: Path) -> bool:
     return os.name != "posix" or folder.lstat().st_uid == os.getuid()
 
 
+def _is_ours(path: Path) -> bool:
+    return bool(_pattern(path)) and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether it is a file, or a link, of which only the name is removed."""
+    return path.is_symlink() or path.is_file()
+
+
 def _pattern(path: Path) -> str:
     """Return which of :data:`KINDS` a file is of; empty if it is none of ours."""
     return next((pattern for pattern in KINDS if fnmatch(path.name, pattern)), "")
@@ -193,12 +211,13 @@ def _forget_files(
 
     Of a file that all accounts share, only what is about ``account`` is removed, if one is given.
     """
-    there = [path for path in files if os.path.lexists(path)]
+    there = [path for path in files if _is_file(path)]
     removed: Counter[str] = Counter()
     zone = configuration.zone if configuration.given.get("TIMEZONE_NAME") else None
     with ExitStack() as locked:
         for path in there:
-            if fnmatch(path.name, LOCK):
+            # To lock a file is to write to it: what a link leads to must stay as it is.
+            if fnmatch(path.name, LOCK) and not path.is_symlink():
                 try:
                     locked.enter_context(SiteLock.at(path, host.clock, zone).held(0))
                 except TakenError as other:

@@ -8,9 +8,8 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tconnectsync import __version__
 from tconnectsync.clouds import CLOUDS, TANDEM_SOURCE, clouds_with_files
@@ -42,8 +41,7 @@ class _Parser(argparse.ArgumentParser):
         return f"there is no option {name}" + (f"; did you mean {meant}?" if meant else ".")
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What was asked for on the command line, checked."""
 
     features: tuple[str, ...] | None = None

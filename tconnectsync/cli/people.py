@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from posixpath import normpath
@@ -54,7 +53,7 @@ class People:
         folder = _folder(options, host)
         self._everybody = {person.name: person for person in people_in(folder)}
         self.options = {
-            each.name: replace(options, accounts=folder, person=each.name, one=each)
+            each.name: options._replace(accounts=folder, person=each.name, one=each)
             for each in _chosen(options.person, self._everybody, folder)
         }
         """The options by the names of those whom the run is for, each for that person alone."""
@@ -62,7 +61,7 @@ class People:
         self._known: dict[str, Configuration] = {}
         self._host = host
         for name, person in self._everybody.items():
-            self.read(replace(options, accounts=folder, person=name, one=person))
+            self.read(options._replace(accounts=folder, person=name, one=person))
 
     def read(self, options: Options) -> Configuration:
         """Read one person's settings again."""
@@ -177,7 +176,7 @@ def conflict(name: str, configurations: dict[str, Configuration]) -> str:
         if other == name:
             continue
         files = f"{_file(mine)} and {_file(theirs)}"
-        if _sites(mine) & _sites(theirs):
+        if sites_of(mine) & sites_of(theirs):
             return (
                 f"{files} have the same Nightscout site (NS_URL), which would mix the insulin of "
                 "two people. Each person needs a site of their own."
@@ -195,7 +194,7 @@ def _file(configuration: Configuration) -> str:
     return configuration.file.name if configuration.file else "?"
 
 
-def _sites(configuration: Configuration) -> set[tuple[str, int | None, str]]:
+def sites_of(configuration: Configuration) -> set[tuple[str, int | None, str]]:
     """Return where the site may be: the address may be that of one of its pages."""
     url = configuration.site_address
     return {_place(each) for each in (url, *shorter(url))} if url else set()

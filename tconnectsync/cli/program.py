@@ -7,7 +7,6 @@ for is a file with its name. What takes long to import is imported when it is ne
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,15 +19,11 @@ if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
 
-GC_THRESHOLD = 50_000
-"""JSON payloads create many small acyclic objects: collect less often."""
-
 
 def run(arguments: Sequence[str] | None, host: Host | None) -> int:
     """Run the program; return 0 when done, 1 when something failed, 2 for wrong use."""
     try:
         options = parse(arguments)
-        gc.set_threshold(GC_THRESHOLD)
         return _carry_out(options, host)
     except TconnectsyncError as error:
         return say_why(error)

@@ -5,6 +5,8 @@ It imports nothing at first: loading the program takes long enough for a Ctrl-C.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import sys
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     from tconnectsync.app import Host
 
+GC_THRESHOLD = 50_000
+"""Imports and JSON payloads create many small acyclic objects: collect less often."""
 MISSING = """\
 tconnectsync cannot start: a Python package that it needs is not installed ({}). Install it with all
 that it needs, in the folder with main.py:
@@ -35,6 +39,9 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         host: where the program runs: this computer, unless another one is given.
     """
     try:
+        gc.set_threshold(GC_THRESHOLD)
+        # At the end all memory is given back at once: nothing has to look what could be freed.
+        atexit.register(gc.freeze)
         given = sys.argv[1:] if arguments is None else arguments
         if "--status" in given:
             from tconnectsync.cli.status import quick_status

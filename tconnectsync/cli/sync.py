@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_catch_up, open_file, write_lock
@@ -82,8 +81,7 @@ def completed(
     file = configuration.file
     is_named = options.env_file or options.accounts
     is_found = not is_named and file is not None and file.parent == host.folder
-    return replace(
-        options,
+    return options._replace(
         features=settings.sync.features,
         env_file=file if options.env_file else None,
         folder=host.folder if is_found else None,

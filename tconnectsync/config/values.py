@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from pkgutil import resolve_name
+from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -249,7 +249,7 @@ def why_no_place(value: str) -> str:
 
 def features(value: str) -> tuple[str, ...]:
     """Read names of features, separated by commas or blanks; each counts once."""
-    known = tuple(resolve_name("tconnectsync.sync.features:FEATURES"))
+    known = tuple(import_module("tconnectsync.sync.features").FEATURES)
     names = tuple(dict.fromkeys(value.upper().replace(",", " ").split()))
     unknown = [name for name in names if name not in known]
     choices = f"Choose from: {', '.join(known)}"

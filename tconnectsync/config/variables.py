@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tconnectsync.clouds import CLOUDS
 from tconnectsync.config.values import (
@@ -39,8 +38,7 @@ OPTIONAL = "Optional"
 ADVANCED = "For tests and proxies"
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """One variable: its name, its place in :class:`Settings`, what it means and how it is read.
 
     ``field`` names a group of settings and a field of it, such as ``tandem.email``.

@@ -14,7 +14,7 @@ _PART = (
     rf"(api(/v[123](/.*)?)?|({'|'.join(_PAGES)})(\.html)?|clock/[\w-]+|api-?docs(/.*|\.html)?|"
     r"api3-docs(/.*)?|swagger-ui-dist(/.*)?)"
 )
-_OWN = re.compile(rf"{_PART}(/{_PART})*", re.IGNORECASE)
+_OWN = rf"{_PART}(/{_PART})*"
 """The paths of Nightscout's own interface and pages."""
 
 
@@ -26,7 +26,7 @@ def shorter(url: str) -> Iterator[str]:
     parts = urlsplit(url)
     names = parts.path.strip("/").split("/")
     for number in range(len(names) - 1, -1, -1):
-        if _OWN.fullmatch("/".join(names[number:])):
+        if re.fullmatch(_OWN, "/".join(names[number:]), re.IGNORECASE):
             path = "".join(f"/{name}" for name in names[:number])
             yield urlunsplit((parts.scheme, parts.netloc, path.rstrip("/"), "", ""))
 

@@ -26,28 +26,21 @@ LONGEST = 200
 _LOOKED_AT = 8_000
 """How many letters of an answer are read: the message of a page is at its beginning."""
 
-_CHALLENGE = re.compile(
+_CHALLENGE = (
     r"just a moment|attention required|challenge-platform|cf-(chl|error|challenge)|"
-    r"you have been blocked|error (code:? ?)?10\d\d\b|to restrict access",
-    re.IGNORECASE,
+    r"you have been blocked|error (code:? ?)?10\d\d\b|to restrict access"
 )
-_STOPPED = re.compile(
+_STOPPED = (
     r"no such app|nothing here, yet|application error|herokucdn|web app (is|- )(stopped|disabled)|"
     r"web app is stopped|site (is )?(disabled|stopped)|(service|site|account|app)( has been| is)? "
-    r"suspended|application (not found|failed to respond)|app is (sleeping|not running)",
-    re.IGNORECASE,
+    r"suspended|application (not found|failed to respond)|app is (sleeping|not running)"
 )
-_FULL = re.compile(
+_FULL = (
     r"space quota|over (your|the|its)? ?quota|quota (was |is |has been )?exceeded|"
-    r"no space left|out ?of ?disk ?space|storage limit|disk( is)? full",
-    re.IGNORECASE,
+    r"no space left|out ?of ?disk ?space|storage limit|disk( is)? full"
 )
-_WANTS_HTTPS = re.compile(
-    r"(plain )?HTTP (request )?.{0,40}(HTTPS (port|server)|SSL-enabled)", re.I
-)
-_HIDDEN = re.compile(
-    r"<!--.*?-->|<(script|style|noscript)\b.*?</\1\s*>|<[^<>]*>", re.IGNORECASE | re.DOTALL
-)
+_WANTS_HTTPS = r"(plain )?HTTP (request )?.{0,40}(HTTPS (port|server)|SSL-enabled)"
+_HIDDEN = r"<!--.*?-->|<(script|style|noscript)\b.*?</\1\s*>|<[^<>]*>"
 ADDRESS = (
     "Set NS_URL to the address that your browser shows when the site is open, without the name of "
     "a page behind it"
@@ -118,11 +111,15 @@ def fault_of(
             f"stopped or cut off. {_WAIT}.{words(answer)}",
             status,
         )
-    if status == 400 and answer.url.startswith("http:") and _WANTS_HTTPS.search(text):
+    if (
+        status == 400
+        and answer.url.startswith("http:")
+        and re.search(_WANTS_HTTPS, text, re.IGNORECASE)
+    ):
         return NightscoutAddressError(
             "What answers at NS_URL speaks https there. Write https:// instead of http://", status
         )
-    if _FULL.search(text) and status in (413, 500, 507):
+    if re.search(_FULL, text, re.IGNORECASE) and status in (413, 500, 507):
         return NightscoutError(
             "The database of Nightscout is full. Delete old data (in Nightscout's menu, under "
             "Admin Tools) or take a bigger database; the next run tries again."
@@ -131,7 +128,9 @@ def fault_of(
         )
     # Nightscout itself never sends a page with such a status.
     is_hosts_page = status in (502, 503, 504) and text.lstrip()[:1] == "<"
-    if is_hosts_page or (status in (403, 404, 502, 503, 504) and _STOPPED.search(text)):
+    if is_hosts_page or (
+        status in (403, 404, 502, 503, 504) and re.search(_STOPPED, text, re.IGNORECASE)
+    ):
         return SiteDownError(
             "The site is stopped, just starting, or gone: its host answers in its place. "
             f"{_WAIT}.{words(answer)}",
@@ -163,7 +162,7 @@ def own_words(answer: requests.Response, redact: Callable[[str], str]) -> str:
     try:
         said = " ".join(_texts(json.loads(text)))
     except (ValueError, RecursionError):
-        said = unescape(_HIDDEN.sub(" ", text))
+        said = unescape(re.sub(_HIDDEN, " ", text, flags=re.IGNORECASE | re.DOTALL))
         said = re.sub(r"[<>]", " ", said)
     plain = "".join(letter if letter.isprintable() else " " for letter in said)
     shown = " ".join(redact(" ".join(plain.split())).split()).strip(" .")
@@ -217,4 +216,8 @@ def _is_cloudflare(answer: requests.Response, text: str) -> bool:
         return True
     is_its = "cf-ray" in answer.headers or "cloudflare" in answer.headers.get("Server", "").lower()
     is_named = is_its or "cloudflare" in text.lower()
-    return answer.status_code in (403, 429, 503) and is_named and bool(_CHALLENGE.search(text))
+    return (
+        answer.status_code in (403, 429, 503)
+        and is_named
+        and bool(re.search(_CHALLENGE, text, re.IGNORECASE))
+    )

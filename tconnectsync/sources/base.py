@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import (
@@ -24,8 +24,10 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError
+
+if TYPE_CHECKING:
+    from tconnectsync.domain.profiles import PumpSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,7 @@ class Remark:
         return logging.WARNING if self.asks_something else logging.INFO
 
 
-@dataclass(frozen=True, slots=True)
-class NewestData:
+class NewestData(NamedTuple):
     """The newest of all that a pump has uploaded."""
 
     at: datetime
@@ -68,8 +69,7 @@ class NewestData:
     """When it was uploaded (aware); ``None`` if the cloud does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class PumpSpan:
+class PumpSpan(NamedTuple):
     """A pump of the account, and the time of which the cloud holds its log."""
 
     name: str

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tconnectsync.domain.clock import TimeRange, merged, without
 from tconnectsync.state.files import is_private, make_private, site_file, write_atomically
@@ -27,15 +26,14 @@ MOST_RANGES = 50
 """How many ranges are kept per feature; beyond that, those nearest to each other become one."""
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(NamedTuple):
     """The content of the file; see the methods of :class:`Backlog`."""
 
-    missing: Mapping[str, tuple[TimeRange, ...]] = field(default_factory=dict)
-    refused: Mapping[str, tuple[TimeRange, ...]] = field(default_factory=dict)
-    log_ends: Mapping[str, datetime] = field(default_factory=dict)
-    newest: Mapping[str, datetime | None] = field(default_factory=dict)
-    sent: Mapping[str, datetime] = field(default_factory=dict)
+    missing: Mapping[str, tuple[TimeRange, ...]] = {}
+    refused: Mapping[str, tuple[TimeRange, ...]] = {}
+    log_ends: Mapping[str, datetime] = {}
+    newest: Mapping[str, datetime | None] = {}
+    sent: Mapping[str, datetime] = {}
     done: frozenset[str] = frozenset()
 
 
@@ -151,7 +149,7 @@ class Backlog:
 
     def _update(self, **changes: Any) -> None:
         known = self._read()
-        state = replace(known, **changes)
+        state = known._replace(**changes)
         if not self._keep or state == known:
             return
         self._remembered = state

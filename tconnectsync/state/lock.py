@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -173,12 +173,13 @@ class SiteLock:
         try:
             if not self._try_lock(file):
                 raise TakenError(self._about_owner(file))
-            if not _is_at(path, file):
-                # --forget has removed it meanwhile: another process would lock one of its own.
+            if not is_at(path, file):
+                # Another process would lock a file of its own.
                 os.close(file)
                 return self._open_locked(path)
             since = self._clock.now().astimezone().isoformat(timespec="seconds")
-            _write(file, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}))
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+            _write(file, json.dumps(owner))
         except BaseException:
             os.close(file)
             raise
@@ -188,7 +189,7 @@ class SiteLock:
         """Return a sentence about who holds the lock, as far as the file says."""
         try:
             owner = json.loads(os.read(file, SIZE))
-            if owner["host"] == platform.node():
+            if owner["host"] == socket.gethostname():
                 who = f"process {int(owner['pid'])}"
             else:
                 who = "on another computer or in another container"
@@ -200,8 +201,8 @@ class SiteLock:
         return f"Another tconnectsync ({who}) has been syncing this site since {when}"
 
 
-def _is_at(path: Path, file: int) -> bool:
-    """Return whether an open file is still the one that has this name."""
+def is_at(path: Path, file: int) -> bool:
+    """Return whether an open file is still the one that has this name; --forget may remove it."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file), path.stat())
     return False

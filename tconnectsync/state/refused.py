@@ -11,9 +11,8 @@ import json
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tconnectsync.state.shared import SharedFile
 
@@ -26,8 +25,7 @@ COST = 2**13
 """Of scrypt: 8 MB and some 20 milliseconds, once per login while anything is remembered."""
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """When a password was refused (aware), and until when an account is locked, if that is said."""
 
     at: datetime

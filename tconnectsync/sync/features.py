@@ -6,7 +6,7 @@ The command line, the help text and the cycle all take it from here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tconnectsync.clouds import CLOUDS
 from tconnectsync.nightscout.eventtypes import (
@@ -21,8 +21,7 @@ from tconnectsync.nightscout.eventtypes import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(NamedTuple):
     """Something that can be synced or left out.
 
     ``parts`` are methods of :class:`tconnectsync.sources.base.Reader` that give events; one without

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from datetime import tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import WatchSettings
 from tconnectsync.state.files import own_file, write_atomically
 from tconnectsync.state.record import RunRecord, State
 from tconnectsync.sync.loop.failures import ThrottledLog
-from tconnectsync.watch.messages import is_due, send, text_of, why_not_sent
-from tconnectsync.watch.metrics import metrics
-from tconnectsync.watch.ping import Pings
 from tconnectsync.watch.systemd import Systemd
 from tconnectsync.watch.words import meaning
+
+if TYPE_CHECKING:
+    from tconnectsync.watch.ping import Pings
 
 METRICS_MODE = 0o644
 """Prometheus' exporter is another user; the file says nothing about treatments."""
@@ -45,7 +46,11 @@ class RunReporter:
         self._clock = clock
         self._zone = zone
         self._person = person
-        self._pings = Pings(settings.ping_url, clock) if settings.ping_url else None
+        self._pings: Pings | None = None
+        if settings.ping_url:
+            from tconnectsync.watch.ping import Pings
+
+            self._pings = Pings(settings.ping_url, clock)
         self._lines = ThrottledLog()
 
     def waiting(self) -> None:
@@ -63,6 +68,8 @@ class RunReporter:
         name = f"{record.person}: " if record.person else ""
         self._systemd.notify(f"STATUS={name}{meaning(record.state)}")
         if self._settings.notify_urls:
+            from tconnectsync.watch.messages import why_not_sent
+
             self._warn(why_not_sent(self._settings.notify_urls))
         if self._settings.metrics_file:
             self._write_metrics(record)
@@ -72,8 +79,12 @@ class RunReporter:
     def notified(self, record: RunRecord, *, ended: bool) -> State | None:
         """Send a message if one is due; return the state of the last message."""
         settings, now = self._settings, self._clock.now()
+        if not settings.notify_urls:
+            return record.notified
+        from tconnectsync.watch.messages import is_due, send, text_of
+
         after = settings.notify_after_minutes
-        if not settings.notify_urls or not is_due(record, now, after, ended=ended):
+        if not is_due(record, now, after, ended=ended):
             return record.notified
         problem = send(settings.notify_urls, *text_of(record, now, self._zone))
         self._warn(problem)
@@ -85,6 +96,8 @@ class RunReporter:
             # A new folder would be one that Prometheus does not read.
             self._warn(f"METRICS_FILE cannot be written: there is no folder {path.parent}.")
             return
+        from tconnectsync.watch.metrics import metrics
+
         try:
             write_atomically(path, metrics(record), METRICS_MODE)
         except (OSError, ValueError) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from tconnectsync.cli.program import GC_THRESHOLD
+from tconnectsync.cli.start import GC_THRESHOLD
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.simulators.history import midnight
 from tconnectsync.simulators.person import live

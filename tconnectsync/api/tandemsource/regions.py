@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ConfigError
 
 
-@dataclass(frozen=True)
-class Cloud:
+class Cloud(NamedTuple):
     """The services of one region; addresses have no slash at their end."""
 
     region: str

@@ -221,15 +221,15 @@ class LogReader(Reader):
 
     def _of_range(self, log: Log, days: Iterable[date]) -> set[date]:
         """Return those of some days of the pump's calendar that the range touches."""
-        time_range = self._time_range
-        if time_range is None:
-            return set(days)
+        time_range, days = self._time_range, set(days)
+        if time_range is None or not days:
+            return days
         found = set()
         for entry in entries_of(log, *rates.RATE_CODES, BASAL_RATE):
             begins = entry.at - (entry.wall - datetime.combine(entry.wall, time.min))
             if begins < time_range.end and begins + DAY > time_range.start:
                 found.add(entry.wall.date())
-        return found.intersection(days)
+        return found & days
 
     def _slow_basals(self, log: Log, slow: SlowDays, suspensions: Sequence[Basal]) -> list[Basal]:
         """Return the basals that changes of the rate report; say which days have none."""

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.clock import Clock
 from tconnectsync.clouds import TANDEM_SOURCE
 from tconnectsync.config.settings import Settings
 from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
-from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.sources.base import PumpSpan, Remark, Source
 from tconnectsync.sources.tandemsource.log.codes import EXTRA_CODES, SENSORS, WEB_APP_CODES
 from tconnectsync.sources.tandemsource.pumps.allpumps import AllPumpsReader
@@ -39,7 +39,9 @@ from tconnectsync.sources.tandemsource.pumps.pumps import (
 )
 from tconnectsync.sources.tandemsource.pumps.twopeople import PairComparison
 from tconnectsync.sources.tandemsource.reader import USED, LogReader
-from tconnectsync.sources.tandemsource.settings import pump_settings
+
+if TYPE_CHECKING:
+    from tconnectsync.domain.profiles import PumpSettings
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +194,8 @@ class TandemSource(Source):
             pump = (choice.read or choice.meant)[0]
         else:
             pump = (self._reader or self.read(today)).worn()
+        from tconnectsync.sources.tandemsource.settings import pump_settings
+
         return pump_settings(pump.settings, for_guardian=self.account().is_guardian)
 
     def account(self) -> Account:

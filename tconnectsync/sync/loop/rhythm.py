@@ -7,7 +7,6 @@ computer sleeps.
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 
 from tconnectsync.config.settings import LoopSettings
 
@@ -80,5 +79,9 @@ class UploadRhythm:
 
     @property
     def _usual(self) -> float | None:
+        if len(self.gaps) < GAPS_NEEDED:
+            return None
+        from statistics import median
+
         # The median: a night with the phone off is no rhythm.
-        return median(self.gaps) if len(self.gaps) >= GAPS_NEEDED else None
+        return median(self.gaps)

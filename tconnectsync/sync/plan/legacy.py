@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import IntEnum
+from typing import NamedTuple
 
 from tconnectsync.domain.clock import MINUTE
 from tconnectsync.domain.events import Piece
@@ -47,8 +48,7 @@ class Match(IntEnum):
     IN_DOUBT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     """A document with the log number of an event, and its distance in time from it."""
 
     treatment: Treatment

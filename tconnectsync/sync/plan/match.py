@@ -8,7 +8,7 @@ treatments may show the same event under another identifier: see ``duplicates``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tconnectsync.nightscout.stored import StoredTreatment, Writer
 from tconnectsync.nightscout.treatments import Treatment
@@ -17,8 +17,7 @@ from tconnectsync.sync.plan.legacy import is_version_1, last_part, match_older
 from tconnectsync.sync.plan.pairing import Pairs
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """The result for the desired treatments: each is counted in one of four ways."""
 
     pairs: Pairs
@@ -45,7 +44,7 @@ def match(desired: Sequence[Treatment], stored: Sequence[StoredTreatment]) -> Ma
     found = Match([*known, *pairs], doubtful, missing)
     ours = [each for each in stored if each.is_ours]
     found = _without_what_is_shown(found, ours)
-    return replace(found, pairs=[last_part(it, each, ours) for it, each in found.pairs])
+    return found._replace(pairs=[last_part(it, each, ours) for it, each in found.pairs])
 
 
 def _without_what_is_shown(found: Match, ours: Sequence[StoredTreatment]) -> Match:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.stored import StoredTreatment
@@ -16,8 +17,7 @@ from tconnectsync.nightscout.treatments import Treatment, insulin_in
 from tconnectsync.sync.plan.slots import Slot, set_apart_anew, slots
 
 
-@dataclass(frozen=True)
-class Update:
+class Update(NamedTuple):
     """A stored treatment and what it becomes; the bodies of both carry the same ``_id``."""
 
     stored: StoredTreatment
@@ -99,7 +99,7 @@ def around(
     moving = [each for each in updates if each.stored.slot != each.after.slot]
     placed = set_apart_anew([each.after for each in moving], taken, uncertain)
     elsewhere = {id(each): after for each, after in zip(moving, placed, strict=True)}
-    return [replace(each, after=elsewhere.get(id(each), each.after)) for each in updates]
+    return [each._replace(after=elsewhere.get(id(each), each.after)) for each in updates]
 
 
 def freeing_first(updates: Sequence[Update]) -> list[Update]:

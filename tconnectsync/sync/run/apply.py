@@ -45,8 +45,7 @@ class Record:
     body: Document
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(NamedTuple):
     """What could not be written, and why: the error names how many of which kind.
 
     ``throughout`` is true if nothing new of their kinds could be written at all.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import ApiError, TconnectsyncError
@@ -18,8 +19,7 @@ Work = tuple[TimeRange, Sequence[str]]
 """A range, and the features that are synced in it."""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """What could not be synced, and why; ``features`` are those that have to be repeated."""
 
     window: TimeRange

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import TconnectsyncError
@@ -42,8 +42,7 @@ IN_DOUBT = (
 MOST_NAMED = 5
 
 
-@dataclass(frozen=True)
-class WindowPlan:
+class WindowPlan(NamedTuple):
     """What came of reading and planning a window."""
 
     range: TimeRange

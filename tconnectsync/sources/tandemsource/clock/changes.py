@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from tconnectsync.domain.clock import DAY, MINUTE
 from tconnectsync.domain.limits import PUMP_EPOCH
@@ -29,8 +28,7 @@ LogPosition = tuple[int, int]
 """Sequence group and sequence number: the order in which the pump wrote its log."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockChange:
+class ClockChange(NamedTuple):
     """A change of the pump's clock: its naive wall time right before and right after.
 
     Entries from ``position`` on were written with the new time.

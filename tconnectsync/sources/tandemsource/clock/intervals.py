@@ -6,16 +6,15 @@ See Tidepool's "bootstrapping to UTC", and ``clock/__init__.py`` for an example.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from tconnectsync.sources.tandemsource.clock.changes import ClockChange
 from tconnectsync.sources.tandemsource.clock.hypotheses import Hypothesis
 from tconnectsync.sources.tandemsource.clock.zonerules import is_wrong_date
 
 
-@dataclass(frozen=True, slots=True)
-class OffsetInterval:
+class OffsetInterval(NamedTuple):
     """A part of a log between two changes of the clock.
 
     Offsets are how far the clock was ahead of UTC.

@@ -6,12 +6,12 @@ Times are naive UTC here, and an offset is how far a wall clock is ahead of UTC.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tconnectsync.domain.clock import DAY, SECOND
+from tconnectsync.domain.clock import DAY, MINUTE
 
 FIRST, LAST = datetime(2007, 1, 1), datetime(2070, 1, 1)
 """What the table covers: pumps count from 2008. Beyond it, the outermost offsets hold."""
@@ -21,8 +21,7 @@ WIDEST_OFFSET = timedelta(hours=15)
 """No zone is further from UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneRules:
+class ZoneRules(NamedTuple):
     """When a zone switches, and its offset before, between and after the switches."""
 
     switches: tuple[datetime, ...]
@@ -80,28 +79,30 @@ def wall_of(instant: datetime, offset: timedelta) -> datetime:
 def zone_rules(zone: ZoneInfo) -> ZoneRules:
     """Return the table of a zone."""
     switches: list[datetime] = []
-    offsets = [_offset(zone, FIRST)]
-    start = FIRST
-    while start < LAST:
+    start, last = FIRST.replace(tzinfo=UTC), LAST.replace(tzinfo=UTC)
+    offsets = [_offset(zone, start)]
+    while start < last:
         end = start + STEP
-        if _offset(zone, end) != offsets[-1]:
-            switches.append(_first_with_other_offset(zone, start, end))
-            offsets.append(_offset(zone, end))
+        offset = _offset(zone, end)
+        if offset != offsets[-1]:
+            switches.append(_first_with_other_offset(zone, start).replace(tzinfo=None))
+            offsets.append(offset)
         start = end
     return ZoneRules(tuple(switches), tuple(offsets))
 
 
-def _first_with_other_offset(zone: ZoneInfo, start: datetime, end: datetime) -> datetime:
+def _first_with_other_offset(zone: ZoneInfo, start: datetime) -> datetime:
+    """Return the first minute within a step with another offset than at its start."""
     before = _offset(zone, start)
-    while end - start > SECOND:
-        middle = start + (end - start) // 2
-        middle = middle.replace(microsecond=0)
-        if _offset(zone, middle) == before:
-            start = middle
+    same, other = 0, STEP // MINUTE
+    while other - same > 1:
+        middle = (same + other) // 2
+        if _offset(zone, start + middle * MINUTE) == before:
+            same = middle
         else:
-            end = middle
-    return end
+            other = middle
+    return start + other * MINUTE
 
 
 def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
-    return instant.replace(tzinfo=UTC).astimezone(zone).utcoffset() or timedelta(0)
+    return instant.astimezone(zone).utcoffset() or timedelta(0)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tconnectsync.sources.tandemsource.pumps.pumps import Pump, mark
 from tconnectsync.state.files import make_private, write_atomically
@@ -23,8 +22,7 @@ log = logging.getLogger(__name__)
 FILE = "pumps-in-use.json"
 
 
-@dataclass(frozen=True)
-class Overlap:
+class Overlap(NamedTuple):
     """What the logs of two pumps showed of some days."""
 
     first: date

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import NamedTuple
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.errors import PumpChoiceError
@@ -25,8 +26,7 @@ from tconnectsync.sources.tandemsource.pumps.pumps import (
 from tconnectsync.sources.tandemsource.pumps.twopeople import LONGEST_DELIVERY, PairComparison
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """The pumps of an account, as the cloud lists them."""
 
     pumps: Sequence[Pump]

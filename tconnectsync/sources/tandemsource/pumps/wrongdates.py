@@ -6,8 +6,8 @@ See tandem-source-api §4.6, tandem-event-log §10.8, tandem-source-processing �
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from tconnectsync.domain.clock import DAY, MINUTE, TimeRange
 from tconnectsync.sources.base import Remark
@@ -21,8 +21,7 @@ RECENT = 14 * DAY
 """A pump that uploaded within this time is in use, whatever its clock shows."""
 
 
-@dataclass(frozen=True)
-class WrongDate:
+class WrongDate(NamedTuple):
     """The pump's clock shows a wrong date now."""
 
     text: str
