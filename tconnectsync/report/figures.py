@@ -27,7 +27,7 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.history import History, Window
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.report.compare import compare
+from tconnectsync.report.compare import NO_SITE, compare
 from tconnectsync.report.days import average, day_of, stops_in
 from tconnectsync.report.glucosefigures import ReadingCounts
 from tconnectsync.report.model import Compared, Day, Report
@@ -35,7 +35,6 @@ from tconnectsync.report.wear import worn
 from tconnectsync.sync.run.unread import sentences
 from tconnectsync.sync.run.window import windows
 
-NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
 ALARMS = (PumpEventKind.ALARM, PumpEventKind.CGM_ALERT)
 INSULIN = frozenset({"BASAL", "BOLUS"})
 """The features that the totals are made of."""
