@@ -139,7 +139,7 @@ def _source(kind: Any) -> str | None:
 def _part(bolus: Bolus) -> str | None:
     if bolus.planned:
         return "now"
-    return "later" if bolus.piece or bolus.whole_since else None
+    return "later" if bolus.is_later_part else None
 
 
 _AUTOMATIC = Column(

@@ -48,7 +48,7 @@ MODE_NAMES = {
 
 def immediate(boluses: Sequence[Bolus]) -> list[Bolus]:
     """Return the boluses without the later parts of extended ones."""
-    return [it for it in boluses if it.piece is None and it.whole_since is None]
+    return [it for it in boluses if not it.is_later_part]
 
 
 def later_parts(boluses: Sequence[Bolus]) -> Iterator[LaterPart]:

@@ -18,7 +18,7 @@ from tconnectsync.domain.events import (
     UserMode,
 )
 from tconnectsync.report.insulin import exact_sum, insulin_of_rates, overlap
-from tconnectsync.report.model import Day, Totals, is_by_pump
+from tconnectsync.report.model import Day, Totals
 
 SHORTEST_GAP = MINUTE
 """What is missing between two basals for less than that is rounding."""
@@ -103,7 +103,8 @@ def totals(
     return Totals(
         basal=insulin_of_rates((it.rate, overlap(it.begins, it.ends, time_range)) for it in basals),
         bolus=exact_sum(it.insulin for it in ended),
-        automatic=exact_sum(it.insulin for it in ended if is_by_pump(it)),
+        # Elsewhere a later part counts as automatic, but a person asked for it.
+        automatic=exact_sum(it.insulin for it in ended if it.automatic and not it.is_later_part),
         carbs=exact_sum([*(it.carbs for it in ended), *(it.carbs for it in carbs)]),
     )
 

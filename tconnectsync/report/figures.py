@@ -29,15 +29,14 @@ from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.history import History
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.report.compare import compare
+from tconnectsync.report.compare import NO_SITE, compare
 from tconnectsync.report.days import average, day_of, stops_in
-from tconnectsync.report.glucose import ReadingCounts
+from tconnectsync.report.glucosefigures import ReadingCounts
 from tconnectsync.report.model import Compared, Day, Report
 from tconnectsync.report.wear import worn
 from tconnectsync.sync.run.unread import sentences
 from tconnectsync.sync.run.window import windows
 
-NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
 ALARMS = (PumpEventKind.ALARM, PumpEventKind.CGM_ALERT)
 INSULIN = frozenset({"BASAL", "BOLUS"})
 """The features that the totals are made of."""
@@ -174,7 +173,7 @@ def in_zone(thing: Shown, clock: PumpClock) -> Shown:
 def _add_to_days(
     events: Sequence[Event], readings: Sequence[Reading], days: Sequence[_DayParts]
 ) -> None:
-    """Add what a window tells to each of the days that it touches."""
+    """Add what is known of a window to each of the days that it touches."""
     starts = [day.range.start for day in days]
     for event in events:
         # When the pump noted it does not matter here.

@@ -30,7 +30,7 @@ from tconnectsync.domain.profiles import BrokenProfile, Profile, PumpSettings, S
 from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.export.columns import BASALS, EVENTS, KINDS
 from tconnectsync.export.fileformat import CSV, FORMATS, JSONL, FileFormat, number_text
-from tconnectsync.export.folder import PATIENCE, Folder
+from tconnectsync.export.folder import LONGEST_WAIT, Folder
 from tconnectsync.export.rangeexport import Export
 from tconnectsync.history import History
 from tconnectsync.simulators.person import live
@@ -330,7 +330,7 @@ def test_two_exports_to_one_folder_wait_for_each_other(tmp_path: Path) -> None:
             folder.held(replace(Clock(), sleep=waits.append)),
         ):
             pass
-        assert sum(waits) >= PATIENCE
+        assert sum(waits) >= LONGEST_WAIT
         unfinished = tmp_path / "new" / ".basals-2024-03.csv.abc.new"
         unfinished.touch()
         with folder.held(replace(Clock(), sleep=lambda seconds: other.close())):

@@ -26,10 +26,11 @@ from tconnectsync.errors import ApiError
 from tconnectsync.history import History
 from tconnectsync.report.days import Stops, average, day_of
 from tconnectsync.report.figures import make_report
-from tconnectsync.report.glucose import ReadingCounts, percentiles
+from tconnectsync.report.glucosefigures import ReadingCounts, percentiles
 from tconnectsync.report.model import Compared, Day, Glucose, Totals
 from tconnectsync.report.wear import worn
 from tconnectsync.sources.base import Reader, Source
+from tests.support.report_builders import basal, bolus
 
 BERLIN = PumpClock(ZoneInfo("Europe/Berlin"))
 FIRST = date(2024, 10, 26)
@@ -45,15 +46,6 @@ def at(day: int, hours: float) -> datetime:
 
 def whole(day: int) -> TimeRange:
     return TimeRange(at(day, 0), at(day + 1, 0))
-
-
-def basal(start: datetime, hours: float, rate: float = 1.0) -> Basal:
-    return Basal(f"basal {start}", start, hours * HOUR, rate, "")
-
-
-def bolus(start: datetime, insulin: float, *, minutes: float = 2, carbs: float = 0) -> Bolus:
-    ended = start + minutes * MINUTE
-    return Bolus(f"bolus {start}", start, ended, insulin, insulin, carbs, "", "", override=False)
 
 
 def event(kind: PumpEventKind, when: datetime, noted: datetime | None = None) -> PumpEvent:
