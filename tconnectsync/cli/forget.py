@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from fnmatch import fnmatch
@@ -79,11 +79,14 @@ def forget(options: Options, host: Host) -> int:
         TconnectsyncError: another run is at work, or Nightscout had to be asked and cannot be.
     """
     if options.accounts:
-        return code_of_all(_forget_person(one, host) for one in _each(options, host))
+        people = chosen_people(options, host)
+        each = [options._replace(person=person.name, one=person) for person in people]
+        return code_of_all(_forget_person(one, host) for one in each)
     if options.env_file:
         return _forget_one(options, host)
     try:
-        files = [path for folder in _own_folders(host) for path in _ours(folder)]
+        found = [path for folder in _own_folders(host) for path in sorted(folder.iterdir())]
+        files = [path for path in found if _is_ours(path)]
     except OSError as error:
         raise TconnectsyncError(
             f"{error.filename} cannot be read ({error.strerror}), so nothing was removed."
@@ -93,11 +96,6 @@ def forget(options: Options, host: Host) -> int:
         if number := sum(1 for path in folder.iterdir() if not _is_ours(path)):
             say(f"{folder} also holds {number_of(number, 'file')} of other programs, which stay.")
     return code
-
-
-def _each(options: Options, host: Host) -> Iterator[Options]:
-    for person in chosen_people(options, host):
-        yield options._replace(person=person.name, one=person)
 
 
 def _forget_person(options: Options, host: Host) -> int:
@@ -144,7 +142,8 @@ def _check(configuration: Configuration) -> None:
         wrong = [
             (name, text)
             for name, text in zip(error.variables, error.problems, strict=True)
-            if name in needed and (not name or _is_set(name, configuration))
+            if name in needed
+            and (not name or any({name, f"{name}_FILE"} & {*it} for it in configuration.places))
         ]
         if wrong:
             advice = (
@@ -153,10 +152,6 @@ def _check(configuration: Configuration) -> None:
             raise ConfigError(
                 [text for _, text in wrong], [configuration.origin, advice], [n for n, _ in wrong]
             ) from None
-
-
-def _is_set(name: str, configuration: Configuration) -> bool:
-    return any({name, f"{name}_FILE"} & set(place) for place in configuration.places)
 
 
 def _site(configuration: Configuration, host: Host) -> str:
@@ -187,11 +182,6 @@ def _is_own(folder: Path) -> bool:
     return os.name != "posix" or folder.lstat().st_uid == os.getuid()
 
 
-def _ours(folder: Path) -> list[Path]:
-    """Return the files in a folder that are of one of our kinds."""
-    return sorted(path for path in folder.iterdir() if _is_ours(path))
-
-
 def _is_ours(path: Path) -> bool:
     return bool(_pattern(path)) and _is_file(path)
 
@@ -202,6 +192,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _pattern(path: Path) -> str:
+    """Return which of :data:`KINDS` a file is of; empty if it is none of ours."""
     return next((pattern for pattern in KINDS if fnmatch(path.name, pattern)), "")
 
 

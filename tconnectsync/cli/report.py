@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_file, open_history, open_nightscout
@@ -16,19 +14,19 @@ from tconnectsync.cli.chosenhistory import (
     settings_to_read,
 )
 from tconnectsync.cli.configure import configuration_of, show_log
+from tconnectsync.cli.pagefile import file_to_write, write_page
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.progress import progress
 from tconnectsync.cli.say import print_result, say
 from tconnectsync.config.settings import NightscoutSettings, ReportSettings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.words import ending
-from tconnectsync.errors import ConfigError, UsageError
-from tconnectsync.places import whole_path
+from tconnectsync.errors import ConfigError
 from tconnectsync.redact import Redactor
-from tconnectsync.state.files import own_file, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
@@ -39,10 +37,6 @@ if TYPE_CHECKING:
     from tconnectsync.sources.base import PumpSpan
 
 log = logging.getLogger(__name__)
-
-FILE_NAME = "tconnectsync-report.html"
-BEGINNINGS = (b"<!doctype html", b"<html")
-"""How the file of an earlier report begins, in small letters."""
 
 
 def report(options: Options, host: Host) -> int:
@@ -129,54 +123,6 @@ def _without_secrets(report: Report, configuration: Configuration) -> Report:
         remarks=[shown(text) for text in report.remarks],
         why_not_compared=shown(report.why_not_compared),
     )
-
-
-def write_page(path: Path, page: str) -> bool:
-    """Write a page, or say why it cannot be written; return whether it was."""
-    try:
-        write_atomically(path, page)
-    except OSError as error:
-        say(f"tconnectsync: The report cannot be written to {path} ({error.strerror}).")
-        return False
-    return True
-
-
-def file_to_write(options: Options, host: Host) -> Path:
-    """Return the file for the report, of several people the one of this person.
-
-    Raises:
-        UsageError: it is a folder, may not be written, or is a file that is no report.
-    """
-    named = Path(whole_path(str(options.output or FILE_NAME), str(host.folder)))
-    path = own_file(named, options.person or "")
-    try:
-        if problem := _problem_of(named) or _problem_of(path):
-            raise UsageError(f"--output: {problem}")
-    except OSError as error:
-        raise UsageError(f"--output: {path} cannot be written ({error.strerror}).") from None
-    return path
-
-
-def _problem_of(path: Path) -> str:
-    """Return why a report cannot be written to a path; empty if it can."""
-    if path.is_dir():
-        return f"{path} is a folder. Name a file in it, such as {path / FILE_NAME}."
-    if not path.exists():
-        folder = next(each for each in path.parents if each.exists())
-        if not folder.is_dir():
-            return f"{folder} is no folder, so there can be no file in it."
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return f"the folder {folder} is not writable for you. Name a file somewhere else."
-        return ""
-    if not path.is_file():
-        return f"{path} is no ordinary file. Name another one."
-    if not os.access(path, os.W_OK):
-        return f"{path} is not writable for you. Name another file."
-    with path.open("rb") as file:
-        begins = file.read(100).lstrip().lower()
-    if begins and not begins.startswith(BEGINNINGS):
-        return f"{path} exists and is no report, so it is not replaced. Name another file."
-    return ""
 
 
 def _nightscout(

@@ -80,6 +80,10 @@ class TimeRange:
         """Return whether something from ``begin`` to ``end`` (both included) touches the range."""
         return begin < self.end and end >= self.start
 
+    def __contains__(self, instant: datetime) -> bool:
+        """Return whether an instant lies in the range."""
+        return self.start <= instant < self.end
+
 
 def merged(spans: Iterable[tuple[Value, Value]]) -> list[tuple[Value, Value]]:
     """Return spans in order of their beginnings; those that touch or overlap become one.

@@ -150,7 +150,8 @@ class Folder:
     def _write(self, path: Path, kind: Kind, rows: Sequence[Row]) -> None:
         text = self.format.heading(kind.names) + "".join(row.line for row in rows)
         try:
-            write_atomically(path, text, newline="")
+            # Where a link stands, the file that it leads to is ours: its rows were read.
+            write_atomically(path.resolve(), text, newline="")
         except OSError as error:
             raise TconnectsyncError(
                 f"{path} cannot be written ({error.strerror}). It is as it was before, and the "

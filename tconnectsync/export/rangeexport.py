@@ -24,10 +24,10 @@ from tconnectsync.export.columns import (
     STATUS,
     Kind,
     kind_of,
-    profile_rows,
 )
 from tconnectsync.export.fileformat import Row
 from tconnectsync.export.folder import Folder, Month, month_of
+from tconnectsync.export.profilerows import profile_rows
 from tconnectsync.history import History, Window
 from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.cycle import Progress
@@ -194,8 +194,8 @@ class Export:
         def is_stale(row: Row) -> bool:
             return (
                 row.pump in self._pumps
-                and _holds(read, row.at)
-                and not any(_holds(each, row.at) for each in unread)
+                and row.at in read
+                and not any(row.at in each for each in unread)
             )
 
         return is_stale
@@ -228,7 +228,3 @@ class Export:
                 self.files.add(self._folder.file(PROFILES, month))
                 return
         self._put(PROFILES, month_of(self.history.clock.day(at)), new, lambda row: True)
-
-
-def _holds(time_range: TimeRange, at: datetime) -> bool:
-    return time_range.start <= at < time_range.end

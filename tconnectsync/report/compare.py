@@ -31,7 +31,7 @@ AT_ONCE = 7
 LOOK_BEFORE, LOOK_AFTER = timedelta(hours=36), DAY
 """How much more is read: a basal lasts from one day into the next, and Nightscout sorts times that
 some programs write in another form up to a day away."""
-NOTHING = -100
+STOPPED_PERCENT = -100
 """The percentage of a temporary basal that stops delivery."""
 
 
@@ -83,11 +83,11 @@ def _compared(day: Day, stored: Sequence[StoredTreatment]) -> Compared:
 
 
 def _within(stored: Sequence[StoredTreatment], time_range: TimeRange) -> Iterator[StoredTreatment]:
-    return (it for it in stored if it.at and time_range.start <= it.at < time_range.end)
+    return (it for it in stored if it.at and it.at in time_range)
 
 
 def _is_unclear(treatment: StoredTreatment) -> bool:
     """Return whether a treatment is a temporary basal of an unknown amount."""
     percent = as_number(treatment.body.get("percent"))
-    is_unknown = treatment.rate is None and percent is not None and percent != NOTHING
+    is_unknown = treatment.rate is None and percent is not None and percent != STOPPED_PERCENT
     return treatment.event_type == TEMP_BASAL and is_unknown and treatment.minutes > 0

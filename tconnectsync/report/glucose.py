@@ -22,7 +22,7 @@ LEAST_DAYS = 3
 """Readings of fewer days make no point of the profile."""
 
 
-class Values:
+class ReadingCounts:
     """The readings of the sensor, counted as they come: memory does not grow with the days.
 
     What a person measured at a finger does not count: such values are taken when something is

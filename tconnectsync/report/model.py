@@ -147,6 +147,10 @@ class Worn:
     """``None``: it was still in use when the report ends."""
 
 
+SMALLEST_DIFFERENCE = 0.005
+"""U; what is less is rounded away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Insulin of one day by the pump and as Nightscout holds it, in U."""
@@ -163,6 +167,11 @@ class Compared:
         held = self.nightscout_basal + self.nightscout_bolus
         # Without the traces of binary fractions, which would show as -0.00.
         return round(held - self.pump_basal - self.pump_bolus, 4) + 0.0
+
+    @property
+    def differs(self) -> bool:
+        """Whether that shows in hundredths of a unit."""
+        return abs(self.difference) >= SMALLEST_DIFFERENCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,6 @@ from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
 from tconnectsync.report.model import BANDS, IN_RANGE, LEVELS, Day, Glucose, Report, Worn
 from tconnectsync.report.wording import duration, glucose_text, glucose_unit
 
-SMALLEST_DIFFERENCE = 0.005
-"""U; what is less is rounded away."""
-
 
 @dataclass(frozen=True, slots=True)
 class DayView:
@@ -103,15 +100,14 @@ def render(report: Report) -> str:
         moment=partial(wording.moment, with_year=with_year),
         percent=wording.percent,
         short_date=partial(wording.short_date, with_year=with_year),
-        lasted=lambda span: (duration if span < 2 * DAY else wording.worn_for)(span),
-        worn_for=wording.worn_for,
+        lasted=lambda span: (duration if span < 2 * DAY else wording.days_and_hours)(span),
+        days_and_hours=wording.days_and_hours,
     )
     return environment.get_template("report.html").render(_context(report))
 
 
 def _context(report: Report) -> Mapping[str, object]:
     axes = axes_of(report, PumpClock(ZoneInfo(report.zone)))
-    different = [it for it in report.compared if abs(it.difference) >= SMALLEST_DIFFERENCE]
     return {
         "report": report,
         "version": __version__,
@@ -126,7 +122,7 @@ def _context(report: Report) -> Mapping[str, object]:
         "worn": list(_worn(report.worn)),
         "alarms": sorted(report.alarms.items(), key=lambda item: (-item[1], item[0])),
         "gmi": f"{GMI_BASE} + {GMI_PER_MGDL} × mean glucose in mg/dL",
-        "different": len(different),
+        "different": sum(it.differs for it in report.compared),
         "how_it_counts": HOW_IT_COUNTS,
     }
 
@@ -172,8 +168,8 @@ def _worn(worn: Sequence[Worn]) -> Iterator[WornView]:
         yield WornView(
             kind,
             len(spans),
-            wording.worn_for(mean) if mean else "",
-            wording.worn_for(min(spans)) if spans else "",
-            wording.worn_for(max(spans)) if spans else "",
+            wording.days_and_hours(mean) if mean else "",
+            wording.days_and_hours(min(spans)) if spans else "",
+            wording.days_and_hours(max(spans)) if spans else "",
             all_of_kind,
         )

@@ -228,6 +228,9 @@ def test_days_that_the_cloud_does_not_give_are_named(tmp_path: Path) -> None:
     [
         (("--output", "."), 2, "is a folder. Name a file in it"),
         (("--output", "letter.txt"), 2, "is no report, so it is not replaced"),
+        (("--output", "page.html"), 2, "is no report, so it is not replaced"),
+        (("--output", "link.html"), 2, "letter.txt exists and is no report"),
+        (("--output", "/dev/stdout"), 2, "is no ordinary file"),
         (("--output", "letter.txt/report.html"), 2, "is no folder"),
         (("--output", "/dev/null"), 2, "is no ordinary file"),
         (("--start-date", "2024-01-01", "--end-date", "2024-01-02"), 1, "There are no data"),
@@ -237,13 +240,30 @@ def test_what_cannot_be_written_is_one_sentence(
     home: Computer, arguments: tuple[str, ...], code: int, sentence: str
 ) -> None:
     (home.folder / "letter.txt").write_text("Dear pump")
+    (home.folder / "page.html").write_text("<!DOCTYPE html><title>Holidays</title>")
+    (home.folder / "link.html").symlink_to("letter.txt")
     chosen = arguments if "--start-date" in arguments else (*WHOLE[1:], *arguments)
     finished = alone(home).run("--report", "--quiet", *chosen)
     assert finished.code == code
     assert sentence in finished.errors
     assert finished.output == ""
     assert (home.folder / "letter.txt").read_text() == "Dear pump"
+    assert "Holidays" in (home.folder / "page.html").read_text()
+    assert (home.folder / "link.html").is_symlink()
     assert not (home.folder / NAME).exists()
+
+
+def test_an_earlier_report_is_replaced_also_where_a_link_leads_to_it(tmp_path: Path) -> None:
+    with tandem_source(live(FIRST, 1)) as tandem:
+        home = alone(computer(tmp_path, tandem, "", ""))
+        (home.folder / NAME).symlink_to("share.html")
+        for _ in range(2):
+            finished = home.run("--report", *days(FIRST, FIRST))
+            assert finished.code == 0, finished.errors
+            assert (home.folder / NAME).is_symlink()
+            assert shown(page(home, "share.html")).keys() == {FIRST}
+            old = home.folder / "share.html"
+            old.write_text(old.read_text("utf-8").replace(f"day-{FIRST}", "day-old"), "utf-8")
 
 
 def test_the_unit_is_the_pump_s_unless_the_settings_say_another(tmp_path: Path) -> None:
@@ -268,7 +288,7 @@ def test_wrong_units_are_one_sentence(home: Computer) -> None:
 
 
 def test_ctrl_c_leaves_the_old_page(home: Computer) -> None:
-    old = "<!doctype html>the old page"
+    old = '<!doctype html><meta name="generator" content="tconnectsync 1">the old page'
     (home.folder / NAME).write_text(old)
     finished = interrupted(home)
     assert finished.code != 0

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tconnectsync.report.drawing.glucoseplot import LOW, TARGET_TOP, glucose_axis
+from tconnectsync.report.drawing.glucoseplot import LOW, TARGET_TOP, glucose_axis, unbroken
 from tconnectsync.report.drawing.layout import LOWEST
 from tconnectsync.report.drawing.scales import Scale, top_of_glucose
 from tconnectsync.report.drawing.svgpaths import Shape, Text, line, polyline, rectangle, text
 from tconnectsync.report.glucose import MINUTES_OF_DAY
-from tconnectsync.report.model import BANDS, LEVELS, Glucose, Percentiles
+from tconnectsync.report.model import BANDS, LEVELS, Glucose
 
 HOURS = range(0, MINUTES_OF_DAY + 1, 180)
 NAMED_HOURS = HOURS[::2]
@@ -51,7 +51,9 @@ def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
         Shape("level", "".join(line(LEFT, y(it), RIGHT, y(it)) for it in LEVELS)),
         Shape("hours", "".join(line(x(it), TOP, x(it), BOTTOM) for it in HOURS)),
     ]
-    for part in _parts(glucose.profile):
+    steps = [after.minute - before.minute for before, after in pairwise(glucose.profile)]
+    usual = min(steps, default=0)
+    for part in unbroken(glucose.profile, lambda one, other: other.minute - one.minute > usual):
         wide = [(x(it.minute), y(it.p95)) for it in part]
         wide += [(x(it.minute), y(it.p5)) for it in reversed(part)]
         close = [(x(it.minute), y(it.p75)) for it in part]
@@ -60,17 +62,6 @@ def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
         shapes += [Shape("p90", polyline(wide) + "Z"), Shape("p50", polyline(close) + "Z")]
         shapes.append(Shape("median", polyline(middle)))
     return Picture(shapes, list(_texts(x, y, mmol=mmol)))
-
-
-def _parts(profile: Sequence[Percentiles]) -> Iterator[Sequence[Percentiles]]:
-    """Yield the parts between which there are no percentiles."""
-    between = [b.minute - a.minute for a, b in pairwise(profile)]
-    usual = min(between, default=0)
-    begin = 0
-    for index in range(1, len(profile) + 1):
-        if index == len(profile) or between[index - 1] > usual:
-            yield profile[begin:index]
-            begin = index
 
 
 def _texts(x: Scale, y: Scale, *, mmol: bool) -> Iterator[Text]:
