@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.domain.events import DeviceStatus, Event, Reading
 from tconnectsync.errors import IncompleteError
-from tconnectsync.report.remarks import sentences
 from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.unread import sentences
 
 if TYPE_CHECKING:
     from tconnectsync.domain.profiles import PumpSettings

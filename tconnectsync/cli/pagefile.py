@@ -1,4 +1,4 @@
-"""Which file a page with a report may be written to: a new one, or an earlier report of ours."""
+"""The file that a page with a report is written to: a new one, or an earlier report of ours."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tconnectsync.cli.say import say
 from tconnectsync.errors import UsageError
 from tconnectsync.places import whole_path
-from tconnectsync.state.files import own_file
+from tconnectsync.state.files import own_file, write_atomically
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -42,6 +43,16 @@ def file_to_write(options: Options, host: Host) -> Path:
     except OSError as error:
         raise UsageError(f"--output: {named} cannot be written ({error.strerror}).") from None
     return path
+
+
+def write_page(path: Path, page: str) -> bool:
+    """Write a page, or say why it cannot be written; return whether it was."""
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        say(f"tconnectsync: The report cannot be written to {path} ({error.strerror}).")
+        return False
+    return True
 
 
 def _target(path: Path) -> Path:

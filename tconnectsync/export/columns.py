@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.clock import HOUR, MINUTE
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -22,13 +22,10 @@ from tconnectsync.domain.events import (
     UserMode,
     UserModeKind,
 )
-from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
 
 Value = str | float | datetime | None
 """What stands in a column: a text, a number, true or false, an instant, or nothing."""
 Type = Literal["time", "text", "number", "true or false"]
-
-HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +59,6 @@ class Kind:
     def names(self) -> list[str]:
         """The names of the columns."""
         return [column.name for column in self.columns]
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileRow:
-    """One segment of one of the pump's profiles."""
-
-    at: datetime
-    """When the pump's settings were first read like this, as its clock shows it."""
-    pump: str
-    profile: Profile
-    segment: Segment
-
-    @property
-    def key(self) -> str:
-        """Names the row."""
-        seen = self.at.isoformat(timespec="seconds")
-        return f"profile {self.profile.name} {self.segment.start:%H:%M} {seen}"
-
-
-def profile_rows(settings: PumpSettings, at: datetime, pump: str) -> list[ProfileRow]:
-    """Return the rows of all profiles of a pump."""
-    return [
-        ProfileRow(at, pump, profile, segment)
-        for profile in settings.profiles
-        for segment in profile.segments
-    ]
 
 
 def kind_of(event: Event) -> Kind:

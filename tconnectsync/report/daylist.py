@@ -9,7 +9,7 @@ from itertools import groupby
 
 from tconnectsync.domain.events import Bolus, Piece, UserMode, UserModeKind
 from tconnectsync.report.model import Day
-from tconnectsync.report.wording import duration, given, glucose_text, glucose_unit, grams
+from tconnectsync.report.wording import delivered, duration, glucose_text, glucose_unit, grams
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class LaterPart:
     @property
     def text(self) -> str:
         """How much over which time."""
-        much = given(self.insulin, self.requested, self.incomplete)
+        much = delivered(self.insulin, self.requested, self.incomplete)
         return f"{much} over {duration(self.end - self.start)}"
 
 
@@ -83,7 +83,7 @@ def _joined(since: datetime, pieces: Sequence[tuple[Piece, Bolus]]) -> LaterPart
 def bolus_text(bolus: Bolus, *, mmol: bool) -> str:
     """Return what is known of a bolus, in one line."""
     kind = "Automatic bolus" if bolus.automatic else "Bolus"
-    parts = [f"{kind} {given(bolus.insulin, bolus.requested, bolus.incomplete)}"]
+    parts = [f"{kind} {delivered(bolus.insulin, bolus.requested, bolus.incomplete)}"]
     if bolus.carbs:
         parts.append(grams(bolus.carbs))
     if bolus.planned:

@@ -29,10 +29,10 @@ from tconnectsync.history import History, Window
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.report.compare import compare
 from tconnectsync.report.days import average, day_of, stops_in
-from tconnectsync.report.glucose import Values
+from tconnectsync.report.glucose import ReadingCounts
 from tconnectsync.report.model import Compared, Day, Report
-from tconnectsync.report.remarks import sentences
 from tconnectsync.report.wear import worn
+from tconnectsync.sync.run.unread import sentences
 from tconnectsync.sync.run.window import windows
 
 NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
@@ -70,10 +70,10 @@ def make_report(
     Raises:
         TconnectsyncError: the cloud cannot be asked.
     """
-    values, clock = Values(), history.clock
+    counts, clock = ReadingCounts(), history.clock
     days, events = read_days(history, time_range, progress)
     for day in days:
-        values.add(day.readings, day.range)
+        counts.add(day.readings, day.range)
     compared: list[Compared] = []
     remarks = list(sentences(history.outcome, clock))
     if nightscout:
@@ -82,7 +82,7 @@ def make_report(
             remarks += unclear
         except TconnectsyncError as error:
             why_not_compared = f"Nightscout could not be asked, so nothing is compared. {error}"
-    stops = merged((it.start, it.end) for day in days for it in day.suspended)
+    suspended = merged((it.start, it.end) for day in days for it in day.suspended)
     whole = [day.totals for day in days if day.is_whole]
     first, last = clock.days(time_range)
     return Report(
@@ -96,23 +96,15 @@ def make_report(
         days=days[::-1],
         average=average(whole),
         averaged_days=len(whole),
-        glucose=values.glucose(),
+        glucose=counts.glucose(),
         worn=worn(events),
-        suspensions=len(stops),
-        suspended_for=sum((end - start for start, end in stops), timedelta()),
+        suspensions=len(suspended),
+        suspended_for=sum((end - start for start, end in suspended), timedelta()),
         alarms=Counter(it.text for day in days for it in day.events if it.kind in ALARMS),
         profile=_profile(settings),
         compared=compared[::-1],
         why_not_compared="" if compared else why_not_compared,
         remarks=remarks,
-    )
-
-
-def has_data(report: Report) -> bool:
-    """Return whether anything at all is known of the range of a report."""
-    return any(
-        day.basals or day.boluses or day.carbs or day.modes or day.events or day.readings
-        for day in report.days
     )
 
 
@@ -128,20 +120,20 @@ class _DayParts:
 def read_days(
     history: History, time_range: TimeRange, progress: Progress
 ) -> tuple[list[Day], list[PumpEvent]]:
-    """Return the days of a range in time order, and all that happened, perhaps before it began.
+    """Return the days of a range in time order, and all pump events, also those before it began.
 
     What lasts for days may come in a window after those in which it went on, so no day is finished
     before all windows have been read.
     """
     parts = [_DayParts(each) for each in windows(time_range, 1, history.clock)]
-    happened: list[PumpEvent] = []
+    pump_events: list[PumpEvent] = []
     steps = iter(progress(list(windows(time_range, history.source.window_days, history.clock))))
     next(steps, None)
     for window in history.windows(time_range):
-        happened += [event for event in window.events if isinstance(event, PumpEvent)]
-        _share_out(window, parts)
+        pump_events += [event for event in window.events if isinstance(event, PumpEvent)]
+        _add_to_days(window, parts)
         next(steps, None)
-    stops = stops_in(happened)
+    stops = stops_in(pump_events)
     days = [
         day_of(
             each.range,
@@ -153,10 +145,10 @@ def read_days(
         )
         for each in parts
     ]
-    return days, happened
+    return days, pump_events
 
 
-def _share_out(window: Window, days: Sequence[_DayParts]) -> None:
+def _add_to_days(window: Window, days: Sequence[_DayParts]) -> None:
     """Add what a window tells to each of the days that it touches."""
     starts = [day.range.start for day in days]
     for event in window.events:

@@ -29,9 +29,9 @@ from tconnectsync.domain.events import Basal, Bolus, CarbEntry, Reading
 from tconnectsync.domain.profiles import BrokenProfile, Profile, PumpSettings, Segment
 from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.export.columns import BASALS, EVENTS, KINDS
-from tconnectsync.export.export import Export
 from tconnectsync.export.fileformat import CSV, FORMATS, JSONL, FileFormat, number_text
 from tconnectsync.export.folder import PATIENCE, Folder
+from tconnectsync.export.rangeexport import Export
 from tconnectsync.history import History
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource

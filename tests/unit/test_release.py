@@ -71,3 +71,20 @@ def test_the_list_of_components_is_whole_valid_and_names_nobody_s_computer() -> 
     assert any(each.startswith("pkg:pypi/requests@") for each in root["dependsOn"])
     assert str(ROOT) not in text
     assert "://" not in text.replace(document["$schema"], "")
+
+
+def test_what_a_run_leaves_here_gets_into_no_commit_and_no_release() -> None:
+    left = [
+        *(".env", ".env.bak", ".env.bak.1", "deploy/.env", "people/anna.env", "people/.env"),
+        *("tconnectsync-check-output-anna.log", "tconnectsync-shapes.txt"),
+        *("tconnectsync-report.html", "tconnectsync-demo-report.html"),
+    ]
+    run = subprocess.run(
+        ["git", "check-ignore", "--no-index", *left, ".env.example"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert run.stdout.splitlines() == left
+    excluded = (ROOT / "MANIFEST.in").read_text("utf-8").partition("global-exclude")[2].split()
+    assert {".env", ".env.bak*", "*.env"} <= set(excluded)

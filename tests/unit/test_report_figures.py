@@ -26,7 +26,7 @@ from tconnectsync.errors import ApiError
 from tconnectsync.history import History
 from tconnectsync.report.days import Stops, average, day_of
 from tconnectsync.report.figures import make_report
-from tconnectsync.report.glucose import Values, percentiles
+from tconnectsync.report.glucose import ReadingCounts, percentiles
 from tconnectsync.report.model import Compared, Day, Glucose, Totals
 from tconnectsync.report.wear import worn
 from tconnectsync.sources.base import Reader, Source
@@ -74,7 +74,7 @@ def day(
 
 
 def said_of(*values: int) -> Glucose:
-    counted = Values()
+    counted = ReadingCounts()
     readings = [reading(at(0, 8) + number * 5 * MINUTE, it) for number, it in enumerate(values)]
     counted.add(readings, whole(0))
     found = counted.glucose()
@@ -103,7 +103,7 @@ def test_mean_spread_and_management_indicator_are_those_of_the_field() -> None:
 
 
 def test_coverage_is_of_all_the_time_and_no_slot_counts_twice() -> None:
-    counted = Values()
+    counted = ReadingCounts()
     # The longer day has 300 slots of five minutes; half of them have a reading, some have two.
     times = [at(1, number / 12) for number in range(150)]
     counted.add([reading(it, 100) for it in times], whole(1))
@@ -115,7 +115,7 @@ def test_coverage_is_of_all_the_time_and_no_slot_counts_twice() -> None:
 
 
 def test_a_finger_stick_is_no_reading_of_the_sensor() -> None:
-    counted = Values()
+    counted = ReadingCounts()
     counted.add([reading(at(0, 8), 300, ReadingKind.FINGER)], whole(0))
     assert counted.glucose() is None
 
@@ -127,7 +127,7 @@ def test_percentiles_lie_between_values_in_proportion() -> None:
 
 
 def test_the_profile_goes_round_midnight_and_needs_several_days() -> None:
-    counted = Values()
+    counted = ReadingCounts()
     for number, glucose in ((2, 100), (3, 120), (4, 140)):
         late, early = at(number, 23.9), at(number, 0.1)
         counted.add([reading(early, glucose), reading(late, glucose)], whole(number))

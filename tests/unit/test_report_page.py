@@ -26,7 +26,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.report import page
 from tconnectsync.report.drawing.labels import Box, place
-from tconnectsync.report.drawing.shapes import steps
+from tconnectsync.report.drawing.svgpaths import steps
 from tconnectsync.report.model import BANDS, Compared, Day, Report, Totals, Worn
 from tconnectsync.report.page import render
 from tests.support.report_builders import (
