@@ -9,6 +9,7 @@ queries can hold a person's identifiers.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC
@@ -16,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, getproxies_environment
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -92,6 +94,16 @@ def _is_this_computer(host: str) -> bool:
     return host == "localhost"
 
 
+def _nothing_is_set() -> bool:
+    """Return whether the environment names neither proxies nor certificates.
+
+    The library would look for them at every request. Where the system has settings of its own for
+    proxies, they may change meanwhile, so it has to look.
+    """
+    certificates = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    return getproxies is getproxies_environment and not getproxies() and not any(certificates)
+
+
 class HttpClient:
     """A session with one service: keeps its connections and cookies, retries what may pass.
 
@@ -148,7 +160,7 @@ class HttpClient:
         self.session.auth = lambda request: request
         if proxy:
             self.session.proxies = {"http": proxy, "https": proxy}
-            self.session.trust_env = False
+        self.session.trust_env = not proxy and not _nothing_is_set()
 
     def get(self, url: str, **options: Any) -> requests.Response:
         """GET ``url``; see :meth:`request`."""
