@@ -34,6 +34,7 @@ demo: .venv/installed
 test: .venv/installed-for-tests
 	@$(BIN)/python -m tests.support.provision
 	@$(BIN)/python -m tests.support.browser
+	@$(BIN)/python -m tests.support.postgres
 	$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: .venv/installed-for-tests

@@ -25,14 +25,14 @@ from tconnectsync.sources.base import PumpSpan, Reader, Remark
 from tconnectsync.sync.features import FEATURES, parts_of
 from tconnectsync.sync.plan.validate import Found
 from tconnectsync.sync.run.collect import collect_parts
-from tconnectsync.sync.run.coverage import coverage, empty_log
+from tconnectsync.sync.run.coverage import coverage, empty_log, not_uploaded
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
 from tconnectsync.sync.run.window import windows
 
 STATUS = "DEVICE_STATUS"
-Name = tuple[type, str]
-"""The kind and the key of an event or a reading, by which it is known in every window."""
+Identity = tuple[type, str]
+"""The type and the key of an event or a reading: the same in every window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +100,28 @@ class History(ReadingParts):
             PumpChoiceError: a person has to say first which pump is meant.
             TconnectsyncError: going on makes no sense.
         """
-        time_range = self._as_covered(time_range)
+        asked_for, time_range = time_range, self._as_covered(time_range)
         spans = self._spans(time_range)
         if spans is None:
             return
-        border = _Border()
+        earlier = _EarlierWindows()
         for window in windows(time_range, self.source.window_days, self.clock):
-            yield self._window(window, border, is_last=window.end >= time_range.end)
-        if border.is_empty and not self.outcome.failures:
+            yield self._window(window, earlier, is_last=window.end >= time_range.end)
+        if earlier.are_empty and not self.outcome.failures:
             work = (time_range, self.features)
             self.outcome.remark(empty_log(spans, time_range, self.clock), work)
+            if self.outcome.is_complete:
+                first, last = self.clock.days(asked_for)
+                days = f"for {first}" if first == last else f"from {first} to {last}"
+                self.outcome.remark([Remark(f"There are no data of the pump {days}.")])
 
-    def _window(self, window: TimeRange, border: _Border, *, is_last: bool) -> Window:
-        found, statuses, has_hole = self._read(window)
-        told = border.passed(window, found, has_hole=has_hole, is_last=is_last)
+    def _window(self, window: TimeRange, earlier: _EarlierWindows, *, is_last: bool) -> Window:
+        found, statuses, has_failed = self._read(window)
+        due = earlier.due(window, found, has_failed=has_failed, is_last=is_last)
         return Window(
             window,
-            [event for event in told if not isinstance(event, Reading)],
-            [event for event in told if isinstance(event, Reading)],
+            [event for event in due if not isinstance(event, Reading)],
+            [event for event in due if isinstance(event, Reading)],
             statuses,
         )
 
@@ -126,7 +130,7 @@ class History(ReadingParts):
 
         A reader knows less of the others: it may report the whole of a bolus for its parts.
         """
-        return [_named(event, reader) for event in events if _touches(event, read)]
+        return [_with_pump(event, reader) for event in events if _touches(event, read)]
 
     def _as_covered(self, time_range: TimeRange) -> TimeRange:
         """Return the part of a range that a saved log can say something about."""
@@ -136,7 +140,7 @@ class History(ReadingParts):
         asked_first, asked_last = self.clock.days(time_range)
         if asked_first < first or asked_last > last:
             text = f"The saved log is about {first} to {last}: it says nothing about other days."
-            self.outcome.remark([Remark(text, missing=False, asks_something=False)])
+            self.outcome.remark([Remark(text)])
         start = max(time_range.start, self.covered.start)
         return TimeRange(start, min(time_range.end, self.covered.end))
 
@@ -154,12 +158,15 @@ class History(ReadingParts):
                 raise
             self.outcome.failed(time_range, self.features, error)
             return None
-        self.outcome.remark(coverage(spans, time_range, self.clock))
+        # Who asked for days wants all of them; a sync brings what there is.
+        found = [replace(it, missing=True) for it in coverage(spans, time_range, self.clock)]
+        found += not_uploaded(spans, time_range, self.clock, self.now())
+        self.outcome.remark(found)
         return spans
 
     def _read(
         self, window: TimeRange
-    ) -> tuple[dict[Name, Event | Reading], Sequence[DeviceStatus], bool]:
+    ) -> tuple[dict[Identity, Event | Reading], Sequence[DeviceStatus], bool]:
         """Return what touches a window, what was noted in it, and whether something failed."""
         failed_before = len(self.outcome.failures)
         reader = self.source.read(window)
@@ -173,48 +180,48 @@ class History(ReadingParts):
 
 
 @dataclass
-class _Border:
+class _EarlierWindows:
     """What is known of earlier windows when the next one is read."""
 
-    given: dict[Name, datetime] = field(default_factory=dict)
-    """When the events end that were given with the last window, or reach beyond it."""
-    going_on: dict[Name, Event | Reading] = field(default_factory=dict)
-    """What went on when the log of the last window ended, and has not been given."""
-    follows_hole: bool = True
+    reported: dict[Identity, datetime] = field(default_factory=dict)
+    """When each event ends that was reported with the last window, or that reaches beyond it."""
+    going_on: dict[Identity, Event | Reading] = field(default_factory=dict)
+    """What went on when the log of the last window ended, and is not reported yet."""
+    last_failed: bool = True
     """Whether something of the last window could not be read, or there was none."""
-    is_empty: bool = True
-    """Whether nothing has been given."""
+    are_empty: bool = True
+    """Whether nothing has been reported."""
 
-    def passed(
+    def due(
         self,
         window: TimeRange,
-        found: Mapping[Name, Event | Reading],
+        found: Mapping[Identity, Event | Reading],
         *,
-        has_hole: bool,
+        has_failed: bool,
         is_last: bool,
     ) -> list[Event | Reading]:
-        """Return what of the events that touch a window is to be given with it, in order."""
+        """Return which of the events that touch a window are to be reported with it, in order."""
         events = {
             name: event
             for name, event in found.items()
-            if name not in self.given
-            and (event.begins >= window.start or name in self.going_on or self.follows_hole)
+            if name not in self.reported
+            and (event.begins >= window.start or name in self.going_on or self.last_failed)
         }
         for name, event in self.going_on.items():
-            events.setdefault(name, event if has_hole else _until(event, window.start))
+            events.setdefault(name, event if has_failed else _until(event, window.start))
         self.going_on = {
             name: event
             for name, event in events.items()
-            if not is_last and (has_hole or name in found) and _goes_on(event)
+            if not is_last and (has_failed or name in found) and _goes_on(event)
         }
-        told = [event for name, event in events.items() if name not in self.going_on]
-        self.given = {name: ends for name, ends in self.given.items() if ends > window.end}
-        self.given |= {_name(event): event.ends for event in told}
-        self.is_empty, self.follows_hole = self.is_empty and not told, has_hole
-        return sorted(told, key=attrgetter("begins"))
+        due = [event for name, event in events.items() if name not in self.going_on]
+        self.reported = {name: ends for name, ends in self.reported.items() if ends > window.end}
+        self.reported |= {_identity(event): event.ends for event in due}
+        self.are_empty, self.last_failed = self.are_empty and not due, has_failed
+        return sorted(due, key=attrgetter("begins"))
 
 
-def _named(event: Found, reader: Reader) -> Found:
+def _with_pump(event: Found, reader: Reader) -> Found:
     if isinstance(event, DeviceStatus):
         return event
     pump = reader.pump_of(event)
@@ -226,20 +233,20 @@ def _touches(event: Event | Reading | DeviceStatus, time_range: TimeRange) -> bo
     if isinstance(event, Basal | Bolus | UserMode) and event.begins < time_range.start:
         return event.ends > time_range.start
     is_nothing = isinstance(event, Basal) and not event.duration
-    return time_range.start <= event.begins < time_range.end and not is_nothing
+    return event.begins in time_range and not is_nothing
 
 
-def _name(event: Event | Reading) -> Name:
+def _identity(event: Event | Reading) -> Identity:
     return type(event), event.key
 
 
-def _each_once(events: Iterable[Event | Reading]) -> dict[Name, Event | Reading]:
-    """Return events by their names; of one that was read twice, what is known for longer."""
-    found: dict[Name, Event | Reading] = {}
+def _each_once(events: Iterable[Event | Reading]) -> dict[Identity, Event | Reading]:
+    """Return events by their identities; of one that was read twice, what is known for longer."""
+    found: dict[Identity, Event | Reading] = {}
     for event in events:
-        other = found.get(_name(event))
+        other = found.get(_identity(event))
         if other is None or event.ends > other.ends:
-            found[_name(event)] = event
+            found[_identity(event)] = event
     return found
 
 

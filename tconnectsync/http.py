@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -85,6 +86,12 @@ USUAL_RETRIES = Retries()
 NO_RETRIES = Retries(network=(), busy=(), server_error=())
 
 
+def _is_this_computer(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
 class HttpClient:
     """A session with one service: keeps its connections and cookies, retries what may pass.
 
@@ -93,7 +100,8 @@ class HttpClient:
         clock: measures, and waits between tries.
         read_timeout: seconds of silence after which an answer is given up.
         retries: what is tried again, and when.
-        proxy: the address of a proxy for all requests; without one, the environment may name one.
+        proxy: the address of a proxy for all requests; without one, the environment may name one,
+            which is not asked for addresses of this computer.
         verify: whether the server has to prove by a certificate who it is.
         permit: is asked before every request is sent, and may raise an error instead.
         inspect: sees every answer before anything else is done with it, and may raise an error
@@ -238,6 +246,10 @@ class HttpClient:
         The library is not used for redirects: it would send our headers, cookies and bodies to any
         host, and replace our login by one from ~/.netrc.
         """
+        host = urlsplit(url).hostname or ""
+        if _is_this_computer(host):
+            # A proxy that the environment names for all addresses cannot reach it.
+            options["proxies"] = {"no_proxy": host}
         for _ in range(MAX_REDIRECTS):
             answer = self.session.request(
                 method,

@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.domain.events import DeviceStatus, Event, Reading
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import IncompleteError
-from tconnectsync.report.remarks import sentences
 from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.unread import sentences
 
 if TYPE_CHECKING:
     from tconnectsync.domain.profiles import PumpSettings
@@ -52,7 +53,10 @@ class PumpData:
 
     @property
     def problems(self) -> Sequence[str]:
-        """A sentence for everything of what was asked for so far that could not be brought."""
+        """A sentence for everything of what was asked for so far that could not be brought.
+
+        That includes days for which no pump has data, and what else a person should look at.
+        """
         return _problems(self._history)
 
     def history(self, first: date, last: date, *, partial: bool = False) -> Iterator[Event]:
@@ -122,9 +126,14 @@ class PumpData:
 
     def _range(self, first: date, last: date) -> TimeRange:
         clock, now = self._history.clock, self._history.now()
+        for each in (first, last):
+            if not isinstance(each, date):
+                raise ValueError(f"{each!r} is no datetime.date, such as date(2026, 3, 1).")
         first, last = (date(each.year, each.month, each.day) for each in (first, last))
         if first > last:
             raise ValueError(f"The first day, {first}, is later than the last one, {last}.")
+        if first < PUMP_EPOCH.date():
+            raise ValueError(f"{first} lies before there were pumps: try {PUMP_EPOCH.date()}.")
         if first > clock.day(now):
             raise ValueError(f"{first} lies in the future: it is {clock.day(now)} on the pump.")
         end = now if last >= clock.day(now) else clock.midnight(last + DAY)
@@ -132,9 +141,7 @@ class PumpData:
 
 
 def _problems(history: History) -> tuple[str, ...]:
-    """Return what is missing, in sentences."""
-    if history.outcome.is_complete:
-        return ()
+    """Return what is missing or asks something of a person, in sentences."""
     said = sentences(history.outcome, history.clock)
     return tuple(text for text, level in said.items() if level >= logging.WARNING)
 

@@ -9,11 +9,12 @@ import logging
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, tzinfo
 from functools import cache
 from html.entities import codepoint2name
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -235,10 +236,22 @@ class JointRedactor(Redactor):
     def __init__(self) -> None:
         super().__init__()
         self._others: tuple[Redactor, ...] = ()
+        self._changing = Lock()
 
     def add(self, other: Redactor) -> None:
         """Hide from now on what another one knows, too."""
         self._others += (other,)
+
+    @contextmanager
+    def knowing(self, other: Redactor) -> Iterator[None]:
+        """Hide what another one knows during the block, which several threads may be in."""
+        with self._changing:
+            self._others += (other,)
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._others = tuple(each for each in self._others if each is not other)
 
     def __call__(self, text: str) -> str:
         """Return the text without what must not be shown."""

@@ -99,13 +99,13 @@ class StopTogether:
     """
 
     def __init__(self) -> None:
-        self._is_asked = False
+        self.is_asked = False
         self._changed = threading.Condition()
         self._busy = 0
 
     def ask(self) -> None:
         """Ask all threads to end; a handler of a signal may do that."""
-        self._is_asked = True
+        self.is_asked = True
 
     def wait(self) -> None:
         """Wait until no thread works any more, up to :data:`LONGEST_WRITE`."""
@@ -147,5 +147,5 @@ class StopTogether:
 
     def raise_if_asked(self) -> None:
         """Raise :class:`Stopped` if the threads were asked to end."""
-        if self._is_asked:
+        if self.is_asked:
             raise Stopped

@@ -1,5 +1,6 @@
 """What all levels of tests share."""
 
+import gc
 import logging
 from collections.abc import Generator, Iterator
 
@@ -26,6 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return not is_slow, ROOMS.index(room) if room in ROOMS else len(ROOMS)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Let Python no longer search what stays to the end: thousands of tests, and all modules."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

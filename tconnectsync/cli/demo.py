@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -18,19 +18,19 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync import config
 from tconnectsync.app import assemble, open_history, open_nightscout
-from tconnectsync.cli.report import file_to_write
-from tconnectsync.cli.say import ignore, print_result, say
+from tconnectsync.cli.pagefile import file_to_write, write_page
+from tconnectsync.cli.say import ignore, print_result
 from tconnectsync.clouds import TANDEM_SOURCE, cloud_named
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.report.figures import make_report
+from tconnectsync.report.model import SMALLEST_DIFFERENCE
 from tconnectsync.report.page import render
 from tconnectsync.simulators.history import PumpHistory, basal_insulin, bolus_insulin
 from tconnectsync.simulators.nightscout.homepage import home_page
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.pump import SERIAL_NUMBER
-from tconnectsync.state.files import write_atomically
 from tconnectsync.stop import Stop, Stopped
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.window import date_range
@@ -103,26 +103,45 @@ def demo(options: Options, host: Host) -> int:
         )
         show(f"A simulated pump, a simulated {cloud.title} and a small Nightscout on this")
         show(f"computer; between them tconnectsync, for {DAYS} days from {FIRST_DAY} on.")
-        first = _run(settings, history, host)
-        show("")
-        for line in _arrived(nightscout.treatments, _given(history)):
-            show(line)
-        second = _run(settings, history, host)
-        show("")
-        show(f"First run: {first.created} treatments created.")
-        show(f"Second run: {second.created + second.updated} changes.")
-        _check(_given(history), _shown(nightscout.treatments), second)
+        _sync_twice(settings, history, nightscout, host, show)
         page = _report(settings, history, host)
-        try:
-            write_atomically(path, page)
-        except OSError as error:
-            say(f"tconnectsync: The report cannot be written to {path} ({error.strerror}).")
+        if not write_page(path, page):
             return 1
         show("")
         show(f"A report of these days, to be opened in a browser: {path}")
         if options.serve:
             _serve(nightscout, page, cloud.title, host)
     return 0
+
+
+def _sync_twice(
+    settings: config.Settings,
+    history: PumpHistory,
+    nightscout: SmallNightscout,
+    host: Host,
+    show: Callable[[str], None],
+) -> None:
+    """Run twice over all days, and show what came of it.
+
+    Raises:
+        TconnectsyncError: a run failed, insulin did not add up, or the second run was not idle.
+    """
+    first = _run(settings, history, host)
+    given, shown = _given(history), _shown(nightscout.treatments)
+    show("")
+    for line in _arrived(nightscout.treatments, given, shown):
+        show(line)
+    second = _run(settings, history, host)
+    show("")
+    show(f"First run: {first.created} treatments created.")
+    show(f"Second run: {second.created + second.updated} changes.")
+    shown = _shown(nightscout.treatments)
+    differences = (given.basal - shown.basal, given.bolus - shown.bolus)
+    differ = any(abs(it) >= SMALLEST_DIFFERENCE for it in differences)
+    if differ or second.created or second.updated:
+        raise TconnectsyncError(
+            "The demo did not come out as it should: see above. Please report this as a defect."
+        )
 
 
 def _report(settings: config.Settings, history: PumpHistory, host: Host) -> str:
@@ -170,10 +189,9 @@ def _last_day(history: PumpHistory) -> date:
     return history.end.date() - timedelta(days=1)
 
 
-def _arrived(treatments: list[dict[str, Any]], given: Insulin) -> Iterator[str]:
+def _arrived(treatments: Iterable[dict[str, Any]], given: Insulin, shown: Insulin) -> Iterator[str]:
     """Show what is in Nightscout: a table by kind, and insulin beside the pump's own count."""
     counts = Counter(treatment["eventType"] for treatment in treatments)
-    shown = _shown(treatments)
     yield "In Nightscout        documents"
     for kind, count in counts.most_common():
         yield f"  {kind:<18} {count:>9}"
@@ -208,11 +226,3 @@ def _shown(treatments: Iterable[dict[str, Any]]) -> Insulin:
         ),
         bolus=sum(treatment.get("insulin") or 0.0 for treatment in treatments),
     )
-
-
-def _check(given: Insulin, shown: Insulin, second: Outcome) -> None:
-    differ = abs(given.basal - shown.basal) >= 0.005 or abs(given.bolus - shown.bolus) >= 0.005
-    if differ or second.created or second.updated:
-        raise TconnectsyncError(
-            "The demo did not come out as it should: see above. Please report this as a defect."
-        )

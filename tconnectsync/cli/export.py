@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tconnectsync import __version__
 from tconnectsync.app import open_file, open_history
+from tconnectsync.cli.chosenhistory import (
+    range_of,
+    say_start,
+    settings_of_pump,
+    settings_to_read,
+)
 from tconnectsync.cli.configure import configuration_of, show_log
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.progress import progress_of
-from tconnectsync.cli.report import range_of, settings_of_pump
 from tconnectsync.cli.say import say
-from tconnectsync.clouds import cloud_named
-from tconnectsync.config.settings import SourceSettings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.words import number_of
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.export.columns import KINDS
-from tconnectsync.export.export import Export
 from tconnectsync.export.fileformat import CSV, FORMATS
 from tconnectsync.export.folder import Folder, month_of
+from tconnectsync.export.rangeexport import Export
 from tconnectsync.places import whole_path
 from tconnectsync.redact import Redactor
-from tconnectsync.report.remarks import sentences
 from tconnectsync.stop import Stop, Stopped
+from tconnectsync.sync.run.unread import sentences
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -58,25 +59,13 @@ def export(options: Options, host: Host) -> int:
 
 def _export(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
-    settings = configuration.completed()
-    configuration.group(SourceSettings)
-    # Of basals without insulin, people want to see that there was none.
-    settings = replace(settings, sync=replace(settings.sync, ignore_zero_unit_basal=False))
+    settings = settings_to_read(configuration)
     show_log(options, configuration, Redactor(configuration.secrets), settings.tandem.zone)
     folder = _folder(options, host)
     file = open_file(options.import_log, settings, host) if options.import_log else None
     history = open_history(settings, host, file=file)
     work = Export(history, _range(options, history, file), folder)
-    first, last = history.clock.days(work.range)
-    source = cloud_named(settings.source.name).title
-    if options.import_log:
-        source = f"{options.import_log.name}, a saved log of {source}"
-    log.info(
-        f"tconnectsync {__version__}: files from {source}, {first} to {last}. Times are those of "
-        f"the pump, {settings.tandem.zone.key}. {configuration.origin}"
-    )
-    for notice in configuration.notices():
-        log.log(logging.INFO if options.quiet else logging.WARNING, notice)
+    say_start("files", options, configuration, settings, history, work.range)
     with folder.held(host.clock):
         folder.check({*work.months, month_of(history.clock.day(history.now()))})
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from fnmatch import fnmatch
@@ -28,7 +28,7 @@ from tconnectsync.errors import ConfigError, TconnectsyncError, code_of_all
 from tconnectsync.nightscout.address import shorter
 from tconnectsync.person import about
 from tconnectsync.state.backlog import missing_in
-from tconnectsync.state.files import site_file
+from tconnectsync.state.files import site_file, unfinished
 from tconnectsync.state.lock import SiteLock, TakenError
 from tconnectsync.state.states import newest_record, record_paths
 
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 RECORD, BACKLOG, LOCK = "record-*.json", "site-*.unfinished", "site-*.lock"
 REFUSED = ""
 """A line in the list of refused passwords, which is no file."""
-KINDS = {
+UNFINISHED = "unfinished file", "unfinished files"
+FILES = {
     "tandem-source-*.json": ("saved login to Tandem", "saved logins to Tandem"),
     RECORD: ("record of the last run", "records of the last run"),
     BACKLOG: ("list of what is missing", "lists of what is missing"),
@@ -54,8 +55,12 @@ KINDS = {
     "tandem-refused-codes.json": ("note on Tandem's answers", "notes on Tandem's answers"),
     "pumps-in-use.json": ("list of days of pumps", "lists of days of pumps"),
     "tandem-*.lock": ("lock file", "lock files"),
-    "tmp*.new": ("unfinished file", "unfinished files"),
-    "*.try": ("unfinished file", "unfinished files"),
+}
+KINDS = {
+    **FILES,
+    "tandem-*.json.try": UNFINISHED,
+    **{unfinished(name): UNFINISHED for name in FILES},
+    "tmp????????.new": UNFINISHED,  # As older versions named all of them.
     REFUSED: ("refused password", "refused passwords"),
 }
 """What runs leave: patterns of names, and what the file is, for one and for several of them."""
@@ -74,25 +79,23 @@ def forget(options: Options, host: Host) -> int:
         TconnectsyncError: another run is at work, or Nightscout had to be asked and cannot be.
     """
     if options.accounts:
-        return code_of_all(_forget_person(one, host) for one in _each(options, host))
+        people = chosen_people(options, host)
+        each = [options._replace(person=person.name, one=person) for person in people]
+        return code_of_all(_forget_person(one, host) for one in each)
     if options.env_file:
         return _forget_one(options, host)
     try:
-        files = [path for folder in _own_folders(host) for path in _ours(folder)]
+        found = [path for folder in _own_folders(host) for path in sorted(folder.iterdir())]
+        files = [path for path in found if _is_ours(path)]
     except OSError as error:
         raise TconnectsyncError(
             f"{error.filename} cannot be read ({error.strerror}), so nothing was removed."
         ) from None
     code = _forget_files(files, options, host, host.configuration())
     for folder in _own_folders(host):
-        if number := sum(1 for path in folder.iterdir() if not _pattern(path)):
+        if number := sum(1 for path in folder.iterdir() if not _is_ours(path)):
             say(f"{folder} also holds {number_of(number, 'file')} of other programs, which stay.")
     return code
-
-
-def _each(options: Options, host: Host) -> Iterator[Options]:
-    for person in chosen_people(options, host):
-        yield options._replace(person=person.name, one=person)
 
 
 def _forget_person(options: Options, host: Host) -> int:
@@ -106,7 +109,7 @@ def _forget_person(options: Options, host: Host) -> int:
 def _forget_one(options: Options, host: Host) -> int:
     """Remove what belongs to one configuration."""
     configuration = configuration_of(options, host)
-    _check(configuration)
+    _require_owner(configuration)
     url = _site(configuration, host)
     folders, names = _own_folders(host), []
     if url:
@@ -120,12 +123,21 @@ def _forget_one(options: Options, host: Host) -> int:
     else:
         say("TCONNECT_EMAIL is not set, so no saved login was looked for.")
     names += [Path(each).name for each in record_paths([""], configuration.key)]
-    files = [folder / name for folder in folders for name in names]
+    files = [
+        path
+        for folder in folders
+        for name in names
+        for path in (folder / name, *sorted(folder.glob(unfinished(name))))
+    ]
     return _forget_files(files, options, host, configuration, account)
 
 
-def _check(configuration: Configuration) -> None:
-    """Raise ``ConfigError`` if a setting is wrong that shows what belongs to the configuration."""
+def _require_owner(configuration: Configuration) -> None:
+    """Insist on the settings that show which files belong to a configuration.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
     needed = {"", "TCONNECT_EMAIL", "TCONNECT_REGION", "TANDEM_ACCOUNTS_URL", "NS_URL"}
     try:
         configuration.settings()
@@ -134,7 +146,8 @@ def _check(configuration: Configuration) -> None:
         wrong = [
             (name, text)
             for name, text in zip(error.variables, error.problems, strict=True)
-            if name in needed and (not name or _is_set(name, configuration))
+            if name in needed
+            and (not name or any({name, f"{name}_FILE"} & {*it} for it in configuration.places))
         ]
         if wrong:
             advice = (
@@ -143,10 +156,6 @@ def _check(configuration: Configuration) -> None:
             raise ConfigError(
                 [text for _, text in wrong], [configuration.origin, advice], [n for n, _ in wrong]
             ) from None
-
-
-def _is_set(name: str, configuration: Configuration) -> bool:
-    return any({name, f"{name}_FILE"} & set(place) for place in configuration.places)
 
 
 def _site(configuration: Configuration, host: Host) -> str:
@@ -177,12 +186,17 @@ def _is_own(folder: Path) -> bool:
     return os.name != "posix" or folder.lstat().st_uid == os.getuid()
 
 
-def _ours(folder: Path) -> list[Path]:
-    """Return the files in a folder that are of one of our kinds."""
-    return sorted(path for path in folder.iterdir() if _pattern(path) and not path.is_dir())
+def _is_ours(path: Path) -> bool:
+    return bool(_pattern(path)) and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether it is a file, or a link, of which only the name is removed."""
+    return path.is_symlink() or path.is_file()
 
 
 def _pattern(path: Path) -> str:
+    """Return which of :data:`KINDS` a file is of; empty if it is none of ours."""
     return next((pattern for pattern in KINDS if fnmatch(path.name, pattern)), "")
 
 
@@ -197,12 +211,13 @@ def _forget_files(
 
     Of a file that all accounts share, only what is about ``account`` is removed, if one is given.
     """
-    there = [path for path in files if os.path.lexists(path)]
+    there = [path for path in files if _is_file(path)]
     removed: Counter[str] = Counter()
     zone = configuration.zone if configuration.given.get("TIMEZONE_NAME") else None
     with ExitStack() as locked:
         for path in there:
-            if fnmatch(path.name, LOCK):
+            # To lock a file is to write to it: what a link leads to must stay as it is.
+            if fnmatch(path.name, LOCK) and not path.is_symlink():
                 try:
                     locked.enter_context(SiteLock.at(path, host.clock, zone).held(0))
                 except TakenError as other:

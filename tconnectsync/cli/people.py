@@ -176,7 +176,7 @@ def conflict(name: str, configurations: dict[str, Configuration]) -> str:
         if other == name:
             continue
         files = f"{_file(mine)} and {_file(theirs)}"
-        if _sites(mine) & _sites(theirs):
+        if sites_of(mine) & sites_of(theirs):
             return (
                 f"{files} have the same Nightscout site (NS_URL), which would mix the insulin of "
                 "two people. Each person needs a site of their own."
@@ -194,7 +194,7 @@ def _file(configuration: Configuration) -> str:
     return configuration.file.name if configuration.file else "?"
 
 
-def _sites(configuration: Configuration) -> set[tuple[str, int | None, str]]:
+def sites_of(configuration: Configuration) -> set[tuple[str, int | None, str]]:
     """Return where the site may be: the address may be that of one of its pages."""
     url = configuration.site_address
     return {_place(each) for each in (url, *shorter(url))} if url else set()

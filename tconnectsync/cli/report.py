@@ -3,47 +3,40 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tconnectsync import __version__
 from tconnectsync.app import open_file, open_history, open_nightscout
+from tconnectsync.cli.chosenhistory import (
+    range_of,
+    say_start,
+    settings_of_pump,
+    settings_to_read,
+)
 from tconnectsync.cli.configure import configuration_of, show_log
+from tconnectsync.cli.pagefile import file_to_write, write_page
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.progress import progress
 from tconnectsync.cli.say import print_result, say
-from tconnectsync.clouds import cloud_named
-from tconnectsync.config.settings import NightscoutSettings, ReportSettings, SourceSettings
+from tconnectsync.config.settings import NightscoutSettings, ReportSettings
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.words import ending
-from tconnectsync.errors import ApiError, ConfigError, UsageError
-from tconnectsync.places import whole_path
+from tconnectsync.errors import ConfigError
 from tconnectsync.redact import Redactor
-from tconnectsync.sources.base import Remark
-from tconnectsync.state.files import own_file, write_atomically
-from tconnectsync.sync.run.window import date_range, last_days
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
     from tconnectsync.config.settings import Configuration, Settings
-    from tconnectsync.domain.profiles import PumpSettings
     from tconnectsync.history import History
     from tconnectsync.nightscout.api import NightscoutApi
     from tconnectsync.report.model import Report
-    from tconnectsync.sources.base import PumpSpan, SavedLog
+    from tconnectsync.sources.base import PumpSpan
 
 log = logging.getLogger(__name__)
-
-FILE_NAME = "tconnectsync-report.html"
-DAYS = 14
-"""How many days a report covers unless told otherwise."""
-BEGINNINGS = (b"<!doctype html", b"<html")
-"""How the file of an earlier report begins, in small letters."""
 
 
 def report(options: Options, host: Host) -> int:
@@ -62,19 +55,14 @@ def report(options: Options, host: Host) -> int:
 def _report(options: Options, host: Host) -> int:
     path = file_to_write(options, host)
     configuration = configuration_of(options, host)
-    settings = _settings(configuration)
+    settings = settings_to_read(configuration)
+    configuration.group(ReportSettings)
     redactor = Redactor(configuration.secrets)
     show_log(options, configuration, redactor, settings.tandem.zone)
     file = open_file(options.import_log, settings, host) if options.import_log else None
     history = open_history(settings, host, file=file)
     chosen = range_of(options, history, file)
-    first, last = history.clock.days(chosen)
-    log.info(
-        f"tconnectsync {__version__}: a report from {_name_of(options, settings)}, {first} to "
-        f"{last}. Times are those of the pump, {settings.tandem.zone.key}. {configuration.origin}"
-    )
-    for notice in configuration.notices():
-        log.log(logging.INFO if options.quiet else logging.WARNING, notice)
+    say_start("a report", options, configuration, settings, history, chosen)
     return _read_and_write(path, options, configuration, settings, history, chosen, host)
 
 
@@ -87,8 +75,9 @@ def _read_and_write(
     chosen: TimeRange,
     host: Host,
 ) -> int:
-    from tconnectsync.report.figures import has_data, make_report
-    from tconnectsync.report.remarks import sentences
+    from tconnectsync.report.figures import make_report
+    from tconnectsync.report.page import render
+    from tconnectsync.sync.run.unread import sentences
 
     nightscout, why_not = _nightscout(configuration, settings, host)
     pumps = [pump for pump in history.pumps(chosen) if pump.is_read]
@@ -106,43 +95,22 @@ def _read_and_write(
     levels = sentences(history.outcome, history.clock)
     for sentence in report.remarks:
         log.log(levels.get(sentence, logging.WARNING), sentence)
-    if not has_data(report):
+    if not any(day.has_data for day in report.days):
         say(f"tconnectsync: {_nothing(report, pumps, is_read=not history.outcome.failures)}")
         return 1
     has_site = "NS_URL" in configuration.given
     if report.why_not_compared:
         log.log(logging.ERROR if has_site else logging.INFO, report.why_not_compared)
     is_complete = history.outcome.is_complete and not (has_site and report.why_not_compared)
-    try:
-        _write(path, report, configuration)
-    except OSError as error:
-        say(f"tconnectsync: The report cannot be written to {path} ({error.strerror}).")
+    if not write_page(path, render(_without_secrets(report, configuration))):
         return 1
     if not options.quiet:
         print_result(f"The report is in {path}.")
     return 0 if is_complete else 1
 
 
-def settings_of_pump(history: History) -> PumpSettings | None:
-    """Return what the pump is set to, ``None`` if unknown.
-
-    Guardians are never shown it, so a report without it is all that there is for them.
-    """
-    found = history.settings()
-    for failure in list(history.outcome.failures):
-        error = failure.error
-        is_lacking = isinstance(error, ApiError) and not (error.can_retry or error.changed)
-        if failure.features == ("PROFILES",) and is_lacking:
-            history.outcome.failures.remove(failure)
-            text = "The pump's basal profile is not shown: Tandem does not give it to this account."
-            history.outcome.remark([Remark(text, missing=False, asks_something=False)])
-    return found
-
-
-def _write(path: Path, report: Report, configuration: Configuration) -> None:
-    """Write the page, without anything in its sentences that must not be shown."""
-    from tconnectsync.report.page import render
-
+def _without_secrets(report: Report, configuration: Configuration) -> Report:
+    """Return a report without anything in its sentences that must not be shown."""
     redactor = Redactor(configuration.secrets)
     if configuration.site_address:
         redactor.learn_address("NS_URL", configuration.site_address)
@@ -150,81 +118,18 @@ def _write(path: Path, report: Report, configuration: Configuration) -> None:
     def shown(text: str) -> str:
         return configuration.without_folders(redactor.sentence(text))
 
-    report = replace(
+    return replace(
         report,
         remarks=[shown(text) for text in report.remarks],
         why_not_compared=shown(report.why_not_compared),
     )
-    write_atomically(path, render(report))
-
-
-def file_to_write(options: Options, host: Host) -> Path:
-    """Return the file for the report, of several people the one of this person.
-
-    Raises:
-        UsageError: it is a folder, may not be written, or is a file that is no report.
-    """
-    named = Path(whole_path(str(options.output or FILE_NAME), str(host.folder)))
-    path = own_file(named, options.person or "")
-    try:
-        if problem := _problem_of(named) or _problem_of(path):
-            raise UsageError(f"--output: {problem}")
-    except OSError as error:
-        raise UsageError(f"--output: {path} cannot be written ({error.strerror}).") from None
-    return path
-
-
-def _problem_of(path: Path) -> str:
-    """Return why a report cannot be written to a path; empty if it can."""
-    if path.is_dir():
-        return f"{path} is a folder. Name a file in it, such as {path / FILE_NAME}."
-    if not path.exists():
-        folder = next(each for each in path.parents if each.exists())
-        if not folder.is_dir():
-            return f"{folder} is no folder, so there can be no file in it."
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return f"the folder {folder} is not writable for you. Name a file somewhere else."
-        return ""
-    if not path.is_file():
-        return f"{path} is no ordinary file. Name another one."
-    if not os.access(path, os.W_OK):
-        return f"{path} is not writable for you. Name another file."
-    with path.open("rb") as file:
-        begins = file.read(100).lstrip().lower()
-    if begins and not begins.startswith(BEGINNINGS):
-        return f"{path} exists and is no report, so it is not replaced. Name another file."
-    return ""
-
-
-def range_of(options: Options, history: History, file: SavedLog | None) -> TimeRange:
-    """Return the range of the report: whole days of the pump's calendar, up to now at most.
-
-    The day on which the last days begin is taken whole: a part of it would only mislead.
-    """
-    clock, now = history.clock, history.now()
-    if options.dates:
-        return date_range(*options.dates, clock, now)
-    chosen = file.covered if file else last_days(options.days or DAYS, now)
-    return TimeRange(clock.midnight(clock.day(chosen.start)), chosen.end)
-
-
-def _settings(configuration: Configuration) -> Settings:
-    """Return the settings for a report; of basals without insulin, it has to know.
-
-    Raises:
-        ConfigError: the settings of the Tandem account, or UNITS, are missing or wrong.
-    """
-    settings = configuration.completed()
-    configuration.group(SourceSettings)
-    configuration.group(ReportSettings)
-    return replace(settings, sync=replace(settings.sync, ignore_zero_unit_basal=False))
 
 
 def _nightscout(
     configuration: Configuration, settings: Settings, host: Host
 ) -> tuple[NightscoutApi | None, str]:
     """Return the site to compare with; if there is none, ``None`` and why."""
-    from tconnectsync.report.figures import NO_SITE
+    from tconnectsync.report.compare import NO_SITE
 
     if "NS_URL" not in configuration.given:
         return None, NO_SITE
@@ -248,13 +153,6 @@ def _names(pumps: Sequence[PumpSpan], settings: Settings) -> list[str]:
     """Return the names of the pumps; where the cloud has none, the end of the serial number."""
     number = settings.source.serial_number
     return [pump.name for pump in pumps] or ([ending(number)] if number else [])
-
-
-def _name_of(options: Options, settings: Settings) -> str:
-    title = cloud_named(settings.source.name).title
-    if options.import_log:
-        return f"{options.import_log.name}, a saved log of {title}"
-    return title
 
 
 def _nothing(report: Report, pumps: Sequence[PumpSpan], *, is_read: bool) -> str:

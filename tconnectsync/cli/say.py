@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from tconnectsync.cli.commands import command, commands
 from tconnectsync.errors import ConfigError, FirewallError, TconnectsyncError
 from tconnectsync.person import named
-from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,28 +18,12 @@ if TYPE_CHECKING:
     from tconnectsync.cli.options import Options
     from tconnectsync.config.settings import Settings
     from tconnectsync.domain.clock import PumpClock, TimeRange
-    from tconnectsync.sources.base import Remark
     from tconnectsync.sync.loop.step import Next
     from tconnectsync.sync.plan import Plan
     from tconnectsync.sync.run.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
-LEFT_OUT = (
-    (
-        "insulin",
-        logging.WARNING,
-        "Insulin may be missing in Nightscout because of that: compare the day with the pump's "
-        "own history.",
-    ),
-    (
-        "carbs",
-        logging.WARNING,
-        "Carbs may be missing in Nightscout because of that, but no insulin.",
-    ),
-    ("", logging.INFO, "No insulin is missing because of that."),
-)
-"""What may be missing because of what was left out: how it is logged, and in which words."""
 SAID_AGAIN_AFTER = timedelta(hours=1)
 """How often the loop says when it looks again although nothing has come."""
 
@@ -151,17 +134,15 @@ def say_what_was_done(outcome: Outcome, options: Options, clock: PumpClock) -> N
         if remark.repeat:
             window, features = remark.repeat
             text += f" {command(*clock.days(window), features, options)}"
-        log.log(_level_of(remark), text)
+        log.log(remark.level, text)
 
 
 def say_what_was_left_out(outcome: Outcome) -> None:
     """Say what was not understood, and whether insulin or carbs may be missing because of it."""
-    found: dict[str, list[str]] = {}
-    for what, number in outcome.skipped.most_common():
-        found.setdefault(may_be_missing(what), []).append(_times(what, number))
-    for missing, level, consequence in LEFT_OUT:
-        if missing in found:
-            log.log(level, "Left out: %s. %s", "; ".join(found[missing]), consequence)
+    from tconnectsync.sources.leftout import left_out_in_words
+
+    for level, text in left_out_in_words(outcome.skipped, where=" in Nightscout"):
+        log.log(level, text)
 
 
 class NextLook:
@@ -187,15 +168,3 @@ class NextLook:
         self._said = now
         at = self._clock.here(now + timedelta(seconds=following.pause))
         log.info("Next look at %s.", f"{at:%H:%M}")
-
-
-def _times(what: str, number: int) -> str:
-    from tconnectsync.domain.words import times_in_words
-
-    return f"{what.removesuffix(NO_DOSES)} ({times_in_words(number)})"
-
-
-def _level_of(remark: Remark) -> int:
-    if remark.missing:
-        return logging.ERROR
-    return logging.WARNING if remark.asks_something else logging.INFO

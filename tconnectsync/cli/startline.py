@@ -19,13 +19,11 @@ def start_line(options: Options, settings: Settings) -> str:
 
     Of the site only the host is named, never a user and password that an address may hold.
     """
-    cloud = cloud_named(settings.source.name)
+    source = source_in_words(options, settings)
     if options.import_log:
-        source = f"{options.import_log.name}, a saved log of {cloud.title},"
-    else:
-        source = cloud.title
-        if "PUMP_SERIAL_NUMBER" in cloud.needs:
-            source += f", pump {ending(settings.source.serial_number)},"
+        source += ","
+    elif "PUMP_SERIAL_NUMBER" in cloud_named(settings.source.name).needs:
+        source += f", pump {ending(settings.source.serial_number)},"
     how = [
         *(["continuously"] if options.auto_update else []),
         *(["nothing is written (--pretend)"] if options.pretend else []),
@@ -35,6 +33,12 @@ def start_line(options: Options, settings: Settings) -> str:
         f"{''.join(f', {each}' for each in how)}; {', '.join(settings.sync.features)}. "
         f"Times are those of the pump, {settings.tandem.zone.key}."
     )
+
+
+def source_in_words(options: Options, settings: Settings) -> str:
+    """Return where the data come from: the cloud, or a file with a saved log of its pumps."""
+    title = cloud_named(settings.source.name).title
+    return f"{options.import_log.name}, a saved log of {title}" if options.import_log else title
 
 
 def _host(url: str) -> str:

@@ -15,7 +15,8 @@ SUFFIX = ".env"
 HIDDEN_ENDING = ".txt"
 """Editors of Windows add it, and its file manager does not show it."""
 LONGEST_NAME = 40
-_NAME = re.compile(rf"\w[\w .-]{{0,{LONGEST_NAME - 1}}}")
+NAME = re.compile(rf"\w[\w .-]{{0,{LONGEST_NAME - 1}}}")
+"""What a person may be called: the name stands in the log."""
 
 
 class Person(NamedTuple):
@@ -64,7 +65,7 @@ def people_in(folder: Path) -> list[Person]:
 
 def _person(path: Path) -> Person:
     name = path.name.removesuffix(SUFFIX)
-    if _NAME.fullmatch(name):
+    if NAME.fullmatch(name):
         return Person(name, path)
     shown = re.sub(r"[^\w .-]", "_", name)[:LONGEST_NAME]
     return Person(
@@ -93,13 +94,18 @@ def places_of(
     own, common = read_env_file(person.file), EnvFile()
     if person.common.exists():
         common = read_env_file(person.common)
-    personal = _names(variable.name for variable in VARIABLES if variable.personal)
-    shared = {name: value for name, value in environment.items() if name not in personal}
+    shared = for_all(environment)
     # Another name for what the person's own file says, such as API_SECRET for NS_SECRET, would
     # otherwise count before it.
     common = common.without(_other_names(own))
     said = _other_names(own) | _other_names(common)
     return own, common, {name: value for name, value in shared.items() if name not in said}
+
+
+def for_all(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the environment that are not about one person."""
+    ignored = set(ignored_for_all(environment))
+    return {name: value for name, value in environment.items() if name not in ignored}
 
 
 def ignored_for_all(environment: Mapping[str, str]) -> list[str]:

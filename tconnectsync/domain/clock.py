@@ -15,7 +15,8 @@ from operator import itemgetter
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """An instant before all others."""
 
@@ -78,6 +79,10 @@ class TimeRange:
     def overlaps(self, begin: datetime, end: datetime) -> bool:
         """Return whether something from ``begin`` to ``end`` (both included) touches the range."""
         return begin < self.end and end >= self.start
+
+    def __contains__(self, instant: datetime) -> bool:
+        """Return whether an instant lies in the range."""
+        return self.start <= instant < self.end
 
 
 def merged(spans: Iterable[tuple[Value, Value]]) -> list[tuple[Value, Value]]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.clock import HOUR, MINUTE
 
 TOLERANCE = 2 * MINUTE
 """A difference between clocks that does no harm."""
 
-HOUR = timedelta(hours=1)
 
 ZONES = """
 Pacific/Honolulu America/Anchorage America/Los_Angeles America/Denver America/Phoenix

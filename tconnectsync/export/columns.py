@@ -11,24 +11,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.clock import HOUR, MINUTE
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
     CarbEntry,
+    DeviceStatus,
     Event,
     PumpEvent,
     PumpEventKind,
     UserMode,
     UserModeKind,
 )
-from tconnectsync.domain.profiles import Profile, PumpSettings, Segment
 
 Value = str | float | datetime | None
 """What stands in a column: a text, a number, true or false, an instant, or nothing."""
 Type = Literal["time", "text", "number", "true or false"]
-
-HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +60,6 @@ class Kind:
     def names(self) -> list[str]:
         """The names of the columns."""
         return [column.name for column in self.columns]
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileRow:
-    """One segment of one of the pump's profiles."""
-
-    at: datetime
-    """When the pump's settings were first read like this, as its clock shows it."""
-    pump: str
-    profile: Profile
-    segment: Segment
-
-    @property
-    def key(self) -> str:
-        """Names the row."""
-        seen = self.at.isoformat(timespec="seconds")
-        return f"profile {self.profile.name} {self.segment.start:%H:%M} {seen}"
-
-
-def profile_rows(settings: PumpSettings, at: datetime, pump: str) -> list[ProfileRow]:
-    """Return the rows of all profiles of a pump."""
-    return [
-        ProfileRow(at, pump, profile, segment)
-        for profile in settings.profiles
-        for segment in profile.segments
-    ]
 
 
 def kind_of(event: Event) -> Kind:
@@ -128,7 +100,8 @@ def _common(time: str, key: Callable[[Any], str]) -> list[Column]:
         Column(
             "time_pump",
             "time",
-            "The same instant as the pump's clock showed it, with its offset from UTC.",
+            "The same instant as the pump's clock showed it, with its offset from UTC; in UTC "
+            "where the pump showed a wrong date.",
             instant,
         ),
         Column(
@@ -146,6 +119,11 @@ def _common(time: str, key: Callable[[Any], str]) -> list[Column]:
     ]
 
 
+def _status_key(status: DeviceStatus) -> str:
+    """Return a name without the zone, which may be corrected later."""
+    return f"status {' '.join(map(str, status.log_ids))} {status.at.replace(tzinfo=None)}"
+
+
 def _utc(instant: datetime | None) -> datetime | None:
     return instant.astimezone(UTC) if instant else None
 
@@ -161,7 +139,7 @@ def _source(kind: Any) -> str | None:
 def _part(bolus: Bolus) -> str | None:
     if bolus.planned:
         return "now"
-    return "later" if bolus.piece or bolus.whole_since else None
+    return "later" if bolus.is_later_part else None
 
 
 _AUTOMATIC = Column(
@@ -353,7 +331,7 @@ STATUS = Kind(
     "What the pump noted of its state at some times; a row has only what was noted then.",
     frozenset({"DEVICE_STATUS"}),
     [
-        *_common("at", lambda it: f"status {it.at.isoformat()} {' '.join(map(str, it.log_ids))}"),
+        *_common("at", _status_key),
         Column(
             "battery_percent",
             "number",

@@ -16,14 +16,14 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.export.columns import KINDS, Kind
 from tconnectsync.export.fileformat import FileFormat, Row, UnknownFileError
-from tconnectsync.state.files import NEW, write_atomically
+from tconnectsync.state.files import make_folder, unfinished, write_atomically
 from tconnectsync.state.lock import TakenError, try_lock
 
 log = logging.getLogger(__name__)
 
 LOCK = ".tconnectsync-export.lock"
 """Held by the export that writes to the folder. It stays: who has it open waits for this file."""
-PATIENCE = 120
+LONGEST_WAIT = 120
 """Seconds for which one export waits for another."""
 
 Month = tuple[int, int]
@@ -57,7 +57,7 @@ class Folder:
             TconnectsyncError: nothing can be written there.
         """
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path)
             file = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except (FileExistsError, NotADirectoryError):
             file_there = next(it for it in (self.path, *self.path.parents) if it.exists())
@@ -77,7 +77,7 @@ class Folder:
     def _remove_unfinished(self) -> None:
         """Remove what an export that was killed had begun to write."""
         for kind in KINDS:
-            for path in self.path.glob(f".{kind.name}-????-??.*{NEW}"):
+            for path in self.path.glob(unfinished(f"{kind.name}-????-??.*")):
                 with suppress(OSError):
                     path.unlink()
 
@@ -150,7 +150,8 @@ class Folder:
     def _write(self, path: Path, kind: Kind, rows: Sequence[Row]) -> None:
         text = self.format.heading(kind.names) + "".join(row.line for row in rows)
         try:
-            write_atomically(path, text, newline="")
+            # Where a link stands, the file that it leads to is ours: its rows were read.
+            write_atomically(path.resolve(), text, newline="")
         except OSError as error:
             raise TconnectsyncError(
                 f"{path} cannot be written ({error.strerror}). It is as it was before, and the "
@@ -160,7 +161,7 @@ class Folder:
 
 def _wait_for(file: int, folder: Path, clock: Clock) -> None:
     """Lock an open file. Raises TakenError."""
-    for waited in range(PATIENCE + 1):
+    for waited in range(LONGEST_WAIT + 1):
         try:
             if try_lock(file):
                 return
@@ -174,7 +175,8 @@ def _wait_for(file: int, folder: Path, clock: Clock) -> None:
         if waited == 0:
             log.info("Another export is writing to %s. Waiting until it has ended.", folder)
         clock.sleep(1)
+    minutes = number_of(LONGEST_WAIT // 60, "minute")
     raise TakenError(
-        f"Another export has been writing to {folder} for {number_of(PATIENCE // 60, 'minute')}. "
+        f"Another export has been writing to {folder} for {minutes}. "
         "Nothing was exported; start this one again when the other one has ended."
     )

@@ -1,4 +1,4 @@
-"""Per day, the insulin that the pump told and that Nightscout holds.
+"""Per day, the insulin that the pump reported and that Nightscout holds.
 
 Whatever stands in Nightscout counts, whoever wrote it: also what a person entered or edited there,
 and what other programs wrote. Two records of the same insulin count twice, so that nothing doubled
@@ -16,9 +16,10 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.nightscout.eventtypes import TEMP_BASAL
 from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
-from tconnectsync.report.insulin import overlap, units, units_over_time
+from tconnectsync.report.insulin import exact_sum, insulin_of_rates, overlap
 from tconnectsync.report.model import Compared, Day
 
+NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
 HOW_IT_COUNTS = (
     "Everything that stands in Nightscout counts, whoever wrote it: also what was entered or "
     "edited there by hand, and what other programs wrote. + means that Nightscout holds more: "
@@ -31,7 +32,7 @@ AT_ONCE = 7
 LOOK_BEFORE, LOOK_AFTER = timedelta(hours=36), DAY
 """How much more is read: a basal lasts from one day into the next, and Nightscout sorts times that
 some programs write in another form up to a day away."""
-NOTHING = -100
+STOPPED_PERCENT = -100
 """The percentage of a temporary basal that stops delivery."""
 
 
@@ -72,22 +73,22 @@ def _compared(day: Day, stored: Sequence[StoredTreatment]) -> Compared:
         # Other programs show the later part of a bolus as a rate.
         if (rate := as_number(it.body.get("relative"))) is not None:
             later_parts.append((rate, span))
-    boluses = units(it.insulin for it in _within(stored, day.range) if it.insulin is not None)
+    boluses = exact_sum(it.insulin for it in _within(stored, day.range) if it.insulin is not None)
     return Compared(
         date=day.date,
         pump_basal=day.totals.basal,
         pump_bolus=day.totals.bolus,
-        nightscout_basal=units_over_time(basals),
-        nightscout_bolus=boluses + units_over_time(later_parts),
+        nightscout_basal=insulin_of_rates(basals),
+        nightscout_bolus=boluses + insulin_of_rates(later_parts),
     )
 
 
 def _within(stored: Sequence[StoredTreatment], time_range: TimeRange) -> Iterator[StoredTreatment]:
-    return (it for it in stored if it.at and time_range.start <= it.at < time_range.end)
+    return (it for it in stored if it.at and it.at in time_range)
 
 
 def _is_unclear(treatment: StoredTreatment) -> bool:
     """Return whether a treatment is a temporary basal of an unknown amount."""
     percent = as_number(treatment.body.get("percent"))
-    is_unknown = treatment.rate is None and percent is not None and percent != NOTHING
+    is_unknown = treatment.rate is None and percent is not None and percent != STOPPED_PERCENT
     return treatment.event_type == TEMP_BASAL and is_unknown and treatment.minutes > 0

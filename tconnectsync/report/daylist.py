@@ -9,7 +9,7 @@ from itertools import groupby
 
 from tconnectsync.domain.events import Bolus, Piece, UserMode, UserModeKind
 from tconnectsync.report.model import Day
-from tconnectsync.report.wording import duration, given, glucose_text, glucose_unit, grams
+from tconnectsync.report.wording import delivered, duration, glucose_text, glucose_unit, grams
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class LaterPart:
     @property
     def text(self) -> str:
         """How much over which time."""
-        much = given(self.insulin, self.requested, self.incomplete)
+        much = delivered(self.insulin, self.requested, self.incomplete)
         return f"{much} over {duration(self.end - self.start)}"
 
 
@@ -48,7 +48,7 @@ MODE_NAMES = {
 
 def immediate(boluses: Sequence[Bolus]) -> list[Bolus]:
     """Return the boluses without the later parts of extended ones."""
-    return [it for it in boluses if it.piece is None and it.whole_since is None]
+    return [it for it in boluses if not it.is_later_part]
 
 
 def later_parts(boluses: Sequence[Bolus]) -> Iterator[LaterPart]:
@@ -56,7 +56,11 @@ def later_parts(boluses: Sequence[Bolus]) -> Iterator[LaterPart]:
     for bolus in boluses:
         if bolus.whole_since is not None:
             yield LaterPart(
-                bolus.whole_since, bolus.ends, bolus.insulin, bolus.requested, bolus.incomplete
+                bolus.whole_since,
+                max(bolus.ends, bolus.whole_since),
+                bolus.insulin,
+                bolus.requested,
+                bolus.incomplete,
             )
     pieces = [(it.piece, it) for it in boluses if it.piece]
     for since, group in groupby(sorted(pieces, key=_since), key=_since):
@@ -73,7 +77,7 @@ def _joined(since: datetime, pieces: Sequence[tuple[Piece, Bolus]]) -> LaterPart
     whole = piece.whole_ended is not None
     return LaterPart(
         since,
-        piece.whole_ended or last.ends,
+        max(since, piece.whole_ended or last.ends),
         piece.whole_insulin if whole else parts,
         last.requested,
         last.incomplete,
@@ -83,7 +87,7 @@ def _joined(since: datetime, pieces: Sequence[tuple[Piece, Bolus]]) -> LaterPart
 def bolus_text(bolus: Bolus, *, mmol: bool) -> str:
     """Return what is known of a bolus, in one line."""
     kind = "Automatic bolus" if bolus.automatic else "Bolus"
-    parts = [f"{kind} {given(bolus.insulin, bolus.requested, bolus.incomplete)}"]
+    parts = [f"{kind} {delivered(bolus.insulin, bolus.requested, bolus.incomplete)}"]
     if bolus.carbs:
         parts.append(grams(bolus.carbs))
     if bolus.planned:

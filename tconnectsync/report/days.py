@@ -17,8 +17,8 @@ from tconnectsync.domain.events import (
     Reading,
     UserMode,
 )
-from tconnectsync.report.insulin import overlap, units, units_over_time
-from tconnectsync.report.model import Day, Totals, is_by_pump
+from tconnectsync.report.insulin import exact_sum, insulin_of_rates, overlap
+from tconnectsync.report.model import Day, Totals
 
 SHORTEST_GAP = MINUTE
 """What is missing between two basals for less than that is rounding."""
@@ -85,8 +85,8 @@ def day_of(
         modes=[it for it in events if isinstance(it, UserMode)],
         events=[it for it in events if isinstance(it, PumpEvent)],
         readings=readings,
-        suspended=[TimeRange(begin, stop) for begin, stop in stood],
-        gaps=[TimeRange(begin, stop) for begin, stop in gaps],
+        suspended=[TimeRange(clock.here(begin), clock.here(stop)) for begin, stop in stood],
+        gaps=[TimeRange(clock.here(begin), clock.here(stop)) for begin, stop in gaps],
         is_whole=is_whole and unknown <= MOST_UNKNOWN and not unread,
     )
 
@@ -101,10 +101,11 @@ def totals(
     start, end = time_range.start, time_range.end
     ended = [it for it in boluses if start <= it.ends < end]
     return Totals(
-        basal=units_over_time((it.rate, overlap(it.begins, it.ends, time_range)) for it in basals),
-        bolus=units(it.insulin for it in ended),
-        automatic=units(it.insulin for it in ended if is_by_pump(it)),
-        carbs=units([*(it.carbs for it in ended), *(it.carbs for it in carbs)]),
+        basal=insulin_of_rates((it.rate, overlap(it.begins, it.ends, time_range)) for it in basals),
+        bolus=exact_sum(it.insulin for it in ended),
+        # Elsewhere a later part counts as automatic, but a person asked for it.
+        automatic=exact_sum(it.insulin for it in ended if it.automatic and not it.is_later_part),
+        carbs=exact_sum([*(it.carbs for it in ended), *(it.carbs for it in carbs)]),
     )
 
 
@@ -121,8 +122,8 @@ def average(totals: Sequence[Totals]) -> Totals:
     """Return the mean of some days; zeros without any."""
     number = len(totals) or 1
     return Totals(
-        basal=units(it.basal for it in totals) / number,
-        bolus=units(it.bolus for it in totals) / number,
-        automatic=units(it.automatic for it in totals) / number,
-        carbs=units(it.carbs for it in totals) / number,
+        basal=exact_sum(it.basal for it in totals) / number,
+        bolus=exact_sum(it.bolus for it in totals) / number,
+        automatic=exact_sum(it.automatic for it in totals) / number,
+        carbs=exact_sum(it.carbs for it in totals) / number,
     )

@@ -12,34 +12,36 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import Any, TypeVar
 
-from tconnectsync.domain.clock import TimeRange, merged
+from tconnectsync.domain.clock import PumpClock, TimeRange, merged
 from tconnectsync.domain.events import (
     Event,
+    Piece,
     PumpEvent,
     PumpEventKind,
     Reading,
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.history import History, Window
+from tconnectsync.history import History
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.report.compare import compare
+from tconnectsync.report.compare import NO_SITE, compare
 from tconnectsync.report.days import average, day_of, stops_in
-from tconnectsync.report.glucose import Values
+from tconnectsync.report.glucosefigures import ReadingCounts
 from tconnectsync.report.model import Compared, Day, Report
-from tconnectsync.report.remarks import sentences
 from tconnectsync.report.wear import worn
+from tconnectsync.sync.run.unread import sentences
 from tconnectsync.sync.run.window import windows
 
-NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
 ALARMS = (PumpEventKind.ALARM, PumpEventKind.CGM_ALERT)
 INSULIN = frozenset({"BASAL", "BOLUS"})
 """The features that the totals are made of."""
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
+Shown = TypeVar("Shown", bound=Event | Reading | Piece)
 
 
 def make_report(
@@ -70,10 +72,10 @@ def make_report(
     Raises:
         TconnectsyncError: the cloud cannot be asked.
     """
-    values, clock = Values(), history.clock
+    counts, clock = ReadingCounts(), history.clock
     days, events = read_days(history, time_range, progress)
     for day in days:
-        values.add(day.readings, day.range)
+        counts.add(day.readings, day.range)
     compared: list[Compared] = []
     remarks = list(sentences(history.outcome, clock))
     if nightscout:
@@ -82,7 +84,7 @@ def make_report(
             remarks += unclear
         except TconnectsyncError as error:
             why_not_compared = f"Nightscout could not be asked, so nothing is compared. {error}"
-    stops = merged((it.start, it.end) for day in days for it in day.suspended)
+    suspended = merged((it.start, it.end) for day in days for it in day.suspended)
     whole = [day.totals for day in days if day.is_whole]
     first, last = clock.days(time_range)
     return Report(
@@ -96,23 +98,15 @@ def make_report(
         days=days[::-1],
         average=average(whole),
         averaged_days=len(whole),
-        glucose=values.glucose(),
+        glucose=counts.glucose(),
         worn=worn(events),
-        suspensions=len(stops),
-        suspended_for=sum((end - start for start, end in stops), timedelta()),
+        suspensions=len(suspended),
+        suspended_for=sum((end - start for start, end in suspended), timedelta()),
         alarms=Counter(it.text for day in days for it in day.events if it.kind in ALARMS),
         profile=_profile(settings),
         compared=compared[::-1],
         why_not_compared="" if compared else why_not_compared,
         remarks=remarks,
-    )
-
-
-def has_data(report: Report) -> bool:
-    """Return whether anything at all is known of the range of a report."""
-    return any(
-        day.basals or day.boluses or day.carbs or day.modes or day.events or day.readings
-        for day in report.days
     )
 
 
@@ -128,20 +122,22 @@ class _DayParts:
 def read_days(
     history: History, time_range: TimeRange, progress: Progress
 ) -> tuple[list[Day], list[PumpEvent]]:
-    """Return the days of a range in time order, and all that happened, perhaps before it began.
+    """Return the days of a range in time order, and all pump events, also those before it began.
 
     What lasts for days may come in a window after those in which it went on, so no day is finished
     before all windows have been read.
     """
     parts = [_DayParts(each) for each in windows(time_range, 1, history.clock)]
-    happened: list[PumpEvent] = []
+    pump_events: list[PumpEvent] = []
     steps = iter(progress(list(windows(time_range, history.source.window_days, history.clock))))
     next(steps, None)
     for window in history.windows(time_range):
-        happened += [event for event in window.events if isinstance(event, PumpEvent)]
-        _share_out(window, parts)
+        events = [in_zone(event, history.clock) for event in window.events]
+        pump_events += [event for event in events if isinstance(event, PumpEvent)]
+        readings = [in_zone(reading, history.clock) for reading in window.readings]
+        _add_to_days(events, readings, parts)
         next(steps, None)
-    stops = stops_in(happened)
+    stops = stops_in(pump_events)
     days = [
         day_of(
             each.range,
@@ -153,13 +149,33 @@ def read_days(
         )
         for each in parts
     ]
-    return days, happened
+    return days, pump_events
 
 
-def _share_out(window: Window, days: Sequence[_DayParts]) -> None:
-    """Add what a window tells to each of the days that it touches."""
+def in_zone(thing: Shown, clock: PumpClock) -> Shown:
+    """Return an event, reading or piece with its times in the zone that the pump is usually set to.
+
+    The pump may have been set to another zone, or to a wrong date. On the page all times are those
+    of one clock, which the days and the pictures follow, too.
+    """
+    shown: dict[str, Any] = {}
+    for each in fields(thing):
+        value = getattr(thing, each.name)
+        if isinstance(value, datetime):
+            here = clock.here(value)
+            if here.utcoffset() != value.utcoffset():
+                shown[each.name] = here
+        elif isinstance(value, Piece):
+            shown[each.name] = in_zone(value, clock)
+    return replace(thing, **shown) if shown else thing
+
+
+def _add_to_days(
+    events: Sequence[Event], readings: Sequence[Reading], days: Sequence[_DayParts]
+) -> None:
+    """Add what is known of a window to each of the days that it touches."""
     starts = [day.range.start for day in days]
-    for event in window.events:
+    for event in events:
         # When the pump noted it does not matter here.
         ends = event.at if isinstance(event, PumpEvent) else event.ends
         first, last = (bisect_right(starts, at) for at in (event.begins, ends))
@@ -168,7 +184,7 @@ def _share_out(window: Window, days: Sequence[_DayParts]) -> None:
                 ends > day.range.start or event.begins >= day.range.start
             ):
                 day.events.append(event)
-    for reading in window.readings:
+    for reading in readings:
         number = bisect_right(starts, reading.at)
         if number and reading.at < days[number - 1].range.end:
             days[number - 1].readings.append(reading)

@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import HOUR, TimeRange
 
-MICROSECOND, HOUR = timedelta(microseconds=1), timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
-def units(amounts: Iterable[float]) -> float:
+def exact_sum(amounts: Iterable[float]) -> float:
     """Return the sum of some amounts, of insulin or carbs, as they are written."""
     return float(sum((Fraction(repr(float(amount))) for amount in amounts), Fraction()))
 
 
-def units_over_time(parts: Iterable[tuple[float, timedelta]]) -> float:
+def insulin_of_rates(parts: Iterable[tuple[float, timedelta]]) -> float:
     """Return the insulin (U) that flowed at some rates (U/h), each for some time."""
     lengths: defaultdict[float, int] = defaultdict(int)
     for rate, length in parts:

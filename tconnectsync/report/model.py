@@ -14,14 +14,6 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Bolus, CarbEntry, PumpEvent, Reading, UserMode
 
 
-def is_by_pump(bolus: Bolus) -> bool:
-    """Return whether the pump gave a bolus by itself.
-
-    The later part of an extended bolus counts as automatic elsewhere, but a person asked for it.
-    """
-    return bolus.automatic and bolus.piece is None and bolus.whole_since is None
-
-
 @dataclass(frozen=True, slots=True)
 class Totals:
     """The sums of one day, or their mean over days."""
@@ -31,7 +23,7 @@ class Totals:
     bolus: float
     """U, automatic ones included."""
     automatic: float
-    """U of boluses that the pump gave by itself; see :func:`is_by_pump`."""
+    """U of boluses that the pump gave by itself; an extended bolus was asked for by a person."""
     carbs: float
     """g."""
 
@@ -68,6 +60,12 @@ class Day:
     is_whole: bool = True
     """Whether it is known from midnight to midnight what was delivered: only then does the day
     count for the average."""
+
+    @property
+    def has_data(self) -> bool:
+        """Whether anything at all is known of the day."""
+        known = (self.basals, self.boluses, self.carbs, self.modes, self.events, self.readings)
+        return any(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +110,22 @@ class Band:
     """A band of glucose: from ``low`` (included) to ``high`` (excluded), in mg/dL."""
 
     name: str
-    low: float
-    high: float
+    low: int
+    high: int
 
 
+LEVELS = (54, 70, 180, 250)
+"""mg/dL: very low is below the first and low below the second, high is above the third and very
+high above the last; what lies between the two in the middle, both included, is in range."""
+IN_RANGE = Band("in range", LEVELS[1], LEVELS[2] + 1)
 BANDS = (
-    Band("very low", 0, 54),
-    Band("low", 54, 70),
-    Band("in range", 70, 181),
-    Band("high", 181, 251),
-    Band("very high", 251, 10_000),
+    Band("very low", 0, LEVELS[0]),
+    Band("low", LEVELS[0], LEVELS[1]),
+    IN_RANGE,
+    Band("high", LEVELS[2] + 1, LEVELS[3] + 1),
+    Band("very high", LEVELS[3] + 1, 10_000),
 )
-"""In range are 70 to 180 mg/dL, both included; very low is below 54, very high above 250."""
+"""From the lowest to the highest; readings are whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,10 @@ class Worn:
     began: datetime
     ended: datetime | None
     """``None``: it was still in use when the report ends."""
+
+
+SMALLEST_DIFFERENCE = 0.005
+"""U; what is less is rounded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +155,15 @@ class Compared:
 
     @property
     def difference(self) -> float:
-        """How much more Nightscout holds than the pump told, U; negative if less."""
+        """How much more Nightscout holds than the pump reported, U; negative if less."""
         held = self.nightscout_basal + self.nightscout_bolus
         # Without the traces of binary fractions, which would show as -0.00.
         return round(held - self.pump_basal - self.pump_bolus, 4) + 0.0
+
+    @property
+    def differs(self) -> bool:
+        """Whether that shows in hundredths of a unit."""
+        return abs(self.difference) >= SMALLEST_DIFFERENCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,17 +29,12 @@ from tconnectsync.domain.words import number_of
 from tconnectsync.report import wording
 from tconnectsync.report.compare import HOW_IT_COUNTS
 from tconnectsync.report.daylist import Entry, entries
-from tconnectsync.report.drawing.daypicture import DayPicture, draw_day, has_data
-from tconnectsync.report.drawing.glucoseplot import LEVELS
+from tconnectsync.report.drawing.daypicture import DayPicture, draw_day
 from tconnectsync.report.drawing.layout import Axes, axes_of
 from tconnectsync.report.drawing.overview import draw_bands, draw_profile
-from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
-from tconnectsync.report.model import BANDS, Day, Glucose, Report, Worn
+from tconnectsync.report.glucosefigures import GMI_BASE, GMI_PER_MGDL
+from tconnectsync.report.model import BANDS, IN_RANGE, LEVELS, Day, Glucose, Report, Worn
 from tconnectsync.report.wording import duration, glucose_text, glucose_unit
-
-IN_RANGE = next(band for band in BANDS if band.name == "in range")
-SMALLEST_DIFFERENCE = 0.005
-"""U; what is less is rounded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +100,19 @@ def render(report: Report) -> str:
         moment=partial(wording.moment, with_year=with_year),
         percent=wording.percent,
         short_date=partial(wording.short_date, with_year=with_year),
-        lasted=lambda span: (duration if span < 2 * DAY else wording.worn_for)(span),
-        worn_for=wording.worn_for,
+        lasted=lambda span: (duration if span < 2 * DAY else wording.days_and_hours)(span),
+        days_and_hours=wording.days_and_hours,
     )
-    return environment.get_template("report.html").render(_context(report))
+    text = environment.get_template("report.html").render(_context(report))
+    return text.encode("utf-8", "replace").decode()  # No file can hold half characters.
 
 
 def _context(report: Report) -> Mapping[str, object]:
     axes = axes_of(report, PumpClock(ZoneInfo(report.zone)))
-    different = [it for it in report.compared if abs(it.difference) >= SMALLEST_DIFFERENCE]
     return {
         "report": report,
         "version": __version__,
         "number_of": number_of,
-        "without_data": {day.date for day in report.days if not has_data(day)},
         "days": (_view(day, axes) for day in report.days),
         "unit": glucose_unit(mmol=report.mmol),
         "levels": [glucose_text(it, mmol=report.mmol) for it in LEVELS],
@@ -129,7 +123,7 @@ def _context(report: Report) -> Mapping[str, object]:
         "worn": list(_worn(report.worn)),
         "alarms": sorted(report.alarms.items(), key=lambda item: (-item[1], item[0])),
         "gmi": f"{GMI_BASE} + {GMI_PER_MGDL} × mean glucose in mg/dL",
-        "different": len(different),
+        "different": sum(it.differs for it in report.compared),
         "how_it_counts": HOW_IT_COUNTS,
     }
 
@@ -141,7 +135,7 @@ def _view(day: Day, axes: Axes) -> DayView:
     midnight = axes.clock.midnight(day.date + DAY)
     return DayView(
         day,
-        draw_day(day, axes) if has_data(day) else None,
+        draw_day(day, axes) if day.has_data else None,
         entries(day, mmol=axes.mmol),
         "" if day.range.end >= midnight else f"{axes.clock.here(day.range.end):%H:%M}",
         f"{glucose_text(fmean(values), mmol=axes.mmol)} {unit}" if values else "",
@@ -175,8 +169,8 @@ def _worn(worn: Sequence[Worn]) -> Iterator[WornView]:
         yield WornView(
             kind,
             len(spans),
-            wording.worn_for(mean) if mean else "",
-            wording.worn_for(min(spans)) if spans else "",
-            wording.worn_for(max(spans)) if spans else "",
+            wording.days_and_hours(mean) if mean else "",
+            wording.days_and_hours(min(spans)) if spans else "",
+            wording.days_and_hours(max(spans)) if spans else "",
             all_of_kind,
         )

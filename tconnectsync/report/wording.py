@@ -1,14 +1,12 @@
-"""The words of the report: dates, amounts, and what a bolus was."""
+"""How the report writes dates, amounts, glucose and lengths of time."""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from tconnectsync.domain.clock import MINUTE
+from tconnectsync.domain.clock import HOUR, MINUTE
 from tconnectsync.domain.events import IN_PROGRESS
 from tconnectsync.domain.profiles import MGDL_PER_MMOL
-
-HOUR = timedelta(hours=1)
 
 
 def long_date(day: date) -> str:
@@ -45,7 +43,7 @@ def grams(value: float) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".") + " g"
 
 
-def given(insulin: float, requested: float | None, incomplete: str) -> str:
+def delivered(insulin: float, requested: float | None, incomplete: str) -> str:
     """Return how much of a bolus was delivered, and of how much if that was not all."""
     if incomplete == IN_PROGRESS:
         return f"{amount(insulin)} U so far"
@@ -69,8 +67,8 @@ def duration(span: timedelta) -> str:
     return " ".join(f"{n} {unit}" for n, unit in ((hours, "h"), (rest, "min")) if n) or "0 min"
 
 
-def worn_for(span: timedelta) -> str:
-    """Return how long something was worn, such as ``2 d 5 h``."""
+def days_and_hours(span: timedelta) -> str:
+    """Return a length of time of some days, such as ``2 d 5 h``."""
     days, hours = divmod(round(span / HOUR), 24)
     return " ".join(f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h")) if n) or "0 h"
 

@@ -5,6 +5,7 @@ An adapter subclasses both classes and keeps these defaults for what its cloud l
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,13 @@ class Remark:
     repeat: tuple[TimeRange, tuple[str, ...]] | None = None
     """The range and the features that a person can sync to put it right; a command that does so
     follows the text."""
+
+    @property
+    def level(self) -> int:
+        """The level at which it is logged."""
+        if self.missing:
+            return logging.ERROR
+        return logging.WARNING if self.asks_something else logging.INFO
 
 
 class NewestData(NamedTuple):

@@ -26,7 +26,7 @@ def write_atomically(
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     # Made with mode 0600 from the beginning. In the same folder, since only there it can be renamed
     # atomically.
     with NamedTemporaryFile(
@@ -50,13 +50,25 @@ def write_atomically(
             raise
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder if there is none, and those above it; only their owner can look into them.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.exists():
+        # With parents=True, those above would be as the umask says.
+        make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def make_private(folder: Path) -> None:
     """Make the folder, or make sure that only its owner can write to it.
 
     Raises:
         OSError: it cannot be made, or others may write to it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     if not is_private(folder):
         raise PermissionError(EPERM, "others may write to its folder")
 
@@ -76,6 +88,11 @@ def is_private(path: Path) -> bool:
 def own_file(path: Path, person: str) -> Path:
     """Return the file of one of several people, such as ``report-anna.log``."""
     return path.with_stem(f"{path.stem}-{person}") if person else path
+
+
+def unfinished(name: str) -> str:
+    """Return the pattern of the names of what a killed run had begun to write to a file."""
+    return f".{name}.*{NEW}"
 
 
 def site_file(url: str, kind: str) -> str:

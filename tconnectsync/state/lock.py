@@ -173,8 +173,8 @@ class SiteLock:
         try:
             if not self._try_lock(file):
                 raise TakenError(self._about_owner(file))
-            if not _is_at(path, file):
-                # --forget has removed it meanwhile: another process would lock one of its own.
+            if not is_at(path, file):
+                # Another process would lock a file of its own.
                 os.close(file)
                 return self._open_locked(path)
             since = self._clock.now().astimezone().isoformat(timespec="seconds")
@@ -201,8 +201,8 @@ class SiteLock:
         return f"Another tconnectsync ({who}) has been syncing this site since {when}"
 
 
-def _is_at(path: Path, file: int) -> bool:
-    """Return whether an open file is still the one that has this name."""
+def is_at(path: Path, file: int) -> bool:
+    """Return whether an open file is still the one that has this name; --forget may remove it."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file), path.stat())
     return False

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tconnectsync.state.files import is_private, make_private, write_atomically
-from tconnectsync.state.lock import try_lock
+from tconnectsync.state.lock import is_at, try_lock
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +95,11 @@ class SharedFile:
         for path in self._paths:
             with suppress(OSError):
                 make_private(path.parent)
-                # Never removed, or two processes could hold the locks of two files of one name.
-                file = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-                locked.callback(os.close, file)
+                lock = path.with_suffix(".lock")
                 for _ in range(TRIES):
-                    if try_lock(file):
+                    file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+                    locked.callback(os.close, file)
+                    if try_lock(file) and is_at(lock, file):
                         return
                     self._sleep(INTERVAL)
                 return

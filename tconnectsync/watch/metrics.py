@@ -31,8 +31,8 @@ def metrics(record: RunRecord) -> str:
             f"# TYPE tconnectsync_{name} gauge",
         ]
         lines += [
-            f"tconnectsync_{name}{_labels({'person': record.person, **labels})} {value:.0f}"
-            for labels, value in values[name]
+            f"tconnectsync_{name}{labels({'person': record.person, **of})} {value:.0f}"
+            for of, value in values[name]
         ]
     return "\n".join([*lines, ""])
 
@@ -56,8 +56,9 @@ def _instant(at: datetime | None) -> Iterator[tuple[dict[str, str], float]]:
         yield {}, at.timestamp()
 
 
-def _labels(labels: Mapping[str, str]) -> str:
-    pairs = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
+def labels(of: Mapping[str, str]) -> str:
+    """Return the labels of a value, in the form that Prometheus reads."""
+    pairs = (f'{name}="{_escaped(value)}"' for name, value in of.items())
     return f"{{{','.join(pairs)}}}"
 
 

@@ -59,10 +59,8 @@ def _looked_up(
     """Return where the newest record is, what it says, whether it is fresh, and it in words."""
     try:
         path, record = newest_record(paths)
-        at = datetime.fromisoformat(record["at"]) if path else now
-        # It is not known how old a record from the future is.
-        fresh = bool(path) and at - SOON <= now <= datetime.fromisoformat(record["fresh_until"])
-        text = _sentences(record, now, fresh) if path else ""
+        fresh = bool(path) and is_fresh(record, now)
+        text = sentences(record, now, fresh) if path else ""
     except PermissionError as error:
         path, record, fresh = str(error.filename), {"state": UNKNOWN}, False
         text = (
@@ -86,7 +84,15 @@ def _looked_up(
     return path, record, fresh, text
 
 
-def _sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
+def is_fresh(record: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether a record says something about now; how old one from the future is, is open."""
+    at = datetime.fromisoformat(record["at"])
+    return at - SOON <= now <= datetime.fromisoformat(record["fresh_until"])
+
+
+def sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
+    """Return in words what a record says that is ``fresh`` or not."""
+
     def ago(name: str) -> str:
         return f"{_span(now - datetime.fromisoformat(record[name]))} ago"
 

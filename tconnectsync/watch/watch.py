@@ -114,7 +114,8 @@ class Watch:
         self._keeps = keep
         self._before: RunRecord | None = None
         """The last record of this process; it is needed where none can be saved."""
-        self._verdict = Verdict()
+        self.verdict = Verdict()
+        """It holds until the next cycle; a process that takes only one step has it from before."""
         self._lock = Lock()
         self._lines = ThrottledLog()
 
@@ -180,14 +181,14 @@ class Watch:
         pause = timedelta(seconds=following.pause)
         ended = following.exit_code is not None
         if done.outcome:
-            self._verdict = self._judged(done.outcome)
-            if done.nothing_new_minutes is not None and self._verdict.state is State.OK:
+            self.verdict = self._judged(done.outcome)
+            if done.nothing_new_minutes is not None and self.verdict.state is State.OK:
                 span = span_in_words(done.nothing_new_minutes * MINUTE)
                 text = (
                     f"The pump uploads, but for {span} none of its data has been new to "
                     "Nightscout. Compare the two, and check TIMEZONE_NAME."
                 )
-                self._verdict = self._verdict._replace(
+                self.verdict = self.verdict._replace(
                     state=State.INCOMPLETE, cause=text, missing=(text,)
                 )
         failed = [each.error for each in done.outcome.failures] if done.outcome else []
@@ -195,7 +196,7 @@ class Watch:
             self.after_error(done.error, pause=pause, ended=ended)
             return
         silent = None if done.silent_minutes is None else done.silent_minutes * MINUTE
-        self._keep(self._verdict, done.outcome, pause=pause, ended=ended, silent=silent)
+        self._keep(self.verdict, done.outcome, pause=pause, ended=ended, silent=silent)
 
     def after_error(
         self,

@@ -20,8 +20,10 @@ def home(tmp_path: Path) -> Computer:
 def test_it_says_where_its_report_is_and_replaces_it_the_next_time(
     home: Computer, source: str
 ) -> None:
+    home = Computer(home.folder, {"HTTP_PROXY": "http://proxy.example.org:9"})
     file = home.folder / NAME
-    file.write_text("<!doctype html><title>The report of an earlier demo</title>", "utf-8")
+    mark = '<meta name="generator" content="tconnectsync 1">'
+    file.write_text(f"<!DOCTYPE html>{mark}The report of an earlier demo", "utf-8")
     file.chmod(0o644)
     ran = home.run("--demo", "--source", source)
     assert ran.code == 0, ran.errors

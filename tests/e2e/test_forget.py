@@ -68,12 +68,18 @@ def test_alone_it_removes_what_all_runs_of_the_user_left(
     settings = {name: text for name, text in files(home.folder).items() if ".cache" not in name}
     assert len([name for name in kept(home) if name.startswith("tandem-source-")]) == 2
     cache = home.folder / ".cache" / "tconnectsync"
-    (cache / "tmpabc.new").write_text("left by a power cut")
+    login = next(cache.glob("tandem-source-*.json"))
+    for name in (
+        f".{login.name}.abcd1234.new",
+        ".tandem-addresses.json.try.a.new",
+        "tmpabcd1234.new",
+    ):
+        (cache / name).write_text("left by a power cut")
     sites = {name: list(each.site.treatments) for name, each in people.items()}
     done = home.run("--forget")
     assert done.code == 0
     assert done.errors.startswith("Some data are still missing in Nightscout")
-    for words in ("2 saved logins to Tandem", "2 records of the last run", "1 unfinished file"):
+    for words in ("2 saved logins to Tandem", "2 records of the last run", "3 unfinished files"):
         assert words in done.output
     assert files(home.folder) == settings
     assert not cache.exists()
@@ -91,19 +97,24 @@ def test_with_a_person_it_leaves_what_belongs_to_others(
     two: tuple[Computer, dict[str, Somebody]],
 ) -> None:
     home, people = two
+    cache = home.folder / ".cache" / "tconnectsync"
+    for name in kept(home):
+        (cache / f".{name}.abcd1234.new").write_text("left by a power cut")
     before = kept(home)
     done = home.run(*PEOPLE, "--person", "anna", "--forget")
     assert done.code == 0
     assert done.output.startswith("anna: Removed: ")
-    gone = before - kept(home)
+    gone = {name for name in before - kept(home) if not name.startswith(".")}
     assert sorted(name.partition("-")[0] for name in gone) == ["record", "site", "site", "tandem"]
+    assert before - kept(home) == gone | {f".{name}.abcd1234.new" for name in gone}
     told = home.run(*PEOPLE, "--status", "--json").output
     states = {each["person"]: each["state"] for each in json.loads(told)["people"]}
     assert states["anna"] == "never-run" != states["ben"]
     logins = len(people["ben"].tandem.log)
     assert home.run(*PEOPLE, "--forget", "--quiet").output == ""
-    assert {name.partition("-")[0] for name in kept(home)} <= {"tandem"}
-    assert not [name for name in kept(home) if name.startswith(("tandem-source-", "site-"))]
+    left = {name.lstrip(".") for name in kept(home)}
+    assert {name.partition("-")[0] for name in left} <= {"tandem"}
+    assert not [name for name in left if name.startswith("tandem-source-")]
     assert len(people["ben"].tandem.log) == logins
 
 
@@ -191,15 +202,21 @@ def test_files_of_others_in_the_folder_and_behind_links_stay(
     home, _ = alone
     cache = home.folder / ".cache" / "tconnectsync"
     cache.mkdir(parents=True, mode=0o700)
-    (cache / "diary.json").write_text("mine")
-    secret = home.folder / "elsewhere.json"
+    mine = {"diary.json", "diary.try", "tmp.new", ".diary.json.a.new"}
+    for name in mine:
+        (cache / name).write_text("mine")
+    os.mkfifo(cache / "record-2.json")
+    secret, nothing = home.folder / "elsewhere.json", home.folder / "nothing"
     secret.write_text("kept")
-    (cache / "record-1.json").symlink_to(secret)
+    for name in ("record-1.json", "site-1.lock", "site-1.unfinished"):
+        (cache / name).symlink_to(secret)
+    (cache / "site-2.lock").symlink_to(nothing)
     done = home.run("--forget")
     assert done.code == 0
-    assert "also holds 1 file of other programs" in done.errors
-    assert [path.name for path in cache.iterdir()] == ["diary.json"]
+    assert "also holds 5 files of other programs" in done.errors
+    assert {path.name for path in cache.iterdir()} == mine | {"record-2.json"}
     assert secret.read_text() == "kept"
+    assert not nothing.exists()
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")

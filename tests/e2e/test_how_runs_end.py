@@ -39,6 +39,7 @@ TODAY = datetime.now(ZoneInfo(NEW_YORK)).date()
 DAY = timedelta(days=1)
 LENGTH = 22
 FIRST = TODAY - (LENGTH - 1) * DAY
+TWO_WEEKS_AGO = TODAY - 14 * DAY
 FEATURES = ("--features", "BASAL", "BOLUS")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 EVERY_SIGNAL = pytest.mark.parametrize("number", SIGNALS, ids=["Ctrl-C", "TERM", "HUP"])
@@ -143,9 +144,9 @@ def hang_at(site: SmallNightscout, number: int) -> list[Request]:
 
 
 def everything(home: Computer, site: SmallNightscout) -> int:
-    """Return how many treatments of all days are missing in Nightscout."""
+    """Return how many treatments of two weeks are missing in Nightscout."""
     site.fault = None
-    ran = home.run(*days(FIRST, TODAY), *FEATURES, "--pretend")
+    ran = home.run(*days(TWO_WEEKS_AGO, TODAY), *FEATURES, "--pretend")
     assert ran.code == 0, ran.errors
     return ran.counts.created
 
@@ -160,9 +161,9 @@ def rest_of(text: str) -> list[str]:
 def test_a_range_that_is_broken_off_says_what_brings_the_rest(
     home: Computer, site: SmallNightscout, tmp_path: Path, number: int
 ) -> None:
-    writes = hang_at(site, 50)
-    with started(home, *days(FIRST, TODAY - DAY), *FEATURES) as run:
-        soon(lambda: len(writes) >= 50)
+    writes = hang_at(site, 28)
+    with started(home, *days(TWO_WEEKS_AGO, TODAY - DAY), *FEATURES) as run:
+        soon(lambda: len(writes) >= 28)
         assert run.end(number) == 1
         said = run.said()
     assert "Traceback" not in said
@@ -171,12 +172,12 @@ def test_a_range_that_is_broken_off_says_what_brings_the_rest(
     (rest,) = rest_of(said)
     # From the last finished window on, not all of it.
     (first,) = re.findall(r"--start-date (\S+)", rest)
-    assert FIRST < date.fromisoformat(first) < TODAY - 5 * DAY
+    assert TWO_WEEKS_AGO < date.fromisoformat(first) < TODAY - 5 * DAY
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     site.fault = None
     assert shell(home, rest, elsewhere).returncode == 0
-    assert home.run(*days(FIRST, TODAY), *FEATURES).code == 0
+    assert home.run(*days(TWO_WEEKS_AGO, TODAY), *FEATURES).code == 0
     assert everything(home, site) == 0
 
 
@@ -443,3 +444,13 @@ def test_settings_of_a_folder_are_found_from_another_one(
     elsewhere.mkdir()
     assert shell(bare, command, elsewhere).returncode == 0
     assert site.treatments
+
+
+def test_a_run_that_found_nothing_left_undone_does_not_speak_of_earlier_runs(
+    home: Computer, tandem: SimulatedTandemSource
+) -> None:
+    tandem.uploaded_until = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
+    for _ in range(2):
+        ran = home.run(*FEATURES)
+        assert ran.code == 0, ran.errors
+        assert "Going back" not in ran.errors

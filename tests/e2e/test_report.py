@@ -61,12 +61,6 @@ def home(tmp_path: Path, tandem: SimulatedTandemSource, site: SmallNightscout) -
     return computer(tmp_path, tandem, site.url, SECRET)
 
 
-def alone(home: Computer) -> Computer:
-    """Return the computer where no Nightscout is set."""
-    left = {k: v for k, v in home.variables.items() if not k.startswith("NS_")}
-    return replace(home, variables=left)
-
-
 def page(home: Computer, name: str = NAME) -> str:
     return (home.folder / name).read_text("utf-8")
 
@@ -141,7 +135,7 @@ def test_a_saved_log_needs_no_cloud_and_no_nightscout(
 ) -> None:
     (home.folder / "pump.log").write_bytes(binary_log(tandem.log_of_pump.entries))
     asked = len(tandem.log)
-    finished = alone(home).run("--report", "--import-log", "pump.log")
+    finished = home.without_nightscout().run("--report", "--import-log", "pump.log")
     assert finished.code == 0, finished.errors
     assert len(tandem.log) == asked
     text = page(home)
@@ -187,12 +181,12 @@ def test_a_range_up_to_now_averages_whole_days_only(
     with tandem_source(LIFE) as tandem:
         tandem.login.now = lambda: now
         tandem.uploaded_until = now.replace(tzinfo=None)
-        home = alone(computer(tmp_path, tandem, "", ""))
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
         finished = replace(home, moment=now).run("--report", "--days", "2")
     assert finished.code == 0, finished.errors
     assert sorted(shown(page(home))) == [FIRST, FIRST + DAY, FIRST + 2 * DAY]
     assert "Mean per day over 2 days" in page(home)
-    assert len(re.findall(r'<a href="#day-[\d-]+">[^<]+</a> \*', page(home))) == 1
+    assert page(home).count("not in the mean") == 1
 
 
 def test_what_cannot_be_read_is_said_on_the_screen_and_on_the_page(home: Computer) -> None:
@@ -215,7 +209,7 @@ def test_days_that_the_cloud_does_not_give_are_named(tmp_path: Path) -> None:
             return Response(b"", 404) if is_log and is_late else None
 
         tandem.fault = refuse_the_second_week
-        home = alone(computer(tmp_path, tandem, "", ""))
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
         finished = home.run("--report", *days(FIRST, FIRST + 8 * DAY))
     assert finished.code == 1
     assert "could not be read" in finished.errors
@@ -228,6 +222,9 @@ def test_days_that_the_cloud_does_not_give_are_named(tmp_path: Path) -> None:
     [
         (("--output", "."), 2, "is a folder. Name a file in it"),
         (("--output", "letter.txt"), 2, "is no report, so it is not replaced"),
+        (("--output", "page.html"), 2, "is no report, so it is not replaced"),
+        (("--output", "link.html"), 2, "letter.txt exists and is no report"),
+        (("--output", "/dev/stdout"), 2, "is no ordinary file"),
         (("--output", "letter.txt/report.html"), 2, "is no folder"),
         (("--output", "/dev/null"), 2, "is no ordinary file"),
         (("--start-date", "2024-01-01", "--end-date", "2024-01-02"), 1, "There are no data"),
@@ -237,18 +234,35 @@ def test_what_cannot_be_written_is_one_sentence(
     home: Computer, arguments: tuple[str, ...], code: int, sentence: str
 ) -> None:
     (home.folder / "letter.txt").write_text("Dear pump")
+    (home.folder / "page.html").write_text("<!DOCTYPE html><title>Holidays</title>")
+    (home.folder / "link.html").symlink_to("letter.txt")
     chosen = arguments if "--start-date" in arguments else (*WHOLE[1:], *arguments)
-    finished = alone(home).run("--report", "--quiet", *chosen)
+    finished = home.without_nightscout().run("--report", "--quiet", *chosen)
     assert finished.code == code
     assert sentence in finished.errors
     assert finished.output == ""
     assert (home.folder / "letter.txt").read_text() == "Dear pump"
+    assert "Holidays" in (home.folder / "page.html").read_text()
+    assert (home.folder / "link.html").is_symlink()
     assert not (home.folder / NAME).exists()
+
+
+def test_an_earlier_report_is_replaced_also_where_a_link_leads_to_it(tmp_path: Path) -> None:
+    with tandem_source(live(FIRST, 1)) as tandem:
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
+        (home.folder / NAME).symlink_to("share.html")
+        for _ in range(2):
+            finished = home.run("--report", *days(FIRST, FIRST))
+            assert finished.code == 0, finished.errors
+            assert (home.folder / NAME).is_symlink()
+            assert shown(page(home, "share.html")).keys() == {FIRST}
+            old = home.folder / "share.html"
+            old.write_text(old.read_text("utf-8").replace(f"day-{FIRST}", "day-old"), "utf-8")
 
 
 def test_the_unit_is_the_pump_s_unless_the_settings_say_another(tmp_path: Path) -> None:
     with tandem_source(live(FIRST, 1)) as tandem:
-        home = alone(computer(tmp_path, tandem, "", ""))
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
         one_day = ("--report", *days(FIRST, FIRST))
         for told, units, expected in (
             (None, "", "mg/dL"),
@@ -268,7 +282,7 @@ def test_wrong_units_are_one_sentence(home: Computer) -> None:
 
 
 def test_ctrl_c_leaves_the_old_page(home: Computer) -> None:
-    old = "<!doctype html>the old page"
+    old = '<!doctype html><meta name="generator" content="tconnectsync 1">the old page'
     (home.folder / NAME).write_text(old)
     finished = interrupted(home)
     assert finished.code != 0
@@ -286,7 +300,7 @@ def interrupted(home: Computer) -> Finished:
         "    return send(*given, **named)\n"
         "requests.Session.send = interrupt\n"
     )
-    return replace(alone(home), patch=patch).run(*WHOLE)
+    return replace(home.without_nightscout(), patch=patch).run(*WHOLE)
 
 
 def test_each_of_several_people_has_a_page_of_their_own(tmp_path: Path) -> None:

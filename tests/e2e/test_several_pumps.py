@@ -33,9 +33,9 @@ from tests.support.real_nightscout import NightscoutSite
 FIRST = date(2024, 5, 6)
 DAY = timedelta(days=1)
 ZONE = ZoneInfo(NEW_YORK)
-LIFE = live(FIRST, 5, seed=3)
-CHANGE = PumpChange(wall(2, hours=11, minutes=7))
-WHOLE = days(FIRST, FIRST + 5 * DAY)
+LIFE = live(FIRST, 4, seed=3)
+CHANGE = PumpChange(wall(1, hours=11, minutes=7))
+WHOLE = days(FIRST, FIRST + 4 * DAY)
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def test_all_insulin_of_a_person_who_changes_the_pump_within_a_day_arrives_once(
         first = home.run(*WHOLE)
         shown = insulin_shown(nightscout.treatments())
         second = home.run(*WHOLE)
-        one_day = home.run(*days(FIRST + 2 * DAY, FIRST + 2 * DAY))
+        one_day = home.run(*days(FIRST + DAY, FIRST + DAY))
     assert (first.code, second.code, one_day.code) == (0, 0, 0), first.errors
     assert shown.bolus == pytest.approx(bolus_given(old, new), abs=0.005)
     assert shown.basal == pytest.approx(truth([old, new], [CHANGE]), abs=0.005)
@@ -77,13 +77,13 @@ def test_the_old_pump_s_tail_that_is_uploaded_two_days_later_arrives(
     nightscout: NightscoutSite, tmp_path: Path
 ) -> None:
     old, new = change_pumps(LIFE, CHANGE, zone=ZONE)
-    old.uploaded_until = wall(2, hours=6)
+    old.uploaded_until = wall(1, hours=6)
     with account(old, new) as tandem:
         home = at_home(tmp_path, tandem, nightscout.url, nightscout.secret)
         assert home.run(*WHOLE).code == 0
         before = insulin_shown(nightscout.treatments())
-        old.uploaded_until = wall(4, hours=11)
-        late = home.run(*days(FIRST + 2 * DAY, FIRST + 4 * DAY))
+        old.uploaded_until = wall(3, hours=11)
+        late = home.run(*days(FIRST + DAY, FIRST + 3 * DAY))
         after = insulin_shown(nightscout.treatments())
         again = home.run(*WHOLE)
     assert late.code == 0, late.errors
@@ -123,7 +123,7 @@ def two_people(life: PumpHistory) -> tuple[SimulatedPump, SimulatedPump]:
 
 def test_two_people_in_one_account_are_told_so_before_anything_is_written(tmp_path: Path) -> None:
     with (
-        account(*two_people(live(FIRST, 5, seed=9))) as tandem,
+        account(*two_people(live(FIRST, 4, seed=9))) as tandem,
         SmallNightscout(SECRET) as site,
     ):
         home = at_home(tmp_path, tandem, site.url, SECRET)
@@ -149,7 +149,7 @@ def test_a_guardian_of_several_pumps_has_to_name_one_in_a_sync_as_in_a_check(
     tmp_path: Path,
 ) -> None:
     with (
-        account(*two_people(live(FIRST, 5, seed=9))) as tandem,
+        account(*two_people(live(FIRST, 4, seed=9))) as tandem,
         SmallNightscout(SECRET) as site,
     ):
         tandem.guardian = True
@@ -181,11 +181,11 @@ def test_the_loop_ends_where_a_person_has_to_name_the_pump(tmp_path: Path) -> No
 
 def test_a_check_reads_all_pumps_of_a_person(tmp_path: Path) -> None:
     old, new = change_pumps(LIFE, CHANGE, zone=ZONE)
-    old.uploaded_until = wall(2, hours=17)
+    old.uploaded_until = wall(1, hours=17)
     with account(old, new) as tandem, SmallNightscout(SECRET) as site:
         home = at_home(tmp_path, tandem, site.url, SECRET)
         both = home.run("--check-login", *WHOLE)
-        last = home.run("--check-login", *days(FIRST + 4 * DAY, FIRST + 4 * DAY))
+        last = home.run("--check-login", *days(FIRST + 3 * DAY, FIRST + 3 * DAY))
     assert "All of these pumps are read: t:slim X2 Insulin Pump …0042, t:slim" in both.output
     assert both.output.count(" by the pump's clock: ") == 2
     assert "It is t:slim X2 Insulin Pump …1717, the one in use" in last.output

@@ -19,7 +19,7 @@ from tconnectsync.simulators.tandemsource.log import pump_log
 from tests.support.binary_log import binary_log
 from tests.support.command import ALL_FEATURES, EMAIL, NEW_YORK, PASSWORD, SECRET, computer, days
 from tests.support.expected import delivered, insulin_shown, logged, shown
-from tests.support.virtual_home import Home, Make, boluses_of, check, homes, wall
+from tests.support.virtual_home import Home, Make, boluses_of, check, homes, wall, with_few_readings
 from tests.support.world import FIRST as LIVED
 
 FIRST = date(2024, 5, 6)
@@ -83,7 +83,7 @@ def cloud(
 def test_what_was_written_under_a_wrong_date_stands_at_its_true_time(
     tmp_path: Path, changes: Changes, unrecorded: Sequence[int], by_days: bool
 ) -> None:
-    life = live(FIRST, 7)
+    life = with_few_readings(live(FIRST, 7))
     last = FIRST + 7 * DAY
     with cloud(life, changes, unrecorded) as tandem, SmallNightscout(SECRET) as site:
         home = computer(tmp_path, tandem, site.url, SECRET)
@@ -131,7 +131,7 @@ def make_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Ma
 
 def lived(make: Make, changes: Changes, unrecorded: Sequence[int] = ()) -> Home:
     """Return a home whose pump's clock is set so; its life begins on another day than ours."""
-    home = make("tandem-source", live(LIVED, 7))
+    home = make("tandem-source", with_few_readings(live(LIVED, 7)))
     home.features = ("BASAL", "BOLUS")
     tandem = cast(SimulatedTandemSource, home.tandem)
     tandem.clocks = tandem.pump.clocks = Clocks(
@@ -166,8 +166,12 @@ def test_a_wrong_date_is_said_by_every_run_until_it_is_put_right_and_then_all_is
 ) -> None:
     home = lived(make_home, changes, unrecorded)
     put_right = (changes[-1][1] - wall(0)) / DAY
-    # Every two hours; on the days before, when all is well, every six.
-    for step in (*range(1, 25, 3), *range(25, 12 * 6)):
+    # The days before are the same for all: one run brings them.
+    home.go_to(2)
+    assert home.run(*days(LIVED, LIVED + DAY)).code == 0
+    # Every two hours; when all is well again, every six.
+    about = int(put_right * 12) + 7
+    for step in (*range(25, about), *range(about, 12 * 6, 3)):
         day = step / 12 + 0.01
         home.go_to(day)
         run = home.run()
@@ -192,6 +196,15 @@ def test_while_the_record_says_how_the_date_is_wrong_boluses_are_placed_at_once(
         expected = {tandem.clocks.instant(at) for at in ended if at < until}
         assert len(expected) > 10
         assert expected <= set(boluses_of(home))
+
+
+def test_while_the_date_is_right_no_run_says_anything_of_it(make_home: Make) -> None:
+    home = lived(make_home, ())
+    for step in range(1, 25, 3):
+        home.go_to(step / 12 + 0.01)
+        run = home.run()
+        assert (run.code, run.errors.count("Set the date")) == (0, 0), run.errors
+    check(home)
 
 
 def test_one_look_around_the_clock_is_enough_where_all_is_well(make_home: Make) -> None:
@@ -231,7 +244,7 @@ def test_the_check_says_that_the_date_is_wrong(tmp_path: Path) -> None:
 def test_a_saved_log_with_a_wrong_date_is_placed_as_well(
     tmp_path: Path, changes: Changes, unrecorded: Sequence[int]
 ) -> None:
-    life = live(FIRST, 7)
+    life = with_few_readings(live(FIRST, 7))
     file = tmp_path / "pump.bin"
     with cloud(life, changes, unrecorded) as tandem, SmallNightscout(SECRET) as site:
         file.write_bytes(binary_log(tandem.log_of_pump.entries))

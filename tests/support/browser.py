@@ -7,7 +7,6 @@ on Debian, as root.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.support.provision import InstallError, UnavailableError
+from tests.support.provision import UnavailableError, main_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -32,8 +31,6 @@ OPTIONS = (
     # Nothing leaves this computer, whatever a page or the browser itself asks for.
     *("--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
-INSTALL_LIMIT = 600.0
-"""Longest time (seconds) that each of the two steps of the installation may take."""
 PATIENCE = 20_000
 """Longest time (milliseconds) that a page may take for one thing."""
 OUTSIDE = ("http", "https", "ws", "wss", "ftp")
@@ -205,52 +202,9 @@ def asked_of_the_network(page: Path) -> list[str]:
     ]
 
 
-def install() -> None:
-    """Install Debian's chromium if there is no browser and this needs nobody.
-
-    Raises:
-        InstallError: it failed or took too long.
-    """
-    if any(map(shutil.which, NAMES)) or os.name != "posix" or os.geteuid() != 0:
-        return
-    apt = shutil.which("apt-get")
-    if apt is None:
-        return
-    steps = [["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]]
-    for step in steps:
-        try:
-            run = subprocess.run(
-                [apt, *step],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                timeout=INSTALL_LIMIT,
-            )
-        except subprocess.TimeoutExpired:
-            raise InstallError(
-                f"Debian's chromium was not installed within {INSTALL_LIMIT:.0f} s. "
-                "Check the network and try again."
-            ) from None
-        if run.returncode:
-            raise InstallError(f"apt-get {step[0]} failed:\n{run.stdout}{run.stderr}")
-
-
 def main() -> int:
     """Have a browser for the tests of pages, or say in one line why not; return the exit code."""
-    say = sys.stdout.write
-    if not any(map(shutil.which, NAMES)):
-        say("Looking for a browser for the tests of pages: up to a minute, only once.\n")
-        sys.stdout.flush()
-    try:
-        install()
-        chromium()
-    except UnavailableError as reason:
-        say(f"{reason} They are skipped here.\n")
-    except InstallError as error:
-        say(f"{error}\n")
-        return 1
-    return 0
+    return main_of("a browser for the tests of pages", chromium, "chromium")
 
 
 if __name__ == "__main__":

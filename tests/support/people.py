@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha1
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,10 +72,12 @@ def household(
     *names: str,
     until: datetime | None = None,
     zone: str = NEW_YORK,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Iterator[dict[str, Somebody]]:
     """Let some people live for some days, and write their files; give them by their names.
 
-    ``until`` is when their pumps have uploaded, by their wall clocks, which show ``zone``.
+    ``until`` is when their pumps have uploaded, by their wall clocks, which show ``zone``; ``now``
+    is the clock of the services.
     """
     with ExitStack() as serving:
         found = {}
@@ -91,7 +93,8 @@ def household(
                 pump, email=email, password=password, zone=ZoneInfo(zone)
             )
             secret = f"the long secret of {name}"
-            site = SmallNightscout(secret)
+            site = SmallNightscout(secret, now=now)
+            tandem.login.now = now
             serving.enter_context(tandem)
             serving.enter_context(site)
             found[name] = Somebody(name, email, password, secret, pump.serial_number, tandem, site)

@@ -6,11 +6,14 @@ It goes once into the ignored folder `.cache/nightscout` of the checkout. Runnin
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -102,6 +105,61 @@ def _run_npm(npm: str, folder: Path) -> None:
         ) from None
     if run.returncode != 0:
         raise InstallError(f"npm could not install the real Nightscout:\n{run.stdout}")
+
+
+def install_debian(package: str) -> None:
+    """Install a package of Debian where this needs nobody: there, as root.
+
+    Raises:
+        InstallError: it failed or took too long.
+    """
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        return
+    steps = [["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", package]]
+    for step in steps:
+        try:
+            run = subprocess.run(
+                [apt, *step],
+                # A service that comes with it is not started.
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=TIME_LIMIT,
+            )
+        except subprocess.TimeoutExpired:
+            raise InstallError(
+                f"Debian's {package} was not installed within {TIME_LIMIT:.0f} s. "
+                "Check the network and try again."
+            ) from None
+        if run.returncode:
+            raise InstallError(f"apt-get {step[0]} failed:\n{run.stdout}{run.stderr}")
+
+
+def main_of(what: str, find: Callable[[], object], package: str) -> int:
+    """Have something that tests need, or say in one line why not; return the exit code.
+
+    Args:
+        what: it, in words.
+        find: raises :class:`UnavailableError` if it is not there.
+        package: that of Debian which brings it.
+    """
+    say = sys.stdout.write
+    try:
+        with suppress(UnavailableError):
+            find()
+            return 0
+        say(f"Looking for {what}: up to a minute, only once.\n")
+        sys.stdout.flush()
+        install_debian(package)
+        find()
+    except UnavailableError as reason:
+        say(f"{reason} They are skipped here.\n")
+    except InstallError as error:
+        say(f"{error}\n")
+        return 1
+    return 0
 
 
 def main() -> int:

@@ -204,10 +204,10 @@ class RealNightscout(NightscoutSite):
 
     def empty(self) -> None:
         # What this version falls over seconds after it was posted: profiles of odd shape.
-        had_profiles = self._client.ns.profile.count_documents({}) > 0
+        has_odd_profiles = not all(map(_is_whole, self._client.ns.profile.find()))
         for name in COLLECTIONS:
             self._client.ns[name].delete_many({})
-        if had_profiles or not self._server.is_running:
+        if has_odd_profiles or not self._server.is_running:
             self._server.stop()
             self._start_nightscout()
 
@@ -250,6 +250,15 @@ class RealNightscout(NightscoutSite):
             return answer.ok and answer.json()["status"] == "ok"
         except (requests.RequestException, ValueError, LookupError):
             return False
+
+
+def _is_whole(record: Document) -> bool:
+    """Return whether all profiles of a record have what Nightscout reckons with."""
+    profiles = record.get("store") or {}
+    needed = {"dia", "basal", "timezone", "units"}
+    return record.get("defaultProfile") in profiles and all(
+        needed <= each.keys() for each in profiles.values()
+    )
 
 
 class _Server:

@@ -27,12 +27,11 @@ from tconnectsync import __version__
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "dist"
 LOCK = "requirements.lock"
-PLACES: tuple[dict[str, str], ...] = (
-    {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"},
-    {"TZ": "Pacific/Auckland", "LC_ALL": "C", "PYTHONHASHSEED": "2"},
+SURROUNDINGS = (
+    ({"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"}, 0o022),
+    ({"TZ": "Pacific/Auckland", "LC_ALL": "C", "PYTHONHASHSEED": "2"}, 0o077),
 )
-"""The surroundings of the two builds that are compared; their umasks and folders differ too."""
-UMASKS = (0o022, 0o077)
+"""Variables and umasks of the two builds that are compared; their folders differ too."""
 
 
 def main(task: str) -> int:
@@ -74,7 +73,7 @@ def build(root: Path, to: Path) -> list[str]:
             umask=0o022,
         )
         for archive in made.glob("*.tar.gz"):
-            archive.write_bytes(settled(archive.read_bytes(), int(moment)))
+            archive.write_bytes(normalized(archive.read_bytes(), int(moment)))
         to.mkdir(parents=True, exist_ok=True)
         for path in made.iterdir():
             shutil.copy(path, to)
@@ -94,7 +93,7 @@ def copy_source(root: Path, to: Path, moment: int) -> None:
         os.utime(path, (moment, moment))
 
 
-def settled(archive: bytes, moment: int) -> bytes:
+def normalized(archive: bytes, moment: int) -> bytes:
     """Return a source archive without what differs from build to build: order, owners, times."""
     plain = io.BytesIO()
     with (
@@ -112,12 +111,12 @@ def settled(archive: bytes, moment: int) -> bytes:
 def built_twice(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Build in two folders under different surroundings; return the checksums by file."""
     found = []
-    for number, (place, umask) in enumerate(zip(PLACES, UMASKS, strict=True)):
+    for number, (variables, umask) in enumerate(SURROUNDINGS):
         to, scratch = folder / f"build number {number}", folder / ("t" * (9 * number + 1))
         scratch.mkdir()
         _run(
             *(sys.executable, "-c", _BUILD, str(ROOT), str(to)),
-            env={**os.environ, **place, "TMPDIR": str(scratch)},
+            env={**os.environ, **variables, "TMPDIR": str(scratch)},
             umask=umask,
         )
         found.append(

@@ -124,7 +124,9 @@ def test_each_field_of_tconnect_may_say_anything(part: str) -> None:
 def test_each_field_of_tandem_source_may_say_anything(part: str) -> None:
     payloads = tandem_payloads()
     for spoiled in each_spoiled(payloads[part]):
-        require_a_plausible_cycle(tandem_source({**payloads, part: spoiled}))
+        source = tandem_source({**payloads, part: spoiled})
+        # Profiles are made of the list of pumps alone.
+        require_a_plausible_cycle(source, profiles=part == "pumper")
 
 
 @pytest.mark.parametrize("word", ["9" * 400, "-5", "1000", "0", "&#55296;"])

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from tconnectsync.clock import Clock
 from tconnectsync.state.lock import REMINDER, SIZE, SiteLock, TakenError, try_lock
+from tconnectsync.state.shared import SharedFile
 
 URL = "https://my-site.example.org/nightscout"
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -331,7 +332,8 @@ def test_only_its_owner_can_open_the_file_whatever_the_umask(folder: Path) -> No
     finally:
         os.umask(before)
     assert stat.S_IMODE(file_in(folder).stat().st_mode) == 0o600
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    made = (folder, *folder.parents[:2])
+    assert {stat.S_IMODE(each.stat().st_mode) for each in made} == {0o700}
 
 
 def test_the_file_does_not_name_the_site(folder: Path) -> None:
@@ -433,3 +435,21 @@ def test_on_a_full_disk_the_lock_works_and_only_its_owner_is_unknown(folder: Pat
         site_lock(folder).held(0),
     ):
         pass
+
+
+@ON_POSIX
+def test_a_lock_that_is_removed_while_it_is_waited_for_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "tandem-things.lock"
+    path.parent.chmod(0o700)
+    before = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    assert try_lock(before)
+
+    def removed(_: float) -> None:
+        path.unlink(missing_ok=True)
+        os.close(before)
+
+    with SharedFile("tandem-things.json", [tmp_path], removed).change() as content:
+        content["a"] = 1
+        other = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        assert not try_lock(other)
+        os.close(other)

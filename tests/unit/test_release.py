@@ -10,8 +10,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from tconnectsync import __version__
 from tests.support.lockfiles import pins
@@ -51,6 +49,10 @@ def test_two_builds_in_other_surroundings_are_the_same_and_hold_what_they_should
 
 
 def test_the_list_of_components_is_whole_valid_and_names_nobody_s_computer() -> None:
+    # Takes a second to import, which every process that collects the tests would spend.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = sbom()
     assert text == sbom()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
@@ -69,3 +71,20 @@ def test_the_list_of_components_is_whole_valid_and_names_nobody_s_computer() -> 
     assert any(each.startswith("pkg:pypi/requests@") for each in root["dependsOn"])
     assert str(ROOT) not in text
     assert "://" not in text.replace(document["$schema"], "")
+
+
+def test_what_a_run_leaves_here_gets_into_no_commit_and_no_release() -> None:
+    left = [
+        *(".env", ".env.bak", ".env.bak.1", "deploy/.env", "people/anna.env", "..env.a.new"),
+        *("tconnectsync-check-output-anna.log", "tconnectsync-shapes.txt"),
+        *("tconnectsync-report.html", "tconnectsync-demo-report.html"),
+    ]
+    run = subprocess.run(
+        ["git", "check-ignore", "--no-index", *left, ".env.example"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert run.stdout.splitlines() == left
+    excluded = (ROOT / "MANIFEST.in").read_text("utf-8").partition("global-exclude")[2].split()
+    assert {".env", ".env.bak*", "*.env"} <= set(excluded)

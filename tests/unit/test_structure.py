@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -71,8 +72,9 @@ MAY_KNOW = {
         "person",
         "simulators",
     },
+    "fleet": {"cli", "app", "sync", "watch", "state", "stop", "person", "logoutput"},
     "__main__": {"cli"},
-    "pumpdata": {"app", "history", "report", "sources", "sync", "domain"},
+    "pumpdata": {"app", "history", "sources", "sync", "domain"},
     "": {"util", "pumpdata", "history", "sources", "domain"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -107,8 +109,14 @@ def _names_in_package(node: ast.ImportFrom) -> list[str]:
     return [alias.name if alias.name in rooms else "" for alias in node.names]
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def nodes(path: Path) -> Sequence[ast.AST]:
+    return [*ast.walk(tree(path))]
 
 
 def name(path: Path) -> str:
@@ -138,7 +146,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {
         module: {
             found
-            for node in ast.walk(tree(path))
+            for node in nodes(path)
             if isinstance(node, ast.ImportFrom) and node.module
             for found in (node.module, *(f"{node.module}.{it.name}" for it in node.names))
             if found in modules
@@ -176,7 +184,7 @@ def test_only_the_command_line_prints_and_exits() -> None:
         f"{name(path)}:{call.lineno}"
         for path in MODULES
         if room(path) not in ("cli", "__main__")
-        for call in ast.walk(tree(path))
+        for call in nodes(path)
         if isinstance(call, ast.Call)
         and (call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", ""))
         in ("print", "exit", "_exit")
@@ -223,7 +231,7 @@ def test_a_type_of_treatment_is_spelt_in_one_place() -> None:
         f"{name(path)}:{node.lineno}"
         for path in MODULES
         if path != Path(eventtypes.__file__) and room(path) != "simulators"
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and node.value in types
     ]
     assert elsewhere == []
@@ -234,7 +242,7 @@ def test_no_test_is_needed_for_another() -> None:
     needed = {
         name(path): node.module
         for path in TESTS
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.ImportFrom)
         and (node.module or "").startswith("tests.")
         and ".test_" in (node.module or "")
@@ -249,13 +257,13 @@ def test_no_test_patches_the_program_or_the_time() -> None:
         text = path.read_text("utf-8")
         ours = {"time", "datetime"} | {
             alias.asname or alias.name
-            for node in ast.walk(ast.parse(text))
+            for node in nodes(path)
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tconnectsync")
             for alias in node.names
         }
         found = [
             ast.unparse(call)
-            for call in ast.walk(ast.parse(text))
+            for call in nodes(path)
             if isinstance(call, ast.Call)
             and getattr(call.func, "attr", "") in ("setattr", "delattr", "setitem")
             and _is_patched(call.args[0], ours)

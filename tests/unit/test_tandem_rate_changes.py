@@ -502,9 +502,9 @@ def window_of(
 def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_length(
     seed: int, zone: str, first: date
 ) -> None:
-    history, events = lived(first, 9, seed, zone)
+    history, events = lived(first, 6, seed, zone)
     clock = PumpClock(ZoneInfo(zone))
-    start, end = clock.midnight(first), clock.midnight(first + 9 * DAY)
+    start, end = clock.midnight(first), clock.midnight(first + 6 * DAY)
     whole, reader = window_of(events, TimeRange(start, end), clock)
     assert not reader.remarks
     units = sum(it.rate * (it.duration / timedelta(hours=1)) for it in whole)
@@ -522,7 +522,7 @@ def test_what_is_shown_adds_up_to_what_the_pump_delivered_in_windows_of_any_leng
         return {want.identifier: want.body for want in wanted}
 
     daily: dict[str, Any] = {}
-    for number in range(9):
+    for number in range(6):
         day = TimeRange(start + number * DAY, start + (number + 1) * DAY)
         found, _ = window_of(events, day, clock)
         daily |= shown(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.check import report as check_report
+from tconnectsync.check import checkoutput
 from tconnectsync.cli import options, shape_report
 from tconnectsync.cli.forget import KINDS
 from tconnectsync.config import VARIABLES
@@ -23,7 +23,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 THREATS = text_of("docs/threats.md")
 PAGES = ("docs/threats.md", "docs/data.md", "SECURITY.md")
 FILES = (
-    *(".env", ".env.bak", "METRICS_FILE", check_report.FILE_NAME, shape_report.FILE_NAME),
+    *(".env", ".env.bak", "METRICS_FILE", checkoutput.FILE_NAME, shape_report.FILE_NAME),
     *(kind.replace("*", "0") for kind in KINDS if kind),
 )
 """Files that the program leaves; of the name of some, a part differs."""
@@ -123,7 +123,10 @@ def test_every_file_that_is_left_is_named_with_its_mode(name: str) -> None:
 
 
 def test_the_least_rights_of_every_feature_are_those_that_the_code_needs() -> None:
-    shown = dict(re.findall(r"^\| `([A-Z_]+)` \| `(api:[\w:,]+)` \|$", THREATS, re.M))
+    rows = re.findall(
+        r"^\| ((?:`[A-Z_]+` ?)+) \| `(api:[\w:,]+)` \|$", text_of("docs/nightscout.md"), re.M
+    )
+    shown = {name: rights for names, rights in rows for name in re.findall(r"[A-Z_]+", names)}
     assert shown.keys() == FEATURES.keys()
     for name, feature in FEATURES.items():
         # Untouched basals are deleted only where an account has several pumps.

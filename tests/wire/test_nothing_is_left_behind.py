@@ -15,7 +15,16 @@ from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tests.support.binary_log import binary_log
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, MINUTE, Home, Make, boluses_of, check, wall
+from tests.support.virtual_home import (
+    DAY,
+    MINUTE,
+    Home,
+    Make,
+    boluses_of,
+    check,
+    wall,
+    with_few_readings,
+)
 from tests.support.world import FIRST
 
 BOTH = pytest.mark.parametrize("source", CLOUDS)
@@ -56,7 +65,7 @@ def pump(boluses: list[BolusRecord], days: int) -> PumpHistory:
 def test_refused_readings_hold_back_no_insulin(
     make_home: Make, source: str, status: int, methods: list[str]
 ) -> None:
-    home = make_home(source, live(FIRST, 11, seed=2))
+    home = make_home(source, with_few_readings(live(FIRST, 11, seed=2)))
     home.features = (*FEW, "CGM")
     home.go_to(1.5)
     assert home.run(*dates(FIRST, FIRST + DAY)).code == 0
@@ -117,7 +126,7 @@ def forget(home: Home) -> None:
 def test_a_day_that_cannot_be_read_for_a_week_costs_that_day_only_and_comes_later(
     make_home: Make, source: str
 ) -> None:
-    home = make_home(source, live(FIRST, 13, seed=2))
+    home = make_home(source, with_few_readings(live(FIRST, 13, seed=2)))
     home.features = FEW
     home.go_to(2.5)
     assert home.run(*dates(FIRST, FIRST + 2 * DAY)).code == 0
@@ -144,7 +153,7 @@ def test_a_day_that_cannot_be_read_for_a_week_costs_that_day_only_and_comes_late
 def test_a_range_asked_for_after_an_outage_does_not_hide_what_lies_before_it(
     make_home: Make,
 ) -> None:
-    home = make_home("tandem-source", live(FIRST, 7, seed=2))
+    home = make_home("tandem-source", with_few_readings(live(FIRST, 7, seed=2)))
     home.features = FEW
     home.go_to(1.5)
     assert home.run(*dates(FIRST, FIRST + DAY)).code == 0
@@ -156,7 +165,7 @@ def test_a_range_asked_for_after_an_outage_does_not_hide_what_lies_before_it(
 
 
 def test_what_failed_in_a_range_asked_for_is_caught_up_too(make_home: Make) -> None:
-    home = make_home("tandem-source", live(FIRST, 11, seed=2))
+    home = make_home("tandem-source", with_few_readings(live(FIRST, 11, seed=2)))
     home.features = FEW
     home.go_to(10.5)
     windows: list[str] = []
@@ -194,7 +203,7 @@ def test_what_waited_comes_though_the_wait_was_made_shorter(make_home: Make) -> 
 def test_a_loop_whose_first_cycle_fails_on_an_empty_site_goes_on(
     make_home: Make, limit: str
 ) -> None:
-    home = make_home("tandem-source", live(FIRST, 3, seed=2))
+    home = make_home("tandem-source", with_few_readings(live(FIRST, 3, seed=2)))
     home.features = FEW
     home.changes["CATCH_UP_DAYS"] = limit
     home.go_to(1.5)
@@ -214,7 +223,7 @@ def test_a_loop_whose_first_cycle_fails_on_an_empty_site_goes_on(
 def test_a_week_of_a_saved_log_that_fails_costs_that_week_only(
     make_home: Make, tmp_path: Path
 ) -> None:
-    home = make_home("tandem-source", live(FIRST, 24, seed=2))
+    home = make_home("tandem-source", with_few_readings(live(FIRST, 24, seed=2)))
     home.features = FEW
     home.go_to(24)
     home.tandem.uploaded_until = wall(24)

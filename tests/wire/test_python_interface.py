@@ -199,6 +199,25 @@ def test_what_is_missing_is_raised_after_all_the_rest_has_come(
     assert list(data.history(FIRST, FIRST + timedelta(days=2), partial=True)) == found
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "count", "sentence"),
+    [
+        (-32, 0, 1, "There are no data for 2024-05-02 to 2024-06-02"),
+        (-32, -30, 0, "There are no data for 2024-05-02 to 2024-05-04"),
+        (2, 40, 1, "The pump has uploaded nothing after 2024-06-"),
+        (40, 50, 0, "The pump has uploaded nothing after 2024-06-"),
+    ],
+)
+def test_days_for_which_the_pump_has_no_data_are_missing(
+    data: tconnectsync.PumpData, first: int, last: int, count: int, sentence: str
+) -> None:
+    found: list[tconnectsync.Event] = []
+    with pytest.raises(tconnectsync.IncompleteError, match=sentence):
+        found.extend(data.history(FIRST + timedelta(days=first), FIRST + timedelta(days=last)))
+    assert min(len(found), 1) == count
+    assert len(data.problems) == 1
+
+
 def test_a_pass_over_windows_gives_all_of_it_and_each_method_its_part(
     data: tconnectsync.PumpData,
 ) -> None:
@@ -246,12 +265,14 @@ def test_the_page_names_only_what_is_there() -> None:
     assert set(methods) < {name for name in dir(tconnectsync.PumpData) if name[0] != "_"}
 
 
-@pytest.mark.parametrize(("first", "last"), [(1, 0), (20_000, 20_000)])
+@pytest.mark.parametrize(("first", "last"), [(1, 0), (20_000, 20_000), (-20_000, 0)])
 def test_days_that_cannot_be_are_refused(
     data: tconnectsync.PumpData, first: int, last: int
 ) -> None:
-    with pytest.raises(ValueError, match=r"later than|lies in the future"):
+    with pytest.raises(ValueError, match=r"later than|lies in the future|before there were pumps"):
         next(data.history(FIRST + timedelta(days=first), FIRST + timedelta(days=last)))
+    with pytest.raises(ValueError, match="'2024-06-03' is no datetime.date"):
+        next(data.history("2024-06-03", FIRST))  # type: ignore[arg-type]
 
 
 def test_every_type_that_an_event_can_have_is_a_name_of_the_package() -> None:

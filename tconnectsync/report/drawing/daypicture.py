@@ -27,7 +27,7 @@ from tconnectsync.report.drawing.layout import (
     Half,
 )
 from tconnectsync.report.drawing.scales import TimeScale, clock_changes, halves, ticks
-from tconnectsync.report.drawing.shapes import LINE, Shape, Text, line, rectangle, short, text
+from tconnectsync.report.drawing.svgpaths import LINE, Shape, Text, line, rectangle, short, text
 from tconnectsync.report.model import Day
 from tconnectsync.report.wording import amount, duration
 
@@ -54,11 +54,6 @@ class DayPicture:
     height: str
     axis: Sequence[Text]
     halves: Sequence[HalfPicture]
-
-
-def has_data(day: Day) -> bool:
-    """Return whether anything at all is known of a day."""
-    return bool(day.basals or day.boluses or day.carbs or day.modes or day.events or day.readings)
 
 
 def draw_day(day: Day, axes: Axes) -> DayPicture:
@@ -104,30 +99,22 @@ def _with_hours(
     if day.range.end < part.end:
         left = max(0.0, x(day.range.end))
         behind.append(Shape("rest", rectangle(left, GLUCOSE[0], WIDTH, BASAL[1])))
-    texts = [_hour(x(it.at), it.text, bottom) for it in ticks(part, axes.clock) if it.text]
+    texts = [
+        text("" if x(it.at) < 20 else "mid", x(it.at), bottom + LINE, it.text)
+        for it in ticks(part, axes.clock)
+        if it.text
+    ]
     if is_last:
         texts = [it for it in texts if float(it.x) < WIDTH - 50]
         texts.append(text("end", WIDTH, bottom + LINE, "24:00"))
     for at, changed in clock_changes(part, axes.clock):
         behind.append(Shape("clock", line(x(at), GLUCOSE[0], x(at), bottom)))
-        texts.append(text("", x(at) + 3, GLUCOSE[0] + 22, _change(changed)))
+        words = f"clock {'forward' if changed > timedelta(0) else 'back'} {duration(abs(changed))}"
+        texts.append(text("", x(at) + 3, GLUCOSE[0] + 22, words))
     shapes = [it for it in [*behind, *marks] if isinstance(it, Shape)]
     texts += [it for it in marks if isinstance(it, Text)]
-    return HalfPicture(_name(part, axes, is_last=is_last), shapes, texts)
-
-
-def _hour(x: float, words: str, bottom: float) -> Text:
-    return text("" if x < 20 else "mid", x, bottom + LINE, words)
-
-
-def _change(changed: timedelta) -> str:
-    direction = "forward" if changed > timedelta(0) else "back"
-    return f"clock {direction} {duration(abs(changed))}"
-
-
-def _name(part: TimeRange, axes: Axes, *, is_last: bool) -> str:
     end = "24:00" if is_last else f"{axes.clock.here(part.end):%H:%M}"
-    return f"{axes.clock.here(part.start):%H:%M} to {end}"
+    return HalfPicture(f"{axes.clock.here(part.start):%H:%M} to {end}", shapes, texts)
 
 
 def _axis(day: Day, axes: Axes) -> Iterator[Text]:

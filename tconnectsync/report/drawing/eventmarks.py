@@ -10,7 +10,7 @@ from tconnectsync.domain.events import PumpEventKind
 from tconnectsync.report.daylist import MODE_NAMES, mode_text
 from tconnectsync.report.drawing.labels import Box, place
 from tconnectsync.report.drawing.layout import GLUCOSE, STRIP, STRIPS, WIDTH, Drawn, Half
-from tconnectsync.report.drawing.shapes import (
+from tconnectsync.report.drawing.svgpaths import (
     LINE,
     Shape,
     circle,

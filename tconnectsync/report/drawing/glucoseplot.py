@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
+from typing import TypeVar
 
 from tconnectsync.domain.events import Reading, ReadingKind
 from tconnectsync.report.drawing.layout import WIDTH, Drawn, Half
 from tconnectsync.report.drawing.scales import Scale
-from tconnectsync.report.drawing.shapes import (
+from tconnectsync.report.drawing.svgpaths import (
     Shape,
     Text,
     diamond,
@@ -19,22 +20,23 @@ from tconnectsync.report.drawing.shapes import (
     rectangle,
     text,
 )
+from tconnectsync.report.model import LEVELS
 from tconnectsync.report.wording import glucose_text, glucose_unit
 
 LONGEST_STEP = timedelta(minutes=15)
 """No line is drawn over more time without a reading."""
-LOW, TARGET_TOP = 70.0, 180.0
-LEVELS = (54.0, LOW, TARGET_TOP, 250.0)
-"""mg/dL, where lines are drawn."""
+_, LOW, TARGET_TOP, _ = LEVELS
+Point = TypeVar("Point")
 
 
-def runs(readings: Sequence[Reading]) -> Iterator[Sequence[Reading]]:
-    """Yield the parts of some readings, given in time order, between which readings are missing."""
+def unbroken(
+    points: Sequence[Point], is_gap: Callable[[Point, Point], bool]
+) -> Iterator[Sequence[Point]]:
+    """Yield the parts of some points between which there are gaps; none of no points."""
     begin = 0
-    for index in range(1, len(readings) + 1):
-        ends = index == len(readings)
-        if ends or readings[index].at - readings[index - 1].at > LONGEST_STEP:
-            yield readings[begin:index]
+    for index in range(1, len(points) + 1):
+        if index == len(points) or is_gap(points[index - 1], points[index]):
+            yield points[begin:index]
             begin = index
 
 
@@ -53,7 +55,9 @@ def glucose_plot(half: Half) -> Drawn:
     near = [it for it in half.day.readings if begin <= it.at <= end]
     measured = [it for it in near if it.kind is not ReadingKind.FINGER]
     lines = [
-        polyline((x(it.at), y(it.glucose)) for it in run) for run in runs(measured) if len(run) > 1
+        polyline((x(it.at), y(it.glucose)) for it in part)
+        for part in unbroken(measured, lambda one, following: following.at - one.at > LONGEST_STEP)
+        if len(part) > 1
     ]
     if lines:
         drawn.append(Shape("trace", "".join(lines)))

@@ -11,7 +11,7 @@ from tconnectsync.report.daylist import bolus_text, immediate, later_parts
 from tconnectsync.report.drawing.labels import Box, place
 from tconnectsync.report.drawing.layout import BASAL, BOLUS, CARBS, WIDTH, Drawn, Half
 from tconnectsync.report.drawing.scales import HALF_HOUR, instant_of_day
-from tconnectsync.report.drawing.shapes import (
+from tconnectsync.report.drawing.svgpaths import (
     LINE,
     Shape,
     diamond,
@@ -22,17 +22,18 @@ from tconnectsync.report.drawing.shapes import (
     text,
     width_of,
 )
-from tconnectsync.report.wording import amount, given, grams
+from tconnectsync.report.wording import amount, delivered, grams
 
+# Where a label may go, (to the right, down), the best place first.
 UP_AND_ASIDE = tuple(
     (aside, -up) for up in (0, 6, 12, 18, 24, 30, 36) for aside in (0, 9, -9, 18, -18, 27, -27)
 )
 ASIDE = tuple((aside, 0) for aside in (0, 8, -8, 16, -16, 24, -24))
 
 
-def within(half: Half, start: float, end: float) -> bool:
-    """Return whether something from one place to another is seen in this half."""
-    return start < WIDTH and end >= 0
+def _is_seen(left: float, right: float) -> bool:
+    """Return whether something from one place to another lies at least partly in a half."""
+    return left < WIDTH and right >= 0
 
 
 def bolus_lane(half: Half) -> Drawn:
@@ -43,7 +44,7 @@ def bolus_lane(half: Half) -> Drawn:
     taken: list[Box] = []
     for part in later_parts(half.day.boluses):
         left, right = half.x(part.start), half.x(part.end)
-        if not (left < WIDTH and right >= 0):
+        if not _is_seen(left, right):
             continue
         title = f"{part.start:%H:%M} extended part, {part.text}"
         bar = rectangle(max(left, -9), base - 7, min(right, WIDTH + 9), base)
@@ -72,7 +73,7 @@ def bolus_lane(half: Half) -> Drawn:
 def _label(bolus: Bolus) -> str:
     if bolus.automatic and not bolus.incomplete:
         return amount(bolus.insulin)
-    return given(bolus.insulin, bolus.requested, bolus.incomplete)
+    return delivered(bolus.insulin, bolus.requested, bolus.incomplete)
 
 
 def _bolus(bolus: Bolus, at: float, height: float, half: Half, title: str) -> Drawn:
@@ -128,12 +129,12 @@ def basal_plot(half: Half) -> Drawn:
     x, y = half.x, half.axes.basal
     drawn: Drawn = [Shape("base", line(0, base, WIDTH, base) + line(0, top, WIDTH, top))]
     spans = [(x(it.start), x(it.ends), y(it.rate)) for it in half.day.basals if it.duration]
-    seen = [(max(a, -2.0), min(b, WIDTH + 2), rate) for a, b, rate in spans if within(half, a, b)]
+    seen = [(max(a, -2.0), min(b, WIDTH + 2), rate) for a, b, rate in spans if _is_seen(a, b)]
     if seen:
         drawn.append(Shape("basal", steps(seen, base)))
     for gap in half.day.gaps:
         left, right = x(gap.start), x(gap.end)
-        if within(half, left, right):
+        if _is_seen(left, right):
             path = rectangle(max(left, -2), top, min(right, WIDTH + 2), base)
             drawn.append(Shape("unknown", path, f"{gap.start:%H:%M} to {gap.end:%H:%M} not known"))
     if path := _profile(half):
@@ -143,15 +144,15 @@ def basal_plot(half: Half) -> Drawn:
 
 def _profile(half: Half) -> str:
     """Return the profile's rates as a line with steps: those of the basals, else the one of now."""
-    told = _told_rates(half)
-    known = [(start, end) for start, end, _ in told]
+    noted = _noted_rates(half)
+    known = [(start, end) for start, end, _ in noted]
     rest = [
         (begin, stop, rate)
         for start, end, rate in _rates_of_now(half)
         for begin, stop in without([(start, end)], known)
     ]
     path, last = "", None
-    for start, end, rate in sorted([*told, *rest]):
+    for start, end, rate in sorted([*noted, *rest]):
         left, right = half.x(start), half.x(end)
         if left < WIDTH and right > 0:
             y = short(half.axes.basal(rate))
@@ -161,7 +162,7 @@ def _profile(half: Half) -> str:
     return path
 
 
-def _told_rates(half: Half) -> list[tuple[datetime, datetime, float]]:
+def _noted_rates(half: Half) -> list[tuple[datetime, datetime, float]]:
     """Return since when and until when the basals say what the profile's rate was, in U/h.
 
     A basal says it for its beginning; it holds until the next one does, half an hour at most.

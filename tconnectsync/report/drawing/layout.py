@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tconnectsync.domain.clock import PumpClock
 from tconnectsync.report.drawing.scales import Scale, TimeScale, round_up, top_of_glucose
-from tconnectsync.report.drawing.shapes import LINE, Shape, Text
+from tconnectsync.report.drawing.svgpaths import LINE, Shape, Text
 from tconnectsync.report.model import Day, Report
 
 WIDTH = 400.0

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tconnectsync.report.drawing.glucoseplot import LEVELS, LOW, TARGET_TOP, glucose_axis
+from tconnectsync.report.drawing.glucoseplot import LOW, TARGET_TOP, glucose_axis, unbroken
 from tconnectsync.report.drawing.layout import LOWEST
 from tconnectsync.report.drawing.scales import Scale, top_of_glucose
-from tconnectsync.report.drawing.shapes import Shape, Text, line, polyline, rectangle, text
-from tconnectsync.report.model import BANDS, Glucose, Percentiles
+from tconnectsync.report.drawing.svgpaths import Shape, Text, line, polyline, rectangle, text
+from tconnectsync.report.glucosefigures import MINUTES_OF_DAY
+from tconnectsync.report.model import BANDS, LEVELS, Glucose
 
-DAY_MINUTES = 1440
-HOURS = range(0, DAY_MINUTES + 1, 180)
+HOURS = range(0, MINUTES_OF_DAY + 1, 180)
 NAMED_HOURS = HOURS[::2]
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 418.0, 17.0, 200.0
 BAR = (500.0, 34.0)
@@ -44,14 +44,16 @@ def draw_bands(glucose: Glucose) -> list[Shape]:
 def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
     """Return how glucose was over the day: the median within two bands of percentiles."""
     highest = max((it.p95 for it in glucose.profile), default=0)
-    x = Scale(0, DAY_MINUTES, LEFT, RIGHT)
+    x = Scale(0, MINUTES_OF_DAY, LEFT, RIGHT)
     y = Scale(LOWEST, top_of_glucose(highest, mmol=mmol), BOTTOM, TOP)
     shapes = [
         Shape("band", rectangle(LEFT, y(TARGET_TOP), RIGHT, y(LOW))),
         Shape("level", "".join(line(LEFT, y(it), RIGHT, y(it)) for it in LEVELS)),
         Shape("hours", "".join(line(x(it), TOP, x(it), BOTTOM) for it in HOURS)),
     ]
-    for part in _parts(glucose.profile):
+    steps = [after.minute - before.minute for before, after in pairwise(glucose.profile)]
+    usual = min(steps, default=0)
+    for part in unbroken(glucose.profile, lambda one, other: other.minute - one.minute > usual):
         wide = [(x(it.minute), y(it.p95)) for it in part]
         wide += [(x(it.minute), y(it.p5)) for it in reversed(part)]
         close = [(x(it.minute), y(it.p75)) for it in part]
@@ -62,19 +64,8 @@ def draw_profile(glucose: Glucose, *, mmol: bool) -> Picture:
     return Picture(shapes, list(_texts(x, y, mmol=mmol)))
 
 
-def _parts(profile: Sequence[Percentiles]) -> Iterator[Sequence[Percentiles]]:
-    """Yield the parts between which there are no percentiles."""
-    between = [b.minute - a.minute for a, b in pairwise(profile)]
-    usual = min(between, default=0)
-    begin = 0
-    for index in range(1, len(profile) + 1):
-        if index == len(profile) or between[index - 1] > usual:
-            yield profile[begin:index]
-            begin = index
-
-
 def _texts(x: Scale, y: Scale, *, mmol: bool) -> Iterator[Text]:
     yield from glucose_axis(y, LEFT - 5, mmol=mmol)
     for minute in NAMED_HOURS:
-        css = "end" if minute == DAY_MINUTES else "mid" if minute else ""
+        css = "end" if minute == MINUTES_OF_DAY else "mid" if minute else ""
         yield text(css, x(minute), BOTTOM + 14, f"{minute // 60:02}:00")

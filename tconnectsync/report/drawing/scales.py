@@ -11,7 +11,7 @@ from math import ceil
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.domain.profiles import MGDL_PER_MMOL
 
-HALF_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
+HALF_HOUR = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)

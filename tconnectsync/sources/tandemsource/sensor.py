@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from tconnectsync.domain.clock import SECOND
 from tconnectsync.domain.events import PumpEvent, PumpEventKind, Reading, ReadingKind
 from tconnectsync.domain.limits import EARLIEST, HIGHEST_GLUCOSE, LOWEST_GLUCOSE, PUMP_EPOCH
 from tconnectsync.sources.tandemsource.log.codes import (
@@ -44,7 +45,6 @@ SENSOR_VALUES = range(20, 501)
 BACK_FILLED = 1 << 1
 TYPED_IN, TAKEN_FROM_SENSOR = 0, 1
 
-SECOND = timedelta(seconds=1)
 UNIX_SECONDS = int(EARLIEST.timestamp())
 """By how much a time is greater when it is counted from 1970."""
 UNKNOWN_TIMES = (0, 0xFFFF_FFFF)

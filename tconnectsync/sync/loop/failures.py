@@ -71,14 +71,14 @@ class NothingNew:
     def __init__(self, settings: LoopSettings) -> None:
         self._settings = settings
         self._since: float | None = None
-        self._log = ThrottledLog()
+        self.log = ThrottledLog()
         self.minutes: float | None = None
         """For how long it has been so, if that is too long."""
 
     def over(self) -> None:
         """Take note that a cycle has found something new."""
         self._since = self.minutes = None
-        self._log = ThrottledLog()
+        self.log = ThrottledLog()
 
     def again(self, now: float) -> bool:
         """Report one more such upload; return whether to look for it again after a new login.
@@ -94,7 +94,7 @@ class NothingNew:
         minutes = (now - self._since) / MINUTE_IN_SECONDS
         if minutes >= self._settings.failure_minutes:
             self.minutes = minutes
-            self._log.log(
+            self.log.log(
                 logging.ERROR,
                 "The pump uploads, but for %s none of its data has been new to Nightscout. "
                 "Insulin may be missing there: compare the two, and check TIMEZONE_NAME.",
@@ -102,7 +102,7 @@ class NothingNew:
             )
             give_up_if_set(self._settings)
             return False
-        self._log.log(
+        self.log.log(
             logging.WARNING,
             "The pump has uploaded, but none of its data is new to Nightscout. No insulin is "
             "missing if the pump has given none since the upload before.",

@@ -137,9 +137,14 @@ def starts(names: Mapping[str, object]) -> dict[str, float]:
     start of the program. One of them begins at once.
     """
     span = APART * (len(names) - 1)
-    wait = {name: int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32 for name in names}
+    wait = {name: share_of(name) for name in names}
     first = min(wait.values(), default=0.0)
     return {name: (each - first) * span for name, each in wait.items()}
+
+
+def share_of(name: str) -> float:
+    """Return a number from 0 to 1 that is always the same for a name, and spreads many of them."""
+    return int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def _nap(queue: list[_Waiting], now: float) -> float:

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from tconnectsync.domain.clock import DAY, MINUTE, TimeRange
-from tconnectsync.domain.offsets import HOUR, fitting_offset, offset_in_words
+from tconnectsync.domain.clock import DAY, HOUR, MINUTE, TimeRange
+from tconnectsync.domain.offsets import fitting_offset, offset_in_words
 from tconnectsync.domain.words import number_of, span_in_words
 from tconnectsync.errors import ClockContradictionError, TconnectsyncError
 from tconnectsync.sources.base import NewestData

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tconnectsync.domain.clock import DAY, MINUTE
+from tconnectsync.domain.clock import DAY, HOUR, MINUTE
 from tconnectsync.sources.tandemsource.clock.changes import ClockChange
 from tconnectsync.sources.tandemsource.clock.zonerules import WIDEST_OFFSET, ZoneRules, earlier, utc
-
-HOUR = timedelta(hours=1)
 
 
 class Evidence(NamedTuple):

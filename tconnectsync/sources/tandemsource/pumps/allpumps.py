@@ -45,7 +45,7 @@ from tconnectsync.sources.tandemsource.reader import LogReader
 from tconnectsync.sources.tandemsource.sensor import SESSION
 
 Found = TypeVar("Found", bound=Event | Reading)
-Told = TypeVar("Told", bound=Event | Reading | DeviceStatus)
+Item = TypeVar("Item", bound=Event | Reading | DeviceStatus)
 
 
 class AllPumpsReader(Reader):
@@ -305,15 +305,15 @@ class AllPumpsReader(Reader):
         return found
 
     def _of_each(
-        self, events_of: Callable[[LogReader], Sequence[Told]]
-    ) -> list[tuple[ReadPump, Sequence[Told]]]:
+        self, events_of: Callable[[LogReader], Sequence[Item]]
+    ) -> list[tuple[ReadPump, Sequence[Item]]]:
         """Return the events of each pump, or of those that can be read if another one fails.
 
         Raises:
             TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
                 ranges may bring more.
         """
-        found: list[tuple[ReadPump, Sequence[Told]]] = []
+        found: list[tuple[ReadPump, Sequence[Item]]] = []
         failed: list[tuple[ReadPump, TconnectsyncError]] = []
         try:
             for read in self._read():

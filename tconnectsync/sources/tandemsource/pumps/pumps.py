@@ -13,7 +13,7 @@ from typing import Any
 
 from tconnectsync.config.values import glucose_unit
 from tconnectsync.domain import words
-from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, LONG_AGO, SECOND, PumpClock, TimeRange
 from tconnectsync.domain.limits import AHEAD, PUMP_EPOCH
 from tconnectsync.errors import ApiError, PumpChoiceError
 from tconnectsync.sources.tandemsource.clock.changes import FIRST_SOLD
@@ -25,7 +25,6 @@ SILENT = timedelta(days=3)
 """A pump that has sent nothing for this long may no longer be in use."""
 MARGIN = DAY
 """How far a pump's clock may be wrong before its log counts for another range."""
-SECOND = timedelta(seconds=1)
 PLACES = 10**12
 """More than there are seconds up to the year 9999."""
 

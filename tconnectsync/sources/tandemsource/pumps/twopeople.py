@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, HOUR, PumpClock, TimeRange
 from tconnectsync.domain.events import Bolus
 from tconnectsync.errors import PumpChoiceError, TconnectsyncError
 from tconnectsync.sources.tandemsource.pumps.overlaps import Overlap, Overlaps
@@ -32,7 +32,6 @@ from tconnectsync.sources.tandemsource.pumps.pumps import (
 from tconnectsync.sources.tandemsource.pumps.wornsigns import signs
 from tconnectsync.sources.tandemsource.reader import LogReader
 
-HOUR = timedelta(hours=1)
 ALLOWED = 2 * DAY
 """For how long the logs of two pumps may overlap without a question: one has replaced the other."""
 MOST_DAYS = 14

@@ -1,4 +1,4 @@
-"""What could not be read or understood, in sentences for the screen and for the page."""
+"""What a history could not read or understand, in sentences with the level to log each at."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.words import times_in_words
-from tconnectsync.sources.leftout import NO_DOSES, may_be_missing
+from tconnectsync.sources.leftout import left_out_in_words
 from tconnectsync.sync.run.outcome import Outcome
 
 NOUNS = {
@@ -22,13 +21,6 @@ NOUNS = {
     "DEVICE_STATUS": "battery and reservoir",
 }
 """What people call what a feature brings."""
-LEFT_OUT = {
-    "insulin": "Insulin may be missing because of that: compare the day with the pump's own "
-    "history.",
-    "carbs": "Carbs may be missing because of that, but no insulin.",
-    "": "No insulin is missing because of that.",
-}
-"""What follows from what was left out, by what may be missing."""
 
 
 def sentences(outcome: Outcome, clock: PumpClock) -> dict[str, int]:
@@ -45,17 +37,9 @@ def _sentences(outcome: Outcome, clock: PumpClock) -> Iterator[tuple[int, str]]:
         failed.setdefault((failure.window, str(failure.error)), []).extend(failure.features)
     for (window, error), names in failed.items():
         yield logging.ERROR, f"{_what(names)}{_when(window, clock)} could not be read. {error}"
-    found: dict[str, list[str]] = {}
-    for what, number in outcome.skipped.most_common():
-        text = f"{what.removesuffix(NO_DOSES)} ({times_in_words(number)})"
-        found.setdefault(may_be_missing(what), []).append(text)
-    for missing, consequence in LEFT_OUT.items():
-        if missing in found:
-            level = logging.WARNING if missing else logging.INFO
-            yield level, f"Left out: {'; '.join(found[missing])}. {consequence}"
+    yield from left_out_in_words(outcome.skipped)
     for remark in outcome.remarks:
-        level = logging.WARNING if remark.asks_something else logging.INFO
-        yield logging.ERROR if remark.missing else level, remark.text
+        yield remark.level, remark.text
 
 
 def _what(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from tconnectsync.domain.clock import DAY, TimeRange, merged, without
+from tconnectsync.domain.clock import DAY, SECOND, TimeRange, merged, without
 from tconnectsync.domain.events import Basal, Bolus
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
@@ -24,16 +24,15 @@ from tconnectsync.export.columns import (
     STATUS,
     Kind,
     kind_of,
-    profile_rows,
 )
 from tconnectsync.export.fileformat import Row
 from tconnectsync.export.folder import Folder, Month, month_of
+from tconnectsync.export.profilerows import profile_rows
 from tconnectsync.history import History, Window
 from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.cycle import Progress
 from tconnectsync.sync.run.window import windows
 
-SECOND = DAY / 86_400
 SHIFT = 2 * DAY
 """By how much more than the range files are looked through: the clock of a pump may have been set
 to another zone than now, and what happened around midnight then stands in the next month."""
@@ -67,11 +66,16 @@ class Export:
         self._folder = folder
         self._read_until = time_range.start
         self._found: dict[tuple[str, Month], _Found] = defaultdict(_Found)
+        """What is not written yet, by kind and month."""
         self._is_written: set[Month] = set()
         self._pumps: set[str] = {""}
+        """The names of the pumps whose rows may be replaced; empty for a row without one."""
         self._in_use = ""
+        """The name of the pump in use."""
         self._unread: list[TimeRange] = []
+        """When something may be missing: rows of that time are kept."""
         self._lost = 0
+        """How often insulin was left out so far."""
 
     @property
     def months(self) -> list[Month]:
@@ -195,8 +199,8 @@ class Export:
         def is_stale(row: Row) -> bool:
             return (
                 row.pump in self._pumps
-                and _holds(read, row.at)
-                and not any(_holds(each, row.at) for each in unread)
+                and row.at in read
+                and not any(row.at in each for each in unread)
             )
 
         return is_stale
@@ -229,7 +233,3 @@ class Export:
                 self.files.add(self._folder.file(PROFILES, month))
                 return
         self._put(PROFILES, month_of(self.history.clock.day(at)), new, lambda row: True)
-
-
-def _holds(time_range: TimeRange, at: datetime) -> bool:
-    return time_range.start <= at < time_range.end

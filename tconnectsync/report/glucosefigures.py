@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from math import sqrt
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import DAY, MINUTE, TimeRange
 from tconnectsync.domain.events import Reading, ReadingKind
 from tconnectsync.report.model import BANDS, Glucose, Percentiles
 
@@ -15,14 +15,14 @@ EVERY = timedelta(minutes=5)
 """How often a sensor reads."""
 GMI_BASE, GMI_PER_MGDL = 3.31, 0.02392
 """%, and % per mg/dL of the mean: the consensus' glucose management indicator."""
-STEP, REACH = 15, 15
+STEP, AROUND = 15, 15
 """Minutes between the points of the profile, and how far before and after readings count for it."""
-MINUTES_OF_DAY = 24 * 60
+MINUTES_OF_DAY = DAY // MINUTE
 LEAST_DAYS = 3
 """Readings of fewer days make no point of the profile."""
 
 
-class Values:
+class ReadingCounts:
     """The readings of the sensor, counted as they come: memory does not grow with the days.
 
     What a person measured at a finger does not count: such values are taken when something is
@@ -45,7 +45,7 @@ class Values:
                 continue
             if reading.at - last > EVERY / 2:  # No copy, and times vary by some seconds.
                 covered, last = covered + 1, reading.at
-            slot = _minute(reading.at) // STEP
+            slot = (reading.at.hour * 60 + reading.at.minute) // STEP
             self._counts[reading.glucose] += 1
             self._by_slot[slot][reading.glucose] += 1
             self._days[slot].add(reading.at.date())
@@ -86,7 +86,7 @@ class Values:
         """
         slots = MINUTES_OF_DAY // STEP
         for slot in range(slots + 1):
-            around = [each % slots for each in range(slot - REACH // STEP, slot + REACH // STEP)]
+            around = [each % slots for each in range(slot - AROUND // STEP, slot + AROUND // STEP)]
             counts = sum((self._by_slot.get(each, Counter()) for each in around), Counter[int]())
             days: set[date] = set().union(*(self._days.get(each, set()) for each in around))
             if len(days) >= LEAST_DAYS:
@@ -115,7 +115,3 @@ def _at_place(ordered: list[tuple[int, int]], place: int) -> int:
         if place < 0:
             return value
     raise IndexError(place)
-
-
-def _minute(at: datetime) -> int:
-    return at.hour * 60 + at.minute

@@ -1,0 +1,1 @@
+"""Many thousand people on several machines: steps are jobs of Procrastinate in PostgreSQL."""
