@@ -54,7 +54,7 @@ class Window:
     only what was noted at its instant."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class History(ReadingParts):
     """The story of the pumps of one account, or of one saved log."""
 

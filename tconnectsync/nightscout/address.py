@@ -24,6 +24,8 @@ def shorter(url: str) -> Iterator[str]:
     Whether it is there has to be asked: a site may live under a path of any name.
     """
     parts = urlsplit(url)
+    if not parts.path.strip("/"):
+        return
     names = parts.path.strip("/").split("/")
     for number in range(len(names) - 1, -1, -1):
         if re.fullmatch(_OWN, "/".join(names[number:]), re.IGNORECASE):

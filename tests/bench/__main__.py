@@ -1,7 +1,8 @@
-"""``python -m tests.bench``: what a sync costs, in requests, time and memory.
+"""``python -m tests.bench``: what the program costs, in requests, time, processor and memory.
 
-Each case is a simulated cloud with some days of data and an empty Nightscout; the program syncs
-all of it twice. The targets are looked at in the end; none of them makes the bench fail.
+Each work is a simulated cloud with some days of data and an empty Nightscout; the program syncs all
+of it twice. The figures are compared with those of the last release, and with targets; neither
+makes the bench fail.
 """
 
 from __future__ import annotations
@@ -9,54 +10,38 @@ from __future__ import annotations
 import argparse
 import compileall
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
+from statistics import median
+from zoneinfo import ZoneInfo
 
 from tconnectsync.clouds import CLOUDS
 from tests.bench import people
-from tests.bench.event_log import Rates, measure
-from tests.bench.program import CHECKOUT, Cost, fastest_help, run, slowest_imports, status_in_starts
+from tests.bench.event_log import FEATURES, Rates, measure, of_a_window
+from tests.bench.program import CHECKOUT, Cost, run, slowest_imports, yardstick
 from tests.bench.servers import FIRST_DAY, Counts, Servers, serving
+from tests.bench.table import TITLES, Row, released, save, worse
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL
 
-COLUMNS = (
-    "source         days  latency  run  documents  Tandem  Nightscout  writes  seconds  processor"
-    "  peak MB"
-)
-MOST_MEGABYTES = 70
-SAME_MEGABYTES = 0.1
-"""By which share two peaks may differ and still count as the same."""
-MOST_SECONDS = {(90, 0): 5.0, (7, 20): 1.5}
+IMPORT, NOTHING = "import requests", "pass"
+"""The yardsticks: what every program with requests needs, and Python alone."""
+QUICK = ("--help", "--version", "--status")
+QUIET = "a quiet run"
+FIRST, SECOND = "first run", "second run"
+WINDOW_DAYS = 7
+
+MOST_MEGABYTES, MOST_QUIET_MEGABYTES = 75, 34
+MOST_SECONDS = {(90, 0): 5.0, (90, 20): 6.0, (400, 0): 15.0, (7, 20): 1.5}
 """By days and latency (ms)."""
-MOST_HELP_SECONDS = 0.15
-MOST_STARTS = 2.5
+MOST_IMPORTS, MOST_STARTS = 1.8, 2.5
 MOST_MEGABYTES_FOR_PEOPLE, MOST_SECONDS_AN_HOUR = 300, 36.0
 """For 100 people in one process; 36 seconds are one hundredth of a processor."""
 LEAST_JSON, LEAST_BINARY = 100_000, 300_000
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run of the program: the ``number``-th with the same servers; ``latency`` in ms."""
-
-    source: str
-    days: int
-    latency: int
-    number: int
-    counts: Counts
-    cost: Cost
-
-    @property
-    def row(self) -> str:
-        counts, cost = self.counts, self.cost
-        return (
-            f"{self.source:<14}{self.days:5}{self.latency:6} ms{self.number:5}"
-            f"{counts.documents:11}"
-            f"{counts.tandem_requests:8}{counts.nightscout_requests:12}{counts.writes:8}"
-            f"{cost.seconds:9.2f}{cost.processor:11.2f}{cost.megabytes:9.1f}"
-        )
+Done = tuple[Counts, Cost, float]
+"""What one time took, and the yardstick beside it."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +58,29 @@ def main() -> None:
     options = _options()
     # Else the first run would pay for it.
     compileall.compile_dir(CHECKOUT / "tconnectsync", quiet=1)
-    _say(COLUMNS)
-    measured = []
+    _say(TITLES)
+    rows, targets = [], []
+    for row in _quick(options.times):
+        rows.append(row)
+        targets.append(_start_target(row))
+    rows.append(_quiet(options.times))
+    targets += _quiet_targets(rows[-1])
     for source, days, latency in product(options.source, options.days, options.latency):
-        with serving(source, days, latency / 1000) as servers:
-            for number in (1, 2):
-                counts, cost = _measure(servers, days)
-                measured.append(Measured(source, days, latency, number, counts, cost))
-                _say(measured[-1].row)
-    help_seconds = fastest_help()
-    _say("")
-    targets = [*_targets(measured), _help_target(help_seconds), *_log_targets(measure())]
-    targets.append(_status_target(status_in_starts()))
+        runs = _backfill(source, days, latency, options.times)
+        rows += runs
+        targets += _backfill_targets(*runs, days, latency)
+        if (source, days, latency) == ("tandem-source", max(options.days), min(options.latency)):
+            shares = _shares(runs[0], days)
+    _say(f"\n{shares}\n")
+    for line in worse(rows, released()) if not options.save else ():
+        _say(f"WORSE than the last release: {line}")
+    if options.save:
+        save(rows)
+    targets += _log_targets(measure())
     targets += _people_targets(options.people) if options.people else []
     for target in targets:
-        verdict = "reached" if target.reached else "NOT REACHED"
-        _say(f"{verdict:<12} {target.text}: {target.figure}")
-    if help_seconds > MOST_HELP_SECONDS:
+        _say(f"{'reached' if target.reached else 'NOT REACHED':<12} {target.text}: {target.figure}")
+    if not targets[0].reached:
         _say("\n".join(["", "The slowest imports of --help (µs by itself | with its own):"]))
         _say("\n".join(slowest_imports()))
 
@@ -98,9 +89,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     add = parser.add_argument
     add("--source", nargs="+", default=list(CLOUDS), help="the clouds to sync from")
-    add("--days", type=int, nargs="+", default=[7, 28, 90], help="days of data per case")
+    add("--days", type=int, nargs="+", default=[7, 90], help="days of data per work")
     add("--latency", type=int, nargs="+", default=[0, 20], help="ms added to every answer")
+    add("--times", type=int, default=5, help="how often each work is done; medians are shown")
     add("--people", type=int, default=100, help="people in one process; 0 leaves out these minutes")
+    add("--save", action="store_true", help="keep the figures as those of a release")
     return parser.parse_args()
 
 
@@ -109,66 +102,97 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _measure(servers: Servers, days: int) -> tuple[Counts, Cost]:
+def _row(work: str, done: Sequence[Done]) -> Row:
+    counts, costs, yardsticks = zip(*done, strict=True)
+    row = Row(work, counts[-1], costs, yardsticks)
+    _say(row.text)
+    return row
+
+
+def _quick(times: int) -> Iterator[Row]:
+    """Measure what answers without syncing, beside Python alone."""
+    nothing = Counts(0, 0, 0, 0)
+    for option in QUICK:
+        done = [(yardstick(NOTHING), run([option])) for _ in range(times)]
+        yield _row(f"{option} (÷ python -c pass)", [(nothing, cost, unit) for unit, cost in done])
+
+
+def _quiet(times: int) -> Row:
+    """Measure a run that finds nothing new, with the login that an earlier one saved."""
+    now = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
+    with (
+        serving("tandem-source", 2, 0, now - timedelta(minutes=4)) as servers,
+        tempfile.TemporaryDirectory() as home,
+    ):
+        for _ in range(2):
+            _sync(servers, [], home)
+        return _row(QUIET, [_sync(servers, [], home) for _ in range(times)])
+
+
+def _backfill(source: str, days: int, latency: int, times: int) -> tuple[Row, Row]:
+    """Measure runs over some days, into an empty Nightscout and into one that has all."""
+    first: list[Done] = []
+    second: list[Done] = []
     last_day = FIRST_DAY + timedelta(days=days - 1)
-    cost = run(
-        [
-            *("--start-date", str(FIRST_DAY), "--end-date", str(last_day)),
-            *("--features", "BASAL", "BOLUS", "PUMP_EVENTS"),
-        ],
-        {
-            "TCONNECT_EMAIL": EMAIL,
-            "TCONNECT_PASSWORD": PASSWORD,
-            "PUMP_SERIAL_NUMBER": SERIAL,
-            "TIMEZONE_NAME": NEW_YORK,
-            "NS_SECRET": SECRET,
-            **servers.addresses,
-        },
-    )
-    return servers.counts(), cost
+    dates = ("--start-date", str(FIRST_DAY), "--end-date", str(last_day))
+    for _ in range(times):
+        with serving(source, days, latency / 1000) as servers:
+            for done in (first, second):
+                with tempfile.TemporaryDirectory() as home:
+                    done.append(_sync(servers, [*dates, "--features", *FEATURES], home))
+    name = f"{source}, {days} days, {latency} ms"
+    return _row(f"{name}, {FIRST}", first), _row(f"{name}, {SECOND}", second)
 
 
-def _targets(measured: Sequence[Measured]) -> Iterator[Target]:
-    """Judge the runs; of several that a target is about, by the worst."""
-    first = [one for one in measured if one.number == 1]
-    second = [one for one in measured if one.number == 2]
-    yield _request_target("first", first, 60)
-    yield _request_target("second", second, 300)
-    writes = max(one.counts.writes for one in second)
-    yield Target("writes of a second run, 0", str(writes), writes == 0)
-    peak = max(one.cost.megabytes for one in measured)
-    yield Target(f"peak memory ≤ {MOST_MEGABYTES} MB", f"{peak:.1f} MB", peak <= MOST_MEGABYTES)
-    yield _same_memory_target(measured)
-    for (days, latency), limit in MOST_SECONDS.items():
-        seconds = [o.cost.seconds for o in measured if (o.days, o.latency) == (days, latency)]
-        if seconds:
-            text = f"{days} days at {latency} ms ≤ {limit} s"
-            yield Target(text, f"{max(seconds):.2f} s", max(seconds) <= limit)
-
-
-def _request_target(name: str, runs: Sequence[Measured], documents_each: int) -> Target:
-    def limit(one: Measured) -> float:
-        return one.counts.documents / documents_each + 20
-
-    worst = max(runs, key=lambda one: one.counts.nightscout_requests / limit(one))
-    requests = worst.counts.nightscout_requests
-    return Target(
-        f"Nightscout requests of a {name} run ≤ documents/{documents_each} + 20",
-        f"{requests} of {limit(worst):.0f} ({worst.days} days)",
-        requests <= limit(worst),
-    )
-
-
-def _same_memory_target(measured: Sequence[Measured]) -> Target:
-    peaks = {
-        days: max(one.cost.megabytes for one in measured if one.days == days)
-        for days in sorted({one.days for one in measured})
+def _sync(servers: Servers, arguments: Sequence[str], home: str) -> Done:
+    unit = yardstick(IMPORT)
+    settings = {
+        "HOME": home,
+        "TCONNECT_EMAIL": EMAIL,
+        "TCONNECT_PASSWORD": PASSWORD,
+        "PUMP_SERIAL_NUMBER": SERIAL,
+        "TIMEZONE_NAME": NEW_YORK,
+        "NS_SECRET": SECRET,
     }
-    return Target(
-        f"peak memory the same for all days, give or take {SAME_MEGABYTES:.0%}",
-        ", ".join(f"{days} days {peak:.1f} MB" for days, peak in peaks.items()),
-        max(peaks.values()) <= min(peaks.values()) * (1 + SAME_MEGABYTES),
-    )
+    cost = run(arguments, {**settings, **servers.addresses})
+    return servers.counts(), cost, unit
+
+
+def _shares(row: Row, days: int) -> str:
+    """Say what a first run spends the processor's time on."""
+    parts = {name: it * days / WINDOW_DAYS for name, it in of_a_window().items()}
+    parts["HTTP and the rest"] = max(row.processor - sum(parts.values()), 0.0)
+    shares = ", ".join(f"{name} {it / row.processor:.0%}" for name, it in parts.items())
+    rate = row.counts.documents / row.processor
+    return f"{row.work}: {rate:,.0f} documents per second of processor ({shares})"
+
+
+def _start_target(row: Row) -> Target:
+    starts = median(row.ratios)
+    text = f"{row.work.split()[0]} ≤ {MOST_STARTS} times the processor of python -c {NOTHING}"
+    return Target(text, f"{starts:.2f} times", starts <= MOST_STARTS)
+
+
+def _quiet_targets(row: Row) -> Iterator[Target]:
+    imports, peak = median(row.ratios), row.megabytes
+    text = f"{QUIET} ≤ {MOST_IMPORTS} times the processor of python -c '{IMPORT}'"
+    yield Target(text, f"{imports:.2f} times", imports <= MOST_IMPORTS)
+    text = f"peak memory of {QUIET} ≤ {MOST_QUIET_MEGABYTES} MB"
+    yield Target(text, f"{peak:.1f} MB", peak <= MOST_QUIET_MEGABYTES)
+
+
+def _backfill_targets(first: Row, second: Row, days: int, latency: int) -> Iterator[Target]:
+    for row, each in ((first, 60), (second, 300)):
+        limit, requests = row.counts.documents / each + 20, row.counts.nightscout_requests
+        text = f"{row.work}: Nightscout requests ≤ documents/{each} + 20"
+        yield Target(text, f"{requests} of {limit:.0f}", requests <= limit)
+    writes, peak = second.counts.writes, max(first.megabytes, second.megabytes)
+    yield Target(f"{second.work}: writes 0", str(writes), writes == 0)
+    text = f"{first.work}: peak memory ≤ {MOST_MEGABYTES} MB"
+    yield Target(text, f"{peak:.1f} MB", peak <= MOST_MEGABYTES)
+    if most := MOST_SECONDS.get((days, latency)):
+        text = f"{first.work}: ≤ {most} s"
+        yield Target(text, f"{first.seconds:.2f} s", first.seconds <= most)
 
 
 def _log_targets(rates: Rates) -> Iterator[Target]:
@@ -204,17 +228,6 @@ def _people_targets(number: int) -> Iterator[Target]:
         f"{cost.synced} of {number}",
         cost.synced == number,
     )
-
-
-def _help_target(seconds: float) -> Target:
-    return Target(
-        f"--help ≤ {MOST_HELP_SECONDS} s", f"{seconds:.3f} s", seconds <= MOST_HELP_SECONDS
-    )
-
-
-def _status_target(starts: float) -> Target:
-    text = f"--status ≤ {MOST_STARTS} times the processor of python -c pass"
-    return Target(text, f"{starts:.2f} times", starts <= MOST_STARTS)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,16 @@ from threading import Timer
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 300.0
 """Seconds after which a run is broken off."""
-HELP_TRIES = 5
-STATUS_TRIES = 20
+YARDSTICK_TRIES = 3
 SHOWN_IMPORTS = 12
+LAUNCHER = """
+import os, sys, time
+began = time.perf_counter()
+_, status, usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ), 0)
+seconds = time.perf_counter() - began
+print("", f"{seconds} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss}", sep="\\n")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 @dataclass(frozen=True)
@@ -30,55 +37,47 @@ class Cost:
 
 
 def run(arguments: Sequence[str], settings: Mapping[str, str] | None = None) -> Cost:
-    """Run tconnectsync with nothing but these settings.
+    """Run tconnectsync with nothing but these settings; ``HOME`` may be one of them.
 
     Raises:
         RuntimeError: it did not end well.
     """
-    command = [sys.executable, "-m", "tconnectsync", *arguments]
-    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as output:
-        environment = {"HOME": home, "PYTHONPATH": str(CHECKOUT), **(settings or {})}
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command, env=environment, cwd=home, stdout=output, stderr=subprocess.STDOUT
-        )
-        limit = Timer(PATIENCE, process.kill)
-        limit.start()
-        # The peak is never less than what this process held when it started the other one, so
-        # nothing big may ever be kept here.
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        limit.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            output.seek(0)
-            raise RuntimeError(f"tconnectsync failed:\n{output.read().decode()}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e6)
-
-
-def fastest_help() -> float:
-    """Return the seconds that ``--help`` takes, the best of some tries."""
-    return min(run(["--help"]).seconds for _ in range(HELP_TRIES))
-
-
-def status_in_starts() -> float:
-    """Return how many times as much processor ``--status`` takes as Python that does nothing."""
-    nothing = [sys.executable, "-c", "pass"]
-    status = [sys.executable, "-m", "tconnectsync", "--status"]
-    least = [min(_processor(command) for _ in range(STATUS_TRIES)) for command in (nothing, status)]
-    return least[1] / least[0]
-
-
-def _processor(command: Sequence[str]) -> float:
     with tempfile.TemporaryDirectory() as home:
-        environment = {"HOME": home, "PYTHONPATH": str(CHECKOUT)}
+        environment = {"HOME": home, **(settings or {})}
+        return _run([sys.executable, "-m", "tconnectsync", *arguments], environment)
+
+
+def yardstick(code: str) -> float:
+    """Return the seconds of processor that Python takes for some code, the best of some tries."""
+    with tempfile.TemporaryDirectory() as home:
+        command = [sys.executable, "-c", code]
+        return min(_run(command, {"HOME": home}).processor for _ in range(YARDSTICK_TRIES))
+
+
+def _run(command: Sequence[str], settings: Mapping[str, str]) -> Cost:
+    with tempfile.TemporaryFile() as output:
+        environment = {"PYTHONPATH": str(CHECKOUT), **settings}
+        # The peak of a process is never less than that of the one which started it: so a small one.
         process = subprocess.Popen(
-            command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-S", "-c", LAUNCHER, *command],
+            env=environment,
+            cwd=settings["HOME"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_utime + usage.ru_stime
+        limit = Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+        limit.start()
+        process.wait()
+        limit.cancel()
+        output.seek(0)
+        text = output.read().decode()
+    # --status says with 1 that there has been no run yet.
+    if process.returncode and "--status" not in command:
+        raise RuntimeError(f"{' '.join(command[1:])} failed:\n{text}")
+    seconds, processor, peak = map(float, text.splitlines()[-1].split())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Cost(seconds, processor, peak * unit / 1e6)
 
 
 def slowest_imports() -> list[str]:

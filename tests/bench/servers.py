@@ -56,11 +56,17 @@ class Servers:
 
 
 @contextmanager
-def serving(source: str, days: int, latency: float) -> Iterator[Servers]:
-    """Serve some days of data and an empty Nightscout; every answer comes ``latency`` s later."""
+def serving(
+    source: str, days: int, latency: float, uploaded: datetime | None = None
+) -> Iterator[Servers]:
+    """Serve some days of data and an empty Nightscout; every answer comes ``latency`` s later.
+
+    The pump last ``uploaded`` then, by the person's own clock; ``None``: all days from FIRST_DAY.
+    """
+    until = uploaded or datetime.combine(FIRST_DAY + timedelta(days=days), time.min)
     here, there = get_context("spawn").Pipe()
     process = get_context("spawn").Process(
-        target=_serve, args=(there, source, days, latency), daemon=True
+        target=_serve, args=(there, source, days, latency, until), daemon=True
     )
     process.start()
     there.close()
@@ -71,13 +77,15 @@ def serving(source: str, days: int, latency: float) -> Iterator[Servers]:
         process.join(PATIENCE)
 
 
-def _serve(connection: Connection, source: str, days: int, latency: float) -> None:
+def _serve(
+    connection: Connection, source: str, days: int, latency: float, uploaded: datetime
+) -> None:
     # A pump that was in use before, as nearly all are: else t:connect needs the CSV export.
-    history = live(FIRST_DAY - timedelta(days=1), days + 1)
+    history = live(uploaded.date() - timedelta(days=days + 1), days + 2)
     tandem = CLOUDS[source](history)
     tandem.latency = latency
-    # As the app does it: at once. An upload long after the data would let the zone be checked.
-    tandem.uploaded_until = datetime.combine(FIRST_DAY + timedelta(days=days), time.min)
+    # At once, as the app does it: of an upload long after the data, the zone would be in doubt.
+    tandem.uploaded_until = uploaded
     with tandem, SmallNightscout(SECRET, latency=latency) as nightscout:
         connection.send({"NS_URL": nightscout.url, **addresses(tandem)})
         while connection.recv():

@@ -92,7 +92,7 @@ class TokenCache:
             )
 
 
-@dataclass
+@dataclass(eq=False)
 class SavedLogins:
     """Logs in for a :class:`~tconnectsync.api.session.LoginKeeper`, or takes the saved login.
 

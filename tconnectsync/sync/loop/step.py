@@ -48,7 +48,7 @@ OVERDUE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Actions:
     """What a step can do for one person; each may raise an error of ours."""
 

@@ -73,7 +73,7 @@ def _cause_of(error: TconnectsyncError, is_new: bool) -> _Cause:
     return _Cause(type(error), str(error), is_new)
 
 
-@dataclass
+@dataclass(eq=False)
 class Applied:
     """What came of a plan, in documents that Nightscout is known to have stored."""
 

@@ -49,7 +49,7 @@ Kinds = tuple[str, ...]
 ENTRIES: Kinds = (SGV,)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CatchUp:
     """A cycle and the backlog of its site."""
 

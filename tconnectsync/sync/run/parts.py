@@ -13,7 +13,7 @@ from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.validate import Found
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ReadingParts:
     """What reads the pump's story: a cloud, the pump's clock, and this computer's."""
 
@@ -26,7 +26,7 @@ class ReadingParts:
         return events
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CycleParts(ReadingParts):
     """What a cycle is made of.
 

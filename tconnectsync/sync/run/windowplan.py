@@ -57,7 +57,7 @@ class WindowPlan(NamedTuple):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class WindowPlanner:
     """Plans the windows of one run. Nothing is written."""
 

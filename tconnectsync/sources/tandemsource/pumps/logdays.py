@@ -28,7 +28,7 @@ Ask = Callable[[date, date], Payload]
 """Asks the cloud for the log from one day of the pump's calendar to another, inclusive."""
 
 
-@dataclass
+@dataclass(eq=False)
 class LogDays:
     """The log of one pump over some days.
 

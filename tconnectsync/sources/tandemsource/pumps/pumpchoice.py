@@ -7,7 +7,7 @@ read, or the one that PUMP_SERIAL_NUMBER names.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple
 
@@ -90,7 +90,7 @@ def choose_pumps(
         if len({pump.serial for pump in meant}) < 2:
             return PumpChoice(read, meant, warning=warning)
         # A person says that all of them are theirs; but nobody wears two for long.
-        pairs = replace(pairs, allowed_days=LONGEST_DELIVERY)
+        pairs = pairs._replace(allowed_days=LONGEST_DELIVERY)
     undecided: dict[str, str] = {}
     for one, other in combinations(read, 2):
         if one.serial != other.serial:

@@ -40,7 +40,7 @@ SOMEWHAT = timedelta(hours=6)
 """Events that ended this long before a range are ignored."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PumpLog:
     """Reads the log of one pump.
 

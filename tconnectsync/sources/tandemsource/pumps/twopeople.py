@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from tconnectsync.domain.clock import DAY, HOUR, PumpClock, TimeRange
 from tconnectsync.domain.events import Bolus
@@ -49,8 +49,7 @@ RECENT = 2 * DAY
 Span = tuple[datetime, datetime]
 
 
-@dataclass(frozen=True)
-class PairComparison:
+class PairComparison(NamedTuple):
     """Compares the logs of two pumps.
 
     ``open_log`` returns a reader for the log of a pump from one day to another, without sensors.

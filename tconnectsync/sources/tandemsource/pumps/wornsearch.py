@@ -8,7 +8,6 @@ had ended by then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple, Protocol
 
@@ -56,8 +55,7 @@ class OnFailure(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class WornSearch:
+class WornSearch(NamedTuple):
     """Looks for signs of being worn.
 
     Args:
