@@ -85,8 +85,8 @@ def day_of(
         modes=[it for it in events if isinstance(it, UserMode)],
         events=[it for it in events if isinstance(it, PumpEvent)],
         readings=readings,
-        suspended=[TimeRange(begin, stop) for begin, stop in stood],
-        gaps=[TimeRange(begin, stop) for begin, stop in gaps],
+        suspended=[TimeRange(clock.here(begin), clock.here(stop)) for begin, stop in stood],
+        gaps=[TimeRange(clock.here(begin), clock.here(stop)) for begin, stop in gaps],
         is_whole=is_whole and unknown <= MOST_UNKNOWN and not unread,
     )
 

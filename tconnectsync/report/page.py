@@ -102,7 +102,8 @@ def render(report: Report) -> str:
         lasted=lambda span: (duration if span < 2 * DAY else wording.days_and_hours)(span),
         days_and_hours=wording.days_and_hours,
     )
-    return environment.get_template("report.html").render(_context(report))
+    text = environment.get_template("report.html").render(_context(report))
+    return text.encode("utf-8", "replace").decode()  # No file can hold half characters.
 
 
 def _context(report: Report) -> Mapping[str, object]:

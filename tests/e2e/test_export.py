@@ -131,6 +131,16 @@ def test_a_saved_log_gives_the_same_rows_without_the_name_of_the_pump(
     assert "The saved log is about 2024-06-0" in done.errors
 
 
+def test_a_corrected_zone_leaves_no_row_at_the_old_time(tmp_path: Path, source: Cloud) -> None:
+    home = of_the_account_alone(tmp_path, source)
+    assert home.run(*EXPORT).code == 0
+    for folder in (FOLDER, "fresh"):
+        arguments = ("--export", folder, *days(FIRST - DAY, FIRST + 3 * DAY))
+        assert home.run(*arguments, TIMEZONE_NAME="Asia/Tokyo").code == 0
+    for kind in ("basals", "boluses", "events", "readings", "status"):
+        assert rows(tmp_path / FOLDER, kind) == rows(tmp_path / "fresh", kind) != []
+
+
 def test_what_cannot_be_read_is_said_and_its_rows_stay(tmp_path: Path) -> None:
     with CLOUDS["tconnect"](LIFE) as tandem:
         home, folder = computer(tmp_path, tandem, "", "").without_nightscout(), tmp_path / FOLDER

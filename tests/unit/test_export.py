@@ -278,9 +278,15 @@ def test_all_kinds_begin_with_the_same_columns_and_name_their_units() -> None:
     [
         (b"date,what\r\n", "it has other columns"),
         (b"\xff\xfe\x00", "it is no text"),
-        (CSV.heading([*BASALS.names, "more"]).encode(), "a newer version"),
+        (CSV.heading([*BASALS.names, "more"]).encode(), "of a newer version or added by somebody"),
+        (b"\xef\xbb\xbf" + CSV.heading(BASALS.names).encode(), "such as a spreadsheet"),
+        (CSV.heading(BASALS.names).replace(",", ";").encode(), "such as a spreadsheet"),
         (CSV.heading(BASALS.names).encode() + b"x,y\r\n", "line 2 has another number"),
         (CSV.heading(BASALS.names).encode() + b"1.3.24" + b"," * 11 + b"\r\n", "its times"),
+        (
+            CSV.heading(BASALS.names).encode() + b"0001-01-01T00:00:00+14" + b"," * 11 + b"\r\n",
+            "its times",
+        ),
         (None, "it is no ordinary file"),
     ],
 )
