@@ -132,7 +132,7 @@ def test_a_saved_log_gives_the_same_rows_without_the_name_of_the_pump(
 
 
 def test_a_corrected_zone_leaves_no_row_at_the_old_time(tmp_path: Path, source: Cloud) -> None:
-    home = of_the_account_alone(tmp_path, source)
+    home = computer(tmp_path, source, "", "").without_nightscout()
     assert home.run(*EXPORT).code == 0
     for folder in (FOLDER, "fresh"):
         arguments = ("--export", folder, *days(FIRST - DAY, FIRST + 3 * DAY))
