@@ -25,7 +25,7 @@ from tconnectsync.sources.base import PumpSpan, Reader, Remark
 from tconnectsync.sync.features import FEATURES, parts_of
 from tconnectsync.sync.plan.validate import Found
 from tconnectsync.sync.run.collect import collect_parts
-from tconnectsync.sync.run.coverage import coverage, empty_log
+from tconnectsync.sync.run.coverage import coverage, empty_log, not_uploaded
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
 from tconnectsync.sync.run.window import windows
@@ -100,7 +100,7 @@ class History(ReadingParts):
             PumpChoiceError: a person has to say first which pump is meant.
             TconnectsyncError: going on makes no sense.
         """
-        time_range = self._as_covered(time_range)
+        asked_for, time_range = time_range, self._as_covered(time_range)
         spans = self._spans(time_range)
         if spans is None:
             return
@@ -110,6 +110,10 @@ class History(ReadingParts):
         if earlier.are_empty and not self.outcome.failures:
             work = (time_range, self.features)
             self.outcome.remark(empty_log(spans, time_range, self.clock), work)
+            if self.outcome.is_complete:
+                first, last = self.clock.days(asked_for)
+                days = f"for {first}" if first == last else f"from {first} to {last}"
+                self.outcome.remark([Remark(f"There are no data of the pump {days}.")])
 
     def _window(self, window: TimeRange, earlier: _EarlierWindows, *, is_last: bool) -> Window:
         found, statuses, has_failed = self._read(window)
@@ -136,7 +140,7 @@ class History(ReadingParts):
         asked_first, asked_last = self.clock.days(time_range)
         if asked_first < first or asked_last > last:
             text = f"The saved log is about {first} to {last}: it says nothing about other days."
-            self.outcome.remark([Remark(text, missing=False, asks_something=False)])
+            self.outcome.remark([Remark(text)])
         start = max(time_range.start, self.covered.start)
         return TimeRange(start, min(time_range.end, self.covered.end))
 
@@ -154,7 +158,10 @@ class History(ReadingParts):
                 raise
             self.outcome.failed(time_range, self.features, error)
             return None
-        self.outcome.remark(coverage(spans, time_range, self.clock))
+        # Who asked for days wants all of them; a sync brings what there is.
+        found = [replace(it, missing=True) for it in coverage(spans, time_range, self.clock)]
+        found += not_uploaded(spans, time_range, self.clock, self.now())
+        self.outcome.remark(found)
         return spans
 
     def _read(

@@ -53,7 +53,10 @@ class PumpData:
 
     @property
     def problems(self) -> Sequence[str]:
-        """A sentence for everything of what was asked for so far that could not be brought."""
+        """A sentence for everything of what was asked for so far that could not be brought.
+
+        That includes days for which no pump has data, and what else a person should look at.
+        """
         return _problems(self._history)
 
     def history(self, first: date, last: date, *, partial: bool = False) -> Iterator[Event]:
@@ -125,7 +128,7 @@ class PumpData:
         clock, now = self._history.clock, self._history.now()
         for each in (first, last):
             if not isinstance(each, date):
-                raise ValueError(f"{each!r} is no date: give a datetime.date.")
+                raise ValueError(f"{each!r} is no datetime.date, such as date(2026, 3, 1).")
         first, last = (date(each.year, each.month, each.day) for each in (first, last))
         if first > last:
             raise ValueError(f"The first day, {first}, is later than the last one, {last}.")
@@ -138,9 +141,7 @@ class PumpData:
 
 
 def _problems(history: History) -> tuple[str, ...]:
-    """Return what is missing, in sentences."""
-    if history.outcome.is_complete:
-        return ()
+    """Return what is missing or asks something of a person, in sentences."""
     said = sentences(history.outcome, history.clock)
     return tuple(text for text, level in said.items() if level >= logging.WARNING)
 

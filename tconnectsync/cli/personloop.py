@@ -20,6 +20,7 @@ from tconnectsync.cli.sync import NOTHING_LOST, completed, what_is_left
 from tconnectsync.errors import ConfigError, PasswordRefusedError, TconnectsyncError
 from tconnectsync.sync.loop.loop import Rounds
 from tconnectsync.sync.loop.step import Actions, Next
+from tconnectsync.sync.run.window import last_days
 
 if TYPE_CHECKING:
     from tconnectsync.app import Host
@@ -185,7 +186,7 @@ class PersonLoop:
             # Wait as long as another run writes. To the loop, a cycle left out would look like one
             # that failed or found nothing.
             with lock(inf):
-                outcome = catch_up.sync_up_to_now(options.days or 1)
+                outcome = catch_up.sync_up_to_now(last_days(options.days or 1, cycle.now()))
             say_what_was_done(outcome, options, cycle.clock)
             return outcome
 

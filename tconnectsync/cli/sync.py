@@ -109,15 +109,16 @@ def _sync(
         writing=stop.writing,
     )
     cycle, chosen = catch_up.cycle, file.covered if file else None
+    up_to_now = last_days(options.days or 1, cycle.now())
     if options.dates:
-        chosen = date_range(*options.dates, cycle.clock, cycle.now())
+        chosen = date_range(*options.dates, cycle.clock, up_to_now.end)
     # Who is stopped before that has not begun.
-    catch_up.remember(chosen or last_days(options.days or 1, cycle.now()))
+    catch_up.remember(chosen or up_to_now)
     try:
         if chosen:
             outcome = catch_up.sync_range(chosen)
         else:
-            outcome = catch_up.sync_up_to_now(options.days or 1)
+            outcome = catch_up.sync_up_to_now(up_to_now)
     except Stopped as stopped:
         raise Stopped(stopped.waited, what_is_left(catch_up, options, chosen)) from None
     return outcome, cycle.clock

@@ -444,3 +444,13 @@ def test_settings_of_a_folder_are_found_from_another_one(
     elsewhere.mkdir()
     assert shell(bare, command, elsewhere).returncode == 0
     assert site.treatments
+
+
+def test_a_run_that_found_nothing_left_undone_does_not_speak_of_earlier_runs(
+    home: Computer, tandem: SimulatedTandemSource
+) -> None:
+    tandem.uploaded_until = datetime.now(ZoneInfo(NEW_YORK)).replace(tzinfo=None)
+    for _ in range(2):
+        ran = home.run(*FEATURES)
+        assert ran.code == 0, ran.errors
+        assert "Going back" not in ran.errors

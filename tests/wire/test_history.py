@@ -270,6 +270,7 @@ def test_a_saved_log_tells_only_of_what_it_covers(tmp_path: Path) -> None:
         bolus_insulin(LIFE, at(0, 0), END)
     )
     assert "The saved log is about 2024-06-03 to" in history.outcome.remarks[0].text
+    assert not history.outcome.is_complete
     assert {event.pump for event in events} == {""}
     assert list(history.pumps(history.covered)) == []
     assert list(history.windows(between(at(40, 0), at(50, 0)))) == []

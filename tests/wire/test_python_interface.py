@@ -199,6 +199,25 @@ def test_what_is_missing_is_raised_after_all_the_rest_has_come(
     assert list(data.history(FIRST, FIRST + timedelta(days=2), partial=True)) == found
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "count", "sentence"),
+    [
+        (-32, 0, 1, "There are no data for 2024-05-02 to 2024-06-02"),
+        (-32, -30, 0, "There are no data for 2024-05-02 to 2024-05-04"),
+        (2, 40, 1, "The pump has uploaded nothing after 2024-06-"),
+        (40, 50, 0, "The pump has uploaded nothing after 2024-06-"),
+    ],
+)
+def test_days_for_which_the_pump_has_no_data_are_missing(
+    data: tconnectsync.PumpData, first: int, last: int, count: int, sentence: str
+) -> None:
+    found: list[tconnectsync.Event] = []
+    with pytest.raises(tconnectsync.IncompleteError, match=sentence):
+        found.extend(data.history(FIRST + timedelta(days=first), FIRST + timedelta(days=last)))
+    assert min(len(found), 1) == count
+    assert len(data.problems) == 1
+
+
 def test_a_pass_over_windows_gives_all_of_it_and_each_method_its_part(
     data: tconnectsync.PumpData,
 ) -> None:
@@ -252,7 +271,7 @@ def test_days_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"later than|lies in the future|before there were pumps"):
         next(data.history(FIRST + timedelta(days=first), FIRST + timedelta(days=last)))
-    with pytest.raises(ValueError, match=r"'2024-06-03' is no date"):
+    with pytest.raises(ValueError, match="'2024-06-03' is no datetime.date"):
         next(data.history("2024-06-03", FIRST))  # type: ignore[arg-type]
 
 

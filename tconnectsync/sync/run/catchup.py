@@ -39,7 +39,6 @@ from tconnectsync.sync.run.coverage import coverage, empty_log, late_since, newe
 from tconnectsync.sync.run.cycle import Cycle, Progress
 from tconnectsync.sync.run.firstlook import look_once
 from tconnectsync.sync.run.outcome import Outcome, Work
-from tconnectsync.sync.run.window import last_days
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +78,8 @@ class CatchUp:
             self.backlog.add(self._missing_before(time_range))
         return outcome if outcome.failures else self._run(time_range, spans)
 
-    def sync_up_to_now(self, days: int) -> Outcome:
-        """Sync the last days (times 24 hours), and before them what earlier runs left undone.
+    def sync_up_to_now(self, asked_for: TimeRange) -> Outcome:
+        """Sync a range that ends now, and before it what earlier runs left undone.
 
         Raises:
             PumpChoiceError: a person has to say first which pump is meant.
@@ -89,7 +88,6 @@ class CatchUp:
         """
         cycle, backlog = self.cycle, self.backlog
         earliest = self._earliest()
-        asked_for = last_days(days, cycle.now())
         self.remember(asked_for)
         known = backlog.newest()
         time_range = self._reaching_back(asked_for, known)

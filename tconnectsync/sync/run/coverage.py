@@ -15,6 +15,8 @@ MOST_NAMED = 5
 """So many ranges of days are named; the others are counted."""
 LONGEST_EMPTY = timedelta(hours=12)
 """A pump that is worn delivers something, or records that it does not, in much less time."""
+LONGEST_UPLOAD = timedelta(hours=3)
+"""The phone uploads about every hour; what is newer than that may follow."""
 SHORTEST = timedelta(minutes=15)
 """Shorter times between two pumps are not named: one is taken off, the other put on."""
 
@@ -78,6 +80,25 @@ def empty_log(spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock
         "next run asks again; if this lasts, a newer tconnectsync is needed."
     )
     return [Remark(text, heals=True, changed=True)]
+
+
+def not_uploaded(
+    spans: Sequence[PumpSpan], time_range: TimeRange, clock: PumpClock, now: datetime
+) -> list[Remark]:
+    """Return a remark on time before today for which no pump has uploaded anything yet.
+
+    Of today, there is what has been uploaded; a day must be over to be missed.
+    """
+    ends = [span.last for span in spans if span.is_read and span.last]
+    until = min(time_range.end, clock.midnight(clock.day(now)))
+    newest = max(ends, default=until)
+    if until - max(newest, time_range.start) < LONGEST_UPLOAD:
+        return []
+    text = (
+        f"The pump has uploaded nothing after {clock.here(newest):%Y-%m-%d %H:%M}: what it did "
+        "since then is missing. Check that the phone has a connection and the pump's app runs."
+    )
+    return [Remark(text)]
 
 
 def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:
