@@ -98,6 +98,11 @@ class Reading(_Instant):
     log_ids: tuple[int, ...] = ()
     pump: str = field(default="", compare=False)
 
+    @property
+    def is_of_sensor(self) -> bool:
+        """Whether the sensor measured it; if not, a person entered it."""
+        return self.kind is ReadingKind.SENSOR
+
 
 def newest_reading(readings: Sequence[Reading], at: datetime, max_age: timedelta) -> Reading | None:
     """Return the newest of some readings, given in time order, that is not later than ``at``.

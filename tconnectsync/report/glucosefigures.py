@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from math import sqrt
 
 from tconnectsync.domain.clock import DAY, MINUTE, TimeRange
-from tconnectsync.domain.events import Reading, ReadingKind
+from tconnectsync.domain.events import Reading
 from tconnectsync.report.model import BANDS, Glucose, Percentiles
 
 EVERY = timedelta(minutes=5)
@@ -41,7 +41,7 @@ class ReadingCounts:
         """Count the readings of a range, in time order; ranges must not overlap."""
         covered, last = 0, time_range.start - EVERY
         for reading in readings:
-            if reading.kind is ReadingKind.FINGER:
+            if not reading.is_of_sensor:
                 continue
             if reading.at - last > EVERY / 2:  # No copy, and times vary by some seconds.
                 covered, last = covered + 1, reading.at
@@ -70,9 +70,7 @@ class ReadingCounts:
             deviation=sqrt(spread),
             gmi=GMI_BASE + GMI_PER_MGDL * mean,
             shares={
-                band.name: sum(
-                    times for value, times in self._counts.items() if band.low <= value < band.high
-                )
+                band.name: sum(times for value, times in self._counts.items() if value in band)
                 / number
                 for band in BANDS
             },

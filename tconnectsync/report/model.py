@@ -113,6 +113,10 @@ class Band:
     low: int
     high: int
 
+    def __contains__(self, glucose: float) -> bool:
+        """Return whether a value lies in the band."""
+        return self.low <= glucose < self.high
+
 
 LEVELS = (54, 70, 180, 250)
 """mg/dL: very low is below the first and low below the second, high is above the third and very

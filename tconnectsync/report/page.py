@@ -24,7 +24,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tconnectsync import __version__
 from tconnectsync.domain.clock import DAY, PumpClock
-from tconnectsync.domain.events import ReadingKind
 from tconnectsync.domain.words import number_of
 from tconnectsync.report import wording
 from tconnectsync.report.compare import HOW_IT_COUNTS
@@ -129,8 +128,8 @@ def _context(report: Report) -> Mapping[str, object]:
 
 
 def _view(day: Day, axes: Axes) -> DayView:
-    values = [it.glucose for it in day.readings if it.kind is ReadingKind.SENSOR]
-    in_range = sum(IN_RANGE.low <= value < IN_RANGE.high for value in values)
+    values = [it.glucose for it in day.readings if it.is_of_sensor]
+    in_range = sum(value in IN_RANGE for value in values)
     unit = glucose_unit(mmol=axes.mmol)
     midnight = axes.clock.midnight(day.date + DAY)
     return DayView(

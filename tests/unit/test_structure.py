@@ -34,7 +34,7 @@ MAY_KNOW = {
     "nightscout": {"domain", "http"},
     "sync": {"sources", "nightscout", "domain", "state"},
     "history": {"sync", "sources", "domain"},
-    "report": {"history", "nightscout", "sources", "sync", "domain", "state"},
+    "report": {"history", "nightscout", "sync", "domain"},
     "export": {"history", "sources", "sync", "domain", "state"},
     "watch": {"sync", "sources", "domain", "state", "http"},
     "app": {

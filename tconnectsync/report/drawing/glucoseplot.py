@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import TypeVar
 
-from tconnectsync.domain.events import Reading, ReadingKind
+from tconnectsync.domain.events import Reading
 from tconnectsync.report.drawing.layout import WIDTH, Drawn, Half
 from tconnectsync.report.drawing.scales import Scale
 from tconnectsync.report.drawing.svgpaths import (
@@ -20,7 +20,7 @@ from tconnectsync.report.drawing.svgpaths import (
     rectangle,
     text,
 )
-from tconnectsync.report.model import LEVELS
+from tconnectsync.report.model import IN_RANGE, LEVELS
 from tconnectsync.report.wording import glucose_text, glucose_unit
 
 LONGEST_STEP = timedelta(minutes=15)
@@ -41,9 +41,9 @@ def unbroken(
 
 
 def _band(reading: Reading) -> str:
-    if reading.glucose < LOW:
-        return "low"
-    return "high" if reading.glucose > TARGET_TOP else "ok"
+    if reading.glucose in IN_RANGE:
+        return "ok"
+    return "low" if reading.glucose < LOW else "high"
 
 
 def glucose_plot(half: Half) -> Drawn:
@@ -53,7 +53,7 @@ def glucose_plot(half: Half) -> Drawn:
     drawn += [Shape("level", "".join(line(0, y(it), WIDTH, y(it)) for it in LEVELS))]
     begin, end = x.range.start - LONGEST_STEP, x.range.end + LONGEST_STEP
     near = [it for it in half.day.readings if begin <= it.at <= end]
-    measured = [it for it in near if it.kind is not ReadingKind.FINGER]
+    measured = [it for it in near if it.is_of_sensor]
     lines = [
         polyline((x(it.at), y(it.glucose)) for it in part)
         for part in unbroken(measured, lambda one, following: following.at - one.at > LONGEST_STEP)
@@ -64,7 +64,7 @@ def glucose_plot(half: Half) -> Drawn:
     for css, group in groupby(sorted(measured, key=_band), _band):
         drawn.append(Shape(f"dot {css}", dots((x(it.at), y(it.glucose)) for it in group)))
     for it in near:
-        if it.kind is ReadingKind.FINGER:
+        if not it.is_of_sensor:
             value = glucose_text(it.glucose, mmol=half.axes.mmol)
             title = f"{it.at:%H:%M} {value} {glucose_unit(mmol=half.axes.mmol)}, entered"
             drawn.append(Shape("finger", diamond(x(it.at), y(it.glucose), 4), title))
