@@ -80,7 +80,12 @@ class Host:
         return next(iter(self.caches), None)
 
     def shared_file(self, name: str) -> SharedFile:
-        """Return a file that threads and processes change one after the other."""
+        """Return a file that threads and processes change one after the other.
+
+        What ``shared`` has under the plain name stands for it.
+        """
+        if name in self.shared:
+            return self.shared[name]
         file = SharedFile(name, self.caches, self.clock.sleep)
         return self.shared.setdefault(f"{name} in {list(self.caches)}", file)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,156 +20,125 @@ from tconnectsync.fleet.database import OWN_QUEUE, Connection, first, schedule, 
 from tconnectsync.fleet.vault import Vault
 from tconnectsync.sync.loop.loop import APART, share_of
 
-QUEUE = re.compile(r"[A-Za-z0-9][\w.-]{0,59}")
+QUEUE = re.compile(rf"(?!{OWN_QUEUE}$)[A-Za-z0-9][\w.-]{{0,59}}")
 PROXY = "REQUESTS_PROXY"
+PROXY_IN_FILE = f"{PROXY} belongs to the worker of the queue, whose address all its accounts use."
+ADD = """
+INSERT INTO fleet_account (name, queue, marks, settings) VALUES (%s, %s, %s, %s)
+RETURNING id, (SELECT count(*) FROM fleet_account WHERE queue = %s) AS others
+"""
+FIND = "SELECT * FROM fleet_account WHERE name = %s FOR UPDATE"
 
 
+@dataclass(frozen=True)
 class Accounts:
     """The accounts, as the commands change them.
 
-    Args:
-        connection: leads to the database.
-        vault: encrypts the settings.
-        now: the current instant, aware.
+    What is wrong is raised as :class:`UsageError` or, in the settings, as :class:`ConfigError`.
     """
 
-    def __init__(self, connection: Connection, vault: Vault, now: datetime) -> None:
-        self._connection = connection
-        self._vault = vault
-        self._now = now
+    connection: Connection
+    vault: Vault
+    now: datetime
 
     def add(self, name: str, settings: EnvFile, queue: str) -> None:
-        """Add an account, and let its first step follow.
-
-        Raises:
-            ConfigError: the settings cannot be used, or those of another account are in the way.
-            UsageError: the name or the queue cannot be used, or there is such an account.
-        """
-        if not NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be a name: take letters, digits, blanks, . - and _.")
-        _check_queue(queue)
-        with self._connection.transaction():
+        """Add an account, and let its first step follow."""
+        if not (NAME.fullmatch(name) and QUEUE.fullmatch(queue)):
+            raise UsageError(
+                "The name or the queue cannot be used: take letters, digits, . - and _, and not "
+                f"{OWN_QUEUE} for the queue."
+            )
+        with self.connection.transaction():
             values, marks = self._checked(name, settings)
+            sealed = self.vault.seal(name, values)
             try:
-                row = first(
-                    self._connection,
-                    "INSERT INTO fleet_account (name, queue, marks, settings) "
-                    "VALUES (%s, %s, %s, %s) RETURNING id, "
-                    "(SELECT count(*) FROM fleet_account WHERE queue = %s) AS others",
-                    [name, queue, marks, self._vault.seal(name, values), queue],
-                )
+                row = first(self.connection, ADD, [name, queue, marks, sealed, queue])
             except UniqueViolation:
                 raise UsageError(f"There is an account {name} already: use change.") from None
             # Many who are added at once do not log in at the same moment.
             wait = timedelta(seconds=share_of(name) * APART * row.others)
-            schedule(self._connection, row.id, queue, self._now + wait)
+            schedule(self.connection, row.id, queue, self.now + wait)
 
-    def change(self, name: str, settings: EnvFile | None, queue: str | None) -> None:
-        """Give an account other settings or another queue; its next step follows at once.
-
-        Raises:
-            ConfigError: the settings cannot be used, or those of another account are in the way.
-            UsageError: the queue cannot be used, or there is no such account.
-        """
-        with self._connection.transaction():
+    def change(
+        self,
+        name: str,
+        *,
+        settings: EnvFile | None = None,
+        queue: str | None = None,
+        paused: bool | None = None,
+    ) -> None:
+        """Change what is given, and let the next step follow at once, unless it is paused."""
+        with self.connection.transaction():
             account = self._account(name)
-            if queue:
-                _check_queue(queue)
-            changes: dict[str, Any] = {"queue": queue or account.queue, "waits": False}
+            new: dict[str, Any] = {"queue": queue or account.queue, "waits": False}
+            new["paused"] = account.paused if paused is None else paused
+            if not QUEUE.fullmatch(new["queue"]):
+                raise UsageError(f"{queue} cannot be a queue.")
             if settings is not None:
-                values, changes["marks"] = self._checked(name, settings)
-                changes["settings"] = self._vault.seal(name, values)
-            self._update(account.id, changes)
-            self._reschedule(account.id, changes["queue"], paused=account.paused)
-
-    def pause(self, name: str, *, paused: bool) -> None:
-        """Let no steps follow for an account, or let them follow again.
-
-        Raises:
-            UsageError: there is no such account.
-        """
-        with self._connection.transaction():
-            account = self._account(name)
-            self._update(account.id, {"paused": paused, "waits": False})
-            self._reschedule(account.id, account.queue, paused=paused)
+                values, new["marks"] = self._checked(name, settings)
+                new["settings"] = self.vault.seal(name, values)
+            self._update(account.id, new)
+            unschedule(self.connection, account.id)
+            if not new["paused"]:
+                schedule(self.connection, account.id, new["queue"], self.now)
 
     def remove(self, name: str) -> None:
-        """Remove all that is known of an account. What is in Nightscout stays there.
-
-        Raises:
-            UsageError: there is no such account.
-        """
-        with self._connection.transaction():
+        """Remove all that is known of an account. What is in Nightscout stays there."""
+        with self.connection.transaction():
             account = self._account(name)
-            unschedule(self._connection, account.id)
-            self._connection.execute("DELETE FROM fleet_account WHERE id = %s", [account.id])
+            unschedule(self.connection, account.id)
+            self.connection.execute("DELETE FROM fleet_account WHERE id = %s", [account.id])
 
     def rotate_key(self) -> int:
         """Encrypt everything with the newest key; return for how many accounts."""
-        ids = self._connection.execute("SELECT id FROM fleet_account").fetchall()
-        for account in ids:
-            with self._connection.transaction():
-                row = first(
-                    self._connection,
-                    "SELECT name, settings, memory FROM fleet_account WHERE id = %s FOR UPDATE",
-                    [account.id],
-                )
-                if row is None:
-                    continue  # It was removed meanwhile.
-                values = self._vault.open(row.name, row.settings)
-                memory = row.memory and self._vault.open(row.name, row.memory)
-                changes = {
-                    "marks": self._marks(configuration_of(row.name, values))[0],
-                    "settings": self._vault.seal(row.name, values),
-                    "memory": memory and self._vault.seal(row.name, memory),
-                }
-                self._update(account.id, changes)
-        return len(ids)
+        names = self.connection.execute("SELECT name FROM fleet_account").fetchall()
+        for (name,) in names:
+            with self.connection.transaction():
+                account = self._account(name)
+                values = self.vault.open(name, account.settings)
+                new: dict[str, Any] = {"settings": self.vault.seal(name, values)}
+                new["marks"] = self._marks(configuration_of(name, values))
+                if account.memory:
+                    memory = self.vault.open(name, account.memory)
+                    new["memory"] = self.vault.seal(name, memory)
+                self._update(account.id, new)
+        return len(names)
 
     def _account(self, name: str) -> Any:
-        query = "SELECT id, queue, paused FROM fleet_account WHERE name = %s FOR UPDATE"
-        if row := first(self._connection, query, [name]):
+        if row := first(self.connection, FIND, [name]):
             return row
         raise UsageError(f"There is no account {name}.")
 
-    def _update(self, account: int, changes: Mapping[str, Any]) -> None:
-        columns = ", ".join(f"{column} = %s" for column in changes)
+    def _update(self, account: int, new: Mapping[str, Any]) -> None:
+        columns = ", ".join(f"{column} = %s" for column in new)
         query = f"UPDATE fleet_account SET {columns} WHERE id = %s"  # noqa: S608
-        self._connection.execute(query.encode(), [*changes.values(), account])
-
-    def _reschedule(self, account: int, queue: str, *, paused: bool) -> None:
-        unschedule(self._connection, account)
-        if not paused:
-            schedule(self._connection, account, queue, self._now)
+        self.connection.execute(query.encode(), [*new.values(), account])
 
     def _checked(self, name: str, settings: EnvFile) -> tuple[dict[str, str], list[str]]:
         """Return the values to keep, and the marks, if no other account is in the way."""
         given = Configuration(settings)
         given.settings()
         if PROXY in given.given:
-            raise ConfigError(
-                [f"{PROXY} belongs to the worker of the queue, whose address all its accounts use."]
-            )
-        # What a file holds that only this computer has is kept like what was written directly.
+            raise ConfigError([PROXY_IN_FILE])
+        # What stands in a file of this computer is kept like what was written directly.
         values = {variable: each.value for variable, each in given.given.items()}
         mine = configuration_of(name, values)
-        marks, all_marks = self._marks(mine)
-        self._connection.execute("LOCK TABLE fleet_account IN SHARE ROW EXCLUSIVE MODE")
-        others = self._connection.execute(
+        marks = self._marks(mine)
+        self.connection.execute("LOCK TABLE fleet_account IN SHARE ROW EXCLUSIVE MODE")
+        others = self.connection.execute(
             "SELECT name, settings FROM fleet_account WHERE marks && %s AND name != %s",
-            [all_marks, name],
+            [marks, name],
         )
-        found = {it.name: configuration_of(it.name, self._vault.open(*it)) for it in others}
+        found = {it.name: configuration_of(it.name, self.vault.open(*it)) for it in others}
         if problem := conflict(name, {name: mine, **found}):
             raise ConfigError([problem])
         return values, marks
 
-    def _marks(self, configuration: Configuration) -> tuple[list[str], list[str]]:
-        """Return hashes of the account and the site by the newest key, and by all keys."""
+    def _marks(self, configuration: Configuration) -> list[str]:
+        """Return hashes, by all keys, of the e-mail address and of where the site may be."""
         email = str(configuration.values["TCONNECT_EMAIL"]).strip().lower()
-        texts = [f"{place}" for place in (*sorted(map(str, sites_of(configuration))), email)]
-        marks = [self._vault.marks(text) for text in texts]
-        return [each[0] for each in marks], [mark for each in marks for mark in each]
+        texts = [email, *map(str, sites_of(configuration))]
+        return [mark for text in texts for mark in self.vault.marks(text)]
 
 
 def configuration_of(
@@ -178,10 +148,3 @@ def configuration_of(
     settings = EnvFile(Path("/", f"{name}.env"))
     settings.update(values)
     return Configuration(settings, environment or {})
-
-
-def _check_queue(queue: str) -> None:
-    if not QUEUE.fullmatch(queue) or queue == OWN_QUEUE:
-        raise UsageError(
-            f"{queue!r} cannot be a queue: take letters, digits, . - and _, and not {OWN_QUEUE}."
-        )

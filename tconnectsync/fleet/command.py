@@ -7,11 +7,11 @@ import logging
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from cryptography.fernet import Fernet
 
-from tconnectsync import __version__
 from tconnectsync.app import Host, this_computer
 from tconnectsync.cli.outputs import lasting_outputs
 from tconnectsync.cli.say import print_result, say_why
@@ -19,22 +19,34 @@ from tconnectsync.config.envfile import read_env_file
 from tconnectsync.config.settings import Configuration, WatchSettings
 from tconnectsync.errors import TconnectsyncError, UsageError
 from tconnectsync.fleet.accounts import Accounts
-from tconnectsync.fleet.database import connect, migrate
+from tconnectsync.fleet.database import Connection, connect, migrate
+from tconnectsync.fleet.status import serve_metrics, statuses
 from tconnectsync.fleet.vault import vault_of
 from tconnectsync.logoutput import enable_logging
 from tconnectsync.redact import JointRedactor
 
 log = logging.getLogger(__name__)
 
-CONCURRENCY = 8
-LOOPBACK = "127.0.0.1"
+COMMANDS = {
+    "migrate": "make the tables of the database, or bring them up to date",
+    "new-key": "print a new key for FLEET_KEY_FILE",
+    "rotate-key": "encrypt all accounts with the first key",
+    "add": "add an account",
+    "change": "give an account other settings or another queue",
+    "pause": "sync an account no more, until resume",
+    "resume": "sync an account again",
+    "remove": "forget an account; its Nightscout stays as it is",
+    "status": "say who is not well",
+    "worker": "take the steps of a queue, until asked to stop",
+    "metrics": "answer Prometheus",
+}
 
 
 def run(arguments: Sequence[str] | None, host: Host | None) -> int:
     """Do what is asked for; return 0 when done, 1 when something failed, 2 for wrong use."""
-    options, host = _options(arguments), host or this_computer()
+    options, host, redactor = _options(arguments), host or this_computer(), JointRedactor()
     watch = Configuration(host.environment).usable(WatchSettings)
-    level, redactor = logging.getLevelNamesMapping()[watch.log_level.upper()], JointRedactor()
+    level = logging.getLevelNamesMapping()[watch.log_level.upper()]
     enable_logging(level, redactor, as_json=watch.log_format == "json")
     # What Procrastinate says of errors may hold what a step was about.
     jobs = logging.getLogger("procrastinate")
@@ -55,95 +67,72 @@ def run(arguments: Sequence[str] | None, host: Host | None) -> int:
 
 
 def _carry_out(options: Namespace, host: Host, redactor: JointRedactor) -> int:
-    command = options.command
-    if command == "new-key":
+    if options.command == "new-key":
         print_result(Fernet.generate_key().decode())
         return 0
-    if command == "worker":
+    if options.command == "worker":
         from tconnectsync.fleet.worker import work
 
         vault = vault_of(host.environment)
         return work(host, vault, options.queue, options.concurrency, redactor)
-    if command == "metrics":
-        from tconnectsync.fleet.status import serve_metrics
-
+    if options.command == "metrics":
         serve_metrics((options.host, options.port), host.clock.now).serve_forever()
     with connect() as connection:
-        if command == "migrate":
-            done = migrate(connection)
-            print_result(f"Done: {len(done)} steps." if done else "Nothing to do.")
-            return 0
-        if command == "status":
-            from tconnectsync.fleet.status import statuses
-
+        if options.command == "status":
             return _status(statuses(connection, host.clock.now(), options.name), options)
-        accounts = Accounts(connection, vault_of(host.environment), host.clock.now())
-        if command == "rotate-key":
-            print_result(f"Encrypted anew with the first key: {accounts.rotate_key()} accounts.")
-            return 0
-        _change(accounts, options, host)
-    print_result(f"Done: {command} {options.name}.")
+        if options.command == "migrate":
+            print_result(f"Done: {len(migrate(connection))} changes.")
+        else:
+            print_result(_change(connection, options, host))
     return 0
 
 
-def _change(accounts: Accounts, options: Namespace, host: Host) -> None:
-    settings, file = None, getattr(options, "env_file", None)
-    if file:
-        settings = read_env_file(Path(host.folder, file))
-    if options.command == "add" and settings is not None:
-        accounts.add(options.name, settings, options.queue)
-    elif options.command == "change":
-        if settings is None and options.queue is None:
-            raise UsageError("Say what to change: --env-file, --queue, or both.")
-        accounts.change(options.name, settings, options.queue)
-    elif options.command == "remove":
-        accounts.remove(options.name)
+def _change(connection: Connection, options: Namespace, host: Host) -> str:
+    accounts = Accounts(connection, vault_of(host.environment), host.clock.now())
+    command, name, file = options.command, options.name, options.env_file
+    settings = read_env_file(Path(host.folder, file)) if file else None
+    if command == "rotate-key":
+        return f"Encrypted anew with the first key: {accounts.rotate_key()} accounts."
+    if command == "add" and settings is not None:
+        accounts.add(name, settings, options.queue or "default")
+    elif command == "change" and (settings is not None or options.queue):
+        accounts.change(name, settings=settings, queue=options.queue)
+    elif command in ("pause", "resume"):
+        accounts.change(name, paused=command == "pause")
+    elif command == "remove":
+        accounts.remove(name)
     else:
-        accounts.pause(options.name, paused=options.command == "pause")
+        raise UsageError("Give --env-file with the settings, or --queue to change.")
+    return f"Done: {command} {name}."
 
 
-def _status(found: list[dict[str, object]], options: Namespace) -> int:
+def _status(found: Sequence[dict[str, Any]], options: Namespace) -> int:
     if options.name and not found:
         raise UsageError(f"There is no account {options.name}.")
     unwell = [each for each in found if not each["ok"]]
     if options.json:
         print_result(json.dumps({"ok": not unwell, "people": found}, indent=1))
     else:
-        shown = found if options.name else unwell
+        shown = [each["text"] for each in (found if options.name else unwell)]
         well = f"{len(found) - len(unwell)} of {len(found)} accounts are well."
-        print_result("\n".join([*(str(each["text"]) for each in shown), well]))
+        print_result("\n".join([*shown, well]))
     return 1 if unwell else 0
 
 
 def _options(arguments: Sequence[str] | None) -> Namespace:
-    parser = ArgumentParser(
-        prog="tconnectsync-fleet",
-        description="Sync many accounts with workers on several machines; see docs/fleet.md.",
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    say = commands.add_parser
-    say("migrate", help="make the tables of the database, or bring them up to date")
-    say("new-key", help="print a new key for FLEET_KEY_FILE")
-    say("rotate-key", help="encrypt all accounts with the first key")
-    add = say("add", help="add an account")
-    change = say("change", help="give an account other settings or another queue")
-    add.add_argument("--env-file", required=True, metavar="FILE", help="its settings")
-    add.add_argument("--queue", default="default", metavar="NAME", help="whose address it uses")
-    change.add_argument("--env-file", metavar="FILE", help="its settings from now on")
-    change.add_argument("--queue", metavar="NAME", help="whose address it uses from now on")
-    pause = say("pause", help="sync an account no more, until resume")
-    resume = say("resume", help="sync an account again")
-    remove = say("remove", help="forget an account; its Nightscout stays as it is")
-    for each in add, change, pause, resume, remove:
-        each.add_argument("name", metavar="NAME", help="the account")
-    status = say("status", help="say who is not well")
-    status.add_argument("name", nargs="?", metavar="NAME", help="one account alone")
-    status.add_argument("--json", action="store_true", help="for a program to read")
-    worker = say("worker", help="take the steps of a queue, until asked to stop")
-    worker.add_argument("--queue", default="default", metavar="NAME", help="whose accounts")
-    worker.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N")
-    metrics = say("metrics", help="answer Prometheus")
-    metrics.add_argument("--port", type=int, required=True)
-    metrics.add_argument("--host", default=LOOPBACK, help="the address to listen at")
+    parser = ArgumentParser("tconnectsync-fleet", description="See docs/fleet.md.")
+    parser.set_defaults(name=None, env_file=None, queue=None)
+    actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add = {name: actions.add_parser(name, help=it).add_argument for name, it in COMMANDS.items()}
+    for name in "add", "change", "pause", "resume", "remove":
+        add[name]("name", metavar="NAME", help="the account")
+    for name in "add", "change":
+        add[name]("--env-file", metavar="FILE", help="the account's settings")
+        add[name]("--queue", metavar="NAME", help="names the address that the account uses")
+    add["status"]("name", nargs="?", metavar="NAME", help="one account alone")
+    add["status"]("--json", action="store_true", help="for a program to read")
+    add["worker"]("--queue", default="default", metavar="NAME", help="whose accounts")
+    add["worker"]("--concurrency", type=int, default=8, metavar="N", help="steps at a time")
+    add["metrics"]("--port", type=int, required=True)
+    add["metrics"]("--host", default="127.0.0.1", help="the address to listen at")
     return parser.parse_args(arguments)

@@ -41,6 +41,12 @@ def connect() -> Connection:
     return psycopg.connect("", **CONNECTED)
 
 
+def pool_of(connections: int) -> Pool:
+    """Return what holds so many connections to the database, and replaces those that broke."""
+    check = ConnectionPool.check_connection
+    return ConnectionPool(min_size=1, max_size=connections, kwargs=CONNECTED, check=check)
+
+
 def first(connection: Connection, query: LiteralString, values: Sequence[Any]) -> Any:
     """Return the first row that a query finds, with its columns as attributes; else ``None``."""
     return connection.execute(query, values).fetchone()

@@ -9,25 +9,24 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from tconnectsync.fleet.database import Connection, Pool, first
+from tconnectsync.fleet.database import Pool, first
 from tconnectsync.state.shared import SharedFile
 from tconnectsync.stop import Stopped
 
 log = logging.getLogger(__name__)
 
+MAKE = "INSERT INTO fleet_address (queue) VALUES (%s) ON CONFLICT DO NOTHING"
+READ = "SELECT pace FROM fleet_address WHERE queue = %s"
+CHANGE = "UPDATE fleet_address SET pace = %s WHERE queue = %s"
+
 
 class AddressFile(SharedFile):
-    """A row of the database that stands for the file of an address.
-
-    Args:
-        pool: leads to the database.
-        queue: names the address.
-    """
+    """A row of the database that stands for the file of the address that a queue is named after."""
 
     def __init__(self, pool: Pool, queue: str) -> None:
         super().__init__(queue, ())
@@ -37,7 +36,8 @@ class AddressFile(SharedFile):
     def read(self) -> dict[str, Any]:
         """Return what is known of the address."""
         with stopping_without_database(), self._pool.connection() as connection:
-            return self._row(connection, "")
+            row = first(connection, READ, [self._queue])
+            return row.pace if row else {}
 
     @contextmanager
     def change(self) -> Iterator[dict[str, Any]]:
@@ -47,23 +47,12 @@ class AddressFile(SharedFile):
             self._pool.connection() as connection,
             connection.transaction(),
         ):
-            connection.execute(
-                "INSERT INTO fleet_address (queue) VALUES (%s) ON CONFLICT DO NOTHING",
-                [self._queue],
-            )
-            content = self._row(connection, "FOR UPDATE")
+            connection.execute(MAKE, [self._queue])
+            content = first(connection, f"{READ} FOR UPDATE", [self._queue]).pace
             before = deepcopy(content)
             yield content
             if content != before:
-                connection.execute(
-                    "UPDATE fleet_address SET pace = %s WHERE queue = %s",
-                    [Jsonb(content), self._queue],
-                )
-
-    def _row(self, connection: Connection, how: LiteralString) -> dict[str, Any]:
-        query: LiteralString = "SELECT pace FROM fleet_address WHERE queue = %s "
-        row = first(connection, query + how, [self._queue])
-        return dict(row.pace) if row else {}
+                connection.execute(CHANGE, [Jsonb(content), self._queue])
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,27 +13,22 @@ import psycopg
 
 from tconnectsync.fleet.database import Connection, connect
 from tconnectsync.state.states import State
-from tconnectsync.watch.metrics import labels
+from tconnectsync.watch.metrics import text_of
 from tconnectsync.watch.status import is_fresh, sentences
 from tconnectsync.watch.words import meaning
 
 log = logging.getLogger(__name__)
 
-PAUSED = "paused"
+PAUSED, SILENT = "paused", "nothing-runs"
 WORKER = "Check that its worker runs: tconnectsync-fleet worker --queue {}"
-METRICS = """\
-# HELP tconnectsync_fleet_accounts Accounts by queue and state.
-# TYPE tconnectsync_fleet_accounts gauge
-{}
-# HELP tconnectsync_fleet_not_ok Accounts that are not well, by name.
-# TYPE tconnectsync_fleet_not_ok gauge
-{}
-# HELP tconnectsync_fleet_late_seconds For how long the oldest step of a queue has been due.
-# TYPE tconnectsync_fleet_late_seconds gauge
-{}
-"""
+HELP = {
+    "fleet_accounts": "Accounts by queue and state.",
+    "fleet_not_ok": "Accounts that are not well, by name.",
+    "fleet_late_seconds": "For how long the oldest step of a queue has been due.",
+}
+ALL = "SELECT * FROM fleet_account WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY name"
 LATE = """
-SELECT queue_name, extract(epoch FROM max(now() - scheduled_at)) AS seconds
+SELECT queue_name, extract(epoch FROM max(greatest(now() - scheduled_at, interval '0'))) AS late
 FROM procrastinate_jobs WHERE status = 'todo' AND task_name = 'step' GROUP BY queue_name
 """
 
@@ -41,66 +36,42 @@ FROM procrastinate_jobs WHERE status = 'todo' AND task_name = 'step' GROUP BY qu
 def statuses(
     connection: Connection, now: datetime, name: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return what is known of each account, or of one, as ``--status --json`` shows it.
+    """Return what is known of each account, or of one, as ``tconnectsync --status --json`` has it.
 
-    On top of that it has the ``queue``; the state of one that is paused is so.
+    On top of that there are its ``queue``, and the states ``paused`` and ``nothing-runs``.
     """
-    query = (
-        "SELECT name, queue, paused, record FROM fleet_account "
-        "WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY name"
-    )
-    return [_status(row, now) for row in connection.execute(query, {"name": name})]
+    return [_status(row, now) for row in connection.execute(ALL, {"name": name})]
 
 
 def _status(row: Any, now: datetime) -> dict[str, Any]:
-    record = row.record or {"state": State.NEVER_RUN}
+    record = {"state": State.NEVER_RUN, **(row.record or {})}
     fresh = "at" in record and is_fresh(record, now)
     if row.paused:
-        record, text = {**record, "state": PAUSED}, "paused, so nothing is synced."
-    elif "at" not in record:
-        text = f"{meaning(State.NEVER_RUN)}. {WORKER.format(row.queue)}"
+        record["state"], text = PAUSED, "paused, so nothing is synced."
     elif fresh:
         text = sentences(record, now, fresh)
-    else:
+    elif "at" in record:
+        record["state"] = SILENT
         text = f"Nothing has run since {record['at']}. {WORKER.format(row.queue)}"
-    return {
-        **{name: value for name, value in record.items() if name not in ("format", "notified")},
-        "person": row.name,
-        "queue": row.queue,
-        "ok": row.paused or (fresh and record["state"] == State.OK),
-        "fresh": fresh,
-        "text": f"{row.name}: {text}",
-    }
+    else:
+        text = f"{meaning(State.NEVER_RUN)}. {WORKER.format(row.queue)}"
+    is_ok = record["state"] in (PAUSED, State.OK)
+    found = {**record, "person": row.name, "queue": row.queue, "ok": is_ok, "fresh": fresh}
+    return {**found, "text": f"{row.name}: {text}"}
 
 
 def metrics(connection: Connection, now: datetime) -> str:
     """Return what Prometheus reads: numbers by queue and state, and the names of the unwell."""
     found = statuses(connection, now)
-    counts = Counter((each["queue"], _state(each)) for each in found)
-    late = [
-        ({"queue": row.queue_name}, max(row.seconds or 0, 0)) for row in connection.execute(LATE)
+    counts = Counter((each["queue"], str(each["state"])) for each in found)
+    unwell = [
+        ({name: str(each[name]) for name in ("person", "queue", "state")}, 1.0)
+        for each in found
+        if not each["ok"]
     ]
-    return METRICS.format(
-        _lines("accounts", [({"queue": q, "state": s}, n) for (q, s), n in sorted(counts.items())]),
-        _lines(
-            "not_ok",
-            [
-                ({"person": it["person"], "queue": it["queue"], "state": _state(it)}, 1)
-                for it in found
-                if not it["ok"]
-            ],
-        ),
-        _lines("late_seconds", late),
-    )
-
-
-def _state(status: dict[str, Any]) -> str:
-    is_stale = not status["fresh"] and status["state"] not in (PAUSED, State.NEVER_RUN)
-    return "nothing-runs" if is_stale else status["state"]
-
-
-def _lines(name: str, values: Sequence[tuple[dict[str, str], float]]) -> str:
-    return "\n".join(f"tconnectsync_fleet_{name}{labels(of)} {value:.0f}" for of, value in values)
+    late = [({"queue": row.queue_name}, float(row.late)) for row in connection.execute(LATE)]
+    numbers = [({"queue": q, "state": s}, float(n)) for (q, s), n in sorted(counts.items())]
+    return text_of(HELP, dict(zip(HELP, (numbers, unwell, late), strict=True)))
 
 
 def serve_metrics(address: tuple[str, int], now: Callable[[], datetime]) -> ThreadingHTTPServer:

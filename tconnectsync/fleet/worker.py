@@ -8,33 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
+from contextlib import suppress
 
 import psycopg
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Status
-from psycopg_pool import ConnectionPool
 
 from tconnectsync.app import Host
-from tconnectsync.fleet.database import CONNECTED, LOCKS, OWN_QUEUE, STEP, SWEEP, Pool, schedule
+from tconnectsync.fleet.database import LOCKS, OWN_QUEUE, STEP, SWEEP, pool_of, schedule
 from tconnectsync.fleet.task import Steps
 from tconnectsync.fleet.vault import Vault
 from tconnectsync.redact import JointRedactor
-from tconnectsync.state.lock import try_lock
 from tconnectsync.stop import StopTogether
 
 log = logging.getLogger(__name__)
 
-IN_MEMORY = Path("/dev/shm")  # noqa: S108
-PREFIX = "tconnectsync-fleet-"
 AGAIN = 5.0
 """Seconds until the database is tried again."""
 POLLED = 1.0
@@ -66,111 +57,59 @@ WHERE NOT paused AND NOT EXISTS (
 def work(host: Host, vault: Vault, queue: str, concurrency: int, redactor: JointRedactor) -> int:
     """Take the steps of a queue until asked to stop; return the exit code.
 
-    Whatever the database does meanwhile: while it is away, it is waited for.
+    While the database is away, it is waited for.
     """
     stop = StopTogether()
-    with folder_in_memory() as folder:
-        while not stop.is_asked:
-            try:
-                asyncio.run(_work(host, vault, queue, concurrency, redactor, stop, folder))
-            except (psycopg.Error, ConnectorException) as error:
-                log.warning(
-                    "The database cannot be reached (%s). Trying again in %.0f s.",
-                    type(error).__name__,
-                    AGAIN,
-                )
-            if not stop.is_asked:
-                host.clock.sleep(AGAIN)
+    while not stop.is_asked:
+        try:
+            with pool_of(2 * concurrency) as pool:
+                asyncio.run(_work(Steps(host, vault, pool, redactor, stop), queue, concurrency))
+        except (psycopg.Error, ConnectorException) as error:
+            log.warning("The database cannot be reached (%s).", type(error).__name__)
+        if not stop.is_asked:
+            host.clock.sleep(AGAIN)
     return 0
 
 
-async def _work(
-    host: Host,
-    vault: Vault,
-    queue: str,
-    concurrency: int,
-    redactor: JointRedactor,
-    stop: StopTogether,
-    folder: Path,
-) -> None:
+async def _work(steps: Steps, queue: str, concurrency: int) -> None:
     loop, working = asyncio.get_running_loop(), asyncio.current_task()
-    loop.set_default_executor(ThreadPoolExecutor(concurrency + 2))
+    loop.set_default_executor(ThreadPoolExecutor(concurrency))
 
     def end() -> None:
-        stop.ask()
+        steps.stop.ask()
         if working:
             working.cancel()
 
     for number in signal.SIGINT, signal.SIGTERM:
         loop.add_signal_handler(number, end)
-    pool: Pool = ConnectionPool(
-        "",
-        min_size=1,
-        max_size=concurrency + 2,
-        kwargs=CONNECTED,
-        check=ConnectionPool.check_connection,
-    )
     app = App(connector=PsycopgConnector(min_size=1, max_size=4))
-    with pool:
-        steps = Steps(host, vault, pool, folder, redactor, stop)
-        app.task(name=STEP)(steps.take)
+    app.task(name=STEP)(steps.take)
 
-        @app.periodic(cron="* * * * *")
-        @app.task(name=SWEEP, queue=OWN_QUEUE, queueing_lock=SWEEP, priority=1)
-        async def sweep_now(timestamp: int) -> None:
-            await sweep(app, pool, host)
+    @app.periodic(cron="* * * * *")
+    @app.task(name=SWEEP, queue=OWN_QUEUE, queueing_lock=SWEEP, priority=1)
+    async def sweep_now(timestamp: int) -> None:
+        await sweep(app, steps)
 
-        with suppress(asyncio.CancelledError):
-            async with app.open_async():
-                await app.run_worker_async(
-                    queues=[queue, OWN_QUEUE],
-                    concurrency=concurrency,
-                    fetch_job_polling_interval=POLLED,
-                    delete_jobs="always",
-                    install_signal_handlers=False,
-                )
+    with suppress(asyncio.CancelledError):
+        async with app.open_async():
+            await app.run_worker_async(
+                queues=[queue, OWN_QUEUE],
+                concurrency=concurrency,
+                fetch_job_polling_interval=POLLED,
+                delete_jobs="always",
+                install_signal_handlers=False,
+            )
 
 
-async def sweep(app: App, pool: Pool, host: Host) -> int:
+async def sweep(app: App, steps: Steps) -> int:
     """Revive what nobody does any more; return for how many accounts a step was missing."""
     silent = [job.id for job in await app.job_manager.get_stalled_jobs()]
-    with pool.connection() as connection:
+    with steps.pool.connection() as connection:
         for job in connection.execute(FORGOTTEN, [LOCKS, silent]).fetchall():
             await app.job_manager.finish_job_by_id_async(job.id, Status.FAILED, delete_job=True)
-        missing = connection.execute(WITHOUT_A_STEP).fetchall()
-        now = host.clock.now()
+        missing, now = connection.execute(WITHOUT_A_STEP).fetchall(), steps.host.clock.now()
         for account in missing:
-            due = max(account.due or now, now)
-            schedule(connection, account.id, account.queue, due)
+            schedule(connection, account.id, account.queue, max(account.due or now, now))
     if missing:
         log.warning("Steps of %s accounts that nobody was doing were scheduled anew.", len(missing))
     return len(missing)
-
-
-@contextmanager
-def folder_in_memory() -> Iterator[Path]:
-    """Give a private folder, in memory where the system has that, and remove it afterwards.
-
-    It is locked meanwhile: one that is not is of a worker that was killed, and is removed, too.
-    """
-    place = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
-    while True:
-        folder = Path(mkdtemp(prefix=PREFIX, dir=place))
-        with suppress(FileNotFoundError):  # Another worker was quicker, and took it for an old one.
-            lock = os.open(folder, os.O_RDONLY)
-            if try_lock(lock) and folder.exists():
-                break
-            os.close(lock)
-    for other in folder.parent.glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            opened = os.open(other, os.O_RDONLY)
-            try:
-                if other != folder and try_lock(opened):
-                    rmtree(other)
-            finally:
-                os.close(opened)
-    try:
-        yield folder
-    finally:
-        os.close(lock)
-        rmtree(folder, ignore_errors=True)

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from tconnectsync.state.record import RunRecord, State
 
+Values = list[tuple[dict[str, str], float]]
+"""Each value with its labels."""
 HELP = {
     "ok": "Whether the last run was ok.",
     "state": "1 for the state of the last run, 0 for all others.",
@@ -23,21 +25,23 @@ HELP = {
 
 def metrics(record: RunRecord) -> str:
     """Return the text of the file; every value bears the name of the person."""
+    values = {
+        name: [({"person": record.person, **of}, value) for of, value in each]
+        for name, each in _values(record).items()
+    }
+    return text_of(HELP, values)
+
+
+def text_of(meanings: Mapping[str, str], values: Mapping[str, Values]) -> str:
+    """Return values with their labels by the names of the metrics, as Prometheus reads them."""
     lines = []
-    values = _values(record)
-    for name, meaning in HELP.items():
-        lines += [
-            f"# HELP tconnectsync_{name} {meaning}",
-            f"# TYPE tconnectsync_{name} gauge",
-        ]
-        lines += [
-            f"tconnectsync_{name}{labels({'person': record.person, **of})} {value:.0f}"
-            for of, value in values[name]
-        ]
+    for name, meaning in meanings.items():
+        lines += [f"# HELP tconnectsync_{name} {meaning}", f"# TYPE tconnectsync_{name} gauge"]
+        lines += [f"tconnectsync_{name}{_labels(of)} {value:.0f}" for of, value in values[name]]
     return "\n".join([*lines, ""])
 
 
-def _values(record: RunRecord) -> Mapping[str, list[tuple[dict[str, str], float]]]:
+def _values(record: RunRecord) -> Mapping[str, Values]:
     return {
         "ok": [({}, int(record.state is State.OK))],
         "state": [({"state": each.value}, int(record.state is each)) for each in State],
@@ -56,8 +60,7 @@ def _instant(at: datetime | None) -> Iterator[tuple[dict[str, str], float]]:
         yield {}, at.timestamp()
 
 
-def labels(of: Mapping[str, str]) -> str:
-    """Return the labels of a value, in the form that Prometheus reads."""
+def _labels(of: Mapping[str, str]) -> str:
     pairs = (f'{name}="{_escaped(value)}"' for name, value in of.items())
     return f"{{{','.join(pairs)}}}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -114,10 +114,22 @@ class Watch:
         self._keeps = keep
         self._before: RunRecord | None = None
         """The last record of this process; it is needed where none can be saved."""
-        self.verdict = Verdict()
-        """It holds until the next cycle; a process that takes only one step has it from before."""
+        self._verdict = Verdict()
         self._lock = Lock()
         self._lines = ThrottledLog()
+
+    @property
+    def memory(self) -> list[Any]:
+        """What the last cycle has led to, as JSON, for a process that takes the next step."""
+        until = self._verdict.deferred_until
+        return [*self._verdict[:-1], until and until.isoformat()]
+
+    def recall(self, memory: Sequence[Any]) -> None:
+        """Know what another process remembers, as far as it can be read."""
+        with suppress(ValueError, TypeError):
+            state, cause, missing, deferred, until = memory
+            at = datetime.fromisoformat(until) if until else None
+            self._verdict = Verdict(State(state), cause, tuple(missing), deferred, at)
 
     def started(self) -> None:
         """Take note that a run or the loop begins."""
@@ -181,14 +193,14 @@ class Watch:
         pause = timedelta(seconds=following.pause)
         ended = following.exit_code is not None
         if done.outcome:
-            self.verdict = self._judged(done.outcome)
-            if done.nothing_new_minutes is not None and self.verdict.state is State.OK:
+            self._verdict = self._judged(done.outcome)
+            if done.nothing_new_minutes is not None and self._verdict.state is State.OK:
                 span = span_in_words(done.nothing_new_minutes * MINUTE)
                 text = (
                     f"The pump uploads, but for {span} none of its data has been new to "
                     "Nightscout. Compare the two, and check TIMEZONE_NAME."
                 )
-                self.verdict = self.verdict._replace(
+                self._verdict = self._verdict._replace(
                     state=State.INCOMPLETE, cause=text, missing=(text,)
                 )
         failed = [each.error for each in done.outcome.failures] if done.outcome else []
@@ -196,7 +208,7 @@ class Watch:
             self.after_error(done.error, pause=pause, ended=ended)
             return
         silent = None if done.silent_minutes is None else done.silent_minutes * MINUTE
-        self._keep(self.verdict, done.outcome, pause=pause, ended=ended, silent=silent)
+        self._keep(self._verdict, done.outcome, pause=pause, ended=ended, silent=silent)
 
     def after_error(
         self,

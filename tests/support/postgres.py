@@ -25,7 +25,6 @@ OTHER_USER = "nobody"
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "60",
 }
