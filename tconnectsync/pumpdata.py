@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.domain.events import DeviceStatus, Event, Reading
+from tconnectsync.domain.limits import PUMP_EPOCH
 from tconnectsync.errors import IncompleteError
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.unread import sentences
@@ -131,6 +132,8 @@ class PumpData:
         first, last = (date(each.year, each.month, each.day) for each in (first, last))
         if first > last:
             raise ValueError(f"The first day, {first}, is later than the last one, {last}.")
+        if first < PUMP_EPOCH.date():
+            raise ValueError(f"{first} lies before there were pumps: try {PUMP_EPOCH.date()}.")
         if first > clock.day(now):
             raise ValueError(f"{first} lies in the future: it is {clock.day(now)} on the pump.")
         end = now if last >= clock.day(now) else clock.midnight(last + DAY)

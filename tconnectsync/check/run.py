@@ -13,9 +13,9 @@ from pathlib import Path
 from tconnectsync.api.clients import TConnectApi
 from tconnectsync.api.tandemsource.tokens import TokenCache
 from tconnectsync.check.anycloud import steps as steps_of_any_cloud
+from tconnectsync.check.checkoutput import FILE_NAME, report
 from tconnectsync.check.clocks import pumps_clock, this_computers_clock
 from tconnectsync.check.nightscout import NightscoutSteps
-from tconnectsync.check.report import FILE_NAME, report
 from tconnectsync.check.results import (
     CheckRequest,
     Findings,

@@ -109,7 +109,7 @@ def _forget_person(options: Options, host: Host) -> int:
 def _forget_one(options: Options, host: Host) -> int:
     """Remove what belongs to one configuration."""
     configuration = configuration_of(options, host)
-    _check(configuration)
+    _require_owner(configuration)
     url = _site(configuration, host)
     folders, names = _own_folders(host), []
     if url:
@@ -132,8 +132,12 @@ def _forget_one(options: Options, host: Host) -> int:
     return _forget_files(files, options, host, configuration, account)
 
 
-def _check(configuration: Configuration) -> None:
-    """Raise ``ConfigError`` if a setting is wrong that shows what belongs to the configuration."""
+def _require_owner(configuration: Configuration) -> None:
+    """Insist on the settings that show which files belong to a configuration.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
     needed = {"", "TCONNECT_EMAIL", "TCONNECT_REGION", "TANDEM_ACCOUNTS_URL", "NS_URL"}
     try:
         configuration.settings()

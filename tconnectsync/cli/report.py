@@ -129,7 +129,7 @@ def _nightscout(
     configuration: Configuration, settings: Settings, host: Host
 ) -> tuple[NightscoutApi | None, str]:
     """Return the site to compare with; if there is none, ``None`` and why."""
-    from tconnectsync.report.figures import NO_SITE
+    from tconnectsync.report.compare import NO_SITE
 
     if "NS_URL" not in configuration.given:
         return None, NO_SITE

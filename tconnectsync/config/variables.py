@@ -374,8 +374,8 @@ VARIABLES = (
         "STATUS_MAX_AGE_MINUTES",
         "watch.status_max_age_minutes",
         "After this many minutes without a run, --status says that nothing runs. 0: for "
-        "--auto-update twice its longest wait, for single runs 180; if yours come less often, set "
-        "it.",
+        "--auto-update twice its longest wait and 15 more, for single runs 180; if yours come less "
+        "often, set it.",
         parse=amount,
         default="0",
     ),

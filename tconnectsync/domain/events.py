@@ -191,6 +191,11 @@ class Bolus:
     pump: str = field(default="", compare=False)
 
     @property
+    def is_later_part(self) -> bool:
+        """Whether it is the later part of an extended bolus, as a whole or a piece of it."""
+        return self.piece is not None or self.whole_since is not None
+
+    @property
     def begins(self) -> datetime:
         """The instant of the request."""
         return self.requested_at

@@ -16,6 +16,7 @@ from tconnectsync.domain.events import (
     Basal,
     Bolus,
     CarbEntry,
+    DeviceStatus,
     Event,
     PumpEvent,
     PumpEventKind,
@@ -99,7 +100,8 @@ def _common(time: str, key: Callable[[Any], str]) -> list[Column]:
         Column(
             "time_pump",
             "time",
-            "The same instant as the pump's clock showed it, with its offset from UTC.",
+            "The same instant as the pump's clock showed it, with its offset from UTC; in UTC "
+            "where the pump showed a wrong date.",
             instant,
         ),
         Column(
@@ -117,6 +119,11 @@ def _common(time: str, key: Callable[[Any], str]) -> list[Column]:
     ]
 
 
+def _status_key(status: DeviceStatus) -> str:
+    """Return a name without the zone, which may be corrected later."""
+    return f"status {' '.join(map(str, status.log_ids))} {status.at.replace(tzinfo=None)}"
+
+
 def _utc(instant: datetime | None) -> datetime | None:
     return instant.astimezone(UTC) if instant else None
 
@@ -132,7 +139,7 @@ def _source(kind: Any) -> str | None:
 def _part(bolus: Bolus) -> str | None:
     if bolus.planned:
         return "now"
-    return "later" if bolus.piece or bolus.whole_since else None
+    return "later" if bolus.is_later_part else None
 
 
 _AUTOMATIC = Column(
@@ -324,7 +331,7 @@ STATUS = Kind(
     "What the pump noted of its state at some times; a row has only what was noted then.",
     frozenset({"DEVICE_STATUS"}),
     [
-        *_common("at", lambda it: f"status {it.at.isoformat()} {' '.join(map(str, it.log_ids))}"),
+        *_common("at", _status_key),
         Column(
             "battery_percent",
             "number",

@@ -87,7 +87,7 @@ def _row(at: str, pump: str, key: str, line: str) -> Row:
     """Return a row that was read. Raises UnknownFileError."""
     try:
         return Row(datetime.fromisoformat(at).astimezone(UTC), key, pump, line)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UnknownFileError("another program has changed its times") from None
 
 
@@ -96,7 +96,9 @@ def _require_known(found: Sequence[str], names: Sequence[str]) -> None:
     if list(found) == list(names[: len(found)]) and len(found) >= COMMON:
         return
     if list(found[: len(names)]) == list(names):
-        raise UnknownFileError("a newer version with more columns has written it")
+        raise UnknownFileError("it has more columns, of a newer version or added by somebody")
+    if found and names[0] in found[0]:
+        raise UnknownFileError("another program, such as a spreadsheet, has saved it its own way")
     raise UnknownFileError("it has other columns")
 
 

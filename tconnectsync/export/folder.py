@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 LOCK = ".tconnectsync-export.lock"
 """Held by the export that writes to the folder. It stays: who has it open waits for this file."""
-PATIENCE = 120
+LONGEST_WAIT = 120
 """Seconds for which one export waits for another."""
 
 Month = tuple[int, int]
@@ -163,7 +163,7 @@ class Folder:
 
 def _wait_for(file: int, folder: Path, clock: Clock) -> None:
     """Lock an open file. Raises TakenError."""
-    for waited in range(PATIENCE + 1):
+    for waited in range(LONGEST_WAIT + 1):
         try:
             if try_lock(file):
                 return
@@ -177,7 +177,8 @@ def _wait_for(file: int, folder: Path, clock: Clock) -> None:
         if waited == 0:
             log.info("Another export is writing to %s. Waiting until it has ended.", folder)
         clock.sleep(1)
+    minutes = number_of(LONGEST_WAIT // 60, "minute")
     raise TakenError(
-        f"Another export has been writing to {folder} for {number_of(PATIENCE // 60, 'minute')}. "
+        f"Another export has been writing to {folder} for {minutes}. "
         "Nothing was exported; start this one again when the other one has ended."
     )

@@ -66,11 +66,16 @@ class Export:
         self._folder = folder
         self._read_until = time_range.start
         self._found: dict[tuple[str, Month], _Found] = defaultdict(_Found)
+        """What is not written yet, by kind and month."""
         self._is_written: set[Month] = set()
         self._pumps: set[str] = {""}
+        """The names of the pumps whose rows may be replaced; empty for a row without one."""
         self._in_use = ""
+        """The name of the pump in use."""
         self._unread: list[TimeRange] = []
+        """When something may be missing: rows of that time are kept."""
         self._lost = 0
+        """How often insulin was left out so far."""
 
     @property
     def months(self) -> list[Month]:

@@ -1,4 +1,4 @@
-"""Per day, the insulin that the pump told and that Nightscout holds.
+"""Per day, the insulin that the pump reported and that Nightscout holds.
 
 Whatever stands in Nightscout counts, whoever wrote it: also what a person entered or edited there,
 and what other programs wrote. Two records of the same insulin count twice, so that nothing doubled
@@ -19,6 +19,7 @@ from tconnectsync.nightscout.stored import StoredTreatment, stored_treatments
 from tconnectsync.report.insulin import exact_sum, insulin_of_rates, overlap
 from tconnectsync.report.model import Compared, Day
 
+NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
 HOW_IT_COUNTS = (
     "Everything that stands in Nightscout counts, whoever wrote it: also what was entered or "
     "edited there by hand, and what other programs wrote. + means that Nightscout holds more: "

@@ -48,7 +48,7 @@ MODE_NAMES = {
 
 def immediate(boluses: Sequence[Bolus]) -> list[Bolus]:
     """Return the boluses without the later parts of extended ones."""
-    return [it for it in boluses if it.piece is None and it.whole_since is None]
+    return [it for it in boluses if not it.is_later_part]
 
 
 def later_parts(boluses: Sequence[Bolus]) -> Iterator[LaterPart]:
@@ -56,7 +56,11 @@ def later_parts(boluses: Sequence[Bolus]) -> Iterator[LaterPart]:
     for bolus in boluses:
         if bolus.whole_since is not None:
             yield LaterPart(
-                bolus.whole_since, bolus.ends, bolus.insulin, bolus.requested, bolus.incomplete
+                bolus.whole_since,
+                max(bolus.ends, bolus.whole_since),
+                bolus.insulin,
+                bolus.requested,
+                bolus.incomplete,
             )
     pieces = [(it.piece, it) for it in boluses if it.piece]
     for since, group in groupby(sorted(pieces, key=_since), key=_since):
@@ -73,7 +77,7 @@ def _joined(since: datetime, pieces: Sequence[tuple[Piece, Bolus]]) -> LaterPart
     whole = piece.whole_ended is not None
     return LaterPart(
         since,
-        piece.whole_ended or last.ends,
+        max(since, piece.whole_ended or last.ends),
         piece.whole_insulin if whole else parts,
         last.requested,
         last.incomplete,

@@ -18,7 +18,7 @@ from tconnectsync.domain.events import (
     UserMode,
 )
 from tconnectsync.report.insulin import exact_sum, insulin_of_rates, overlap
-from tconnectsync.report.model import Day, Totals, is_by_pump
+from tconnectsync.report.model import Day, Totals
 
 SHORTEST_GAP = MINUTE
 """What is missing between two basals for less than that is rounding."""
@@ -85,8 +85,8 @@ def day_of(
         modes=[it for it in events if isinstance(it, UserMode)],
         events=[it for it in events if isinstance(it, PumpEvent)],
         readings=readings,
-        suspended=[TimeRange(begin, stop) for begin, stop in stood],
-        gaps=[TimeRange(begin, stop) for begin, stop in gaps],
+        suspended=[TimeRange(clock.here(begin), clock.here(stop)) for begin, stop in stood],
+        gaps=[TimeRange(clock.here(begin), clock.here(stop)) for begin, stop in gaps],
         is_whole=is_whole and unknown <= MOST_UNKNOWN and not unread,
     )
 
@@ -103,7 +103,8 @@ def totals(
     return Totals(
         basal=insulin_of_rates((it.rate, overlap(it.begins, it.ends, time_range)) for it in basals),
         bolus=exact_sum(it.insulin for it in ended),
-        automatic=exact_sum(it.insulin for it in ended if is_by_pump(it)),
+        # Elsewhere a later part counts as automatic, but a person asked for it.
+        automatic=exact_sum(it.insulin for it in ended if it.automatic and not it.is_later_part),
         carbs=exact_sum([*(it.carbs for it in ended), *(it.carbs for it in carbs)]),
     )
 

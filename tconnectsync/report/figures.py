@@ -12,34 +12,36 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import Any, TypeVar
 
-from tconnectsync.domain.clock import TimeRange, merged
+from tconnectsync.domain.clock import PumpClock, TimeRange, merged
 from tconnectsync.domain.events import (
     Event,
+    Piece,
     PumpEvent,
     PumpEventKind,
     Reading,
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
-from tconnectsync.history import History, Window
+from tconnectsync.history import History
 from tconnectsync.nightscout.api import NightscoutApi
-from tconnectsync.report.compare import compare
+from tconnectsync.report.compare import NO_SITE, compare
 from tconnectsync.report.days import average, day_of, stops_in
-from tconnectsync.report.glucose import ReadingCounts
+from tconnectsync.report.glucosefigures import ReadingCounts
 from tconnectsync.report.model import Compared, Day, Report
 from tconnectsync.report.wear import worn
 from tconnectsync.sync.run.unread import sentences
 from tconnectsync.sync.run.window import windows
 
-NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
 ALARMS = (PumpEventKind.ALARM, PumpEventKind.CGM_ALERT)
 INSULIN = frozenset({"BASAL", "BOLUS"})
 """The features that the totals are made of."""
 Progress = Callable[[list[TimeRange]], Iterable[TimeRange]]
+Shown = TypeVar("Shown", bound=Event | Reading | Piece)
 
 
 def make_report(
@@ -132,8 +134,10 @@ def read_days(
     steps = iter(progress(list(windows(time_range, history.source.window_days, history.clock))))
     next(steps, None)
     for window in history.windows(time_range):
-        pump_events += [event for event in window.events if isinstance(event, PumpEvent)]
-        _add_to_days(window, parts)
+        events = [in_zone(event, history.clock) for event in window.events]
+        pump_events += [event for event in events if isinstance(event, PumpEvent)]
+        readings = [in_zone(reading, history.clock) for reading in window.readings]
+        _add_to_days(events, readings, parts)
         next(steps, None)
     stops = stops_in(pump_events)
     days = [
@@ -150,10 +154,30 @@ def read_days(
     return days, pump_events
 
 
-def _add_to_days(window: Window, days: Sequence[_DayParts]) -> None:
-    """Add what a window tells to each of the days that it touches."""
+def in_zone(thing: Shown, clock: PumpClock) -> Shown:
+    """Return an event, reading or piece with its times in the zone that the pump is usually set to.
+
+    The pump may have been set to another zone, or to a wrong date. On the page all times are those
+    of one clock, which the days and the pictures follow, too.
+    """
+    shown: dict[str, Any] = {}
+    for each in fields(thing):
+        value = getattr(thing, each.name)
+        if isinstance(value, datetime):
+            here = clock.here(value)
+            if here.utcoffset() != value.utcoffset():
+                shown[each.name] = here
+        elif isinstance(value, Piece):
+            shown[each.name] = in_zone(value, clock)
+    return replace(thing, **shown) if shown else thing
+
+
+def _add_to_days(
+    events: Sequence[Event], readings: Sequence[Reading], days: Sequence[_DayParts]
+) -> None:
+    """Add what is known of a window to each of the days that it touches."""
     starts = [day.range.start for day in days]
-    for event in window.events:
+    for event in events:
         # When the pump noted it does not matter here.
         ends = event.at if isinstance(event, PumpEvent) else event.ends
         first, last = (bisect_right(starts, at) for at in (event.begins, ends))
@@ -162,7 +186,7 @@ def _add_to_days(window: Window, days: Sequence[_DayParts]) -> None:
                 ends > day.range.start or event.begins >= day.range.start
             ):
                 day.events.append(event)
-    for reading in window.readings:
+    for reading in readings:
         number = bisect_right(starts, reading.at)
         if number and reading.at < days[number - 1].range.end:
             days[number - 1].readings.append(reading)

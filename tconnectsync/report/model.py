@@ -14,14 +14,6 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Bolus, CarbEntry, PumpEvent, Reading, UserMode
 
 
-def is_by_pump(bolus: Bolus) -> bool:
-    """Return whether the pump gave a bolus by itself.
-
-    The later part of an extended bolus counts as automatic elsewhere, but a person asked for it.
-    """
-    return bolus.automatic and bolus.piece is None and bolus.whole_since is None
-
-
 @dataclass(frozen=True, slots=True)
 class Totals:
     """The sums of one day, or their mean over days."""
@@ -31,7 +23,7 @@ class Totals:
     bolus: float
     """U, automatic ones included."""
     automatic: float
-    """U of boluses that the pump gave by itself; see :func:`is_by_pump`."""
+    """U of boluses that the pump gave by itself; an extended bolus was asked for by a person."""
     carbs: float
     """g."""
 
@@ -163,7 +155,7 @@ class Compared:
 
     @property
     def difference(self) -> float:
-        """How much more Nightscout holds than the pump told, U; negative if less."""
+        """How much more Nightscout holds than the pump reported, U; negative if less."""
         held = self.nightscout_basal + self.nightscout_bolus
         # Without the traces of binary fractions, which would show as -0.00.
         return round(held - self.pump_basal - self.pump_bolus, 4) + 0.0

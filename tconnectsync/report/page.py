@@ -32,7 +32,7 @@ from tconnectsync.report.daylist import Entry, entries
 from tconnectsync.report.drawing.daypicture import DayPicture, draw_day
 from tconnectsync.report.drawing.layout import Axes, axes_of
 from tconnectsync.report.drawing.overview import draw_bands, draw_profile
-from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
+from tconnectsync.report.glucosefigures import GMI_BASE, GMI_PER_MGDL
 from tconnectsync.report.model import BANDS, IN_RANGE, LEVELS, Day, Glucose, Report, Worn
 from tconnectsync.report.wording import duration, glucose_text, glucose_unit
 
@@ -103,7 +103,8 @@ def render(report: Report) -> str:
         lasted=lambda span: (duration if span < 2 * DAY else wording.days_and_hours)(span),
         days_and_hours=wording.days_and_hours,
     )
-    return environment.get_template("report.html").render(_context(report))
+    text = environment.get_template("report.html").render(_context(report))
+    return text.encode("utf-8", "replace").decode()  # No file can hold half characters.
 
 
 def _context(report: Report) -> Mapping[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -76,6 +76,8 @@ def _serve(connection: Connection, source: str, days: int, latency: float) -> No
     history = live(FIRST_DAY - timedelta(days=1), days + 1)
     tandem = CLOUDS[source](history)
     tandem.latency = latency
+    # As the app does it: at once. An upload long after the data would let the zone be checked.
+    tandem.uploaded_until = datetime.combine(FIRST_DAY + timedelta(days=days), time.min)
     with tandem, SmallNightscout(SECRET, latency=latency) as nightscout:
         connection.send({"NS_URL": nightscout.url, **addresses(tandem)})
         while connection.recv():

@@ -20,7 +20,7 @@ from tconnectsync.simulators.history import basal_insulin, bolus_insulin
 from tconnectsync.simulators.loopback import Response
 from tconnectsync.simulators.person import live
 from tests.support.binary_log import binary_log
-from tests.support.command import CLOUDS, COMMAND, SECRET, Cloud, Computer, computer, days
+from tests.support.command import CLOUDS, COMMAND, Cloud, computer, days
 from tests.support.pages import blocks
 from tests.support.people import PEOPLE, household, shared_computer
 from tests.support.world import FIRST, broken
@@ -45,13 +45,6 @@ def source() -> Iterator[Cloud]:
         yield server
 
 
-def of_the_account_alone(folder: Path, tandem: Cloud) -> Computer:
-    """Return a computer on which nothing is set of a Nightscout."""
-    home = computer(folder, tandem, "", SECRET)
-    variables = {name: it for name, it in home.variables.items() if not name.startswith("NS_")}
-    return Computer(folder, variables)
-
-
 def rows(folder: Path, kind: str, suffix: str = "csv") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted(folder.glob(f"{kind}-*.{suffix}")):
@@ -71,7 +64,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_all_of_the_insulin_is_in_the_files_and_a_second_run_changes_nothing(
     tmp_path: Path, tandem: Cloud
 ) -> None:
-    home, folder = of_the_account_alone(tmp_path, tandem), tmp_path / FOLDER
+    home, folder = computer(tmp_path, tandem, "", "").without_nightscout(), tmp_path / FOLDER
     done = home.run(*EXPORT, command=COMMAND)
     assert done.code == 0, done.errors
     assert done.output == ""
@@ -97,7 +90,7 @@ def test_all_of_the_insulin_is_in_the_files_and_a_second_run_changes_nothing(
 
 
 def test_the_examples_of_the_page_run(tmp_path: Path, source: Cloud) -> None:
-    home = of_the_account_alone(tmp_path, source)
+    home = computer(tmp_path, source, "", "").without_nightscout()
     for suffix in ("csv", "jsonl"):
         assert home.run(*EXPORT, "--format", suffix).code == 0
     shown = [
@@ -124,7 +117,7 @@ def test_the_examples_of_the_page_run(tmp_path: Path, source: Cloud) -> None:
 def test_a_saved_log_gives_the_same_rows_without_the_name_of_the_pump(
     tmp_path: Path, source: Any
 ) -> None:
-    home = of_the_account_alone(tmp_path, source)
+    home = computer(tmp_path, source, "", "").without_nightscout()
     (tmp_path / "pump.log").write_bytes(binary_log(source.log_of_pump.entries))
     assert home.run(*EXPORT).code == 0
     home = replace(home, variables={"TIMEZONE_NAME": home.variables["TIMEZONE_NAME"]})
@@ -145,16 +138,28 @@ def test_a_saved_log_gives_the_same_rows_without_the_name_of_the_pump(
 
 
 def test_days_without_any_data_end_with_1_and_leave_no_rows(tmp_path: Path, source: Cloud) -> None:
-    home = of_the_account_alone(tmp_path, source)
+    home = computer(tmp_path, source, "", "").without_nightscout()
     done = home.run("--export", FOLDER, "--quiet", *days(FIRST - 9 * DAY, FIRST - 8 * DAY))
     assert done.code == 1
     assert "There are no data for 2024-05-" in done.errors
     assert list((tmp_path / FOLDER).glob("[a-z]*")) == []
 
 
+def test_a_corrected_zone_leaves_no_row_at_the_old_time(tmp_path: Path, source: Cloud) -> None:
+    home = computer(tmp_path, source, "", "").without_nightscout()
+    assert home.run(*EXPORT).code == 0
+    for folder in (FOLDER, "fresh"):
+        arguments = ("--export", folder, *days(FIRST - DAY, FIRST + 3 * DAY))
+        done = home.run(*arguments, TIMEZONE_NAME="Asia/Tokyo")
+        assert done.code == 1, "Of the days around these, nothing is known."
+        assert "Exported: " in done.errors
+    for kind in ("basals", "boluses", "events", "readings", "status"):
+        assert rows(tmp_path / FOLDER, kind) == rows(tmp_path / "fresh", kind) != []
+
+
 def test_what_cannot_be_read_is_said_and_its_rows_stay(tmp_path: Path) -> None:
     with CLOUDS["tconnect"](LIFE) as tandem:
-        home, folder = of_the_account_alone(tmp_path, tandem), tmp_path / FOLDER
+        home, folder = computer(tmp_path, tandem, "", "").without_nightscout(), tmp_path / FOLDER
         assert home.run(*EXPORT).code == 0
         before = contents(folder)
         tandem.fault = broken("therapytimeline", Response(b"", 400))
@@ -179,7 +184,7 @@ def test_each_of_several_people_has_a_folder(tmp_path: Path) -> None:
 
 
 def test_wrong_input_is_one_sentence_and_nothing_is_lost(tmp_path: Path, source: Cloud) -> None:
-    home = of_the_account_alone(tmp_path, source)
+    home = computer(tmp_path, source, "", "").without_nightscout()
     file = tmp_path / "a-file"
     file.write_text("mine")
     foreign = tmp_path / FOLDER / "basals-2024-06.csv"

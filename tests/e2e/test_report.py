@@ -61,12 +61,6 @@ def home(tmp_path: Path, tandem: SimulatedTandemSource, site: SmallNightscout) -
     return computer(tmp_path, tandem, site.url, SECRET)
 
 
-def alone(home: Computer) -> Computer:
-    """Return the computer where no Nightscout is set."""
-    left = {k: v for k, v in home.variables.items() if not k.startswith("NS_")}
-    return replace(home, variables=left)
-
-
 def page(home: Computer, name: str = NAME) -> str:
     return (home.folder / name).read_text("utf-8")
 
@@ -202,7 +196,7 @@ def test_a_range_up_to_now_averages_whole_days_only(
     with tandem_source(LIFE) as tandem:
         tandem.login.now = lambda: now
         tandem.uploaded_until = now.replace(tzinfo=None)
-        home = alone(computer(tmp_path, tandem, "", ""))
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
         finished = replace(home, moment=now).run("--report", "--days", "2")
     assert finished.code == 0, finished.errors
     assert sorted(shown(page(home))) == [FIRST, FIRST + DAY, FIRST + 2 * DAY]
@@ -230,7 +224,7 @@ def test_days_that_the_cloud_does_not_give_are_named(tmp_path: Path) -> None:
             return Response(b"", 404) if is_log and is_late else None
 
         tandem.fault = refuse_the_second_week
-        home = alone(computer(tmp_path, tandem, "", ""))
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
         finished = home.run("--report", *days(FIRST, FIRST + 8 * DAY))
     assert finished.code == 1
     assert "could not be read" in finished.errors
@@ -239,7 +233,7 @@ def test_days_that_the_cloud_does_not_give_are_named(tmp_path: Path) -> None:
 
 
 def test_days_before_the_pump_s_data_are_named_and_end_with_1(home: Computer) -> None:
-    finished = alone(home).run("--report", *days(FIRST - 3 * DAY, FIRST))
+    finished = home.without_nightscout().run("--report", *days(FIRST - 3 * DAY, FIRST))
     assert finished.code == 1
     sentence = "There are no data for 2024-05-31 to 2024-06-02: the account's data begin later."
     assert sentence in finished.errors
@@ -266,7 +260,7 @@ def test_what_cannot_be_written_is_one_sentence(
     (home.folder / "page.html").write_text("<!DOCTYPE html><title>Holidays</title>")
     (home.folder / "link.html").symlink_to("letter.txt")
     chosen = arguments if "--start-date" in arguments else (*WHOLE[1:], *arguments)
-    finished = alone(home).run("--report", "--quiet", *chosen)
+    finished = home.without_nightscout().run("--report", "--quiet", *chosen)
     assert finished.code == code
     assert sentence in finished.errors
     assert finished.output == ""
@@ -278,7 +272,7 @@ def test_what_cannot_be_written_is_one_sentence(
 
 def test_an_earlier_report_is_replaced_also_where_a_link_leads_to_it(tmp_path: Path) -> None:
     with tandem_source(live(FIRST, 1)) as tandem:
-        home = alone(computer(tmp_path, tandem, "", ""))
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
         (home.folder / NAME).symlink_to("share.html")
         for _ in range(2):
             finished = home.run("--report", *days(FIRST, FIRST))
@@ -291,7 +285,7 @@ def test_an_earlier_report_is_replaced_also_where_a_link_leads_to_it(tmp_path: P
 
 def test_the_unit_is_the_pump_s_unless_the_settings_say_another(tmp_path: Path) -> None:
     with tandem_source(live(FIRST, 1)) as tandem:
-        home = alone(computer(tmp_path, tandem, "", ""))
+        home = computer(tmp_path, tandem, "", "").without_nightscout()
         one_day = ("--report", *days(FIRST, FIRST))
         for told, units, expected in (
             (None, "", "mg/dL"),
@@ -329,7 +323,7 @@ def interrupted(home: Computer) -> Finished:
         "    return send(*given, **named)\n"
         "requests.Session.send = interrupt\n"
     )
-    return replace(alone(home), patch=patch).run(*WHOLE)
+    return replace(home.without_nightscout(), patch=patch).run(*WHOLE)
 
 
 def test_each_of_several_people_has_a_page_of_their_own(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -111,6 +111,11 @@ class Computer:
             **HOST_ZONE,
             **self.variables,
         }
+
+    def without_nightscout(self) -> Computer:
+        """Return the same computer, where nothing of a Nightscout is set."""
+        kept = {name: it for name, it in self.variables.items() if not name.startswith("NS_")}
+        return replace(self, variables=kept)
 
     def run(
         self,

@@ -35,7 +35,7 @@ WIDTH = 1200
 LAST_DAY = FIRST_DAY + timedelta(days=DAYS - 1)
 EVENING = datetime(LAST_DAY.year, LAST_DAY.month, LAST_DAY.day, 20, 40, tzinfo=ZoneInfo(ZONE))
 """When somebody looks at Nightscout."""
-PATIENCE = 60.0
+LONGEST_WAIT = 60.0
 """Longest time (seconds) until Nightscout shows what it holds."""
 
 SETTING = ".day { padding: 24px } .day h3 { margin-top: 0 } .day details { display: none }"
@@ -111,10 +111,10 @@ def _fill(site: NightscoutSite, folder: Path) -> int:
 
 
 def _wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LONGEST_WAIT
     while not is_so():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Nightscout does not show its data after {PATIENCE:.0f} s.")
+            raise TimeoutError(f"Nightscout does not show its data after {LONGEST_WAIT:.0f} s.")
         time.sleep(0.2)
 
 

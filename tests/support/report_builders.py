@@ -44,7 +44,9 @@ def bolus(at: datetime, insulin: float, **other: object) -> Bolus:
     return replace(whole, **other)  # type: ignore[arg-type]
 
 
-def basal(at: datetime, hours: float, rate: float, *, profile_rate: float | None = None) -> Basal:
+def basal(
+    at: datetime, hours: float, rate: float = 1.0, *, profile_rate: float | None = None
+) -> Basal:
     """Return basal insulin at one rate, in U/h."""
     lasted = timedelta(hours=hours)
     return Basal(f"basal {at}", at, lasted, rate, "Profile", profile_rate=profile_rate)

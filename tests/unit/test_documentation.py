@@ -17,7 +17,7 @@ from tconnectsync.config.names import known_names
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.profiles import MGDL_PER_MMOL
 from tconnectsync.errors import ConfigError
-from tconnectsync.report.glucose import GMI_BASE, GMI_PER_MGDL
+from tconnectsync.report.glucosefigures import GMI_BASE, GMI_PER_MGDL
 from tconnectsync.report.model import BANDS
 from tconnectsync.sync.features import FEATURES
 from tests.support.pages import PAGES, ROOT, blocks, prose, text_of

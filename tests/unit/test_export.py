@@ -30,7 +30,7 @@ from tconnectsync.domain.profiles import BrokenProfile, Profile, PumpSettings, S
 from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.export.columns import BASALS, EVENTS, KINDS
 from tconnectsync.export.fileformat import CSV, FORMATS, JSONL, FileFormat, number_text
-from tconnectsync.export.folder import PATIENCE, Folder
+from tconnectsync.export.folder import LONGEST_WAIT, Folder
 from tconnectsync.export.rangeexport import Export
 from tconnectsync.history import History
 from tconnectsync.simulators.person import live
@@ -278,9 +278,15 @@ def test_all_kinds_begin_with_the_same_columns_and_name_their_units() -> None:
     [
         (b"date,what\r\n", "it has other columns"),
         (b"\xff\xfe\x00", "it is no text"),
-        (CSV.heading([*BASALS.names, "more"]).encode(), "a newer version"),
+        (CSV.heading([*BASALS.names, "more"]).encode(), "of a newer version or added by somebody"),
+        (b"\xef\xbb\xbf" + CSV.heading(BASALS.names).encode(), "such as a spreadsheet"),
+        (CSV.heading(BASALS.names).replace(",", ";").encode(), "such as a spreadsheet"),
         (CSV.heading(BASALS.names).encode() + b"x,y\r\n", "line 2 has another number"),
         (CSV.heading(BASALS.names).encode() + b"1.3.24" + b"," * 11 + b"\r\n", "its times"),
+        (
+            CSV.heading(BASALS.names).encode() + b"0001-01-01T00:00:00+14" + b"," * 11 + b"\r\n",
+            "its times",
+        ),
         (None, "it is no ordinary file"),
     ],
 )
@@ -324,7 +330,7 @@ def test_two_exports_to_one_folder_wait_for_each_other(tmp_path: Path) -> None:
             folder.held(replace(Clock(), sleep=waits.append)),
         ):
             pass
-        assert sum(waits) >= PATIENCE
+        assert sum(waits) >= LONGEST_WAIT
         unfinished = tmp_path / "new" / ".basals-2024-03.csv.abc.new"
         unfinished.touch()
         with folder.held(replace(Clock(), sleep=lambda seconds: other.close())):

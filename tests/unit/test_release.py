@@ -75,7 +75,7 @@ def test_the_list_of_components_is_whole_valid_and_names_nobody_s_computer() -> 
 
 def test_what_a_run_leaves_here_gets_into_no_commit_and_no_release() -> None:
     left = [
-        *(".env", ".env.bak", ".env.bak.1", "deploy/.env", "people/anna.env", "people/.env"),
+        *(".env", ".env.bak", ".env.bak.1", "deploy/.env", "people/anna.env", "..env.a.new"),
         *("tconnectsync-check-output-anna.log", "tconnectsync-shapes.txt"),
         *("tconnectsync-report.html", "tconnectsync-demo-report.html"),
     ]

@@ -26,10 +26,11 @@ from tconnectsync.errors import ApiError
 from tconnectsync.history import History
 from tconnectsync.report.days import Stops, average, day_of
 from tconnectsync.report.figures import make_report
-from tconnectsync.report.glucose import ReadingCounts, percentiles
+from tconnectsync.report.glucosefigures import ReadingCounts, percentiles
 from tconnectsync.report.model import Compared, Day, Glucose, Totals
 from tconnectsync.report.wear import worn
 from tconnectsync.sources.base import Reader, Source
+from tests.support.report_builders import basal, bolus
 
 BERLIN = PumpClock(ZoneInfo("Europe/Berlin"))
 FIRST = date(2024, 10, 26)
@@ -45,15 +46,6 @@ def at(day: int, hours: float) -> datetime:
 
 def whole(day: int) -> TimeRange:
     return TimeRange(at(day, 0), at(day + 1, 0))
-
-
-def basal(start: datetime, hours: float, rate: float = 1.0) -> Basal:
-    return Basal(f"basal {start}", start, hours * HOUR, rate, "")
-
-
-def bolus(start: datetime, insulin: float, *, minutes: float = 2, carbs: float = 0) -> Bolus:
-    ended = start + minutes * MINUTE
-    return Bolus(f"bolus {start}", start, ended, insulin, insulin, carbs, "", "", override=False)
 
 
 def event(kind: PumpEventKind, when: datetime, noted: datetime | None = None) -> PumpEvent:
@@ -295,6 +287,21 @@ def test_a_report_is_made_of_windows_and_leaves_out_of_the_mean_what_was_not_rea
     ]
     assert report.glucose is None
     assert "No Nightscout site is set" in report.why_not_compared
+
+
+def test_all_times_of_a_report_are_in_the_pump_s_zone() -> None:
+    """Those of a wrong date come in UTC, those of a journey in another zone, and now as it is."""
+    abroad = bolus(at(2, 9).astimezone(ZoneInfo("Asia/Tokyo")), 1.0)
+    part = Piece(1, at(0, 23).astimezone(UTC), whole_ended=at(1, 1))
+    told = Told(
+        [basal(at(2, 0).astimezone(UTC), 10)], [abroad, replace(bolus(at(1, 1), 2), piece=part)]
+    )
+    history = History(told, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
+    days = make_report(history, TimeRange(at(0, 0), at(2, 20).astimezone(UTC))).days
+    shown = [days[0].boluses[0].begins, days[0].boluses[0].ends, days[0].basals[0].start]
+    shown += [it for gap in days[0].gaps for it in (gap.start, gap.end)]
+    assert [f"{it:%H:%M}" for it in shown] == ["09:00", "09:02", "00:00", "10:00", "20:00"]
+    assert [f"{it.piece.since:%H:%M}" for it in days[1].boluses if it.piece] == ["23:00"]
 
 
 @pytest.mark.parametrize("text", ["mmol", "mmol/L", "MMOL/l", "mmol/l", "mmolL"])

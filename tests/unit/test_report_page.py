@@ -94,6 +94,10 @@ def test_what_a_person_or_a_cloud_named_is_shown_and_never_read_as_html() -> Non
     assert f"08:00 {NASTY}" in titles(soup, "alarm")
 
 
+def test_half_a_character_does_not_keep_the_page_from_being_written() -> None:
+    assert "<h1>Insulin and glucose of An?na</h1>" in render(report(person="An\ud800na"))
+
+
 def test_the_totals_are_those_of_the_report() -> None:
     first = day(FIRST, totals=Totals(18.254, 21.006, 3.5, 140), boluses=[bolus(when(8), 21.0)])
     second = day(FIRST + DAY, totals=Totals(17.5, 20, 0, 95.4), basals=[basal(when(24), 5, 0.7)])
@@ -195,6 +199,11 @@ def test_an_extended_bolus_is_as_long_as_it_ran_in_pieces_or_whole() -> None:
         assert titles(soup, "later") == ["03:00 extended part, 3 U over 3 h"]
         assert not paths(soup, "auto")
         assert len(soup.select(".day li")) == 1
+
+
+def test_an_extended_part_never_ends_before_it_begins() -> None:
+    early = bolus(when(6), 3.0, whole_since=when(7), completed=when(6), automatic=True)
+    assert titles(drawn(day(boluses=[early])), "later") == ["07:00 extended part, 3 U over 0 min"]
 
 
 def test_what_is_not_known_of_basal_is_hatched_and_not_joined() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tconnectsync.check import report as check_report
+from tconnectsync.check import checkoutput
 from tconnectsync.cli import options, shape_report
 from tconnectsync.cli.forget import KINDS
 from tconnectsync.config import VARIABLES
@@ -23,7 +23,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 THREATS = text_of("docs/threats.md")
 PAGES = ("docs/threats.md", "docs/data.md", "SECURITY.md")
 FILES = (
-    *(".env", ".env.bak", "METRICS_FILE", check_report.FILE_NAME, shape_report.FILE_NAME),
+    *(".env", ".env.bak", "METRICS_FILE", checkoutput.FILE_NAME, shape_report.FILE_NAME),
     *(kind.replace("*", "0") for kind in KINDS if kind),
 )
 """Files that the program leaves; of the name of some, a part differs."""

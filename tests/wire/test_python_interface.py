@@ -265,11 +265,11 @@ def test_the_page_names_only_what_is_there() -> None:
     assert set(methods) < {name for name in dir(tconnectsync.PumpData) if name[0] != "_"}
 
 
-@pytest.mark.parametrize(("first", "last"), [(1, 0), (20_000, 20_000)])
+@pytest.mark.parametrize(("first", "last"), [(1, 0), (20_000, 20_000), (-20_000, 0)])
 def test_days_that_cannot_be_are_refused(
     data: tconnectsync.PumpData, first: int, last: int
 ) -> None:
-    with pytest.raises(ValueError, match=r"later than|lies in the future"):
+    with pytest.raises(ValueError, match=r"later than|lies in the future|before there were pumps"):
         next(data.history(FIRST + timedelta(days=first), FIRST + timedelta(days=last)))
     with pytest.raises(ValueError, match="'2024-06-03' is no date"):
         next(data.history("2024-06-03", FIRST))  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ class Box:
 
 
 def place(
-    wanted: Sequence[Box], moves: Sequence[tuple[float, float]], frame: Box, taken: Iterable[Box]
+    boxes: Sequence[Box], moves: Sequence[tuple[float, float]], frame: Box, taken: Iterable[Box]
 ) -> list[Box | None]:
     """Return for each label where it goes; ``None`` where it has no room.
 
@@ -40,7 +40,7 @@ def place(
     """
     occupied = list(taken)
     found: list[Box | None] = []
-    for box in wanted:
+    for box in boxes:
         inside = box.moved(max(0.0, frame.left - box.left), 0)
         inside = inside.moved(min(0.0, frame.right - inside.right), 0)
         tries = (inside.moved(*move) for move in moves)

@@ -10,7 +10,7 @@ from tconnectsync.report.drawing.glucoseplot import LOW, TARGET_TOP, glucose_axi
 from tconnectsync.report.drawing.layout import LOWEST
 from tconnectsync.report.drawing.scales import Scale, top_of_glucose
 from tconnectsync.report.drawing.svgpaths import Shape, Text, line, polyline, rectangle, text
-from tconnectsync.report.glucose import MINUTES_OF_DAY
+from tconnectsync.report.glucosefigures import MINUTES_OF_DAY
 from tconnectsync.report.model import BANDS, LEVELS, Glucose
 
 HOURS = range(0, MINUTES_OF_DAY + 1, 180)

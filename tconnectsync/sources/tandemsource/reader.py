@@ -118,6 +118,12 @@ class LogReader(Reader):
         """Return the entries of the range and some time around it."""
         return self._log()
 
+    def release(self) -> None:
+        """Let go of the log; the reader is of no use any more."""
+        # They lead back to the reader, and would keep it until garbage is collected.
+        self._log = CachedCall(dict)
+        self._fetch = self._whole = lambda skipped: {}
+
     def basals(self) -> list[Basal]:
         """Return the basal segments; a suspension is one of 0 U/h.
 

@@ -204,6 +204,8 @@ def _match_by(
     for other, stored in enumerate(older):
         if found := key(stored):
             by_key[found].append((other, stored))
+    if not by_key:
+        return [], list(desired)
     partner = best_first(
         ((it.reason != stored.reason, abs((it.insulin or 0) - (stored.insulin or 0))), place, other)
         for place, it in enumerate(desired)

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import pairwise
 
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Reader
-from tconnectsync.sync.features import features_showing
+from tconnectsync.sync.features import features_showing, parts_of
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.defer import LONGEST_DEFERRAL
+from tconnectsync.sync.run.ahead import Ahead
 from tconnectsync.sync.run.apply import Record, apply
 from tconnectsync.sync.run.collect import Events
 from tconnectsync.sync.run.firstwindow import first_window
@@ -89,27 +91,33 @@ class Cycle(CycleParts):
         in_order: bool,
     ) -> tuple[TimeRange, Reader | None]:
         """Sync window by window; return the last window, and its reader if it was read."""
-        features = self.windowed
+        features, ahead = self.windowed, Ahead(self.source.read)
         chunks, planned = begin(features)
         require_right_zone_throughout(planned, chunks[1:], features, planner)
-        for window in progress(chunks):
-            if not features:
-                break
-            if planned.range != window:
-                before = planned.plan
-                del planned  # Its reader holds a payload.
-                planned = planner.plan(window, features, before)
-            result = planned.outcome
-            if window != chunks[0]:
-                require_right_zone(planned, planner)
-            self._carry_out(planned.plan, window, features, result, planner.rest(window, features))
-            outcome.absorb(result)
-            if outcome.ended_by:
-                break
-            after_window(window, features, result)
-            if in_order:
-                end = planner.time_range.end
-                features = _tried_further(features, window, end, result, outcome)
+        following = dict(pairwise(chunks))
+        with ahead.fetching():
+            for window in progress(chunks):
+                if not features:
+                    break
+                if planned.range != window:
+                    planned = planner.plan(window, features, planned.plan, ahead.reader(window))
+                result = planned.outcome
+                if window != chunks[0]:
+                    require_right_zone(planned, planner)
+                if window in following:
+                    planned.reader.release()
+                    # After a failure, the rest may be left out.
+                    if not result.failures:
+                        ahead.fetch(following[window], parts_of(features))
+                rest = planner.rest(window, features)
+                self._carry_out(planned.plan, window, features, result, rest)
+                outcome.absorb(result)
+                if outcome.ended_by:
+                    break
+                after_window(window, features, result)
+                if in_order:
+                    end = planner.time_range.end
+                    features = _tried_further(features, window, end, result, outcome)
         return chunks[-1], planned.reader if planned.range == chunks[-1] else None
 
     def write_events(self, events: Events, within: TimeRange) -> Outcome:

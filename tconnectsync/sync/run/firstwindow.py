@@ -41,6 +41,7 @@ def first_window(
     first = planner.plan(found[0], features)
     if ask_how_far and first.is_all_new and (start := ask_how_far()) < time_range.start:
         found = list(windows(TimeRange(start, time_range.end), days, clock))
+        first.reader.release()
         first = planner.plan(found[0], features)
     begin = found[0].start
     found, first = _reaching_back(planner, features, found, first, earliest)
@@ -77,6 +78,7 @@ def _reaching_back(
             found = [TimeRange(earlier, end), *found[1:]]
         else:
             found = [TimeRange(earlier, start), *found]
+        first.reader.release()
         first = planner.plan(found[0], features)
     return found, first
 

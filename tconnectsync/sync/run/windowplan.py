@@ -80,14 +80,19 @@ class WindowPlanner:
         return TimeRange(window.start, self.time_range.end), [*features, *self.cycle.at_the_end]
 
     def plan(
-        self, window: TimeRange, features: Sequence[str], before: Plan | None = None
+        self,
+        window: TimeRange,
+        features: Sequence[str],
+        before: Plan | None = None,
+        reader: Reader | None = None,
     ) -> WindowPlan:
         """Read a window and return what to write for it; ``before`` is the plan of the one before.
 
-        Treatments that begin after the window are left to the next one. An extended bolus may end
-        there: written now, it would be newer than what has still to be written before it.
+        It is read by ``reader``, if there is one already. Treatments that begin after the window
+        are left to the next one. An extended bolus may end there: written now, it would be newer
+        than what has still to be written before it.
         """
-        reader, outcome = self.cycle.source.read(window), Outcome()
+        reader, outcome = reader or self.cycle.source.read(window), Outcome()
         treatments: list[Treatment] = []
         plan = planned = Plan()
         with outcome.recording_failures((window, features), rest=self.rest(window, features)):

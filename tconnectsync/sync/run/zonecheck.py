@@ -60,7 +60,9 @@ def require_right_zone_throughout(
     require_right_zone(first, planner)
     if _wrong_age(first, planner):
         for window in later:
-            require_right_zone(planner.plan(window, features), planner)
+            planned = planner.plan(window, features)
+            require_right_zone(planned, planner)
+            planned.reader.release()
 
 
 def require_right_zone(planned: WindowPlan, planner: WindowPlanner) -> None:

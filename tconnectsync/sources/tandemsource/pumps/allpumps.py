@@ -7,7 +7,7 @@ order of log numbers; everything in them is kept except basal at times that belo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -45,7 +45,7 @@ from tconnectsync.sources.tandemsource.reader import LogReader
 from tconnectsync.sources.tandemsource.sensor import SESSION
 
 Found = TypeVar("Found", bound=Event | Reading)
-Told = TypeVar("Told", bound=Event | Reading | DeviceStatus)
+Item = TypeVar("Item", bound=Event | Reading | DeviceStatus)
 
 
 class AllPumpsReader(Reader):
@@ -86,6 +86,24 @@ class AllPumpsReader(Reader):
         """The events of several pumps that were given since :meth:`pump_of` was asked."""
         self._pump_names: dict[tuple[type, str], str] = {}
         """What people call the pump of an event, by its kind and key."""
+
+    def fetch(self, parts: Iterable[str]) -> None:
+        """Get the logs, which all parts are read from."""
+        with suppress(TconnectsyncError):
+            for read in self._read():
+                try:
+                    read.reader.log()
+                except TconnectsyncError as error:
+                    if error.fatal:
+                        break
+
+    def release(self) -> None:
+        """Let go of the logs; what is asked after that is fetched anew."""
+        if self._read.asked:
+            with suppress(TconnectsyncError):
+                for read in self._read():
+                    read.reader.release()
+            self._read = CachedCall(self._open)
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, each as far as its pump owns its time."""
@@ -287,15 +305,15 @@ class AllPumpsReader(Reader):
         return found
 
     def _of_each(
-        self, events_of: Callable[[LogReader], Sequence[Told]]
-    ) -> list[tuple[ReadPump, Sequence[Told]]]:
+        self, events_of: Callable[[LogReader], Sequence[Item]]
+    ) -> list[tuple[ReadPump, Sequence[Item]]]:
         """Return the events of each pump, or of those that can be read if another one fails.
 
         Raises:
             TconnectsyncError: none can be had, going on makes no sense, or asking for shorter
                 ranges may bring more.
         """
-        found: list[tuple[ReadPump, Sequence[Told]]] = []
+        found: list[tuple[ReadPump, Sequence[Item]]] = []
         failed: list[tuple[ReadPump, TconnectsyncError]] = []
         try:
             for read in self._read():

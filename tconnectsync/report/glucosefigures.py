@@ -15,7 +15,7 @@ EVERY = timedelta(minutes=5)
 """How often a sensor reads."""
 GMI_BASE, GMI_PER_MGDL = 3.31, 0.02392
 """%, and % per mg/dL of the mean: the consensus' glucose management indicator."""
-STEP, REACH = 15, 15
+STEP, AROUND = 15, 15
 """Minutes between the points of the profile, and how far before and after readings count for it."""
 MINUTES_OF_DAY = DAY // MINUTE
 LEAST_DAYS = 3
@@ -86,7 +86,7 @@ class ReadingCounts:
         """
         slots = MINUTES_OF_DAY // STEP
         for slot in range(slots + 1):
-            around = [each % slots for each in range(slot - REACH // STEP, slot + REACH // STEP)]
+            around = [each % slots for each in range(slot - AROUND // STEP, slot + AROUND // STEP)]
             counts = sum((self._by_slot.get(each, Counter()) for each in around), Counter[int]())
             days: set[date] = set().union(*(self._days.get(each, set()) for each in around))
             if len(days) >= LEAST_DAYS:
