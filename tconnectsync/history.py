@@ -100,7 +100,7 @@ class History(ReadingParts):
             PumpChoiceError: a person has to say first which pump is meant.
             TconnectsyncError: going on makes no sense.
         """
-        asked_for, time_range = time_range, self._as_covered(time_range)
+        asked_for, time_range = time_range, self.as_covered(time_range)
         spans = self._spans(time_range)
         if spans is None:
             return
@@ -132,8 +132,11 @@ class History(ReadingParts):
         """
         return [_with_pump(event, reader) for event in events if _touches(event, read)]
 
-    def _as_covered(self, time_range: TimeRange) -> TimeRange:
-        """Return the part of a range that a saved log can say something about."""
+    def as_covered(self, time_range: TimeRange) -> TimeRange:
+        """Return the part of a range that a saved log can say something about.
+
+        If that is not all, it is noted.
+        """
         if not self.covered:
             return time_range
         first, last = self.clock.days(self.covered)

@@ -128,7 +128,7 @@ class PumpData:
         clock, now = self._history.clock, self._history.now()
         for each in (first, last):
             if not isinstance(each, date):
-                raise ValueError(f"{each!r} is no datetime.date, such as date(2026, 3, 1).")
+                raise ValueError(f"{each!r} is no date: give datetime.date(2026, 3, 1).")
         first, last = (date(each.year, each.month, each.day) for each in (first, last))
         if first > last:
             raise ValueError(f"The first day, {first}, is later than the last one, {last}.")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from tconnectsync import __version__
 from tconnectsync.cli.startline import source_in_words
-from tconnectsync.config.settings import SourceSettings
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.errors import ApiError
+from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.window import date_range, last_days
 
@@ -30,14 +29,14 @@ DAYS = 14
 """How many days are read unless told otherwise."""
 
 
-def settings_to_read(configuration: Configuration) -> Settings:
+def settings_to_read(options: Options, configuration: Configuration) -> Settings:
     """Return the settings; basals without insulin are read too, whatever is set for Nightscout.
 
     Raises:
-        ConfigError: the settings of the Tandem account are missing or wrong.
+        ConfigError: the settings of the Tandem account, for a saved log the time zone, are missing
+            or wrong.
     """
-    settings = configuration.completed()
-    configuration.group(SourceSettings)
+    settings = configuration.completed(with_account=options.import_log is None)
     return replace(settings, sync=replace(settings.sync, ignore_zero_unit_basal=False))
 
 
@@ -45,10 +44,17 @@ def range_of(options: Options, history: History, file: SavedLog | None) -> TimeR
     """Return the range to read: whole days of the pump's calendar, up to now at most.
 
     The day on which the last days begin is taken whole: a part of it would only mislead.
+
+    Raises:
+        UsageError: the dates lie in the future, or a saved log is about other days.
     """
     clock, now = history.clock, history.now()
     if options.dates:
-        return date_range(*options.dates, clock, now)
+        chosen = date_range(*options.dates, clock, now)
+        if file and (chosen.start >= file.covered.end or chosen.end <= file.covered.start):
+            first, last = clock.days(file.covered)
+            raise UsageError(f"The saved log is about {first} to {last}; give dates of that time.")
+        return chosen
     chosen = file.covered if file else last_days(options.days or DAYS, now)
     return TimeRange(clock.midnight(clock.day(chosen.start)), chosen.end)
 

@@ -17,9 +17,8 @@ from tconnectsync.cli.configure import configuration_of, show_log
 from tconnectsync.cli.people import each_person
 from tconnectsync.cli.progress import progress_of
 from tconnectsync.cli.say import say
-from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.words import number_of
-from tconnectsync.errors import TconnectsyncError, UsageError
+from tconnectsync.errors import TconnectsyncError
 from tconnectsync.export.columns import KINDS
 from tconnectsync.export.fileformat import CSV, FORMATS
 from tconnectsync.export.folder import Folder, month_of
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from tconnectsync.app import Host
     from tconnectsync.cli.options import Options
     from tconnectsync.history import History
-    from tconnectsync.sources.base import SavedLog
 
 log = logging.getLogger(__name__)
 
@@ -59,18 +57,18 @@ def export(options: Options, host: Host) -> int:
 
 def _export(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
-    settings = settings_to_read(configuration)
+    settings = settings_to_read(options, configuration)
     show_log(options, configuration, Redactor(configuration.secrets), settings.tandem.zone)
     folder = _folder(options, host)
     file = open_file(options.import_log, settings, host) if options.import_log else None
     history = open_history(settings, host, file=file)
-    work = Export(history, _range(options, history, file), folder)
+    work = Export(history, history.as_covered(range_of(options, history, file)), folder)
     say_start("files", options, configuration, settings, history, work.range)
     with folder.held(host.clock):
         folder.check({*work.months, month_of(history.clock.day(history.now()))})
         try:
             work.run(progress_of(options))
-            if not file and (found := settings_of_pump(history)):
+            if not file and work.rows and (found := settings_of_pump(history)):
                 work.write_profiles(found)
         except TconnectsyncError:
             _say_outcome(work, folder, history)
@@ -83,23 +81,6 @@ def _folder(options: Options, host: Host) -> Folder:
     return Folder(path / (options.person or ""), FORMATS[options.format or CSV.name])
 
 
-def _range(options: Options, history: History, file: SavedLog | None) -> TimeRange:
-    """Return the range to export: whole days, of a saved log no more than it holds.
-
-    Raises:
-        UsageError: it holds nothing of the dates, or they lie in the future.
-    """
-    chosen = range_of(options, history, file)
-    if not file:
-        return chosen
-    covered = file.covered
-    both = TimeRange(max(chosen.start, covered.start), min(chosen.end, covered.end))
-    if both.start >= both.end:
-        first, last = history.clock.days(covered)
-        raise UsageError(f"The saved log is about {first} to {last}; give dates of that time.")
-    return both
-
-
 def _say_outcome(work: Export, folder: Folder, history: History) -> int:
     """Say what was exported and what was not; return the exit code."""
     counted = [number_of(work.rows[kind.name], kind.noun) for kind in KINDS if work.rows[kind.name]]
@@ -107,7 +88,7 @@ def _say_outcome(work: Export, folder: Folder, history: History) -> int:
         files = number_of(len(work.files), "file")
         log.info("Exported: %s, in %s in %s.", ", ".join(counted), files, folder.path)
     else:
-        log.info("Nothing to export: nothing is known of that time.")
+        log.info("Nothing was exported.")
     for text, level in sentences(history.outcome, history.clock).items():
         # Most runs write to a site, and this is said of it.
         log.log(level, text.replace("in Nightscout", "in the files"))

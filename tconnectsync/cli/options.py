@@ -212,10 +212,13 @@ def _dates(given: dict[str, Any]) -> tuple[date, date] | None:
     first, last = given.pop("start_date"), given.pop("end_date")
     if first is None and last is None:
         return None
+    if given["days"] is not None:
+        raise UsageError(
+            "--days cannot be combined with --start-date and --end-date: give either --days, or "
+            "both dates."
+        )
     if first is None or last is None:
         raise UsageError("--start-date and --end-date belong together: give both or neither.")
-    if given["days"] is not None:
-        raise UsageError("--days cannot be combined with --start-date and --end-date.")
     if last < first:
         raise UsageError(f"--end-date {last} lies before --start-date {first}.")
     return first, last
@@ -244,7 +247,11 @@ def _parser() -> _Parser:
     )
     add = parser.add_argument
     add("--version", action="version", version=f"tconnectsync {__version__}")
-    add("--days", type=_days, metavar="N", help="sync the last N days (default: 1)")
+    days = (
+        "sync the last N times 24 hours (default: 1); with --report and --export, N days (default: "
+        "14) and today so far"
+    )
+    add("--days", type=_days, metavar="N", help=days)
     add("--start-date", type=_date, metavar="DATE", help="sync from this day on (YYYY-MM-DD)")
     add("--end-date", type=_date, metavar="DATE", help="sync to the end of this day")
     add(
@@ -259,12 +266,12 @@ def _parser() -> _Parser:
     add("--tandem-source", action="store_true", help=argparse.SUPPRESS)
     add("--region", type=_region, help="the region of your account: US (default) or EU")
     where = "take the settings from this file first, before the environment"
-    add("--env-file", type=Path, metavar="FILE", help=where)
+    add("--env-file", type=_path, metavar="FILE", help=where)
     people = "sync several people: this folder holds a file NAME.env for each"
-    add("--accounts", type=Path, metavar="DIR", help=people)
+    add("--accounts", type=_path, metavar="DIR", help=people)
     add("--person", metavar="NAME", help="with --accounts: only this one of them")
     what = "sync a saved pump log instead of the data of a cloud"
-    add("--import-log", type=Path, metavar="FILE", help=what)
+    add("--import-log", type=_path, metavar="FILE", help=what)
     add("--demo", action="store_true", help="try it with a simulated pump; needs no account")
     add("--auto-update", action="store_true", help="run continuously: sync when the pump uploads")
     add("--setup", action="store_true", help="ask for the settings, try them, write them to .env")
@@ -283,12 +290,12 @@ def _parser() -> _Parser:
         action="store_true",
         help="write what Tandem's answers are made of, without values, to a file",
     )
-    page = "write a page with totals and a picture per day, of 14 days or those named"
+    page = "write a page with totals and a picture per day"
     add("--report", action="store_true", help=page)
     where = "the file for it (default: tconnectsync-report.html)"
-    add("--output", type=Path, metavar="FILE", help=where)
-    what = "write the pump's data to files in this folder (default: of the last 14 days)"
-    add("--export", type=Path, metavar="DIR", help=what)
+    add("--output", type=_path, metavar="FILE", help=where)
+    what = "write the pump's data to files in this folder"
+    add("--export", type=_path, metavar="DIR", help=what)
     add("--format", type=_format, help="with --export: csv (default) or jsonl")
     add("--serve", action="store_true", help="with --demo: stay up, to be looked at")
     add("--forget", action="store_true", help="remove saved logins and what earlier runs left")
@@ -339,6 +346,12 @@ def _format(text: str) -> str:
     from tconnectsync.config.values import one_of
 
     return _read(one_of(("csv", "jsonl")), text)
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of a file or folder must follow it")
+    return Path(text)
 
 
 def _region(text: str) -> str:

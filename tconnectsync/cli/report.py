@@ -55,7 +55,7 @@ def report(options: Options, host: Host) -> int:
 def _report(options: Options, host: Host) -> int:
     path = file_to_write(options, host)
     configuration = configuration_of(options, host)
-    settings = settings_to_read(configuration)
+    settings = settings_to_read(options, configuration)
     configuration.group(ReportSettings)
     redactor = Redactor(configuration.secrets)
     show_log(options, configuration, redactor, settings.tandem.zone)

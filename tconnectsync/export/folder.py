@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
+from errno import EACCES, EPERM, EROFS
 from itertools import islice
 from pathlib import Path
 
@@ -52,9 +53,9 @@ class Folder:
         """Make the folder if there is none, and let no other export write to it meanwhile.
 
         Raises:
-            UsageError: there is a file of that name.
+            UsageError: there is a file of that name, or the user may not write there.
             TakenError: another export goes on writing there.
-            TconnectsyncError: nothing can be written there.
+            TconnectsyncError: nothing can be written there, such as on a full disk.
         """
         try:
             make_folder(self.path)
@@ -63,9 +64,10 @@ class Folder:
             file_there = next(it for it in (self.path, *self.path.parents) if it.exists())
             raise UsageError(f"--export: {file_there} is a file; name a folder.") from None
         except OSError as error:
-            raise TconnectsyncError(
-                f"Nothing can be written to the folder {self.path} ({error.strerror}). Nothing "
-                "was exported; make it writable, or name another folder."
+            kind = UsageError if error.errno in (EACCES, EPERM, EROFS) else TconnectsyncError
+            raise kind(
+                f"--export: nothing can be written to the folder {self.path} ({error.strerror}). "
+                "Nothing was exported; make it writable, or name another folder."
             ) from None
         try:
             _wait_for(file, self.path, clock)

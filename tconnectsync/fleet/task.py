@@ -40,6 +40,7 @@ from tconnectsync.sync.loop.loop import share_of
 from tconnectsync.sync.loop.memory import recall, remembered
 from tconnectsync.sync.loop.step import Actions, LoopState, Next, step
 from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.window import last_days
 from tconnectsync.watch.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ class Steps:
                 source = catch_up.cycle.source
 
                 def run_cycle() -> Outcome:
-                    outcome = catch_up.sync_up_to_now(last_days(1, self._clock.now()))
+                    outcome = catch_up.sync_up_to_now(last_days(1, catch_up.cycle.now()))
                     options = Options(env_file=Path(f"{row.name}.env"))
                     say_what_was_done(outcome, options, catch_up.cycle.clock)
                     return outcome

@@ -39,13 +39,17 @@ STOPPED_PERCENT = -100
 def compare(days: Sequence[Day], nightscout: NightscoutApi) -> tuple[list[Compared], list[str]]:
     """Return both amounts for each of some days in time order, and sentences about what is unclear.
 
+    Days that are not whole are left out: Nightscout may hold more of them than the pump's log does.
+
     Raises:
         TconnectsyncError: Nightscout cannot be asked.
     """
     nightscout.find_site()
     found, unclear = [], 0
     for first in range(0, len(days), AT_ONCE):
-        few = days[first : first + AT_ONCE]
+        few = [day for day in days[first : first + AT_ONCE] if day.is_whole]
+        if not few:
+            continue
         since, until = few[0].range.start - LOOK_BEFORE, few[-1].range.end + LOOK_AFTER
         stored = stored_treatments(nightscout.treatments(since, until))
         whole = TimeRange(few[0].range.start, few[-1].range.end)

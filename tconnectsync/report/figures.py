@@ -82,6 +82,7 @@ def make_report(
         try:
             compared, unclear = compare(days, nightscout)
             remarks += unclear
+            why_not_compared = ""
         except TconnectsyncError as error:
             why_not_compared = f"Nightscout could not be asked, so nothing is compared. {error}"
     suspended = merged((it.start, it.end) for day in days for it in day.suspended)
@@ -105,7 +106,8 @@ def make_report(
         alarms=Counter(it.text for day in days for it in day.events if it.kind in ALARMS),
         profile=_profile(settings),
         compared=compared[::-1],
-        why_not_compared="" if compared else why_not_compared,
+        not_compared=[day.date for day in days if day.has_data and not day.is_whole][::-1],
+        why_not_compared=why_not_compared,
         remarks=remarks,
     )
 

@@ -203,7 +203,9 @@ class Report:
     """The basal profile that is active now: seconds after midnight, and U/h from then on; where a
     basal does not say what its profile was, this is drawn."""
     compared: Sequence[Compared]
-    """Per day, the newest first; empty where Nightscout was not asked."""
+    """Per whole day, the newest first; empty where Nightscout was not asked."""
+    not_compared: Sequence[date]
+    """Days of which only a part is known, the newest first."""
     why_not_compared: str
     """A sentence if Nightscout was not asked, or could not be; else empty."""
     remarks: Sequence[str]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tests.support.world import FIRST, broken
 
 LIFE = live(FIRST, 2)
 DAY = timedelta(days=1)
-ALL = days(FIRST, FIRST + 2 * DAY)
+ALL = days(FIRST, FIRST + DAY)
 FOLDER = "pump-data"
 EXPORT = ("--export", FOLDER, *ALL)
 TIMEOUT = 30
@@ -119,6 +120,7 @@ def test_a_saved_log_gives_the_same_rows_without_the_name_of_the_pump(
     home = computer(tmp_path, source, "", "").without_nightscout()
     (tmp_path / "pump.log").write_bytes(binary_log(source.log_of_pump.entries))
     assert home.run(*EXPORT).code == 0
+    home = replace(home, variables={"TIMEZONE_NAME": home.variables["TIMEZONE_NAME"]})
     done = home.run("--export", "from-log", "--import-log", "pump.log")
     assert done.code == 0, done.errors
     nameless = [{**row, "pump": ""} for row in rows(tmp_path / FOLDER, "boluses")]
@@ -129,6 +131,18 @@ def test_a_saved_log_gives_the_same_rows_without_the_name_of_the_pump(
     )
     assert done.code == 2
     assert "The saved log is about 2024-06-0" in done.errors
+    done = home.run("--export", "part", "--import-log", "pump.log", *days(FIRST - DAY, FIRST))
+    assert done.code == 1
+    assert "it says nothing about other days" in done.errors
+    assert rows(tmp_path / "part", "boluses")
+
+
+def test_days_without_any_data_end_with_1_and_leave_no_rows(tmp_path: Path, source: Cloud) -> None:
+    home = computer(tmp_path, source, "", "").without_nightscout()
+    done = home.run("--export", FOLDER, "--quiet", *days(FIRST - 9 * DAY, FIRST - 8 * DAY))
+    assert done.code == 1
+    assert "There are no data for 2024-05-" in done.errors
+    assert list((tmp_path / FOLDER).glob("[a-z]*")) == []
 
 
 def test_a_corrected_zone_leaves_no_row_at_the_old_time(tmp_path: Path, source: Cloud) -> None:
@@ -136,7 +150,9 @@ def test_a_corrected_zone_leaves_no_row_at_the_old_time(tmp_path: Path, source: 
     assert home.run(*EXPORT).code == 0
     for folder in (FOLDER, "fresh"):
         arguments = ("--export", folder, *days(FIRST - DAY, FIRST + 3 * DAY))
-        assert home.run(*arguments, TIMEZONE_NAME="Asia/Tokyo").code == 0
+        done = home.run(*arguments, TIMEZONE_NAME="Asia/Tokyo")
+        assert done.code == 1, "Of the days around these, nothing is known."
+        assert "Exported: " in done.errors
     for kind in ("basals", "boluses", "events", "readings", "status"):
         assert rows(tmp_path / FOLDER, kind) == rows(tmp_path / "fresh", kind) != []
 
@@ -157,7 +173,7 @@ def test_what_cannot_be_read_is_said_and_its_rows_stay(tmp_path: Path) -> None:
 def test_each_of_several_people_has_a_folder(tmp_path: Path) -> None:
     with household(tmp_path, FIRST, 1, "anna", "ben") as people:
         home = shared_computer(tmp_path)
-        done = home.run(*EXPORT, "--accounts", PEOPLE)
+        done = home.run("--export", FOLDER, *days(FIRST, FIRST), "--accounts", PEOPLE)
         assert done.code == 0, done.errors
         assert "anna: Exported: " in done.errors
         names = {
@@ -177,6 +193,8 @@ def test_wrong_input_is_one_sentence_and_nothing_is_lost(tmp_path: Path, source:
     for arguments, sentence in (
         (("--export", "a-file"), "a-file is a file; name a folder."),
         (("--export", "a-file/in-it"), "a-file is a file; name a folder."),
+        (("--export", "/sys/in-it"), "nothing can be written to the folder /sys/in-it"),
+        (("--export", ""), "--export: the name of a file or folder must follow it"),
         (EXPORT, "basals-2024-06.csv cannot be continued: it has other columns. It is left as it"),
         ((*EXPORT, "--format", "xlsx"), "--format"),
         (("--format", "csv"), "--format goes with --export only."),

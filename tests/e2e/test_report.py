@@ -135,7 +135,8 @@ def test_a_saved_log_needs_no_cloud_and_no_nightscout(
 ) -> None:
     (home.folder / "pump.log").write_bytes(binary_log(tandem.log_of_pump.entries))
     asked = len(tandem.log)
-    finished = home.without_nightscout().run("--report", "--import-log", "pump.log")
+    zone_alone = {"TIMEZONE_NAME": home.variables["TIMEZONE_NAME"]}
+    finished = replace(home, variables=zone_alone).run("--report", "--import-log", "pump.log")
     assert finished.code == 0, finished.errors
     assert len(tandem.log) == asked
     text = page(home)
@@ -146,6 +147,20 @@ def test_a_saved_log_needs_no_cloud_and_no_nightscout(
     ]
     assert "No Nightscout site is set" in text
     assert differences(text) == []
+
+
+def test_days_of_which_a_saved_log_holds_only_a_part_are_not_compared(
+    home: Computer, tandem: SimulatedTandemSource
+) -> None:
+    home.sync(*days(FIRST - DAY, FIRST + 3 * DAY))
+    entries = tandem.log_of_pump.entries
+    (home.folder / "pump.log").write_bytes(binary_log(entries[len(entries) // 2 :]))
+    finished = home.run("--report", "--import-log", "pump.log")
+    assert finished.code == 0, finished.errors
+    assert differences(page(home)) == ["0.00"]
+    assert "Not compared, because it is not known for the whole day" in page(home)
+    assert "Tue 4 Jun." in page(home)
+    assert "No pump" not in page(home)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +230,14 @@ def test_days_that_the_cloud_does_not_give_are_named(tmp_path: Path) -> None:
     assert "could not be read" in finished.errors
     assert "could not be read" in page(home)
     assert "Mean per day over 7 days" in page(home)
+
+
+def test_days_before_the_pump_s_data_are_named_and_end_with_1(home: Computer) -> None:
+    finished = home.without_nightscout().run("--report", *days(FIRST - 3 * DAY, FIRST))
+    assert finished.code == 1
+    sentence = "There are no data for 2024-05-31 to 2024-06-02: the account's data begin later."
+    assert sentence in finished.errors
+    assert sentence.replace("'", "&#39;") in page(home)
 
 
 @pytest.mark.parametrize(

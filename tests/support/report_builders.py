@@ -89,6 +89,7 @@ def report(*days: Day, **known: object) -> Report:
         alarms={},
         profile=(),
         compared=(),
+        not_compared=(),
         why_not_compared="Nightscout was not asked.",
         remarks=(),
     )

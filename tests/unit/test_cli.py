@@ -69,6 +69,7 @@ def test_the_first_and_the_last_date_one_can_write_are_read() -> None:
     [
         (["--start-date", "2024-01-01"], "belong together"),
         (["--end-date", "2024-01-01"], "belong together"),
+        (["--days", "3", "--start-date", "2024-01-01"], "give either --days, or both dates"),
         (["--start-date", "2024-01-02", "--end-date", "2024-01-01"], "lies before"),
         (["--start-date", "2024-01-01", "--end-date", "2024-01-02", "--days", "1"], "--days"),
         (["--start-date", "2024-01-01", "--end-date", "2024-01-02", "--auto-update"], "--auto"),

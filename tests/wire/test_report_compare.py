@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,7 +36,7 @@ def days(number: int = 2) -> list[Day]:
     """Return days on which the pump did nothing."""
     midnights = [NEW_YORK.midnight(FIRST + each * DAY) for each in range(number + 1)]
     ranges = map(TimeRange, midnights, midnights[1:])
-    return [day_of(it, [], [], Stops((), ()), NEW_YORK) for it in ranges]
+    return [replace(day_of(it, [], [], Stops((), ()), NEW_YORK), is_whole=True) for it in ranges]
 
 
 def held(site: SmallNightscout, secret: str = SECRET) -> tuple[list[Compared], list[str]]:

@@ -96,7 +96,8 @@ def not_uploaded(
         return []
     text = (
         f"The pump has uploaded nothing after {clock.here(newest):%Y-%m-%d %H:%M}: what it did "
-        "since then is missing. Check that the phone has a connection and the pump's app runs."
+        "since then is missing. If it is in use, check that the phone has a connection and the "
+        "pump's app runs."
     )
     return [Remark(text)]
 
