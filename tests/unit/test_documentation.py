@@ -95,7 +95,7 @@ def test_clinicians_read_the_definitions_that_the_report_uses() -> None:
 
 @pytest.mark.parametrize("name", GUIDES)
 def test_every_option_that_a_page_names_exists(name: str) -> None:
-    others = {"--rm", "--volumes", "--install", "--now"}  # Those of other programs.
+    others = {"--rm", "--volumes", "--install", "--now", "--save"}  # Those of other programs.
     others |= {"--no-deps", "--no-build-isolation", "--require-hashes", "--strict"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text_of(name)))
     known = {option for action in options._parser()._actions for option in action.option_strings}
