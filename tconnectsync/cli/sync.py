@@ -115,10 +115,7 @@ def _sync(
     # Who is stopped before that has not begun.
     catch_up.remember(chosen or up_to_now)
     try:
-        if chosen:
-            outcome = catch_up.sync_range(chosen)
-        else:
-            outcome = catch_up.sync_up_to_now(up_to_now)
+        outcome = catch_up.sync_range(chosen) if chosen else catch_up.sync_up_to_now(up_to_now)
     except Stopped as stopped:
         raise Stopped(stopped.waited, what_is_left(catch_up, options, chosen)) from None
     return outcome, cycle.clock
