@@ -258,10 +258,13 @@ def open_file(path: Path, settings: Settings, host: Host) -> SavedLog:
     return log
 
 
-def open_history(settings: Settings, host: Host, *, file: SavedLog | None = None) -> History:
+def open_history(
+    settings: Settings, host: Host, *, file: SavedLog | None = None, every_day: bool = True
+) -> History:
     """Return the story of the pumps of the account that the settings name, or of a saved log.
 
-    Of the settings, those of the Tandem account are enough.
+    Of the settings, those of the Tandem account are enough. With ``every_day``, days before the
+    account's first data count as missing.
     """
     from tconnectsync.history import History
 
@@ -271,7 +274,7 @@ def open_history(settings: Settings, host: Host, *, file: SavedLog | None = None
         api = open_tandem(settings.tandem, host)
         source = cloud.open_source(api, settings, clock, host.clock, needs_readings=True)
     covered = file.covered if file else None
-    return History(source, clock, host.clock.now, cloud.lacks, covered)
+    return History(source, clock, host.clock.now, cloud.lacks, covered, every_day)
 
 
 def open_catch_up(

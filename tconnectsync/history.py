@@ -62,6 +62,9 @@ class History(ReadingParts):
     """The features that the cloud has no data for."""
     covered: TimeRange | None = None
     """What a saved log covers; ``None`` for a cloud."""
+    every_day: bool = True
+    """Whether days before the account's first data count as missing, because a person named them;
+    else they are only mentioned."""
     outcome: Outcome = field(default_factory=Outcome, compare=False)
     """What of all that was asked for could not be read or understood."""
 
@@ -161,8 +164,9 @@ class History(ReadingParts):
                 raise
             self.outcome.failed(time_range, self.features, error)
             return None
-        # Who asked for days wants all of them; a sync brings what there is.
-        found = [replace(it, missing=True) for it in coverage(spans, time_range, self.clock)]
+        found = coverage(spans, time_range, self.clock)
+        if self.every_day:
+            found = [replace(it, missing=True) for it in found]
         found += not_uploaded(spans, time_range, self.clock, self.now())
         self.outcome.remark(found)
         return spans

@@ -61,7 +61,8 @@ def _export(options: Options, host: Host) -> int:
     show_log(options, configuration, Redactor(configuration.secrets), settings.tandem.zone)
     folder = _folder(options, host)
     file = open_file(options.import_log, settings, host) if options.import_log else None
-    history = open_history(settings, host, file=file)
+    every_day = options.dates is not None
+    history = open_history(settings, host, file=file, every_day=every_day)
     work = Export(history, history.as_covered(range_of(options, history, file)), folder)
     say_start("files", options, configuration, settings, history, work.range)
     with folder.held(host.clock):

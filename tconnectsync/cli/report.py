@@ -60,7 +60,8 @@ def _report(options: Options, host: Host) -> int:
     redactor = Redactor(configuration.secrets)
     show_log(options, configuration, redactor, settings.tandem.zone)
     file = open_file(options.import_log, settings, host) if options.import_log else None
-    history = open_history(settings, host, file=file)
+    every_day = options.dates is not None
+    history = open_history(settings, host, file=file, every_day=every_day)
     chosen = range_of(options, history, file)
     say_start("a report", options, configuration, settings, history, chosen)
     return _read_and_write(path, options, configuration, settings, history, chosen, host)

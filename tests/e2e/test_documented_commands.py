@@ -32,10 +32,12 @@ TIME_LIMIT = 120
 PHOENIX = "America/Phoenix"
 """A zone whose clocks are never set."""
 README = "README.md"
+IN_PYTHON = "docs/python.md"
+"""Its examples name days; ``wire/test_python_interface.py`` runs them with data of these days."""
 OTHERS = [
     name
     for name in PAGES
-    if name != README and any(block.kind in ("sh", "python") for block in blocks(name))
+    if name not in (README, IN_PYTHON) and any(it.kind in ("sh", "python") for it in blocks(name))
 ]
 NOT_NEEDED = shutil.ignore_patterns(".*_cache", ".git", ".cache", ".venv", "tests", "__pycache__")
 OFFLINE = {
