@@ -212,20 +212,21 @@ class Configuration:
         if found := [(name, problem) for name, problem in self._problems if name in names]:
             raise ConfigError([text for _, text in found], self.advice, [name for name, _ in found])
 
-    def completed(self, *, with_account: bool = True) -> Settings:
+    def completed(self, *, with_account: bool = True, with_pump: bool = True) -> Settings:
         """Return all settings for what only reads: the cloud, or a saved log.
 
         What else cannot be used has its default, or is empty.
 
         Args:
             with_account: whether the Tandem account is needed; a saved log needs only the zone.
+            with_pump: whether it has to be known which pump of the account is meant.
 
         Raises:
             ConfigError: with the problems of what is needed.
         """
-        needed = {variable.name for variable in _variables(SourceSettings)} - (
-            set() if with_account else {"PUMP_SERIAL_NUMBER"}
-        )
+        needed = {variable.name for variable in _variables(SourceSettings)}
+        if not (with_account and with_pump):
+            needed.remove("PUMP_SERIAL_NUMBER")
         account = {variable.name for variable in _variables(TandemSettings)}
         self._require(needed | (account if with_account else {"TIMEZONE_NAME"}))
         return Settings(**{name: self.usable(kind) for kind, name in GROUPS.items()})

@@ -130,7 +130,7 @@ class Trials:
             TokenCache(api.cache, account).save(api.tandemsource.logins.current())
 
     def _request(self, configuration: Configuration) -> CheckRequest:
-        settings = configuration.completed()
+        settings = configuration.completed(with_pump=False)
         now = self._clock.now()
         return CheckRequest(
             api=self._api,
