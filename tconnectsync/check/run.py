@@ -149,7 +149,7 @@ class Check:
         asked = CheckRequest(
             api,
             TokenCache(api.cache, account) if api.cache and account.cache_credentials else None,
-            self._configuration.completed(),
+            self._configuration.completed(with_pump=False),
             self.clock,
             replace(self._computer, now=lambda: self.started),
             time_range,

@@ -46,7 +46,7 @@ def shape_report(options: Options, host: Host) -> int:
 
 def _report(options: Options, host: Host) -> int:
     configuration = configuration_of(options, host)
-    settings = configuration.completed()
+    settings = configuration.completed(with_pump=False)
     redactor = Redactor(configuration.secrets)
     level = logging.DEBUG if options.verbose else logging.ERROR
     enable_logging(level, redactor, settings.tandem.zone)
