@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import shlex
 from collections.abc import Collection, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -21,7 +20,7 @@ from tconnectsync.places import env_file_paths
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 """Stands for a byte that is no UTF-8."""
 _NAME = re.compile(r"[^\w=:]*(?:(?:export|set)\s+)?[^\w=:]*([A-Za-z_]\w*)", re.IGNORECASE)
 _SECRET = {name for variable in VARIABLES if variable.secret for name in variable.names}
@@ -155,7 +154,7 @@ def _take(file: EnvFile, binding: Binding, number: int) -> None:
     ours = _our_name(whole)
     if binding.error or name is None or value is None:
         reason = _why_unreadable(whole, number)
-    elif _SURROGATE.search(name + value):
+    elif re.search(_SURROGATE, name + value):
         reason = f"it holds letters that are not in UTF-8. {_SAVE_AS_UTF8}"
     elif name in known_names() and (odd := _odd_value(whole, value)):
         reason = odd
@@ -259,6 +258,8 @@ def _permissions(path: Path, names: Iterable[str]) -> list[str]:
         return []
     if not mode & 0o077:
         return []
+    import shlex
+
     return [
         f"Other users of this computer may read {path}, which holds your passwords. Run: "
         f"chmod 600 {shlex.quote(str(path))}"

@@ -40,10 +40,8 @@ OFTEN_MEANT = {
 """What people write for ours, although it does not look like it."""
 
 # Docker's links and Kubernetes set these for a service that is called "ns" or "nightscout".
-_OF_A_SERVICE = re.compile(
-    r"(NS|NIGHTSCOUT)(_SERVICE_(HOST|PORT)\w*|_PORT(_\d+_(TCP|UDP)\w*)?|_NAME|_ENV_\w+)"
-)
-_USUAL_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|[A-Z]{2,12}")
+_OF_A_SERVICE = r"(NS|NIGHTSCOUT)(_SERVICE_(HOST|PORT)\w*|_PORT(_\d+_(TCP|UDP)\w*)?|_NAME|_ENV_\w+)"
+_USUAL_NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|[A-Z]{2,12}"
 _LEAST_LETTERS = 5
 _ALIKE = 0.85
 
@@ -67,12 +65,12 @@ def meant_by(name: str, names: Iterable[str]) -> str:
 
 def is_of_our_kind(name: str) -> bool:
     """Return whether the beginning of a name says that it was meant for us."""
-    return name.upper().startswith(PREFIXES) and not _OF_A_SERVICE.fullmatch(name)
+    return name.upper().startswith(PREFIXES) and not re.fullmatch(_OF_A_SERVICE, name)
 
 
 def may_be_shown(name: str) -> bool:
     """Return whether a name is one, and not a line of a password that was cut in two."""
-    return bool(_USUAL_NAME.fullmatch(name))
+    return bool(re.fullmatch(_USUAL_NAME, name))
 
 
 def mistyped(names: Iterable[str], *, in_environment: bool) -> dict[str, str]:
@@ -97,7 +95,7 @@ def mistyped(names: Iterable[str], *, in_environment: bool) -> dict[str, str]:
             and (name[:2].upper() not in starts or name.upper() in OFTEN_MEANT)
         ):
             continue
-        meant = "" if _OF_A_SERVICE.fullmatch(name) else meant_by(name, ours)
+        meant = "" if re.fullmatch(_OF_A_SERVICE, name) else meant_by(name, ours)
         if meant or kind:
             found[name] = meant
     return found

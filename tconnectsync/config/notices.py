@@ -30,9 +30,7 @@ WITHOUT_SUMMER_TIME = {
     "MST": "America/Denver",
 }
 """Names of zones that never change their clocks, and a place whose clock is probably meant."""
-_FIXED = re.compile(
-    r"(Etc/.+|UTC|UCT|GMT(0|[+-]0)?|Zulu|Universal|Greenwich|EST|MST)", re.IGNORECASE
-)
+_FIXED = r"(Etc/.+|UTC|UCT|GMT(0|[+-]0)?|Zulu|Universal|Greenwich|EST|MST)"
 SHORTEST_SECRET = 12
 """Characters; a Nightscout with a shorter API secret does not start, and tokens are longer."""
 MOST_SHOWN = 40
@@ -217,7 +215,7 @@ def _odd_secrets(given: Mapping[str, Given]) -> Iterator[str]:
 def _zone(given: Mapping[str, Given]) -> Iterator[str]:
     """Yield a warning about a zone whose clocks never change."""
     zone = given.get("TIMEZONE_NAME")
-    if zone and _FIXED.fullmatch(zone.value.removeprefix(":")):
+    if zone and re.fullmatch(_FIXED, zone.value.removeprefix(":"), re.IGNORECASE):
         place = WITHOUT_SUMMER_TIME.get(zone.value.upper(), "America/New_York or Europe/Berlin")
         yield (
             f"TIMEZONE_NAME is {zone.value} ({zone.where}), which never changes to daylight saving "

@@ -35,7 +35,7 @@ _TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u20
 """Quotation marks of printed text."""
 MOST_THREADS = 64
 PROXY_KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_PLACE = re.compile(r"(?!Etc/|SystemV/)[A-Z][A-Za-z_]+(/[A-Z][\w+-]*)+")
+_PLACE = r"(?!Etc/|SystemV/)[A-Z][A-Za-z_]+(/[A-Z][\w+-]*)+"
 """The name of a zone that is called after a place, such as ``America/Indiana/Knox``."""
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", re.IGNORECASE)
 """What can be the name or number of a computer."""
@@ -242,7 +242,7 @@ def zone(value: str) -> ZoneInfo:
 
 def why_no_place(value: str) -> str:
     """Return why the zone of a computer cannot be that of a pump; empty if it names a place."""
-    if _PLACE.fullmatch(value.removeprefix(":")):
+    if re.fullmatch(_PLACE, value.removeprefix(":")):
         return ""
     return "it names no place such as Europe/Berlin, so it says nothing about your pump"
 

@@ -13,11 +13,9 @@ from tconnectsync.api.locked import LOCKED, locked_for
 from tconnectsync.api.tandemsource.regions import other_region
 from tconnectsync.errors import LoginError, PasswordRefusedError
 
-_MAINTENANCE = re.compile(
-    r"maintenance|(service|temporarily) (is )?unavailable|out of service|be right back", re.I
-)
-_ASKS_FOR_MORE = re.compile("mfa|factor|captcha|challenge|verif")
-_CODE = re.compile(r"[a-z][a-z0-9_/-]{0,59}")
+_MAINTENANCE = r"maintenance|(service|temporarily) (is )?unavailable|out of service|be right back"
+_ASKS_FOR_MORE = "mfa|factor|captcha|challenge|verif"
+_CODE = r"[a-z][a-z0-9_/-]{0,59}"
 _UNKNOWN_CLIENT = {"invalid_client", "unauthorized_client"}
 
 
@@ -36,7 +34,7 @@ def wrong_credentials(region: str, answer: requests.Response) -> LoginError:
         "TCONNECT_REGION or --region is US for the United States, Canada and Mexico, EU for all "
         "other countries"
     )
-    if not code or _ASKS_FOR_MORE.search(code):
+    if not code or re.search(_ASKS_FOR_MORE, code):
         return LoginError(text, answer.status_code, can_retry=False)
     return PasswordRefusedError(text, answer.status_code, locked_for=locked_for(answer))
 
@@ -98,7 +96,11 @@ def raise_if_out(answer: requests.Response) -> None:
     """
     status = answer.status_code
     is_page = json_object(answer) is None
-    if status == 429 or status >= 500 or (is_page and _MAINTENANCE.search(text_of(answer))):
+    if (
+        status == 429
+        or status >= 500
+        or (is_page and re.search(_MAINTENANCE, text_of(answer), re.IGNORECASE))
+    ):
         raise LoginError(
             "Tandem's login service is out of order or under maintenance. The account is not the "
             "problem; it may work again later",
@@ -143,4 +145,4 @@ def json_object(answer: requests.Response) -> dict[str, Any] | None:
 def error_code(payload: dict[str, Any] | None) -> str:
     """Return the short name of an error in a payload; free text is left out, it may be personal."""
     code = payload.get("error") if payload else None
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    return code if isinstance(code, str) and re.fullmatch(_CODE, code) else ""
