@@ -214,7 +214,7 @@ def test_a_phone_that_does_not_upload_is_noticed_by_single_runs(
     finally:
         tandem.uploaded_until = uploaded
     assert (first.code, second.code) == (0, 0)
-    said = r"The pump has uploaded nothing for 5 hours( and \d+ minutes?)?\. Check that the phone is"
+    said = r"The pump has uploaded nothing for 5 hours( and \d+ minutes?)?\. Check that the phone"
     assert re.search(f"WARNING  {said}", first.errors)
     assert second.errors == ""
     assert re.search(f"INFO     {said}", loud.errors)
