@@ -315,6 +315,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.number = 0
+        self.refused = False
 
     def __call__(self, request: Request) -> Response | Fault | None:
         self.number += 1
@@ -328,9 +329,12 @@ class Faults:
             14: Response(echo(request), 503),
             17: Response(echo(request), 200),
             20: Fault.RESET,
-            23: Response(b"", 401),
             40: Response(echo(request), 500),
         }
+        if self.number > 22 and not self.refused and request.method == "GET":
+            # A login is asked for again; one that is refused itself would end all.
+            self.refused = True
+            return Response(b"", 401)
         return answers.get(self.number)
 
 
