@@ -59,7 +59,9 @@ bench: .venv/installed-for-tests
 
 lock: .venv/installed-for-tests
 	$(LOCK) --extra notify --extra socks --group build --output-file requirements.lock
-	$(LOCK) --all-extras --group build --group lock --constraint requirements.lock \
+	$(LOCK) --extra notify --extra socks --extra fleet --group build --constraint requirements.lock \
+		--output-file requirements-fleet.lock
+	$(LOCK) --all-extras --group build --group lock --constraint requirements-fleet.lock \
 		--output-file requirements-dev.lock
 
 dist sbom rebuild-check: .venv/installed-for-tests

@@ -44,7 +44,11 @@ COMMANDS = {
 
 def run(arguments: Sequence[str] | None, host: Host | None) -> int:
     """Do what is asked for; return 0 when done, 1 when something failed, 2 for wrong use."""
-    options, host, redactor = _options(arguments), host or this_computer(), JointRedactor()
+    options, host, redactor = (
+        parser().parse_args(arguments),
+        host or this_computer(),
+        JointRedactor(),
+    )
     watch = Configuration(host.environment).usable(WatchSettings)
     level = logging.getLevelNamesMapping()[watch.log_level.upper()]
     enable_logging(level, redactor, as_json=watch.log_format == "json")
@@ -119,10 +123,11 @@ def _status(found: Sequence[dict[str, Any]], options: Namespace) -> int:
     return 1 if unwell else 0
 
 
-def _options(arguments: Sequence[str] | None) -> Namespace:
-    parser = ArgumentParser("tconnectsync-fleet", description="See docs/fleet.md.")
-    parser.set_defaults(name=None, env_file=None, queue=None)
-    actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> ArgumentParser:
+    """Return what reads the command and its options."""
+    found = ArgumentParser("tconnectsync-fleet", description="See docs/fleet.md.")
+    found.set_defaults(name=None, env_file=None, queue=None)
+    actions = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add = {name: actions.add_parser(name, help=it).add_argument for name, it in COMMANDS.items()}
     for name in "add", "change", "pause", "resume", "remove":
         add[name]("name", metavar="NAME", help="the account")
@@ -135,4 +140,4 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     add["worker"]("--concurrency", type=int, default=8, metavar="N", help="steps at a time")
     add["metrics"]("--port", type=int, required=True)
     add["metrics"]("--host", default="127.0.0.1", help="the address to listen at")
-    return parser.parse_args(arguments)
+    return found

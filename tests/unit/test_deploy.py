@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import plistlib
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from tconnectsync import __version__
 from tconnectsync.cli.options import parse
+from tconnectsync.fleet.command import parser as fleet_parser
 from tconnectsync.setup.keeprunning import LABEL, user_unit
 from tests.support.deployment import (
     COMPOSE_FILES,
@@ -174,3 +177,21 @@ sys.argv = ["main.py", "--check-login"]
 run, name = (runpy.run_module, rest[0]) if rest else (runpy.run_path, word)
 run(name, run_name="__main__")
 """
+
+
+def test_a_fleet_migrates_before_it_works_and_has_its_secrets_in_files() -> None:
+    whole = yaml.safe_load(text_of("fleet/docker-compose.yml"))
+    services = whole["services"]
+    image = (DEPLOY / "fleet" / "Dockerfile").read_text(encoding="utf-8")
+    assert exec_form(image[image.index("ENTRYPOINT") :]) == ["tconnectsync-fleet"]
+    for name in ("migrate", "worker", "metrics"):
+        given = fleet_parser().parse_args(services[name]["command"])
+        assert given.command == name
+        assert services[name]["secrets"] == ["pgpass", "fleet-key"]
+        if name != "migrate":
+            done = services[name]["depends_on"]["migrate"]["condition"]
+            assert done == "service_completed_successfully"
+    assert all(port.startswith("127.0.0.1:") for port in services["metrics"]["ports"])
+    assert {each["file"][2:] for each in whole["secrets"].values()} <= set(
+        re.findall(r"> ([\w-]+)$", (DEPLOY.parent / "docs" / "fleet.md").read_text("utf-8"), re.M)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from argparse import ArgumentParser, _SubParsersAction
 from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ from tconnectsync.config.names import known_names
 from tconnectsync.config.settings import Configuration
 from tconnectsync.domain.profiles import MGDL_PER_MMOL
 from tconnectsync.errors import ConfigError
+from tconnectsync.fleet.command import parser as fleet_parser
 from tconnectsync.report.glucosefigures import GMI_BASE, GMI_PER_MGDL
 from tconnectsync.report.model import BANDS
 from tconnectsync.sync.features import FEATURES
@@ -93,12 +95,19 @@ def test_clinicians_read_the_definitions_that_the_report_uses() -> None:
     assert f"above {very_high.low - 1} mg/dL" in text
 
 
+def of_a_fleet() -> list[ArgumentParser]:
+    actions = fleet_parser()._actions
+    (commands,) = (each for each in actions if isinstance(each, _SubParsersAction))
+    return list(commands.choices.values())
+
+
 @pytest.mark.parametrize("name", GUIDES)
 def test_every_option_that_a_page_names_exists(name: str) -> None:
     others = {"--rm", "--volumes", "--install", "--now", "--save"}  # Those of other programs.
     others |= {"--no-deps", "--no-build-isolation", "--require-hashes", "--strict"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text_of(name)))
     known = {option for action in options._parser()._actions for option in action.option_strings}
+    known |= set(re.findall(r"--[a-z-]+", " ".join(map(ArgumentParser.format_help, of_a_fleet()))))
     assert named - others <= known
 
 

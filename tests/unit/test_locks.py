@@ -18,9 +18,11 @@ GROUPS, EXTRAS = PROJECT["dependency-groups"], PROJECT["project"]["optional-depe
 RUN = [*PROJECT["project"]["dependencies"], *EXTRAS["notify"], *EXTRAS["socks"], *GROUPS["build"]]
 WANTED = {
     "requirements.lock": RUN,
+    "requirements-fleet.lock": [*RUN, *EXTRAS["fleet"]],
     "requirements-dev.lock": [*RUN, *(it for each in EXTRAS.values() for it in each)]
     + GROUPS["lock"],
 }
+IMAGES = {"Dockerfile": "requirements.lock", "deploy/fleet/Dockerfile": "requirements-fleet.lock"}
 SYSTEMS = [
     {
         "os_name": "nt" if system == "win32" else "posix",
@@ -83,9 +85,10 @@ def test_every_system_gets_one_version_of_all_that_it_needs(name: str) -> None:
 
 def test_the_tests_run_with_the_versions_that_people_install() -> None:
     tests = pins("requirements-dev.lock")
-    for name, found in pins("requirements.lock").items():
-        for system in SYSTEMS:
-            assert counting(tests[name], system) == counting(found, system), name
+    for lock in IMAGES.values():
+        for name, found in pins(lock).items():
+            for system in SYSTEMS:
+                assert counting(tests[name], system) == counting(found, system), name
 
 
 @pytest.mark.parametrize("name", WANTED)
@@ -100,22 +103,23 @@ def test_what_builds_the_package_is_locked_too() -> None:
 
 
 def test_the_image_and_the_tests_install_nothing_without_a_checksum() -> None:
-    for name in ("Dockerfile", "Makefile"):
+    for name, lock in {**IMAGES, "Makefile": "requirements-dev.lock"}.items():
         text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
         if name == "Makefile":
             text = text.replace("$(PIP_INSTALL)", "pip install")
             text = text[text.index("\n.venv/installed-for-tests:") : text.index("\nclean:")]
         found = re.findall(r"\bpip install ([^&\n]+)", text)
         assert len(found) == 2, name
-        assert re.search(r"--require-hashes -r requirements(-dev)?\.lock", found[0]), name
+        assert re.search(rf"--require-hashes -r {re.escape(lock)}\b", found[0]), name
         assert re.search(r"--no-deps --no-build-isolation (-e )?\.\s*$", found[1]), name
 
 
-def test_the_image_is_given_all_that_it_copies() -> None:
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_is_given_all_that_it_copies(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
     copied = [
         each for line in re.findall(r"^COPY (?!--)(.+)$", text, re.M) for each in line.split()[:-1]
     ]
     let_through = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    assert "requirements.lock" in copied
+    assert IMAGES[name] in copied
     assert all((ROOT / each).exists() and f"!{each}" in let_through for each in copied)
