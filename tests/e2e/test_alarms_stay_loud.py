@@ -108,7 +108,8 @@ def test_an_urgent_low_goes_on_ringing_while_the_pump_s_own_acts_are_synced(
 
         tandem.uploaded_until = now - MINUTE
         counts = sync()
-        assert counts.created + counts.updated == 1, "The basal of a quarter of an hour ago."
+        # By the minute of the hour, the pump has noted one or two basals of that age.
+        assert 1 <= counts.created + counts.updated <= 2, "The basal of a quarter of an hour ago."
         assert rings(site)
         assert youngest(site) > 10 * MINUTE
 
