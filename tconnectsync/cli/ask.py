@@ -94,7 +94,7 @@ def _repeated(read: Callable[[], str], parse: Callable[[str], Answer], proposed:
         text = text.strip() or proposed
         try:
             if not text:
-                raise ValueError("nothing was written")
+                raise ValueError("nothing was typed")
             if not text.isprintable():
                 raise ValueError("it holds a key that is no letter, such as an arrow")
             return parse(text)

@@ -218,7 +218,7 @@ def test_countries_are_understood_as_people_write_them(desk: Desk) -> None:
         talk.answer(COUNTRY, "deutschland")
         talk.hear(EMAIL_ADDRESS)
     assert "did you mean United States?" in talk.text
-    assert "nothing was written" in talk.text
+    assert "nothing was typed" in talk.text
     assert "Germany: the EU region (all other countries)." in talk.text
 
 

@@ -327,7 +327,7 @@ def test_nightscout_is_compared_or_it_is_said_why_not() -> None:
     assert "On 1 of 2 days the insulin differs." in compared.get_text()
     rows = compared.select("tbody tr")
     assert [it["data-difference"] for it in rows] == ["-0.40", "0.00"]
-    assert [it.select("td")[-1].get_text() for it in rows] == ["-0.40", "0.00"]
+    assert [it.select("td")[-1].get_text() for it in rows] == ["−0.40", "0.00"]
     said = drawn(why_not_compared="No site is set.").select_one("#compared")
     assert said
     assert "No site is set." in said.get_text()
