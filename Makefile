@@ -13,10 +13,10 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-# Three, because tests also wait. Files that take long come first (tests/conftest.py).
-WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
+# Four on two cores, because tests also wait. Files that take long come first (tests/conftest.py).
+WORKERS = -n 4 --dist loadfile --no-loadscope-reorder
 
-# Compiled tests are kept, or each of the three processes would compile them all in every run.
+# Compiled tests are kept, or each of these processes would compile them all in every run.
 unexport PYTHONDONTWRITEBYTECODE
 
 SEEDS ?= 10

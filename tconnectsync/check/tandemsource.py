@@ -205,7 +205,9 @@ class TandemSourceCheck:
         if not pump.uploaded:
             return "The time of its last upload is unknown."
         age = age_in_words(pump.uploaded, self._now)
-        return f"It last uploaded {age} ({self._clock.here(pump.uploaded):%Y-%m-%d %H:%M})."
+        # The zone of the pump's clock may not be known yet.
+        zone = " UTC" if self._clock.zone.key == "UTC" else ""
+        return f"It last uploaded {age} ({self._clock.here(pump.uploaded):%Y-%m-%d %H:%M}{zone})."
 
     def read_logs(self) -> str:
         """Read the log of each pump that a sync of the range reads."""

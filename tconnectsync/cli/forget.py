@@ -310,5 +310,5 @@ def _in_words(removed: Counter[str], options: Options) -> str:
     ]
     if not parts:
         return "There was nothing to remove."
-    whose = "" if options.env_file or options.accounts else " of all runs of this computer's user"
+    whose = "" if options.env_file or options.accounts else " all that your runs had left"
     return f"Removed{whose}: {', '.join(parts)}. The settings stay, and all that is in Nightscout."
