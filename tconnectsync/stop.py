@@ -14,6 +14,10 @@ from tconnectsync.clock import Clock
 LONGEST_WRITE = 0.7
 """Seconds that a write may still take after the request to stop."""
 
+AGAIN = 2.0
+"""Seconds after which :class:`Stopped` is raised once more if the program goes on. Python ignores
+what is raised while it tidies up an object, and a signal may come just then."""
+
 LONGEST_NAP = 0.2
 """Seconds after which a thread that sleeps looks whether it is to stop."""
 
@@ -58,6 +62,7 @@ class Stop:
         try:
             yield
         finally:
+            self._set_timer(0)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -77,17 +82,20 @@ class Stop:
         if self._asked is None:
             self._asked = self._monotonic()
             if self._writing:
-                if hasattr(signal, "setitimer"):
-                    signal.setitimer(signal.ITIMER_REAL, LONGEST_WRITE)
+                self._set_timer(LONGEST_WRITE)
                 return
         elif number == getattr(signal, "SIGHUP", None):
             return
         self._raise(self._asked)
 
     def _raise(self, asked: float) -> None:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        self._set_timer(AGAIN)
         raise Stopped(self._monotonic() - asked)
+
+    @staticmethod
+    def _set_timer(seconds: float) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 class StopTogether:

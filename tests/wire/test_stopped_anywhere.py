@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +15,7 @@ from tconnectsync.cli import main
 from tconnectsync.clock import Clock
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
-from tconnectsync.stop import Stopped
+from tconnectsync.stop import Stop, Stopped
 from tests.support.command import days
 from tests.support.virtual_home import Home, Make, logging_restored
 from tests.support.world import FIRST
@@ -63,3 +67,19 @@ def test_no_moment_lets_what_a_person_asked_for_be_forgotten(
             said |= {text for text in ("same command again", "--start-date") if text in errors}
             assert "same command again" in errors or "--start-date" in errors, last
     assert said == {"same command again", "--start-date"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals come once here")
+def test_a_request_to_end_that_python_ignores_is_made_again() -> None:
+    stop = Stop(time.monotonic)
+
+    def go_on_nonetheless() -> None:
+        with stop.listening():
+            with suppress(Stopped):  # As while an object is tidied up.
+                os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(600):
+                time.sleep(0.1)
+
+    with pytest.raises(Stopped):
+        go_on_nonetheless()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
