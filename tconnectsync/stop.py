@@ -50,6 +50,7 @@ class Stop:
         self._on_request = on_request
         self._asked: float | None = None
         self._writing = False
+        self._listening = True
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -62,6 +63,7 @@ class Stop:
         try:
             yield
         finally:
+            self._listening = False
             self._set_timer(0)
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -78,6 +80,8 @@ class Stop:
                 self._raise(self._asked)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._listening:
+            return
         self._on_request()
         if self._asked is None:
             self._asked = self._monotonic()

@@ -72,3 +72,9 @@ def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> in
         with suppress(OSError):
             os.write(2, b"Stopped.\n")
         return 1
+    finally:
+        if arguments is None:
+            # The process ends: a second Ctrl-C finds nothing left to stop, and needs no traceback.
+            import signal
+
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

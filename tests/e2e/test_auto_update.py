@@ -68,6 +68,19 @@ def test_it_syncs_what_comes_in_and_ends_when_asked(
     assert "Traceback" not in said(home)
 
 
+def test_ctrl_c_again_and_again_ends_it_without_a_traceback(
+    home: Computer, tconnect: SimulatedTConnect
+) -> None:
+    with running(home) as process:
+        soon(lambda: is_idle(tconnect))
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+    assert process.returncode in (0, 1)
+    assert "Stopped." in said(home)
+    assert "Traceback" not in said(home)
+
+
 @BOTH
 def test_it_ends_at_once_while_tandem_keeps_it_waiting(
     home: Computer, tconnect: SimulatedTConnect, site: SmallNightscout, number: int
