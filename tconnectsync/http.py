@@ -188,7 +188,6 @@ class HttpClient:
         failures = 0
         while True:
             asked_wait = 0.0
-            self.clock.go_on()
             self._permit()
             try:
                 answer = self._send(method, url, options)
@@ -263,6 +262,7 @@ class HttpClient:
             # A proxy that the environment names for all addresses cannot reach it.
             options["proxies"] = {"no_proxy": host}
         for _ in range(MAX_REDIRECTS):
+            self.clock.go_on()
             answer = self.session.request(
                 method,
                 url,

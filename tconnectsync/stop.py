@@ -79,6 +79,24 @@ class Stop:
             if self._asked is not None:
                 self._raise(self._asked)
 
+    def clock(self, clock: Clock) -> Clock:
+        """Return a clock by which no thread begins a request, or a wait, after the signal.
+
+        A signal reaches the main thread only; a thread that is in the middle of one of them then
+        ends with the process.
+        """
+
+        def go_on() -> None:
+            clock.go_on()
+            if self._asked is not None:
+                raise Stopped(self._monotonic() - self._asked)
+
+        def sleep(seconds: float) -> None:
+            go_on()
+            clock.sleep(seconds)
+
+        return replace(clock, sleep=sleep, go_on=go_on)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._listening:
             return
@@ -147,15 +165,19 @@ class StopTogether:
     def clock(self, clock: Clock) -> Clock:
         """Return a clock for the threads: who sleeps by it, or begins a request, may be stopped."""
 
+        def go_on() -> None:
+            clock.go_on()
+            self.raise_if_asked()
+
         def sleep(seconds: float) -> None:
             left = seconds
             while left > 0:
-                self.raise_if_asked()
+                go_on()
                 clock.sleep(min(left, LONGEST_NAP))
                 left -= LONGEST_NAP
-            self.raise_if_asked()
+            go_on()
 
-        return replace(clock, sleep=sleep, go_on=self.raise_if_asked)
+        return replace(clock, sleep=sleep, go_on=go_on)
 
     def raise_if_asked(self) -> None:
         """Raise :class:`Stopped` if the threads were asked to end."""

@@ -41,6 +41,7 @@ def auto_update(options: Options, host: Host) -> int:
                 turns = _turns(loops, options, together)
                 code = run_together(turns, host.clock, people.threads)
             else:
+                host = replace(host, clock=stop.clock(host.clock))
                 loop = PersonLoop(options, host, stop.writing, stays=options.stay)
                 loops = {"": loop}
                 code = _run_alone(loop, options, host)

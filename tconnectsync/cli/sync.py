@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tconnectsync.app import open_catch_up, open_file, write_lock
@@ -39,6 +40,7 @@ def sync(options: Options, host: Host) -> int:
     A run with days, dates or a file waits, and fails if the other one does not end.
     """
     stop = Stop(host.clock.monotonic)
+    host = replace(host, clock=stop.clock(host.clock))
     try:
         with stop.listening():
             return each_person(options, host, lambda one: _run(one, host, stop))

@@ -27,7 +27,7 @@ class Limited:
     def _run(self) -> None:
         try:
             self._result = self._work()
-        except Exception as error:  # What it says may hold the address.
+        except BaseException as error:  # Also a request to stop. What it says may hold the address.
             self._result = f"{self._what} has failed ({type(error).__name__})."
 
     def result(self) -> str:

@@ -12,24 +12,31 @@ from tconnectsync.simulators.tconnect.cloud import SimulatedTConnect
 from tests.support.command import SERIAL, Cloud, Computer
 
 HASTY = """
-import dataclasses, http.client, signal, sys, time
+import dataclasses, http.client, signal, sys, threading, time
 from tconnectsync.app import this_computer
 from tconnectsync.clock import Clock
 haste = float(sys.argv.pop(1))
 asked_to_end = []
+this_thread = threading.local()
+
+def look():
+    this_thread.may_begin = not asked_to_end
 
 def refuse_after_signal(what, do):
     def watched(*args, **options):
-        if asked_to_end:
+        if asked_to_end and not getattr(this_thread, "may_begin", False):
             sys.stderr.write(f"{what} after the signal\\n")
+        this_thread.may_begin = False
         return do(*args, **options)
     return watched
 
 def listen(number, handler):
     def heard(*args):
-        if number != signal.SIGALRM:
-            asked_to_end.append(number)
-        handler(*args)
+        try:
+            handler(*args)
+        finally:
+            if number != signal.SIGALRM:
+                asked_to_end.append(number)
     return set_handler(number, heard if callable(handler) else handler)
 
 set_handler, signal.signal = signal.signal, listen
@@ -39,11 +46,16 @@ http.client.HTTPConnection.putrequest = refuse_after_signal(
 clock = Clock(
     sleep=refuse_after_signal("A wait", lambda seconds: time.sleep(seconds / haste)),
     monotonic=lambda: time.monotonic() * haste,
+    go_on=look,
 )
 from tconnectsync.cli import main
 sys.exit(main(host=dataclasses.replace(this_computer(), clock=clock)))
 """
-"""Writes to the log what begins after a signal to end, and must not."""
+"""Writes to the log what begins after a signal to end, and must not.
+
+A request, or a wait, begins where its thread looks whether it may: a signal that comes between that
+and the first byte finds it already begun.
+"""
 
 HASTE = 50.0
 """How many times as fast as ours the clock of a :func:`running` command usually is."""

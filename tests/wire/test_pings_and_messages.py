@@ -18,6 +18,7 @@ from tconnectsync.config.settings import Configuration, WatchSettings
 from tconnectsync.redact import Redactor
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.state.record import RunRecord, State
+from tconnectsync.stop import Stopped
 from tconnectsync.watch.messages import addresses, send, text_of
 from tconnectsync.watch.metrics import metrics
 from tconnectsync.watch.ping import Pings, address_for
@@ -106,6 +107,15 @@ def test_no_ping_follows_a_redirect_to_another_host(receiver: LoopbackServer) ->
         problem = Pings(f"{other.url}/{TOKEN}", NO_WAITING).result(OK)
     assert "leads to another address" in problem
     assert receiver.log == []
+
+
+def test_a_ping_that_is_stopped_leaves_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped() -> None:
+        raise Stopped
+
+    pings = Pings("http://127.0.0.1:9", replace(NO_WAITING, go_on=stopped))
+    assert "has failed" in pings.result(BAD)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("fault", [Response(status=404), Fault.DROP, Fault.CUT])

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from tconnectsync.cli import main
 from tconnectsync.clock import Clock
+from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.stop import Stop, Stopped
+from tests.support.clocks import NO_WAITING
 from tests.support.command import days
+from tests.support.fast_process import soon
 from tests.support.virtual_home import Home, Make, logging_restored
 from tests.support.world import FIRST
+
+PATIENCE = 10.0
+"""Seconds until what should have happened counts as not happening."""
+NEED_TIMER = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals come once here")
 
 
 @dataclass
@@ -69,7 +77,7 @@ def test_no_moment_lets_what_a_person_asked_for_be_forgotten(
     assert said == {"same command again", "--start-date"}
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals come once here")
+@NEED_TIMER
 def test_a_request_to_end_that_python_ignores_is_made_again() -> None:
     stop = Stop(time.monotonic)
 
@@ -83,3 +91,50 @@ def test_a_request_to_end_that_python_ignores_is_made_again() -> None:
     with pytest.raises(Stopped):
         go_on_nonetheless()
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@NEED_TIMER
+def test_a_write_that_has_not_begun_when_the_signal_comes_is_not_begun() -> None:
+    stop, begun = Stop(time.monotonic), []
+
+    def write() -> None:
+        with stop.listening(), stop.writing():
+            os.kill(os.getpid(), signal.SIGTERM)
+            stop.clock(NO_WAITING).go_on()
+            begun.append("a request")
+
+    with pytest.raises(Stopped):
+        write()
+    assert not begun
+
+
+@NEED_TIMER
+def test_after_a_signal_nothing_more_is_fetched_ahead(make_home: Make) -> None:
+    home = make_home("tandem-source", live(FIRST, 15))
+    home.features = ("BASAL",)
+    home.go_to(15)
+    is_asked, is_told = threading.Event(), threading.Event()
+    ahead: list[threading.Thread] = []
+
+    def fail_after_the_signal(request: Request) -> Response | None:
+        if request.query.get("startDate", "") <= str(FIRST + timedelta(days=5)):
+            return None
+        ahead.extend(each for each in threading.enumerate() if each.name == "fetch ahead")
+        is_asked.set()
+        assert is_told.wait(PATIENCE)
+        return Response(b"", 503)
+
+    def stop_in_the_middle_of_a_write(request: Request) -> Response | None:
+        if request.method == "POST" and not is_told.is_set():
+            assert is_asked.wait(PATIENCE)
+            os.kill(os.getpid(), signal.SIGTERM)
+            soon(lambda: signal.getitimer(signal.ITIMER_REAL)[0])  # The handler sets it.
+            is_told.set()
+        return None
+
+    home.tandem.fault = fail_after_the_signal
+    home.site.fault = stop_in_the_middle_of_a_write
+    assert home.run(*days(FIRST, FIRST + timedelta(days=13))).code == 1
+    for thread in ahead:
+        thread.join(PATIENCE)
+    assert len(ahead) == 1
