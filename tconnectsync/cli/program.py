@@ -7,6 +7,7 @@ for is a file with its name. What takes long to import is imported when it is ne
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ def _carry_out(options: Options, host: Host | None) -> int:
         from tconnectsync.app import this_computer
 
         host = this_computer()
+        # What is loaded by now stays: whenever garbage is collected, none of it is looked through.
+        gc.freeze()
     if options.demo:
         from tconnectsync.cli.demo import demo
 
