@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import logging
 import re
@@ -12,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, tzinfo
 from functools import cache
-from html.entities import codepoint2name
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -372,9 +370,9 @@ def _in_any_dress(char: str) -> str:
     if char.isascii() and char.isalnum():
         return char
     code = ord(char)
-    plain = {char, json.dumps(char)[1:-1], html.escape(char), f"\\u{code:04x}"}
+    plain = {char, json.dumps(char)[1:-1], f"\\u{code:04x}"}
     plain |= {f"&#{code};", f"&#{code:03};", f"&#x{code:x};"}
-    if name := codepoint2name.get(code):
+    if name := _entity(char):
         plain.add(f"&{name};")
     in_url = {quote(form, safe="") for form in plain}
     with suppress(UnicodeError):
@@ -386,6 +384,16 @@ def _in_any_dress(char: str) -> str:
     before = rf"(?:\\|%5C){{0,{MOST_BACKSLASHES}}}"
     choices = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
     return f"{before}(?:{choices})"
+
+
+def _entity(char: str) -> str | None:
+    """Return the name that HTML has for a character."""
+    if char.isascii():
+        return {'"': "quot", "&": "amp", "<": "lt", ">": "gt"}.get(char)
+    # Loaded where it is needed only: its tables take half a megabyte.
+    from html.entities import codepoint2name
+
+    return codepoint2name.get(ord(char))
 
 
 def _texts(payload: object, key: str = "") -> Iterator[tuple[str, str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from html import unescape
 from typing import Any
 
 import requests
@@ -20,6 +19,7 @@ from tconnectsync.errors import (
     ProxyLoginError,
     SiteDownError,
 )
+from tconnectsync.nightscout.provenance import unescaped
 
 LONGEST = 200
 """How many letters of the site's own text are repeated."""
@@ -162,7 +162,7 @@ def own_words(answer: requests.Response, redact: Callable[[str], str]) -> str:
     try:
         said = " ".join(_texts(json.loads(text)))
     except (ValueError, RecursionError):
-        said = unescape(re.sub(_HIDDEN, " ", text, flags=re.IGNORECASE | re.DOTALL))
+        said = unescaped(re.sub(_HIDDEN, " ", text, flags=re.IGNORECASE | re.DOTALL))
         said = re.sub(r"[<>]", " ", said)
     plain = "".join(letter if letter.isprintable() else " " for letter in said)
     shown = " ".join(redact(" ".join(plain.split())).split()).strip(" .")

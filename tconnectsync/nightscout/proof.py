@@ -7,13 +7,12 @@ page with HTTP 200 proves nothing at all.
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tconnectsync.errors import NightscoutError, UnprovenWriteError
-from tconnectsync.nightscout.provenance import Document, instant
+from tconnectsync.nightscout.provenance import Document, instant, unescaped
 
 NAMES = ("identifier", "syncIdentifier")
 OF_THE_SERVER = ("_id", "utcOffset", "mills")
@@ -71,7 +70,7 @@ def _same(name: str, value: Any, stored: Document) -> bool:
     if isinstance(value, int | float) and isinstance(found, int | float | None):
         return abs(value - (found or 0)) < 1e-6
     if isinstance(value, str) and isinstance(found, str | None):
-        return html.unescape(value).strip() == html.unescape(found or "").strip()
+        return unescaped(value).strip() == unescaped(found or "").strip()
     return bool(value == found)
 
 

@@ -7,7 +7,6 @@ edited.
 from __future__ import annotations
 
 import hashlib
-import html
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -97,6 +96,16 @@ def _instant(created_at: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+def unescaped(text: str) -> str:
+    """Return a text without the escapes of HTML that some servers put into it."""
+    if "&" not in text:
+        return text
+    # Loaded where it is needed only: its tables take half a megabyte.
+    from html import unescape
+
+    return unescape(text)
+
+
 def checksum(document: Mapping[str, Any]) -> str:
     """Return a short text that changes when a person edits what we wrote.
 
@@ -111,7 +120,7 @@ def checksum(document: Mapping[str, Any]) -> str:
         at.astimezone(UTC).isoformat(timespec="seconds") if at else "",
     ]
     parts += [_as_text(document.get(name)) for name in ("duration", "insulin", "carbs", "absolute")]
-    parts += [html.unescape(str(document.get(name) or "")).strip() for name in ("reason", "notes")]
+    parts += [unescaped(str(document.get(name) or "")).strip() for name in ("reason", "notes")]
     if glucose := _as_text(document.get("glucose")):
         parts += [glucose, str(document.get("glucoseType"))]
     if cloud := document.get(CLOUD):
