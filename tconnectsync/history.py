@@ -236,9 +236,14 @@ def _with_pump(event: Found, reader: Reader) -> Found:
 
 
 def _touches(event: Event | Reading | DeviceStatus, time_range: TimeRange) -> bool:
-    """Return whether something happens in a range; nothing does in a basal without duration."""
-    if isinstance(event, Basal | Bolus | UserMode) and event.begins < time_range.start:
-        return event.ends > time_range.start
+    """Return whether something happens in a range; nothing does in a basal without duration.
+
+    The end of a bolus does: it counts where it ended, also in the first instant.
+    """
+    if event.begins < time_range.start:
+        if isinstance(event, Bolus):
+            return event.ends >= time_range.start
+        return isinstance(event, Basal | UserMode) and event.ends > time_range.start
     is_nothing = isinstance(event, Basal) and not event.duration
     return event.begins in time_range and not is_nothing
 

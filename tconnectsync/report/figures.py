@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from tconnectsync.domain.clock import PumpClock, TimeRange, merged
 from tconnectsync.domain.events import (
+    Bolus,
     Event,
     Piece,
     PumpEvent,
@@ -182,14 +183,21 @@ def _add_to_days(
         ends = event.at if isinstance(event, PumpEvent) else event.ends
         first, last = (bisect_right(starts, at) for at in (event.begins, ends))
         for day in days[max(first, 1) - 1 : last]:
-            if event.begins < day.range.end and (
-                ends > day.range.start or event.begins >= day.range.start
-            ):
+            if event.begins < day.range.end and _reaches(event, ends, day.range.start):
                 day.events.append(event)
     for reading in readings:
         number = bisect_right(starts, reading.at)
         if number and reading.at < days[number - 1].range.end:
             days[number - 1].readings.append(reading)
+
+
+def _reaches(event: Event, ends: datetime, midnight: datetime) -> bool:
+    """Return whether an event belongs to the day that begins at a midnight, or to one after it.
+
+    A bolus that ends in the second of midnight counts on the day that begins.
+    """
+    is_over = ends < midnight if isinstance(event, Bolus) else ends <= midnight
+    return event.begins >= midnight or not is_over
 
 
 def _unread(history: History, time_range: TimeRange) -> bool:

@@ -289,6 +289,16 @@ def test_a_report_is_made_of_windows_and_leaves_out_of_the_mean_what_was_not_rea
     assert "No Nightscout site is set" in report.why_not_compared
 
 
+@pytest.mark.parametrize("first", [0, 1], ids=["in the middle", "at the beginning"])
+def test_a_bolus_that_ends_in_the_second_of_midnight_counts_once(first: int) -> None:
+    told = Told([], [bolus(at(1, 0) - 2 * MINUTE, 3.0, carbs=24)])
+    history = History(told, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
+    days = make_report(history, TimeRange(at(first, 0), at(3, 0))).days[::-1]
+    sums = {each.date: (each.totals.bolus, each.totals.carbs) for each in days}
+    on_its_day = FIRST + timedelta(days=1)
+    assert sums == {**dict.fromkeys(sums, (0, 0)), on_its_day: (3.0, 24)}
+
+
 def test_all_times_of_a_report_are_in_the_pump_s_zone() -> None:
     """Those of a wrong date come in UTC, those of a journey in another zone, and now as it is."""
     abroad = bolus(at(2, 9).astimezone(ZoneInfo("Asia/Tokyo")), 1.0)
