@@ -64,6 +64,7 @@ NO_NIGHTSCOUT = "p05", "p06", "p07", "p08", "p09"
 LOGIN = "/accounts/api/login"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ZONE = ZoneInfo(NEW_YORK)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
