@@ -76,6 +76,10 @@ class Basal(_Period):
     profile_rate: float | None = field(default=None, compare=False)
     """U/h that the active profile gave for the time at which it began; ``None`` if not known."""
     pump: str = field(default="", compare=False)
+    suspended: bool | None = field(default=None, compare=False)
+    """Whether the pump itself stood still, such as by the person, an alarm or a change of the site:
+    a rate of 0 U/h by its algorithm, a profile or a temporary rate is something else. ``None``
+    where the cloud does not say why nothing flowed."""
 
 
 class ReadingKind(Enum):

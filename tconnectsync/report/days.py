@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tconnectsync.domain.clock import DAY, MINUTE, PumpClock, TimeRange, merged, without
@@ -27,28 +26,16 @@ MOST_UNKNOWN = timedelta(minutes=30)
 STOPPED = (PumpEventKind.SUSPENSION, PumpEventKind.SITE_CHANGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Stops:
-    """When the pump itself stopped and went on, unlike a rate of 0 U/h by its algorithm."""
-
-    begun: Collection[datetime]
-    over: Collection[datetime]
-
-
-def stops_in(events: Iterable[PumpEvent]) -> Stops:
-    """Return the stops that some events report."""
-    found = list(events)
-    return Stops(
-        {event.at for event in found if event.kind in STOPPED},
-        {event.at for event in found if event.kind is PumpEventKind.RESUME},
-    )
+def stops_in(events: Iterable[PumpEvent]) -> set[datetime]:
+    """Return when the pump itself stopped, by what some events report."""
+    return {event.at for event in events if event.kind in STOPPED}
 
 
 def day_of(
     time_range: TimeRange,
     events: Sequence[Event],
     readings: Sequence[Reading],
-    stops: Stops,
+    stops: Collection[datetime],
     clock: PumpClock,
     *,
     unread: bool = False,
@@ -59,7 +46,7 @@ def day_of(
         time_range: from midnight to midnight, or to the end of the report.
         events: all that touch the day, in order of their beginnings.
         readings: those of the day, in time order.
-        stops: when the pump itself stopped, or went on.
+        stops: when the pump itself stopped.
         clock: the pump's.
         unread: whether some of the day's insulin is known to be missing.
     """
@@ -69,7 +56,7 @@ def day_of(
     carbs = [it for it in events if isinstance(it, CarbEntry)]
     gaps = without([(start, end)], [(it.begins, it.ends) for it in basals])
     # Of a site change, t:connect reports no basal of 0 U/h.
-    changes = [it for it in gaps if it[0] in stops.begun and it[1] - it[0] <= MOST_UNKNOWN]
+    changes = [it for it in gaps if it[0] in stops and it[1] - it[0] <= MOST_UNKNOWN]
     gaps = [it for it in gaps if it not in changes and it[1] - it[0] >= SHORTEST_GAP]
     unknown = sum((stop - begin for begin, stop in gaps), timedelta())
     stood = merged([*_stood_still(time_range, basals, stops), *changes])
@@ -110,11 +97,12 @@ def totals(
 
 
 def _stood_still(
-    time_range: TimeRange, basals: Iterable[Basal], stops: Stops
+    time_range: TimeRange, basals: Iterable[Basal], stops: Collection[datetime]
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Yield when the pump stood still: at 0 U/h, as it says itself at the beginning or the end."""
+    """Yield when the pump stood still; where a basal does not say it, an event at its beginning."""
     for basal in basals:
-        if not basal.rate and (basal.begins in stops.begun or basal.ends in stops.over):
+        stood = basal.begins in stops if basal.suspended is None else basal.suspended
+        if stood and not basal.rate:
             yield max(basal.begins, time_range.start), min(basal.ends, time_range.end)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.errors import ApiError
 from tconnectsync.history import History
-from tconnectsync.report.days import Stops, average, day_of
+from tconnectsync.report.days import average, day_of
 from tconnectsync.report.figures import make_report
 from tconnectsync.report.glucosefigures import ReadingCounts, percentiles
 from tconnectsync.report.model import Compared, Day, Glucose, Totals
@@ -36,7 +36,6 @@ BERLIN = PumpClock(ZoneInfo("Europe/Berlin"))
 FIRST = date(2024, 10, 26)
 """The day before the night that has an hour more."""
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-NO_STOPS = Stops((), ())
 
 
 def at(day: int, hours: float) -> datetime:
@@ -57,7 +56,7 @@ def reading(when: datetime, glucose: int, kind: ReadingKind = ReadingKind.SENSOR
 
 
 def day(
-    number: int, *events: Basal | Bolus | CarbEntry | PumpEvent, stops: Stops = NO_STOPS
+    number: int, *events: Basal | Bolus | CarbEntry | PumpEvent, stops: Collection[datetime] = ()
 ) -> Day:
     return day_of(whole(number), events, [], stops, BERLIN)
 
@@ -166,7 +165,7 @@ def test_days_of_23_and_25_hours_are_whole() -> None:
     clock = PumpClock(ZoneInfo("America/New_York"))
     for first, hours in ((date(2024, 3, 10), 23), (date(2024, 11, 3), 25)):
         start, end = clock.midnight(first), clock.midnight(first + timedelta(days=1))
-        found = day_of(TimeRange(start, end), [basal(start, hours)], [], NO_STOPS, clock)
+        found = day_of(TimeRange(start, end), [basal(start, hours)], [], (), clock)
         assert (found.totals.basal, found.is_whole, found.gaps) == (hours, True, [])
 
 
@@ -183,23 +182,26 @@ def test_a_gap_is_shown_and_a_day_with_a_long_one_is_not_averaged(
 
 def test_today_is_not_averaged() -> None:
     so_far = TimeRange(at(0, 0), at(0, 20))
-    assert not day_of(so_far, [basal(at(0, 0), 20)], [], NO_STOPS, BERLIN).is_whole
+    assert not day_of(so_far, [basal(at(0, 0), 20)], [], (), BERLIN).is_whole
     assert average([Totals(10, 20, 1, 100), Totals(11, 21, 2, 101)]) == Totals(
         10.5, 20.5, 1.5, 100.5
     )
 
 
 def test_the_pump_s_own_stops_are_suspensions_but_a_rate_of_zero_is_none() -> None:
-    algorithm, stopped = basal(at(0, 1), 1, 0.0), basal(at(0, 23), 3, 0.0)
-    stops = Stops([at(0, 23)], [at(1, 2)])
-    found = [day(number, algorithm, stopped, stops=stops).suspended for number in (0, 1)]
+    algorithm = replace(basal(at(0, 1), 1, 0.0), suspended=False)
+    unexplained, stopped = basal(at(0, 5), 1, 0.0), basal(at(0, 23), 3, 0.0)
+    stops = [at(0, 1), at(0, 23)]
+    found = [
+        day(number, algorithm, unexplained, stopped, stops=stops).suspended for number in (0, 1)
+    ]
     assert found[0] == [TimeRange(at(0, 23), at(1, 0))]
     assert found[1] == [TimeRange(at(1, 0), stopped.ends)]
 
 
 def test_a_site_change_without_basal_is_no_gap_in_what_is_known() -> None:
     parts = basal(at(0, 0), 10), basal(at(0, 10.1), 13.9)
-    found = day(0, *parts, stops=Stops([at(0, 10)], []))
+    found = day(0, *parts, stops=[at(0, 10)])
     assert (found.gaps, found.is_whole) == ([], True)
     assert found.suspended == [TimeRange(at(0, 10), at(0, 10.1))]
 

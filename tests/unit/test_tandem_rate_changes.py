@@ -23,7 +23,6 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.clock import Clocks
 from tconnectsync.simulators.tandemsource.cloud import as_served
 from tconnectsync.simulators.tandemsource.log import pump_log
-from tconnectsync.sources.tandemsource.basals.basals import is_suspension
 from tconnectsync.sources.tandemsource.clock.changes import CLOCK_CODES, clock_changes
 from tconnectsync.sources.tandemsource.clock.logclock import LogClock
 from tconnectsync.sources.tandemsource.log.logentries import Entry, Log, by_code
@@ -442,9 +441,9 @@ def test_whatever_the_log_says_basals_do_not_overlap_and_do_not_outlast_it(
         entries.append(EVENTS[what](hours))
     left = [it for place, it in enumerate(numbered(entries)) if place not in lost]
     found = reader_of(left).basals()
-    flowing = [it for it in found if not is_suspension(it)]
+    flowing = [it for it in found if not it.suspended]
     assert all(one.ends <= other.start for one, other in pairwise(flowing))
-    stops = [it for it in found if is_suspension(it)]
+    stops = [it for it in found if it.suspended]
     assert not any(
         flow.start < stop.ends and stop.start < flow.ends for flow in flowing for stop in stops
     )
@@ -549,7 +548,7 @@ def test_a_life_with_a_hole_loses_only_the_basal_of_that_day() -> None:
     found, reader = window_of(left, wanted, clock)
     (remark,) = reader.remarks
     assert "2026-03-04" in remark.text
-    flowing = [it for it in found if not is_suspension(it)]
+    flowing = [it for it in found if not it.suspended]
     assert {clock.day(it.start) for it in flowing} == {
         FIRST + number * DAY for number in (0, 1, 3, 4, 5)
     }

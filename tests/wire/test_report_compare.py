@@ -15,7 +15,7 @@ from tconnectsync.config.settings import NightscoutSettings
 from tconnectsync.domain.clock import PumpClock, TimeRange
 from tconnectsync.errors import NightscoutLoginError
 from tconnectsync.report.compare import compare
-from tconnectsync.report.days import Stops, day_of
+from tconnectsync.report.days import day_of
 from tconnectsync.report.model import Compared, Day
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.clocks import NO_WAITING
@@ -36,7 +36,7 @@ def days(number: int = 2) -> list[Day]:
     """Return days on which the pump did nothing."""
     midnights = [NEW_YORK.midnight(FIRST + each * DAY) for each in range(number + 1)]
     ranges = map(TimeRange, midnights, midnights[1:])
-    return [replace(day_of(it, [], [], Stops((), ()), NEW_YORK), is_whole=True) for it in ranges]
+    return [replace(day_of(it, [], [], (), NEW_YORK), is_whole=True) for it in ranges]
 
 
 def held(site: SmallNightscout, secret: str = SECRET) -> tuple[list[Compared], list[str]]:

@@ -31,6 +31,8 @@ DELIVERIES = {
     "profileDeliveryEvents": ("PROFILE", "profileDelivery"),
 }
 """The lists of the timeline: what the keys of their basals say, and the reason to show."""
+BY_ALGORITHM = "control-iq"
+"""The reason of a suspension that is a rate of 0 U/h by the pump's algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def timeline_basals(
             segment,
             reason=f"{segment.reason} ({reasons[segment.start]} suspension)",
             profile_rate=None,
+            suspended=reasons[segment.start] != BY_ALGORITHM,
         )
         if reasons.get(segment.start)
         else segment
@@ -89,6 +92,7 @@ def _segments(timeline: Mapping[str, Any], clock: PumpClock, skipped: Counter[st
                 rate=required(entry["y"], "rate"),
                 reason=reason,
                 profile_rate=entry["y"] if kind == "PROFILE" else None,
+                suspended=False,
             )
 
         segments += read_each(objects(timeline, "basal", name), read, "basal entry", skipped)
@@ -145,6 +149,7 @@ def _suspended(
                 duration=until - halt.at,
                 rate=0.0,
                 reason=f"{halt.by} suspension",
+                suspended=halt.by != BY_ALGORITHM,
             )
         )
     return segments

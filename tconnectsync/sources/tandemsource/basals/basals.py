@@ -67,6 +67,7 @@ def basals(
             running=running,
             log_ids=(entry.sequence,),
             profile_rate=_profile_rate_within(story, span),
+            suspended=True,
         )
         for entry, span, running in suspensions
     ]
@@ -147,6 +148,7 @@ def _delivered(
         running=running,
         log_ids=(entry.sequence,),
         profile_rate=_profile_rate(entry),
+        suspended=_source(entry) == NOTHING,
     )
 
 
@@ -161,11 +163,6 @@ def _profile_rate_within(story: Sequence[Entry], span: TimeRange) -> float | Non
     within = takewhile(lambda entry: entry.at < span.end, islice(story, first, None))
     rates = (_profile_rate(entry) for entry in within if entry.code == BASAL_RATE)
     return next((rate for rate in rates if rate is not None), None)
-
-
-def is_suspension(basal: Basal) -> bool:
-    """Return whether a basal of the log is the time for which the pump was suspended."""
-    return basal.reason == REASONS[NOTHING]
 
 
 def _source(entry: Entry) -> int | None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tconnectsync.domain.clock import DAY, LONG_AGO
 from tconnectsync.domain.events import Basal
-from tconnectsync.sources.tandemsource.basals.basals import REASONS, is_suspension
+from tconnectsync.sources.tandemsource.basals.basals import NOTHING, REASONS
 from tconnectsync.sources.tandemsource.basals.rates import (
     RATE_CODES,
     RESUMES,
@@ -169,6 +169,7 @@ def _segments(section: Section, rates: Rates) -> Iterator[Basal]:
                 running=section.is_last and entry is points[-1][0],
                 log_ids=(entry.sequence,),
                 profile_rate=profile_rate_of(entry, flow),
+                suspended=flow.source == NOTHING,
             )
 
 
@@ -235,5 +236,5 @@ def _is_by_product(entries: Sequence[Entry], place: int) -> bool:
 
 def is_within(entry: Entry, suspension: Basal) -> bool:
     """Return whether an entry was written while the pump is known to have been suspended."""
-    after_begin = is_suspension(suspension) and suspension.start < entry.at
-    return after_begin and (suspension.running or entry.at < suspension.ends)
+    after_begin = suspension.suspended and suspension.start < entry.at
+    return bool(after_begin) and (suspension.running or entry.at < suspension.ends)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tconnectsync.domain.events import Basal
 from tconnectsync.sources.base import Remark
 from tconnectsync.sources.tandemsource.basals import ratechanges
-from tconnectsync.sources.tandemsource.basals.basals import SUSPENSIONS, is_suspension
+from tconnectsync.sources.tandemsource.basals.basals import SUSPENSIONS
 from tconnectsync.sources.tandemsource.basals.ratechanges import Section
 from tconnectsync.sources.tandemsource.basals.rates import RATE_CODES, rate_of
 from tconnectsync.sources.tandemsource.log.codes import BASAL_RATE, NEW_DAY, RATE_CHANGE
@@ -64,7 +64,7 @@ def with_insulin(changes: Iterable[Entry], basals: Iterable[Basal]) -> list[Entr
 
     A day that begins without any insulin, and has no change, misses none.
     """
-    stops = [basal for basal in basals if is_suspension(basal)]
+    stops = [basal for basal in basals if basal.suspended]
     return [
         entry
         for entry in changes
