@@ -215,7 +215,10 @@ class _EarlierWindows:
             and (event.begins >= window.start or name in self.going_on or self.last_failed)
         }
         for name, event in self.going_on.items():
-            events.setdefault(name, event if has_failed else _until(event, window.start))
+            if name in events:
+                events[name] = _with_profile_rate(events[name], event)
+            else:
+                events[name] = event if has_failed else _until(event, window.start)
         self.going_on = {
             name: event
             for name, event in events.items()
@@ -266,6 +269,13 @@ def _goes_on(event: Event | Reading) -> bool:
     if isinstance(event, Bolus):
         return event.completed is None
     return isinstance(event, Basal | UserMode) and event.running
+
+
+def _with_profile_rate(event: Event | Reading, before: Event | Reading) -> Event | Reading:
+    """Return an event with what only the window in which it began may know of it."""
+    if isinstance(event, Basal) and isinstance(before, Basal) and event.profile_rate is None:
+        return replace(event, profile_rate=before.profile_rate)
+    return event
 
 
 def _until(event: Event | Reading, border: datetime) -> Event | Reading:

@@ -25,7 +25,7 @@ from tconnectsync.simulators.history import (
     bolus_insulin,
 )
 from tconnectsync.simulators.loopback import Request, Response
-from tconnectsync.simulators.person import live
+from tconnectsync.simulators.person import live, scheduled_rate
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tandemsource.query import LogQuery
 from tests.support.accounts import units
@@ -144,6 +144,7 @@ def test_a_stop_and_a_mode_that_last_for_many_windows_stand_once_and_whole() -> 
         (still,) = (it for it in events if isinstance(it, Basal) and it.ends - it.start > HOUR)
         assert (still.begins, still.ends) == (CLOCK.instant(begin), CLOCK.instant(end))
         assert not still.running
+        assert still.profile_rate == scheduled_rate(begin)
         (mode,) = (it for it in events if isinstance(it, UserMode))
         assert mode.duration == timedelta(days=3)
         # From the middle on, it reaches into the first window.

@@ -66,7 +66,7 @@ def basals(
             reason=REASONS[NOTHING],
             running=running,
             log_ids=(entry.sequence,),
-            profile_rate=_profile_rate_within(story, span),
+            profile_rate=_profile_rate_when_stopped(story, span),
             suspended=True,
         )
         for entry, span, running in suspensions
@@ -157,10 +157,13 @@ def _profile_rate(entry: Entry) -> float | None:
     return rate / 1000 if rate is not None and 0 <= rate <= MOST_RATE * 1000 else None
 
 
-def _profile_rate_within(story: Sequence[Entry], span: TimeRange) -> float | None:
-    """Return the profile's rate by the first entry of a span that says it."""
-    first = bisect_left(story, span.start, key=_at)
-    within = takewhile(lambda entry: entry.at < span.end, islice(story, first, None))
+def _profile_rate_when_stopped(story: Sequence[Entry], span: TimeRange) -> float | None:
+    """Return the profile's rate when a suspension began, by the first entry of it that says it.
+
+    Of one that was looked up days later, the first entries are not there.
+    """
+    first, until = bisect_left(story, span.start, key=_at), min(span.start + NO_GAP, span.end)
+    within = takewhile(lambda entry: entry.at < until, islice(story, first, None))
     rates = (_profile_rate(entry) for entry in within if entry.code == BASAL_RATE)
     return next((rate for rate in rates if rate is not None), None)
 
