@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tconnectsync.export.columns import Kind, Value
 
@@ -55,6 +55,8 @@ class FileFormat:
     """Yields the rows of a text that should have columns of these names, with missing ones added.
 
     Raises :class:`UnknownFileError`."""
+    values: Callable[[str], Sequence[Any]]
+    """Returns the values of a line as they stand in it."""
 
     def row(self, kind: Kind, thing: object) -> Row:
         """Return the row of one thing of a kind."""
@@ -143,6 +145,7 @@ CSV = FileFormat(
     lambda names, values: _csv_line(map(_csv_text, values)),
     _csv_line,
     _parse_csv,
+    lambda line: next(csv.reader(StringIO(line, newline=""))),
 )
 
 # -- JSON Lines --------------------------------------------------------------------------------
@@ -184,6 +187,12 @@ def _parse_jsonl(text: str, names: Sequence[str]) -> Iterator[Row]:
         yield _row(str(at), str(pump or ""), str(key), whole)
 
 
-JSONL = FileFormat("jsonl", _json_line, lambda names: "", _parse_jsonl)
+JSONL = FileFormat(
+    "jsonl",
+    _json_line,
+    lambda names: "",
+    _parse_jsonl,
+    lambda line: list(json.loads(line).values()),
+)
 
 FORMATS = {each.name: each for each in (CSV, JSONL)}

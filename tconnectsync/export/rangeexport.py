@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tconnectsync.domain.clock import DAY, SECOND, TimeRange, merged, without
-from tconnectsync.domain.events import Basal, Bolus
+from tconnectsync.domain.events import Basal, Bolus, UserMode
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.export.columns import (
@@ -45,6 +45,8 @@ class _Found:
     rows: dict[tuple[datetime, str], Row] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
     """The keys of these rows, and of others that they take the place of."""
+    so_far: dict[tuple[datetime, str], datetime] = field(default_factory=dict)
+    """Of rows about what may still go on: until when that is known."""
 
 
 class Export:
@@ -141,7 +143,9 @@ class Export:
                 continue
             if isinstance(event, Bolus):
                 found.keys.add(event.other_key)
-            self._take(kind, event, found)
+            row = self._take(kind, event, found)
+            if isinstance(event, Basal | UserMode) and event.running:
+                found.so_far[row.at, row.key] = event.ends
         for reading in window.readings:
             self._take(READINGS, reading, self._found[READINGS.name, month_of(reading.at)])
         for status in window.statuses:
@@ -152,12 +156,13 @@ class Export:
             self._unread.append(window.range)
         self._lost, self._read_until = lost, window.range.end
 
-    def _take(self, kind: Kind, thing: object, found: _Found) -> None:
+    def _take(self, kind: Kind, thing: object, found: _Found) -> Row:
         row = self._folder.format.row(kind, thing)
         found.rows[row.at, row.key] = row
         found.keys.add(row.key)
         self._pumps.add(row.pump)
         self.rows[kind.name] += 1
+        return row
 
     def _write(self, before: Month = (9999, 12)) -> None:
         """Write the files of all months before one."""
@@ -175,12 +180,34 @@ class Export:
         found = self._found.pop((kind.name, month), _Found())
         # What went on for long comes late, when its month is written already.
         is_stale = self._is_stale(kind) if month not in self._is_written else lambda row: False
+        known_better = self._known_for_longer(kind, month, found)
         self._put(
             kind,
             month,
-            found.rows.values(),
-            lambda row: row.key not in keys and not is_stale(row),
+            [row for place, row in found.rows.items() if place not in known_better],
+            lambda row: (
+                (row.at, row.key) in known_better or (row.key not in keys and not is_stale(row))
+            ),
         )
+
+    def _known_for_longer(
+        self, kind: Kind, month: Month, found: _Found
+    ) -> set[tuple[datetime, str]]:
+        """Return the times and keys of rows of a file that reach farther than what was read now.
+
+        What goes on when the range ends is known only so far; an earlier export may have seen its
+        end.
+        """
+        if not found.so_far:
+            return set()
+        end = kind.names.index("end_utc")
+        return {
+            (row.at, row.key)
+            for row in self._folder.rows(kind, month)
+            if (known := found.so_far.get((row.at, row.key)))
+            and (text := self._folder.format.values(row.line)[end])
+            and datetime.fromisoformat(text) > known
+        }
 
     def _put(
         self, kind: Kind, month: Month, rows: Collection[Row], is_kept: Callable[[Row], bool]

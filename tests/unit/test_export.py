@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tconnectsync.app import open_file
 from tconnectsync.clock import Clock
 from tconnectsync.domain.clock import PumpClock, TimeRange
-from tconnectsync.domain.events import Basal, Bolus, CarbEntry, Reading
+from tconnectsync.domain.events import Basal, Bolus, CarbEntry, Reading, UserMode
 from tconnectsync.domain.profiles import BrokenProfile, Profile, PumpSettings, Segment
 from tconnectsync.errors import ApiError, UsageError
 from tconnectsync.export.columns import BASALS, EVENTS, KINDS
@@ -39,7 +39,7 @@ from tconnectsync.sources.base import PumpSpan, Reader, SavedLog, Source
 from tconnectsync.state.lock import TakenError
 from tests.support.binary_log import binary_log
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD
-from tests.support.event_builders import NOON, at, basal, bolus
+from tests.support.event_builders import NOON, at, basal, bolus, sleep
 from tests.support.pages import ROOT
 from tests.support.settings import COMPLETE, host
 
@@ -67,6 +67,9 @@ class Told(Reader):
 
     def boluses(self) -> Sequence[Bolus | CarbEntry]:
         return [it for it in self.story.events if isinstance(it, Bolus | CarbEntry)]
+
+    def user_modes(self) -> list[UserMode]:
+        return [it for it in self.story.events if isinstance(it, UserMode)]
 
     def readings(self) -> list[Reading]:
         return [it for it in self.story.events if isinstance(it, Reading)]
@@ -187,6 +190,26 @@ def test_what_reaches_into_the_range_belongs_to_the_month_in_which_it_began(
     exported(story, tmp_path, april, april + HOUR)
     assert keys(tmp_path, "basals") == ["03 basal 0"]
     assert ",60,0.8,0.8," in (tmp_path / "basals-2024-03.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize("how", FORMATS.values(), ids=FORMATS)
+def test_what_goes_on_at_the_end_of_the_range_keeps_the_end_that_is_known(
+    tmp_path: Path, how: FileFormat
+) -> None:
+    whole, mode = basal(0, 300), replace(sleep(0, 300), running=False)
+    story = Story([whole, mode])
+    exported(story, tmp_path, NOON, at(600), how)
+    before = contents(tmp_path)
+    cut = [replace(it, duration=HOUR, running=True) for it in (whole, mode)]
+    story.events = list(cut)
+    exported(story, tmp_path, NOON, at(60), how)
+    assert contents(tmp_path) == before
+    # What is over after all, or goes on for longer, is as it is now.
+    story.events = [replace(cut[0], running=False), replace(cut[1], duration=10 * HOUR)]
+    exported(story, tmp_path, NOON, at(60), how)
+    exported(story, tmp_path / "fresh", NOON, at(60), how)
+    fresh = contents(tmp_path / "fresh")
+    assert {name: (tmp_path / name).read_bytes() for name in fresh} == fresh
 
 
 def test_rows_of_what_could_not_be_read_are_kept(tmp_path: Path) -> None:
