@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from operator import attrgetter
 
-from tconnectsync.domain.clock import TimeRange
+from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -25,7 +25,7 @@ from tconnectsync.sources.base import PumpSpan, Reader, Remark
 from tconnectsync.sync.features import FEATURES, parts_of
 from tconnectsync.sync.plan.validate import Found
 from tconnectsync.sync.run.collect import collect_parts
-from tconnectsync.sync.run.coverage import coverage, empty_log, not_uploaded
+from tconnectsync.sync.run.coverage import coverage, empty_days, empty_log, not_uploaded
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.parts import ReadingParts
 from tconnectsync.sync.run.window import windows
@@ -107,9 +107,12 @@ class History(ReadingParts):
         spans = self._spans(time_range)
         if spans is None:
             return
-        earlier = _EarlierWindows()
-        for window in windows(time_range, self.source.window_days, self.clock):
-            yield self._window(window, earlier, is_last=window.end >= time_range.end)
+        earlier, known = _EarlierWindows(), set[date]()
+        for each in windows(time_range, self.source.window_days, self.clock):
+            window = self._window(each, earlier, is_last=each.end >= time_range.end)
+            if not spans and not self.covered:
+                known |= days_with_data(window, self.clock)
+            yield window
         if earlier.are_empty and not self.outcome.failures:
             work = (time_range, self.features)
             self.outcome.remark(empty_log(spans, time_range, self.clock), work)
@@ -117,6 +120,13 @@ class History(ReadingParts):
                 first, last = self.clock.days(asked_for)
                 days = f"for {first}" if first == last else f"from {first} to {last}"
                 self.outcome.remark([Remark(f"There are no data of the pump {days}.")])
+        elif known:
+            for failure in self.outcome.failures:  # Of these days, that is said already.
+                known.update(_dates(*self.clock.days(failure.window)))
+            every_day = self.every_day
+            self.outcome.remark(
+                empty_days(known, time_range, self.clock, self.now(), every_day=every_day)
+            )
 
     def _window(self, window: TimeRange, earlier: _EarlierWindows, *, is_last: bool) -> Window:
         found, statuses, has_failed = self._read(window)
@@ -229,6 +239,18 @@ class _EarlierWindows:
         self.reported |= {_identity(event): event.ends for event in due}
         self.are_empty, self.last_failed = self.are_empty and not due, has_failed
         return sorted(due, key=attrgetter("begins"))
+
+
+def days_with_data(window: Window, clock: PumpClock) -> set[date]:
+    """Return the days of the pump's calendar on which something happened."""
+    found = {clock.day(reading.at) for reading in window.readings}
+    for event in window.events:
+        found.update(_dates(clock.day(event.begins), clock.day(event.ends)))
+    return found
+
+
+def _dates(first: date, last: date) -> Iterator[date]:
+    return (first + number * DAY for number in range((last - first).days + 1))
 
 
 def _with_pump(event: Found, reader: Reader) -> Found:

@@ -8,7 +8,13 @@ import pytest
 
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.sources.base import PumpSpan
-from tconnectsync.sync.run.coverage import coverage, empty_log, late_since, newest_entries
+from tconnectsync.sync.run.coverage import (
+    coverage,
+    empty_days,
+    empty_log,
+    late_since,
+    newest_entries,
+)
 from tests.support.event_builders import NEW_YORK
 
 FIRST = date(2024, 6, 3)
@@ -180,3 +186,13 @@ def test_only_pumps_that_are_read_are_remembered() -> None:
 def test_a_log_that_should_end_here_and_is_empty_is_said(pump: PumpSpan, is_said: bool) -> None:
     found = empty_log([pump], days(8, 9), NEW_YORK)
     assert [(it.missing, it.changed, it.heals) for it in found] == [(True, True, True)] * is_said
+
+
+@pytest.mark.parametrize("every_day", [True, False])
+def test_days_of_which_a_cloud_that_names_no_pumps_has_nothing_are_missing(every_day: bool) -> None:
+    known, now = {FIRST + 2 * DAY, FIRST + 4 * DAY}, day(7).start + DAY / 2
+    before, after = empty_days(known, days(0, 8), NEW_YORK, now, every_day=every_day)
+    assert before.text == "There are no data of the pump for 2024-06-03 to 2024-06-04."
+    assert after.text == "There are no data of the pump for 2024-06-06, 2024-06-08 to 2024-06-09."
+    assert (before.missing, after.missing) == (every_day, True)
+    assert empty_days(known, days(4, 5), NEW_YORK, now, every_day=every_day) == []

@@ -234,6 +234,24 @@ def test_rows_of_days_that_the_cloud_has_no_more_are_kept(tmp_path: Path) -> Non
     assert keys(tmp_path, "boluses") == ["03 bolus 0"]
 
 
+def test_rows_of_days_of_which_a_cloud_that_names_no_pumps_has_nothing_are_kept(
+    tmp_path: Path,
+) -> None:
+    class Nameless(Story):
+        def pumps(self, time_range: TimeRange) -> Sequence[PumpSpan]:
+            return []
+
+    day, first = 24 * 60, CLOCK.day(NOON)
+    midnights = CLOCK.midnight(first), CLOCK.midnight(first + timedelta(days=2))
+    story = Nameless([bolus(0, 1.0), bolus(day, 1.0), bolus(day + 60, 1.0)], pump="")
+    work = exported(story, tmp_path, *midnights)
+    assert work.history.outcome.is_complete
+    story.events = story.events[1:2]
+    work = exported(story, tmp_path, *midnights)
+    assert keys(tmp_path, "boluses") == ["03 bolus 0", f"03 bolus {day}"]
+    assert not work.history.outcome.is_complete
+
+
 def test_profiles_are_added_only_when_the_pump_is_set_to_others(tmp_path: Path) -> None:
     work = exported(Story([]), tmp_path, NOON, at(60))
     segment = Segment(datetime.min.time(), 0.7, 40, 8, 0)

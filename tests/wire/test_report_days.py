@@ -85,3 +85,15 @@ def test_a_rate_of_zero_by_the_algorithm_right_after_a_stop_is_no_suspension(sou
     with CLOUDS[source](life) as cloud:
         (day,) = report(cloud, 1, 1).days
     assert list(map(_length, day.suspended)) == [end - begin]
+
+
+@pytest.mark.parametrize("source", CLOUDS)
+def test_days_of_which_the_cloud_has_nothing_are_said_to_be_missing(source: str) -> None:
+    with CLOUDS[source](live(FIRST, 3)) as cloud:
+        cloud.uploaded_until = at(1, 20)
+        found = report(cloud, -2, 4)
+    assert [day.has_data for day in found.days[::-1]] == [False] * 2 + [True] * 2 + [False] * 3
+    said = " ".join(found.remarks)
+    assert "There are no data" in said
+    assert " for 2024-06-01 to 2024-06-02" in said
+    assert "2024-06-05 to 2024-06-07" in said or "nothing after 2024-06-04 " in said

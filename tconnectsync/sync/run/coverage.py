@@ -5,7 +5,7 @@ Pure. Days are days of the pump's calendar.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from tconnectsync.domain.clock import DAY, LONG_AGO, PumpClock, TimeRange
@@ -102,6 +102,33 @@ def not_uploaded(
     return [Remark(text)]
 
 
+def empty_days(
+    known: Collection[date],
+    time_range: TimeRange,
+    clock: PumpClock,
+    now: datetime,
+    *,
+    every_day: bool,
+) -> list[Remark]:
+    """Return remarks on the days of which a cloud that names no pumps has nothing at all.
+
+    Args:
+        known: the days of which it has something.
+        time_range: what was read.
+        clock: the pump's.
+        now: the current instant; what the pump did today may follow.
+        every_day: whether days before the first of the known ones count as missing.
+    """
+    today = clock.day(now)
+    days = [day for day, _ in _days(time_range, clock) if day not in known and day < today]
+    first = min(known, default=today)
+    before = [day for day in days if day < first]
+    return [
+        *_said(before, _EMPTY, missing=every_day, asks_something=every_day),
+        *_said([day for day in days if day > first], _EMPTY, missing=True),
+    ]
+
+
 def _gaps(read: Sequence[PumpSpan]) -> list[TimeRange]:
     """Return the ranges of a day or more between the logs of the pumps that are read."""
     found: list[TimeRange] = []
@@ -162,6 +189,7 @@ _LEFT_OUT = (
     "For {days} only another pump of the account has data ({name}); PUMP_SERIAL_NUMBER leaves it "
     "out. If it was yours, remove PUMP_SERIAL_NUMBER, or set it to that pump's for these days."
 )
+_EMPTY = "There are no data of the pump for {days}."
 _BEFORE = "There are no data for {days}: the account's data begin later."
 
 
