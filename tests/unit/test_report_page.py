@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -229,6 +230,13 @@ def test_the_profile_is_that_of_the_basals_and_else_the_one_of_now() -> None:
     assert places == pytest.approx([2, 5, 12], abs=0.01)
     places = [float(it) / HALF_WIDTH * 12 for it in re.findall(r"H([\d.]+)", without)]
     assert places == pytest.approx([4, 12], abs=0.01)
+
+
+def test_the_profile_of_a_long_stop_is_not_the_rate_that_it_began_with() -> None:
+    stop = replace(basal(when(1), 9, 0.0, profile_rate=0.7), suspended=True)
+    path = paths(drawn(day(basals=[stop]), profile=((0, 1.0), (4 * 3600, 2.0))), "profile")[0]
+    places = [float(it) / HALF_WIDTH * 12 for it in re.findall(r"H([\d.]+)", path)]
+    assert places == pytest.approx([1, 3.5, 4, 12], abs=0.01)
 
 
 def test_what_has_no_room_for_its_label_is_in_the_list() -> None:

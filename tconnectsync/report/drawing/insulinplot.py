@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tconnectsync.domain.clock import without
+from tconnectsync.domain.clock import HOUR, without
 from tconnectsync.domain.events import Bolus
 from tconnectsync.report.daylist import bolus_text, immediate, later_parts
 from tconnectsync.report.drawing.labels import Box, place
@@ -29,6 +29,8 @@ UP_AND_ASIDE = tuple(
     (aside, -up) for up in (0, 6, 12, 18, 24, 30, 36) for aside in (0, 9, -9, 18, -18, 27, -27)
 )
 ASIDE = tuple((aside, 0) for aside in (0, 8, -8, 16, -16, 24, -24))
+LONGEST_STOP = 2 * HOUR
+"""For so long after a stop the profile is taken to have the rate that it had then."""
 
 
 def _is_seen(left: float, right: float) -> bool:
@@ -165,7 +167,8 @@ def _profile(half: Half) -> str:
 def _noted_rates(half: Half) -> list[tuple[datetime, datetime, float]]:
     """Return since when and until when the basals say what the profile's rate was, in U/h.
 
-    A basal says it for its beginning; it holds until the next one does, half an hour at most.
+    A basal says it for its beginning; it holds until the next one does, half an hour at most. While
+    the pump stands still for long, its profile may go through several rates.
     """
     basals = half.day.basals
     found: list[tuple[datetime, datetime, float]] = []
@@ -176,7 +179,8 @@ def _noted_rates(half: Half) -> list[tuple[datetime, datetime, float]]:
             continue
         if found and found[-1][1] == start and found[-1][2] == rate:
             start = found.pop()[0]
-        found.append((start, min(following, basal.ends + HALF_HOUR), rate))
+        known = min(basal.ends, basal.start + LONGEST_STOP) if basal.suspended else basal.ends
+        found.append((start, min(following, known + HALF_HOUR), rate))
     return found
 
 
