@@ -284,8 +284,8 @@ def open_catch_up(
     *,
     source: Source | None = None,
     pretend: bool,
-    on_plan: Callable[[TimeRange, Plan], None],
-    progress: Progress,
+    on_plan: Callable[[TimeRange, Plan], None] = lambda window, plan: None,
+    progress: Progress = lambda windows: windows,
     writing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> CatchUp:
     """Return the cycle of :func:`assemble` with its site's backlog, kept unless it pretends."""

@@ -161,7 +161,7 @@ class PersonLoop:
         self._what_is_left = lambda: what_is_left(catch_up, options)
         rounds = Rounds(
             settings.loop,
-            self._actions(options, catch_up, write_lock(settings, host, pretend=options.pretend)),
+            actions_of(options, catch_up, write_lock(settings, host, pretend=options.pretend)),
             host.clock,
             pretend=options.pretend,
         )
@@ -179,19 +179,21 @@ class PersonLoop:
         self._turn = turn
         return turn
 
-    def _actions(self, options: Options, catch_up: CatchUp, lock: WriteLock) -> Actions:
-        cycle = catch_up.cycle
 
-        def run_cycle() -> Outcome:
-            # Wait as long as another run writes. To the loop, a cycle left out would look like one
-            # that failed or found nothing.
-            with lock(inf):
-                outcome = catch_up.sync_up_to_now(last_days(options.days or 1, cycle.now()))
-            say_what_was_done(outcome, options, cycle.clock)
-            return outcome
+def actions_of(options: Options, catch_up: CatchUp, lock: WriteLock) -> Actions:
+    """Return what a step can do: poll, sync while it has the lock, and log in anew."""
+    cycle = catch_up.cycle
 
-        return Actions(
-            latest_index=cycle.source.upload_counter,
-            run_cycle=run_cycle,
-            force_login=cycle.source.force_login,
-        )
+    def run_cycle() -> Outcome:
+        # Wait as long as another run writes. To the loop, a cycle left out would look like one
+        # that failed or found nothing.
+        with lock(inf):
+            outcome = catch_up.sync_up_to_now(last_days(options.days or 1, cycle.now()))
+        say_what_was_done(outcome, options, cycle.clock)
+        return outcome
+
+    return Actions(
+        latest_index=cycle.source.upload_counter,
+        run_cycle=run_cycle,
+        force_login=cycle.source.force_login,
+    )

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from cryptography.fernet import Fernet
 
 from tconnectsync.app import Host, this_computer
-from tconnectsync.cli.outputs import lasting_outputs
+from tconnectsync.cli.configure import show_log
+from tconnectsync.cli.options import Options
 from tconnectsync.cli.say import print_result, say_why
-from tconnectsync.config.envfile import read_env_file
-from tconnectsync.config.settings import Configuration, WatchSettings
+from tconnectsync.cli.status import show
+from tconnectsync.config.settings import Configuration
 from tconnectsync.errors import TconnectsyncError, UsageError
-from tconnectsync.fleet.accounts import Accounts
+from tconnectsync.fleet import accounts
 from tconnectsync.fleet.database import Connection, connect, migrate
 from tconnectsync.fleet.status import serve_metrics, statuses
-from tconnectsync.fleet.vault import vault_of
-from tconnectsync.logoutput import enable_logging
+from tconnectsync.fleet.vault import Vault
 from tconnectsync.redact import JointRedactor
 
 log = logging.getLogger(__name__)
 
 COMMANDS = {
     "migrate": "make the tables of the database, or bring them up to date",
-    "new-key": "print a new key for FLEET_KEY_FILE",
     "rotate-key": "encrypt all accounts with the first key",
     "add": "add an account",
     "change": "give an account other settings or another queue",
@@ -49,78 +45,60 @@ def run(arguments: Sequence[str] | None, host: Host | None) -> int:
         host or this_computer(),
         JointRedactor(),
     )
-    watch = Configuration(host.environment).usable(WatchSettings)
-    level = logging.getLevelNamesMapping()[watch.log_level.upper()]
-    enable_logging(level, redactor, as_json=watch.log_format == "json")
-    # What Procrastinate says of errors may hold what a step was about.
-    jobs = logging.getLogger("procrastinate")
-    jobs.handlers, jobs.propagate = logging.getLogger("tconnectsync").handlers, False
-    jobs.setLevel(logging.WARNING)
-    with lasting_outputs():
-        try:
-            return _carry_out(options, host, redactor)
-        except TconnectsyncError as error:
-            return say_why(error)
-        except psycopg.Error as error:
-            log.error(
-                "The database has refused, or cannot be reached: %s Check PGHOST, PGDATABASE, "
-                "PGUSER and PGPASSFILE; after an update, run tconnectsync-fleet migrate.",
-                " ".join(f"{error}.".split()),
-            )
-            return 1
+    show_log(Options(), Configuration(host.environment), redactor, None)
+    # What other libraries say of errors may hold what a step was about.
+    logging.getLogger().handlers = logging.getLogger("tconnectsync").handlers
+    try:
+        return _carry_out(options, host, redactor)
+    except TconnectsyncError as error:
+        return say_why(error)
+    except psycopg.Error as error:
+        why = " ".join(f"{error}.".split())
+        log.error("The database has refused, or cannot be reached: %s See docs/fleet.md.", why)
+        return 1
 
 
 def _carry_out(options: Namespace, host: Host, redactor: JointRedactor) -> int:
-    if options.command == "new-key":
-        print_result(Fernet.generate_key().decode())
-        return 0
     if options.command == "worker":
         from tconnectsync.fleet.worker import work
 
-        vault = vault_of(host.environment)
-        return work(host, vault, options.queue, options.concurrency, redactor)
+        return work(host, Vault(host.environment), options.queue, options.concurrency, redactor)
     if options.command == "metrics":
-        serve_metrics((options.host, options.port), host.clock.now).serve_forever()
+        serve_metrics(options.host, options.port, host.clock.now)
     with connect() as connection:
         if options.command == "status":
-            return _status(statuses(connection, host.clock.now(), options.name), options)
+            found = statuses(connection, host.clock.now())
+            unwell = [each for each in found if not each["ok"]]
+            well = f"{len(found) - len(unwell)} of {len(found)} accounts are well."
+            total = {"ok": not unwell, "text": well}
+            return show(found if options.json else [*unwell, total], as_json=options.json)
         if options.command == "migrate":
-            print_result(f"Done: {len(migrate(connection))} changes.")
-        else:
-            print_result(_change(connection, options, host))
+            print_result(f"Done: {migrate(connection)} changes.")
+            return 0
+        with connection.transaction():
+            said = _change(connection, options, host)
+        print_result(f"Done: {said}.")
     return 0
 
 
 def _change(connection: Connection, options: Namespace, host: Host) -> str:
-    accounts = Accounts(connection, vault_of(host.environment), host.clock.now())
-    command, name, file = options.command, options.name, options.env_file
-    settings = read_env_file(Path(host.folder, file)) if file else None
+    command, name, queue, settings = options.command, options.name, options.queue, None
     if command == "rotate-key":
-        return f"Encrypted anew with the first key: {accounts.rotate_key()} accounts."
-    if command == "add" and settings is not None:
-        accounts.add(name, settings, options.queue or "default")
-    elif command == "change" and (settings is not None or options.queue):
-        accounts.change(name, settings=settings, queue=options.queue)
-    elif command in ("pause", "resume"):
-        accounts.change(name, paused=command == "pause")
+        number = accounts.rotate(connection, Vault(host.environment))
+        return f"{number} accounts are encrypted with the first key"
+    if queue and not accounts.QUEUE.fullmatch(queue):
+        raise UsageError("The name of a queue has up to 40 letters, digits, dots, - and _.")
+    if options.env_file:
+        file = Path(host.folder, options.env_file)
+        settings = accounts.sealed(connection, Vault(host.environment), name, file)
+    if command == "add" and settings:
+        accounts.add(connection, name, settings, queue or "default")
     elif command == "remove":
-        accounts.remove(name)
+        accounts.remove(connection, name)
     else:
-        raise UsageError("Give --env-file with the settings, or --queue to change.")
-    return f"Done: {command} {name}."
-
-
-def _status(found: Sequence[dict[str, Any]], options: Namespace) -> int:
-    if options.name and not found:
-        raise UsageError(f"There is no account {options.name}.")
-    unwell = [each for each in found if not each["ok"]]
-    if options.json:
-        print_result(json.dumps({"ok": not unwell, "people": found}, indent=1))
-    else:
-        shown = [each["text"] for each in (found if options.name else unwell)]
-        well = f"{len(found) - len(unwell)} of {len(found)} accounts are well."
-        print_result("\n".join([*shown, well]))
-    return 1 if unwell else 0
+        paused = {"pause": True, "resume": False}.get(command)
+        accounts.change(connection, name, queue, settings, paused)
+    return f"{command} {name}"
 
 
 def parser() -> ArgumentParser:
@@ -132,9 +110,8 @@ def parser() -> ArgumentParser:
     for name in "add", "change", "pause", "resume", "remove":
         add[name]("name", metavar="NAME", help="the account")
     for name in "add", "change":
-        add[name]("--env-file", metavar="FILE", help="the account's settings")
+        add[name]("--env-file", metavar="FILE", help="its settings", required=name == "add")
         add[name]("--queue", metavar="NAME", help="names the address that the account uses")
-    add["status"]("name", nargs="?", metavar="NAME", help="one account alone")
     add["status"]("--json", action="store_true", help="for a program to read")
     add["worker"]("--queue", default="default", metavar="NAME", help="whose accounts")
     add["worker"]("--concurrency", type=int, default=8, metavar="N", help="steps at a time")

@@ -1,15 +1,13 @@
-"""The database: connecting, migrating, and the job that is an account's next step.
+"""The database: connecting, migrating, the job that is an account's next step, and the addresses.
 
 Where it is, is said as libpq has it: ``PGHOST``, ``PGDATABASE``, ``PGUSER``, ``PGPASSFILE`` …
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import datetime
-from functools import cache
-from importlib.resources import files
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -18,90 +16,105 @@ from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.schema import SchemaManager
 from psycopg.rows import namedtuple_row
+from psycopg.types.json import Json
 from psycopg_pool import ConnectionPool
 
+from tconnectsync.state.shared import SharedFile
+from tconnectsync.stop import Stopped
+
+log = logging.getLogger(__name__)
+
 CONNECTED: dict[str, Any] = {"autocommit": True, "row_factory": namedtuple_row}
-STEP, SWEEP = "step", "sweep"
-"""The names of the tasks."""
-OWN_QUEUE = "fleet"
-"""That of the sweeper; every worker serves it."""
+LOCKED = """
+INSERT INTO fleet_address VALUES (%s)
+ON CONFLICT (queue) DO UPDATE SET queue = excluded.queue RETURNING pace
+"""
+KEEP = "UPDATE fleet_address SET pace = %s WHERE queue = %s"
 LOCKS = 0x7C03
 """The class of advisory locks of which one is held, by its connection, during each step."""
-
 Connection = psycopg.Connection[Any]
 Pool = ConnectionPool[Connection]
 
 
 def connect() -> Connection:
-    """Connect to the database that the environment names.
-
-    Raises:
-        psycopg.OperationalError: it cannot be reached.
-    """
+    """Connect to the database that the environment names."""
     return psycopg.connect("", **CONNECTED)
 
 
-def pool_of(connections: int) -> Pool:
-    """Return what holds so many connections to the database, and replaces those that broke."""
-    check = ConnectionPool.check_connection
-    return ConnectionPool(min_size=1, max_size=connections, kwargs=CONNECTED, check=check)
-
-
-def first(connection: Connection, query: LiteralString, values: Sequence[Any]) -> Any:
+def first(connection: Connection, query: LiteralString, values: Sequence[Any] = ()) -> Any:
     """Return the first row that a query finds, with its columns as attributes; else ``None``."""
     return connection.execute(query, values).fetchone()
 
 
-def migrate(connection: Connection) -> list[str]:
-    """Make the tables, or bring them up to date; return the names of what was done.
+def migrate(connection: Connection) -> int:
+    """Make the tables, Procrastinate's and ours, or bring them up to date; return how many steps.
 
     Workers of the version before may go on meanwhile only where the release notes say so.
     """
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCKS])
-        schema = files("tconnectsync.fleet").joinpath("schema.sql").read_text("utf-8")
-        connection.execute(schema.encode())
-        known = {row.name for row in connection.execute("SELECT name FROM fleet_migration")}
-        folder = Path(SchemaManager.get_migrations_path())
-        steps = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.sql"))}
-        todo = [name for name in steps if name not in known]
-        if known:
-            for name in todo:
-                connection.execute(steps[name].encode())
-        else:
-            connection.execute(SchemaManager.get_schema().encode())
-        with connection.cursor() as cursor:
-            cursor.executemany("INSERT INTO fleet_migration VALUES (%s)", [[name] for name in todo])
-    return todo
+    connection.execute("SELECT pg_advisory_lock(%s, 0)", [LOCKS])
+    connection.execute("CREATE TABLE IF NOT EXISTS fleet_migration (name text PRIMARY KEY)")
+    known = {row.name for row in connection.execute("SELECT name FROM fleet_migration")}
+    folders = Path(SchemaManager.get_migrations_path()), Path(__file__).parent
+    files = [path for folder in folders for path in sorted(folder.glob("*.sql"))]
+    todo = [path for path in files if path.name not in known]
+    for path in todo:
+        with connection.transaction():
+            connection.execute(path.read_bytes())
+            connection.execute("INSERT INTO fleet_migration VALUES (%s)", [path.name])
+    return len(todo)
 
 
-def schedule(connection: Connection, account: int, queue: str, at: datetime) -> None:
-    """Let an account's next step be due at an instant, unless one waits already."""
-    lock = _lock(account)
+def schedule(connection: Connection, account: int, queue: str, seconds: float = 0.0) -> None:
+    """Let an account's next step be due after some seconds, unless one waits already.
+
+    The database's clock measures them and says what is due, because a worker's may be wrong.
+    """
+    at = first(connection, "SELECT now() + make_interval(secs => %s) AS at", [seconds]).at
+    lock, app = f"account-{account}", App(connector=SyncPsycopgConnector())
+    options = {"lock": lock, "queueing_lock": lock, "schedule_at": at, "connection": connection}
     with suppress(AlreadyEnqueued), connection.transaction():
-        _jobs().configure_task(
-            STEP,
-            allow_unknown=True,
-            queue=queue,
-            lock=lock,
-            queueing_lock=lock,
-            schedule_at=at,
-            connection=connection,
-        ).defer(account=account)
+        step = app.configure_task("step", allow_unknown=True, queue=queue, **options)
+        step.defer(account=account)
 
 
 def unschedule(connection: Connection, account: int) -> None:
     """Take back an account's next step, if it has not begun."""
-    query = "SELECT id FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo'"
-    for job in connection.execute(query, [_lock(account)]).fetchall():
-        _jobs().job_manager.cancel_job_by_id(job.id, delete_job=True, connection=connection)
+    query = "DELETE FROM procrastinate_jobs WHERE queueing_lock = %s AND status = 'todo'"
+    connection.execute(query, [f"account-{account}"])
 
 
-def _lock(account: int) -> str:
-    return f"account-{account}"
+class AddressFile(SharedFile):
+    """A row that stands for the file of :mod:`tconnectsync.state.pace`: for a queue, an address."""
+
+    def __init__(self, pool: Pool, queue: str) -> None:
+        super().__init__(queue, ())
+        self._pool = pool
+        self._queue = [queue]
+
+    def read(self) -> dict[str, Any]:
+        """Return what is known of the address."""
+        with stopping_without_database(), self._pool.connection() as connection:
+            row = first(connection, "SELECT pace FROM fleet_address WHERE queue = %s", self._queue)
+            return row.pace if row else {}
+
+    @contextmanager
+    def change(self) -> Iterator[dict[str, Any]]:
+        """Give what is known, and keep what the block makes of it; all workers do so in turn."""
+        with (
+            stopping_without_database(),
+            self._pool.connection() as connection,
+            connection.transaction(),
+        ):
+            pace = first(connection, LOCKED, self._queue).pace
+            yield pace
+            connection.execute(KEEP, [Json(pace), *self._queue])
 
 
-@cache
-def _jobs() -> App:
-    """Return what defers jobs over connections that it is given; it has none of its own."""
-    return App(connector=SyncPsycopgConnector())
+@contextmanager
+def stopping_without_database() -> Iterator[None]:
+    """Raise :class:`Stopped` if the database fails: another worker may do the step already."""
+    try:
+        yield
+    except psycopg.Error as error:
+        log.warning("The database does not answer (%s). This step ends.", type(error).__name__)
+        raise Stopped from error

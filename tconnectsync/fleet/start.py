@@ -7,19 +7,12 @@ from collections.abc import Sequence
 
 from tconnectsync.app import Host
 
-MISSING = (
-    "tconnectsync-fleet needs a Python package that is not installed ({}). Install it with all "
-    "that it needs: pip install '.[fleet]'\n"
-)
-
 
 def main(arguments: Sequence[str] | None = None, host: Host | None = None) -> int:
     """Run the command; return its exit code."""
     try:
         from tconnectsync.fleet.command import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("", "tconnectsync"):
-            raise
-        sys.stderr.write(MISSING.format(error.name))
+        sys.stderr.write(f"{error.name} is not installed. Do so: pip install '.[fleet]'\n")
         return 1
     return run(arguments, host)

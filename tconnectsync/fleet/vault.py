@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,30 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from tconnectsync.errors import UsageError
 
-NAMES = "FLEET_KEY", "FLEET_KEY_FILE"
+MAKE_ONE = "Make one: openssl rand -base64 32 | tr '+/' '-_'"
 
 
 class Vault:
     """Encrypts with the first of some keys, and decrypts with any of them.
 
+    Args:
+        environment: names the file with the keys, one in a line, or holds them.
+
     Raises:
-        UsageError: one of them is no key.
+        UsageError: there are none, or one is no key.
     """
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        self._keys = [key.encode() for key in keys]
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        keys, file = (environment.get(name, "") for name in ("FLEET_KEY", "FLEET_KEY_FILE"))
+        if not (keys or file):
+            raise UsageError(f"Set FLEET_KEY_FILE to the file with the fleet's key. {MAKE_ONE}")
         try:
-            self._fernet = MultiFernet([Fernet(key) for key in self._keys])
+            keys = keys or Path(file).read_text("utf-8")
+            self._fernet = MultiFernet([Fernet(key) for key in keys.split()])
+        except OSError as error:
+            raise UsageError(f"FLEET_KEY_FILE: {file} cannot be read: {error.strerror}.") from None
         except ValueError:
-            raise UsageError(
-                f"{' or '.join(NAMES)} holds something that is no key. Make one with "
-                "tconnectsync-fleet new-key."
-            ) from None
+            raise UsageError(f"FLEET_KEY_FILE or FLEET_KEY holds no key. {MAKE_ONE}") from None
 
     def seal(self, account: str, content: Any) -> bytes:
         """Encrypt something (JSON) that belongs to an account, so that no other one can have it."""
@@ -45,34 +49,10 @@ class Vault:
         try:
             owner, content = json.loads(self._fernet.decrypt(sealed))
         except InvalidToken:
-            owner, content = None, None
+            owner = None
         if owner != account:
             raise UsageError(
                 f"What the database holds of {account} cannot be decrypted. Give the key that it "
-                "was encrypted with, beside the new one."
+                "was encrypted with, in a line below the new one."
             )
         return content
-
-    def marks(self, text: str) -> list[str]:
-        """Return keyed hashes by which equal texts are found, the first by the newest key."""
-        return [hmac.digest(key, text.encode(), "sha256").hex()[:32] for key in self._keys]
-
-
-def vault_of(environment: Mapping[str, str]) -> Vault:
-    """Return the vault with the keys that the environment gives, the newest first.
-
-    Raises:
-        UsageError: there are none, or one is no key.
-    """
-    text, file = (environment.get(name, "") for name in NAMES)
-    if file and not text:
-        try:
-            text = Path(file).read_text("utf-8")
-        except OSError as error:
-            raise UsageError(f"FLEET_KEY_FILE: {file} cannot be read ({error.strerror}).") from None
-    if not text.split():
-        raise UsageError(
-            "Set FLEET_KEY_FILE to the file with the key that encrypts the accounts, or FLEET_KEY "
-            "to the key. Make one with tconnectsync-fleet new-key."
-        )
-    return Vault(text.split())

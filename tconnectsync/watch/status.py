@@ -90,8 +90,10 @@ def is_fresh(record: Mapping[str, Any], now: datetime) -> bool:
     return at - SOON <= now <= datetime.fromisoformat(record["fresh_until"])
 
 
-def sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
-    """Return in words what a record says that is ``fresh`` or not."""
+def sentences(
+    record: Mapping[str, Any], now: datetime, fresh: bool, runs: str = "tconnectsync --auto-update"
+) -> str:
+    """Return in words what a record says that is ``fresh`` or not, of what ``runs`` always."""
 
     def ago(name: str) -> str:
         return f"{_span(now - datetime.fromisoformat(record[name]))} ago"
@@ -106,7 +108,7 @@ def sentences(record: Mapping[str, Any], now: datetime, fresh: bool) -> str:
         )
     if not fresh:
         ended = "" if state is State.OK else f" It ended so: {meaning(state)}."
-        advice = "Check that tconnectsync --auto-update still runs."
+        advice = f"Check that {runs} still runs."
         if not record["continuous"]:
             advice = (
                 "Check that the planned runs take place. If they come less often than that, set "

@@ -10,6 +10,7 @@ import pytest
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tests.support.command import SECRET
 from tests.support.external_nightscout import GivenSite
+from tests.support.postgres import Postgres, serving
 from tests.support.provision import UnavailableError, nightscout_home
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
 
@@ -60,3 +61,15 @@ def any_nightscout(request: pytest.FixtureRequest) -> Iterator[NightscoutSite]:
     request.getfixturevalue("real_nightscout_installed")
     with RealNightscout() as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Give a PostgreSQL; skip where there is none, but fail there in CI."""
+    try:
+        with serving() as server:
+            yield server
+    except UnavailableError as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(reason), pytrace=False)
+        pytest.skip(str(reason))

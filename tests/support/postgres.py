@@ -65,6 +65,16 @@ class Postgres:
         log = ["-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log")]
         self.run("pg_ctl", *log, *arguments)
 
+    def start(self) -> None:
+        """Start it."""
+        settings = {**SETTINGS, "unix_socket_directories": str(self.folder)}
+        self.control("start", "-o", " ".join(f"-c {k}='{v}'" for k, v in settings.items()))
+
+    def new_database(self) -> None:
+        """Make the database anew, and empty."""
+        self.run("dropdb", "--if-exists", "--force", "fleet")
+        self.run("createdb", "fleet")
+
     def restart(self) -> None:
         """Restart it as after a power cut."""
         self.control("restart", "-m", "immediate")
@@ -72,7 +82,7 @@ class Postgres:
 
 @contextmanager
 def serving() -> Iterator[Postgres]:
-    """Run a new, empty server beside the block.
+    """Run a new server without any database of ours beside the block.
 
     Raises:
         UnavailableError: there is none here.
@@ -85,10 +95,8 @@ def serving() -> Iterator[Postgres]:
         server = Postgres(found, folder)
         given = ["-D", f"{folder}/data", "-U", _user(), "-A", "trust", "-E", "UTF8", "-N"]
         server.run("initdb", *given, "--locale=C")
-        settings = {**SETTINGS, "unix_socket_directories": str(folder)}
-        server.control("start", "-o", " ".join(f"-c {k}='{v}'" for k, v in settings.items()))
+        server.start()
         try:
-            server.run("createdb", "fleet")
             yield server
         finally:
             server.control("stop", "-m", "immediate")
