@@ -8,10 +8,9 @@ nightscout-api §4 for what Nightscout makes of the fields. Insulin is in U, rat
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha1
-from typing import Any
+from typing import Any, NamedTuple
 
 from tconnectsync.domain.events import (
     EXTENDED_PART,
@@ -90,8 +89,7 @@ NOTE_WHOLE_LATER_PART = f"({EXTENDED_PART})"
 GLUCOSE_TYPES = {ReadingKind.SENSOR: "Sensor", ReadingKind.FINGER: "Finger"}
 
 
-@dataclass(frozen=True, slots=True)
-class Treatment:
+class Treatment(NamedTuple):
     """A treatment as it should stand in Nightscout."""
 
     at: datetime
@@ -182,22 +180,22 @@ class Treatment:
     def with_fields(self, **fields: Any) -> Treatment:
         """Return it with other fields, and the checksum that fits them."""
         body = {**self.body, **fields}
-        return replace(self, body={**body, "checksum": checksum(body)})
+        return self._replace(body={**body, "checksum": checksum(body)})
 
     def named(self, identifier: str) -> Treatment:
         """Return it under another identifier."""
         named = self.with_fields(identifier=identifier, syncIdentifier=identifier)
-        return replace(named, identifier=identifier)
+        return named._replace(identifier=identifier)
 
     def moved_to(self, at: datetime) -> Treatment:
         """Return it at an instant less than a second away, which its checksum does not cover."""
-        return replace(self, at=at, body={**self.body, "created_at": created_at(at)})
+        return self._replace(at=at, body={**self.body, "created_at": created_at(at)})
 
     def between(self, start: datetime, end: datetime) -> Treatment:
         """Return it as it is from ``start`` to ``end`` alone."""
         start = start.astimezone(self.at.tzinfo)
         minutes = (end - start) / timedelta(minutes=1)
-        return replace(self.with_fields(created_at=created_at(start), duration=minutes), at=start)
+        return self.with_fields(created_at=created_at(start), duration=minutes)._replace(at=start)
 
 
 def insulin_in(body: Document) -> float:
@@ -237,11 +235,11 @@ def treatments_of(event: Event, cloud: str) -> Iterator[Treatment]:
     ``cloud`` is the :attr:`~tconnectsync.sources.base.Source.name` of the one that reported it.
     """
     for treatment in _shown(event):
-        treatment = replace(treatment, cloud=cloud, automatic=event.automatic)
+        treatment = treatment._replace(cloud=cloud, automatic=event.automatic)
         if cloud not in UNNAMED_CLOUDS:
             other = identifier_within(cloud, treatment.other_identifier)
             treatment = treatment.named(identifier_within(cloud, treatment.identifier))
-            treatment = replace(treatment.with_fields(**{CLOUD: cloud}), other_identifier=other)
+            treatment = treatment.with_fields(**{CLOUD: cloud})._replace(other_identifier=other)
         yield treatment
 
 

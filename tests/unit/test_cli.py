@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -239,7 +238,7 @@ def test_a_plan_has_a_heading_for_each_day_of_the_pump() -> None:
 def test_a_plan_says_what_a_change_does_to_the_insulin_and_to_the_time() -> None:
     site = Site()
     site.carry_out(planned(wanted(bolus(0, 1.77, running=True), sleep(60, 30)), []))
-    moved = [replace(want, at=want.at + timedelta(minutes=2)) for want in wanted(sleep(60, 30))]
+    moved = [want._replace(at=want.at + timedelta(minutes=2)) for want in wanted(sleep(60, 30))]
     stored = stored_treatments(site.stored)
     now = [*wanted(bolus(0, 2.1)), *moved]
     update = [Update(old, new) for old, new in zip(stored, now, strict=True)]
@@ -253,7 +252,7 @@ def test_a_plan_says_what_a_change_does_to_the_insulin_and_to_the_time() -> None
 def test_a_plan_says_what_it_removes_and_counts_it_as_changed() -> None:
     site = Site()
     site.carry_out(planned(wanted(basal(0, 5), basal(5, 5)), []))
-    gone = [replace(want, cut=True) for want in wanted(basal(5, 0))]
+    gone = [want._replace(cut=True) for want in wanted(basal(5, 0))]
     assert list(lines(planned(gone, site.stored), NEW_YORK)) == [
         "Nothing new. Removed: 1 basal, because another pump was in use.",
         "Tue 5 Mar 2024",

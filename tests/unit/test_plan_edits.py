@@ -38,7 +38,7 @@ def saved(document: Document, **changes: Any) -> Document:
 
 
 def cut(event: Event) -> list[Treatment]:
-    return [replace(want, cut=True) for want in wanted(event)]
+    return [want._replace(cut=True) for want in wanted(event)]
 
 
 @pytest.mark.parametrize("start", [0, ODD], ids=["whole minute", "odd second"])
@@ -183,7 +183,7 @@ def renamed(event: Event, **words: str) -> list[Treatment]:
     found = []
     for want in wanted(event):
         body = {**want.body, **{name: it for name, it in words.items() if name in want.body}}
-        found.append(replace(want, body={**body, "checksum": checksum(body)}))
+        found.append(want._replace(body={**body, "checksum": checksum(body)}))
     return found
 
 

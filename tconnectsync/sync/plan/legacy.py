@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
@@ -273,7 +272,7 @@ def last_part(
     at, _, last = max(later)
     # Keep the whole's checksum: it no longer fits, so the part counts as edited and is left alone.
     rest = {**treatment.body, "duration": (ends - at) / MINUTE}
-    return replace(treatment, at=at.astimezone(begins.tzinfo), body=rest), last
+    return treatment._replace(at=at.astimezone(begins.tzinfo), body=rest), last
 
 
 def finished_by(treatment: Treatment, old: StoredTreatment, is_newest: bool) -> Document:
