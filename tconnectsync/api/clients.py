@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tconnectsync.api.guard import LoginGuard, open_guard
 from tconnectsync.api.session import LoginKeeper, Token
 from tconnectsync.api.shapes import Shapes
-from tconnectsync.api.tandemsource import login as tandem_login
 from tconnectsync.api.tandemsource.client import TandemSourceApi
 from tconnectsync.api.tandemsource.extracodes import Refusals
 from tconnectsync.api.tandemsource.regions import cloud_of
-from tconnectsync.api.tandemsource.tokens import SavedLogins, TokenCache
+from tconnectsync.api.tandemsource.tokens import SavedLogins, TandemLogin, TokenCache
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.http import HttpClient
@@ -130,7 +129,7 @@ class TConnectApi:
             ConfigError: the account's region does not exist.
         """
         http = self._tandem_client()
-        log_in: Callable[[], tandem_login.TandemLogin] = self._tandem_login
+        log_in: Callable[[], TandemLogin] = self._tandem_login
         if self._token_cache:
             log_in = SavedLogins(self._token_cache, log_in, self._clock.now)
         logins = LoginKeeper(log_in, self._clock.now)
@@ -183,9 +182,11 @@ class TConnectApi:
     def _tandem_client(self, **options: Any) -> HttpClient:
         return self._browser("Tandem Source", read_timeout=2 * self._read_timeout, **options)
 
-    def _tandem_login(self) -> tandem_login.TandemLogin:
-        http = self._tandem_client(retries=tandem_login.RETRIES)
-        log_in = partial(tandem_login.log_in, self.account, http, self._clock.now)
+    def _tandem_login(self) -> TandemLogin:
+        from tconnectsync.api.tandemsource import login
+
+        http = self._tandem_client(retries=login.RETRIES)
+        log_in = partial(login.log_in, self.account, http, self._clock.now)
         return self._guard.log_in(*self._services["source"], log_in)
 
     def _app_token(self) -> Token:

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from tconnectsync.api.session import Token
-from tconnectsync.api.tandemsource.login import TandemLogin
-from tconnectsync.api.tandemsource.tokens import TokenCache
+from tconnectsync.api.tandemsource.tokens import TandemLogin, TokenCache
 from tconnectsync.config.settings import TandemSettings
 from tests.support.settings import account
 

@@ -20,7 +20,7 @@ import requests
 from joserfc.jwk import RSAKey
 
 from tconnectsync.api.clients import TConnectApi
-from tconnectsync.api.tandemsource.login import TandemLogin
+from tconnectsync.api.tandemsource.tokens import TandemLogin
 from tconnectsync.errors import (
     ApiError,
     ConfigError,

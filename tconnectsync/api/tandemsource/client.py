@@ -12,9 +12,9 @@ import requests
 from tconnectsync.api.answers import json_of, text_of, unusable
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
-from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.logs import LISTS, WHAT, MergedAnswers, request_windows
 from tconnectsync.api.tandemsource.regions import cloud_of, origin
+from tconnectsync.api.tandemsource.tokens import TandemLogin
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ApiError
 from tconnectsync.http import HttpClient, endpoint

@@ -19,6 +19,7 @@ from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource import refusals
 from tconnectsync.api.tandemsource.identity import identify, ids_of
 from tconnectsync.api.tandemsource.regions import CLOUDS, Cloud, cloud_of, origin, other_region
+from tconnectsync.api.tandemsource.tokens import TandemLogin
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.http import HttpClient, Retries, endpoint
 
@@ -29,17 +30,6 @@ _SCOPE = "openid profile email"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _EXCHANGE = "the exchange of the login code"
 _MAX_REDIRECTS = 10
-
-
-@dataclass(frozen=True)
-class TandemLogin:
-    """A completed login to Tandem Source."""
-
-    token: Token
-    pumper_id: str = field(repr=False)
-    """Names the user in the paths of Tandem Source."""
-    account_id: str = field(repr=False)
-    """The account's id; empty if the login did not say."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from stat import S_IMODE
 from typing import Any
 
 from tconnectsync.api.session import Token
-from tconnectsync.api.tandemsource.login import TandemLogin
 from tconnectsync.api.tandemsource.regions import cloud_of
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.state.files import write_atomically
@@ -31,6 +30,17 @@ VERSION = 1
 """The format of the file; a file of another format is replaced."""
 
 _FIT_FOR_A_REQUEST = re.compile(r"[!-~]*")
+
+
+@dataclass(frozen=True)
+class TandemLogin:
+    """A completed login to Tandem Source."""
+
+    token: Token
+    pumper_id: str = field(repr=False)
+    """Names the user in the paths of Tandem Source."""
+    account_id: str = field(repr=False)
+    """The account's id; empty if the login did not say."""
 
 
 class TokenCache:
