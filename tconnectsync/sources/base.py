@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -102,13 +102,6 @@ class Reader(Protocol):
     """What could not be understood and was left out, with how often."""
     remarks: list[Remark]
     """What is to be said of the range; complete when all parts of it have been read."""
-
-    def fetch(self, parts: Iterable[str]) -> None:
-        """Get what some of the methods below will need, as far as that is known ahead.
-
-        They are given by their names. A failure is kept for whoever asks, so none is raised here.
-        """
-        return
 
     def release(self) -> None:
         """Let go of what was fetched; what is asked after that is fetched anew."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -132,15 +131,6 @@ class TConnectReader(Reader):
         self._suspensions = CachedCall(
             lambda: _with(api.ws2.basal_suspension(first, last), "BasalSuspension")
         )
-
-    def fetch(self, parts: Iterable[str]) -> None:
-        """Get the two answers that nearly everything is read from."""
-        asked = set(parts)
-        with suppress(TconnectsyncError):
-            if asked & {"basals", "user_modes"}:
-                self.timeline()
-            if asked & {"boluses", "readings"}:
-                self.therapy_events()
 
     def basals(self) -> list[Basal]:
         """Return the basal segments, from the CSV export where Control-IQ reports none."""

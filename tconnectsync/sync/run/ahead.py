@@ -1,54 +1,59 @@
-"""Fetches the next window of a run while the one before is written: the waits then overlap."""
+"""Reads the next window of a run while the one before is written: the waits then overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from threading import Thread
 
 from tconnectsync.domain.clock import TimeRange
-from tconnectsync.sources.base import Reader
+from tconnectsync.sync.run.windowplan import WindowRead
 
 NAP = 0.2
 """Seconds after which a thread that waits for another one looks whether it is to stop."""
 
 
 class Ahead:
-    """Reads one range ahead, in a thread of its own.
+    """Reads one window ahead, in a thread of its own.
 
-    The cloud is still asked one thing at a time: whoever asks it calls :meth:`reader` first, which
-    waits. What fails is raised for whoever asks the reader, as if it had just been asked.
+    The cloud is still asked one thing at a time: whoever asks it calls :meth:`read` first, which
+    waits.
 
     Args:
-        read: returns the reader of a range; fetches nothing yet.
+        read: reads a window for some features.
     """
 
-    def __init__(self, read: Callable[[TimeRange], Reader]) -> None:
+    def __init__(self, read: Callable[[TimeRange, Sequence[str]], WindowRead]) -> None:
         self._read = read
-        self._found: tuple[TimeRange, Reader, Thread] | None = None
+        self._thread: Thread | None = None
+        self._found: WindowRead | None = None
 
-    def fetch(self, window: TimeRange, parts: Iterable[str]) -> None:
-        """Begin to fetch what some parts of a range will need; nothing else is being fetched."""
-        reader, context = self._read(window), copy_context()
+    def begin(self, window: TimeRange, features: Sequence[str]) -> None:
+        """Begin to read a window; nothing else is being read."""
+        context = copy_context()
 
         def work() -> None:
-            # A fault of ours, or a request to stop, shows where the reader is asked again.
+            # A fault of ours, or a request to stop, shows where the window is read again.
             with suppress(BaseException):
-                context.run(reader.fetch, parts)
+                self._found = context.run(self._read, window, features)
 
         # A daemon: a run that is stopped does not wait for the cloud's answer.
-        thread = Thread(target=work, name="fetch ahead", daemon=True)
-        thread.start()
-        self._found = window, reader, thread
+        self._thread = Thread(target=work, name="read ahead", daemon=True)
+        self._thread.start()
 
-    def reader(self, window: TimeRange) -> Reader:
-        """Return the reader of a range, fetched ahead if it is the one; wait until that is done."""
-        found = self._wait()
-        return found[1] if found and found[0] == window else self._read(window)
+    def read(self, window: TimeRange, features: Sequence[str]) -> WindowRead:
+        """Return what a window holds for some features, read ahead if that has begun for these."""
+        self._wait()
+        found, self._found = self._found, None
+        if found and (found.range, list(found.features)) == (window, list(features)):
+            return found
+        if found:
+            found.reader.release()
+        return self._read(window, features)
 
     @contextmanager
-    def fetching(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
         """Leave nothing on the way at the end of the block, unless the program is to stop."""
         try:
             yield
@@ -57,8 +62,7 @@ class Ahead:
             raise
         self._wait()
 
-    def _wait(self) -> tuple[TimeRange, Reader, Thread] | None:
-        found, self._found = self._found, None
-        while found and found[2].is_alive():
-            found[2].join(NAP)
-        return found
+    def _wait(self) -> None:
+        while self._thread and self._thread.is_alive():
+            self._thread.join(NAP)
+        self._thread = None

@@ -11,7 +11,7 @@ from itertools import pairwise
 from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.errors import TconnectsyncError
 from tconnectsync.sources.base import Reader
-from tconnectsync.sync.features import features_showing, parts_of
+from tconnectsync.sync.features import features_showing
 from tconnectsync.sync.plan import Plan
 from tconnectsync.sync.plan.defer import LONGEST_DEFERRAL
 from tconnectsync.sync.run.ahead import Ahead
@@ -91,16 +91,16 @@ class Cycle(CycleParts):
         in_order: bool,
     ) -> tuple[TimeRange, Reader | None]:
         """Sync window by window; return the last window, and its reader if it was read."""
-        features, ahead = self.windowed, Ahead(self.source.read)
+        features, ahead = self.windowed, Ahead(partial(planner.read, is_first=False))
         chunks, planned = begin(features)
         require_right_zone_throughout(planned, chunks[1:], features, planner)
         following = dict(pairwise(chunks))
-        with ahead.fetching():
+        with ahead.reading():
             for window in progress(chunks):
                 if not features:
                     break
                 if planned.range != window:
-                    planned = planner.plan(window, features, planned.plan, ahead.reader(window))
+                    planned = planner.plan(ahead.read(window, features), planned.plan)
                 result = planned.outcome
                 if window != chunks[0]:
                     require_right_zone(planned, planner)
@@ -108,7 +108,7 @@ class Cycle(CycleParts):
                     planned.reader.release()
                     # After a failure, the rest may be left out.
                     if not result.failures:
-                        ahead.fetch(following[window], parts_of(features))
+                        ahead.begin(following[window], features)
                 rest = planner.rest(window, features)
                 self._carry_out(planned.plan, window, features, result, rest)
                 outcome.absorb(result)

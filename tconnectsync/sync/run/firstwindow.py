@@ -38,11 +38,11 @@ def first_window(
     time_range, clock = planner.time_range, planner.cycle.clock
     days = planner.cycle.source.window_days
     found = list(windows(time_range, days, clock))
-    first = planner.plan(found[0], features)
+    first = planner.plan(planner.read(found[0], features))
     if ask_how_far and first.is_all_new and (start := ask_how_far()) < time_range.start:
         found = list(windows(TimeRange(start, time_range.end), days, clock))
         first.reader.release()
-        first = planner.plan(found[0], features)
+        first = planner.plan(planner.read(found[0], features))
     begin = found[0].start
     found, first = _reaching_back(planner, features, found, first, earliest)
     if found[0].start < begin:
@@ -79,7 +79,7 @@ def _reaching_back(
         else:
             found = [TimeRange(earlier, start), *found]
         first.reader.release()
-        first = planner.plan(found[0], features)
+        first = planner.plan(planner.read(found[0], features))
     return found, first
 
 

@@ -42,6 +42,20 @@ IN_DOUBT = (
 MOST_NAMED = 5
 
 
+class WindowRead(NamedTuple):
+    """What was read for one window."""
+
+    range: TimeRange
+    features: Sequence[str]
+    reader: Reader
+    treatments: Sequence[Treatment]
+    """Those that Nightscout should show."""
+    readings: list[Any]
+    """The glucose readings, if they are synced."""
+    outcome: Outcome
+    """What failed or was left out."""
+
+
 class WindowPlan(NamedTuple):
     """What came of reading and planning a window."""
 
@@ -79,36 +93,39 @@ class WindowPlanner:
         """Return what is left undone if the run ends with a window."""
         return TimeRange(window.start, self.time_range.end), [*features, *self.cycle.at_the_end]
 
-    def plan(
-        self,
-        window: TimeRange,
-        features: Sequence[str],
-        before: Plan | None = None,
-        reader: Reader | None = None,
-    ) -> WindowPlan:
-        """Read a window and return what to write for it; ``before`` is the plan of the one before.
+    def read(
+        self, window: TimeRange, features: Sequence[str], *, is_first: bool = True
+    ) -> WindowRead:
+        """Read a window; Nightscout is not asked.
 
-        It is read by ``reader``, if there is one already. Treatments that begin after the window
-        are left to the next one. An extended bolus may end there: written now, it would be newer
-        than what has still to be written before it.
+        Treatments that begin after the window are left to the next one. An extended bolus may end
+        there: written now, it would be newer than what has still to be written before it.
         """
-        reader, outcome = reader or self.cycle.source.read(window), Outcome()
+        reader, outcome = self.cycle.source.read(window), Outcome()
         treatments: list[Treatment] = []
-        plan = planned = Plan()
+        readings: list[Any] = []
         with outcome.recording_failures((window, features), rest=self.rest(window, features)):
             events = collect(self.cycle, reader, window, features, outcome)
-            since = window.start if before else window.start - self.look_back
+            readings = events.get("readings", [])
+            since = window.start - (self.look_back if is_first else timedelta(0))
             treatments = self.treatments(events, TimeRange(since, window.end))
             if window.end < self.time_range.end:
                 treatments = [each for each in treatments if each.at < window.end]
-            plan = planned = self.compare(treatments, outcome, before)
+        return WindowRead(window, features, reader, treatments, readings, outcome)
+
+    def plan(self, read: WindowRead, before: Plan | None = None) -> WindowPlan:
+        """Return what to write for a window; ``before`` is the plan of the one before."""
+        window, features, outcome = read.range, read.features, read.outcome
+        plan = planned = Plan()
+        with outcome.recording_failures((window, features), rest=self.rest(window, features)):
+            plan = planned = self.compare(read.treatments, outcome, before)
             if names := features_of_entries(features):
-                plan = self._with_entries(planned, names, events["readings"], window, outcome)
+                plan = self._with_entries(planned, names, read.readings, window, outcome)
         if planned == Plan():
             is_all_new = bool(plan.entries) and not plan.kept
         else:
-            is_all_new = _are_all_new(treatments, planned, window, outcome)
-        return WindowPlan(window, reader, plan, outcome, is_all_new)
+            is_all_new = _are_all_new(read.treatments, planned, window, outcome)
+        return WindowPlan(window, read.reader, plan, outcome, is_all_new)
 
     def treatments(self, events: Events, shown: TimeRange) -> list[Treatment]:
         """Return the treatments that show, up to now, the events which touch a range."""

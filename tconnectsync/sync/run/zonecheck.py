@@ -60,7 +60,7 @@ def require_right_zone_throughout(
     require_right_zone(first, planner)
     if _wrong_age(first, planner):
         for window in later:
-            planned = planner.plan(window, features)
+            planned = planner.plan(planner.read(window, features))
             require_right_zone(planned, planner)
             planned.reader.release()
 

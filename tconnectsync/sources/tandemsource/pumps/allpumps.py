@@ -7,7 +7,7 @@ order of log numbers; everything in them is kept except basal at times that belo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -86,16 +86,6 @@ class AllPumpsReader(Reader):
         """The events of several pumps that were given since :meth:`pump_of` was asked."""
         self._pump_names: dict[tuple[type, str], str] = {}
         """What people call the pump of an event, by its kind and key."""
-
-    def fetch(self, parts: Iterable[str]) -> None:
-        """Get the logs, which all parts are read from."""
-        with suppress(TconnectsyncError):
-            for read in self._read():
-                try:
-                    read.reader.log()
-                except TconnectsyncError as error:
-                    if error.fatal:
-                        break
 
     def release(self) -> None:
         """Let go of the logs; what is asked after that is fetched anew."""

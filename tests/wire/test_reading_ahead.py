@@ -1,10 +1,10 @@
-"""The next days are fetched while those before are written, and nothing else changes by it."""
+"""The next days are read while those before are written, and nothing else changes by it."""
 
 from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -21,6 +21,8 @@ from tconnectsync.sources.base import Reader
 from tconnectsync.sources.tandemsource.log.logentries import Entry
 from tconnectsync.stop import Stopped
 from tconnectsync.sync.run.ahead import Ahead
+from tconnectsync.sync.run.outcome import Outcome
+from tconnectsync.sync.run.windowplan import WindowRead
 from tests.support.command import SECRET, tandem_source
 from tests.support.world import FIRST, World, at
 
@@ -73,19 +75,15 @@ def test_the_next_week_is_fetched_while_one_is_written_and_none_stays_in_memory(
     assert 0 < max(entries[-20:]) < 2 * max(entries[:20])
 
 
-class SlowReader(Reader):
-    """Fetches until it is let go."""
+class OtherReader(Reader):
+    """Reads nothing."""
 
     def __init__(self) -> None:
         self.skipped, self.remarks = Counter(), []
-        self.go_on = Event()
-        self.asked: list[tuple[str, list[str]]] = []
-        self.is_done = False
+        self.is_released = False
 
-    def fetch(self, parts: Iterable[str]) -> None:
-        self.asked.append((PERSON.get(), list(parts)))
-        assert self.go_on.wait(PATIENCE)
-        self.is_done = True
+    def release(self) -> None:
+        self.is_released = True
 
     def basals(self) -> list[Basal]:
         return []
@@ -94,68 +92,89 @@ class SlowReader(Reader):
         return []
 
 
+class SlowReading:
+    """Reads until it is let go."""
+
+    def __init__(self) -> None:
+        self.go_on = Event()
+        self.asked: list[tuple[str, TimeRange, Sequence[str]]] = []
+        self.done: list[WindowRead] = []
+
+    def __call__(self, window: TimeRange, features: Sequence[str]) -> WindowRead:
+        self.asked.append((PERSON.get(), window, features))
+        assert self.go_on.wait(PATIENCE)
+        read = WindowRead(window, features, OtherReader(), [], [], Outcome())
+        self.done.append(read)
+        return read
+
+
 @pytest.fixture
-def slow() -> Iterable[SlowReader]:
-    reader = SlowReader()
-    yield reader
-    reader.go_on.set()
+def slow() -> Iterable[SlowReading]:
+    reading = SlowReading()
+    yield reading
+    reading.go_on.set()
 
 
-def test_who_asks_waits_and_what_is_fetched_is_about_the_same_person(slow: SlowReader) -> None:
-    ahead = Ahead(lambda window: slow)
+def test_who_asks_waits_and_what_is_read_is_about_the_same_person(slow: SlowReading) -> None:
+    ahead = Ahead(slow)
     with about("Robin"):
-        ahead.fetch(DAYS, ["basals"])
+        ahead.begin(DAYS, ["BASAL"])
     slow.go_on.set()
-    assert ahead.reader(DAYS) is slow
-    assert slow.is_done
-    assert slow.asked == [("Robin", ["basals"])]
+    assert ahead.read(DAYS, ["BASAL"]) is slow.done[0]
+    assert slow.asked == [("Robin", DAYS, ["BASAL"])]
 
 
-def test_a_reader_of_other_days_is_another_one(slow: SlowReader) -> None:
-    readers: dict[TimeRange, Reader] = {DAYS: slow, LATER: SlowReader()}
-    ahead = Ahead(readers.__getitem__)
-    ahead.fetch(DAYS, [])
+@pytest.mark.parametrize("other", [(LATER, ["BASAL"]), (DAYS, ["BOLUS"])])
+def test_what_was_read_of_other_days_or_for_other_features_is_not_used(
+    slow: SlowReading, other: tuple[TimeRange, Sequence[str]]
+) -> None:
+    ahead = Ahead(slow)
+    ahead.begin(DAYS, ["BASAL"])
     slow.go_on.set()
-    assert ahead.reader(LATER) is readers[LATER]
-    assert slow.is_done
+    read = ahead.read(*other)
+    assert (read.range, read.features) == other
+    first, second = slow.done
+    assert (first.range, second) == (DAYS, read)
+    assert isinstance(first.reader, OtherReader)
+    assert first.reader.is_released
 
 
-def test_a_run_that_fails_leaves_no_request_on_the_way(slow: SlowReader) -> None:
-    ahead = Ahead(lambda window: slow)
+def test_a_run_that_fails_leaves_no_request_on_the_way(slow: SlowReading) -> None:
+    ahead = Ahead(slow)
 
     def fail() -> None:
-        with ahead.fetching():
-            ahead.fetch(DAYS, [])
+        with ahead.reading():
+            ahead.begin(DAYS, [])
             slow.go_on.set()
             raise ValueError("a fault of ours")
 
     with pytest.raises(ValueError, match="a fault of ours"):
         fail()
-    assert slow.is_done
+    assert slow.done
 
 
-def test_a_run_that_is_stopped_does_not_wait_for_the_cloud(slow: SlowReader) -> None:
-    ahead = Ahead(lambda window: slow)
+def test_a_run_that_is_stopped_does_not_wait_for_the_cloud(slow: SlowReading) -> None:
+    ahead = Ahead(slow)
 
     def stop() -> None:
-        with ahead.fetching():
-            ahead.fetch(DAYS, [])
+        with ahead.reading():
+            ahead.begin(DAYS, [])
             raise Stopped
 
     with pytest.raises(Stopped):
         stop()
-    assert not slow.is_done
+    assert not slow.done
 
 
 @pytest.mark.parametrize("fault", [ValueError, Stopped])
-def test_a_fault_shows_where_the_reader_is_asked(
+def test_a_fault_shows_where_the_window_is_read_again(
     fault: type[BaseException], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Broken(SlowReader):
-        def fetch(self, parts: Iterable[str]) -> None:
-            raise fault
+    def read(window: TimeRange, features: Sequence[str]) -> WindowRead:
+        raise fault
 
-    ahead = Ahead(lambda window: Broken())
-    ahead.fetch(DAYS, [])
-    assert isinstance(ahead.reader(DAYS), Broken)
+    ahead = Ahead(read)
+    ahead.begin(DAYS, [])
+    with pytest.raises(fault):
+        ahead.read(DAYS, [])
     assert capsys.readouterr().err == ""
