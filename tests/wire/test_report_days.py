@@ -13,12 +13,13 @@ from tconnectsync.domain.clock import TimeRange
 from tconnectsync.report.figures import make_report
 from tconnectsync.report.model import Report
 from tconnectsync.simulators.history import BasalSegment, PumpHistory, SiteChange, SuspensionRecord
+from tconnectsync.simulators.loopback import Response
 from tconnectsync.simulators.person import live
 from tconnectsync.sync.run.window import date_range
 from tests.support.accounts import off
 from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD, SERIAL, Cloud, addresses
 from tests.support.settings import host
-from tests.support.world import FIRST, at
+from tests.support.world import FIRST, at, broken
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
@@ -97,3 +98,11 @@ def test_days_of_which_the_cloud_has_nothing_are_said_to_be_missing(source: str)
     assert "There are no data" in said
     assert " for 2024-06-01 to 2024-06-02" in said
     assert "2024-06-05 to 2024-06-07" in said or "nothing after 2024-06-04 " in said
+
+
+def test_what_t_connect_could_not_confirm_stands_on_the_page() -> None:
+    with CLOUDS["tconnect"](replace(live(FIRST, 3), boluses=())) as cloud:
+        cloud.fault = broken("therapytimeline2csv", Response(b"", 400))
+        (remark,) = report(cloud, 0, 2).remarks
+    assert "TherapyEvents has no bolus from 2024-06-03 to 2024-06-05, and" in remark
+    assert "boluses may be missing. Tandem" in remark

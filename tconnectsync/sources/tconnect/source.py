@@ -29,7 +29,7 @@ from tconnectsync.domain.events import (
 )
 from tconnectsync.domain.profiles import PumpSettings
 from tconnectsync.errors import ApiError, TconnectsyncError
-from tconnectsync.sources.base import NewestData, Reader, Source
+from tconnectsync.sources.base import NewestData, Reader, Remark, Source
 from tconnectsync.sources.cachedcall import CachedCall
 from tconnectsync.sources.tconnect.basals import (
     DELIVERIES,
@@ -145,7 +145,8 @@ class TConnectReader(Reader):
             if error.fatal or not found:
                 raise
             begin = f"{self._clock.here(controlled_from):%Y-%m-%d %H:%M}"
-            log.warning("Basal insulin before %s may be missing in Nightscout. %s", begin, error)
+            text = f"Basal insulin before {begin} may be missing. {error}"
+            self.remarks.append(Remark(text, missing=False))
             return found
 
     def boluses(self) -> list[Bolus]:
@@ -166,11 +167,13 @@ class TConnectReader(Reader):
         except TconnectsyncError as error:
             if error.fatal:
                 raise
-            log.warning(
-                "TherapyEvents has no bolus, and the CSV export could not confirm that there was "
-                "none; boluses may be missing in Nightscout. %s",
-                error,
+            first, last = self._clock.days(TimeRange(self._from, self._until))
+            days = f"of {first}" if first == last else f"from {first} to {last}"
+            text = (
+                f"TherapyEvents has no bolus {days}, and the CSV export could not confirm that "
+                f"there was none; boluses may be missing. {error}"
             )
+            self.remarks.append(Remark(text, missing=False))
             return []
 
     def user_modes(self) -> list[UserMode]:
