@@ -16,8 +16,9 @@ BIN = .venv/bin
 # Four on two cores, because tests also wait. Files that take long come first (tests/conftest.py).
 WORKERS = -n 4 --dist loadfile --no-loadscope-reorder
 
-# Compiled tests are kept, or each of these processes would compile them all in every run.
+# Compiled tests are kept: in the first run each of these processes would compile them all.
 unexport PYTHONDONTWRITEBYTECODE
+COLLECT = $(BIN)/python -m pytest --collect-only -qq
 
 SEEDS ?= 10
 FROM ?= 100
@@ -31,13 +32,13 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version
 demo: .venv/installed
 	@$(BIN)/tconnectsync --demo
 
-test: .venv/installed-for-tests
+test: .venv/compiled-tests
 	@$(BIN)/python -m tests.support.provision
 	@$(BIN)/python -m tests.support.browser
 	@$(BIN)/python -m tests.support.postgres
 	$(BIN)/python -m pytest $(WORKERS)
 
-test-fast: .venv/installed-for-tests
+test-fast: .venv/compiled-tests
 	$(BIN)/python -m pytest $(WORKERS) tests/unit tests/acceptance
 
 law: .venv/installed-for-tests
@@ -87,6 +88,10 @@ PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch .venv/installed $@
+
+.venv/compiled-tests: .venv/installed-for-tests $(wildcard tests/*.py tests/*/*.py)
+	@$(COLLECT) tests/unit > /dev/null & $(COLLECT) --ignore tests/unit > /dev/null; wait
+	@touch $@
 
 clean:
 	rm -rf .venv .cache build dist *.egg-info

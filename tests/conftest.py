@@ -8,6 +8,9 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import settings
 
+# Nearly all of the many objects stay, or go without being searched for.
+gc.set_threshold(100_000, 50, 50)
+
 # What goes wrong in a helper is shown as well as in a test.
 pytest.register_assert_rewrite("tests.support")
 
