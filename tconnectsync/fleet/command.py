@@ -62,7 +62,9 @@ def _carry_out(options: Namespace, host: Host, redactor: JointRedactor) -> int:
     if options.command == "worker":
         from tconnectsync.fleet.worker import work
 
-        return work(host, Vault(host.environment), options.queue, options.concurrency, redactor)
+        return work(
+            host, Vault(host.environment), options.queue, max(options.concurrency, 1), redactor
+        )
     if options.command == "metrics":
         serve_metrics(options.host, options.port, host.clock.now)
     with connect() as connection:

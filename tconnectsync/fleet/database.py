@@ -67,9 +67,11 @@ def migrate(connection: Connection) -> int:
 def schedule(connection: Connection, account: int, queue: str, seconds: float = 0.0) -> None:
     """Let an account's next step be due after some seconds, unless one waits already.
 
-    The database's clock measures them and says what is due, because a worker's may be wrong.
+    The database's clock measures them and says what is due, because a worker's may be wrong. They
+    are an hour at most: so the sweeper sees if the database's clock was.
     """
-    at = first(connection, "SELECT now() + make_interval(secs => %s) AS at", [seconds]).at
+    query: LiteralString = "SELECT now() + make_interval(secs => least(%s, 3600)) AS at"
+    at = first(connection, query, [seconds]).at
     lock, app = f"account-{account}", App(connector=SyncPsycopgConnector())
     options = {"lock": lock, "queueing_lock": lock, "schedule_at": at, "connection": connection}
     with suppress(AlreadyEnqueued), connection.transaction():
@@ -95,7 +97,7 @@ class AddressFile(SharedFile):
         """Return what is known of the address."""
         with stopping_without_database(), self._pool.connection() as connection:
             row = first(connection, "SELECT pace FROM fleet_address WHERE queue = %s", self._queue)
-            return row.pace if row else {}
+        return row.pace if row else {}
 
     @contextmanager
     def change(self) -> Iterator[dict[str, Any]]:

@@ -15,3 +15,7 @@ CREATE TABLE fleet_address (
     queue text PRIMARY KEY,
     pace json NOT NULL DEFAULT '{}'        -- logins and rests, as state/pace.py keeps them
 );
+
+-- Without these, taking one of many steps that are due takes a second where there are 10,000.
+CREATE INDEX fleet_job_lock ON procrastinate_jobs (lock);
+CREATE INDEX fleet_job_due ON procrastinate_jobs (queue_name, scheduled_at) WHERE status = 'todo';

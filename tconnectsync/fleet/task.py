@@ -102,14 +102,13 @@ class Steps:
     def _take(self, connection: Connection, row: Any, folder: Path) -> None:
         values: dict[str, str] = {}
         memory: dict[str, Any] = {}
-        keep = True
+        sealed = None
         try:
-            values = self.vault.open(row.name, row.settings)
             memory = self.vault.open(row.name, row.memory) if row.memory else {}
+            values = self.vault.open(row.name, row.settings)
         except TconnectsyncError as error:
             # Without settings the step fails. What is kept stays: another worker may have the key.
             log.error("%s", error)
-            keep = False
         configuration = configuration_of(row.name, values, for_all(self.host.environment))
         file = Path(*record_paths([str(folder)], configuration.key))
         files = {**memory.get("files", {}), file.name: json.dumps(row.record or {})}
@@ -122,12 +121,13 @@ class Steps:
         watch.recall(memory.get("watch", ()))
         with self.redactor.knowing(Redactor(configuration.secrets)):
             following = self._recorded(connection, row, configuration, host, watch, memory)
-        files = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+        files = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.is_file()}
         record = json.loads(files.pop(file.name))
         memory |= {"watch": watch.memory, "files": files}
         code = following.exit_code
         pause = LONG_WAIT if code == REFUSED else REST if code else following.pause
-        sealed = self.vault.seal(row.name, memory) if keep else None
+        if values:
+            sealed = self.vault.seal(row.name, memory)
         with connection.transaction():
             kept = first(connection, SAVE, [sealed, Json(record), row.id])
             if kept and not kept.paused:
@@ -150,11 +150,9 @@ class Steps:
         try:
             with watch.recording_errors():
                 settings = find_site(configuration.settings(), clock, patient=True)
-                features, state = (
-                    settings.sync.features,
-                    LoopState(settings.loop, row.now, pretend=False),
-                )
+                state = LoopState(settings.loop, row.now, pretend=False)
                 recall(state, memory.get("loop", {}))
+                features = settings.sync.features
                 catch_up = open_catch_up(settings, features, host, pretend=False, writing=writing)
                 options = Options(env_file=Path(f"{row.name}.env"))
                 following = step(state, actions_of(options, catch_up, nullcontext), clock)

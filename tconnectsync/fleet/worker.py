@@ -38,9 +38,9 @@ LONGEST_END = 10
 """Seconds for a step to end when the worker is asked to; then it is broken off."""
 LOST = """
 DELETE FROM procrastinate_jobs AS job
-WHERE status = 'doing' AND clock_timestamp() - interval '2 minutes' > (
+WHERE task_name IN ('step', 'sweep') AND status = 'doing' AND (
     SELECT max(at) FROM procrastinate_events WHERE job_id = job.id AND type = 'started'
-) AND NOT EXISTS (
+) < clock_timestamp() - interval '2 minutes' AND NOT EXISTS (
     SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2
     AND objid = (job.args ->> 'account')::int
@@ -48,6 +48,11 @@ WHERE status = 'doing' AND clock_timestamp() - interval '2 minutes' > (
 )
 """
 """Removes the jobs that nobody does: their lock is free, and they are not about to begin or end."""
+TOO_FAR = """
+UPDATE procrastinate_jobs SET scheduled_at = now()
+WHERE status = 'todo' AND task_name = 'step' AND scheduled_at > now() + interval '2 hours'
+"""
+"""Lets be due now what was scheduled before the database's clock was set back."""
 WITHOUT_A_STEP = """
 SELECT id, queue FROM fleet_account AS account
 WHERE NOT paused AND NOT EXISTS (
@@ -108,6 +113,7 @@ def sweep(pool: Pool) -> None:
     """Revive what nobody does any more."""
     with pool.connection() as connection:
         connection.execute(LOST, [LOCKS])
+        connection.execute(TOO_FAR)
         missing = connection.execute(WITHOUT_A_STEP).fetchall()
         for account in missing:
             schedule(connection, account.id, account.queue, OVER)

@@ -19,12 +19,13 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from tconnectsync.clouds import CLOUDS
-from tests.bench import people
+from tests.bench import fleet, people
 from tests.bench.event_log import FEATURES, Rates, measure, of_a_window
 from tests.bench.program import CHECKOUT, Cost, run, slowest_imports, yardstick
 from tests.bench.servers import FIRST_DAY, Counts, Servers, serving
 from tests.bench.table import TITLES, Row, released, save, worse
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD, SECRET, SERIAL
+from tests.support.provision import UnavailableError
 
 IMPORT, NOTHING = "import requests", "pass"
 """The yardsticks: what every program with requests needs, and Python alone."""
@@ -39,6 +40,8 @@ MOST_SECONDS = {(90, 0): 5.0, (90, 20): 6.0, (400, 0): 15.0, (7, 20): 1.5}
 MOST_IMPORTS, MOST_STARTS = 1.8, 2.5
 MOST_MEGABYTES_FOR_PEOPLE, MOST_SECONDS_AN_HOUR = 300, 36.0
 """For 100 people in one process; 36 seconds are one hundredth of a processor."""
+LEAST_SYNCS, MOST_LATE, MOST_LATE_OF_MOST = 10.0, 1.0, 3.0
+"""Of one worker of a fleet: syncs in a second; seconds, in the median and of 95 in 100 steps."""
 LEAST_JSON, LEAST_BINARY = 100_000, 300_000
 Done = tuple[Counts, Cost, float]
 """What one time took, and the yardstick beside it."""
@@ -71,6 +74,10 @@ def main() -> None:
         targets += _backfill_targets(*runs, days, latency)
         if (source, days, latency) == ("tandem-source", max(options.days), min(options.latency)):
             shares = _shares(runs[0], days)
+    if options.fleet:
+        fleet_row, fleet_targets = _fleet(options.fleet)
+        rows += fleet_row
+        targets += fleet_targets
     _say(f"\n{shares}\n")
     for line in worse(rows, released()) if not options.save else ():
         _say(f"WORSE than the last release: {line}")
@@ -93,6 +100,7 @@ def _options() -> argparse.Namespace:
     add("--latency", type=int, nargs="+", default=[0, 20], help="ms added to every answer")
     add("--times", type=int, default=5, help="how often each work is done; medians are shown")
     add("--people", type=int, default=100, help="people in one process; 0 leaves out these minutes")
+    add("--fleet", type=int, default=1000, help="people in a fleet; 0 leaves out these minutes")
     add("--save", action="store_true", help="keep the figures as those of a release")
     return parser.parse_args()
 
@@ -228,6 +236,32 @@ def _people_targets(number: int) -> Iterator[Target]:
         f"{cost.synced} of {number}",
         cost.synced == number,
     )
+
+
+def _fleet(people: int) -> tuple[list[Row], list[Target]]:
+    """Measure a fleet with one worker; where there is no PostgreSQL, say so."""
+    unit = yardstick(IMPORT)
+    try:
+        found = fleet.measure(people)
+    except UnavailableError as reason:
+        _say(f"The fleet is left out. {reason}")
+        return [], []
+    row = _row(f"fleet, a sync for {people:,} people", [(found.counts, found.cost, unit)])
+    syncs, late, most = people / row.seconds, found.median_late, found.most_late
+    text = f"steps for {people:,} people begin late by"
+    return [row], [
+        Target(
+            f"syncs in a second by one worker ≥ {LEAST_SYNCS:.0f}",
+            f"{syncs:.1f} ({row.processor / people * 1000:.0f} ms of processor each)",
+            syncs >= LEAST_SYNCS,
+        ),
+        Target(f"{text} ≤ {MOST_LATE:.0f} s in the median", f"{late:.2f} s", late <= MOST_LATE),
+        Target(
+            f"{text} ≤ {MOST_LATE_OF_MOST:.0f} s in 95 of 100",
+            f"{most:.2f} s",
+            most <= MOST_LATE_OF_MOST,
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -201,3 +201,15 @@ def test_a_worker_whose_clock_is_wrong_delays_nobody(fleet: Fleet, hours: int) -
     fleet.start_worker()
     fleet.until(fleet.now + 2 * HOUR)
     assert fleet.run("status") == "3 of 3 accounts are well.\n"
+
+
+def test_a_database_whose_clock_is_set_back_delays_nobody(fleet: Fleet) -> None:
+    fleet.ahead = 30 * HOUR
+    fleet.until(fleet.now + 2 * HOUR)
+    fleet.ahead *= 0
+    fleet.show(fleet.now)
+    assert fleet.is_settled()
+    fleet.sweep()
+    soon(fleet.is_settled)
+    fleet.until(fleet.now + 2 * HOUR)
+    assert fleet.run("status") == "3 of 3 accounts are well.\n"

@@ -72,6 +72,8 @@ class Fleet:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     key: str = field(default_factory=lambda: Fernet.generate_key().decode())
     uploads: bool = True
+    ahead: timedelta = timedelta(0)
+    """By how much the database's clock is ahead of the right time."""
     connection: psycopg.Connection[Any] | None = None
 
     @property
@@ -155,7 +157,7 @@ class Fleet:
         new = self.moment.with_suffix(".new")
         new.write_text(now.isoformat())
         new.replace(self.moment)
-        self.ask("UPDATE sim.moment SET at = %s", now)
+        self.ask("UPDATE sim.moment SET at = %s", now + self.ahead)
         self.ask(
             "SELECT pg_notify('procrastinate_queue_v1#home', "
             """'{"type": "job_inserted", "job_id": 0}')"""
@@ -173,7 +175,7 @@ class Fleet:
             "SELECT id FROM procrastinate_jobs WHERE task_name = 'step' "
             "AND (status = 'doing' OR status = 'todo' AND scheduled_at <= %s) LIMIT 1"
         )
-        return not self.ask(query, self.now)
+        return not self.ask(query, self.now + self.ahead)
 
     def age(self) -> None:
         """Let all steps that are being taken have begun an hour ago."""
