@@ -28,7 +28,7 @@ WORTH_LEARNING = 3
 OUR_OWN_WORDS = ("nightscout", "tandem", "tconnect", "tconnectsync")
 """A user of such a name is no secret, and without these words our messages are unreadable."""
 
-_QUOTATION = re.compile(r"""\[[A-Z0-9_ -]+\]|"[^"\n]*"|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)""")
+_QUOTATION = r"""\[[A-Z0-9_ -]+\]|"[^"\n]*"|“[^”\n]*”|(?<!\w)'[^'\n]*'(?!\w)"""
 """What a sentence quotes, and what is hidden already."""
 _AFTER_DATA = r"(?:(?<=[=/@&?%#+{}<>\\|~^*$\d])|(?<=\w[:.]))"
 _BEFORE_DATA = r"(?=[=/@&?%#+{}<>\\|~^*$\d]|[:.]\w)"
@@ -38,17 +38,17 @@ MOST_BACKSLASHES = 15
 """More than a JSON text in a repr of a repr has before a quotation mark."""
 
 # Keys under which something personal stands, written small and without punctuation.
-_BIRTH = re.compile(r"birth|dob$")
-_PERSON = re.compile(r"(first|middle|last|full|given|family|sur|nick|maiden|display|user)name$")
-_OWN = re.compile(
+_BIRTH = r"birth|dob$"
+_PERSON = r"(first|middle|last|full|given|family|sur|nick|maiden|display|user)name$"
+_OWN = (
     r"mail|secret|answer|password|passphrase|token|cookie|authorization|apikey|guid|uuid|serial"
     r"|(user|account|patient|person|customer|transmitter)id$"
 )
-_OTHERS = re.compile(
+_OTHERS = (
     r"^(patient|caregiver|guardian|parent|physician|doctor|clinic)|^(age|sn|sub|user|zip|city)$"
     r"|(address|phone|mobile|host|hostname|title|urls?\d*|framename\d*)$"
 )
-_OF_A_LOGIN = re.compile(r"^(code|codeverifier|state|session)$")
+_OF_A_LOGIN = r"^(code|codeverifier|state|session)$"
 
 # A key and its value as they stand in a payload, or in the text of an error that quotes one: in
 # JSON, in a repr (of JSON too, so that backslashes double); and in a query, a form or a cookie.
@@ -123,7 +123,7 @@ class Redactor:
         words = "|".join(map(_as_pattern, sorted(self._words, key=len, reverse=True)))
         beside = f"{_AFTER_DATA}(?:{words})|(?:{words}){_BEFORE_DATA}"
         shown, end = [], 0
-        for quoted in _QUOTATION.finditer(hidden):
+        for quoted in re.finditer(_QUOTATION, hidden):
             shown.append(self._hide_words(beside, hidden[end : quoted.start()]))
             is_hidden = quoted[0].startswith("[")
             shown.append(quoted[0] if is_hidden else self._hide_words(words, quoted[0]))
@@ -181,12 +181,12 @@ class Redactor:
         """Hide from now on what stands under the personal keys of a payload, at any depth."""
         for key, text in _texts(payload):
             plain = _plain(key)
-            if _BIRTH.search(plain):
+            if re.search(_BIRTH, plain):
                 found = _dates(text)
-            elif _PERSON.search(plain):
+            elif re.search(_PERSON, plain):
                 found = [text, *re.split(r"[\s,]+", text)]
             else:
-                found = [text] if _OWN.search(plain) else []
+                found = [text] if re.search(_OWN, plain) else []
             for value in found:
                 if len(value) >= WORTH_LEARNING + value.isdecimal():
                     self.learn(_title(key), value)
@@ -209,7 +209,7 @@ class Redactor:
         value = quoted.strip("\\\"'")
         if value.startswith("[") and value.endswith("]"):
             return found[0]  # It is hidden already.
-        is_of_a_login = found.re is _QUERY and _OF_A_LOGIN.search(_plain(key))
+        is_of_a_login = found.re is _QUERY and re.search(_OF_A_LOGIN, _plain(key))
         if not (_is_personal(key, value) or is_of_a_login):
             return before + found.re.sub(self._without_value, quoted)
         self.learn_from({key: value})
@@ -413,7 +413,7 @@ def _is_personal(key: object, value: object) -> bool:
     if value is None or value == "" or isinstance(value, bool):
         return False
     plain = _plain(str(key))
-    return any(pattern.search(plain) for pattern in (_BIRTH, _PERSON, _OWN, _OTHERS))
+    return any(re.search(pattern, plain) for pattern in (_BIRTH, _PERSON, _OWN, _OTHERS))
 
 
 def _plain(key: str) -> str:

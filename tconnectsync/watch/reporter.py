@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import tzinfo
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,11 @@ from tconnectsync.clock import Clock
 from tconnectsync.config.settings import WatchSettings
 from tconnectsync.state.files import own_file, write_atomically
 from tconnectsync.state.record import RunRecord, State
-from tconnectsync.sync.loop.failures import ThrottledLog
 from tconnectsync.watch.systemd import Systemd
 from tconnectsync.watch.words import meaning
 
 if TYPE_CHECKING:
+    from tconnectsync.sync.loop.failures import ThrottledLog
     from tconnectsync.watch.ping import Pings
 
 METRICS_MODE = 0o644
@@ -51,7 +52,6 @@ class RunReporter:
             from tconnectsync.watch.ping import Pings
 
             self._pings = Pings(settings.ping_url, clock)
-        self._lines = ThrottledLog()
 
     def waiting(self) -> None:
         """Report to systemd that the service runs, although a person has to correct something."""
@@ -103,6 +103,12 @@ class RunReporter:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is no name of a file"
             self._warn(f"METRICS_FILE cannot be written: {reason}.")
+
+    @cached_property
+    def _lines(self) -> ThrottledLog:
+        from tconnectsync.sync.loop.failures import ThrottledLog
+
+        return ThrottledLog()
 
     def _warn(self, problem: str) -> None:
         if problem:
