@@ -77,7 +77,9 @@ def readable(document: Document) -> Document:
         # At the ends of the calendar, a time does not exist in every zone.
         changed["created_at"] = None
     for name, value in document.items():
-        if name in TEXTS and not isinstance(value, str | None):
+        if isinstance(value, str):
+            continue  # As most are.
+        if name in TEXTS and value is not None:
             changed[name] = str(value)
         elif isinstance(value, int | float) and not abs(value) < MAX_NUMBER:
             changed[name] = None
