@@ -222,7 +222,8 @@ class Shapes:
                 continue
             if kind not in (expected, "nothing"):
                 yield f"{before}{name}: {kind} instead of {expected}"
-            yield from self._walk(inner, f"{before}{name}", known, endpoint)
+            if kind in ("list", "object"):
+                yield from self._walk(inner, f"{before}{name}", known, endpoint)
 
     def _shown(self, name: str) -> str:
         """Return a name that cannot be a person's."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from tconnectsync.cli import main
 from tconnectsync.nightscout.devicestatus import LEFT, NOT_KNOWN
-from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.history import PumpHistory, between
 from tconnectsync.simulators.loopback import Fault, LoopbackServer, Request, Response
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
@@ -155,10 +155,26 @@ class Saboteur:
 
 
 def quiet_days() -> PumpHistory:
-    """Return two days of which only an evening and a night are busy."""
+    """Return two days of which only an evening and a night are busy.
+
+    What is to be written of them takes two requests for each kind of which there is most.
+    """
     life = live(FIRST - timedelta(days=1), 3)
     life = began_between(life, datetime(2024, 5, 6, 18, 30), datetime(2024, 5, 7, 4))
     return replace(life, first_day=FIRST, days=2)
+
+
+def quieter_days() -> PumpHistory:
+    """Return the same days with little basal and few readings, all of it around midnight.
+
+    There is as much of everything else. One request takes all of a kind: where it makes no
+    difference how many there are, fewer are written and read sooner.
+    """
+    life = quiet_days()
+    start, end = datetime(2024, 5, 6, 23, 20), datetime(2024, 5, 7, 0, 5)
+    return replace(
+        life, basal=between(life.basal, start, end), readings=between(life.readings, start, end)
+    )
 
 
 EVERY_FEATURE = {
@@ -374,9 +390,15 @@ class Stage:
 
 
 @contextmanager
-def stage(source: str, folder: Path, sites: Sites, until: datetime = UPLOADED) -> Iterator[Stage]:
-    """Give a stage for a source; ``folder`` is for what its runs leave behind."""
-    with CLOUDS[source](quiet_days()) as tandem:
+def stage(
+    source: str,
+    folder: Path,
+    sites: Sites,
+    life: PumpHistory,
+    until: datetime = UPLOADED,
+) -> Iterator[Stage]:
+    """Give a stage for a source and a life; ``folder`` is for what its runs leave behind."""
+    with CLOUDS[source](life) as tandem:
         tandem.uploaded_until = until
         yield Stage(tandem, sites, folder)
 
@@ -386,11 +408,12 @@ def results(
     ways: Iterable[tuple[str, bool]],
     folder: Path,
     sites: Sites,
+    life: PumpHistory,
     wanted: Callable[[str], bool] = lambda place: True,
 ) -> list[Result]:
     """Let every wanted request fail in each of the ways, with lasting or not; return what came."""
 
-    with stage(source, folder, sites) as scene:
+    with stage(source, folder, sites, life) as scene:
         return [
             scene.meet(Trouble(number, way, lasting))
             for way, lasting in ways
@@ -425,6 +448,6 @@ EVERY_WAY = [*((way, False) for way in ONCE), *((way, True) for way in LASTING)]
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
         for source in EVERY_FEATURE:
-            found = results(source, EVERY_WAY, Path(folder), small_sites({}))
+            found = results(source, EVERY_WAY, Path(folder) / source, small_sites({}), quiet_days())
             sys.stdout.write(f"{source}\n{table(found)}\n")
             sys.stdout.writelines(f"{result}\n" for result in found if result.wrong)
