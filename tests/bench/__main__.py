@@ -246,13 +246,13 @@ def _fleet(people: int) -> tuple[list[Row], list[Target]]:
     except UnavailableError as reason:
         _say(f"The fleet is left out. {reason}")
         return [], []
-    row = _row(f"fleet, a sync for {people:,} people", [(found.counts, found.cost, unit)])
-    syncs, late, most = people / row.seconds, found.median_late, found.most_late
+    row = _row(f"fleet, one sync of {people:,} people", [(found.counts, found.cost, unit)])
+    syncs, late, most = 1 / row.seconds, found.median_late, found.most_late
     text = f"steps for {people:,} people begin late by"
     return [row], [
         Target(
             f"syncs in a second by one worker ≥ {LEAST_SYNCS:.0f}",
-            f"{syncs:.1f} ({row.processor / people * 1000:.0f} ms of processor each)",
+            f"{syncs:.1f} ({row.processor * 1000:.0f} ms of processor each)",
             syncs >= LEAST_SYNCS,
         ),
         Target(f"{text} ≤ {MOST_LATE:.0f} s in the median", f"{late:.2f} s", late <= MOST_LATE),

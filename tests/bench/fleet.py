@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -70,9 +70,9 @@ class FleetCost:
     """What it took."""
 
     counts: Counts
-    """Of a sync for everybody after an upload."""
+    """Of one sync after an upload, rounded."""
     cost: Cost
-    """Of the same, by the worker."""
+    """Of the same: of all syncs together, divided by their number; the peak is the worker's."""
     late: list[float]
     """Seconds by which steps began late that were due one after the other."""
 
@@ -105,13 +105,16 @@ def measure(people: int) -> FleetCost:
                 name = f"person-{number}"
                 accounts.add(database, name, vault.seal(name, values), "default")
             with _working({"HOME": home, **given}) as worker:
-                return _measure(database, servers, worker.pid)
+                return _measure(people, database, servers, worker.pid)
 
 
-def _measure(database: psycopg.Connection[Any], servers: Connection, worker: int) -> FleetCost:
+def _measure(
+    people: int, database: psycopg.Connection[Any], servers: Connection, worker: int
+) -> FleetCost:
     _sync(database, servers, 0)
     began, used = time.perf_counter(), _processor(worker)
     counts = _sync(database, servers, 1)
+    counts = Counts(*(round(each / people) for each in astuple(counts)))
     seconds, used = time.perf_counter() - began, _processor(worker) - used
     database.execute("TRUNCATE begun")
     servers.send(2)
@@ -119,7 +122,7 @@ def _measure(database: psycopg.Connection[Any], servers: Connection, worker: int
     database.execute(DUE.format(f"now() + random() * interval '1 hour' / {STEPS_IN_AN_HOUR}"))
     time.sleep(MEASURED)
     late = [row.late for row in database.execute("SELECT late FROM begun")]
-    return FleetCost(counts, Cost(seconds, used, _peak(worker)), late)
+    return FleetCost(counts, Cost(seconds / people, used / people, _peak(worker)), late)
 
 
 def _sync(database: psycopg.Connection[Any], servers: Connection, part: int) -> Counts:

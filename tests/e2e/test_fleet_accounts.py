@@ -13,6 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tconnectsync.simulators.loopback import Response
+from tconnectsync.sync.loop.loop import APART, share_of
 from tests.support.fast_process import soon
 from tests.support.fleet import MINUTE, Fleet, Watched, fleet_of
 from tests.support.postgres import Postgres
@@ -60,6 +61,19 @@ def test_an_account_is_added_once_and_only_if_its_settings_can_be_used(fleet: Fl
     assert [row.name for row in fleet.ask("SELECT name FROM fleet_account")] == ["anna"]
     assert len(fleet.ask("SELECT id FROM procrastinate_jobs")) == 1
     fleet.run("add", "ben", "--env-file", ben, "--queue", "q" * 40)
+
+
+def test_accounts_that_are_added_together_begin_one_after_the_other(fleet: Fleet) -> None:
+    fleet.add("anna", "ben")
+    rows = fleet.ask(
+        "SELECT name, lock, queueing_lock, queue_name, args, scheduled_at FROM fleet_account "
+        "JOIN procrastinate_jobs AS job ON job.lock = 'account-' || fleet_account.id ORDER BY name"
+    )
+    waits = {row.name: (row.scheduled_at - fleet.now).total_seconds() for row in rows}
+    assert waits == {"anna": 0, "ben": pytest.approx(share_of("ben") * APART, abs=1e-5)}
+    for row in rows:
+        assert row.lock == row.queueing_lock
+        assert (row.queue_name, list(row.args)) == ("home", ["account"])
 
 
 def test_a_paused_account_is_left_alone_and_a_removed_one_is_forgotten(fleet: Fleet) -> None:
@@ -116,6 +130,20 @@ def test_a_worker_with_another_key_says_so_and_spoils_nothing(fleet: Fleet) -> N
     fleet.start_worker()
     fleet.until(fleet.now + HOUR)
     assert fleet.run("status") == "2 of 2 accounts are well.\n"
+
+
+def test_what_was_encrypted_for_one_account_is_not_taken_for_another(fleet: Fleet) -> None:
+    fleet.add("anna", "ben")
+    fleet.ask(
+        "UPDATE fleet_account SET settings = other.settings FROM fleet_account AS other "
+        "WHERE fleet_account.name = 'anna' AND other.name = 'ben'"
+    )
+    fleet.start_worker()
+    fleet.until(fleet.now + HOUR)
+    assert "What the database holds of anna cannot be decrypted." in fleet.log
+    assert state_of(fleet, "anna")["state"] == "settings-wrong"
+    assert has_synced(fleet, "ben")
+    assert fleet.people["anna"].site.log == []
 
 
 def test_a_key_is_replaced_while_the_fleet_works(fleet: Fleet) -> None:
