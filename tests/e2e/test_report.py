@@ -317,6 +317,8 @@ def interrupted(home: Computer) -> Finished:
     """Run the command; Ctrl-C comes as soon as it waits for Tandem."""
     patch = (
         "import signal, requests\n"
+        # What was started in the background may have been told not to hear it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "send = requests.Session.send\n"
         "def interrupt(*given, **named):\n"
         "    signal.raise_signal(signal.SIGINT)\n"
