@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tconnectsync.simulators.history import PumpHistory
+from tconnectsync.simulators.history import PumpHistory, between, midnight
 from tconnectsync.simulators.nightscout.site import SmallNightscout
 from tconnectsync.simulators.person import live
 from tests.support.careportal import Pages
@@ -80,7 +80,11 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 def some_days(number: int = 4) -> PumpHistory:
-    return replace(live(FIRST, number), readings=())
+    """Return days with the basal of their first and last hours alone, where it is edited."""
+    life = live(FIRST, number)
+    begin, end, hours = midnight(FIRST), life.end, timedelta(hours=3)
+    basal = [*between(life.basal, begin, begin + hours), *between(life.basal, end - hours, end)]
+    return replace(life, readings=(), basal=basal)
 
 
 def at(treatment: Document) -> datetime:
