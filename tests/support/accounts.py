@@ -11,15 +11,19 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from tconnectsync.api.clients import TConnectApi
+from tconnectsync.app import open_history
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.domain.events import Basal, Bolus, CarbEntry
 from tconnectsync.errors import TconnectsyncError
+from tconnectsync.history import History
 from tconnectsync.simulators.history import PumpHistory, midnight
 from tconnectsync.simulators.tandemsource.account import account, person
 from tconnectsync.simulators.tandemsource.pumps import PumpChange, SimulatedPump
 from tconnectsync.simulators.tandemsource.query import LogQuery
 from tconnectsync.sources.tandemsource.source import TandemSource
+from tests.support.command import EMAIL, PASSWORD, SERIAL, Cloud, addresses
 from tests.support.event_builders import NEW_YORK
+from tests.support.settings import host
 
 ZONE = ZoneInfo("America/New_York")
 FIRST = date(2024, 5, 6)
@@ -88,6 +92,20 @@ class Account:
             catch_up_days=catch_up_days,
             folder=folder,
         )
+
+
+def history_of(cloud: Cloud, **changes: Any) -> History:
+    """Return the history of the account that a cloud knows; ``changes`` are settings."""
+    variables = {
+        "TCONNECT_EMAIL": EMAIL,
+        "TCONNECT_PASSWORD": PASSWORD,
+        "PUMP_SERIAL_NUMBER": SERIAL,
+        "TIMEZONE_NAME": NEW_YORK.zone.key,
+        **addresses(cloud),
+        **changes,
+    }
+    here = host(variables=variables)
+    return open_history(here.configuration().completed(), here)
 
 
 def wall(days: float, **more: float) -> datetime:

@@ -28,9 +28,9 @@ from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live, scheduled_rate
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.simulators.tandemsource.query import LogQuery
-from tests.support.accounts import units
+from tests.support.accounts import history_of, units
 from tests.support.clocks import NO_WAITING
-from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD, Cloud, addresses
+from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD, Cloud
 from tests.support.event_builders import NEW_YORK as CLOCK
 from tests.support.random_weeks import Kinds, week
 from tests.support.settings import host
@@ -40,21 +40,11 @@ LIFE = live(FIRST, 3)
 END = at(3, 0)
 A_NEW_PUMP = Kinds(3, switch=False, journey=False, wrong_dates=0, edits=False, faults=False)
 HOUR = timedelta(hours=1)
-SERIAL = "90210042"
 
 
 def opened(cloud: Cloud, days: int = 7, **changes: Any) -> History:
     """Return the history of our account, with windows of so many days."""
-    variables = {
-        "TCONNECT_EMAIL": EMAIL,
-        "TCONNECT_PASSWORD": PASSWORD,
-        "TIMEZONE_NAME": NEW_YORK,
-        "PUMP_SERIAL_NUMBER": SERIAL,
-        **addresses(cloud),
-        **changes,
-    }
-    here = host(variables=variables)
-    history = open_history(here.configuration().completed(), here)
+    history = history_of(cloud, **changes)
     history.source.window_days = days
     return history
 

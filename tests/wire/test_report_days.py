@@ -8,7 +8,6 @@ from operator import attrgetter
 
 import pytest
 
-from tconnectsync.app import open_history
 from tconnectsync.domain.clock import TimeRange
 from tconnectsync.report.figures import make_report
 from tconnectsync.report.model import Report
@@ -16,9 +15,8 @@ from tconnectsync.simulators.history import BasalSegment, PumpHistory, SiteChang
 from tconnectsync.simulators.loopback import Response
 from tconnectsync.simulators.person import live
 from tconnectsync.sync.run.window import date_range
-from tests.support.accounts import off
-from tests.support.command import CLOUDS, EMAIL, NEW_YORK, PASSWORD, SERIAL, Cloud, addresses
-from tests.support.settings import host
+from tests.support.accounts import history_of, off
+from tests.support.command import CLOUDS, Cloud
 from tests.support.world import FIRST, at, broken
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -26,15 +24,7 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 def report(cloud: Cloud, first: int, last: int) -> Report:
     """Return the report of some days, counted from :data:`FIRST`."""
-    variables = {
-        "TCONNECT_EMAIL": EMAIL,
-        "TCONNECT_PASSWORD": PASSWORD,
-        "PUMP_SERIAL_NUMBER": SERIAL,
-        "TIMEZONE_NAME": NEW_YORK,
-        **addresses(cloud),
-    }
-    here = host(variables=variables)
-    history = open_history(here.configuration().completed(), here)
+    history = history_of(cloud)
     begin, end = (FIRST + number * DAY for number in (first, last))
     return make_report(history, date_range(begin, end, history.clock, history.now()))
 
