@@ -47,7 +47,7 @@ WHERE task_name IN ('step', 'sweep') AND status = 'doing' AND (
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
 """
-"""Removes the jobs that nobody does: their lock is free, and they are not about to begin or end."""
+"""Removes the jobs that no worker does: their lock is free, and they neither begin nor end now."""
 TOO_FAR = """
 UPDATE procrastinate_jobs SET scheduled_at = now()
 WHERE status = 'todo' AND task_name = 'step' AND scheduled_at > now() + interval '2 hours'
@@ -110,7 +110,7 @@ async def _work(steps: Steps, queue: str, concurrency: int) -> None:
 
 
 def sweep(pool: Pool) -> None:
-    """Revive what nobody does any more."""
+    """Schedule anew what no worker does any more."""
     with pool.connection() as connection:
         connection.execute(LOST, [LOCKS])
         connection.execute(TOO_FAR)

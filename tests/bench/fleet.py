@@ -1,6 +1,6 @@
 """What a fleet takes: one worker, a PostgreSQL, and many people on the usual clock.
 
-All services run in another process, in which people share a few pumps. Nobody waits for the budget
+All services run in another process, in which people share a few pumps. No step waits for the budget
 of logins, which is left out here.
 """
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def fleet(postgres: Postgres, tmp_path: Path) -> Iterator[Fleet]:
-    """Give a fleet for two people, of whom nobody has been added."""
+    """Give a fleet for two people, neither of whom has been added yet."""
     with fleet_of(postgres, tmp_path, "anna", "ben") as fleet:
         yield fleet
 

@@ -17,7 +17,7 @@ NAP = 0.2
 class Ahead:
     """Reads one window ahead, in a thread of its own.
 
-    The cloud is still asked one thing at a time: whoever asks it calls :meth:`read` first, which
+    The cloud is still asked one thing at a time: each caller uses :meth:`read` first, which
     waits.
 
     Args:
