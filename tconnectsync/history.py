@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from itertools import chain
 from operator import attrgetter
 
-from tconnectsync.domain.clock import DAY, PumpClock, TimeRange
+from tconnectsync.domain.clock import DAY, TimeRange
 from tconnectsync.domain.events import (
     Basal,
     Bolus,
@@ -52,6 +53,9 @@ class Window:
     statuses: Sequence[DeviceStatus]
     """What the pump noted of its battery, reservoir and insulin on board, in time order; each has
     only what was noted at its instant."""
+    unknown_days: Sequence[TimeRange] = ()
+    """The days of the window, or the parts in it, of which there is nothing, while no pump that is
+    read says since when it has data: the cloud may not have them any more. A saved log has none."""
 
 
 @dataclass(eq=False)
@@ -107,11 +111,15 @@ class History(ReadingParts):
         spans = self._spans(time_range)
         if spans is None:
             return
+        says_its_days = bool(self.covered) or any(span.is_read for span in spans)
         earlier, known = _EarlierWindows(), set[date]()
         for each in windows(time_range, self.source.window_days, self.clock):
             window = self._window(each, earlier, is_last=each.end >= time_range.end)
-            if not spans and not self.covered:
-                known |= days_with_data(window, self.clock)
+            if not says_its_days:
+                known |= self._days_of(window.events, window.readings, earlier.going_on.values())
+                parts = windows(each, 1, self.clock)
+                unknown = [part for part in parts if self.clock.day(part.start) not in known]
+                window = replace(window, unknown_days=unknown)
             yield window
         if earlier.are_empty and not self.outcome.failures:
             work = (time_range, self.features)
@@ -137,6 +145,11 @@ class History(ReadingParts):
             [event for event in due if isinstance(event, Reading)],
             statuses,
         )
+
+    def _days_of(self, *events: Iterable[Event | Reading]) -> set[date]:
+        """Return the days of the pump's calendar on which something happened."""
+        day = self.clock.day
+        return {it for each in chain(*events) for it in _dates(day(each.begins), day(each.ends))}
 
     def taken(self, reader: Reader, read: TimeRange, events: Sequence[Found]) -> Sequence[Found]:
         """Return the events that touch the range that was read, each with its pump.
@@ -239,14 +252,6 @@ class _EarlierWindows:
         self.reported |= {_identity(event): event.ends for event in due}
         self.are_empty, self.last_failed = self.are_empty and not due, has_failed
         return sorted(due, key=attrgetter("begins"))
-
-
-def days_with_data(window: Window, clock: PumpClock) -> set[date]:
-    """Return the days of the pump's calendar on which something happened."""
-    found = {clock.day(reading.at) for reading in window.readings}
-    for event in window.events:
-        found.update(_dates(clock.day(event.begins), clock.day(event.ends)))
-    return found
 
 
 def _dates(first: date, last: date) -> Iterator[date]:

@@ -28,7 +28,7 @@ from tconnectsync.export.columns import (
 from tconnectsync.export.fileformat import Row
 from tconnectsync.export.folder import Folder, Month, month_of
 from tconnectsync.export.profilerows import profile_rows
-from tconnectsync.history import History, Window, days_with_data
+from tconnectsync.history import History, Window
 from tconnectsync.sources.base import Remark
 from tconnectsync.sync.run.cycle import Progress
 from tconnectsync.sync.run.window import windows
@@ -72,8 +72,6 @@ class Export:
         self._is_written: set[Month] = set()
         self._pumps: set[str] = {""}
         """The names of the pumps whose rows may be replaced; empty for a row without one."""
-        self._are_named = False
-        """Whether the cloud names its pumps, and since when it has data of each."""
         self._in_use = ""
         """The name of the pump in use."""
         self._unread: list[TimeRange] = []
@@ -128,7 +126,6 @@ class Export:
     def _note_pumps(self) -> None:
         """Note whose rows may be replaced, and when no pump was worn that is known."""
         spans = [it for it in self.history.pumps(self.range) if it.is_read]
-        self._are_named = bool(spans)
         self._pumps.update(span.name for span in spans)
         self._in_use = next((span.name for span in spans if span.in_use), "")
         known = [(it.first, it.last + SECOND) for it in spans if it.first and it.last]
@@ -153,11 +150,7 @@ class Export:
             self._take(READINGS, reading, self._found[READINGS.name, month_of(reading.at)])
         for status in window.statuses:
             self._take(STATUS, status, self._found[STATUS.name, month_of(status.at)])
-        if not self._are_named and not self.history.covered:
-            # The cloud may not have these days any more.
-            known = days_with_data(window, self.history.clock)
-            days = windows(window.range, 1, self.history.clock)
-            self._unread += [it for it in days if self.history.clock.day(it.start) not in known]
+        self._unread += window.unknown_days
         outcome = self.history.outcome
         lost = sum(outcome.skipped[what] for what in outcome.lost_insulin)
         if lost > self._lost:

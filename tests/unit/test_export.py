@@ -88,10 +88,11 @@ class Story(Source):
     fails: bool = False
     pump: str = UPLOADED
     since: datetime = NOON - timedelta(days=40)
+    is_read: bool = True
 
     def pumps(self, time_range: TimeRange) -> Sequence[PumpSpan]:
         last = NOON + timedelta(days=80)
-        return [PumpSpan(self.pump, self.pump, self.since, last, is_read=True, in_use=True)]
+        return [PumpSpan(self.pump, self.pump, self.since, last, self.is_read, in_use=True)]
 
     def read(self, time_range: TimeRange) -> Told:
         return Told(self)
@@ -250,6 +251,14 @@ def test_rows_of_days_of_which_a_cloud_that_names_no_pumps_has_nothing_are_kept(
     work = exported(story, tmp_path, *midnights)
     assert keys(tmp_path, "boluses") == ["03 bolus 0", f"03 bolus {day}"]
     assert not work.history.outcome.is_complete
+
+
+def test_rows_without_a_pump_are_kept_where_no_pump_of_the_account_is_read(tmp_path: Path) -> None:
+    exported(Story([bolus(0, 1.0)], pump=""), tmp_path, NOON, at(60))
+    exported(Story([], is_read=False), tmp_path, NOON, at(60))
+    assert keys(tmp_path, "boluses") == ["03 bolus 0"]
+    exported(Story([]), tmp_path, NOON, at(60))
+    assert keys(tmp_path, "boluses") == []
 
 
 def test_profiles_are_added_only_when_the_pump_is_set_to_others(tmp_path: Path) -> None:

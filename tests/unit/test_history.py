@@ -134,3 +134,13 @@ def test_one_window_is_kept_in_memory_and_each_reading_stands_once() -> None:
         readings += [reading.at for reading in window.readings]
     assert readings == [BEGIN + hours * HOUR for hours in range(10 * 24)]
     assert len(source.readers) == 10
+
+
+def test_days_are_unknown_where_a_cloud_without_pumps_has_nothing_of_them() -> None:
+    begin = BEGIN + 10 * DAY  # After the last reading.
+    spans = {"short": (1, HOUR), "long": (3, 4 * DAY)}
+    story = [Basal(key, begin + day * DAY, it, 0.0, "") for key, (day, it) in spans.items()]
+    for days in (1, 2, 7):
+        found = history_of(Story(story), days).windows(TimeRange(begin, begin + 9 * DAY))
+        unknown = [part.start for window in found for part in window.unknown_days]
+        assert unknown == [begin + number * DAY for number in (0, 2, 8)], days
