@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -85,17 +86,11 @@ class Stop:
         A signal reaches the main thread only; a thread that is in the middle of one of them then
         ends with the process.
         """
+        return _stoppable(clock, self._raise_if_asked, math.inf)
 
-        def go_on() -> None:
-            clock.go_on()
-            if self._asked is not None:
-                raise Stopped(self._monotonic() - self._asked)
-
-        def sleep(seconds: float) -> None:
-            go_on()
-            clock.sleep(seconds)
-
-        return replace(clock, sleep=sleep, go_on=go_on)
+    def _raise_if_asked(self) -> None:
+        if self._asked is not None:
+            raise Stopped(self._monotonic() - self._asked)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._listening:
@@ -164,22 +159,30 @@ class StopTogether:
 
     def clock(self, clock: Clock) -> Clock:
         """Return a clock for the threads: who sleeps by it, or begins a request, may be stopped."""
-
-        def go_on() -> None:
-            clock.go_on()
-            self.raise_if_asked()
-
-        def sleep(seconds: float) -> None:
-            left = seconds
-            while left > 0:
-                go_on()
-                clock.sleep(min(left, LONGEST_NAP))
-                left -= LONGEST_NAP
-            go_on()
-
-        return replace(clock, sleep=sleep, go_on=go_on)
+        return _stoppable(clock, self.raise_if_asked, LONGEST_NAP)
 
     def raise_if_asked(self) -> None:
         """Raise :class:`Stopped` if the threads were asked to end."""
         if self.is_asked:
             raise Stopped
+
+
+def _stoppable(clock: Clock, raise_if_asked: Callable[[], None], nap: float) -> Clock:
+    """Return a clock that calls ``raise_if_asked`` at each request and each nap of a wait.
+
+    A nap takes up to ``nap`` seconds.
+    """
+
+    def go_on() -> None:
+        clock.go_on()
+        raise_if_asked()
+
+    def sleep(seconds: float) -> None:
+        left = seconds
+        while left > 0:
+            go_on()
+            clock.sleep(min(left, nap))
+            left -= nap
+        go_on()
+
+    return replace(clock, sleep=sleep, go_on=go_on)
