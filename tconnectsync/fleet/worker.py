@@ -110,7 +110,7 @@ async def _work(steps: Steps, queue: str, concurrency: int) -> None:
 
 
 def sweep(pool: Pool) -> None:
-    """Schedule anew what no worker does any more."""
+    """Give each account that has no next step one, as after a worker was killed."""
     with pool.connection() as connection:
         connection.execute(LOST, [LOCKS])
         connection.execute(TOO_FAR)
@@ -118,4 +118,7 @@ def sweep(pool: Pool) -> None:
         for account in missing:
             schedule(connection, account.id, account.queue, OVER)
     if missing:
-        log.warning("Steps of %s accounts that nobody was doing were scheduled anew.", len(missing))
+        log.warning(
+            "Accounts without a next step, as after a worker was killed: %s. Each gets one now.",
+            len(missing),
+        )
