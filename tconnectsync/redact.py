@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, tzinfo
 from functools import cache
@@ -96,10 +96,11 @@ class Redactor:
         self._known: dict[str, tuple[str, str]] = {}
         self._forms: list[_Form] = []
         self._words: dict[str, str] = {}
+        """Secrets of letters alone, which may be words of our messages, in small letters."""
         for name, whole in (secrets or {}).items():
             for secret in _secrets_in(whole):
                 self.learn(name, secret)
-                if secret.isalpha() and _is_in_our_texts(secret.lower()):
+                if secret.isalpha():
                     self._words[secret.lower()] = name
                 for form in _digests(secret):
                     self.learn(name, form)
@@ -109,7 +110,7 @@ class Redactor:
 
         What it quotes under the personal keys of a payload is learned on the way.
         """
-        return self._hide(text, {})
+        return self._hide(text, ())
 
     def sentence(self, text: str) -> str:
         """Return a sentence of ours without what must not be shown.
@@ -117,10 +118,13 @@ class Redactor:
         What it takes from elsewhere must be quoted or redacted already: a secret that is a word of
         our messages is hidden only in quotation marks and beside what is no prose, as in a URL.
         """
-        hidden = self._hide(text, self._words)
-        if not self._words:
+        folded = _folded(text) if self._words else ""
+        # The source is searched for a word only when a sentence has it: that takes a while.
+        ours = [it for it in self._words if _folded(it) in folded and _is_in_our_texts(it)]
+        hidden = self._hide(text, ours)
+        if not ours:
             return hidden
-        words = "|".join(map(_as_pattern, sorted(self._words, key=len, reverse=True)))
+        words = "|".join(map(_as_pattern, sorted(ours, key=len, reverse=True)))
         beside = f"{_AFTER_DATA}(?:{words})|(?:{words}){_BEFORE_DATA}"
         shown, end = [], 0
         for quoted in re.finditer(_QUOTATION, hidden):
@@ -136,7 +140,7 @@ class Redactor:
 
         return re.sub(pattern, title, text, flags=re.IGNORECASE)
 
-    def _hide(self, text: str, left: Mapping[str, str]) -> str:
+    def _hide(self, text: str, left: Collection[str]) -> str:
         """Return the text without what must not be shown, except the words that are ``left``."""
         for quotation in (_QUOTED, _QUERY):
             text = quotation.sub(self._without_value, text)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import re
+import subprocess
 import sys
 from urllib.parse import quote
 
@@ -331,3 +332,18 @@ def test_such_a_password_is_hidden_everywhere_in_what_is_not_ours() -> None:
 def test_a_password_that_no_text_of_ours_has_is_hidden_in_sentences_too() -> None:
     rare = Redactor({"PASSWORD": "xylophonist", "NS_SECRET": "wrong it is"})
     assert rare.sentence("The xylophonist: wrong it is.") == "The [PASSWORD]: [NS_SECRET]."
+
+
+def test_our_texts_are_searched_only_for_a_password_that_a_sentence_has() -> None:
+    program = """if True:
+        import sys
+        from tconnectsync.redact import Redactor
+        opened = []
+        redact = Redactor({"PASSWORD": "wrong", "NS_SECRET": "xylophonist"})
+        sys.addaudithook(lambda name, values: opened.append(values) if name == "open" else None)
+        assert redact.sentence("This is right.") == "This is right."
+        assert not opened
+        assert redact.sentence("This is wrong.") == "This is wrong."
+        assert opened
+        """
+    subprocess.run([sys.executable, "-c", program], check=True)
