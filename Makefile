@@ -5,7 +5,7 @@
 # make law    more random weeks than the suite has: make law SEEDS=20, or FROM=100 SEEDS=20
 # make docs   rewrite what docs and .env.example take from the tables in the code
 # make pictures   make the README's pictures again; needs npm and chromium
-# make lock   write the lock files anew after a change of dependencies; newest versions: UPGRADE=--upgrade
+# make lock   write the lock files again after a change of dependencies; newest versions: UPGRADE=--upgrade
 # make dist   the wheel and the source archive, in dist/
 # make sbom   what a release depends on, as CycloneDX, in dist/
 # make rebuild-check  build twice in different surroundings, and compare byte by byte

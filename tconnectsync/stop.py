@@ -39,8 +39,8 @@ class Stop:
     """Raises :class:`Stopped` wherever the program is, even while it waits for an answer.
 
     A request that writes may finish first, unless it takes longer than :data:`LONGEST_WRITE`: then
-    the next run finds what it wrote, and does not write the same at the same time. Whoever asks
-    twice does not wait for it; but a window that is closed may send several SIGHUP.
+    the next run finds what it wrote, and does not write the same at the same time. A second
+    signal does not wait for it; but a window that is closed may send several SIGHUP.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DAYS = 14
-"""How many days are read unless told otherwise."""
+"""How many days are read unless others are asked for."""
 
 
 def settings_to_read(options: Options, configuration: Configuration) -> Settings:

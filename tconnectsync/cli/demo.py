@@ -44,7 +44,7 @@ DAYS = 3
 ZONE = "America/New_York"
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
 FILE = Path("tconnectsync-demo-report.html")
-"""Where the report goes unless told otherwise."""
+"""Where the report goes unless another file is named."""
 LINKS = {
     "/report": "The report of these days",
     "/api/v1/treatments.json?find[created_at][$gte]=2024-01-01&count=100": (
@@ -81,7 +81,7 @@ def demo(options: Options, host: Host) -> int:
     show = ignore if options.quiet else print
     history = live(FIRST_DAY, DAYS)
     email, password, secret = "someone@example.org", secrets.token_hex(), secrets.token_hex()
-    # In a browser nobody can give the secret; without one, nobody is asked to look.
+    # A browser cannot send the secret; without --serve nothing has to be shown in one.
     roles = "readable" if options.serve else "denied"
     with (
         cloud.simulator(history, email=email, password=password, zone=ZoneInfo(ZONE)) as tandem,

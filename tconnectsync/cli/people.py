@@ -46,7 +46,7 @@ class People:
         host: where the program runs.
 
     Raises:
-        UsageError: the folder cannot be read, or there is nobody in it, or not the one asked for.
+        UsageError: the folder cannot be read, or has no file of a person, or not the one asked for.
     """
 
     def __init__(self, options: Options, host: Host) -> None:
@@ -104,7 +104,7 @@ def chosen_people(options: Options, host: Host) -> list[Person]:
     """Return those whom a run is for.
 
     Raises:
-        UsageError: the folder cannot be read, or there is nobody in it, or not the one asked for.
+        UsageError: the folder cannot be read, or has no file of a person, or not the one asked for.
     """
     folder = _folder(options, host)
     return _chosen(options.person, {person.name: person for person in people_in(folder)}, folder)

@@ -181,7 +181,7 @@ class PersonLoop:
 
 
 def actions_of(options: Options, catch_up: CatchUp, lock: WriteLock) -> Actions:
-    """Return what a step can do: poll, sync while it has the lock, and log in anew."""
+    """Return what a step can do: poll, sync while it has the lock, and log in again."""
     cycle = catch_up.cycle
 
     def run_cycle() -> Outcome:

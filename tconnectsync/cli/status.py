@@ -85,7 +85,7 @@ def show(people: Sequence[Mapping[str, Any]], *, as_json: bool) -> int:
     try:
         print(text, flush=True)
     except (OSError, ValueError):
-        # Nobody reads it, but the exit code counts: let Python not try again at the end.
+        # The reader has gone, but the exit code counts: Python must not try again at the end.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
     return 0 if is_well else 1

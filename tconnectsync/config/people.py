@@ -34,10 +34,10 @@ class Person(NamedTuple):
 
 
 def people_in(folder: Path) -> list[Person]:
-    """Return the people with a file in a folder, by name. Hidden files are nobody's.
+    """Return the people with a file in a folder, by name. Hidden files are left out.
 
     Raises:
-        UsageError: the folder cannot be read, or there is nobody in it.
+        UsageError: the folder cannot be read, or has no file of a person.
     """
     try:
         there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))

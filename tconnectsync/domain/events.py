@@ -8,7 +8,7 @@ corrected meanwhile. ``begins`` and ``ends`` are the first and the last instant 
 origin, is automatic. ``log_ids`` are the numbers of the entries of the pump's log that report the
 event, the one that gives it its time first; they are empty where the cloud does not hand the log
 out. ``pump`` is what people call the pump that it is from, such as ``t:slim X2 …0042``; it is empty
-where the cloud does not say that, or nobody has asked. Events that differ in it alone are equal.
+where the cloud does not say that, or was not asked. Events that differ in it alone are equal.
 """
 
 from __future__ import annotations

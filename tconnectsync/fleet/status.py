@@ -64,7 +64,7 @@ def metrics(connection: Connection, now: datetime) -> str:
 
 
 def serve_metrics(host: str, port: int, now: Callable[[], datetime]) -> None:
-    """Answer what Prometheus asks, anew each time, without end."""
+    """Answer each request of Prometheus with new figures, without end."""
 
     def answer(environment: object, start: Callable[..., object]) -> Iterable[bytes]:
         with connect() as connection:

@@ -82,7 +82,7 @@ class Steps:
         """Take an account's step unless it is being taken, was paused or removed.
 
         A lock in the database, which ends with the connection, keeps others from it meanwhile. A
-        step that does not come to its end is found by the sweeper, and begins anew.
+        step that does not come to its end is found by the sweeper, and begins again.
 
         Raises:
             psycopg.Error: what the step did cannot be saved; another one will find it done.

@@ -1,6 +1,6 @@
 """A worker: takes the steps of one queue, whose accounts all use the worker's address.
 
-It also does its share of sweeping: what a killed worker was doing begins anew, and an account
+It also does its share of sweeping: what a killed worker was doing begins again, and an account
 without a next step gets one.
 """
 

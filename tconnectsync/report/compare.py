@@ -1,6 +1,6 @@
 """Per day, the insulin that the pump reported and that Nightscout holds.
 
-Whatever stands in Nightscout counts, whoever wrote it: also what a person entered or edited there,
+All that stands in Nightscout counts: also what a person entered or edited there,
 and what other programs wrote. Two records of the same insulin count twice, so that nothing doubled
 can hide.
 """
@@ -21,7 +21,7 @@ from tconnectsync.report.model import Compared, Day
 
 NO_SITE = "No Nightscout site is set (NS_URL and NS_SECRET), so there is nothing to compare with."
 HOW_IT_COUNTS = (
-    "Everything that stands in Nightscout counts, whoever wrote it: also what was entered or "
+    "Everything that stands in Nightscout counts: also what was entered or "
     "edited there by hand, and what other programs wrote. + means that Nightscout holds more: "
     "something was added there, or stands there twice. − means that it holds less: something was "
     "removed there, or has not been synced yet."

@@ -19,7 +19,7 @@ LONGEST_SENSOR = timedelta(days=16)
 def worn(events: Iterable[PumpEvent]) -> list[Worn]:
     """Return what was in use, in order of the beginnings.
 
-    What was in use already when the events begin is left out: nobody knows since when.
+    What was in use already when the events begin is left out: it is not known since when.
     """
     found: dict[PumpEventKind, list[PumpEvent]] = {}
     for event in sorted(events, key=attrgetter("at")):

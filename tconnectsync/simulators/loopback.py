@@ -170,7 +170,7 @@ def read_query(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 class _Server(ThreadingHTTPServer):
-    """Takes connections in a thread of its own, which ends at once when it is told to."""
+    """Takes connections in a thread of its own, which ends at once when it is asked to."""
 
     daemon_threads = True
     block_on_close = False
@@ -178,20 +178,20 @@ class _Server(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Take connections from now on."""
-        self._tell, told = socket.socketpair()
-        self._taking = threading.Thread(target=self._take_connections, args=(told,), daemon=True)
+        self._ask_to_end, asked = socket.socketpair()
+        self._taking = threading.Thread(target=self._take_connections, args=(asked,), daemon=True)
         self._taking.start()
 
-    def _take_connections(self, told: socket.socket) -> None:
-        with told, DefaultSelector() as selector:
+    def _take_connections(self, asked: socket.socket) -> None:
+        with asked, DefaultSelector() as selector:
             selector.register(self, EVENT_READ)
-            selector.register(told, EVENT_READ)
-            while all(ready.fileobj is not told for ready, _ in selector.select()):
+            selector.register(asked, EVENT_READ)
+            while all(ready.fileobj is not asked for ready, _ in selector.select()):
                 self.handle_request()
 
     def stop_listening(self) -> None:
         """Hold the port without listening, so that new connections are refused."""
-        self._tell.close()
+        self._ask_to_end.close()
         self._taking.join()
         self.socket.close()
         self.socket = socket.socket(self.address_family, self.socket_type)

@@ -104,7 +104,7 @@ class Reader(Protocol):
     """What is to be said of the range; complete when all parts of it have been read."""
 
     def release(self) -> None:
-        """Let go of what was fetched; what is asked after that is fetched anew."""
+        """Let go of what was fetched; what is asked after that is fetched again."""
         return
 
     def basals(self) -> list[Basal]:

@@ -74,7 +74,7 @@ def make_private(folder: Path) -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Return whether a file or folder is the user's own and nobody else may write to it.
+    """Return whether a file or folder is the user's own and no other user may write to it.
 
     Raises:
         OSError: it cannot be looked at.

@@ -78,7 +78,7 @@ def newest_record(paths: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _may_be_believed(file: int) -> bool:
-    """Return whether nobody else can have written an open file; its folder may be a public one.
+    """Return whether no other user can have written an open file; its folder may be a public one.
 
     The superuser may ask for the record of another user.
     """

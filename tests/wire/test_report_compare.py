@@ -1,4 +1,4 @@
-"""What Nightscout holds of a day: whatever stands there, whoever wrote it."""
+"""What Nightscout holds of a day: all that stands there counts."""
 
 from __future__ import annotations
 

@@ -107,8 +107,8 @@ class SimulatedTConnect(SimulatedCloud):
 
         It grows with ``uploaded_until``, and when a hidden record is delivered later.
         """
-        lived = self._until - datetime.combine(self.history.first_day, datetime.min.time())
-        return max(0, int(lived.total_seconds()) // 10 - len(self.hidden))
+        since_begin = self._until - datetime.combine(self.history.first_day, datetime.min.time())
+        return max(0, int(since_begin.total_seconds()) // 10 - len(self.hidden))
 
     @property
     def _until(self) -> datetime:

@@ -36,7 +36,7 @@ class View:
         return min(datetime.combine(self.last, time.min), self.history.end) + ONE_DAY
 
     def moments(self, step: timedelta) -> Iterator[datetime]:
-        """Go from the first midnight on in equal steps, as far as lived and uploaded."""
+        """Go from the first midnight on in equal steps, as far as the history is uploaded."""
         moment = self.start
         while moment < self.end and moment <= min(self.until, self.history.end):
             yield moment

@@ -22,7 +22,7 @@ LONG_WAIT = 30 * MINUTE_IN_SECONDS
 """After refusals that further tries would only prolong."""
 FIRST_BACK_OFF = 30.0
 FAILURES_UNTIL_ERROR = 3
-"""Fewer failures in a row need nobody: most faults pass soon."""
+"""After fewer failures in a row, no person is needed: most faults pass soon."""
 
 
 class GaveUp(Exception):  # noqa: N818

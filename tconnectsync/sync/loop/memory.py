@@ -36,7 +36,7 @@ def recall(state: LoopState, saved: Mapping[str, Any]) -> None:
 
 
 def _parts(state: LoopState) -> dict[str, object]:
-    """Return the objects that hold it, all of which are made anew for a new state."""
+    """Return the objects that hold it, all of which are made again for a new state."""
     found: dict[str, object] = {"": state}
     found |= {name: getattr(state, name) for name in ("rhythm", "failures", "nothing_new", "lines")}
     return found | {"nothing_new.log": state.nothing_new.log}

@@ -12,7 +12,7 @@ but not earlier than ``CATCH_UP_DAYS`` ago. What lies before that stays in the b
 names what brings it. Three rules elsewhere reach further back than this beginning:
 
 - ``firstwindow.py``: every run begins a window earlier, within the same limit, while treatments of
-  its first day stand at the time of a clock that was put right since. A run up to now begins anew
+  its first day stand at the time of a clock that was put right since. A run up to now begins again
   with what Nightscout says if nothing stands in its first window although the backlog remembers
   earlier runs: it is another site.
 - ``windowplan.py`` (``look_back``): a run up to now also writes what touches the last minutes

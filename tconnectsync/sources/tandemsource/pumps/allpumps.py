@@ -88,7 +88,7 @@ class AllPumpsReader(Reader):
         """What people call the pump of an event, by its kind and key."""
 
     def release(self) -> None:
-        """Let go of the logs; what is asked after that is fetched anew."""
+        """Let go of the logs; what is asked after that is fetched again."""
         if self._read.asked:
             with suppress(TconnectsyncError):
                 for read in self._read():

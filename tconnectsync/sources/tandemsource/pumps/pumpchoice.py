@@ -89,7 +89,7 @@ def choose_pumps(
         warning = silence(newest, account.pumps, pairs.clock, pairs.now)
         if len({pump.serial for pump in meant}) < 2:
             return PumpChoice(read, meant, warning=warning)
-        # A person says that all of them are theirs; but nobody wears two for long.
+        # A person says that all of them are theirs; but no person wears two for long.
         pairs = pairs._replace(allowed_days=LONGEST_DELIVERY)
     undecided: dict[str, str] = {}
     for one, other in combinations(read, 2):

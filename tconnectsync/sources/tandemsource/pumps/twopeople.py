@@ -39,7 +39,7 @@ MOST_DAYS = 14
 DAYS_OF_TWO_PEOPLE = 3
 """One person never has two pumps deliver at the same time on this many days."""
 LONGEST_DELIVERY = 7
-"""On more days an old pump that nobody wears does not deliver: its cartridge is empty by then."""
+"""On more days an old pump that is not worn does not deliver: its cartridge is empty by then."""
 LEAST = 4 * DAY
 """The shortest span in which two pumps are compared, also with a small CATCH_UP_DAYS: less
 could not show three days of delivery by both."""
