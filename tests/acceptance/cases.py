@@ -83,7 +83,7 @@ def cases(name: str, **only: str) -> list[Any]:
 
 
 def is_different(name: str, case: str = "") -> bool:
-    """Tell whether we do something else on purpose."""
+    """Return whether we do something else on purpose."""
     return (name, case) in EXCEPTIONS
 
 

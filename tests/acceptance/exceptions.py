@@ -87,7 +87,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     (DEFAULTS, "NS_URL"): NO_DEFAULT,
     (DEFAULTS, "NS_SECRET"): NO_DEFAULT,
     (DEFAULTS, "TIMEZONE_NAME"): (
-        "required: a time zone nobody chose makes everything wrong by hours"
+        "required: a time zone that was not chosen makes everything wrong by hours"
     ),
     (DEFAULTS, "AUTOUPDATE_FAILURE_MINUTES"): (
         "15 is shorter than the hour from one upload to the next; with us it is 75"

@@ -47,6 +47,6 @@ HUNDREDTHS = (
     "rounds insulin and rates to hundredths; ours keep what the pump said to the milliunit, so "
     "that the sums agree"
 )
-FORM = "numbers that nobody entered are null or 0; ours are left out. Times have a space for the T"
+FORM = "numbers that no one entered are null or 0; ours are left out. Times have a space for the T"
 IN_GENERAL = (GLUCOSE, HUNDREDTHS, FORM)
 """What differs in every case, and is therefore not compared or only roughly."""

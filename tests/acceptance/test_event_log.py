@@ -44,7 +44,7 @@ MOVED = {(code, name) for code in (477, 486) for name in ("sessionduration",)} |
 LIBRE_3 = {"sessionjoinreason": 9, "sessionduration": 15, "sessiondurationsecs": 1_296_000}
 """What the only sample of a Libre 3's session says at the right places: 15 days."""
 NEW = {2, 15, 558, 559, 562, 563, 564, 565, 566}
-"""Layouts told since, by the newest table or by the pump's Bluetooth log (§10.1, §13)."""
+"""Layouts known since, by the newest table or by the pump's Bluetooth log (§10.1, §13)."""
 BATTERY = {9, 34, 35}
 """Codes that were seen in the cloud since (§10.2)."""
 LISTED_AS_BITS = {(90, "featuresbitmask"), (90, "featurebitmaskindex")}
@@ -74,7 +74,7 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"".join(filter(str.isalnum, name)).lower(): it for name, it in values.items()}
 
 
-def as_told_now(code: int, values: Mapping[str, Any]) -> dict[str, Any]:
+def as_read_now(code: int, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a binary sample; the one of a Libre 3 was read from the wrong places."""
     return plain(values) | (LIBRE_3 if code == 477 else {})
 
@@ -206,7 +206,7 @@ def test_binary_samples_are_read(sample: dict[str, Any]) -> None:
         0,
         header["seqNum"],
         datetime.fromisoformat(header["wallClock"]),
-        as_told_now(header["id"], sample["fields"]),
+        as_read_now(header["id"], sample["fields"]),
     )
 
 
@@ -238,7 +238,7 @@ def assert_is_the_stream(records: list[Record]) -> None:
     assert [(record.sequence, record.wall) for record in records] == sorted(wanted)
     for record in records:
         each = wanted[record.sequence, record.wall]
-        assert (record.code, record.values) == (each["id"], as_told_now(each["id"], each["fields"]))
+        assert (record.code, record.values) == (each["id"], as_read_now(each["id"], each["fields"]))
 
 
 def test_of_an_unknown_event_the_head_is_read() -> None:

@@ -193,7 +193,7 @@ def ask_for_export(bench: Bench, case: dict[str, Any]) -> None:
     assert [f"{r.path}?format={r.query['format']}" for r in asked] == paths
 
 
-def test_after_the_last_try_nobody_waits(bench: Bench) -> None:
+def test_after_the_last_try_there_is_no_wait(bench: Bench) -> None:
     ask_for_export(bench, exception(EXPORT, "therapy_timeline_csv_fails_after_three_retries"))
     assert bench.waits == [60, 120]
 

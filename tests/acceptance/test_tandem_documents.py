@@ -275,7 +275,7 @@ def test_an_extended_bolus_says_how_it_was_to_be_divided() -> None:
         ("alarm-unknown-id", {}),
     ],
 )
-def test_suspensions_and_alarms_are_told_in_words_of_people(
+def test_suspensions_and_alarms_are_said_in_words_of_people(
     case: str, words: dict[str, str]
 ) -> None:
     ours, theirs = in_order(written(case)), in_order(expected(case))
@@ -340,7 +340,7 @@ def test_glucose_is_shown_with_its_kind() -> None:
     boluses = reader.with_glucose_kind(reader.boluses(), [])
     (ours,) = (want.body for bolus in boluses for want in treatments_of(bolus, TANDEM_SOURCE.name))
     assert (theirs["glucose"], ours["glucose"]) == ("131", 131)
-    # The case has no entry that tells where the glucose came from.
+    # The case has no entry that says where the glucose came from.
     assert "glucoseType" not in ours
     assert ours["units"] == "mg/dl"
 

@@ -178,7 +178,7 @@ def settings(name: str) -> PumpSettings:
 
 
 def same_entry(ours: dict[str, Any], recorded: dict[str, Any]) -> bool:
-    """Tell whether two profiles are alike; numbers may be texts."""
+    """Return whether two profiles are alike; numbers may be texts."""
     return ours.keys() == recorded.keys() and all(same(ours[k], recorded[k]) for k in recorded)
 
 

@@ -50,7 +50,7 @@ Done = tuple[Counts, Cost, float]
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be reached, and the figure that tells."""
+    """What is to be reached, and the figure that shows it."""
 
     text: str
     figure: str

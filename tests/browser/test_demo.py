@@ -42,7 +42,7 @@ def test_what_the_page_links_to_can_be_opened(demo: Demo, open_page: Open) -> No
 
 
 def test_ctrl_c_ends_it_at_once(demo: Demo) -> None:
-    """The last test of its file: nobody serves afterwards."""
+    """The last test of its file: nothing is served afterwards."""
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(timeout=5) == 0
     assert demo.process.stdout is not None

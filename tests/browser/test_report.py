@@ -61,7 +61,7 @@ def hard_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mmol=True,
             person="<Jörg & Co>",
         )
-    remarks = ["A word that nobody can break: " + "4711" * 40, "<script>alert(1)</script>"]
+    remarks = ["A word that cannot be broken: " + "4711" * 40, "<script>alert(1)</script>"]
     file = tmp_path_factory.mktemp("hard") / "report.html"
     file.write_text(render(replace(report, remarks=[*report.remarks, *remarks])), "utf-8")
     return file
@@ -97,8 +97,8 @@ def test_every_day_is_drawn_and_its_totals_are_those_of_the_events(
         assert len(boxes) == 2
         assert all(width > 100 and height > 100 and shapes > 20 for width, height, shapes in boxes)
         for name, amount in sums(LIFE, day).items():
-            told = section.get_attribute(f"data-{name}")
-            assert float(told or "nan") == pytest.approx(amount, abs=0.0051), (day, name)
+            said = section.get_attribute(f"data-{name}")
+            assert float(said or "nan") == pytest.approx(amount, abs=0.0051), (day, name)
             if name in ("basal", "bolus", "automatic"):
                 assert f"{amount:.2f} U" in section.inner_text()
     differences = shown.locator("#compared tr[data-difference]").all()

@@ -30,7 +30,7 @@ SOUNDS, SNOOZES = "EMITTING ALARM", "SNOOZING ALARM"
 
 
 def night(end: datetime) -> PumpHistory:
-    """Return what a pump did by itself before ``end``, against a low that nobody noticed."""
+    """Return what a pump did by itself before ``end``, against a low that was not noticed."""
 
     def ago(minutes: float) -> datetime:
         return end - minutes * MINUTE
@@ -69,7 +69,7 @@ def heard(site: RealNightscout) -> Counter[str]:
 
 
 def rings(site: RealNightscout) -> bool:
-    """Tell Nightscout of an urgent low, and return whether its alarm sounds or is snoozed."""
+    """Report an urgent low to Nightscout, and return whether its alarm sounds or is snoozed."""
     before = heard(site)
     now = datetime.now(UTC)
     reading = {"type": "sgv", "sgv": 42, "date": round(now.timestamp() * 1000)}

@@ -61,7 +61,7 @@ def at(minutes: float) -> datetime:
 
 
 def an_afternoon() -> PumpHistory:
-    """Return five hours in which everything happens that a pump can tell."""
+    """Return five hours in which everything happens that a pump can report."""
 
     def flow(start: float, end: float, rate: float, kind: BasalKind = "algorithm") -> BasalSegment:
         return BasalSegment(at(start), round((end - start) * 60), rate, kind)

@@ -161,7 +161,7 @@ def test_values_that_cannot_be_are_named_with_what_to_write_instead(desk: Desk) 
 
 
 @WAYS
-def test_the_version_is_told_however_it_is_started(tmp_path: Path, command: Sequence[str]) -> None:
+def test_the_version_is_said_however_it_is_started(tmp_path: Path, command: Sequence[str]) -> None:
     run = Computer(tmp_path, {}).run("--version", command=command)
 
     assert run == Finished(0, f"tconnectsync {__version__}\n", "")
@@ -284,7 +284,7 @@ def test_a_cloud_that_refuses_its_own_login_is_not_logged_in_to_for_each_window(
 
 
 def problems(run: Finished) -> list[str]:
-    """Return the lines that tell of a failure, and insist that there is no traceback."""
+    """Return the lines that report a failure, and insist that there is no traceback."""
     assert "Traceback" not in run.errors
     return [line for line in run.errors.splitlines() if " ERROR " in line]
 

@@ -230,7 +230,7 @@ def test_compose_files_are_all_tried() -> None:
     assert COMPOSE_FILES == ["docker-compose.two-people.yml", "docker-compose.yml"]
 
 
-def test_it_tells_systemd_when_it_is_ready_and_that_it_lives(tmp_path: Path) -> None:
+def test_systemd_hears_when_it_is_ready_and_that_it_runs(tmp_path: Path) -> None:
     options = shlex.split(unit("tconnectsync.service")["ExecStart"][0])[1:]
     with (
         tandem_source(LIFE) as tandem,

@@ -1,4 +1,4 @@
-"""What README and docs tell people to type does what they say, typed as it is printed there.
+"""What README and docs ask people to type does what they say, typed as it is printed there.
 
 The program is installed as the README says, in a copy of the checkout, with nothing from the
 internet. A cloud and a site are simulated for each person.

@@ -144,7 +144,7 @@ def test_a_bolus_whose_end_never_comes_is_there_with_what_is_known(
         first = home.run(*command)
         found = list(site.treatments)
         again = home.run(*command)
-    # What nobody knows cannot be shown: then it is no success.
+    # What is not known cannot be shown: then it is no success.
     assert first.code == again.code == (1 if end_in_log == "none" else 0)
     assert ("Insulin may be missing" in again.errors) is (end_in_log == "none")
     assert again.counts[:2] == (0, 0)

@@ -200,7 +200,7 @@ def test_the_status_says_that_nothing_runs(fleet: Fleet) -> None:
     assert state_of(fleet, "anna")["state"] == "nothing-runs"
 
 
-def test_prometheus_is_told_who_is_not_well_and_how_late_the_steps_are(fleet: Fleet) -> None:
+def test_prometheus_sees_who_is_not_well_and_how_late_the_steps_are(fleet: Fleet) -> None:
     fleet.add("anna", "ben")
     fleet.run("pause", "ben")
     fleet.show(fleet.now + HOUR)
@@ -226,7 +226,7 @@ def test_prometheus_is_told_who_is_not_well_and_how_late_the_steps_are(fleet: Fl
     assert float(late.split()[-1]) > HOUR.total_seconds() - 60
 
 
-def test_settings_that_no_longer_can_be_used_stop_nobody_else(fleet: Fleet) -> None:
+def test_settings_that_no_longer_can_be_used_stop_no_others(fleet: Fleet) -> None:
     fleet.add("anna", "ben", anna={"NS_SECRET": "a wrong one"})
     fleet.start_worker()
     fleet.until(fleet.now + HOUR)

@@ -188,7 +188,7 @@ def test_a_worker_outlives_its_database(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("hours", [-30, 30])
-def test_a_worker_whose_clock_is_wrong_delays_nobody(fleet: Fleet, hours: int) -> None:
+def test_a_worker_whose_clock_is_wrong_delays_no_step(fleet: Fleet, hours: int) -> None:
     (worker,) = fleet.workers
     wrong = fleet.start_worker(wrong=hours * 3600)
     worker.terminate()
@@ -203,7 +203,7 @@ def test_a_worker_whose_clock_is_wrong_delays_nobody(fleet: Fleet, hours: int) -
     assert fleet.run("status") == "3 of 3 accounts are well.\n"
 
 
-def test_a_database_whose_clock_is_set_back_delays_nobody(fleet: Fleet) -> None:
+def test_a_database_whose_clock_is_set_back_delays_no_step(fleet: Fleet) -> None:
     fleet.ahead = 30 * HOUR
     fleet.until(fleet.now + 2 * HOUR)
     fleet.ahead *= 0

@@ -100,7 +100,7 @@ def echo(request: Request) -> str:
 
 
 def told(request: Request) -> dict[str, Any]:
-    """Return what a payload tells of the person."""
+    """Return what a payload says about the person."""
     return {
         "error": "Robin",
         "firstName": "Robin",
@@ -205,7 +205,7 @@ def json_of(answer):
         return answer.content
 requests.Session.send = crash
 """
-"""An error that nobody has thought of, with all that was said in its text."""
+"""An error that was not thought of, with all that was said in its text."""
 
 CRASHES = {
     "tandem-source": [

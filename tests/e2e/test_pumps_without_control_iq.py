@@ -73,7 +73,7 @@ def test_day_by_day_and_while_it_goes_on_the_same_arrives(tmp_path: Path) -> Non
         assert home.run(*days(FIRST, FIRST + 4 * DAY)).counts.created == 0
 
 
-def test_a_pump_that_tells_its_algorithm_costs_no_request_more(tmp_path: Path) -> None:
+def test_a_pump_that_says_its_algorithm_costs_no_request_more(tmp_path: Path) -> None:
     life = live(FIRST, 3, control_iq=False)
     with tandem_source(life) as tandem, SmallNightscout(SECRET) as site:
         home = computer(tmp_path, tandem, site.url, SECRET)

@@ -273,7 +273,7 @@ def test_a_zone_that_the_pump_s_log_contradicts_is_asked_again(desk: Desk) -> No
     assert desk.written["FEATURES"] == "BASAL,BOLUS"
 
 
-def test_two_people_s_pumps_are_told_apart_by_the_person(desk: Desk) -> None:
+def test_which_of_two_people_s_pumps_is_meant_says_the_person(desk: Desk) -> None:
     other = SimulatedPump(live(NOW.date() - timedelta(days=1), 3, seed=2), zone=ZoneInfo(PHOENIX))
     other.serial_number, other.assignment_id = "90211122", "11112222-3333-4444-5555-666677778888"
     other.uploaded_until = NOW - timedelta(minutes=5)
@@ -490,7 +490,7 @@ def test_it_needs_a_terminal(desk: Desk) -> None:
     assert run.errors.count("\n") == 1
 
 
-def test_the_systemd_unit_is_written_only_when_told_to(desk: Desk) -> None:
+def test_the_systemd_unit_is_written_only_when_asked(desk: Desk) -> None:
     program = desk.home.folder / "bin" / "systemctl"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n", encoding="utf-8")

@@ -129,7 +129,7 @@ def test_what_failed_for_one_person_is_repeated_for_that_one(
     assert people["anna"].site.writes > 0
 
 
-def test_wrong_settings_of_one_keep_nobody_else_waiting(home: Computer, people: Household) -> None:
+def test_wrong_settings_of_one_keep_no_others_waiting(home: Computer, people: Household) -> None:
     change(home, people["anna"], NS_URL="my-site")
     finished = home.run(*FOR_ALL)
     assert finished.code == 1
@@ -170,7 +170,7 @@ def test_one_account_needs_a_pump_for_each(home: Computer, people: Household) ->
     assert has_own_data(ben)
 
 
-def test_nobody_gets_what_is_missing_from_the_environment(
+def test_no_person_gets_what_is_missing_from_the_environment(
     home: Computer, people: Household, tmp_path: Path
 ) -> None:
     anna, ben = people.values()
@@ -233,7 +233,7 @@ def test_it_ends_at_once_while_one_is_kept_waiting_and_another_sleeps(
     assert "Nothing is lost" in said(home)
 
 
-def test_a_site_that_hangs_delays_nobody_else(home: Computer, people: Household) -> None:
+def test_a_site_that_hangs_delays_no_others(home: Computer, people: Household) -> None:
     people["anna"].site.fault = lambda request: Response(b"[]", delay=600)
     with running(home, *FOR_ALL) as process:
         soon(lambda: len(people["ben"].site.treatments) > 100)
@@ -265,7 +265,7 @@ def test_a_refused_password_parks_one_person_until_the_file_is_corrected(
     assert said(home).count("Waiting until the settings are changed") == 1
 
 
-def test_it_ends_with_2_only_when_nobody_can_be_synced(home: Computer, people: Household) -> None:
+def test_it_ends_with_2_only_when_no_one_can_be_synced(home: Computer, people: Household) -> None:
     for each in people.values():
         change(home, each, TCONNECT_PASSWORD="wrong")
     with running(home, *FOR_ALL) as process:

@@ -121,7 +121,7 @@ def two_people(life: PumpHistory) -> tuple[SimulatedPump, SimulatedPump]:
     )
 
 
-def test_two_people_in_one_account_are_told_so_before_anything_is_written(tmp_path: Path) -> None:
+def test_two_people_in_one_account_are_named_before_anything_is_written(tmp_path: Path) -> None:
     with (
         account(*two_people(live(FIRST, 4, seed=9))) as tandem,
         SmallNightscout(SECRET) as site,

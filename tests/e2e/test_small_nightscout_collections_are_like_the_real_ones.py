@@ -209,7 +209,7 @@ def test_entries_are_chosen_by_time_device_and_type(site: Site) -> None:
     assert sgvs(ANY_ENTRY | {"find[type]": "sgv", "count": "2"}) == [111, 110]
     assert site.status("GET", "entries.json", params={"find[date][$gte]": "yesterday"}) == 500
 
-    # Whoever does not ask for JSON gets a table.
+    # Without a request for JSON there comes a table.
     answer = site.request("GET", "entries", params={"find[date]": at(2)})
     assert answer.text.split("\t")[1:3] == [at(2), "102"]
     answer = site.request("POST", "entries", json=reading(2))
@@ -246,7 +246,7 @@ def test_activity_is_always_added_but_one_can_be_changed_or_deleted(site: Site) 
     ids = [{"_id": record["_id"]} for record in answer]
     assert answer == [later | ids[0], later | ids[1], {"n": 2} | ids[2]]
 
-    # Times are compared as the texts that were sent; nobody finds a record without one.
+    # Times are compared as the texts that were sent; a record without one is not found.
     assert [record["_id"] for record in site.activity()] == [
         first["_id"],
         answer[1]["_id"],
@@ -320,7 +320,7 @@ def test_a_device_status_is_always_added_and_its_time_is_read_unless_it_is_in_an
     assert answers == [[status] for status in stored]
     assert sorted(site.device_statuses(), key=lambda it: ids.index(it["_id"])) == stored
 
-    # What is in an array is stored as it comes, even without a time, and then nobody finds it.
+    # What is in an array is stored as it comes, even without a time, and then it is not found.
     array = [sent | {"utcOffset": 7}, {"n": 1}]
     answer = site.ask("POST", "devicestatus.json", json=array)
     assert answer == [sent | {"utcOffset": 7, "_id": answer[0]["_id"]}, answer[1]]
@@ -502,7 +502,7 @@ def test_a_key_that_the_database_refuses_ends_the_process_but_only_when_added(
 
 
 @pytest.mark.parametrize("kind", ["small", "real"])
-def test_the_status_tells_the_units_as_they_were_set(
+def test_the_status_says_the_units_as_they_were_set(
     kind: str, real_nightscout_installed: None
 ) -> None:
     del real_nightscout_installed

@@ -110,7 +110,7 @@ def is_now(created_at: str) -> bool:
 # Who may come in, and what there is
 
 
-def test_status_tells_the_version_and_the_clock(site: Site) -> None:
+def test_status_says_the_version_and_the_clock(site: Site) -> None:
     status = site.ask("GET", "status.json")
 
     assert status["status"] == "ok"
@@ -130,7 +130,7 @@ def test_a_status_that_is_not_asked_for_as_json_is_a_page(site: Site) -> None:
     assert data.json()["status"] == "ok"
 
 
-def test_without_the_hashed_secret_nobody_comes_in(site: Site) -> None:
+def test_without_the_hashed_secret_a_request_is_refused(site: Site) -> None:
     for path in ("status.json", "treatments.json", "treatments"):
         for headers in ({"api-secret": "0" * 40}, {"api-secret": SECRET}, {}):
             url = f"{site.behind.url}/api/v1/{path}"
@@ -586,7 +586,7 @@ def test_a_change_may_move_a_treatment_in_time(site: Site) -> None:
     assert site.times() == [TIMES[3], TIMES[2], TIMES[0]]
 
 
-def test_a_change_of_an_id_nobody_has_adds_a_treatment_with_that_id(site: Site) -> None:
+def test_a_change_of_an_unknown_id_adds_a_treatment_with_that_id(site: Site) -> None:
     site.ask("PUT", "treatments.json", json=bolus(_id="0123456789abcdef01234567"))
 
     assert [treatment["_id"] for treatment in site.find()] == ["0123456789abcdef01234567"]

@@ -106,7 +106,7 @@ def test_a_monitor_that_fails_changes_nothing_but_a_warning(
     assert home.run("--status").code == 0
 
 
-def test_a_range_that_a_person_asks_for_tells_nobody(
+def test_a_range_that_a_person_asks_for_is_not_reported(
     home: Computer, receiver: LoopbackServer
 ) -> None:
     """The person sees it; and it says nothing of whether the planned runs take place."""
@@ -145,7 +145,7 @@ def test_without_the_package_for_messages_it_says_how_to_install_it(home: Comput
     assert "a-secret-topic" not in run.errors
 
 
-def test_settings_that_cannot_be_used_are_told_too(
+def test_settings_that_cannot_be_used_are_said_too(
     home: Computer, receiver: LoopbackServer
 ) -> None:
     notify = f"{receiver.url.replace('http:', 'json:')}/topic"
@@ -158,7 +158,7 @@ def test_settings_that_cannot_be_used_are_told_too(
     assert "Mars" not in body["message"]
 
 
-def test_the_loop_tells_the_monitor_after_every_round(
+def test_the_loop_calls_the_monitor_after_every_round(
     home: Computer, receiver: LoopbackServer
 ) -> None:
     with running(home, PING_URL=f"{receiver.url}/token") as process:

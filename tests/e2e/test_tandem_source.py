@@ -216,7 +216,7 @@ def test_a_stop_of_more_than_a_day_arrives_with_its_true_length(
     life = long_stop()
     with tandem_source(life) as tandem, SmallNightscout(SECRET) as site:
         home = computer(tmp_path, tandem, site.url, SECRET)
-        # Nothing but the battery's entry tells that the pump's log goes on after its last basal.
+        # Nothing but the battery's entry says that the pump's log goes on after its last basal.
         home = replace(home, variables={**home.variables, "FETCH_ALL_EVENT_TYPES": "true"})
         home.sync(*days(first, FIRST + 9 * DAY))
         facts = shown(site.treatments)

@@ -68,7 +68,7 @@ class Desk:
     go_on: threading.Event
 
     def hold_writes(self) -> None:
-        """Let the next write wait until told to go on."""
+        """Let the next write wait until asked to go on."""
 
         def hold(request: Request) -> Response | None:
             if request.method != "GET" and not self.holding.is_set():
@@ -80,7 +80,7 @@ class Desk:
 
     @contextmanager
     def writing(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Have a run that is in the middle of writing; the block may tell it to go on."""
+        """Have a run that is in the middle of writing; the block may ask it to go on."""
         self.hold_writes()
         with self.started(*arguments) as process:
             assert self.holding.wait(LIMIT)
@@ -180,7 +180,7 @@ def test_who_only_looks_does_not_wait(desk: Desk, backfill: tuple[str, ...], opt
         desk.finish(other)
 
 
-def test_looking_keeps_nobody_from_writing(desk: Desk, backfill: tuple[str, ...]) -> None:
+def test_looking_keeps_no_run_from_writing(desk: Desk, backfill: tuple[str, ...]) -> None:
     looking, go_on = threading.Event(), threading.Event()
 
     def hold(request: Request) -> Response | None:
@@ -378,7 +378,7 @@ def test_what_a_person_does_between_plan_and_write_stays(
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether two treatments differ at most in the name that the database gave them."""
+    """Return whether two treatments differ at most in the name that the database gave them."""
     return one | {"_id": ""} == other | {"_id": ""}
 
 

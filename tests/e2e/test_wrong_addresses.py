@@ -149,7 +149,7 @@ def test_a_loop_waits_for_a_site_that_is_not_there_yet(
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "wrong-battery", None])
-def test_a_proxy_in_front_of_the_site_gets_its_login_and_nobody_else_does(
+def test_only_a_proxy_in_front_of_the_site_gets_its_login(
     home: Computer, site: SmallNightscout, password: str | None
 ) -> None:
     expected = "Basic " + base64.b64encode(f"robin:{PASSWORD}".encode()).decode()

@@ -200,7 +200,7 @@ def contents(site: SmallNightscout) -> Contents:
 def meaning(held: Contents) -> Contents:
     """Return what a Nightscout shows: without the names and times that it or the moment gave.
 
-    That a reservoir was looked for in vain is a note for the next device status, which nobody sees.
+    That a reservoir was looked for in vain is a note for the next device status, which is left out.
     """
     given = {"profile": ("_id", "startDate", "created_at")}
     return {

@@ -75,7 +75,7 @@ def running(
         process = subprocess.Popen(
             [sys.executable, "-c", HASTY, str(haste), "--auto-update", *options],
             cwd=home.folder,
-            # The serial number with its leading zeros, as users are told to give it.
+            # The serial number with its leading zeros, as users are asked to give it.
             env={**home.environment, "PUMP_SERIAL_NUMBER": f"00{SERIAL}", **OFTEN, **changes},
             stdout=log,
             stderr=log,
@@ -94,7 +94,7 @@ def said(home: Computer) -> str:
 
 
 def is_idle(tandem: Cloud) -> bool:
-    """Tell whether everything has been read, and the loop only asks for what is new."""
+    """Return whether everything has been read, and the loop only asks for what is new."""
     reading, polling = "pump-logs", "bff/pumper"
     if isinstance(tandem, SimulatedTConnect):
         reading, polling = "therapytimeline", "lasteventuploaded"

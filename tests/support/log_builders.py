@@ -46,7 +46,7 @@ def part(whole: Log, start: float, end: float) -> Log:
 
 
 def nothing_new(minutes: float) -> Entry:
-    """Return an entry that tells of nothing but of how far the log goes: a day begins."""
+    """Return an entry that says nothing but how far the log goes: a day begins."""
     return entry(minutes, 90)
 
 

@@ -123,7 +123,7 @@ def tandem_payloads() -> dict[str, Any]:
 
 
 def _few(items: Sequence[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Return the first items of each kind, as told by what stands under these names."""
+    """Return the first items of each kind, by what stands under these names."""
     seen: Counter[str] = Counter()
     kept = []
     for item in items:

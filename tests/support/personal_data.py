@@ -1,4 +1,4 @@
-"""Services that are full of personal data, and a search for it in what --check-login tells."""
+"""Services that are full of personal data, and a search for it in what --check-login says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWNER = {
     "question": "Which pump?",
     "answer": "A simulated one",
 }
-"""What the account tells of its owner."""
+"""What the account says about its owner."""
 FAMILY = "robins-sugar"
 """What Nightscout calls itself."""
 
@@ -61,7 +61,7 @@ def revealing(
     """Return a fault by which every answer, be it an error, is full of personal data.
 
     What begins with the path ``broken`` is an error; only a login page has to be shown first.
-    Some of it stands under keys that tell what it is, the most under those that do not.
+    Some of it stands under keys that say what it is, the most under those that do not.
     """
 
     def fault(request: Request) -> Answer:

@@ -223,7 +223,7 @@ def _comparable(site: SmallNightscout, edited: set[str]) -> Counter[str]:
     for text, times in held(site).items():
         kind, document = json.loads(text)
         if document.get("eventType") == "Sensor Start":
-            # Several pumps may have joined it, and any of their entries tells of it.
+            # Several pumps may have joined it, and any of their entries shows it.
             document.pop("pump_event_id", None)
         if document.get("identifier") not in edited:
             told = json.dumps([kind, document])

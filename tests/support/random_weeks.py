@@ -49,7 +49,7 @@ class Kinds:
 
     pumps: int
     switch: bool
-    """Whether daylight saving begins or ends meanwhile, which the pump is told late."""
+    """Whether daylight saving begins or ends meanwhile, which is set on the pump late."""
     journey: bool
     wrong_dates: int
     edits: bool
@@ -165,7 +165,7 @@ class Week:
         return Insulin(truth(self.pumps, self.changes, newest), sum(boluses))
 
     def __str__(self) -> str:
-        """Return all of it that matters, for whoever looks for what went wrong."""
+        """Return all of it that matters, to look for what went wrong."""
         told = [f"Seed {self.seed}, {self.zone}, from {self.first}: {self.kinds}"]
         told += ["Nightscout 15.0.7" if self.keyed_by_identifier else "Nightscout 0.12.8"]
         told += [
@@ -351,7 +351,7 @@ def _ahead(found: Sequence[Setting], at: datetime) -> timedelta:
 def _free(
     chance: Random, found: Sequence[Setting], begin: datetime, end: datetime, days: float
 ) -> datetime:
-    """Return a moment at which nobody else sets the clock, and so many days before the end."""
+    """Return a moment at which no one else sets the clock, and so many days before the end."""
     while True:
         at = begin + chance.uniform(0.5, (end - begin) / DAY - days - 0.5) * DAY
         if all(abs(each.at - at) > 12 * HOUR for each in found):
@@ -394,7 +394,7 @@ def _pump_changes(
 
 
 def _runs_on(life: PumpHistory, change: PumpChange) -> bool:
-    """Tell whether the old pump goes on delivering; not if it would have to be resumed."""
+    """Return whether the old pump goes on delivering; not if it would have to be resumed."""
     until = change.at + change.in_drawer
     ends = [stop.end for stop in life.suspensions if stop.reason != "control-iq"]
     return change.left_running and not any(end and change.at < end < until for end in ends)

@@ -307,7 +307,7 @@ class _Server:
 
 
 def _free_ports() -> tuple[int, int]:
-    """Return two ports nobody listens on; held together for a moment so that they differ."""
+    """Return two ports that are free; held together for a moment so that they differ."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A web server that speaks https on loopback, with a certificate that nobody has signed."""
+"""A web server that speaks https on loopback, with a certificate of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def new_certificate(folder: Path) -> Path:
-    """Make a file with a certificate for 127.0.0.1 that nobody has signed, and its key."""
+    """Make a file with a self-signed certificate for 127.0.0.1, and its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

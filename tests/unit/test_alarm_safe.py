@@ -100,7 +100,7 @@ def test_only_a_suspension_by_the_person_goes_at_once(reason: int | None, waits:
     assert notice.automatic is waits
 
 
-def test_a_resumption_waits_since_nobody_says_whose_it_was() -> None:
+def test_a_resumption_waits_since_it_is_not_known_whose_it_was() -> None:
     found = wanted_of(log(suspended(0), resumed(20)))
     (notice,) = (want for want in found if want.body["eventType"] == "Basal Resume")
     assert notice.automatic

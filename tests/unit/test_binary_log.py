@@ -143,7 +143,7 @@ def test_any_bytes_are_records_or_cut_short(data: bytes) -> None:
         assert all(math.isfinite(value) for record in records for value in record.values.values())
 
 
-def test_a_log_is_told_from_something_else() -> None:
+def test_a_log_is_distinguished_from_something_else() -> None:
     unknown = encode(4094, 0, 0, {})
     assert is_plausible(basal(1))
     assert is_plausible(basal(1) + unknown + b"rest")

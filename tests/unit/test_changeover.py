@@ -189,7 +189,7 @@ def test_what_3_x_wrote_is_recognised_and_kept() -> None:
     assert site.stored == before
 
 
-def test_after_3_x_the_fills_are_not_told_again_under_their_new_types() -> None:
+def test_after_3_x_the_fills_are_not_shown_again_under_their_new_types() -> None:
     story = log(entry(0, 33, insulinvolume=180), entry(0, 63), entry(9, 61))
     assert synced(story, Site(*by_3x(story, until=9))).create == []
 
@@ -301,7 +301,7 @@ def test_a_sleep_that_3_x_left_open_grows_until_it_ends_also_after_an_outage() -
     assert not any("Not Ended" in it.get("notes", "") for it in site.stored)
 
 
-def test_sessions_that_3_x_took_for_new_ones_are_not_told_again() -> None:
+def test_sessions_that_3_x_took_for_new_ones_are_not_shown_again() -> None:
     joined = entry(60, 394, cgmtimestamp=3600)
     story = log(joined, rate(60, 800), rate(65, 800))
     again = old("Sensor Start", 60, story[394][0], notes="CGM Session Joined")
@@ -311,7 +311,7 @@ def test_sessions_that_3_x_took_for_new_ones_are_not_told_again() -> None:
     assert "Sensor Start" in kinds(synced(story, Site()))
 
 
-def test_a_session_of_which_a_later_log_tells_a_bit_differently_is_the_same() -> None:
+def test_a_session_that_a_later_log_shows_a_bit_differently_is_the_same() -> None:
     site = Site()
     synced(log(entry(60, 394, cgmtimestamp=4499)), site)
     assert kinds(plan_of(log(entry(120, 394, cgmtimestamp=8102)), site)) == []
@@ -335,7 +335,7 @@ def test_what_t_connect_showed_is_not_shown_again() -> None:
         assert plan.update == []
 
 
-def test_one_long_basal_of_1_0_covers_all_entries_that_tell_of_it() -> None:
+def test_one_long_basal_of_1_0_covers_all_entries_that_report_it() -> None:
     site = Site(*by_1_0(wanted(basal(0, 60))))
     plan = synced(log(*rates(0, 60), nothing_new(60)), site)
     assert (plan.create, plan.update) == ([], [])
@@ -413,7 +413,7 @@ def test_an_exercise_of_t_connect_does_not_hide_a_sleep() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-100, -3, 0, 3, 100])
-def test_a_bolus_is_the_same_although_the_clouds_tell_its_time_and_amount_apart(
+def test_a_bolus_is_the_same_although_the_clouds_differ_in_its_time_and_amount(
     seconds: int,
 ) -> None:
     story = log(*request(0, 7, 3.137), delivered(2, 7, 3.137))
@@ -460,7 +460,7 @@ def test_an_extended_bolus_of_t_connect_is_known_by_both_its_parts() -> None:
     assert synced(story, site).create == []
 
 
-def test_the_cannula_belongs_to_the_site_change_that_t_connect_told_of() -> None:
+def test_the_cannula_belongs_to_the_site_change_that_t_connect_had() -> None:
     story = log(suspended(0), entry(10, 33), entry(35, 61), resumed(36))
     site = Site(*by_tconnect(basal(0, 36, 0), suspension(0, "site-cart")))
     plan = synced(story, site)
@@ -590,7 +590,7 @@ def entries_of_readings(*readings: Reading) -> list[Document]:
         (3, 120, ReadingKind.FINGER, 1),
     ],
 )
-def test_a_reading_is_the_same_although_the_clouds_tell_its_second_apart(
+def test_a_reading_is_the_same_although_the_clouds_differ_in_its_second(
     seconds: float, glucose: int, kind: ReadingKind, count: int
 ) -> None:
     stored = entries_of_readings(reading(-300, 120), reading(0, 120), reading(300, 120))
@@ -606,7 +606,7 @@ def test_a_reading_of_another_program_hides_nothing_but_its_own_second() -> None
     assert with_entries(Plan(), entries_of_readings(reading(0, 120)), stored).entries == []
 
 
-def test_stored_readings_that_nobody_can_read_do_no_harm() -> None:
+def test_stored_readings_that_cannot_be_read_do_no_harm() -> None:
     broken: list[Document] = [
         {"type": "sgv", "sgv": [120], "date": 1.7e12, "device": ENTERED_BY},
         {"type": "sgv", "sgv": None, "date": "now", "device": ENTERED_BY},
@@ -663,10 +663,10 @@ def test_whatever_was_there_all_is_shown_and_nothing_changes_a_second_time(
     synced(a_day(), site)
     boluses = [it for it in site.stored if it["eventType"] == "Combo Bolus"]
     assert [round(it["insulin"], 2) for it in boluses] == [3.2]
-    told = Counter(shown_halves(site.stored))
+    halves = Counter(shown_halves(site.stored))
     for want in wanted_of(a_day()):
         if want.body.get("absolute"):
             # Pieces that are too short are left out, and of two pieces the shorter one.
-            assert len([half for half in shown_halves([want.body]) if half not in told]) <= 6
+            assert len([half for half in shown_halves([want.body]) if half not in halves]) <= 6
     if not any("pump_event_id" in document for document in past):
-        assert all(told[half] == number for half, number in Counter(shown_halves(past)).items())
+        assert all(halves[half] == number for half, number in Counter(shown_halves(past)).items())

@@ -1,4 +1,4 @@
-"""What the newest data tell about the pump's clock and zone, and how clocks are compared."""
+"""What the newest data say about the pump's clock and zone, and how clocks are compared."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_fast_pump_clock_is_named_in_minutes() -> None:
     assert "the pump's clock is wrong by that much or more" in text
 
 
-def test_silence_of_a_pump_that_tells_only_boluses_means_nothing() -> None:
+def test_silence_of_a_pump_that_reports_only_boluses_means_nothing() -> None:
     found = findings("2024-07-10 03:00", "America/New_York", gapless=False)
     assert "9 hours old" in pumps_clock(found, NOW, ZoneInfo("America/New_York"))
 

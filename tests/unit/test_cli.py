@@ -37,7 +37,7 @@ from tconnectsync.sync.run.outcome import Failure, Outcome
 from tests.support.event_builders import NEW_YORK, Site, basal, bolus, planned, sleep, wanted
 
 
-def test_basals_and_boluses_are_synced_unless_told_otherwise() -> None:
+def test_basals_and_boluses_are_synced_unless_others_are_named() -> None:
     assert parse([]).features is None
     assert Configuration({}, {}).values["FEATURES"] == DEFAULT == ("BASAL", "BOLUS")
 

@@ -1,4 +1,4 @@
-"""What the pump's log tells about changes of its clock."""
+"""What the pump's log says about changes of its clock."""
 
 from __future__ import annotations
 

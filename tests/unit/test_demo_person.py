@@ -207,7 +207,7 @@ def test_every_night_is_slept_and_every_third_in_two_pieces(life: PumpHistory) -
     evenings = [a for a in sleep if a.start.hour >= 22]
     second_pieces = [later for earlier, later in pairwise(sleep) if earlier.end == later.start]
     assert len(evenings) == DAYS
-    # The second piece of the last night starts on a day that is not lived any more.
+    # The second piece of the last night starts on a day after the history's end.
     assert len(second_pieces) in (DAYS // 3 - 1, DAYS // 3)
     assert len(sleep) == DAYS + len(second_pieces)
     assert sum(activity.kind == "exercise" for activity in life.activities) > DAYS / 5

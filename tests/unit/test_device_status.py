@@ -63,8 +63,8 @@ def test_numbers_have_the_digits_that_mean_something() -> None:
 
 
 def test_what_is_left_is_rounded_down_and_marked_as_worked_out() -> None:
-    told = device_status(ALL)
-    assert "reservoir_display_override" not in told["pump"]
+    sent = device_status(ALL)
+    assert "reservoir_display_override" not in sent["pump"]
     found = device_status(replace(ALL, reservoir=119.96, reservoir_is_reported=False))
     assert found["pump"]["reservoir"] == 119
     assert found["pump"]["reservoir_display_override"] == "~119U"

@@ -53,7 +53,7 @@ UPLOADED = "t:slim X2 …0042"
 
 
 @dataclass
-class Told(Reader):
+class StoryReader(Reader):
     """What a cloud says of one range."""
 
     story: Story
@@ -94,8 +94,8 @@ class Story(Source):
         last = NOON + timedelta(days=80)
         return [PumpSpan(self.pump, self.pump, self.since, last, self.is_read, in_use=True)]
 
-    def read(self, time_range: TimeRange) -> Told:
-        return Told(self)
+    def read(self, time_range: TimeRange) -> StoryReader:
+        return StoryReader(self)
 
 
 def exported(

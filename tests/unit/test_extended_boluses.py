@@ -171,7 +171,7 @@ def _held(site: Site) -> list[Document]:
 def test_what_nightscout_adds_up_is_what_was_delivered_while_the_bolus_runs(
     bolus: BolusRecord, minutes: int
 ) -> None:
-    # Nothing tells what was given after the last entry of one that breaks off.
+    # No entry says what was given after the last entry of one that breaks off.
     assume(bolus.end_in_log == "whole")
     newest = bolus.requested + minutes * MINUTE
     part = bolus.extended
@@ -257,9 +257,9 @@ def test_the_pieces_of_a_bolus_over_midnight_have_their_own_days() -> None:
 
 def test_a_bolus_that_breaks_off_is_shown_as_far_as_known_after_some_hours() -> None:
     broken = extended(took=60, insulin=2.0, end_in_log="progress")
-    last_told = clock(720 + 57 + 22 / 60)
-    soon = later_part(documents_of(broken, last_told + 100 * MINUTE))
-    late = later_part(documents_of(broken, last_told + 300 * MINUTE))
+    last_known = clock(720 + 57 + 22 / 60)
+    soon = later_part(documents_of(broken, last_known + 100 * MINUTE))
+    late = later_part(documents_of(broken, last_known + 300 * MINUTE))
     assert [want.body for want in soon] == [want.body for want in late[: len(soon)]]
     assert len(late) == len(soon) + 1
     assert late[-1].body["notes"].endswith("the last) (End not reported: requested 6 units)")
@@ -283,14 +283,14 @@ def test_an_end_that_is_found_later_completes_the_last_piece_in_place() -> None:
 
 
 def progress(minutes: float, total: int, *, status: int = 1, bolus: int = 7, **more: Any) -> Entry:
-    told = {"requestednow": 2000, "requestedlater": 6000, "extendeddurationrequested": 180}
+    asked = {"requestednow": 2000, "requestedlater": 6000, "extendeddurationrequested": 180}
     return entry(
         minutes,
         280,
         bolusid=bolus,
         bolusdeliverystatus=status,
         deliveredtotal=total,
-        **{**told, **more},
+        **{**asked, **more},
     )
 
 
@@ -476,7 +476,7 @@ def short(minutes: float, total: int, status: int) -> Entry:
     )  # fmt: skip
 
 
-def test_a_bolus_of_which_only_the_progress_tells_is_shown() -> None:
+def test_a_bolus_of_which_only_the_progress_is_known_is_shown() -> None:
     story = [*standard(short(0.25, 0, 1), short(2, 3000, 0)), nothing_new(20)]
     (found,) = wanted(*read(log(*story)))
     assert (found.at, found.body["insulin"], found.body["carbs"]) == (at(2), 3.0, 30)
@@ -514,7 +514,7 @@ def test_an_end_that_comes_late_becomes_the_same_treatment() -> None:
     assert (again.update, again.create) == ([], [])
 
 
-def test_a_bolus_of_which_nothing_tells_how_much_it_was_is_counted() -> None:
+def test_a_bolus_whose_amount_no_entry_says_is_counted() -> None:
     skipped: Counter[str] = Counter()
     story = [*standard(short(0.25, 0, 1)), nothing_new(300)]
     assert boluses(log(*story), skipped) == []

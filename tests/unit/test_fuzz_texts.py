@@ -229,7 +229,7 @@ def test_a_damaged_binary_log_is_imported_or_refused(path: Path, data: bytes) ->
     )
 )
 @fuzz(40)
-def test_a_binary_log_may_tell_anything(path: Path, changes: list[tuple[int, bytes]]) -> None:
+def test_a_binary_log_may_say_anything(path: Path, changes: list[tuple[int, bytes]]) -> None:
     data = bytearray(BINARY)
     for place, payload in changes:
         data[26 * place + 10 : 26 * place + 26] = payload
@@ -244,7 +244,7 @@ def test_a_damaged_base64_log_is_imported_or_refused(path: Path, text: str) -> N
 
 @given(payload=mutated([tandem_payloads()["log"]]))
 @fuzz(40)
-def test_a_json_log_may_tell_anything(path: Path, payload: Any) -> None:
+def test_a_json_log_may_say_anything(path: Path, payload: Any) -> None:
     saved(path, json.dumps(payload).encode())
 
 

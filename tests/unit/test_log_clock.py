@@ -87,7 +87,7 @@ def test_a_person_who_has_not_put_the_clock_over_yet_is_believed() -> None:
 
 
 def test_after_a_season_without_a_change_on_record_the_zone_counts() -> None:
-    """The change was made, but the record lacks it, and no upload tells."""
+    """The change was made, but the record lacks it, and no upload shows it."""
     start, end = datetime(2023, 2, 1), datetime(2026, 2, 1)
     on_time = summer_time(NEW_YORK, start, end, HOUR * 0)
     on_time[-1] = replace(on_time[-1], on_record=False)
@@ -221,7 +221,7 @@ def test_a_date_lost_on_a_journey_moves_nothing(away: timedelta) -> None:
 
 
 def test_a_date_that_was_ahead_on_a_journey_moves_nothing() -> None:
-    """Believed to have been set for home, it would tell of what was after the upload."""
+    """Believed to have been set for home, it would be about what was after the upload."""
     leaves, winter = datetime(2025, 1, 4, 19, 47), timedelta(hours=1)
     there = winter - 3 * HOUR
     life = Life(
@@ -340,7 +340,7 @@ def no_record(start: datetime, end: datetime, *set_to: Setting, every: timedelta
     return Life(NEW_YORK, start, end, unrecorded, every=every)
 
 
-def test_without_a_record_the_order_tells_the_halves_of_the_repeated_hour() -> None:
+def test_without_a_record_the_order_separates_the_halves_of_the_repeated_hour() -> None:
     switch = datetime(2025, 11, 2, 6)
     life = no_record(
         switch - 9 * HOUR,
@@ -365,7 +365,7 @@ def test_without_a_record_the_zone_counts_beyond_what_is_known_to_be_the_newest(
     assert clock.instants([((0, 1), later)]) == [plain.instant(later)]
 
 
-def test_a_wrong_date_does_not_tell_the_halves_of_the_repeated_hour() -> None:
+def test_a_wrong_date_does_not_separate_the_halves_of_the_repeated_hour() -> None:
     clock = LogClock(PumpClock(NEW_YORK), [], newest=None, uploaded=None)
     walls = [datetime(2035, 1, 1), datetime(2025, 11, 2, 1, 55)]
     found = clock.instants([((0, number), wall) for number, wall in enumerate(walls)])

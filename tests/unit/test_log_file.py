@@ -160,7 +160,7 @@ def test_a_folder_is_no_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="This system has no such files.")
-def test_nobody_waits_for_a_pipe_that_stays_silent(path: Path) -> None:
+def test_a_pipe_that_stays_silent_is_not_waited_for(path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(LogFileError, match="seems to be a device"):
         read_log(path, Counter())

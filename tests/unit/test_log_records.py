@@ -93,7 +93,7 @@ def test_only_what_is_wanted_is_read_and_only_the_unknown_is_counted() -> None:
         ),
     ],
 )
-def test_of_an_unknown_entry_is_said_whether_it_may_tell_of_insulin(
+def test_of_an_unknown_entry_is_said_whether_it_may_be_about_insulin(
     code: int, properties: Any, text: str
 ) -> None:
     skipped: Counter[str] = Counter()

@@ -91,7 +91,7 @@ def test_a_file_that_windows_gave_another_ending_is_pointed_out(tmp_path: Path) 
     assert ben.problem.startswith("Rename ben.env.txt to ben.env:")
 
 
-def test_files_that_are_nobodys_are_left_alone(tmp_path: Path) -> None:
+def test_files_of_no_person_are_left_alone(tmp_path: Path) -> None:
     for name in (".env", "ben.env", "anna.env", "anna.env.bak", "ben.env~", ".#ben.env", "notes"):
         (tmp_path / name).touch()
     assert [person.name for person in people_in(tmp_path)] == ["anna", "ben"]
@@ -308,7 +308,7 @@ def test_a_run_that_is_stopped_names_everybody_who_was_not_begun(tmp_path: Path,
     options = parse(["--accounts", str(tmp_path), "--days", "2"])
     with pytest.raises(Stopped) as stopped, logging_restored():
         each_person(options, host(tmp_path), act)
-    *told, last = str(stopped.value).splitlines()
-    assert told == ([f"anna: {text}"] if text else [])
+    *said, last = str(stopped.value).splitlines()
+    assert said == ([f"anna: {text}"] if text else [])
     who = "ben" if text else "anna, ben"
     assert last.startswith(f"Stopped before anything was done for {who}. Start the same command")

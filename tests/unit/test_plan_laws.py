@@ -244,8 +244,8 @@ def test_the_insulin_of_a_log_is_shown_to_the_milliunit(story: Log) -> None:
     noted = sum(each.values["insulindelivered"] for each in entries_of(story, 20, 21))
     assert shown == pytest.approx(noted, abs=1e-6)
     rates = [document for document in site.stored if document["eventType"] == "Temp Basal"]
-    told = {each.at: each.values["commandedrate"] / 1000 for each in entries_of(story, 279)}
+    commanded = {each.at: each.values["commandedrate"] / 1000 for each in entries_of(story, 279)}
     for document in rates:
         moment = instant(document)
         assert moment
-        assert document["absolute"] in (0, told.get(moment))
+        assert document["absolute"] in (0, commanded.get(moment))

@@ -1,4 +1,4 @@
-"""Documents of older versions: which event each one tells of, and when that is in doubt."""
+"""Documents of older versions: which event each one is about, and when that is in doubt."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def what(plan: Plan) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("author", [ENTERED_BY, "Mum", "", None])
-def test_number_and_time_decide_whoever_is_named_as_the_author(author: str | None) -> None:
+def test_number_and_time_decide_whatever_the_author(author: str | None) -> None:
     want = a_bolus()
     plan = planned(want, [by_3x(want[0], enteredBy=author)])
     assert (what(plan), plan.kept) == ((0, 0, 0), 1)

@@ -148,7 +148,7 @@ OTHERS = {
 }
 
 
-def test_to_an_old_site_every_key_is_safe_whoever_wrote_it() -> None:
+def test_to_an_old_site_every_key_is_safe_of_any_author() -> None:
     sent = record(pump("Plain"), OLD, **OTHERS)
     require_harmless(sent)
     store = sent["store"]

@@ -80,7 +80,7 @@ def test_a_profile_is_read_with_its_segments() -> None:
     )
 
 
-def test_the_profile_in_use_is_told_from_the_others() -> None:
+def test_the_profile_in_use_is_distinguished_from_the_others() -> None:
     active = profile(MIDNIGHT, title="B").replace("<td></td>", "<td>Active at the time of upload")
     profiles = read_settings(sheet(profile(MIDNIGHT), active, profile(MIDNIGHT))).profiles
     assert [each.active for each in profiles] == [False, True, False]
@@ -192,8 +192,8 @@ def test_a_profile_without_name_or_duration_is_left_out_alone(broken: str) -> No
     with pytest.raises(ApiError, match="lacks its name or duration"):
         read_settings(sheet(broken))
     whole = read_settings(sheet(profile(MIDNIGHT)))
-    for place, told in enumerate(([broken, profile(MIDNIGHT)], [profile(MIDNIGHT), broken])):
-        found = read_settings(sheet(*told))
+    for place, both in enumerate(([broken, profile(MIDNIGHT)], [profile(MIDNIGHT), broken])):
+        found = read_settings(sheet(*both))
         assert found.profiles == whole.profiles
         (missing,) = found.broken
         assert (missing.name, missing.active, missing.place) in (
@@ -203,7 +203,7 @@ def test_a_profile_without_name_or_duration_is_left_out_alone(broken: str) -> No
         assert "lacks its name or duration" in missing.why
 
 
-def test_a_broken_profile_in_use_is_told_so_and_no_other_takes_its_place() -> None:
+def test_a_broken_profile_in_use_is_said_and_no_other_takes_its_place() -> None:
     active = profile(NOON, title="B").replace("<td></td>", "<td>Active at the time of upload")
     found = read_settings(sheet(active, profile(MIDNIGHT)))
     assert [(each.name, each.active) for each in found.profiles] == [("A", False)]
@@ -256,7 +256,7 @@ def test_a_pump_is_found_with_and_without_leading_zeros(serial: str) -> None:
     assert settings_guid(found, serial) == "g-1"
 
 
-def test_for_an_unknown_pump_only_the_ends_of_the_known_numbers_are_told() -> None:
+def test_for_an_unknown_pump_only_the_ends_of_the_known_numbers_are_shown() -> None:
     link = view("DeviceSettings.aspx?guid=secret-guid")
     found = read_devices(devices(device("10000317", link), device("METER1234")))
     with pytest.raises(ApiError, match=r"PUMP_SERIAL_NUMBER.*…0317\.") as raised:

@@ -66,7 +66,7 @@ def row(description: str, value: str) -> dict[str, str]:
     }
 
 
-def test_therapy_events_tell_the_sensor_s_readings_from_finger_sticks() -> None:
+def test_therapy_events_separate_the_sensor_s_readings_from_finger_sticks() -> None:
     skipped: Counter[str] = Counter()
     payload = {
         "event": [cgm(174), event("BG", bg=160, cgmCalibration=1), event("Basal"), event("Bolus")]
@@ -79,7 +79,7 @@ def test_therapy_events_tell_the_sensor_s_readings_from_finger_sticks() -> None:
     assert not skipped
 
 
-def test_the_export_tells_the_sensor_s_readings_from_all_others() -> None:
+def test_the_export_separates_the_sensor_s_readings_from_all_others() -> None:
     rows = [row("EGV", "135"), row("BG", "140"), row("Something New", "150")]
     found = csv_readings(rows, NEW_YORK, Counter())
     assert [(r.glucose, r.kind) for r in found] == [(135, SENSOR), (140, FINGER), (150, FINGER)]
@@ -210,7 +210,7 @@ def test_two_readings_of_one_second_are_one_entry() -> None:
     assert [(d["type"], d.get("sgv")) for d in found] == [("sgv", 100), ("mbg", None)]
 
 
-def test_only_readings_in_the_range_become_entries_and_those_before_tell_directions() -> None:
+def test_only_readings_in_the_range_become_entries_and_those_before_give_directions() -> None:
     found = entries([reading(-5, 100), reading(0, 112), reading(5, 112)], TimeRange(at(0), at(5)))
     assert [(d["sgv"], d["direction"]) for d in found] == [(112, "SingleUp")]
 

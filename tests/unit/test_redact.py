@@ -174,14 +174,14 @@ ACCOUNT = {
         "meter-77",
     ],
 )
-def test_what_an_account_tells_is_hidden_elsewhere_too(text: str) -> None:
+def test_what_an_account_says_is_hidden_elsewhere_too(text: str) -> None:
     redactor = Redactor()
     redactor.learn_from(ACCOUNT)
     left = re.sub(r"\[[A-Z_]+\]", "", redactor(text))
     assert not re.search(r"\w{2}", left)
 
 
-def test_what_an_account_tells_garbles_no_other_text() -> None:
+def test_what_an_account_says_garbles_no_other_text() -> None:
     redactor = Redactor()
     redactor.learn_from(ACCOUNT)
     text = "It may give 1 U at 0001-01-01; blues, and a robinia."

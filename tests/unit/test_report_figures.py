@@ -244,13 +244,13 @@ def test_a_sensor_lasts_until_its_session_ends() -> None:
 
 
 @dataclass
-class Told(Source):
-    """A cloud that tells what it was given, a day at a time; some days have no boluses to read."""
+class GivenEvents(Source):
+    """A cloud that has what it was given, a day at a time; some days have no boluses to read."""
 
     basals: Sequence[Basal]
     boluses: Sequence[Bolus]
     broken: Sequence[date] = ()
-    name: str = "told"
+    name: str = "given"
     window_days: int = 1
 
     def read(self, time_range: TimeRange) -> Reader:
@@ -259,25 +259,25 @@ class Told(Source):
 
 @dataclass
 class ToldReader(Reader):
-    told: Told
+    given: GivenEvents
     range: TimeRange
     skipped: Counter[str] = field(default_factory=Counter)
     remarks: list[object] = field(default_factory=list)  # type: ignore[assignment]
 
     def basals(self) -> list[Basal]:
-        return [it for it in self.told.basals if self.range.overlaps(it.begins, it.ends)]
+        return [it for it in self.given.basals if self.range.overlaps(it.begins, it.ends)]
 
     def boluses(self) -> list[Bolus]:
-        if BERLIN.day(self.range.start) in self.told.broken:
+        if BERLIN.day(self.range.start) in self.given.broken:
             raise ApiError("Tandem's cloud refuses.", 404)
-        return [it for it in self.told.boluses if self.range.overlaps(it.begins, it.ends)]
+        return [it for it in self.given.boluses if self.range.overlaps(it.begins, it.ends)]
 
 
 def test_a_report_is_made_of_windows_and_leaves_out_of_the_mean_what_was_not_read() -> None:
     broken = FIRST + timedelta(days=2)
     basals = [basal(at(0, -2), 50, 0.5), basal(at(0, 48), 60, 1.0)]
-    told = Told(basals, [bolus(at(1, 23.99), 3.0), bolus(at(2, 12), 8.0)], [broken])
-    history = History(told, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
+    given = GivenEvents(basals, [bolus(at(1, 23.99), 3.0), bolus(at(2, 12), 8.0)], [broken])
+    history = History(given, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
     report = make_report(history, TimeRange(at(0, 0), at(4, 0)))
     assert [it.date for it in report.days] == [FIRST + timedelta(days=n) for n in (3, 2, 1, 0)]
     # The second day has 25 hours, the last of them at 1 U/h.
@@ -293,8 +293,8 @@ def test_a_report_is_made_of_windows_and_leaves_out_of_the_mean_what_was_not_rea
 
 @pytest.mark.parametrize("first", [0, 1], ids=["in the middle", "at the beginning"])
 def test_a_bolus_that_ends_in_the_second_of_midnight_counts_once(first: int) -> None:
-    told = Told([], [bolus(at(1, 0) - 2 * MINUTE, 3.0, carbs=24)])
-    history = History(told, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
+    given = GivenEvents([], [bolus(at(1, 0) - 2 * MINUTE, 3.0, carbs=24)])
+    history = History(given, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
     days = make_report(history, TimeRange(at(first, 0), at(3, 0))).days[::-1]
     sums = {each.date: (each.totals.bolus, each.totals.carbs) for each in days}
     on_its_day = FIRST + timedelta(days=1)
@@ -305,10 +305,10 @@ def test_all_times_of_a_report_are_in_the_pump_s_zone() -> None:
     """Those of a wrong date come in UTC, those of a journey in another zone, and now as it is."""
     abroad = bolus(at(2, 9).astimezone(ZoneInfo("Asia/Tokyo")), 1.0)
     part = Piece(1, at(0, 23).astimezone(UTC), whole_ended=at(1, 1))
-    told = Told(
+    given = GivenEvents(
         [basal(at(2, 0).astimezone(UTC), 10)], [abroad, replace(bolus(at(1, 1), 2), piece=part)]
     )
-    history = History(told, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
+    history = History(given, BERLIN, lambda: datetime(2024, 11, 20, tzinfo=UTC))
     days = make_report(history, TimeRange(at(0, 0), at(2, 20).astimezone(UTC))).days
     shown = [days[0].boluses[0].begins, days[0].boluses[0].ends, days[0].basals[0].start]
     shown += [it for gap in days[0].gaps for it in (gap.start, gap.end)]

@@ -270,7 +270,7 @@ def test_errors_of_the_system_are_explained_without_their_names() -> None:
         assert "Error" not in text
 
 
-def test_secrets_that_hold_what_nobody_sees_are_said_without_showing_them() -> None:
+def test_secrets_with_invisible_signs_are_said_without_showing_them() -> None:
     given = {**COMPLETE, "NS_SECRET": "sec\u200bret-word", "TCONNECT_PASSWORD": " horse\t"}
     first, second = sorted(Configuration(given).notices())
     assert first.startswith("NS_SECRET (the environment) holds a character that cannot be seen")

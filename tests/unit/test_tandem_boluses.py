@@ -143,7 +143,7 @@ def test_an_amount_that_cannot_be_is_counted_and_left_out(units: Any) -> None:
 
 
 @pytest.mark.parametrize(("carbs", "glucose"), [(0, 0), (None, None)])
-def test_carbs_and_glucose_that_nobody_entered_are_unknown(carbs: Any, glucose: Any) -> None:
+def test_carbs_and_glucose_that_were_not_entered_are_unknown(carbs: Any, glucose: Any) -> None:
     (found,) = read(*request(0, 7, 1, carbs=carbs, glucose=glucose), delivered(2, 7, 1))
     assert (found.carbs, found.glucose) == (0, None)
     assert "carbs" not in only(*request(0, 7, 1, carbs=carbs), delivered(2, 7, 1))

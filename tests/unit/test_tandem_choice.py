@@ -42,7 +42,7 @@ def choice_of(account: Account, now: float = 8, **options: object) -> set[str]:
     return {it.name[-4:] for it in spans if it.is_read}
 
 
-def test_two_people_are_told_to_name_the_pump_with_all_that_they_need_to_know() -> None:
+def test_two_people_are_asked_to_name_the_pump_with_all_that_they_need_to_know() -> None:
     with pytest.raises(PumpChoiceError) as raised:
         choice_of(two_people())
     text = str(raised.value)
@@ -55,12 +55,12 @@ def test_two_people_are_told_to_name_the_pump_with_all_that_they_need_to_know() 
 
 
 @pytest.mark.parametrize("days", [0, 1, 2, 2.5])
-def test_two_people_are_told_apart_however_few_days_a_run_may_catch_up(days: float) -> None:
+def test_two_people_are_recognised_however_few_days_a_run_may_catch_up(days: float) -> None:
     with pytest.raises(PumpChoiceError, match="two people"):
         choice_of(two_people(), catch_up_days=days)
 
 
-def test_with_a_serial_number_nobody_is_asked_and_only_that_pump_is_read() -> None:
+def test_with_a_serial_number_no_one_is_asked_and_only_that_pump_is_read() -> None:
     account = two_people()
     source = account.source(wall(8), serial=SERIALS[1])
     spans = source.pumps(LAST_DAY)
@@ -109,13 +109,13 @@ def test_a_person_may_say_that_both_pumps_are_theirs() -> None:
         choice_of(account, serial=f"{SERIALS[0]},12345678")
 
 
-def test_nobody_can_say_that_two_pumps_which_are_both_worn_are_theirs() -> None:
+def test_no_one_can_say_that_two_pumps_which_are_both_worn_are_theirs() -> None:
     account = two_people()
     with pytest.raises(PumpChoiceError, match="two people"):
         choice_of(account, serial=",".join(SERIALS))
 
 
-def test_an_overlap_long_ago_stops_nobody_today_but_a_range_that_asks_for_it() -> None:
+def test_an_overlap_long_ago_stops_no_run_but_one_for_a_range_that_has_it() -> None:
     account = two_people(1, 6)
     assert choice_of(replaced_life(account), catch_up_days=1) == {"0042", "1717"}
     source = account.source(wall(8), catch_up_days=1)

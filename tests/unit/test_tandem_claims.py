@@ -89,7 +89,7 @@ def test_a_basal_ends_with_the_sign_of_another_pump() -> None:
     assert (found.key, found.cut, found.running) == (running.key, True, False)
 
 
-def test_a_basal_that_nobody_else_claims_stays_as_it_is() -> None:
+def test_a_basal_that_no_other_pump_claims_stays_as_it_is() -> None:
     taken = owners([shown(-5), shown(15)], 0)
     for it in (basal(10, 5), basal(5, 5, running=True)):
         assert owned_parts([it], shown(-5), 0, taken) == [it]
@@ -162,7 +162,7 @@ def all_left(
     ]
 
 
-def is_told(basals: Sequence[Basal], instant: datetime) -> bool:
+def is_reported(basals: Sequence[Basal], instant: datetime) -> bool:
     return any(it.start <= instant < it.ends for it in basals)
 
 
@@ -175,8 +175,8 @@ def test_each_minute_counts_once_and_for_the_pump_that_claims_it(
     for minute in range(300):
         instant = at(minute + 0.5)
         claims = owner_at(taken, instant)
-        told = [pump for pump, it in found if it.start <= instant < it.ends]
-        assert told == [claims] * is_told(story[claims][1], instant)
+        claiming = [pump for pump, it in found if it.start <= instant < it.ends]
+        assert claiming == [claims] * is_reported(story[claims][1], instant)
     assert len({(pump, it.key) for pump, it in found}) == len(found)
 
 
@@ -205,7 +205,7 @@ def test_it_makes_no_difference_how_the_time_is_cut(
 def test_what_another_pump_uploads_later_only_takes_away(
     story: list[tuple[list[Sign], list[Basal]]],
 ) -> None:
-    """So everything that was written before is told again, if with less time or none."""
+    """So everything that was written before is claiming again, if with less time or none."""
     before = owned_parts(story[0][1], story[0][0], 0, owners([story[0][0]], 0))
     after = owned_parts(story[0][1], story[0][0], 0, owners([own for own, _ in story], 0))
     known = {it.key: it for it in after}

@@ -20,7 +20,7 @@ from tconnectsync.sync.plan.glucose import without_glucose_kind
 from tests.support.event_builders import at, planned, wanted
 from tests.support.log_builders import delivered, entry, log, reader, request
 
-SENSOR, FINGER, NOT_TOLD = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.UNKNOWN
+SENSOR, FINGER, NOT_SAID = ReadingKind.SENSOR, ReadingKind.FINGER, ReadingKind.UNKNOWN
 
 
 # -- doses of the next algorithm -------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_only_doses_of_the_range_itself_are_counted() -> None:
     assert "1.00 U" in remark.text
 
 
-# -- what else nobody can read ---------------------------------------------------------------------
+# -- what else cannot be read ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [0, 60])
@@ -89,7 +89,7 @@ def periodic(minutes: float, status: int) -> Entry:
     return entry(minutes, 140, fmr=120, fmrstatus=status)
 
 
-def test_glucose_of_basal_iq_is_a_warning_only_where_nothing_else_tells_it() -> None:
+def test_glucose_of_basal_iq_is_a_warning_only_where_nothing_else_says_it() -> None:
     value = entry(1, 256, glucosevaluestatus=0, currentglucosedisplayvalue=120)
     for entries, warnings in [
         ([periodic(0, 1)], 1),
@@ -103,7 +103,7 @@ def test_glucose_of_basal_iq_is_a_warning_only_where_nothing_else_tells_it() -> 
         assert not any(remark.missing for remark in story.remarks)
 
 
-def test_an_unknown_entry_that_may_tell_of_insulin_is_a_warning() -> None:
+def test_an_unknown_entry_that_may_be_about_insulin_is_a_warning() -> None:
     def fetch(skipped: Any) -> Log:
         skipped["possibly insulin, carbs or glucose in unknown pump log event 600 (dose)"] += 2
         skipped["unknown pump log event 999, without insulin, carbs or glucose"] += 5
@@ -129,7 +129,7 @@ def test_carbs_without_a_bolus_are_a_carb_correction_by_the_person() -> None:
     assert planned([again], [{**want.body, "_id": "1"}]).create == []
 
 
-def test_carbs_that_a_bolus_tells_of_are_not_told_twice() -> None:
+def test_carbs_that_a_bolus_reports_are_not_reported_twice() -> None:
     asked = request(1, 7, 2.0, carbs=15)
     assert reader(log(entry(0, 48, carbs=15.0), *asked)).boluses() == []
     assert len(reader(log(entry(-5, 48, carbs=15.0), *asked)).boluses()) == 1
@@ -167,14 +167,14 @@ def kind_of(*before: Entry, **asked: Any) -> ReadingKind | None:
         ([noted(-0.1, 131, 0)], FINGER),
         ([noted(-0.1, 131, 1, calibration=1)], FINGER),
         ([noted(-1.9, 131, 0)], FINGER),
-        ([noted(-2.1, 131, 0)], NOT_TOLD),
-        ([noted(-0.1, 140, 0)], NOT_TOLD),
+        ([noted(-2.1, 131, 0)], NOT_SAID),
+        ([noted(-0.1, 140, 0)], NOT_SAID),
         ([noted(-1, 131, 0), noted(-0.1, 131, 1)], SENSOR),
         ([measured(-3, 131), noted(-0.1, 131, 0)], FINGER),
         ([measured(-3, 131)], SENSOR),
-        ([measured(-11, 131)], NOT_TOLD),
-        ([measured(-8, 131), measured(-3, 140)], NOT_TOLD),
-        ([], NOT_TOLD),
+        ([measured(-11, 131)], NOT_SAID),
+        ([measured(-8, 131), measured(-3, 140)], NOT_SAID),
+        ([], NOT_SAID),
     ],
 )
 def test_the_pump_says_outright_where_the_glucose_came_from(
@@ -188,13 +188,13 @@ def test_an_automatic_bolus_never_has_a_finger_stick(options: int) -> None:
     assert kind_of(options=options) is SENSOR
     assert kind_of(noted(-0.1, 131, 0), options=options) is SENSOR
     assert kind_of(entry(0, 280, bolusid=7, bolussource=7)) is SENSOR
-    assert kind_of(entry(-3000, 280, bolusid=7, bolussource=7)) is NOT_TOLD
+    assert kind_of(entry(-3000, 280, bolusid=7, bolussource=7)) is NOT_SAID
 
 
 def test_glucose_without_a_known_source_is_shown_without_type() -> None:
     story = log(*request(0, 7, 1.0, glucose=131), delivered(2, 7, 1.0))
-    told = reader(story)
-    (bolus,) = told.with_glucose_kind(told.boluses(), [])
+    found = reader(story)
+    (bolus,) = found.with_glucose_kind(found.boluses(), [])
     (want,) = treatments_of(bolus, TANDEM_SOURCE.name)
     assert want.body["glucose"] == 131
     assert "glucoseType" not in want.body

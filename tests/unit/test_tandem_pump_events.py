@@ -156,7 +156,7 @@ def test_alerts_for_those_who_repair_pumps_are_not_shown() -> None:
     assert alerts(log(alert(0, 30), alert(1, 36), alert(2, 53))) == []
 
 
-def test_an_alert_that_is_told_again_before_it_is_over_is_one() -> None:
+def test_an_alert_that_is_noted_again_before_it_is_over_is_one() -> None:
     day = 24 * 60
     story = [alert(0, 0), alert(60, 0), alert(60 + day, 0), alert(70 + day, 2)]
     story += [alert(80 + day, 0, 26), alert(90 + day, 0), alert(91 + 2 * day, 0)]

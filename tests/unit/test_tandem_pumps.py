@@ -51,13 +51,13 @@ def chosen(*pumps: Pump, serial: str = "") -> Pump:
 
 
 def test_a_pump_is_read_with_its_last_upload() -> None:
-    told = item(
+    given = item(
         maxDateOfEvents="2026-03-02T07:55:00",
         lastUploadDate="2026-03-02T13:00:00Z",
         settings={"id": "x", "details": {"profiles": {}}},
         availableDataRange={"start": "2025-12-24T18:00:00", "end": "2026-03-02T07:55:00"},
     )
-    assert read_pumps({"pumps": [told]}, NEW_YORK) == [
+    assert read_pumps({"pumps": [given]}, NEW_YORK) == [
         Pump(
             assignment_id="log-1",
             serial="00870042",
@@ -70,32 +70,32 @@ def test_a_pump_is_read_with_its_last_upload() -> None:
     ]
 
 
-def test_the_end_of_the_data_stands_for_the_newest_event_where_that_is_not_told() -> None:
-    told = item(availableDataRange={"start": None, "end": "2026-03-02T07:55:00"})
-    (found,) = read_pumps({"pumps": [told]}, NEW_YORK)
+def test_the_end_of_the_data_stands_for_the_newest_event_where_that_is_not_said() -> None:
+    given = item(availableDataRange={"start": None, "end": "2026-03-02T07:55:00"})
+    (found,) = read_pumps({"pumps": [given]}, NEW_YORK)
     assert (found.oldest, found.newest) == (None, datetime(2026, 3, 2, 7, 55))
 
 
 def test_a_pump_that_never_uploaded_is_read_too() -> None:
-    told = item(maxDateOfEvents=None, lastUploadDate=None, settings=None)
-    (found,) = read_pumps({"pumps": [told]}, NEW_YORK)
+    given = item(maxDateOfEvents=None, lastUploadDate=None, settings=None)
+    (found,) = read_pumps({"pumps": [given]}, NEW_YORK)
     assert (found.newest, found.uploaded, found.settings) == (None, None, None)
 
 
 def test_the_pumps_of_a_guardian_are_found() -> None:
-    told = {"pumps": [], "devices": [item(modelName=None, modelNumber=1000354), item()]}
-    assert [each.model for each in read_pumps(told, NEW_YORK)] == ["1000354", "t:slim X2"]
+    given = {"pumps": [], "devices": [item(modelName=None, modelNumber=1000354), item()]}
+    assert [each.model for each in read_pumps(given, NEW_YORK)] == ["1000354", "t:slim X2"]
 
 
 def test_what_names_no_pump_is_left_out_and_the_order_stays() -> None:
     broken = [None, "pump", {}, item(assignmentId=None), item(serialNumber="")]
-    told = {"PUMPS": [item(SERIALNUMBER=5, serialNumber="5"), *broken, item(serialNumber="4")]}
-    assert [each.serial for each in read_pumps(told, NEW_YORK)] == ["5", "4"]
+    given = {"PUMPS": [item(SERIALNUMBER=5, serialNumber="5"), *broken, item(serialNumber="4")]}
+    assert [each.serial for each in read_pumps(given, NEW_YORK)] == ["5", "4"]
 
 
-@pytest.mark.parametrize("told", [None, [], "x", {}, {"pumps": None}, {"pumps": {}, "devices": 3}])
-def test_an_answer_without_pumps_holds_none(told: object) -> None:
-    assert read_pumps(told, NEW_YORK) == []
+@pytest.mark.parametrize("given", [None, [], "x", {}, {"pumps": None}, {"pumps": {}, "devices": 3}])
+def test_an_answer_without_pumps_holds_none(given: object) -> None:
+    assert read_pumps(given, NEW_YORK) == []
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_a_pump_may_be_in_use_if_it_has_the_newest_event_or_a_wrong_date() -> No
 
 
 def test_where_the_log_begins_is_read() -> None:
-    told = item(availableDataRange={"start": "2008-01-01T00:00:03", "end": None})
-    (found,) = read_pumps({"pumps": [told]}, NEW_YORK)
+    given = item(availableDataRange={"start": "2008-01-01T00:00:03", "end": None})
+    (found,) = read_pumps({"pumps": [given]}, NEW_YORK)
     assert found.oldest == datetime(2008, 1, 1, 0, 0, 3)
 
 
@@ -184,7 +184,7 @@ def test_an_unknown_serial_number_is_answered_with_the_ends_of_the_known_ones() 
     assert "12345678" not in str(error.value)
 
 
-def test_an_account_without_pumps_is_told_what_to_check() -> None:
+def test_for_an_account_without_pumps_is_said_what_to_check() -> None:
     with pytest.raises(ApiError, match=r"TCONNECT_EMAIL.*TCONNECT_REGION.*uploaded at least once"):
         configured([], "")
 
@@ -230,6 +230,6 @@ def test_the_mark_is_another_one_after_each_upload() -> None:
     assert upload_mark(pump()) == upload_mark(pump())
 
 
-def test_where_no_upload_is_told_there_is_no_mark() -> None:
+def test_where_no_upload_is_named_there_is_no_mark() -> None:
     assert upload_mark(pump(newest=None, uploaded=None)) is None
     assert upload_mark(pump(newest=None, uploaded=NOW)) is not None

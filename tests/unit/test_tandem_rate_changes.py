@@ -1,4 +1,4 @@
-"""Basals of pumps without Control-IQ, whose log tells a rate only when it changes."""
+"""Basals of pumps without Control-IQ, whose log has a rate only when it changes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def new_day(day: int, rate: float | None) -> Entry:
 
 
 def sign(hours: float) -> Entry:
-    """Return an entry that tells of nothing but that the log goes on."""
+    """Return an entry that says nothing but that the log goes on."""
     return entry(hours, 313)
 
 
@@ -82,7 +82,7 @@ def reader_of(entries: Sequence[Entry], whole: Sequence[Entry] | None = None) ->
     return LogReader(lambda skipped: log_of(entries), whole=lambda skipped: complete)
 
 
-def told(basals: Sequence[Basal]) -> list[tuple[float, float, float, str | None]]:
+def spans(basals: Sequence[Basal]) -> list[tuple[float, float, float, str | None]]:
     """Return start and end in hours after the first midnight, the rate, and its name."""
     origin = NEW_YORK.instant(MIDNIGHT)
     hour = timedelta(hours=1)
@@ -93,7 +93,7 @@ def told(basals: Sequence[Basal]) -> list[tuple[float, float, float, str | None]
 
 def read(*entries: Entry) -> list[tuple[float, float, float, str | None]]:
     reader = reader_of(numbered(entries))
-    found = told(reader.basals())
+    found = spans(reader.basals())
     assert not reader.remarks
     assert not reader.skipped
     return found
@@ -143,7 +143,7 @@ def test_each_document_is_named_after_the_entry_that_sets_its_rate() -> None:
         ([], 1.0, 1.0, "Profile"),
     ],
 )
-def test_why_a_rate_changes_is_told(why: list[int], rate: float, base: float, kind: str) -> None:
+def test_why_a_rate_changes_is_said(why: list[int], rate: float, base: float, kind: str) -> None:
     found = read(new_day(0, 0.5), change(3, rate, *why, base=base), sign(5))
     assert found == [(0, 3, 0.5, "Profile"), (3, 5, rate, kind)]
 
@@ -170,7 +170,7 @@ def test_a_pump_that_is_off_delivers_nothing_until_its_next_rate() -> None:
     ) == [(0, 3, 1, "Profile"), (6, 8, 1, "Profile")]
 
 
-def test_a_suspension_is_one_segment_also_where_the_rate_tells_it_too() -> None:
+def test_a_suspension_is_one_segment_also_where_the_rate_shows_it_too() -> None:
     assert read(
         new_day(0, 1),
         entry(3, 11, suspendreason=0),
@@ -210,7 +210,7 @@ def test_after_a_suspension_in_which_a_temp_rate_ended_the_rate_is_not_known() -
         sign(8),
     ]
     reader = reader_of(numbered(story))
-    assert told(reader.basals())[1:] == [
+    assert spans(reader.basals())[1:] == [
         (2, 2.5, 0.5, "TempRate"),
         (2.5, 4, 0, "Suspended"),
         (7, 8, 1, "Profile"),
@@ -258,7 +258,7 @@ def test_a_log_that_begins_within_a_day_knows_no_rate_until_the_first_one() -> N
 def test_what_a_change_says_in_another_form_is_named_and_not_written() -> None:
     story = [new_day(0, 1), entry(3, 3, rate=2.0, why=4), sign(5), change(6, 1, TIMED), sign(8)]
     reader = reader_of(numbered(story))
-    assert told(reader.basals()) == [(0, 3, 1, "Profile"), (6, 8, 1, "Profile")]
+    assert spans(reader.basals()) == [(0, 3, 1, "Profile"), (6, 8, 1, "Profile")]
     (remark,) = reader.remarks
     assert "They report: rate, why." in remark.text
 
@@ -266,7 +266,7 @@ def test_what_a_change_says_in_another_form_is_named_and_not_written() -> None:
 @pytest.mark.parametrize("rate", [-1, 15.001, 900])
 def test_a_rate_that_cannot_be_is_not_written(rate: float) -> None:
     reader = reader_of(numbered([new_day(0, 1), change(3, rate, TIMED), sign(5)]))
-    assert told(reader.basals()) == [(0, 3, 1, "Profile")]
+    assert spans(reader.basals()) == [(0, 3, 1, "Profile")]
     assert reader.remarks
 
 
@@ -289,7 +289,7 @@ def test_a_day_whose_log_has_a_gap_has_no_basal_and_this_is_said(lost: int, day:
     del entries[lost]
     reader = reader_of(entries)
     found = reader.basals()
-    assert {int(start // 24) for start, *_ in told(found)} == {0, 1, 2} - {day}
+    assert {int(start // 24) for start, *_ in spans(found)} == {0, 1, 2} - {day}
     (remark,) = reader.remarks
     assert str(FIRST + day * DAY) in remark.text
     assert remark.missing
@@ -299,7 +299,7 @@ def test_a_day_whose_log_has_a_gap_has_no_basal_and_this_is_said(lost: int, day:
 def test_what_is_missing_just_before_midnight_is_missing_from_the_day_before() -> None:
     entries = numbered(THREE_DAYS)
     jumped = entries[:3] + [it._replace(sequence=it.sequence + 1) for it in entries[3:]]
-    assert {int(start // 24) for start, *_ in told(reader_of(jumped).basals())} == {1, 2}
+    assert {int(start // 24) for start, *_ in spans(reader_of(jumped).basals())} == {1, 2}
 
 
 def test_numbers_that_begin_anew_are_a_gap() -> None:
@@ -307,7 +307,7 @@ def test_numbers_that_begin_anew_are_a_gap() -> None:
     anew = entries[:5] + [
         it._replace(group=1, sequence=number) for number, it in enumerate(entries[5:])
     ]
-    assert {int(start // 24) for start, *_ in told(reader_of(anew).basals())} == {0, 2}
+    assert {int(start // 24) for start, *_ in spans(reader_of(anew).basals())} == {0, 2}
 
 
 @pytest.mark.parametrize("code", [558, 559, 562, 563, 564, 565, 566])
@@ -315,7 +315,7 @@ def test_a_day_with_doses_of_the_next_algorithm_has_no_basal_of_rate_changes(cod
     entries = list(THREE_DAYS)
     entries.insert(5, entry(40, code))
     reader = reader_of(numbered(entries))
-    assert {int(start // 24) for start, *_ in told(reader.basals())} == {0, 2}
+    assert {int(start // 24) for start, *_ in spans(reader.basals())} == {0, 2}
     assert any("2026-03-03" in remark.text and remark.missing for remark in reader.remarks)
 
 
@@ -327,7 +327,7 @@ def test_on_the_day_of_an_update_only_what_is_noted_every_five_minutes_is_shown(
     entries = [*THREE_DAYS[:6], new_day(2, 0.9), sign(50), sign(52)]
     entries += [delivery(53 + number / 12, 900) for number in range(3)]
     reader = reader_of(numbered(entries))
-    found = told(reader.basals())
+    found = spans(reader.basals())
     assert [(start, rate, kind) for start, _, rate, kind in found if start >= 48] == [
         (53 + number / 12, 0.9, "Algorithm") for number in range(2)
     ]
@@ -371,7 +371,7 @@ def test_a_day_on_which_the_pump_was_suspended_misses_nothing() -> None:
     entries = numbered([entry(-3, 11), new_day(0, 0), sign(5), new_day(1, 0), sign(26)])
     del entries[2]
     reader = reader_of(entries)
-    assert [kind for *_, kind in told(reader.basals())] == ["Suspended"]
+    assert [kind for *_, kind in spans(reader.basals())] == ["Suspended"]
     assert not reader.remarks
 
 
@@ -382,13 +382,13 @@ def test_a_log_that_opens_suspended_is_completed_by_what_came_before() -> None:
         return {11: [entry(-40, 11)]} if 11 in codes else {}
 
     reader = LogReader(lambda skipped: log_of(entries), before=before)
-    assert told(reader.basals()) == [(-40, 6, 0, "Suspended"), (6, 8, 1, "Profile")]
+    assert spans(reader.basals()) == [(-40, 6, 0, "Suspended"), (6, 8, 1, "Profile")]
 
 
 def test_a_rate_of_zero_that_is_no_suspension_is_one_of_the_profile() -> None:
     entries = numbered([new_day(0, 0), sign(5)])
     reader = LogReader(lambda skipped: log_of(entries), before=lambda codes: {})
-    assert told(reader.basals()) == [(0, 5, 0, "Profile")]
+    assert spans(reader.basals()) == [(0, 5, 0, "Profile")]
 
 
 def test_why_the_rate_at_midnight_holds_is_what_the_last_change_said() -> None:
@@ -401,7 +401,7 @@ def test_why_the_rate_at_midnight_holds_is_what_the_last_change_said() -> None:
         return {3: [earlier]}
 
     reader = LogReader(lambda skipped: log_of(entries), before=before)
-    assert told(reader.basals()) == [(0, 5, 0.5, "TempRate")]
+    assert spans(reader.basals()) == [(0, 5, 0.5, "TempRate")]
     assert asked == [(3,)]
 
 
@@ -420,7 +420,7 @@ EVENTS: dict[str, Callable[[float], Entry]] = {
     "day": lambda hours: entry(hours, 90, commandedbasalrate=1.0),
     "clock": lambda hours: entry(hours, 13),
     "sign": sign,
-    "temp told": lambda hours: entry(hours, 2, duration=1e6),
+    "temp with an end": lambda hours: entry(hours, 2, duration=1e6),
     "temp over": lambda hours: entry(hours, 15),
 }
 

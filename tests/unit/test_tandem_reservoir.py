@@ -26,7 +26,7 @@ from tests.support.log_builders import (
 HOUR = 60
 
 
-def told(minutes: float, units: Any, code: int = 12) -> Entry:
+def noted(minutes: float, units: Any, code: int = 12) -> Entry:
     return entry(minutes, code, insulinamount=units)
 
 
@@ -35,7 +35,7 @@ def progress(minutes: float, total: int) -> Entry:
 
 
 def asked(last: DeviceStatus | None = None) -> Log:
-    raise AssertionError("Nobody needs the days before.")
+    raise AssertionError("The days before are not needed.")
 
 
 def state(of: Log, last: DeviceStatus | None = None, earlier: Any = asked) -> DeviceStatus:
@@ -52,9 +52,9 @@ def in_order(*entries: Entry) -> list[Entry]:
     return sorted(entries, key=lambda each: each.at)
 
 
-def test_what_was_given_since_the_pump_told_it_is_missing() -> None:
+def test_what_was_given_since_the_pump_noted_it_is_missing() -> None:
     story = in_order(
-        told(0, 150),
+        noted(0, 150),
         *rates(0, 2 * HOUR, 1200),
         *request(10, 7, 3.0),
         entry(10.2, 55, bolusid=7),
@@ -65,13 +65,13 @@ def test_what_was_given_since_the_pump_told_it_is_missing() -> None:
 
 
 def test_the_newest_word_of_the_pump_counts() -> None:
-    story = in_order(told(0, 150), *rates(0, HOUR), told(30, 60), nothing_new(HOUR))
+    story = in_order(noted(0, 150), *rates(0, HOUR), noted(30, 60), nothing_new(HOUR))
     assert left(*story) == pytest.approx(60 - 0.4)
 
 
 def test_of_an_extended_bolus_what_it_has_given_so_far_counts() -> None:
     story = in_order(
-        told(0, 100),
+        noted(0, 100),
         *rates(0, 40, 0),
         *request(5, 7, 5, options=1, now_percent=40, duration=60),
         entry(5.2, 55, bolusid=7),
@@ -81,8 +81,8 @@ def test_of_an_extended_bolus_what_it_has_given_so_far_counts() -> None:
         nothing_new(38),
     )
     assert left(*story) == pytest.approx(100 - 2 - 1.5)
-    # Of what was told in its midst, only what came after is missing.
-    assert left(*in_order(*story, told(21, 50))) == pytest.approx(50 - 0.75)
+    # Of what was noted in its midst, only what came after is missing.
+    assert left(*in_order(*story, noted(21, 50))) == pytest.approx(50 - 0.75)
     ended = in_order(*story, slowly_delivered(37, 7, 1.6))
     assert left(*ended) == pytest.approx(100 - 2 - 1.6)
 
@@ -100,59 +100,59 @@ def test_a_bolus_that_was_broken_off_by_the_suspension_is_not_missing_twice() ->
 
 
 def test_a_filled_cannula_holds_insulin_too() -> None:
-    story = in_order(told(0, 180), *rates(0, 20, 0), entry(5, 61, primesize=0.3), nothing_new(20))
+    story = in_order(noted(0, 180), *rates(0, 20, 0), entry(5, 61, primesize=0.3), nothing_new(20))
     assert left(*story) == pytest.approx(179.7)
 
 
-def test_while_the_tubing_is_being_filled_nobody_knows_how_much_is_left() -> None:
-    change = [told(0, 55, 11), entry(10, 33, insulinvolume=180), entry(10, 63, primesize=-1)]
+def test_while_the_tubing_is_being_filled_it_is_unknown_how_much_is_left() -> None:
+    change = [noted(0, 55, 11), entry(10, 33, insulinvolume=180), entry(10, 63, primesize=-1)]
     assert left(*change, nothing_new(15)) is None
-    assert left(*change, told(20, 165), *rates(20, 30), nothing_new(22)) == pytest.approx(
+    assert left(*change, noted(20, 165), *rates(20, 30), nothing_new(22)) == pytest.approx(
         165, abs=0.1
     )
     assert left(*change, entry(25, 33, insulinvolume=170), nothing_new(26)) == 170
 
 
-def test_across_a_gap_in_the_log_nobody_knows_how_much_was_given() -> None:
-    story = [told(0, 150), *rates(0, HOUR), *rates(2 * HOUR, 3 * HOUR), nothing_new(3 * HOUR)]
+def test_across_a_gap_in_the_log_it_is_unknown_how_much_was_given() -> None:
+    story = [noted(0, 150), *rates(0, HOUR), *rates(2 * HOUR, 3 * HOUR), nothing_new(3 * HOUR)]
     assert left(*story) is None
-    assert left(*story, told(3 * HOUR, 140), nothing_new(3 * HOUR + 1)) == pytest.approx(
+    assert left(*story, noted(3 * HOUR, 140), nothing_new(3 * HOUR + 1)) == pytest.approx(
         140, abs=0.1
     )
-    at_the_end = [told(0, 150), *rates(0, HOUR), nothing_new(2 * HOUR)]
+    at_the_end = [noted(0, 150), *rates(0, HOUR), nothing_new(2 * HOUR)]
     assert left(*at_the_end) is None
 
 
 def test_one_missing_entry_of_the_rate_is_no_gap() -> None:
-    story = [told(0, 150), *(r for r in rates(0, HOUR, 1200) if r.at != at(30)), nothing_new(HOUR)]
+    story = [noted(0, 150), *(r for r in rates(0, HOUR, 1200) if r.at != at(30)), nothing_new(HOUR)]
     assert left(*story) == pytest.approx(150 - 1.2)
 
 
 def test_a_suspended_pump_gives_nothing() -> None:
-    assert left(told(0, 42, 11), nothing_new(20 * HOUR)) == 42
+    assert left(noted(0, 42, 11), nothing_new(20 * HOUR)) == 42
 
 
 def test_there_is_never_less_than_nothing() -> None:
-    assert left(told(0, 1), *rates(0, 3 * HOUR), nothing_new(3 * HOUR)) == 0
+    assert left(noted(0, 1), *rates(0, 3 * HOUR), nothing_new(3 * HOUR)) == 0
 
 
 @pytest.mark.parametrize("alarm", [8, 9])
 def test_an_empty_cartridge_is_empty_whatever_was_worked_out(alarm: int) -> None:
-    story = in_order(told(0, 50), *rates(0, 30), entry(29, 5, alarmid=alarm), nothing_new(30))
+    story = in_order(noted(0, 50), *rates(0, 30), entry(29, 5, alarmid=alarm), nothing_new(30))
     assert left(*story) == pytest.approx(0, abs=0.05)
-    other = in_order(told(0, 50), *rates(0, 30), entry(29, 5, alarmid=2), nothing_new(30))
+    other = in_order(noted(0, 50), *rates(0, 30), entry(29, 5, alarmid=2), nothing_new(30))
     assert left(*other) == pytest.approx(49.6)
 
 
 def test_when_the_pump_warns_of_very_little_insulin_no_higher_number_is_shown() -> None:
-    story = in_order(told(0, 50), *rates(0, 30), entry(29, 4, alertid=17), nothing_new(30))
+    story = in_order(noted(0, 50), *rates(0, 30), entry(29, 4, alertid=17), nothing_new(30))
     assert left(*story) is None
-    other = in_order(told(0, 50), *rates(0, 30), entry(29, 4, alertid=0), nothing_new(30))
+    other = in_order(noted(0, 50), *rates(0, 30), entry(29, 4, alertid=0), nothing_new(30))
     assert left(*other) == pytest.approx(49.6)
 
 
 def test_a_bolus_that_began_before_the_log_is_of_unknown_size() -> None:
-    story = [told(0, 90), *rates(0, 20), progress(3, 5000), nothing_new(20)]
+    story = [noted(0, 90), *rates(0, 20), progress(3, 5000), nothing_new(20)]
     assert left(*in_order(*story)) is None
 
 
@@ -169,7 +169,7 @@ def long_story() -> Log:
             delivered(200 * n + 22, n, 2.5),
         )
     ]
-    return log(*in_order(told(0, 200), *rates(0, 4000, 790), *boluses, nothing_new(4000)))
+    return log(*in_order(noted(0, 200), *rates(0, 4000, 790), *boluses, nothing_new(4000)))
 
 
 def since(of: Log, first: float, last: float) -> Log:
@@ -194,7 +194,7 @@ def test_from_status_to_status_it_is_what_one_look_at_everything_says() -> None:
     assert looked_back == 1
 
 
-def test_what_nobody_knows_is_not_searched_for_again() -> None:
+def test_what_cannot_be_known_is_not_searched_for_again() -> None:
     quiet = log(*rates(0, HOUR), nothing_new(HOUR))
     first = state(quiet, None, dict)
     assert first.reservoir is None
@@ -215,7 +215,7 @@ def test_another_pump_s_insulin_is_not_taken_for_this_one_s() -> None:
     of_another = DeviceStatus(at(30), None, None, 3.0, None, None, (999_999,))
     quiet = log(*rates(0, HOUR), nothing_new(HOUR))
     assert state(quiet, of_another, dict).reservoir is None
-    before = log(told(-500, 180), *rates(-500, 0))
+    before = log(noted(-500, 180), *rates(-500, 0))
     numbers = sum(map(len, before.values()))
     later = {
         code: [each._replace(sequence=each.sequence + numbers) for each in entries]
@@ -241,8 +241,8 @@ def test_days_that_cannot_be_had_leave_the_rest_of_the_state_alone() -> None:
         device_status(quiet, None, refuses)
 
 
-def test_the_number_that_the_pump_told_is_no_estimate() -> None:
-    found = state(log(told(0, 42, 11), nothing_new(5)))
+def test_the_number_that_the_pump_noted_is_no_estimate() -> None:
+    found = state(log(noted(0, 42, 11), nothing_new(5)))
     assert found.reservoir_is_reported
     assert found.at - at(0) == timedelta(minutes=5)
-    assert not state(log(told(0, 42), *rates(0, 20), nothing_new(20))).reservoir_is_reported
+    assert not state(log(noted(0, 42), *rates(0, 20), nothing_new(20))).reservoir_is_reported

@@ -148,7 +148,7 @@ def test_a_value_that_a_person_typed_in_is_a_finger_stick(calibration: int) -> N
     assert (found.at, found.key, found.log_ids) == (typed.at, typed.key, (7,))
 
 
-def test_a_value_that_the_pump_took_from_the_sensor_is_not_told_twice() -> None:
+def test_a_value_that_the_pump_took_from_the_sensor_is_not_shown_twice() -> None:
     skipped: Counter[str] = Counter()
     assert readings(log(entry(16, bg=164, bgentrytype=1)), skipped) == []
     assert not skipped
@@ -258,7 +258,7 @@ def test_a_start_that_failed_and_its_repetition_are_two() -> None:
 
 
 @pytest.mark.parametrize("code", [214, 447, 405, 486])
-def test_a_session_that_ends_is_told(code: int) -> None:
+def test_a_session_that_ends_is_shown(code: int) -> None:
     stop = entry(code, sessionstarttime=73, sessionstoptime=0)
     assert sensor_sessions(log(stop)) == [
         PumpEvent(stop.key, stop.at, PumpEventKind.SENSOR_STOP, "CGM Session Stopped", True, (7,))

@@ -53,15 +53,15 @@ def test_a_profile_is_read_with_its_segments() -> None:
     )
 
 
-def test_the_profile_in_use_is_told_from_the_others() -> None:
-    told = details(profile(idp=0), profile(idp=1), profile(idp=2), active=1)
-    assert [each.active for each in pump_settings(told).profiles] == [False, True, False]
+def test_the_profile_in_use_is_distinguished_from_the_others() -> None:
+    given = details(profile(idp=0), profile(idp=1), profile(idp=2), active=1)
+    assert [each.active for each in pump_settings(given).profiles] == [False, True, False]
 
 
 @pytest.mark.parametrize("active", [None, 9, "3"])
 def test_where_the_pump_does_not_say_no_profile_is_in_use(active: object) -> None:
-    told = details(profile(), profile(idp=None), active=active)
-    assert [each.active for each in pump_settings(told).profiles] == [False, False]
+    given = details(profile(), profile(idp=None), active=active)
+    assert [each.active for each in pump_settings(given).profiles] == [False, False]
 
 
 def in_upper_case(item: Any) -> Any:
@@ -71,8 +71,8 @@ def in_upper_case(item: Any) -> Any:
 
 
 def test_names_match_whatever_their_case() -> None:
-    told = details(alerts={"lowGlucoseAlert": {"mgPerDl": 81}})
-    assert pump_settings(in_upper_case(told)) == pump_settings(told)
+    given = details(alerts={"lowGlucoseAlert": {"mgPerDl": 81}})
+    assert pump_settings(in_upper_case(given)) == pump_settings(given)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_profile_in_use_must_not_begin_blank() -> None:
 def require_left_out(broken: Any, why: str, name: str) -> None:
     """Insist that a broken profile is left out and named, wherever it stands, and no other is."""
     whole = pump_settings(details(profile()))
-    for place, told in enumerate(([broken, profile()], [profile(), broken])):
-        found = pump_settings(details(*told))
+    for place, both in enumerate(([broken, profile()], [profile(), broken])):
+        found = pump_settings(details(*both))
         assert found.profiles == whole.profiles
         (missing,) = found.broken
         assert (missing.name, missing.active, missing.place) == (name, False, place)
@@ -200,7 +200,7 @@ def test_a_profile_without_name_or_duration_is_refused(changes: Object) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "given",
     [
         {"profiles": {"numberOfProfiles": 1}},
         {"profiles": None},
@@ -209,9 +209,9 @@ def test_a_profile_without_name_or_duration_is_refused(changes: Object) -> None:
         {"profiles": {"profile": {"name": "Work"}}},
     ],
 )
-def test_settings_without_a_profile_are_refused(told: Object) -> None:
+def test_settings_without_a_profile_are_refused(given: Object) -> None:
     with pytest.raises(ApiError, match="cannot be used: they show no profile"):
-        pump_settings(told)
+        pump_settings(given)
 
 
 @pytest.mark.parametrize(
@@ -222,22 +222,22 @@ def test_a_broken_profile_does_not_spoil_the_others(broken: Any) -> None:
     require_left_out(broken, "a profile has no segments", name)
 
 
-def test_a_broken_profile_in_use_is_told_so_and_no_other_takes_its_place() -> None:
+def test_a_broken_profile_in_use_is_said_and_no_other_takes_its_place() -> None:
     found = pump_settings(details(profile(segment(60)), profile(idp=4, name="Holiday")))
     assert [(each.name, each.active) for each in found.profiles] == [("Holiday", False)]
     assert [(each.name, each.active) for each in found.broken] == [("Work", True)]
 
 
-def test_a_guardian_is_told_the_true_reason() -> None:
+def test_a_guardian_reads_the_true_reason() -> None:
     with pytest.raises(ApiError, match="does not show the pump's settings to a guardian"):
         pump_settings(None, for_guardian=True)
     assert pump_settings(details(), for_guardian=True) == pump_settings(details())
 
 
-@pytest.mark.parametrize("told", [None, {}, [], "details"])
-def test_a_pump_that_never_uploaded_its_settings_is_told_so(told: object) -> None:
+@pytest.mark.parametrize("given", [None, {}, [], "details"])
+def test_a_pump_that_never_uploaded_its_settings_is_named(given: object) -> None:
     with pytest.raises(ApiError, match="no settings of this pump"):
-        pump_settings(told)
+        pump_settings(given)
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,7 @@ def test_equal_numbers_at_one_time_are_two_events() -> None:
     assert sorted(bolus.key for bolus in turned) == [one, other]
 
 
-def test_a_pump_that_was_assigned_anew_tells_nothing_twice() -> None:
+def test_a_pump_that_was_assigned_again_reports_nothing_twice() -> None:
     once, again = (SimulatedPump(LIFE, zone=ZONE) for _ in range(2))
     again.assignment_id = "assigned anew"
     alone, two = Account(once).source(wall(6)), Account(once, again).source(wall(6))
@@ -496,7 +496,7 @@ def test_the_pump_in_use_shows_its_settings_and_its_state() -> None:
     assert reader.insulin_on_board()[-1].at < NEW_YORK.instant(wall(6))
 
 
-def test_without_any_sign_the_newest_event_tells_which_pump_is_in_use() -> None:
+def test_without_any_sign_the_newest_event_says_which_pump_is_in_use() -> None:
     idle = replace(LIFE, boluses=[], suspensions=[], site_changes=[])
     pumps = [
         SimulatedPump(idle, zone=ZONE, serial=serial, began=wall(began), ended=wall(4, hours=hours))
@@ -523,7 +523,7 @@ def test_the_counter_grows_with_each_upload_of_each_pump() -> None:
     assert named.upload_counter() == before
 
 
-def test_the_pumps_are_told_with_the_time_of_their_logs() -> None:
+def test_the_pumps_are_named_with_the_time_of_their_logs() -> None:
     two = account(CHANGE)
     for pump in two.pumps:
         pump.uploaded_until = wall(5)

@@ -63,7 +63,7 @@ BEFORE = (
 
 
 @pytest.mark.parametrize("known", range(2, 5))
-def test_insulin_on_board_from_before_a_bolus_is_not_told_once_it_has_begun(known: int) -> None:
+def test_insulin_on_board_from_before_a_bolus_is_not_said_once_it_has_begun(known: int) -> None:
     # The glucose is noted some seconds before the request.
     expected = [1.04, 1.04] if known == 2 else []
     assert [it.units for it in insulin_on_board(log(*BEFORE[:known]))] == expected
@@ -87,12 +87,12 @@ def test_a_bolus_that_says_nothing_of_insulin_on_board_hides_what_was_before() -
 
 def test_while_the_later_part_of_a_bolus_runs_the_value_after_the_first_part_counts() -> None:
     later = numbered(59, 5, iob=3.0)
-    told = [numbered(280, 6 + 5 * n, bolusdeliverystatus=1, deliveredtotal=2000) for n in (0, 1)]
-    story = [*BEFORE, numbered(20, 4, insulindelivered=2.0, iob=3.0), later, *told]
+    noted = [numbered(280, 6 + 5 * n, bolusdeliverystatus=1, deliveredtotal=2000) for n in (0, 1)]
+    story = [*BEFORE, numbered(20, 4, insulindelivered=2.0, iob=3.0), later, *noted]
     assert status(*story).iob == 3.0
 
 
-def test_a_bolus_whose_end_is_missing_hides_nothing_for_ever() -> None:
+def test_a_bolus_whose_end_is_missing_does_not_hide_others_for_good() -> None:
     assert insulin_on_board(log(*BEFORE, entry(20, 81, iob=5.0))) == []
     story = [*BEFORE, entry(40, 81, iob=5.0)]
     assert [it.units for it in insulin_on_board(log(*story))] == [5.0]
@@ -160,7 +160,7 @@ def test_an_empty_battery_is_known() -> None:
     assert status(entry(1, BATTERY, abc=0)).battery_percent == 0
 
 
-def test_nothing_is_told_of_a_log_that_tells_nothing() -> None:
+def test_nothing_is_said_of_a_log_that_says_nothing() -> None:
     assert device_status({}) is None
     assert device_status(log(entry(1, OTHER), entry(2, BOLUS))) is None
 
@@ -195,7 +195,7 @@ def test_the_state_is_as_of_the_newest_entry_of_any_kind() -> None:
     assert (found.at, found.log_ids) == (at(99), (99, 90, 0))
 
 
-def test_without_a_new_upload_there_is_nothing_to_tell() -> None:
+def test_without_a_new_upload_there_is_nothing_to_say() -> None:
     known = log(entry(0, RESUMED), entry(90, BATTERY, abc=50))
     last = device_status(known)
     assert device_status(known, last) is None
@@ -218,11 +218,11 @@ def test_without_a_new_upload_there_is_nothing_to_tell() -> None:
 def test_the_newest_word_says_whether_the_pump_is_suspended(
     entries: list[tuple[int, int, int | None]], suspended: bool
 ) -> None:
-    told = [
+    noted = [
         entry(minutes, code, **({} if source is None else {"commandedratesource": source}))
         for minutes, code, source in entries
     ]
-    assert status(*told).suspended is suspended
+    assert status(*noted).suspended is suspended
 
 
 def test_within_one_second_the_order_of_the_log_counts() -> None:

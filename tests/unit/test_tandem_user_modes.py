@@ -141,7 +141,7 @@ def test_stop_all_ends_sleep_and_exercise(begins: Any) -> None:
 
 
 @pytest.mark.parametrize("action", [START_SLEEP, START_EXERCISE])
-def test_stop_all_ends_whatever_goes_on_where_no_modes_are_told(action: int) -> None:
+def test_stop_all_ends_whatever_goes_on_where_no_modes_are_said(action: int) -> None:
     (found,) = read(mode(0, action), mode(30, STOP_ALL))
     assert (found.running, found.duration) == (False, timedelta(minutes=30))
 
@@ -175,7 +175,7 @@ def test_a_second_start_goes_on_with_the_first() -> None:
     ]
 
 
-def test_exercise_ends_a_sleep_that_nobody_stopped() -> None:
+def test_exercise_ends_a_sleep_that_was_not_stopped() -> None:
     for story in (
         [falls_asleep(0), mode(30, START_EXERCISE, SLEEPING, EXERCISING), ends_exercise(60)],
         [mode(0, START_SLEEP), mode(30, START_EXERCISE), mode(60, STOP_EXERCISE)],
@@ -188,7 +188,7 @@ def test_a_period_whose_end_is_lost_is_counted_and_does_not_swallow_the_next() -
     assert periods(found) == [("Sleep", 1440, 480)]
 
 
-def test_a_period_whose_end_is_lost_does_not_run_for_ever() -> None:
+def test_a_period_whose_end_is_lost_does_not_run_without_end() -> None:
     assert read(falls_asleep(0), mode(100, NO_REQUEST, NORMAL, NORMAL), sleep=1) == []
     found = read(falls_asleep(0), ends_exercise(600), wakes_up(700), sleep=1)
     assert found == []

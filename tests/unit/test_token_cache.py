@@ -66,7 +66,7 @@ def test_a_dropped_login_is_gone(cache: TokenCache, folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such mode here")
-def test_nobody_else_can_read_the_file_whatever_the_umask(cache: TokenCache, folder: Path) -> None:
+def test_no_other_user_can_read_the_file_with_any_umask(cache: TokenCache, folder: Path) -> None:
     before = os.umask(0)
     try:
         cache.save(LOGIN)
@@ -179,7 +179,7 @@ def test_different_accounts_have_different_files(
     assert TokenCache(folder, other).load() is None
 
 
-def test_the_name_of_the_file_does_not_tell_whose_it_is(cache: TokenCache, folder: Path) -> None:
+def test_the_name_of_the_file_does_not_say_whose_it_is(cache: TokenCache, folder: Path) -> None:
     cache.save(LOGIN)
     name = file_in(folder).name
     assert name.startswith("tandem-source-")
@@ -202,7 +202,7 @@ def test_a_write_that_breaks_off_leaves_the_old_login_and_no_rest(
     assert len(list(folder.iterdir())) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_told_once_and_then_left_alone(
+def test_a_folder_that_cannot_be_made_is_named_once_and_then_left_alone(
     cache: TokenCache, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.parent.parent.mkdir()

@@ -137,7 +137,7 @@ def test_of_several_things_the_most_urgent_counts(found: Outcome, state: State) 
 
 @dataclass
 class Noted:
-    """Is told of records, and would send the messages that are due."""
+    """Takes records, and would send the messages that are due."""
 
     records: list[RunRecord] = field(default_factory=list)
     messages: list[State] = field(default_factory=list)

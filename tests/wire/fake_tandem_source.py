@@ -51,7 +51,7 @@ class Bench:
         self.logins = LoginService(EMAIL, PASSWORD, region=region, now=lambda: self.server_now)
         self.server_now = NOW
         self.data: Callable[[Request], Response] = lambda _: ok({"pumps": []})
-        """Answers whoever comes with an accepted token."""
+        """Answers each request with an accepted token."""
         self.server = LoopbackServer(self._handle)
         self.api = self.client(region=region)
 

@@ -106,7 +106,7 @@ def test_one_server_error_is_passed_over(bench: Bench, service: Service) -> None
 
 
 @both
-def test_two_server_errors_are_an_error_that_tells_its_status(
+def test_two_server_errors_are_an_error_that_says_its_status(
     bench: Bench, service: Service
 ) -> None:
     bench.fail(service.path, Response(status=500), Response(status=500))
@@ -202,7 +202,7 @@ def test_an_object_where_the_list_of_pumps_was_due_is_an_error(bench: Bench) -> 
 
 
 @both
-def test_an_account_without_control_iq_is_told_apart_by_its_status(
+def test_an_account_without_control_iq_is_known_by_its_status(
     bench: Bench, service: Service
 ) -> None:
     bench.fail(service.path, Response(status=404))

@@ -181,7 +181,7 @@ def test_a_wrong_secret_ends_it_all(site: SmallNightscout) -> None:
     assert applied.created == 0
 
 
-def test_a_time_that_nobody_asked_to_change_stays(site: SmallNightscout) -> None:
+def test_a_time_that_was_not_to_be_changed_stays(site: SmallNightscout) -> None:
     site.insert([document("Temp Basal", 0, duration=5)])
     (stored,) = site.treatments
     update = updating(stored, {**stored, "duration": 10})

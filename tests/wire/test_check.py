@@ -89,7 +89,7 @@ def test_a_check_logs_in_once_to_each_service(world: TConnectWorld) -> None:
     assert logins.count("/cloud/oauth2/token") == 2
 
 
-def test_the_age_of_our_newest_treatments_is_told(world: TConnectWorld) -> None:
+def test_the_age_of_our_newest_treatments_is_said(world: TConnectWorld) -> None:
     treatment = {"eventType": "Temp Basal", "enteredBy": "Pump (tconnectsync)"}
     world.site.insert([treatment | {"created_at": "2024-06-03T19:00:00.000Z"}])
     text = world.check()["Nightscout treatments"][1]
@@ -123,7 +123,7 @@ def test_a_pump_without_control_iq_is_no_failure() -> None:
 # Settings
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_and_the_rest_is_tried(
+def test_all_that_is_wrong_with_the_settings_is_said_and_the_rest_is_tried(
     world: TConnectWorld,
 ) -> None:
     world.changes = {"NS_URL": None, "TCONNECT_PASSWORD": "password", "SYNC_GAPS": "maybe"}
@@ -331,7 +331,7 @@ def rights(**said: object) -> Response:
     return Response(json.dumps({"status": 200, "message": message}).encode())
 
 
-def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(world: TConnectWorld) -> None:
+def test_a_token_that_may_only_read_is_not_called_a_wrong_secret(world: TConnectWorld) -> None:
     def fault(request: Request) -> Response | None:
         if request.path.endswith("verifyauth"):
             return rights()
@@ -343,7 +343,7 @@ def test_a_token_that_may_only_read_is_told_from_a_wrong_secret(world: TConnectW
     assert "api:treatments:update" in text
 
 
-def test_a_token_that_may_create_is_told_what_else_its_role_needs(world: TConnectWorld) -> None:
+def test_of_a_token_that_may_create_is_said_what_else_it_needs(world: TConnectWorld) -> None:
     world.fail_nightscout("verifyauth", rights())
     state, text = world.check()["Nightscout secret"]
     assert state is State.OK
@@ -375,7 +375,7 @@ def test_careportal_that_is_off_is_named(world: TConnectWorld) -> None:
         (Fault.DROP, "Open NS_URL in a browser"),
     ],
 )
-def test_what_is_wrong_with_the_address_is_told(
+def test_what_is_wrong_with_the_address_is_said(
     world: TConnectWorld, answer: Response | Fault, sentence: str
 ) -> None:
     world.fail_nightscout("status", answer)
@@ -387,7 +387,7 @@ def test_what_is_wrong_with_the_address_is_told(
 # Clocks
 
 
-def test_a_computer_whose_clock_is_wrong_is_told_so_and_the_pump_is_not_blamed(
+def test_a_computer_whose_clock_is_wrong_is_named_and_the_pump_is_not_blamed(
     world: TConnectWorld,
 ) -> None:
     world.now = NOW + timedelta(minutes=9)
@@ -432,7 +432,7 @@ def test_a_pump_that_has_not_uploaded_for_hours_is_noticed(world: TConnectWorld)
 
 
 DEVICES = {"old serial": str(OLD_SERIAL_NUMBER), "meter": "METER1234"}
-"""What the list of devices tells."""
+"""What the list of devices says."""
 PATHS = {
     "": "nothing is broken",
     "Tandem login": "/login.aspx",
@@ -453,7 +453,7 @@ PATHS = {
 def test_nothing_personal_reaches_screen_log_or_report(
     tmp_path: Path, world: TConnectWorld, broken: str
 ) -> None:
-    # Under harmless keys, only that can be recognised which the program has been told of.
+    # Under harmless keys, only that can be recognised which the program knows already.
     personal = {**SET, "guid": world.tandem.user_guid, "host": world.site.url[7:]}
     personal |= OWNER if broken != "Tandem login" else {}
     personal |= DEVICES if broken not in ("Tandem login", "Pump's serial number") else {}

@@ -130,7 +130,7 @@ def test_a_range_in_the_past_does_not_judge_the_clock(world: TandemWorld) -> Non
 # Settings
 
 
-def test_a_region_that_does_not_exist_is_told_and_nothing_is_asked(world: TandemWorld) -> None:
+def test_a_region_that_does_not_exist_is_said_and_nothing_is_asked(world: TandemWorld) -> None:
     world.changes = {"TCONNECT_REGION": "Mars"}
     results = world.check()
     assert "TCONNECT_REGION is not usable" in only_failed(results, "Settings")
@@ -184,7 +184,7 @@ def test_no_login_is_saved_where_none_shall_be(tmp_path: Path, world: TandemWorl
     assert not list((tmp_path / ".cache" / "tconnectsync").glob("tandem-source-*"))
 
 
-def test_the_wrong_region_is_told_from_a_wrong_password(world: TandemWorld) -> None:
+def test_the_wrong_region_is_not_called_a_wrong_password(world: TandemWorld) -> None:
     world.changes = {"TCONNECT_REGION": "EU"}
     text = only_failed(world.check(), "Tandem login")
     assert "set TCONNECT_REGION or --region to US" in text
@@ -202,7 +202,7 @@ def test_the_wrong_region_is_told_from_a_wrong_password(world: TandemWorld) -> N
         (Fault.DROP, "REQUESTS_PROXY, and that no firewall of its network"),
     ],
 )
-def test_what_goes_wrong_with_the_login_is_told_apart(
+def test_what_goes_wrong_with_the_login_has_its_own_words(
     world: TandemWorld, answer: Response | Fault, sentence: str
 ) -> None:
     world.fail(LOGIN, answer)
@@ -251,7 +251,7 @@ def test_an_unknown_serial_number_comes_with_the_known_ones(world: TandemWorld) 
     assert not_tried(results) == [*TANDEM[2:], CLOCK]
 
 
-def test_an_account_without_any_pump_is_told(world: TandemWorld) -> None:
+def test_an_account_without_any_pump_is_said(world: TandemWorld) -> None:
     world.fail("/api/", payload({"firstName": "Robin", "pumps": []}))
     assert "shows no pump for this account" in only_failed(world.check(), "Account and pumps")
 
@@ -266,7 +266,7 @@ def test_a_pump_that_was_replaced_is_noticed_and_read_all_the_same(world: Tandem
     assert results["Pump's log"][1].startswith("No entries for these days")
 
 
-def test_a_pump_that_has_never_uploaded_is_told(world: TandemWorld) -> None:
+def test_a_pump_that_has_never_uploaded_is_said(world: TandemWorld) -> None:
     world.tandem.uploaded_until = midnight(FIRST) - timedelta(days=1)
     results = world.check()
     text = only_failed(results, "Account and pumps")
@@ -285,7 +285,7 @@ def test_a_guardian_s_account_works_but_for_profiles(world: TandemWorld) -> None
     assert re.search(r"newest data are 1\d minutes old", results[CLOCK][1])
 
 
-def test_a_guardian_who_wants_profiles_is_told_in_a_check_as_in_a_sync(world: TandemWorld) -> None:
+def test_a_guardian_who_wants_profiles_reads_in_a_check_as_in_a_sync(world: TandemWorld) -> None:
     world.tandem.guardian = True
     world.features = ("BOLUS", "PROFILES")
     assert only_failed(world.check(), "Profiles") == NOT_FOR_GUARDIANS
@@ -340,7 +340,7 @@ def test_a_log_that_cannot_be_had_does_not_stop_the_other_steps(
     assert not_tried(results) == [CLOCK]
 
 
-def test_kinds_that_nobody_knows_are_named_with_how_often_they_came(world: TandemWorld) -> None:
+def test_unknown_kinds_are_named_with_how_often_they_came(world: TandemWorld) -> None:
     def event(code: int, number: int) -> dict[str, Any]:
         time = (WALL_NOW - timedelta(minutes=13)).isoformat()
         head = {"eventCode": code, "sequenceNumber": number, "pumpDateTime": time}
@@ -394,12 +394,12 @@ def test_insulin_that_cannot_be_shown_is_not_well(world: TandemWorld) -> None:
 # Profiles
 
 
-def test_a_pump_without_uploaded_settings_is_told(world: TandemWorld) -> None:
+def test_a_pump_without_uploaded_settings_is_said(world: TandemWorld) -> None:
     world.tandem.settings = PumpSettings(())
     assert "they show no profile" in only_failed(world.check(), "Profiles")
 
 
-def test_profiles_of_which_none_is_in_use_are_told(world: TandemWorld) -> None:
+def test_profiles_of_which_none_is_in_use_are_said(world: TandemWorld) -> None:
     world.tandem.settings = PumpSettings(world.tandem.settings.profiles[1:])
     text = only_failed(world.check(), "Profiles")
     assert text.startswith("1 profile, but which one is in use is not known.")
@@ -459,9 +459,9 @@ PRIVATE = {
     "pump before": "1000317",
     "its assignment": "assignment-of-before",
 }
-"""What the account tells of its owner and the pumps."""
+"""What the account says about its owner and the pumps."""
 IDS = {"pumper": "pumper-of-robin", "account": "account-of-robin"}
-"""What the login tells, looking like ordinary words."""
+"""What the login says, looking like ordinary words."""
 PROFILE = "Quentin's school"
 """What a profile is called: personal, but not looked for elsewhere, because most are not."""
 
@@ -505,7 +505,7 @@ def test_nothing_personal_reaches_screen_log_or_report(
     tandem, site = world.tandem, world.site
     private(tandem)
     tandem.guardian = path == ACCOUNT
-    # Under harmless keys, only that can be recognised which the program has been told of.
+    # Under harmless keys, only that can be recognised which the program knows already.
     personal = {**SET, "assignment": tandem.assignment_id, "host": site.url[7:]}
     personal |= IDS if broken != "Tandem login" else {}
     personal |= PRIVATE if broken in ("", "Pump's log") else {}

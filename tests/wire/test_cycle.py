@@ -100,7 +100,7 @@ def test_a_failed_answer_that_two_features_need_is_asked_for_once(
     assert len(outcome.failures) == 2
 
 
-def test_pretending_tells_what_a_real_run_does_and_writes_nothing(
+def test_pretending_says_what_a_real_run_does_and_writes_nothing(
     world: TConnectWorld,
 ) -> None:
     pretended = world.sync(0, 20, pretend=True)

@@ -32,7 +32,7 @@ def sync(site: SmallNightscout, status: DeviceStatus | None, *, pretend: bool = 
 
 
 def from_elsewhere(**fields: Any) -> dict[str, Any]:
-    """A document that another program wrote at noon or when told."""
+    """A document that another program wrote at noon or at another time."""
     at = {"created_at": NOON.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"}
     return {"device": "somebody else", **at, "pump": {"battery": {"percent": 55}}, **fields}
 
@@ -101,7 +101,7 @@ def test_a_status_of_an_older_version_counts_however_old_it_is(site: SmallNights
     assert sync(site, replace(known, at=datetime(2020, 1, 1, tzinfo=UTC))) == []
 
 
-def test_insulin_on_board_is_told_once_and_at_its_own_time(site: SmallNightscout) -> None:
+def test_insulin_on_board_is_said_once_and_at_its_own_time(site: SmallNightscout) -> None:
     told = replace(STATUS, iob_at=NOON - 5 * MINUTE)
     sync(site, told)
     sync(site, replace(told, at=NOON + 20 * MINUTE, battery_percent=54))

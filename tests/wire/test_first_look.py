@@ -30,7 +30,7 @@ def life() -> PumpHistory:
 
 
 def newest(home: Home) -> dict[str, dict[str, Any]]:
-    """Return the newest treatment of each type that tells an age."""
+    """Return the newest treatment of each type that shows an age."""
     ordered = sorted(home.site.treatments, key=lambda document: str(document["created_at"]))
     return {d["eventType"]: d for d in ordered if d["eventType"] in AGES}
 

@@ -49,7 +49,7 @@ def _named(documents: Any) -> list[Document]:
 
 
 class Site:
-    """A Nightscout that says of each collection what it is told to."""
+    """A Nightscout that says of each collection what it is given."""
 
     def __init__(self) -> None:
         self.says: dict[str, bytes] = {}

@@ -213,7 +213,7 @@ def test_what_has_to_be_read_in_shorter_ranges_is_the_same_and_what_fails_is_sai
         assert basal_of(events, rest) == pytest.approx(basal_insulin(life, at(4, 0), at(6, 0)))
 
 
-def test_the_state_is_told_as_the_pump_noted_it_once_and_within_the_range() -> None:
+def test_the_state_is_said_as_the_pump_noted_it_once_and_within_the_range() -> None:
     with CLOUDS["tandem-source"](LIFE) as cloud:
         span = between(at(0, 6), at(2, 18))
         whole = [it for window in opened(cloud, 7).windows(span) for it in window.statuses]
@@ -242,7 +242,7 @@ def test_a_basal_says_what_the_profile_gave(source: str) -> None:
         assert any(basal.profile_rate != basal.rate for basal in basals)
 
 
-def test_a_saved_log_tells_only_of_what_it_covers(tmp_path: Path) -> None:
+def test_a_saved_log_says_only_what_it_covers(tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     with CLOUDS["tandem-source"](LIFE) as cloud:
         assert isinstance(cloud, SimulatedTandemSource)

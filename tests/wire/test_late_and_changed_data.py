@@ -272,7 +272,7 @@ def test_a_clock_that_is_set_back_between_uploads_loses_and_doubles_nothing(
         if recorded:
             check(home)
             return
-        # Nothing tells the two hours from 10 to 11 apart then; but insulin is not in doubt.
+        # The two hours from 10 to 11 look the same then; but insulin is not in doubt.
         found = held(home.site)
         # Soon after such an upload, a run that brings the first treatments to a site waits.
         home.go_to(3)

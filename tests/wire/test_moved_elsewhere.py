@@ -1,4 +1,4 @@
-"""What stands in Nightscout where nobody looks is found by its name before it is created again."""
+"""What stands in Nightscout where no run looks is found by its name before it is created again."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_treatment_is_removed_by_its_name_and_may_be_gone_already(site: SmallN
         assert site.treatments == stored[1:]
 
 
-def test_the_newest_that_nobody_has_edited_says_how_far_the_last_run_got(
+def test_the_newest_that_is_not_edited_says_how_far_the_last_run_got(
     site: SmallNightscout,
 ) -> None:
     wants = filled(site, basals(0, 20))

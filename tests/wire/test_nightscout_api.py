@@ -179,7 +179,7 @@ def test_refusals_are_explained(site: SmallNightscout, status: int, sentence: st
     assert caught.value.status == status
 
 
-def test_a_site_that_takes_no_treatments_is_told_apart(site: SmallNightscout) -> None:
+def test_a_site_that_takes_no_treatments_is_recognised(site: SmallNightscout) -> None:
     site.fault = lambda request: Response(b"Cannot POST", 404)
     with pytest.raises(NightscoutError, match="Add careportal to its ENABLE"):
         client(site).create([treatment(0)])

@@ -269,7 +269,7 @@ def test_where_nothing_can_be_kept_no_run_says_that_the_next_one_continues(
 
 
 @pytest.mark.slow
-def test_two_weeks_are_caught_up_unless_told_otherwise(make_home: Make, life: PumpHistory) -> None:
+def test_two_weeks_are_caught_up_unless_it_is_set(make_home: Make, life: PumpHistory) -> None:
     home = make_home("tandem-source", life)
     begin(home)
     home.go_to(15.4)

@@ -301,7 +301,7 @@ def test_the_loop_goes_on_after_the_rest_that_is_left(make_home: Make) -> None:
     assert home.site.treatments
 
 
-def test_processes_tell_each_other_of_a_block(tmp_path: Path) -> None:
+def test_processes_share_what_they_know_of_a_block(tmp_path: Path) -> None:
     with (
         tandem_source(live(date(2024, 6, 3), 1)) as tandem,
         SmallNightscout(SECRET) as site,

@@ -1,4 +1,4 @@
-"""What monitors and people are told after a run, at receivers on loopback."""
+"""What monitors and people hear after a run, at receivers on loopback."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_monitor_hears_of_the_beginning_the_end_and_a_failure(receiver: Loopba
     assert asked(receiver) == [f"/{TOKEN}/start", f"/{TOKEN}", f"/{TOKEN}/fail"]
 
 
-def test_the_result_is_told_after_the_beginning_however_slow_that_is(
+def test_the_result_is_sent_after_the_beginning_however_slow_that_is(
     receiver: LoopbackServer,
 ) -> None:
     """The other way round, the monitor would think that the run still goes on."""
@@ -171,7 +171,7 @@ def test_one_address_that_fails_keeps_no_other_from_the_message(
     ]
 
 
-def test_a_message_that_reaches_nobody_is_a_problem_without_the_address(
+def test_a_message_that_does_not_arrive_is_a_problem_without_the_address(
     receiver: LoopbackServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     receiver.fault = lambda request: Response(status=500)
@@ -219,7 +219,7 @@ def reporter(**values: str) -> RunReporter:
     return RunReporter(settings, clock, UTC, Systemd({}), "robin")
 
 
-def test_nobody_is_told_unless_the_settings_name_somebody(receiver: LoopbackServer) -> None:
+def test_nothing_is_sent_unless_the_settings_name_somebody(receiver: LoopbackServer) -> None:
     quiet = reporter()
     quiet.started()
     quiet.recorded(BAD)

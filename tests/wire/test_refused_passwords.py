@@ -245,7 +245,7 @@ def desk(tmp_path: Path) -> Iterator[tuple[Computer, SimulatedTandemSource]]:
         yield computer(tmp_path, tandem, site.url, SECRET), tandem
 
 
-def test_processes_tell_each_other(desk: tuple[Computer, SimulatedTandemSource]) -> None:
+def test_processes_share_what_they_know(desk: tuple[Computer, SimulatedTandemSource]) -> None:
     here, tandem = desk
     runs = [here.run(TCONNECT_PASSWORD=WRONG) for _ in range(3)]
     assert [run.code for run in runs] == [2, 2, 2]

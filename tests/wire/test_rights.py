@@ -386,7 +386,7 @@ def test_a_token_that_may_not_read_the_status_is_not_called_wrong(
         ("", "readable", "may only read"),
     ],
 )
-def test_a_token_that_may_not_write_is_told_what_its_role_needs(
+def test_of_a_token_that_may_not_write_is_said_what_it_needs(
     checked_worlds: Callable[..., World[Any]], roles: str, default: str, said: str
 ) -> None:
     world = checked_worlds(roles, default=default)
@@ -396,7 +396,7 @@ def test_a_token_that_may_not_write_is_told_what_its_role_needs(
     assert world.site.writes == 0
 
 
-def test_what_the_features_chosen_may_not_do_is_told_without_writing(
+def test_what_the_features_chosen_may_not_do_is_said_without_writing(
     checked_worlds: Callable[..., World[Any]],
 ) -> None:
     world = checked_worlds(OWN_ROLE, "BASAL", "CGM", "IOB", "PROFILES")

@@ -89,7 +89,7 @@ def wall(event: dict[str, Any]) -> datetime:
 @pytest.mark.parametrize(
     "header", [None, "Bearer unknown", "Basic known", "known"], ids=lambda header: str(header)
 )
-def test_without_a_known_token_nothing_is_told(
+def test_without_a_known_token_nothing_is_said(
     cloud: SimulatedTandemSource, header: str | None
 ) -> None:
     path = f"reports/bff/pumper/{cloud.login.pumper_id}"
@@ -158,7 +158,7 @@ def test_the_pump_is_listed_with_the_times_of_its_log(cloud: SimulatedTandemSour
 def test_the_upload_date_is_true_utc(cloud: SimulatedTandemSource) -> None:
     cloud.uploaded_until = START + timedelta(hours=12, minutes=30)
     assert pump(cloud)["lastUploadDate"] == "2024-10-25T10:30:00Z"
-    # By the person's own clock, which nobody sets back in autumn.
+    # By the person's own clock, which is not set back in autumn.
     cloud.uploaded_until = START + 5 * DAY
     assert pump(cloud)["lastUploadDate"] == "2024-10-29T22:00:00Z"
 

@@ -567,7 +567,7 @@ def test_without_control_iq_there_is_no_timeline_but_there_are_boluses(
     assert len(boluses(cloud_without_control_iq, FIRST, FIRST)) >= 3
 
 
-def test_only_without_control_iq_the_export_tells_the_basal_rates(
+def test_only_without_control_iq_the_export_has_the_basal_rates(
     cloud_without_control_iq: SimulatedTConnect, cloud: SimulatedTConnect
 ) -> None:
     header = "Type,EventDateTime,BasalRate"

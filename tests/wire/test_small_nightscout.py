@@ -52,7 +52,7 @@ def keyed_by_identifier(request: pytest.FixtureRequest) -> bool:
 # Both kinds
 
 
-def test_each_kind_tells_its_version(keyed_by_identifier: bool) -> None:
+def test_each_kind_says_its_version(keyed_by_identifier: bool) -> None:
     with SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier) as site:
         version = request(site, "GET", "status.json").json()["version"]
 

@@ -72,7 +72,7 @@ def old_site() -> Iterator[SmallNightscout]:
 # Both kinds
 
 
-def test_a_site_says_the_units_it_is_told(keyed_by_identifier: bool) -> None:
+def test_a_site_says_the_units_it_is_set_to(keyed_by_identifier: bool) -> None:
     for units in ("mg/dl", "mmol"):
         with SmallNightscout(SECRET, keyed_by_identifier=keyed_by_identifier, units=units) as site:
             status = ask(site, "GET", "status.json")

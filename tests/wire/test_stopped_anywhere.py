@@ -109,7 +109,7 @@ def test_a_write_that_has_not_begun_when_the_signal_comes_is_not_begun() -> None
 
 
 def is_handled() -> bool:
-    """Tell whether the handler of a signal has set its timer; that of a test's limit is longer."""
+    """Return whether the handler of a signal set its timer; that of a test's limit is longer."""
     return 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= AGAIN
 
 

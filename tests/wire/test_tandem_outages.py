@@ -1,4 +1,4 @@
-"""Days that Tandem Source cannot serve, and accounts in which it tells little.
+"""Days that Tandem Source cannot serve, and accounts about which it says little.
 
 The command lives through it on a clock of its own (`lived`).
 """
@@ -103,7 +103,7 @@ def test_a_day_that_cannot_be_had_stops_no_insulin_of_later_days(make_home: Make
 SLEEP = [ActivityRecord(wall(day + 22.5 / 24), 9 * 3600, "sleep") for day in range(5)]
 
 
-def test_whoever_sleeps_at_midnight_costs_no_request(make_home: Make) -> None:
+def test_a_person_who_sleeps_at_midnight_costs_no_request(make_home: Make) -> None:
     home = make_home("tandem-source", delivering(6, activities=SLEEP))
     home.features = ("BASAL", "BOLUS", "PUMP_EVENTS")
     home.go_to(4.5)
@@ -247,7 +247,7 @@ def test_auto_update_goes_on_syncing_the_account_of_a_guardian(make_home: Make) 
     assert home.now - boluses_of(home)[-1] < 8 * HOUR
 
 
-def test_a_guardian_is_told_why_there_are_no_profiles_and_the_rest_is_synced(
+def test_a_guardian_reads_why_there_are_no_profiles_and_the_rest_is_synced(
     make_home: Make,
 ) -> None:
     home = make_home("tandem-source", replace(live(FIRST, 2, seed=2), readings=()))
@@ -260,7 +260,7 @@ def test_a_guardian_is_told_why_there_are_no_profiles_and_the_rest_is_synced(
     assert boluses_of(home)
 
 
-def test_auto_update_goes_on_where_the_uploads_of_a_pump_are_told_only_at_times(
+def test_auto_update_goes_on_where_the_uploads_of_a_pump_are_said_only_at_times(
     make_home: Make,
 ) -> None:
     home = make_home("tandem-source", replace(live(FIRST, 4, seed=2), readings=()))

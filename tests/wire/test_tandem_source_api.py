@@ -160,7 +160,7 @@ def test_records_differ_by_pump_group_and_number(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("broken", [{"eventCode": 3}, {"sequenceNumber": "1"}, {}, None, 5, []])
-def test_what_cannot_be_told_apart_is_passed_on_untouched(bench: Bench, broken: Any) -> None:
+def test_what_cannot_be_taken_apart_is_passed_on_untouched(bench: Bench, broken: Any) -> None:
     bench.data = lambda _: ok({"events": [broken, broken]})
     assert read_log(bench)["events"] == [broken, broken]
 
@@ -194,7 +194,7 @@ def test_an_answer_of_another_form_is_never_an_empty_day(bench: Bench, payload: 
 
 
 @pytest.mark.parametrize("answer", [Response(b""), Response(b'{"events": [{'), html("<p>Hello")])
-def test_what_is_no_json_is_told_and_may_pass(bench: Bench, answer: Response) -> None:
+def test_what_is_no_json_is_said_and_may_pass(bench: Bench, answer: Response) -> None:
     bench.data = lambda _: answer
     with pytest.raises(ApiError, match=r"instead of the pump log\.") as raised:
         read_log(bench)
@@ -294,7 +294,7 @@ def test_a_damaged_memory_of_refusals_is_none(bench: Bench, content: str) -> Non
         (503, "could not give the pump log", True, 3),
     ],
 )
-def test_a_failure_tells_its_status(
+def test_a_failure_says_its_status(
     bench: Bench, status: int, text: str, can_retry: bool, requests: int
 ) -> None:
     bench.data = lambda _: ok({"message": "no"}, status)

@@ -159,7 +159,7 @@ def test_addresses_may_end_in_a_slash(bench: Bench) -> None:
     assert bench.paths == [*STEPS, f"{PUMPER}/{bench.logins.pumper_id}"]
 
 
-def test_a_region_that_does_not_exist_is_told() -> None:
+def test_a_region_that_does_not_exist_is_said() -> None:
     with pytest.raises(ConfigError, match="TCONNECT_REGION is US or EU"):
         assert TConnectApi(account(EMAIL, PASSWORD, region="UK"), NO_WAITING).tandemsource
 
@@ -177,7 +177,7 @@ def test_the_login_may_lead_over_more_pages_of_the_login_service(bench: Bench) -
 # -- four causes, four sentences ---------------------------------------------------------------
 
 
-def test_a_wrong_password_is_told_with_the_region_and_sent_once(bench: Bench) -> None:
+def test_a_wrong_password_is_said_with_the_region_and_sent_once(bench: Bench) -> None:
     bench.api = bench.client(password="wrong")
     error = failure(bench)
     assert re.search(f"Tandem's US cloud {CREDENTIALS}.*TCONNECT_PASSWORD", str(error))
@@ -204,14 +204,14 @@ def test_a_wrong_password_is_not_sent_again_by_the_request_for_data(bench: Bench
         ([], "password. Check"),
     ],
 )
-def test_another_reason_is_told_if_it_is_not_personal(bench: Bench, body: Any, told: str) -> None:
+def test_another_reason_is_said_if_it_is_not_personal(bench: Bench, body: Any, told: str) -> None:
     bench.fail(LOGIN, ok(body, 401))
     error = failure(bench)
     assert told in str(error)
     assert not error.can_retry
 
 
-def test_a_wish_of_the_login_service_is_told(bench: Bench) -> None:
+def test_a_wish_of_the_login_service_is_said(bench: Bench) -> None:
     bench.fail(LOGIN, ok({"status": "MFA_REQUIRED"}))
     error = failure(bench)
     assert "Log in at Tandem Source with a browser and do what it asks" in str(error)
@@ -228,7 +228,7 @@ def test_a_wish_of_the_login_service_is_told(bench: Bench) -> None:
         (TOKEN, ok({"error": "invalid_client"}, 401)),
     ],
 )
-def test_the_wrong_region_is_told_where_it_shows(bench: Bench, path: str, answer: Response) -> None:
+def test_the_wrong_region_is_said_where_it_shows(bench: Bench, path: str, answer: Response) -> None:
     bench.fail(path, answer)
     error = failure(bench)
     assert REGION in str(error)
@@ -243,7 +243,7 @@ def test_the_login_service_of_the_other_region_does_not_know_us(tmp_path: Path) 
         assert REGION in str(failure(bench))
 
 
-def test_a_token_of_the_other_region_is_told_as_that(bench: Bench) -> None:
+def test_a_token_of_the_other_region_is_said_to_be_that(bench: Bench) -> None:
     bench.logins.claims = {"iss": "https://tdcservices.eu.tandemdiabetes.com/accounts/api"}
     assert REGION in str(failure(bench))
 
@@ -260,7 +260,7 @@ def test_a_token_of_the_other_region_is_told_as_that(bench: Bench) -> None:
         html("<h1>Service unavailable</h1>", 404),
     ],
 )
-def test_an_outage_of_any_step_is_told_as_one(bench: Bench, path: str, answer: Response) -> None:
+def test_an_outage_of_any_step_is_said_to_be_one(bench: Bench, path: str, answer: Response) -> None:
     bench.always(path, answer)
     error = failure(bench)
     assert OUT in str(error)
@@ -289,7 +289,7 @@ def test_the_first_page_is_visited_for_its_cookies_only(bench: Bench, status: in
         redirect("/somewhere/else"),
     ],
 )
-def test_an_unexpected_answer_to_any_step_is_told_as_one(
+def test_an_unexpected_answer_to_any_step_is_said_to_be_one(
     bench: Bench, path: str, answer: Response
 ) -> None:
     bench.always(path, answer)
@@ -309,7 +309,7 @@ def test_an_unexpected_answer_to_any_step_is_told_as_one(
         "/",
     ],
 )
-def test_a_login_that_gives_no_code_is_told(bench: Bench, location: str) -> None:
+def test_a_login_that_gives_no_code_is_said(bench: Bench, location: str) -> None:
     bench.fail(AUTHORIZE, redirect(location))
     assert UNEXPECTED in str(failure(bench))
     assert bench.requests(TOKEN) == []
@@ -335,7 +335,7 @@ def test_a_login_that_goes_round_in_circles_ends(bench: Bench) -> None:
         {"error": "odd"},
     ],
 )
-def test_tokens_of_another_form_are_told_not_crashed_on(
+def test_tokens_of_another_form_are_said_not_crashed_on(
     bench: Bench, change: dict[str, Any]
 ) -> None:
     tokens = {"access_token": "a", "id_token": "b", "expires_in": 3600}
@@ -371,7 +371,7 @@ def test_the_firewall_is_recognised_at_every_step_and_never_waited_for(
         {"exp": None},
     ],
 )
-def test_a_token_made_by_somebody_else_or_for_nobody_is_refused(
+def test_a_token_made_by_somebody_else_or_for_no_one_is_refused(
     bench: Bench, claims: dict[str, Any]
 ) -> None:
     bench.logins.claims = claims
@@ -400,7 +400,7 @@ def test_a_token_for_another_program_still_has_to_be_signed(bench: Bench) -> Non
 
 
 def account_of(bench: Bench, **said: Any) -> list[str]:
-    """Let Tandem Source tell the account of its own pumper; return whose was asked for."""
+    """Let Tandem Source name the account's own pumper; return whose was asked for."""
     asked: list[str] = []
 
     def account(request: Request) -> Response | None:
@@ -420,7 +420,7 @@ ACCOUNT = "/api/pumpers/pumpers/"
 
 
 @pytest.mark.parametrize("claim", ["tandem_pumper_id", "pumperId", "pumper_id"])
-def test_where_the_proof_names_nobody_the_access_token_may(bench: Bench, claim: str) -> None:
+def test_where_the_proof_has_no_name_the_access_token_may(bench: Bench, claim: str) -> None:
     bench.logins.claims = {"pumperId": None}
     bench.logins.access_claims = {claim: bench.logins.pumper_id}
     asked = account_of(bench)
@@ -435,7 +435,7 @@ def test_another_claim_of_the_proof_may_name_somebody_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("claim", ["someone-else", "../../x", "", 5, None])
-def test_a_name_that_tandem_source_does_not_confirm_is_nobody_s(bench: Bench, claim: Any) -> None:
+def test_a_name_that_tandem_source_does_not_confirm_is_not_used(bench: Bench, claim: Any) -> None:
     bench.logins.claims = {"pumperId": None}
     bench.logins.access_claims = {"tandem_pumper_id": claim, "sub": "x"}
     asked = account_of(bench)
@@ -510,13 +510,13 @@ def test_a_signature_by_another_key_is_refused(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("keys", [[], None, {}, [1], [{"kid": None}], [{"kid": "x", "kty": "EC"}]])
-def test_a_key_that_is_missing_is_told_not_crashed_on(bench: Bench, keys: Any) -> None:
+def test_a_key_that_is_missing_is_said_not_crashed_on(bench: Bench, keys: Any) -> None:
     bench.fail(JWKS, ok({"keys": keys}))
     assert FORGED in str(failure(bench))
 
 
 @pytest.mark.parametrize("change", [{"n": "!"}, {"n": 1}, {"e": None}])
-def test_a_damaged_key_is_told_not_crashed_on(bench: Bench, change: dict[str, Any]) -> None:
+def test_a_damaged_key_is_said_not_crashed_on(bench: Bench, change: dict[str, Any]) -> None:
     key = key_set(bench)["keys"][0]
     bench.fail(JWKS, ok({"keys": [key | change]}))
     assert FORGED in str(failure(bench))
@@ -529,7 +529,7 @@ def test_keys_of_other_kinds_do_not_matter(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
-def test_a_token_that_nobody_signed_is_refused(bench: Bench, algorithm: str) -> None:
+def test_a_token_that_is_not_signed_is_refused(bench: Bench, algorithm: str) -> None:
     header = {"alg": algorithm, "kid": key_set(bench)["keys"][0]["kid"]}
     parts = [json.dumps(part).encode() for part in (header, {"pumperId": "x"})]
     token = ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
@@ -540,13 +540,13 @@ def test_a_token_that_nobody_signed_is_refused(bench: Bench, algorithm: str) -> 
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "...", "\u00e9"])
-def test_what_is_no_token_is_told_not_crashed_on(bench: Bench, token: str) -> None:
+def test_what_is_no_token_is_said_not_crashed_on(bench: Bench, token: str) -> None:
     bench.fail(TOKEN, ok({"access_token": "a", "id_token": token, "expires_in": 3600}))
     assert FORGED in str(failure(bench))
 
 
 @pytest.mark.parametrize("pumper", [None, "", 5])
-def test_an_account_without_pumps_is_told(bench: Bench, pumper: Any) -> None:
+def test_an_account_without_pumps_is_said(bench: Bench, pumper: Any) -> None:
     bench.logins.claims = {"pumperId": pumper}
     assert "has no pump data of its own" in str(failure(bench))
 
@@ -647,7 +647,7 @@ def test_nothing_is_saved_unless_wanted(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "other", [{"email": "other@example.org"}, {"region": "EU"}], ids=["person", "region"]
 )
-def test_nobody_gets_the_login_of_somebody_else(bench: Bench, other: dict[str, Any]) -> None:
+def test_no_one_gets_the_login_of_somebody_else(bench: Bench, other: dict[str, Any]) -> None:
     log_in(bench)
     with pytest.raises(LoginError):
         bench.client(**other).tandemsource.pumper()
@@ -724,7 +724,7 @@ def test_a_token_of_unknown_life_is_used_but_not_saved(bench: Bench) -> None:
     assert bench.logins.logins == 2
 
 
-def test_a_folder_that_cannot_be_written_is_told_once(
+def test_a_folder_that_cannot_be_written_is_said_once(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.folder.write_text("a file in its place")

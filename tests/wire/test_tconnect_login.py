@@ -140,7 +140,7 @@ def test_a_page_without_version_is_tolerated(bench: Bench) -> None:
         ),
     ],
 )
-def test_wrong_credentials_are_told_in_the_words_of_the_site_and_not_tried_again(
+def test_wrong_credentials_are_said_in_the_words_of_the_site_and_not_tried_again(
     bench: Bench, page: str, message: str
 ) -> None:
     bench.fake.rejection = html(page)
@@ -152,7 +152,7 @@ def test_wrong_credentials_are_told_in_the_words_of_the_site_and_not_tried_again
     assert bench.waits == []
 
 
-def test_a_failing_login_service_is_told_with_its_status_and_not_tried_again(bench: Bench) -> None:
+def test_a_failing_login_service_is_said_with_its_status_and_not_tried_again(bench: Bench) -> None:
     bench.fake.rejection = html("...", 500)
     with pytest.raises(LoginError) as raised:
         log_in(bench)
@@ -168,7 +168,7 @@ def test_a_login_page_that_cannot_be_had_is_a_failed_login(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("field", ["__VIEWSTATE", "__VIEWSTATEGENERATOR", "__EVENTVALIDATION"])
-def test_a_login_page_without_its_hidden_fields_is_told_not_crashed_on(
+def test_a_login_page_without_its_hidden_fields_is_said_not_crashed_on(
     bench: Bench, field: str
 ) -> None:
     bench.fake.login_page = html(LOGIN_PAGE.replace(f'id="{field}"', ""))
@@ -177,13 +177,13 @@ def test_a_login_page_without_its_hidden_fields_is_told_not_crashed_on(
     assert bench.requests(LOGIN, "POST") == []
 
 
-def test_a_login_without_user_guid_is_told_not_crashed_on(bench: Bench) -> None:
+def test_a_login_without_user_guid_is_said_not_crashed_on(bench: Bench) -> None:
     del bench.fake.cookies["UserGUID"]
     with pytest.raises(LoginError, match="did not say which user"):
         log_in(bench)
 
 
-def test_a_login_that_leads_nowhere_is_told(bench: Bench) -> None:
+def test_a_login_that_leads_nowhere_is_said(bench: Bench) -> None:
     bench.fake.location = None
     with pytest.raises(LoginError, match="did not say which page comes next"):
         log_in(bench)
@@ -244,7 +244,7 @@ def test_the_app_login_sends_what_the_app_sends(bench: Bench) -> None:
         (418, "failed"),
     ],
 )
-def test_a_refused_app_login_tells_its_status(bench: Bench, status: int, text: str) -> None:
+def test_a_refused_app_login_says_its_status(bench: Bench, status: int, text: str) -> None:
     bench.fake.token = Response(b"{}", status)
     with pytest.raises(LoginError, match=rf"{text}.* \(HTTP {status}\)$") as raised:
         bench.api.android.patient_info()
@@ -256,7 +256,7 @@ def test_a_refused_app_login_tells_its_status(bench: Bench, status: int, text: s
     "answer",
     [ok({}), ok({"accessToken": None}), ok([]), Response(b""), html("<html>Hello</html>")],
 )
-def test_an_app_login_without_token_is_told_not_crashed_on(bench: Bench, answer: Response) -> None:
+def test_an_app_login_without_token_is_said_not_crashed_on(bench: Bench, answer: Response) -> None:
     bench.fake.token = answer
     with pytest.raises(LoginError):
         bench.api.android.patient_info()
@@ -312,7 +312,7 @@ def test_a_token_with_five_minutes_or_less_left_is_renewed(
     assert len(bench.requests(TOKEN)) == logins
 
 
-def test_a_token_that_is_given_expired_is_used_until_it_is_refused_and_told_of_once(
+def test_a_token_that_is_given_expired_is_used_until_it_is_refused_and_said_once(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.now += timedelta(days=1)

@@ -219,8 +219,8 @@ def test_nothing_is_said_of_a_pump_that_went_into_a_drawer_long_ago() -> None:
     assert said(days) == ""
 
 
-def test_a_date_that_was_set_back_by_mistake_is_told_from_one_that_was_put_right() -> None:
-    """Both have one change on record; only what was written since tells them apart."""
+def test_a_date_that_was_set_back_by_mistake_is_not_taken_for_one_put_right() -> None:
+    """Both have one change on record; only what was written since differs."""
     by_mistake, put_right = Log(), Log()
     by_mistake.run(WALL - 5 * DAY, WALL - 6 * HOUR)
     by_mistake.set_clock(WALL - 6 * HOUR, WALL - 3 * DAY - 6 * HOUR)

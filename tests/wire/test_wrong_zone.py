@@ -281,7 +281,7 @@ def test_a_running_site_goes_on_whatever_the_uploads_say(home: Home, hours: int)
 
 
 def in_the_night(home: Home, day: float) -> None:
-    """Go to a moment soon after an upload, so many days of a clock that nobody sets."""
+    """Go to a moment soon after an upload, so many days of a clock that is not set."""
     uploaded = midnight(home.tandem.history.first_day) + timedelta(days=day)
     home.tandem.uploaded_until = uploaded
     offset = midnight(home.tandem.history.first_day).replace(tzinfo=ZoneInfo(NEW_YORK)).utcoffset()

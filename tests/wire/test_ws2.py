@@ -176,7 +176,7 @@ def test_endpoints_other_than_the_csv_do_not_wait_for_minutes(bench: Bench) -> N
     assert bench.waits == [1]
 
 
-def test_the_user_is_learnt_from_one_login_and_then_kept_for_ever(bench: Bench) -> None:
+def test_the_user_is_learnt_from_one_login_and_then_kept(bench: Bench) -> None:
     bench.api.ws2.therapy_timeline_csv()
     bench.now += timedelta(days=30)
     bench.api.ws2.therapy_timeline_csv()

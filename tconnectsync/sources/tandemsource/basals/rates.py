@@ -98,8 +98,8 @@ class Rates:
 
     def _temp_start(self, entry: Entry) -> bool:
         length = number(entry.values, "duration") or 0.0
-        is_told = 0 < length <= MOST_MILLISECONDS
-        self._temp_ends = entry.at + timedelta(milliseconds=length) if is_told else None
+        is_known = 0 < length <= MOST_MILLISECONDS
+        self._temp_ends = entry.at + timedelta(milliseconds=length) if is_known else None
         self._temp_is_over = False
         return False
 
