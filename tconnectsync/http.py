@@ -9,21 +9,20 @@ queries can hold a person's identifiers.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, getproxies_environment
 
-import requests
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 
 from tconnectsync.clock import Clock
 from tconnectsync.errors import NetworkError, Side, UnreachableError
+from tconnectsync.exchange import Answer, Session
 from tconnectsync.unreachable import DEFAULT_PORTS, Cause, cause_of, other_scheme
 
 log = logging.getLogger(__name__)
@@ -88,22 +87,6 @@ USUAL_RETRIES = Retries()
 NO_RETRIES = Retries(network=(), busy=(), server_error=())
 
 
-def _is_this_computer(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _nothing_is_set() -> bool:
-    """Return whether the environment names neither proxies nor certificates.
-
-    The library would look for them at every request. Where the system has settings of its own for
-    proxies, they may change meanwhile, so it has to look.
-    """
-    certificates = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-    return getproxies is getproxies_environment and not getproxies() and not any(certificates)
-
-
 class HttpClient:
     """A session with one service: keeps its connections and cookies, retries what may pass.
 
@@ -134,7 +117,7 @@ class HttpClient:
         proxy: str = "",
         verify: bool = True,
         permit: Callable[[], None] = lambda: None,
-        inspect: Callable[[requests.Response], None] | None = None,
+        inspect: Callable[[Answer], None] | None = None,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
         side: Side = Side.TANDEM,
         given_in: str = "",
@@ -144,38 +127,27 @@ class HttpClient:
         self.most_bytes = MOST_BYTES
         self.clock = clock
         self.retries = retries
-        self._timeout = (CONNECT_TIMEOUT, read_timeout)
+        self._timeout = Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
         self._permit = permit
         self._inspect = inspect
         self._writing = writing
         self._given_in = given_in
         self._has_answered = False
         self._proxy_is_set_in = "REQUESTS_PROXY" if proxy else "HTTPS_PROXY and HTTP_PROXY"
-        self.session = requests.Session()
-        self.session.verify = verify
-        # Without the packings that other libraries may add: theirs can unpack without measure.
-        self.session.headers["Accept-Encoding"] = "gzip, deflate"
-        self.session.hooks["response"] = [self._read]
-        # Without one, requests looks for a login in ~/.netrc and puts it in the place of ours.
-        self.session.auth = lambda request: request
-        if proxy:
-            self.session.proxies = {"http": proxy, "https": proxy}
-        self.session.trust_env = not proxy and not _nothing_is_set()
+        self.session = Session(proxy, verify=verify)
 
-    def get(self, url: str, **options: Any) -> requests.Response:
+    def get(self, url: str, **options: Any) -> Answer:
         """GET ``url``; see :meth:`request`."""
         return self.request("GET", url, **options)
 
-    def post(self, url: str, **options: Any) -> requests.Response:
+    def post(self, url: str, **options: Any) -> Answer:
         """POST to ``url``; see :meth:`request`."""
         return self.request("POST", url, **options)
 
-    def request(
-        self, method: str, url: str, *, repeatable: bool = True, **options: Any
-    ) -> requests.Response:
+    def request(self, method: str, url: str, *, repeatable: bool = True, **options: Any) -> Answer:
         """Send a request and return the answer, whatever its status, body fully read.
 
-        ``options`` are those of :meth:`requests.Session.request`. Failures that may pass are tried
+        ``options`` are those of :meth:`Session.send`. Failures that may pass are tried
         again as ``retries`` says; the last answer is returned even if it is an error. A request
         that is not ``repeatable`` is sent once, because sending it twice could do harm. Redirects
         are followed, unless ``allow_redirects`` is false, but only as :func:`same_origin` allows.
@@ -207,7 +179,7 @@ class HttpClient:
             log.info("%s Trying again in %.0f s.", problem, wait)
             self.clock.sleep(wait)
 
-    def _asked_wait(self, answer: requests.Response) -> float:
+    def _asked_wait(self, answer: Answer) -> float:
         """Return the seconds the server asks us to wait (RFC 9110 §10.2.3), 0 if it does not."""
         value = answer.headers.get("Retry-After", "").strip()
         if value.isascii() and value.isdigit():
@@ -218,7 +190,8 @@ class HttpClient:
             return 0.0
         return max(0.0, (until - self.clock.now()).total_seconds())
 
-    def _send(self, method: str, url: str, options: Mapping[str, Any]) -> requests.Response:
+    def _send(self, method: str, url: str, options: Mapping[str, Any]) -> Answer:
+        began = self.clock.monotonic()
         try:
             with nullcontext() if method == "GET" else self._writing():
                 answer = self._follow(method, url, **options)
@@ -229,7 +202,7 @@ class HttpClient:
                 kind_of(url),
                 answer.status_code,
                 len(answer.content),
-                answer.elapsed.total_seconds(),
+                self.clock.monotonic() - began,
             )
             self._has_answered = True
             return answer
@@ -251,31 +224,17 @@ class HttpClient:
 
     def _follow(
         self, method: str, url: str, *, allow_redirects: bool = True, **options: Any
-    ) -> requests.Response:
-        """Send a request, and send it again to where it is redirected.
-
-        The library is not used for redirects: it would send our headers, cookies and bodies to any
-        host, and replace our login by one from ~/.netrc.
-        """
-        host = urlsplit(url).hostname or ""
-        if _is_this_computer(host):
-            # A proxy that the environment names for all addresses cannot reach it.
-            options["proxies"] = {"no_proxy": host}
+    ) -> Answer:
+        """Send a request, and send it again to where it is redirected."""
         for _ in range(MAX_REDIRECTS):
             self.clock.go_on()
-            answer = self.session.request(
-                method,
-                url,
-                timeout=self._timeout,
-                allow_redirects=False,
-                # Said each time, or REQUESTS_CA_BUNDLE would take the place of "no".
-                verify=self.session.verify,
-                **options,
+            answer = self.session.send(
+                method, url, timeout=self._timeout, read=self._read, **options
             )
-            location = self.session.get_redirect_target(answer)
-            if not allow_redirects or location is None:
+            if not allow_redirects or not answer.is_redirect:
                 return answer
-            target = urljoin(answer.url, location)
+            # Its bytes are UTF-8, and were read as Latin-1 as all headers are.
+            target = urljoin(answer.url, answer.headers["Location"].encode("latin-1").decode())
             if not same_origin(url, target):
                 raise _UnwantedError(
                     "it sends us to another address, to which the login must not go. Something "
@@ -289,39 +248,31 @@ class HttpClient:
             url = target
         raise _UnwantedError("it redirects in circles.", can_retry=True)
 
-    def _read(self, answer: requests.Response, **_: object) -> None:
+    def _read(self, raw: BaseHTTPResponse) -> bytes:
         """Read the body of an answer, up to a sensible size.
-
-        The library calls this for every answer, redirects included, before it does anything else
-        with it.
 
         Raises:
             _UnwantedError: it is too big, too slow, or packed in a way that was not asked for.
         """
         body = bytearray()
         until = self.clock.monotonic() + LONGEST_ANSWER
-        try:
-            if answer.headers.get("Content-Encoding", "").strip().lower() not in _PACKINGS:
-                raise _UnwantedError("its answer is compressed in an unexpected way.")
-            announced = answer.raw.length_remaining or 0
-            # Parts as they come: a whole one might be waited for without end.
-            while max(announced, len(body)) <= self.most_bytes:
-                part = answer.raw.read1(_PART, decode_content=True)
-                if not part:
-                    break
-                body += part
-                if self.clock.monotonic() > until:
-                    raise _UnwantedError("it did not answer in time.", can_retry=True)
-            if max(announced, len(body)) > self.most_bytes:
-                raise _UnwantedError(
-                    f"its answer is bigger than {self.most_bytes // 10**6} MB, far more than "
-                    "expected, and was not read to its end."
-                )
-        except BaseException:
-            # What is left of it would be taken for the next answer.
-            answer.close()
-            raise
-        answer._content = bytes(body)
+        if raw.headers.get("Content-Encoding", "").strip().lower() not in _PACKINGS:
+            raise _UnwantedError("its answer is compressed in an unexpected way.")
+        announced = getattr(raw, "length_remaining", None) or 0
+        # Parts as they come: a whole one might be waited for without end.
+        while max(announced, len(body)) <= self.most_bytes:
+            part = raw.read1(_PART, decode_content=True)
+            if not part:
+                break
+            body += part
+            if self.clock.monotonic() > until:
+                raise _UnwantedError("it did not answer in time.", can_retry=True)
+        if max(announced, len(body)) > self.most_bytes:
+            raise _UnwantedError(
+                f"its answer is bigger than {self.most_bytes // 10**6} MB, far more than "
+                "expected, and was not read to its end."
+            )
+        return bytes(body)
 
 
 def kind_of(url: str) -> str:

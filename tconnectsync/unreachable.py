@@ -8,10 +8,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import requests
-from urllib3.exceptions import DecodeError, LocationParseError, ProtocolError, ReadTimeoutError
-from urllib3.exceptions import SSLError as BrokenTlsError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    LocationValueError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    SSLError,
+    TimeoutError,
+)
 
+from tconnectsync.exchange import CertificatesError, SocksMissingError, proxy_of_environment
+
+_OF_SOCKS = {"ProxyConnectionError", "SOCKS5AuthError"}
+"""The errors of PySocks that are those of a proxy, not of what it should reach."""
 PROBE_TIMEOUT = 5.0
 """Seconds to wait for what is spoken at a port."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -39,21 +50,28 @@ def cause_of(error: BaseException, url: str, proxy: str) -> Cause:
     """Say in words why a request to ``url`` got no answer; ``proxy`` is where a proxy is set."""
     parts = urlsplit(url)
     match error:
-        case requests.exceptions.SSLError() | BrokenTlsError():
+        case SSLError():
             return _of_tls(str(error))
-        case requests.exceptions.ProxyError():
+        case ProxyError():
             return Cause(f"the proxy cannot be used. Check {proxy}.")
-        case requests.exceptions.ConnectTimeout():
-            return Cause("it could not be reached in time.", can_retry=True)
-        case requests.exceptions.Timeout() | ReadTimeoutError():
-            return Cause("it did not answer in time.", can_retry=True)
-        case requests.exceptions.ConnectionError() | ProtocolError():
+        case NewConnectionError() if any(type(it).__name__ in _OF_SOCKS for it in _chain(error)):
+            return Cause(f"the proxy cannot be used. Check {proxy}.")
+        case SocksMissingError():
+            return Cause(
+                "a SOCKS proxy needs a package that is not installed. Install it with `pip install "
+                f'".[socks]"`, or check {proxy}.'
+            )
+        case NewConnectionError() | ProtocolError():
             return _of_connection(error, parts.port or DEFAULT_PORTS.get(parts.scheme, 0))
-        case requests.exceptions.InvalidURL() | LocationParseError():
+        case ConnectTimeoutError():
+            return Cause("it could not be reached in time.", can_retry=True)
+        case TimeoutError():
+            return Cause("it did not answer in time.", can_retry=True)
+        case LocationValueError():
             return Cause("this is not the address of a web site.", is_address=True)
         case DecodeError():
             return Cause("its answer was damaged.", can_retry=True)
-        case OSError() if "certificate" in str(error):
+        case CertificatesError():
             return Cause("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file with certificates.")
         case _:
             return Cause(f"the request could not be completed ({type(error).__name__}).")
@@ -107,7 +125,7 @@ def other_scheme(url: str) -> Cause | None:
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
-    if requests.utils.get_environ_proxies(url):
+    if proxy_of_environment(url):
         return None
     try:
         with socket.create_connection((host, port), PROBE_TIMEOUT) as plain:

@@ -10,9 +10,8 @@ import json
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import requests
-
 from tconnectsync.errors import ApiError, FirewallError
+from tconnectsync.exchange import Answer
 
 _FIREWALL_MARKS = ("Web Page Blocked!", "Attack ID:", "The request is blocked")
 
@@ -20,7 +19,7 @@ _FIREWALL_MARKS = ("Web Page Blocked!", "Attack ID:", "The request is blocked")
 Shape = TypeVar("Shape", dict[str, Any], list[Any])
 
 
-def raise_if_blocked(answer: requests.Response) -> None:
+def raise_if_blocked(answer: Answer) -> None:
     """Recognise the page of Tandem's firewall, whatever its status (tconnect-api §1.5).
 
     Tandem Source has another firewall with a page of its own (tandem-source-api §4).
@@ -41,7 +40,7 @@ def raise_if_blocked(answer: requests.Response) -> None:
         )
 
 
-def require_ok(answer: requests.Response, what: str, *, divisible: bool = True) -> None:
+def require_ok(answer: Answer, what: str, *, divisible: bool = True) -> None:
     """Accept only HTTP 200.
 
     Args:
@@ -64,7 +63,7 @@ def require_ok(answer: requests.Response, what: str, *, divisible: bool = True) 
     raise ApiError(text, status, divisible=divisible)
 
 
-def json_of(answer: requests.Response, what: str, shape: type[Shape]) -> Shape:
+def json_of(answer: Answer, what: str, shape: type[Shape]) -> Shape:
     """Return the JSON payload of an answer; ``shape`` is what its outermost value must be.
 
     Raises:
@@ -78,7 +77,7 @@ def json_of(answer: requests.Response, what: str, shape: type[Shape]) -> Shape:
     return shaped(payload, what, shape)
 
 
-def payload_of(answer: requests.Response) -> Any:
+def payload_of(answer: Answer) -> Any:
     """Return the JSON of an answer, which is read only once: a long log takes long.
 
     Raises:
@@ -90,7 +89,7 @@ def payload_of(answer: requests.Response) -> Any:
     return _payloads[answer]
 
 
-_payloads: WeakKeyDictionary[requests.Response, Any] = WeakKeyDictionary()
+_payloads: WeakKeyDictionary[Answer, Any] = WeakKeyDictionary()
 
 
 def parse_json(text: str, what: str) -> Any:
@@ -137,6 +136,6 @@ def unusable(text: str, what: str, *, divisible: bool = True) -> ApiError:
     )
 
 
-def text_of(answer: requests.Response) -> str:
+def text_of(answer: Answer) -> str:
     """Return the body as text: UTF-8 with or without mark, whatever the header claims."""
     return answer.content.decode("utf-8-sig", errors="replace")

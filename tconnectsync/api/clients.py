@@ -17,11 +17,10 @@ from tconnectsync.api.tandemsource.regions import cloud_of
 from tconnectsync.api.tandemsource.tokens import SavedLogins, TandemLogin, TokenCache
 from tconnectsync.clock import Clock
 from tconnectsync.config.settings import TandemSettings
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient
 
 if TYPE_CHECKING:
-    import requests
-
     from tconnectsync.api.tconnect.android import AndroidApi
     from tconnectsync.api.tconnect.controliq import ControlIqApi
     from tconnectsync.api.tconnect.weblogin import WebLogin
@@ -146,7 +145,7 @@ class TConnectApi:
         if self._token_cache:
             self._token_cache.drop()
 
-    def _inspect(self, answer: requests.Response) -> None:
+    def _inspect(self, answer: Answer) -> None:
         self._guard.after_answer(answer)
         if self.shapes:
             self.shapes.see(answer)

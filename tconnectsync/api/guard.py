@@ -10,12 +10,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import ceil
 
-import requests
-
 from tconnectsync.api.answers import raise_if_blocked
 from tconnectsync.api.session import AnyLogin
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import FirewallError, PasswordRefusedError
+from tconnectsync.exchange import Answer
 from tconnectsync.state import pace, refused
 from tconnectsync.state.pace import Pace
 from tconnectsync.state.refused import Refusal, RefusedPasswords
@@ -62,7 +61,7 @@ class LoginGuard:
                 until, "Tandem's firewall has blocked this address, so all accounts wait."
             )
 
-    def after_answer(self, answer: requests.Response) -> None:
+    def after_answer(self, answer: Answer) -> None:
         """Look at an answer, whatever its status.
 
         Raises:
@@ -72,7 +71,7 @@ class LoginGuard:
             raise_if_blocked(answer)
         except FirewallError as error:
             raise self._not_before(self._address.blocked(), str(error)) from None
-        if "Authorization" in answer.request.headers and answer.status_code == 200:
+        if "Authorization" in answer.sent and answer.status_code == 200:
             self._address.worked()
 
     def log_in(self, service: str, address: str, make: Callable[[], AnyLogin]) -> AnyLogin:

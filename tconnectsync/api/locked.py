@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-import requests
-
 from tconnectsync.api.answers import text_of
+from tconnectsync.exchange import Answer
 from tconnectsync.state.refused import LONGEST_LOCK
 
 LOCKED = re.compile("(?<![bc])lock|disabled|suspended|attempts")
@@ -15,7 +14,7 @@ LOCKED = re.compile("(?<![bc])lock|disabled|suspended|attempts")
 _SPAN = re.compile(r"\b(\d{1,4}) ?(second|minute|hour)s?\b")
 
 
-def locked_for(answer: requests.Response) -> timedelta | None:
+def locked_for(answer: Answer) -> timedelta | None:
     """Return for how long an account is locked, if the answer says so and for how long."""
     text = text_of(answer).lower()
     if not LOCKED.search(text):

@@ -13,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-
 from tconnectsync.errors import LoginError, NetworkError
+from tconnectsync.exchange import Answer
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ class LoginKeeper(Generic[AnyLogin]):
             return self._renew()
         return self._login
 
-    def ask(self, send: Callable[[AnyLogin], requests.Response]) -> requests.Response:
+    def ask(self, send: Callable[[AnyLogin], Answer]) -> Answer:
         """Return the answer to a request made with the current login.
 
         If the service asks for a login all the same, log in again and repeat, once. Being
@@ -128,5 +127,5 @@ class LoginKeeper(Generic[AnyLogin]):
         return login.token.is_fresh(self._now())
 
 
-def _asks_for_login(answer: requests.Response) -> bool:
+def _asks_for_login(answer: Answer) -> bool:
     return answer.status_code == 401 or "login.aspx" in urlsplit(answer.url).path.lower()

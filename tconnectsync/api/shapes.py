@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import requests
-
 from tconnectsync import __version__
 from tconnectsync.api.answers import payload_of
+from tconnectsync.exchange import Answer
 from tconnectsync.state.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -114,7 +113,7 @@ class Shapes:
         self.times: Counter[Difference] = Counter()
         """How often each difference was seen in the answers so far."""
 
-    def see(self, answer: requests.Response) -> None:
+    def see(self, answer: Answer) -> None:
         """Compare an answer; what is new is logged once. Never raises because of an answer."""
         endpoint = self._endpoint_of(urlsplit(answer.url).path)
         if endpoint is None:

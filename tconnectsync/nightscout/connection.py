@@ -10,9 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import requests
-
 from tconnectsync.errors import NightscoutAddressError, NightscoutError, NightscoutLoginError
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.provenance import Document
 from tconnectsync.nightscout.rights import NAMES, is_known, missing_right
@@ -89,9 +88,7 @@ class Connection:
         answer = self._send(method, path, json.dumps(content), repeatable=repeatable)
         return parsed(answer)
 
-    def _send(
-        self, method: str, path: str, body: str, *, repeatable: bool = True
-    ) -> requests.Response:
+    def _send(self, method: str, path: str, body: str, *, repeatable: bool = True) -> Answer:
         headers = {"Content-Type": "application/json"}
         return self._answer(
             method, path, data=body.encode(), headers=headers, repeatable=repeatable
@@ -99,7 +96,7 @@ class Connection:
 
     def _answer(
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
-    ) -> requests.Response:
+    ) -> Answer:
         answer = self.site.request(method, path, {**self._headers, **(headers or {})}, **options)
         collection = path.split("/")[0]
         if answer.status_code not in (200, 201, 204):
@@ -145,7 +142,7 @@ class Connection:
             return None
 
 
-def _refusal(answer: requests.Response, method: str, collection: str) -> NightscoutError:
+def _refusal(answer: Answer, method: str, collection: str) -> NightscoutError:
     """Return the error for an answer that is no success, with advice.
 
     Nightscout's own text may quote what was sent.

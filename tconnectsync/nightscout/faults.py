@@ -11,14 +11,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import requests
-
 from tconnectsync.errors import (
     NightscoutAddressError,
     NightscoutError,
     ProxyLoginError,
     SiteDownError,
 )
+from tconnectsync.exchange import Answer
 from tconnectsync.nightscout.provenance import unescaped
 
 LONGEST = 200
@@ -53,7 +52,7 @@ _ROBOT = (
 )
 
 
-def is_json(answer: requests.Response) -> bool:
+def is_json(answer: Answer) -> bool:
     """Return whether an answer is what a program, not a page, would say."""
     try:
         answer.json()
@@ -62,13 +61,13 @@ def is_json(answer: requests.Response) -> bool:
     return True
 
 
-def is_page(answer: requests.Response) -> bool:
+def is_page(answer: Answer) -> bool:
     """Return whether an answer is a page for people, or is called one."""
     kind = answer.headers.get("Content-Type", "").lower()
     return "html" in kind or _text(answer).lstrip()[:1] == "<"
 
 
-def is_nightscout(status: requests.Response) -> bool:
+def is_nightscout(status: Answer) -> bool:
     """Return whether the answer to a request for ``status.json`` is a Nightscout's.
 
     One that does not know us says so in JSON, too. Other servers also name a version or a time.
@@ -88,7 +87,7 @@ def is_nightscout(status: requests.Response) -> bool:
 
 
 def fault_of(
-    answer: requests.Response, login: object, words: Callable[[requests.Response], str]
+    answer: Answer, login: object, words: Callable[[Answer], str]
 ) -> NightscoutError | None:
     """Return the error for an answer of another server; ``None`` for the site's own answer.
 
@@ -139,7 +138,7 @@ def fault_of(
     return None
 
 
-def no_nightscout(answer: requests.Response, words: str) -> NightscoutError:
+def no_nightscout(answer: Answer, words: str) -> NightscoutError:
     """Return the error for an answer that surely comes from another web server."""
     status = answer.status_code
     if status == 404:
@@ -153,7 +152,7 @@ def no_nightscout(answer: requests.Response, words: str) -> NightscoutError:
     )
 
 
-def own_words(answer: requests.Response, redact: Callable[[str], str]) -> str:
+def own_words(answer: Answer, redact: Callable[[str], str]) -> str:
     """Return what an answer says as a sentence that follows others, or nothing.
 
     It is short, without HTML and without what ``redact`` knows to be secret.
@@ -181,15 +180,15 @@ def _texts(payload: Any) -> list[str]:
     return list(dict.fromkeys(text for each in found for text in _texts(each)))
 
 
-def _text(answer: requests.Response) -> str:
+def _text(answer: Answer) -> str:
     return answer.content[: 4 * _LOOKED_AT].decode("utf-8", "replace")[:_LOOKED_AT]
 
 
-def _asks_for_login(answer: requests.Response) -> bool:
+def _asks_for_login(answer: Answer) -> bool:
     return bool(answer.headers.get("WWW-Authenticate", "").strip())
 
 
-def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
+def _of_proxy(answer: Answer, login: object) -> ProxyLoginError:
     if login:
         return ProxyLoginError(
             "The server in front of Nightscout does not accept the user and password in NS_URL. "
@@ -210,7 +209,7 @@ def _of_proxy(answer: requests.Response, login: object) -> ProxyLoginError:
     )
 
 
-def _is_cloudflare(answer: requests.Response, text: str) -> bool:
+def _is_cloudflare(answer: Answer, text: str) -> bool:
     """Return whether Cloudflare asks whether a person is there, or refuses us."""
     if answer.headers.get("cf-mitigated"):
         return True

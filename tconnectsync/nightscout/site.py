@@ -6,8 +6,7 @@ import logging
 from base64 import b64encode
 from typing import Any
 
-import requests
-
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.address import shorter, split_login
 from tconnectsync.nightscout.faults import (
@@ -54,9 +53,7 @@ class Site:
             return self.given
         return self._url.replace("://", f"://{login}@", 1) if login else self._url
 
-    def request(
-        self, method: str, path: str, headers: dict[str, str], **options: Any
-    ) -> requests.Response:
+    def request(self, method: str, path: str, headers: dict[str, str], **options: Any) -> Answer:
         """Return Nightscout's answer, whatever its status; ``path`` is below ``/api/v1/``.
 
         Raises:
@@ -95,13 +92,11 @@ class Site:
         if any(True for _ in shorter(self._url)):
             self.request("GET", STATUS, headers)
 
-    def words(self, answer: requests.Response) -> str:
+    def words(self, answer: Answer) -> str:
         """Return what an answer says, as a sentence that follows others."""
         return own_words(answer, Redactor({"NS_SECRET": self._secret, "NS_URL": self.given}))
 
-    def _found(
-        self, path: str, answer: requests.Response, headers: dict[str, str]
-    ) -> requests.Response:
+    def _found(self, path: str, answer: Answer, headers: dict[str, str]) -> Answer:
         """Return the site's status after finding out where it is.
 
         Raises:
@@ -123,13 +118,13 @@ class Site:
             return status
         raise no_nightscout(answer, self.words(answer))
 
-    def _require_own(self, answer: requests.Response) -> None:
+    def _require_own(self, answer: Answer) -> None:
         if fault := fault_of(answer, self._login, self.words):
             raise fault
 
     def _ask(
         self, url: str, method: str, path: str, headers: dict[str, str], options: dict[str, Any]
-    ) -> requests.Response:
+    ) -> Answer:
         if self._login:
             login = b64encode(":".join(self._login).encode()).decode()
             headers = {**headers, "Authorization": f"Basic {login}"}

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any, TypeVar
 
-import requests
-
+from tconnectsync.exchange import Answer
 from tconnectsync.nightscout.provenance import Document, instant, utc_text
 
 Each = TypeVar("Each")
@@ -86,7 +85,7 @@ def readable(document: Document) -> Document:
     return {**document, **changed} if changed else document
 
 
-def parsed(answer: requests.Response) -> Any:
+def parsed(answer: Answer) -> Any:
     """Return the JSON of an answer, ``None`` if it is none."""
     try:
         return answer.json()

@@ -187,23 +187,24 @@ def after_the_login(fault: Answer) -> Answer:
 
 
 CRASH = """
-import requests
-send = requests.Session.send
-def crash(self, request, **options):
-    answer = send(self, request, **options)
-    if {where!r} in request.url and request.method == {method!r}:
+import json, urllib3
+send = urllib3.PoolManager.urlopen
+def crash(self, method, url, **options):
+    answer = send(self, method, url, **options)
+    if {where!r} in url and method == {method!r}:
+        text = answer.data.decode(errors="replace")
         raise RuntimeError(
-            f"{{request.url}} {{request.headers}} {{request.body}} {{answer.headers}}",
-            answer.text[:5000],
-            json_of(answer),
+            f"{{url}} {{options['headers']}} {{options['body']}} {{answer.headers}}",
+            text[:5000],
+            json_of(text),
         )
     return answer
-def json_of(answer):
+def json_of(text):
     try:
-        return answer.json()
+        return json.loads(text)
     except ValueError:
-        return answer.content
-requests.Session.send = crash
+        return text
+urllib3.PoolManager.urlopen = crash
 """
 """An error that was not thought of, with all that was said in its text."""
 

@@ -316,14 +316,14 @@ def test_ctrl_c_leaves_the_old_page(home: Computer) -> None:
 def interrupted(home: Computer) -> Finished:
     """Run the command; Ctrl-C comes as soon as it waits for Tandem."""
     patch = (
-        "import signal, requests\n"
+        "import signal, urllib3\n"
         # What was started in the background may have been told not to hear it.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "send = requests.Session.send\n"
+        "send = urllib3.PoolManager.urlopen\n"
         "def interrupt(*given, **named):\n"
         "    signal.raise_signal(signal.SIGINT)\n"
         "    return send(*given, **named)\n"
-        "requests.Session.send = interrupt\n"
+        "urllib3.PoolManager.urlopen = interrupt\n"
     )
     return replace(home.without_nightscout(), patch=patch).run(*WHOLE)
 

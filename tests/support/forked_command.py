@@ -23,8 +23,8 @@ TIME_LIMIT = 90.0
 
 LAUNCHER = """
 import dataclasses, datetime, gc, importlib, json, os, pkgutil, sys, time, zoneinfo
-import arrow, authlib.integrations.requests_client, bs4, dotenv.main, encodings.idna
-import encodings.utf_8_sig, joserfc.jwt, netrc, platformdirs, re, requests, tzdata
+import arrow, authlib.oauth2.client, bs4, dotenv.main, encodings.idna
+import encodings.utf_8_sig, joserfc.jwt, platformdirs, re, tzdata, urllib3
 import tconnectsync
 for module in pkgutil.walk_packages(tconnectsync.__path__, "tconnectsync."):
     if not module.name.startswith(("tconnectsync.simulators", "tconnectsync.__main__")):
@@ -38,11 +38,12 @@ from tconnectsync.redact import Redactor
 from tconnectsync.sources import tandemsource, tconnect
 from tconnectsync.sources.tandemsource.clock.zonerules import zone_rules
 
-send = requests.Session.request
+send = urllib3.PoolManager.urlopen
 
 def send_with_patience(self, method, url, *, timeout, **options):
-    connect, read = timeout
-    return send(self, method, url, timeout=(connect, min(read, job["patience"])), **options)
+    read = min(timeout.read_timeout, job["patience"])
+    patient = urllib3.Timeout(connect=timeout.connect_timeout, read=read)
+    return send(self, method, url, timeout=patient, **options)
 
 def clock_of(moment, haste):
     given = {}
@@ -54,7 +55,7 @@ def clock_of(moment, haste):
         given["monotonic"] = lambda: time.monotonic() * haste
     return Clock(**given)
 
-requests.Session.request = send_with_patience
+urllib3.PoolManager.urlopen = send_with_patience
 zone_rules(zoneinfo.ZoneInfo("America/New_York"))
 bs4.BeautifulSoup("&amp;", "html.parser").select("a[href='b'] > i.c, #d:not(e)")
 parse(["--start-date", "2024-05-06", "--end-date", "2024-05-06", "--features", "BASAL"])

@@ -284,13 +284,14 @@ def redirecting(target: str, status: int = 302) -> LoopbackServer:
 def test_a_redirect_to_another_host_is_refused_before_anything_goes_there(
     elsewhere: LoopbackServer, method: str, status: int
 ) -> None:
-    with redirecting(f"{elsewhere.url}/catch", status) as server:
+    headers = [("Location", f"{elsewhere.url}/catch"), ("Set-Cookie", "session=secret")]
+    with LoopbackServer(lambda request: Response(b"", status, headers=headers)) as server:
         http = client(headers=HEADERS)
-        http.session.cookies.set("session", "secret")
+        http.get(f"{server.url}/cookie", allow_redirects=False)
         with pytest.raises(NetworkError, match="sends us to another address") as raised:
             http.request(method, f"{server.url}/data", data=b"private" if method != "GET" else None)
     assert not elsewhere.log
-    assert len(server.log) == 1
+    assert [each.request.cookies for each in server.log] == [{}, {"session": "secret"}]
     assert elsewhere.url.partition("//")[2] not in str(raised.value)
 
 

@@ -7,8 +7,6 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-import requests
-
 from tconnectsync.api.answers import json_of, text_of, unusable
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tandemsource.extracodes import Refusals, refuses_codes, words_of
@@ -17,6 +15,7 @@ from tconnectsync.api.tandemsource.regions import cloud_of, origin
 from tconnectsync.api.tandemsource.tokens import TandemLogin
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ApiError
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient, endpoint
 
 PUMPER_KEYS = ("pumps", "firstName", "lastName", "name")
@@ -105,7 +104,7 @@ class TandemSourceApi:
     ) -> dict[str, Any]:
         site = origin(self._base)
 
-        def send(login: TandemLogin) -> requests.Response:
+        def send(login: TandemLogin) -> Answer:
             return self._http.get(
                 endpoint(self._base, path.format(pumper=quote(login.pumper_id, safe=""))),
                 params=query,

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
-
-import requests
 
 from tconnectsync.api.session import Token
 from tconnectsync.api.tandemsource import refusals
@@ -21,6 +20,7 @@ from tconnectsync.api.tandemsource.identity import identify, ids_of
 from tconnectsync.api.tandemsource.regions import CLOUDS, Cloud, cloud_of, origin, other_region
 from tconnectsync.api.tandemsource.tokens import TandemLogin
 from tconnectsync.config.settings import TandemSettings
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient, Retries, endpoint
 
 RETRIES = Retries(server_error=())
@@ -107,11 +107,12 @@ def _send_credentials(account: TandemSettings, http: HttpClient, cloud: Cloud) -
 
 
 def _fetch_tokens(http: HttpClient, cloud: Cloud, now: Callable[[], datetime]) -> _Tokens:
-    from authlib.integrations.requests_client.oauth2_session import OAuth2ClientAuth
     from authlib.oauth2.client import OAuth2Client
 
-    # A code can be exchanged once, so the exchange is not repeated; nor does it go anywhere else.
-    post = partial(http.post, repeatable=False, allow_redirects=False)
+    def post(url: str, *, auth: object, **options: Any) -> Answer:
+        # A code can be exchanged once, so that is not repeated; nor does it go anywhere else.
+        return http.post(url, repeatable=False, allow_redirects=False, **options)
+
     client = OAuth2Client(
         SimpleNamespace(post=post),
         client_id=cloud.client_id,
@@ -133,7 +134,8 @@ def _fetch_tokens(http: HttpClient, cloud: Cloud, now: Callable[[], datetime]) -
             code=code,
             code_verifier=verifier,
             headers=_FORM,
-            auth=OAuth2ClientAuth(cloud.client_id, None, "none"),
+            client_id=cloud.client_id,
+            auth=(),  # There is no other than the code.
         )
         life = payload.get("expires_in")
         expiry = None if life is None else now() + timedelta(seconds=int(life))
@@ -157,9 +159,7 @@ def _fetch_code(http: HttpClient, cloud: Cloud, url: str) -> str:
     raise refusals.unexpected(step)
 
 
-def _walk(
-    http: HttpClient, cloud: Cloud, url: str, headers: dict[str, str]
-) -> tuple[requests.Response, str]:
+def _walk(http: HttpClient, cloud: Cloud, url: str, headers: dict[str, str]) -> tuple[Answer, str]:
     """Follow redirects of the login service, but not to the redirect URI or to other hosts.
 
     Returns:
@@ -179,7 +179,7 @@ def _is_callback(target: str, cloud: Cloud) -> bool:
     return target.partition("?")[0] == cloud.redirect_uri
 
 
-def _require_tokens(cloud: Cloud, answer: requests.Response) -> requests.Response:
+def _require_tokens(cloud: Cloud, answer: Answer) -> Answer:
     payload = refusals.payload_of(answer, cloud.region, _EXCHANGE)
     tokens = (payload.get("access_token"), payload.get("id_token"))
     if "error" in payload or not all(isinstance(token, str) and token for token in tokens):

@@ -6,12 +6,11 @@ import json
 import re
 from typing import Any
 
-import requests
-
 from tconnectsync.api.answers import text_of
 from tconnectsync.api.locked import LOCKED, locked_for
 from tconnectsync.api.tandemsource.regions import other_region
 from tconnectsync.errors import LoginError, PasswordRefusedError
+from tconnectsync.exchange import Answer
 
 _MAINTENANCE = r"maintenance|(service|temporarily) (is )?unavailable|out of service|be right back"
 _ASKS_FOR_MORE = "mfa|factor|captcha|challenge|verif"
@@ -19,7 +18,7 @@ _CODE = r"[a-z][a-z0-9_/-]{0,59}"
 _UNKNOWN_CLIENT = {"invalid_client", "unauthorized_client"}
 
 
-def wrong_credentials(region: str, answer: requests.Response) -> LoginError:
+def wrong_credentials(region: str, answer: Answer) -> LoginError:
     """E-mail address and password are not known in this region; trying again is harmful.
 
     An answer that names no such reason, such as a page that wants something else of the person, is
@@ -39,7 +38,7 @@ def wrong_credentials(region: str, answer: requests.Response) -> LoginError:
     return PasswordRefusedError(text, answer.status_code, locked_for=locked_for(answer))
 
 
-def says_locked(answer: requests.Response) -> bool:
+def says_locked(answer: Answer) -> bool:
     """Return whether an answer with another status than 401 says that the account is locked."""
     code = error_code(json_object(answer))
     return answer.status_code in (400, 403, 423) and LOCKED.search(code) is not None
@@ -88,7 +87,7 @@ def unexpected(step: str, status: int | None = None) -> LoginError:
     )
 
 
-def raise_if_out(answer: requests.Response) -> None:
+def raise_if_out(answer: Answer) -> None:
     """Recognise a login service out of order, at any HTTP status (tandem-source-api §6).
 
     Raises:
@@ -119,7 +118,7 @@ def raise_if_client_unknown(region: str, error: str) -> None:
         raise wrong_region(region)
 
 
-def payload_of(answer: requests.Response, region: str, step: str) -> dict[str, Any]:
+def payload_of(answer: Answer, region: str, step: str) -> dict[str, Any]:
     """Return the JSON object that a step of the login brought.
 
     Raises:
@@ -133,7 +132,7 @@ def payload_of(answer: requests.Response, region: str, step: str) -> dict[str, A
     return payload
 
 
-def json_object(answer: requests.Response) -> dict[str, Any] | None:
+def json_object(answer: Answer) -> dict[str, Any] | None:
     """Return the JSON object that is the body of an answer; ``None`` if it is something else."""
     try:
         payload = json.loads(text_of(answer))

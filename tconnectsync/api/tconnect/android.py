@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
-
-import requests
 
 from tconnectsync.api.answers import json_of, text_of
 from tconnectsync.api.locked import locked_for
 from tconnectsync.api.session import LoginKeeper, Token, parse_expiry
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import ApiError, LoginError, PasswordRefusedError
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient, endpoint
 
 # The app's own credentials, the same in every copy of it.
@@ -45,6 +44,7 @@ def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
         FirewallError: this address is blocked for a while.
         NetworkError: no answer.
     """
+    client = ":".join(b64decode(each).decode() for each in (_CLIENT_ID, _CLIENT_SECRET))
     answer = http.post(
         endpoint(account.services_url, "cloud/oauth2/token"),
         data={
@@ -53,8 +53,10 @@ def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
             "grant_type": "password",
             "scope": _SCOPE,
         },
-        headers={"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"},
-        auth=(b64decode(_CLIENT_ID).decode(), b64decode(_CLIENT_SECRET).decode()),
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+            "Authorization": f"Basic {b64encode(client.encode()).decode()}",
+        },
     )
     if answer.status_code != 200:
         text = "The login of the t:connect app failed"
@@ -71,7 +73,7 @@ def log_in(account: TandemSettings, http: HttpClient) -> AndroidLogin:
     return _login_from(payload)
 
 
-def _refuses_password(answer: requests.Response) -> bool:
+def _refuses_password(answer: Answer) -> bool:
     """Return whether an answer is about the e-mail address and password, not about the request."""
     if answer.status_code == 401:
         return True
@@ -134,7 +136,7 @@ class AndroidApi:
         return self._get(path, "user profile", add_user=True)
 
     def _get(self, path: str, what: str, *, add_user: bool = False) -> dict[str, Any]:
-        def send(login: AndroidLogin) -> requests.Response:
+        def send(login: AndroidLogin) -> Answer:
             url = endpoint(self._account.services_url, path)
             if add_user and login.user_id is None:
                 raise ApiError(

@@ -7,13 +7,12 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-import requests
-
 from tconnectsync.api.answers import Shape, json_of
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tconnect.dates import Day, day_range, on_wire
 from tconnectsync.api.tconnect.weblogin import WebLogin
 from tconnectsync.config.settings import TandemSettings
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient, endpoint
 
 _WEB_SITE = "https://tconnect.tandemdiabetes.com"
@@ -83,7 +82,7 @@ class ControlIqApi:
         return f"startDate={on_wire(first)}&endDate={on_wire(last)}"
 
     def _get(self, path: str, what: str, shape: type[Shape]) -> Shape:
-        def send(login: WebLogin) -> requests.Response:
+        def send(login: WebLogin) -> Answer:
             url = path.format(user=quote(login.user_guid, safe=""))
             headers = {"Origin": _WEB_SITE, "Referer": f"{_WEB_SITE}/", **login.token.header}
             return self._http.get(endpoint(self._account.services_url, url), headers=headers)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
-import requests
 from bs4 import BeautifulSoup
 
 from tconnectsync.api.answers import text_of
@@ -20,6 +19,7 @@ from tconnectsync.api.session import Token, parse_expiry
 from tconnectsync.api.tconnect.markup import parsed_page
 from tconnectsync.config.settings import TandemSettings
 from tconnectsync.errors import LoginError, PasswordRefusedError
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient, Retries, endpoint, same_origin
 from tconnectsync.redact import Redactor
 
@@ -74,7 +74,7 @@ def log_in(account: TandemSettings, http: HttpClient, app_token: Callable[[], To
         url, data=_form(account, soup), headers={"Referer": url}, allow_redirects=False
     )
     _require_accepted(answer, account)
-    user_guid = _cookie(answer, "UserGUID")
+    user_guid = answer.cookies.get("UserGUID")
     if not user_guid:
         raise LoginError(
             f"{_FAILED}: the site accepted the login but did not say which user it is (no UserGUID "
@@ -82,7 +82,7 @@ def log_in(account: TandemSettings, http: HttpClient, app_token: Callable[[], To
             changed=True,
         )
     _confirm_cookies(http, url, answer)
-    value, expiry = _cookie(answer, "accessToken"), _cookie(answer, "accessTokenExpiresAt")
+    value, expiry = (answer.cookies.get(it) for it in ("accessToken", "accessTokenExpiresAt"))
     version = soup.find(id="footer_version")
     return WebLogin(
         user_guid=user_guid,
@@ -131,7 +131,7 @@ def _client_state(text: str) -> str:
     return json.dumps(state, ensure_ascii=False, separators=(",", ":"))
 
 
-def _require_accepted(answer: requests.Response, account: TandemSettings) -> None:
+def _require_accepted(answer: Answer, account: TandemSettings) -> None:
     if answer.status_code == 302:
         return
     if answer.status_code != 200:
@@ -148,7 +148,7 @@ def _require_accepted(answer: requests.Response, account: TandemSettings) -> Non
     raise PasswordRefusedError(text, locked_for=locked_for(answer))
 
 
-def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) -> None:
+def _confirm_cookies(http: HttpClient, url: str, accepted: Answer) -> None:
     """Follow the redirects after the login; only then do the site's pages accept the cookies."""
     location = accepted.headers.get("Location")
     if not location:
@@ -174,10 +174,6 @@ def _confirm_cookies(http: HttpClient, url: str, accepted: requests.Response) ->
         )
 
 
-def _cookie(answer: requests.Response, name: str) -> str | None:
-    return next((cookie.value for cookie in answer.cookies if cookie.name == name), None)
-
-
-def _soup(answer: requests.Response) -> BeautifulSoup:
+def _soup(answer: Answer) -> BeautifulSoup:
     # One that cannot be read is as good as empty: it lacks what is looked for in it.
     return parsed_page(text_of(answer)) or BeautifulSoup("", "html.parser")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import requests
-
 from tconnectsync.api.answers import require_ok, text_of
 from tconnectsync.api.session import LoginKeeper
 from tconnectsync.api.tconnect.weblogin import WebLogin
 from tconnectsync.config.settings import TandemSettings
+from tconnectsync.exchange import Answer
 from tconnectsync.http import HttpClient, endpoint
 
 
@@ -44,7 +43,7 @@ class WebUiApi:
         return self._get(f"DeviceSettings.aspx?guid={quote(guid, safe='')}", "pump settings")
 
     def _get(self, page: str, what: str) -> str:
-        def send(login: WebLogin) -> requests.Response:
+        def send(login: WebLogin) -> Answer:
             # Only the cookies are the login's: its own client never repeats an HTTP 500.
             self._http.session.cookies = login.http.session.cookies
             return self._http.get(endpoint(self._account.web_url, f"myaccount/{page}"))
