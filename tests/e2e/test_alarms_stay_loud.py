@@ -22,7 +22,7 @@ from tests.support.real_nightscout import RealNightscout
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 45.0
+LIMIT = 300.0
 """Longest time (seconds) Nightscout may take to look at its data once more."""
 MINUTE = timedelta(minutes=1)
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS", "CGM_ALERTS", "PROFILES", "IOB", "DEVICE_STATUS")

@@ -72,7 +72,7 @@ def as_image_user() -> tuple[list[str], dict[str, Any]]:
                 cwd=folder,
                 env=PACKAGES,
                 capture_output=True,
-                timeout=60,
+                timeout=300,
                 check=True,
             )
             return command, options
@@ -133,7 +133,7 @@ class Container:
             **self._again,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=300,
             check=False,
         )
         return run.returncode, run.stdout + run.stderr
@@ -150,7 +150,7 @@ class Container:
     def ends_when_asked(self) -> None:
         """Ask for the end as Docker does; insist that it comes at once, and well."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=20) == 0
+        assert self.process.wait(timeout=300) == 0
 
 
 def test_wrong_credentials_are_sent_once_and_then_waited_with() -> None:
@@ -220,7 +220,7 @@ def test_two_people_s_container_finds_both(tmp_path: Path) -> None:
         try:
             soon(lambda: one.log and two.log)
             run.send_signal(signal.SIGTERM)
-            assert run.wait(timeout=20) == 0
+            assert run.wait(timeout=300) == 0
         finally:
             run.kill()
             run.wait()
@@ -238,7 +238,7 @@ def test_systemd_hears_when_it_is_ready_and_that_it_runs(tmp_path: Path) -> None
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
     ):
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(60)
+        manager.settimeout(300)
         home = computer(tmp_path, tandem, site.url, SECRET)
         options[options.index("--env-file") + 1] = settings_of(home)
         told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1500000"}
@@ -253,7 +253,7 @@ def test_systemd_hears_when_it_is_ready_and_that_it_runs(tmp_path: Path) -> None
             while "READY=1" not in heard or "WATCHDOG=1" not in heard.partition("READY=1")[2]:
                 heard += manager.recv(10_000).decode() + "\n"
             run.send_signal(signal.SIGTERM)
-            assert run.wait(timeout=20) == 0
+            assert run.wait(timeout=300) == 0
         finally:
             run.kill()
             run.wait()
@@ -311,7 +311,7 @@ def supervised(home: Computer) -> Iterator[Supervisor]:
         yield Supervisor(conf)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=300)
 
 
 class Supervisor:
@@ -327,7 +327,7 @@ class Supervisor:
             [control, "-c", str(self._conf), *words],
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=300,
         )
         return run.stdout
 

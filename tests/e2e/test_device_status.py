@@ -19,7 +19,7 @@ from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.sync.run.sync_device_status import store_device_status
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
 
-LIMIT = 30.0
+LIMIT = 300.0
 """Longest time (seconds) Nightscout may take to show or do something."""
 
 POORLY = (5, 3.41, 1.5, 0.0, True)

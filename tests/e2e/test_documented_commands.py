@@ -26,9 +26,9 @@ from tests.support.people import PEOPLE, household, write_settings
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not shutil.which("bash"), reason="the commands are those of a shell"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
 ]
-TIME_LIMIT = 120
+TIME_LIMIT = 600
 PHOENIX = "America/Phoenix"
 """A zone whose clocks are never set."""
 README = "README.md"

@@ -25,7 +25,7 @@ from tests.support.failing_requests import (
 )
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SOURCES = sorted(EVERY_FEATURE)
 TRANSIENT = ("dropped", "reset", "429", "502")

@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 ALL = days(FIRST, FIRST + DAY)
 FOLDER = "pump-data"
 EXPORT = ("--export", FOLDER, *ALL)
-TIMEOUT = 30
+TIMEOUT = 300
 
 
 @pytest.fixture(params=CLOUDS)

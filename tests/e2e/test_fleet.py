@@ -31,7 +31,7 @@ NO_TANDEM = "p00", "p01", "p02", "p03", "p04"
 NO_NIGHTSCOUT = "p05", "p06", "p07", "p08", "p09"
 LOGIN = "/accounts/api/login"
 HOUR = timedelta(hours=1)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture

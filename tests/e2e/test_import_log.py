@@ -28,7 +28,7 @@ DAY = timedelta(days=1)
 ALL_DAYS = days(FIRST, FIRST + 3 * DAY)
 FEATURES = ("--features", "BASAL", "BOLUS", "PUMP_EVENTS", "CGM_ALERTS", "CGM")
 AUTUMN = (datetime(2024, 10, 27, 3), datetime(2024, 10, 27, 2))
-TIMEOUT = 10
+TIMEOUT = 300
 
 
 @pytest.fixture(scope="module")

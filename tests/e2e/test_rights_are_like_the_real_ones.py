@@ -51,7 +51,7 @@ def readable(kind: str) -> Iterator[Open]:
 def ask(site: Site, method: str, path: str, secret: str | None, **options: object) -> object:
     headers = {"api-secret": hashlib.sha1(secret.encode()).hexdigest()} if secret else {}
     url = f"{site.url}/api/v1/{path}"
-    answer = requests.request(method, url, headers=headers, timeout=30, **options)  # type: ignore[arg-type]
+    answer = requests.request(method, url, headers=headers, timeout=300, **options)  # type: ignore[arg-type]
     return answer.json()["message"] if path == "verifyauth" else answer.status_code
 
 
@@ -96,14 +96,14 @@ def test_several_identifiers_are_found_at_once(readable: Open) -> None:
         {**NOTE, "eventType": f"Note {n}", "identifier": f"d395006f-3a21-57af-a955-2728{n:08d}"}
         for n in range(60)
     ]
-    requests.post(url, json=documents, headers=headers, timeout=30).raise_for_status()
+    requests.post(url, json=documents, headers=headers, timeout=300).raise_for_status()
     names = [str(document["identifier"]) for document in documents[:40]]
     query: dict[str, str | list[str]] = {
         "find[identifier][$in][]": names,
         "find[created_at][$gte]": "2024-01-01T00:00:00.000Z",
         "count": "1000",
     }
-    answer = requests.get(url, params=query, headers=headers, timeout=30)
+    answer = requests.get(url, params=query, headers=headers, timeout=300)
     assert sorted(document["identifier"] for document in answer.json()) == names
 
 
@@ -120,10 +120,10 @@ def test_odd_writes_of_treatments_do_what_they_do(
         "Accept": "application/json",
     }
     url = f"{site.url}/api/v1/treatments"
-    answer = requests.post(url, data=body, headers=headers, timeout=30)
+    answer = requests.post(url, data=body, headers=headers, timeout=300)
     assert answer.status_code == status
-    found = requests.get(url, headers=headers, timeout=30).json()
+    found = requests.get(url, headers=headers, timeout=300).json()
     assert [document.get("eventType", "") for document in found] == stored
-    put = requests.put(url, data="{}", headers=headers, timeout=30).json()
+    put = requests.put(url, data="{}", headers=headers, timeout=300).json()
     assert put["n"] == 1
     assert put["ok"] == 1

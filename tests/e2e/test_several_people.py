@@ -194,7 +194,7 @@ def test_no_person_gets_what_is_missing_from_the_environment(
 def ends_well(home: Computer, process: subprocess.Popen[str]) -> None:
     """Ask it to end; insist that it does, and that no thread goes on with its work."""
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert "A request after the signal" not in said(home)
     assert said(home).rstrip().endswith("the next run continues from here.")
 
@@ -269,7 +269,7 @@ def test_it_ends_with_2_only_when_no_one_can_be_synced(home: Computer, people: H
     for each in people.values():
         change(home, each, TCONNECT_PASSWORD="wrong")
     with running(home, *FOR_ALL) as process:
-        assert process.wait(timeout=60) == 2
+        assert process.wait(timeout=300) == 2
     assert states(home) == dict.fromkeys(NAMES, State.LOGIN_REFUSED)
     assert "Traceback" not in said(home)
 

@@ -476,7 +476,7 @@ def test_a_profile_of_the_name_proto_is_lost(site: Site) -> None:
     body = '{"defaultProfile": "A", "store": {"A": {}, "__proto__": {}}, "startDate": "2024"}'
     headers = {**site._headers, "Content-Type": "application/json"}
     url = f"{site._url}/profile.json"
-    requests.post(url, data=body, headers=headers, timeout=30).raise_for_status()
+    requests.post(url, data=body, headers=headers, timeout=300).raise_for_status()
     assert site.ask("GET", "profile/current")["store"] == {"A": {}}
 
 

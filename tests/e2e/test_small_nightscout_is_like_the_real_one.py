@@ -36,7 +36,7 @@ class Site:
         self.http.headers["api-secret"] = hashlib.sha1(secret.encode()).hexdigest()
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.http.request(method, f"{self.behind.url}/api/v1/{path}", timeout=30, **options)
+        return self.http.request(method, f"{self.behind.url}/api/v1/{path}", timeout=300, **options)
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
         answer = self.request(method, path, **options)
@@ -134,7 +134,7 @@ def test_without_the_hashed_secret_a_request_is_refused(site: Site) -> None:
     for path in ("status.json", "treatments.json", "treatments"):
         for headers in ({"api-secret": "0" * 40}, {"api-secret": SECRET}, {}):
             url = f"{site.behind.url}/api/v1/{path}"
-            answer = requests.get(url, headers=headers, timeout=30)
+            answer = requests.get(url, headers=headers, timeout=300)
 
             assert answer.status_code == 401
             assert (answer.json()["status"], answer.json()["message"]) == (401, "Unauthorized")
@@ -152,7 +152,7 @@ def test_a_refused_treatment_is_not_stored(site: Site) -> None:
 def test_an_unknown_path_is_a_page_that_says_404_also_to_strangers(site: Site) -> None:
     for path in ("api/v1/nothing.json", "api/v9/treatments.json", "nothing/here"):
         for get in (requests.get, site.http.get):
-            answer = get(f"{site.behind.url}/{path}", timeout=30)
+            answer = get(f"{site.behind.url}/{path}", timeout=300)
 
             assert answer.status_code == 404
             assert answer.headers["Content-Type"].startswith("text/html")

@@ -286,7 +286,7 @@ def test_it_loads_next_to_nothing(home: Computer) -> None:
         cwd=home.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     heavy = {"requests", "dotenv", "logging", "argparse", "dataclasses", "platformdirs", "pathlib"}

@@ -80,7 +80,7 @@ def test_wrong_settings_are_waited_out_too_and_it_ends_at_once_when_asked(
         assert (process.poll(), state(home)) == (None, State.SETTINGS_WRONG)
         ends_when_asked(home, process, signal.SIGTERM)
     with running(home) as process:
-        assert process.wait(timeout=60) == 2
+        assert process.wait(timeout=300) == 2
 
 
 def test_after_a_long_outage_it_begins_anew_by_itself(

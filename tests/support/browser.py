@@ -31,7 +31,7 @@ OPTIONS = (
     # Nothing leaves this computer, whatever a page or the browser itself asks for.
     *("--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
-PATIENCE = 20_000
+PATIENCE = 120_000
 """Longest time (milliseconds) that a page may take for one thing."""
 OUTSIDE = ("http", "https", "ws", "wss", "ftp")
 

@@ -87,7 +87,7 @@ class Pages:
         self._ask("DELETE", f"/{treatment['_id']}")
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        answer = self._http.request(method, self._url + path, timeout=30, **options)
+        answer = self._http.request(method, self._url + path, timeout=300, **options)
         answer.raise_for_status()
         return answer
 

@@ -76,7 +76,7 @@ def conversation(home: Computer, *options: str, **changes: str) -> Iterator[Conv
         ["-m", "tconnectsync", "--setup", *options],
         cwd=str(home.folder),
         env={**home.environment, **changes},
-        timeout=60,
+        timeout=300,
         encoding="utf-8",
         dimensions=(50, 200),
         echo=True,

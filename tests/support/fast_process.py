@@ -102,7 +102,7 @@ def is_idle(tandem: Cloud) -> bool:
     return any(reading in path for path in paths) and all(polling in path for path in paths[-2:])
 
 
-def soon(condition: Callable[[], object], seconds: float = 60) -> None:
+def soon(condition: Callable[[], object], seconds: float = 300) -> None:
     """Wait until something has come true; insist that it does within so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -117,5 +117,5 @@ def ends_when_asked(home: Computer, process: subprocess.Popen[str], number: int)
     only if it does not wait.
     """
     process.send_signal(number)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert "after the signal" not in said(home)

@@ -18,7 +18,7 @@ from threading import Timer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-TIME_LIMIT = 90.0
+TIME_LIMIT = 300.0
 """Longest time (seconds) the command may take."""
 
 LAUNCHER = """

@@ -25,7 +25,7 @@ def fuzz(examples: int) -> settings:
     return settings(
         max_examples=int(os.environ.get(LONG_RUN, examples)),
         derandomize=LONG_RUN not in os.environ,
-        deadline=timedelta(seconds=10),
+        deadline=timedelta(seconds=60),
         database=None,
         suppress_health_check=list(HealthCheck),
     )

@@ -28,7 +28,7 @@ SETTINGS = {
     "full_page_writes": "off",
     "max_connections": "60",
 }
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 def programs() -> Path:

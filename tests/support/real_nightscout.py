@@ -28,10 +28,10 @@ from tests.support.provision import nightscout_home
 
 Document = dict[str, Any]
 
-START_LIMIT = 60.0
+START_LIMIT = 300.0
 """Longest time (seconds) the database, and then Nightscout, may take to become ready."""
 
-REQUEST_LIMIT = 60.0
+REQUEST_LIMIT = 300.0
 """Longest time (seconds) a request of a helper may take."""
 
 EVERYTHING = {"find[created_at][$gte]": "1970-01-01", "count": "1000000"}

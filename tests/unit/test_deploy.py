@@ -130,7 +130,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
             ["systemd-analyze", "verify", "--man=no", *options],
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=300,
             env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path)},
         )
         said = [line for line in run.stderr.splitlines() if "tconnectsync" in line or "own" in line]
@@ -161,7 +161,7 @@ def test_without_its_packages_it_says_what_to_install(start: list[str]) -> None:
         cwd=CHECKOUT,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=300,
     )
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.startswith("tconnectsync cannot start: a Python package that it needs is not")

@@ -150,7 +150,7 @@ def test_even_with_all_lines_of_ours_other_libraries_stay_silent() -> None:
         capture_output=True,
         text=True,
         cwd=PACKAGE.parent,
-        timeout=30,
+        timeout=300,
         check=True,
     )
     assert said.stdout == ""

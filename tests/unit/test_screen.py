@@ -377,7 +377,7 @@ def test_a_letter_that_an_output_cannot_take_has_a_plain_one_instead() -> None:
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=True,
         env={"PYTHONIOENCODING": "ascii", "PYTHONPATH": ":".join(sys.path)},
     )

@@ -87,7 +87,7 @@ def test_a_computer_s_zone_is_proposed_only_if_it_names_a_place(zone: str, propo
         env={"TZ": zone, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=300,
     )
     assert (run.stdout.strip(), run.returncode) == (proposed, 0), run.stderr
 

@@ -302,7 +302,7 @@ def manager(tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
         pytest.skip("there is no such socket here")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(20)
+        receiver.settimeout(300)
         yield receiver, str(tmp_path / "notify")
 
 
@@ -318,7 +318,7 @@ def test_a_socket_without_a_file_is_reached_too() -> None:
             receiver.bind("\0tconnectsync test")
         except OSError:
             pytest.skip("only Linux has them")
-        receiver.settimeout(20)
+        receiver.settimeout(300)
         Systemd({"NOTIFY_SOCKET": "@tconnectsync test"}).notify("READY=1")
         assert receiver.recv(100) == b"READY=1"
 

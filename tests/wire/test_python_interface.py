@@ -69,7 +69,7 @@ class Outside:
             env={**usual, **paths, **variables},
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=300,
             check=False,
         )
 
@@ -84,7 +84,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, source)
     made = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-c", BUILD, str(made)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=100)
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=300)
     (wheel,) = made.glob("*.whl")
     with ZipFile(wheel) as files:
         files.extractall(made / "files")

@@ -29,7 +29,7 @@ def run_recipe(folder: Path, **variables: str) -> subprocess.CompletedProcess[st
         env=environment | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -26,7 +26,7 @@ from tconnectsync.sync.run.windowplan import WindowRead
 from tests.support.command import SECRET, tandem_source
 from tests.support.world import FIRST, World, at
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds until what should have happened counts as not happening."""
 DAYS = TimeRange(datetime(2024, 6, 3, tzinfo=UTC), datetime(2024, 6, 4, tzinfo=UTC))
 LATER = TimeRange(DAYS.end, DAYS.end + timedelta(days=1))

@@ -62,11 +62,11 @@ def test_each_row_of_the_table_of_rights(row: str, default: str) -> None:
     with SmallNightscout(SECRET, tokens={TOKEN: roles}, default_roles=default) as site:
         answers = [
             requests.request(
-                method, f"{site.url}/api/v1/{path}", json=body, headers=headers, timeout=10
+                method, f"{site.url}/api/v1/{path}", json=body, headers=headers, timeout=300
             ).status_code
             for method, path, body in COLUMNS
         ]
-        said = requests.get(f"{site.url}/api/v1/verifyauth", headers=headers, timeout=10).json()
+        said = requests.get(f"{site.url}/api/v1/verifyauth", headers=headers, timeout=300).json()
     marks = " ".join({200: "y", 401: "–"}[status] for status in answers)
     assert marks == (denied if default == "denied" else readable)
     assert said["message"]["rolefound"] == ("FOUND" if who == TOKEN else "NOTFOUND")
@@ -85,9 +85,9 @@ def test_the_oldest_kind_takes_no_token_and_a_wrong_secret_for_none(
         SECRET, keyed_by_identifier=False, token=TOKEN, default_roles=default
     ) as site:
         url = f"{site.url}/api/v1/"
-        got = requests.get(f"{url}treatments.json", headers=headers, timeout=10)
-        put = requests.post(f"{url}treatments.json", headers=headers, json=[{}], timeout=10)
-        said = requests.get(f"{url}verifyauth", headers=headers, timeout=10).json()
+        got = requests.get(f"{url}treatments.json", headers=headers, timeout=300)
+        put = requests.post(f"{url}treatments.json", headers=headers, json=[{}], timeout=300)
+        said = requests.get(f"{url}verifyauth", headers=headers, timeout=300).json()
     assert (got.status_code, put.status_code) == (read, written)
     assert said["message"] == "UNAUTHORIZED"
 

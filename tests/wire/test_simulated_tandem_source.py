@@ -24,7 +24,7 @@ LIFE = live(FIRST, 6)
 ZONE = ZoneInfo("Europe/Berlin")
 AUTUMN = (datetime(2024, 10, 27, 3), datetime(2024, 10, 27, 2))
 DAY = timedelta(days=1)
-TIMEOUT = 10
+TIMEOUT = 300
 DAYS = {"startDate": "2024-10-26T00:00:00Z", "endDate": "2024-10-28T23:59:59Z"}
 
 

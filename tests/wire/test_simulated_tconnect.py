@@ -32,7 +32,7 @@ MIDNIGHT = datetime(2024, 5, 1)
 LIFE = live(FIRST, 28)
 NUMBER = (int, float)
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}
-TIMEOUT = 10
+TIMEOUT = 300
 
 
 @pytest.fixture

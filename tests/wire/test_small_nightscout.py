@@ -186,13 +186,13 @@ def test_three_months_are_written_and_read_whole(keyed_by_identifier: bool) -> N
         url = f"{site.url}/api/v1/{TREATMENTS}"
         for i in range(0, len(times), 100):
             batch = [bolus(t.isoformat(), identifier=str(t)) for t in times[i : i + 100]]
-            http.post(url, json=batch, timeout=10)
+            http.post(url, json=batch, timeout=300)
         read = 0
         for week in range(13):
             since, until = (start + timedelta(weeks=w) for w in (week, week + 1))
             bounds = {"$gte": since.isoformat(), "$lt": until.isoformat()}
             query = {f"find[created_at][{name}]": value for name, value in bounds.items()}
-            read += len(http.get(url, params=query | {"count": "10000"}, timeout=10).json())
+            read += len(http.get(url, params=query | {"count": "10000"}, timeout=300).json())
 
     assert read == 25_000
 

@@ -24,7 +24,7 @@ from tests.support.fast_process import soon
 from tests.support.virtual_home import Home, Make, logging_restored
 from tests.support.world import FIRST
 
-PATIENCE = 10.0
+PATIENCE = 120.0
 """Seconds until what should have happened counts as not happening."""
 NEED_TIMER = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals come once here")
 

@@ -184,7 +184,7 @@ def test_the_simulated_site_can_show_mmol(cloud: SimulatedTConnect) -> None:
 def ask(cloud: SimulatedTConnect, path: str, **cookies: str) -> requests.Response:
     headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}
     url = f"{cloud.url}{path}"
-    return requests.get(url, headers=headers, cookies=cookies, allow_redirects=False, timeout=10)
+    return requests.get(url, headers=headers, cookies=cookies, allow_redirects=False, timeout=300)
 
 
 @pytest.mark.parametrize("page", [DEVICES, f"{SETTINGS_PAGE}?guid={GUIDS[SERIAL_NUMBER]}"])
