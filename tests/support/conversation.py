@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,11 @@ class Conversation:
         return self.child.exitstatus
 
 
+def _hear_that_the_terminal_is_gone() -> None:
+    """Who runs the tests with nohup does not mean this command."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def conversation(home: Computer, *options: str, **changes: str) -> Iterator[Conversation]:
     """Have ``--setup`` run on a terminal beside the block."""
@@ -80,6 +86,7 @@ def conversation(home: Computer, *options: str, **changes: str) -> Iterator[Conv
         encoding="utf-8",
         dimensions=(50, 200),
         echo=True,
+        preexec_fn=_hear_that_the_terminal_is_gone,
     )
     child.logfile_read = heard
     try:
