@@ -19,7 +19,7 @@ from tconnectsync.simulators.tandemsource.log import pump_log
 from tests.support.binary_log import binary_log
 from tests.support.command import ALL_FEATURES, EMAIL, NEW_YORK, PASSWORD, SECRET, computer, days
 from tests.support.expected import delivered, insulin_shown, logged, shown
-from tests.support.virtual_home import Home, Make, boluses_of, check, homes, wall, with_few_readings
+from tests.support.virtual_home import Home, Make, boluses_of, check, homes, sparse, wall
 from tests.support.world import FIRST as LIVED
 
 FIRST = date(2024, 5, 6)
@@ -83,7 +83,7 @@ def cloud(
 def test_what_was_written_under_a_wrong_date_stands_at_its_true_time(
     tmp_path: Path, changes: Changes, unrecorded: Sequence[int], by_days: bool
 ) -> None:
-    life = with_few_readings(live(FIRST, 7))
+    life = sparse(live(FIRST, 7))
     last = FIRST + 7 * DAY
     with cloud(life, changes, unrecorded) as tandem, SmallNightscout(SECRET) as site:
         home = computer(tmp_path, tandem, site.url, SECRET)
@@ -130,7 +130,7 @@ def make_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Ma
 
 def lived(make: Make, changes: Changes, unrecorded: Sequence[int] = ()) -> Home:
     """Return a home whose pump's clock is set so; its life begins on another day than ours."""
-    home = make("tandem-source", with_few_readings(live(LIVED, 7)))
+    home = make("tandem-source", sparse(live(LIVED, 7)))
     home.features = ("BASAL", "BOLUS")
     tandem = cast(SimulatedTandemSource, home.tandem)
     tandem.clocks = tandem.pump.clocks = Clocks(
@@ -243,7 +243,7 @@ def test_the_check_says_that_the_date_is_wrong(tmp_path: Path) -> None:
 def test_a_saved_log_with_a_wrong_date_is_placed_as_well(
     tmp_path: Path, changes: Changes, unrecorded: Sequence[int]
 ) -> None:
-    life = with_few_readings(live(FIRST, 7))
+    life = sparse(live(FIRST, 7))
     file = tmp_path / "pump.bin"
     with cloud(life, changes, unrecorded) as tandem, SmallNightscout(SECRET) as site:
         file.write_bytes(binary_log(tandem.log_of_pump.entries))

@@ -6,6 +6,7 @@ Nothing of the program is used here; the texts are those of tconnect-processing 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -231,15 +232,17 @@ def _standstills(suspensions: Iterable[SuspensionRecord]) -> list[SuspensionReco
 
 def _logged_basals(history: PumpHistory, stops: Iterable[SuspensionRecord]) -> Iterator[Fact]:
     """Yield a piece for every five minutes, and one of zero where nothing more is delivered."""
-    followed = {segment.start for segment in history.basal} | {stop.start for stop in stops}
+    begins = sorted({segment.start for segment in history.basal} | {stop.start for stop in stops})
     for segment in history.basal:
         at = segment.start
         while at < segment.end:
             minutes = _minutes(min(FIVE_MINUTES, segment.end - at))
             yield Fact("Temp Basal", at, RATES[segment.kind], minutes, segment.rate)
             at += FIVE_MINUTES
-        if segment.end not in followed:
-            yield Fact("Temp Basal", segment.end, "Suspended", 5.0)
+        following = begins[bisect_left(begins, segment.end) :]
+        pause = min([FIVE_MINUTES, *(at - segment.end for at in following[:1])])
+        if pause:
+            yield Fact("Temp Basal", segment.end, "Suspended", _minutes(pause))
     for stop in stops:
         if stop.end:
             yield Fact("Temp Basal", stop.start, "Suspended", _minutes(stop.end - stop.start))

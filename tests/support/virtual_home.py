@@ -122,6 +122,17 @@ def with_few_readings(life: PumpHistory) -> PumpHistory:
     return replace(life, readings=life.readings[::6])
 
 
+def sparse(life: PumpHistory) -> PumpHistory:
+    """Return a life with few readings, and with basal only around each full hour.
+
+    What a test changes or disturbs is at full hours, or at any time at all.
+    """
+    basal = [each for each in life.basal if not 10 <= each.start.minute < 50]
+    starts = {each.start for each in basal}
+    stops = [it for it in life.suspensions if it.reason != "control-iq" or it.start in starts]
+    return replace(with_few_readings(life), basal=basal, suspensions=stops)
+
+
 def at(day: float) -> datetime:
     """Return the instant so many days after the pump's life begins."""
     return CLOCK.midnight(FIRST) + day * DAY

@@ -22,6 +22,7 @@ from tests.support.virtual_home import (
     Make,
     boluses_of,
     check,
+    sparse,
     wall,
     with_few_readings,
 )
@@ -65,7 +66,7 @@ def pump(boluses: list[BolusRecord], days: int) -> PumpHistory:
 def test_refused_readings_hold_back_no_insulin(
     make_home: Make, source: str, status: int, methods: list[str]
 ) -> None:
-    home = make_home(source, with_few_readings(live(FIRST, 11, seed=2)))
+    home = make_home(source, sparse(live(FIRST, 11, seed=2)))
     home.features = (*FEW, "CGM")
     home.go_to(1.5)
     assert home.run(*dates(FIRST, FIRST + DAY)).code == 0
@@ -126,7 +127,7 @@ def forget(home: Home) -> None:
 def test_a_day_that_cannot_be_read_for_a_week_costs_that_day_only_and_comes_later(
     make_home: Make, source: str
 ) -> None:
-    home = make_home(source, with_few_readings(live(FIRST, 13, seed=2)))
+    home = make_home(source, sparse(live(FIRST, 13, seed=2)))
     home.features = FEW
     home.go_to(2.5)
     assert home.run(*dates(FIRST, FIRST + 2 * DAY)).code == 0
@@ -153,7 +154,7 @@ def test_a_day_that_cannot_be_read_for_a_week_costs_that_day_only_and_comes_late
 def test_a_range_asked_for_after_an_outage_does_not_hide_what_lies_before_it(
     make_home: Make,
 ) -> None:
-    home = make_home("tandem-source", with_few_readings(live(FIRST, 7, seed=2)))
+    home = make_home("tandem-source", sparse(live(FIRST, 7, seed=2)))
     home.features = FEW
     home.go_to(1.5)
     assert home.run(*dates(FIRST, FIRST + DAY)).code == 0
@@ -165,7 +166,7 @@ def test_a_range_asked_for_after_an_outage_does_not_hide_what_lies_before_it(
 
 
 def test_what_failed_in_a_range_asked_for_is_caught_up_too(make_home: Make) -> None:
-    home = make_home("tandem-source", with_few_readings(live(FIRST, 11, seed=2)))
+    home = make_home("tandem-source", sparse(live(FIRST, 11, seed=2)))
     home.features = FEW
     home.go_to(10.5)
     windows: list[str] = []
@@ -203,7 +204,7 @@ def test_what_waited_comes_though_the_wait_was_made_shorter(make_home: Make) -> 
 def test_a_loop_whose_first_cycle_fails_on_an_empty_site_goes_on(
     make_home: Make, limit: str
 ) -> None:
-    home = make_home("tandem-source", with_few_readings(live(FIRST, 3, seed=2)))
+    home = make_home("tandem-source", sparse(live(FIRST, 3, seed=2)))
     home.features = FEW
     home.changes["CATCH_UP_DAYS"] = limit
     home.go_to(1.5)

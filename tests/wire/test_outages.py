@@ -17,7 +17,7 @@ from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS
 from tests.support.command import days as dates
 from tests.support.event_builders import NEW_YORK as CLOCK
-from tests.support.virtual_home import DAY, MINUTE, Home, Make, at, check, with_few_readings
+from tests.support.virtual_home import DAY, MINUTE, Home, Make, at, check, sparse
 from tests.support.world import FIRST
 
 Answer = Callable[[Request], Response | Fault | None]
@@ -41,7 +41,7 @@ def refused(what: str) -> Answer:
 
 @pytest.fixture(scope="module")
 def life() -> PumpHistory:
-    return with_few_readings(live(FIRST, 16, seed=2))
+    return sparse(live(FIRST, 16, seed=2))
 
 
 def begin(home: Home) -> None:

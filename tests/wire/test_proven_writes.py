@@ -24,8 +24,8 @@ from tests.support.virtual_home import (
     at,
     check,
     held,
+    sparse,
     undisturbed,
-    with_few_readings,
 )
 from tests.support.world import FIRST
 
@@ -218,7 +218,7 @@ def test_a_redirect_of_a_write_is_refused_in_words(site: SmallNightscout) -> Non
 # Whole runs
 
 
-LIFE = with_few_readings(live(FIRST, 12, seed=3))
+LIFE = sparse(live(FIRST, 12, seed=3))
 
 
 @pytest.mark.parametrize("keyed", [True, False], ids=["15.0.7", "0.12.8"])
@@ -254,7 +254,7 @@ def test_what_is_lost_during_a_catch_up_is_there_after_the_next_run(
 def test_what_is_stored_without_proof_fails_nothing_and_is_written_once(
     make_home: Make, how: str
 ) -> None:
-    home = make_home("tandem-source", with_few_readings(live(FIRST, 3, seed=3)))
+    home = make_home("tandem-source", sparse(live(FIRST, 3, seed=3)))
     home.go_to(1.5)
     if how != "500":
         spoil_writes(home.site, SILENCE[how])
@@ -279,7 +279,7 @@ def added(site: SmallNightscout, collection: str) -> int:
 def test_what_is_only_ever_added_is_read_before_it_is_written_again(
     make_home: Make, collection: str, how: str
 ) -> None:
-    home = make_home("tandem-source", with_few_readings(live(FIRST, 3, seed=3)))
+    home = make_home("tandem-source", sparse(live(FIRST, 3, seed=3)))
     home.go_to(1.5)
     spoil_writes(home.site, LIES[how], collection)
     ran = home.run(*days(FIRST, FIRST + DAY))
@@ -296,7 +296,7 @@ def test_what_is_only_ever_added_is_read_before_it_is_written_again(
 def test_a_site_that_answers_every_write_with_nothing_is_complete_as_soon_as_it_does_not(
     make_home: Make,
 ) -> None:
-    home = make_home("tandem-source", with_few_readings(live(FIRST, 12, seed=4)))
+    home = make_home("tandem-source", sparse(live(FIRST, 12, seed=4)))
     home.go_to(1)
     assert home.run(*days(FIRST, FIRST)).code == 0
     spoil_writes(home.site, LIES["200 []"])

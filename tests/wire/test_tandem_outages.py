@@ -23,7 +23,7 @@ from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live
 from tconnectsync.sources.tandemsource.settings import NOT_FOR_GUARDIANS
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, Home, Make, boluses_of, check, wall, with_few_readings
+from tests.support.virtual_home import DAY, Home, Make, boluses_of, check, sparse, wall
 from tests.support.world import FIRST
 
 HOUR = timedelta(hours=1)
@@ -86,7 +86,7 @@ def delivering(
 
 
 def test_a_day_that_cannot_be_had_stops_no_insulin_of_later_days(make_home: Make) -> None:
-    home = make_home("tandem-source", with_few_readings(live(FIRST, 9, seed=2)))
+    home = make_home("tandem-source", sparse(live(FIRST, 9, seed=2)))
     home.features = ("BASAL", "BOLUS", "PUMP_EVENTS")
     home.go_to(2.5)
     assert home.run(*dates(FIRST, FIRST + 2 * DAY)).code == 0
