@@ -18,7 +18,7 @@ from tconnectsync.simulators.loopback import Request, Response
 from tconnectsync.simulators.person import live
 from tests.support.command import CLOUDS, SECRET
 from tests.support.command import days as dates
-from tests.support.virtual_home import DAY, EVERY_FEATURE, Home, Make, at, check
+from tests.support.virtual_home import DAY, EVERY_FEATURE, Home, Make, at, check, sparse
 from tests.support.world import FIRST
 
 AGES = ("Site Change", "Insulin Change", "Sensor Start")
@@ -26,7 +26,7 @@ AGES = ("Site Change", "Insulin Change", "Sensor Start")
 
 @pytest.fixture(scope="module")
 def life() -> PumpHistory:
-    return live(FIRST, 16)
+    return sparse(live(FIRST, 16))
 
 
 def newest(home: Home) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from tconnectsync.stop import AGAIN, Stop, Stopped
 from tests.support.clocks import NO_WAITING
 from tests.support.command import days
 from tests.support.fast_process import soon
-from tests.support.virtual_home import Home, Make, logging_restored
+from tests.support.virtual_home import Home, Make, logging_restored, sparse
 from tests.support.world import FIRST
 
 PATIENCE = 120.0
@@ -58,7 +58,7 @@ def said_when_stopped(home: Home, last: int, *arguments: str) -> tuple[bool, str
 def test_no_moment_lets_what_a_person_asked_for_be_forgotten(
     make_home: Make, arguments: tuple[str, ...]
 ) -> None:
-    home = make_home("tandem-source", live(FIRST, 4))
+    home = make_home("tandem-source", sparse(live(FIRST, 4)))
     home.features = ("BASAL", "BOLUS")
     home.go_to(3.5)
     assert isinstance(home.tandem, SimulatedTandemSource)
@@ -115,7 +115,7 @@ def is_handled() -> bool:
 
 @NEED_TIMER
 def test_after_a_signal_nothing_more_is_read_ahead(make_home: Make) -> None:
-    home = make_home("tandem-source", live(FIRST, 15))
+    home = make_home("tandem-source", sparse(live(FIRST, 15)))
     home.features = ("BASAL",)
     home.go_to(15)
     is_asked, is_told = threading.Event(), threading.Event()

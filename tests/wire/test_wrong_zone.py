@@ -16,7 +16,7 @@ from tconnectsync.simulators.person import live
 from tconnectsync.simulators.tandemsource.cloud import SimulatedTandemSource
 from tconnectsync.state.record import State
 from tests.support.command import EMAIL, NEW_YORK, PASSWORD
-from tests.support.virtual_home import Home, Make, at
+from tests.support.virtual_home import Home, Make, at, sparse
 
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS")
 FIRST = date(2024, 6, 3)
@@ -32,7 +32,7 @@ def home(make_home: Make) -> Home:
 
 
 def home_of(make_home: Make, source: str, first: date = FIRST) -> Home:
-    home = make_home(source, live(first, 4))
+    home = make_home(source, sparse(live(first, 4)))
     home.features = FEATURES
     home.go_to(UPLOADED)
     return home
@@ -103,7 +103,7 @@ def test_a_zone_that_was_right_and_becomes_utc_moves_nothing(make_home: Make, so
 def test_a_wrong_zone_adds_nothing_before_the_days_that_it_would_move(
     make_home: Make, zone: str
 ) -> None:
-    home = make_home("tandem-source", live(FIRST, 16))
+    home = make_home("tandem-source", sparse(live(FIRST, 16)))
     home.features = FEATURES
     home.go_to(14.5 + 20 / 60 / 24)
     assert home.run().code == 0
@@ -292,7 +292,7 @@ def in_the_night(home: Home, day: float) -> None:
 @pytest.mark.parametrize("first", [date(2024, 3, 9), date(2024, 11, 2)], ids=["spring", "autumn"])
 @pytest.mark.parametrize("source", ["tandem-source", "tconnect"])
 def test_nights_of_daylight_saving_stop_nothing(make_home: Make, source: str, first: date) -> None:
-    home = make_home(source, live(first, 3))
+    home = make_home(source, sparse(live(first, 3)))
     home.features = FEATURES
     for day in (0.9, 1.05, 1.1, 1.15, 1.5, 2.5):
         in_the_night(home, day)
