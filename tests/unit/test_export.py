@@ -42,6 +42,7 @@ from tests.support.command import EMAIL, NEW_YORK, PASSWORD
 from tests.support.event_builders import NOON, at, basal, bolus, sleep
 from tests.support.pages import ROOT
 from tests.support.settings import COMPLETE, host
+from tests.support.virtual_home import sparse
 
 CLOCK = PumpClock(ZoneInfo(NEW_YORK))
 NOW = datetime(2024, 12, 1, 17, tzinfo=UTC)
@@ -126,7 +127,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @cache
 def saved_log() -> SavedLog:
-    life = live(FIRST, DAYS)
+    life = sparse(live(FIRST, DAYS))
     tandem = SimulatedTandemSource(
         life,
         email=EMAIL,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -148,13 +149,25 @@ def test_each_number_of_a_page_may_be_any(page: str, word: str) -> None:
 def test_each_column_of_the_export_may_say_anything(word: str) -> None:
     payloads = tconnect_payloads(control_iq=False)
     payloads = {**payloads, "timeline": {"basal": {}}, "events": {"event": []}}
-    lines = payloads["csv"].split("\n")
-    for place, line in enumerate(lines):
-        for column in range(line.count(",") + 1) if line.startswith('"') else ():
-            cells = line.split(",")
-            cells[column] = f'"{word}"'
-            text = "\n".join([*lines[:place], ",".join(cells), *lines[place + 1 :]])
+    tables = [table.split("\n") for table in payloads["csv"].split("\n\n")]
+    for number, lines in enumerate(tables):
+        rows = [place for place, line in enumerate(lines) if line.startswith('"')]
+        columns = max([0, *(lines[place].count(",") + 1 for place in rows)])
+        # Wherever it occurs, or once, as each_spoiled() does it.
+        for column, places in product(range(columns), (rows, rows[:1])):
+            spoiled = [
+                _with_cell(line, column, word) if place in places else line
+                for place, line in enumerate(lines)
+            ]
+            changed = [*tables[:number], spoiled, *tables[number + 1 :]]
+            text = "\n\n".join("\n".join(table) for table in changed)
             require_a_plausible_cycle(tconnect_source({**payloads, "csv": text}), profiles=False)
+
+
+def _with_cell(row: str, column: int, word: str) -> str:
+    cells = row.split(",")
+    cells[column] = f'"{word}"'
+    return ",".join(cells)
 
 
 def _details() -> Any:
