@@ -24,6 +24,7 @@ from tconnectsync.sync.run.ahead import Ahead
 from tconnectsync.sync.run.outcome import Outcome
 from tconnectsync.sync.run.windowplan import WindowRead
 from tests.support.command import SECRET, tandem_source
+from tests.support.virtual_home import sparse
 from tests.support.world import FIRST, World, at
 
 PATIENCE = 120.0
@@ -45,7 +46,7 @@ def entries_in_memory() -> int:
 
 
 def test_the_next_week_is_fetched_while_one_is_written_and_none_stays_in_memory() -> None:
-    with tandem_source(live(FIRST, 30)) as cloud, SmallNightscout(SECRET) as site:
+    with tandem_source(sparse(live(FIRST, 30))) as cloud, SmallNightscout(SECRET) as site:
         fetched: list[int] = []
         entries: list[int] = []
 

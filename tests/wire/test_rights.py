@@ -25,7 +25,7 @@ from tests.support.check_steps import NOW as CHECKED_AT
 from tests.support.check_steps import WALL_NOW
 from tests.support.command import SECRET, cloud, days
 from tests.support.nightscout_client import NOON, client, treatment
-from tests.support.virtual_home import DAY, Home, Make, check
+from tests.support.virtual_home import DAY, Home, Make, check, sparse
 from tests.support.world import FIRST, TConnectWorld, World, at
 
 TOKEN = "uploader-0123456789abcdef"
@@ -325,7 +325,7 @@ def test_a_token_good_for_nothing_that_is_asked_first_is_not_called_wrong() -> N
 
 
 def token_home(make_home: Make, lacking: str) -> Home:
-    home = make_home("tandem-source", live(FIRST, 3))
+    home = make_home("tandem-source", sparse(live(FIRST, 3)))
     verbs = ("read", "create", "update", "delete")
     collections = ("treatments", "entries", "activity", "profile", "devicestatus", "status")
     every = {f"{collection}:{verb}" for collection in collections for verb in verbs}
