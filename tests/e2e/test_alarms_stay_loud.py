@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,12 +17,11 @@ from tconnectsync.simulators.history import (
     SuspensionRecord,
 )
 from tests.support.command import Counts, computer, tandem_source
+from tests.support.fast_process import soon
 from tests.support.real_nightscout import RealNightscout
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 300.0
-"""Longest time (seconds) Nightscout may take to look at its data once more."""
 MINUTE = timedelta(minutes=1)
 FEATURES = ("BASAL", "BOLUS", "PUMP_EVENTS", "CGM_ALERTS", "PROFILES", "IOB", "DEVICE_STATUS")
 SOUNDS, SNOOZES = "EMITTING ALARM", "SNOOZING ALARM"
@@ -74,10 +72,8 @@ def rings(site: RealNightscout) -> bool:
     now = datetime.now(UTC)
     reading = {"type": "sgv", "sgv": 42, "date": round(now.timestamp() * 1000)}
     site.insert("entries", [reading | {"dateString": now.isoformat()}])
-    deadline = time.monotonic() + LIMIT
-    while not (new := heard(site) - before):
-        assert time.monotonic() < deadline, "Nightscout took too long"
-        time.sleep(0.2)
+    soon(lambda: heard(site) - before)
+    new = heard(site) - before
     assert len(new) == 1
     return SOUNDS in new
 

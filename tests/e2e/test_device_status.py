@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -17,10 +16,8 @@ from tconnectsync.domain.events import DeviceStatus
 from tconnectsync.http import HttpClient
 from tconnectsync.nightscout.api import NightscoutApi
 from tconnectsync.sync.run.sync_device_status import store_device_status
+from tests.support.fast_process import soon
 from tests.support.real_nightscout import NightscoutSite, RealNightscout
-
-LIMIT = 300.0
-"""Longest time (seconds) Nightscout may take to show or do something."""
 
 POORLY = (5, 3.41, 1.5, 0.0, True)
 """Battery, voltage, reservoir, insulin on board and suspension: all a reason to worry."""
@@ -41,16 +38,9 @@ def properties(site: NightscoutSite) -> dict[str, Any]:
     """What the pills show."""
     secret = hashlib.sha1(site.secret.encode()).hexdigest()
     url = f"{site.url}/api/v2/properties/pump,iob"
-    answer = requests.get(url, headers={"api-secret": secret}, timeout=LIMIT)
+    answer = requests.get(url, headers={"api-secret": secret}, timeout=300)
     found: dict[str, Any] = answer.json()
     return found
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not holds():
-        assert time.monotonic() < deadline, "Nightscout took too long"
-        time.sleep(0.2)
 
 
 def shows(site: NightscoutSite, at: datetime) -> bool:
@@ -68,7 +58,7 @@ def fresh(real_nightscout_installed: None) -> Iterator[RealNightscout]:
 def test_the_pills_show_how_the_pump_is(fresh: RealNightscout) -> None:
     older, newer = status(minutes_ago=4), status(minutes_ago=2)
     assert len(sync(fresh, older)) == 1
-    wait_until(lambda: shows(fresh, older.at))
+    soon(lambda: shows(fresh, older.at))
     shown = properties(fresh)
     data = shown["pump"]["data"]
     assert data["reservoir"]["display"] == "1.00U"
@@ -83,7 +73,7 @@ def test_the_pills_show_how_the_pump_is(fresh: RealNightscout) -> None:
     assert len(sync(fresh, changed)) == 1
     assert sync(fresh, changed) == []
     assert sync(fresh, older) == []
-    wait_until(lambda: shows(fresh, newer.at))
+    soon(lambda: shows(fresh, newer.at))
     shown = properties(fresh)
     data = shown["pump"]["data"]
     assert data["reservoir"]["display"] == "80.0U"
@@ -95,13 +85,13 @@ def test_the_pills_show_how_the_pump_is(fresh: RealNightscout) -> None:
 def test_a_device_status_neither_raises_nor_silences_an_alarm(fresh: RealNightscout) -> None:
     told = status()
     sync(fresh, told)
-    wait_until(lambda: shows(fresh, told.at))
+    soon(lambda: shows(fresh, told.at))
     assert properties(fresh)["pump"]["data"]["level"] == 2
 
     now = datetime.now(UTC)
     reading = {"type": "sgv", "sgv": 42, "date": round(now.timestamp() * 1000)}
     fresh.insert("entries", [reading | {"dateString": now.isoformat()}])
-    wait_until(lambda: "EMITTING ALARM" in fresh.log.read_text())
+    soon(lambda: "EMITTING ALARM" in fresh.log.read_text())
 
     log = fresh.log.read_text()
     assert log.count("EMITTING ALARM") == 1

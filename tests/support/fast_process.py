@@ -102,9 +102,9 @@ def is_idle(tandem: Cloud) -> bool:
     return any(reading in path for path in paths) and all(polling in path for path in paths[-2:])
 
 
-def soon(condition: Callable[[], object], seconds: float = 300) -> None:
-    """Wait until something has come true; insist that it does within so many seconds."""
-    end = time.monotonic() + seconds
+def soon(condition: Callable[[], object]) -> None:
+    """Wait until something has come true; what does not within five minutes never will."""
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, "It has not happened in time."
         time.sleep(0.02)
