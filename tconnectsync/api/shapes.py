@@ -61,7 +61,7 @@ requested reservoir response result schedule sensor sequence serial session sett
 sleep software source standard start state status suspend sync system target temp time
 timestamp timezone total type unit units update upload uploaded utc value version zone
 """
-"""Words that are nobody's name; those of the known keys come on top."""
+"""Words that are no person's name; those of the known keys come on top."""
 _USUAL_REFUSALS = (401, 403, 404, 429)
 
 

@@ -1,7 +1,7 @@
 """Debian's chromium, headless, and what tests ask of a page that is open in it.
 
-Running this module (`python -m tests.support.browser`) installs chromium where that needs nobody:
-on Debian, as root.
+Running this module (`python -m tests.support.browser`) installs chromium where that needs no
+person: on Debian, as root.
 """
 
 from __future__ import annotations

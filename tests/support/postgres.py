@@ -1,6 +1,6 @@
 """A PostgreSQL for tests: Debian's, on a socket in a private folder, with nothing on the network.
 
-Running this module (`python -m tests.support.postgres`) installs it where that needs nobody: on
+Running this module (`python -m tests.support.postgres`) installs it where that needs no person: on
 Debian, as root.
 """
 

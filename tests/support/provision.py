@@ -108,7 +108,7 @@ def _run_npm(npm: str, folder: Path) -> None:
 
 
 def install_debian(package: str) -> None:
-    """Install a package of Debian where this needs nobody: there, as root.
+    """Install a package of Debian where this needs no person: there, as root.
 
     Raises:
         InstallError: it failed or took too long.

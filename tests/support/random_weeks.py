@@ -368,10 +368,10 @@ def _pump_changes(
 ) -> list[PumpChange]:
     """Return when the pump is replaced, some days apart, and with clocks that are in no doubt.
 
-    One that is put away before its clock is put over, days late, tells nobody that it never was,
-    nor one that is used on a journey only that it was elsewhere. The old one uploads once more and
-    is switched off: later it would have more to tell. It does not deliver on three days, as that
-    of a second person.
+    One that is put away before its clock is put over, days late, never shows that it was not put
+    over, nor one that is used on a journey only that it was elsewhere. The old one uploads once
+    more and is switched off: later it would have more to show. It does not deliver on three days,
+    as that of a second person.
     """
     doubtful = [(at, at + LATEST) for at in switches]
     doubtful += [(each.at, each.at) for each in settings]

@@ -180,7 +180,7 @@ def homes(folder: Path, capture: pytest.CaptureFixture[str]) -> Iterator[Make]:
 def held(site: SmallNightscout) -> Counter[str]:
     """Return what a site holds, without what its database or the time of writing gave it.
 
-    Of how the pump is, only the newest counts: nobody is told of what has passed. Insulin goes on
+    Of how the pump is, only the newest counts: what has passed is not shown. Insulin goes on
     from what the statuses before it say. A reading's direction is what was known when it arrived.
     """
     insulin = ("iob", "reservoir", "reservoir_display_override")

@@ -225,7 +225,7 @@ def test_only_nightscouts_client_can_be_told_not_to_verify_and_only_by_the_setti
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with a certificate for 127.0.0.1 that nobody has signed, and its key."""
+    """Return a file with a certificate for 127.0.0.1, signed by itself alone, and its key."""
     return new_certificate(tmp_path_factory.mktemp("tls"))
 
 
